@@ -1,0 +1,109 @@
+"""What one chunk of a stream means, whatever dialect it came in.
+
+A :class:`Delta` is the only thing a dialect's decoder produces. It is raw: text in it may be hostile and is
+cleaned (``dialects/text.py``) where the probe turns it into an event.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Kind = Literal["text", "reasoning", "tool", "usage", "finish", "keepalive", "error", "other"]
+
+FRAME_LIMIT_CHARS = 2_000
+"""How much of a frame that could not be understood is kept as evidence."""
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """Token counts as the provider reports them; ``None`` where it reports none."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    total_tokens: int | None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class ToolFragment(Struct, frozen=True, omit_defaults=True):
+    """A piece of one tool call. ``index`` keys the call; ``id`` and ``name`` may be empty or repeated."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class ToolCall(Struct, frozen=True):
+    """A whole tool call, merged from its fragments. ``arguments`` is the raw JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class StreamError(Struct, frozen=True, omit_defaults=True):
+    """Why an attempt (or one frame of it) failed.
+
+    ``kind`` is one kebab-case word: ``in-stream``, ``malformed-frame``, ``http``, ``not-a-stream``, ``dns``,
+    ``connect``, ``tls``, ``timeout``, ``reset``, ``protocol``, ``cancelled``, ``internal``. ``status`` is the HTTP
+    status or the numeric error code of an in-stream error. ``frame`` is the offending frame, bounded.
+    """
+
+    kind: str
+    message: str
+    status: int | None = None
+    code: str | None = None
+    frame: str | None = None
+    retry_after_s: float | None = None
+
+
+class Delta(Struct, frozen=True, omit_defaults=True):
+    """One chunk's meaning. A chunk may mean several things at once (text, finish and usage together).
+
+    ``chunk`` is False for what is not a data chunk of the dialect: SSE comments and the ``[DONE]`` sentinel.
+    ``keepalive`` marks life that is never progress (comments, Anthropic ``ping``). ``done`` marks the dialect's
+    terminal event (``[DONE]``, Bedrock ``metadata``, ``message_stop``).
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tools: tuple[ToolFragment, ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    error: StreamError | None = None
+    keepalive: bool = False
+    done: bool = False
+    chunk: bool = True
+    response_id: str | None = None
+    model: str | None = None
+    upstream: str | None = None
+    """The host behind an aggregator, when the chunk names it (OpenRouter ``provider``)."""
+
+    @property
+    def arguments(self) -> str:
+        """All tool-argument text in this chunk."""
+        return "".join(tool.arguments for tool in self.tools)
+
+    @property
+    def progress(self) -> bool:
+        """True when the chunk carried non-empty text, reasoning or tool arguments."""
+        return bool(self.text or self.reasoning or self.arguments)
+
+    @property
+    def kind(self) -> Kind:
+        """The one word for this chunk; errors first, then progress, then the rest."""
+        if self.error is not None:
+            return "error"
+        if self.text:
+            return "text"
+        if self.tools:
+            return "tool"
+        if self.reasoning:
+            return "reasoning"
+        if self.finish_reason is not None:
+            return "finish"
+        if self.usage is not None:
+            return "usage"
+        return "keepalive" if self.keepalive else "other"

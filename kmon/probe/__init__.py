@@ -1,0 +1,1 @@
+"""One attempt: its events, its clocks, its state, what broke."""

@@ -1,0 +1,205 @@
+"""Everything that happens in a race, as frozen values: the one language between engine, screen, JSON and files.
+
+Each event encodes to one line of JSON, ``{"type": ..., ...}``. Stamps are CLOCK_MONOTONIC nanoseconds (``t_ns``)
+of the machine that measured; durations carry ``_ms``. The shapes of ``race_started``, ``delta``, ``stall_*``,
+``run_ended`` and ``race_ended`` are a contract with other programs (README, "JSON").
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
+
+State = Literal[
+    "queued", "connecting", "waiting", "streaming", "stalled", "finishing",
+    "done", "incomplete", "failed", "timed-out", "cancelled",
+]  # fmt: skip
+Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
+Phase = Literal["dns", "connect", "tls", "request_sent", "headers"]
+StallPhase = Literal[
+    "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
+]  # fmt: skip
+AttemptRole = Literal["first", "retry", "nudge"]
+
+
+class _Event(Struct, frozen=True, omit_defaults=True, tag_field="type"):
+    t_ns: int
+
+
+class RaceStarted(_Event, frozen=True, tag="race_started"):
+    targets: tuple[str, ...]
+    scenario: str
+    count: int
+    simulated: bool = False
+    stall_ms: float = 5000.0
+    timeout_ms: float = 0.0
+
+
+class RunQueued(_Event, frozen=True, tag="run_queued"):
+    """A run exists. ``target`` is the name the user typed, ``label`` is ``provider/model``."""
+
+    run: str
+    target: str
+    label: str
+    scenario: str
+    round: int
+    dialect: str
+
+
+class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
+    run: str
+    attempt: int
+    role: AttemptRole
+    url: str
+    proxy: str | None = None
+
+
+class PhaseReached(_Event, frozen=True, tag="phase"):
+    """A connection phase was completed. ``detail`` is e.g. the peer address or the TLS version."""
+
+    run: str
+    attempt: int
+    phase: Phase
+    detail: str = ""
+
+
+class HeadersReceived(_Event, frozen=True, tag="headers"):
+    run: str
+    attempt: int
+    status: int
+    request_ids: dict[str, str]
+    content_type: str = ""
+
+
+class BytesArrived(_Event, frozen=True, tag="bytes"):
+    """A read that completed no chunk: life on the byte clock only."""
+
+    run: str
+    attempt: int
+    size: int
+
+
+class DeltaArrived(_Event, frozen=True, tag="delta"):
+    """One chunk (or keep-alive). ``text`` is the text of its ``kind``: words, thoughts or tool arguments."""
+
+    run: str
+    attempt: int
+    kind: Kind
+    text: str
+    reasoning: str = ""
+    """Only when one chunk carried both: the reasoning beside ``text``."""
+    tools: tuple[ToolFragment, ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    error: StreamError | None = None
+    done: bool = False
+    chunk: bool = True
+    model: str | None = None
+    upstream: str | None = None
+    raw: str = ""
+    """The chunk as received, cleaned and bounded, for the raw view."""
+
+
+class StallStarted(_Event, frozen=True, tag="stall_started"):
+    """A progress gap passed the threshold. ``gap_ms`` is its length at ``t_ns``; it is still open."""
+
+    run: str
+    attempt: int
+    phase: StallPhase
+    gap_ms: float
+
+
+class StallEnded(_Event, frozen=True, tag="stall_ended"):
+    """``gap_ms`` is the whole gap. ``ended`` is False when the attempt closed with the gap still open."""
+
+    run: str
+    attempt: int
+    phase: StallPhase
+    gap_ms: float
+    ended: bool = True
+
+
+class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
+    run: str
+    attempt: int
+    role: AttemptRole
+    state: Ending
+    signature: str | None = None
+    evidence: str = ""
+    error: StreamError | None = None
+
+
+class NudgeResult(_Event, frozen=True, tag="nudge_result"):
+    """What came of a nudge, as a sentence: ``first resumed 0.4 s after the nudge``. May be refined once."""
+
+    run: str
+    attempt: int
+    sentence: str
+
+
+class Stall(Struct, frozen=True):
+    """A progress gap over the threshold. ``start_ms`` counts from the start of its attempt."""
+
+    phase: StallPhase
+    start_ms: float
+    duration_ms: float
+    ended: bool
+
+
+class RunEnded(_Event, frozen=True, tag="run_ended"):
+    run: str
+    target: str
+    attempts: int
+    state: Ending
+    signature: str | None
+    evidence: str
+    error: StreamError | None
+    ttft_ms: float | None
+    max_gap_ms: float | None
+    stalls: tuple[Stall, ...]
+    chunks: int
+    text: str
+    reasoning: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str | None
+    usage: Usage | None
+    response_id: str
+    request_ids: dict[str, str]
+    label: str = ""
+    scenario: str = ""
+    round: int = 1
+    ttfo_ms: float | None = None
+    duration_ms: float = 0.0
+    keepalives: int = 0
+    nudge: str = ""
+
+
+class RaceEnded(_Event, frozen=True, tag="race_ended"):
+    ok: int
+    failed: int
+    duration_ms: float
+    interrupted: bool = False
+
+
+class EngineHealth(_Event, frozen=True, tag="engine_health"):
+    """How well the engine itself keeps time: the worst event-loop lag since the last report."""
+
+    lag_ms: float
+    chunks: int
+    dropped: int = 0
+
+
+class Notice(_Event, frozen=True, tag="notice"):
+    """Something the user should know that belongs to no run."""
+
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+Event = (
+    RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
+    | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
+)  # fmt: skip

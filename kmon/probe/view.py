@@ -1,0 +1,216 @@
+"""What is known about a run, as plain data folded from events. Screen, headless lines and reports read only this."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kmon.dialects.delta import StreamError, ToolFragment, Usage
+from kmon.probe import events as ev
+from kmon.probe.timeline import MS, Timeline
+
+TEXT_LIMIT_CHARS = 200_000
+RAW_LIMIT_CHUNKS = 2_000
+
+
+class Segment(NamedTuple):
+    """A stretch of output of one kind: ``text``, ``reasoning`` or ``tool``."""
+
+    kind: str
+    text: str
+
+
+class RawChunk(NamedTuple):
+    """A chunk as it arrived, for the raw view. ``gap_ns`` is the time since the chunk before it."""
+
+    t_ns: int
+    gap_ns: int
+    kind: str
+    raw: str
+
+
+@dataclass(slots=True)
+class AttemptView:
+    """One request and its answer so far."""
+
+    number: int
+    role: ev.AttemptRole
+    timeline: Timeline
+    url: str = ""
+    proxy: str | None = None
+    status: int | None = None
+    request_ids: dict[str, str] = field(default_factory=dict)
+    segments: deque[Segment] = field(default_factory=deque)
+    segment_chars: int = 0
+    segments_dropped: int = 0
+    """Characters of output let go, oldest first, to keep the text bounded."""
+    raw: deque[RawChunk] = field(default_factory=lambda: deque(maxlen=RAW_LIMIT_CHUNKS))
+    revision: int = 0
+    """Grows whenever output was appended, so a pane knows whether to wrap again."""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    upstream: str | None = None
+    error: StreamError | None = None
+    ending: ev.Ending | None = None
+    signature: str | None = None
+    evidence: str = ""
+
+    def append(self, kind: str, text: str) -> None:
+        """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
+        if not text:
+            return
+        self.segments.append(Segment(kind, text))
+        self.segment_chars += len(text)
+        self.revision += 1
+        while self.segment_chars > TEXT_LIMIT_CHARS and len(self.segments) > 1:
+            gone = self.segments.popleft()
+            self.segment_chars -= len(gone.text)
+            self.segments_dropped += len(gone.text)
+
+    def joined(self, kind: str) -> str:
+        """All output kept of one kind."""
+        return "".join(segment.text for segment in self.segments if segment.kind == kind)
+
+
+@dataclass(slots=True)
+class RunView:
+    """A pane: one scenario sent to one target, with all its attempts."""
+
+    run: str
+    target: str
+    label: str
+    scenario: str
+    round: int
+    dialect: str
+    t_queued: int
+    attempts: list[AttemptView] = field(default_factory=list)
+    nudge_sentence: str = ""
+    ended: ev.RunEnded | None = None
+
+    @property
+    def main(self) -> AttemptView | None:
+        """The attempt that decides the run: the latest that is not a nudge."""
+        return next((a for a in reversed(self.attempts) if a.role != "nudge"), None)
+
+    @property
+    def nudge(self) -> AttemptView | None:
+        """The latest nudge sent after the main attempt began."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.role == "nudge" else None
+
+    def attempt(self, number: int) -> AttemptView | None:
+        return next((a for a in reversed(self.attempts) if a.number == number), None)
+
+
+@dataclass(slots=True)
+class RaceView:
+    """All runs of a race, in the order they were queued."""
+
+    runs: dict[str, RunView] = field(default_factory=dict)
+    started: ev.RaceStarted | None = None
+    ended: ev.RaceEnded | None = None
+    health: ev.EngineHealth | None = None
+    notices: list[ev.Notice] = field(default_factory=list)
+    chunks: int = 0
+
+    def apply(self, event: ev.Event) -> None:
+        """Fold one event in. Events of an unknown run are ignored: a late one is no reason to fall over."""
+        match event:
+            case ev.RaceStarted():
+                self.started = event
+            case ev.RaceEnded():
+                self.ended = event
+            case ev.EngineHealth():
+                self.health = event
+            case ev.Notice():
+                self.notices.append(event)
+            case ev.RunQueued():
+                self.runs[event.run] = RunView(
+                    event.run, event.target, event.label, event.scenario, event.round, event.dialect, event.t_ns
+                )
+            case ev.AttemptStarted():
+                self._start(event)
+            case ev.NudgeResult():
+                if run := self.runs.get(event.run):
+                    run.nudge_sentence = event.sentence
+            case ev.RunEnded():
+                if run := self.runs.get(event.run):
+                    run.ended = event
+            case _:
+                run = self.runs.get(event.run)
+                attempt = run.attempt(event.attempt) if run else None
+                if attempt is not None:
+                    if isinstance(event, ev.DeltaArrived) and event.chunk:
+                        self.chunks += 1
+                    _fold(attempt, event)
+
+    def _start(self, event: ev.AttemptStarted) -> None:
+        run = self.runs.get(event.run)
+        if run is None:
+            return
+        stall_ms = self.started.stall_ms if self.started else 5000.0
+        timeline = Timeline(event.t_ns, int(stall_ms * MS))
+        run.attempts.append(AttemptView(event.attempt, event.role, timeline, event.url, event.proxy))
+        if event.role != "nudge":
+            run.ended = None
+            run.nudge_sentence = ""
+
+
+def _fold(view: AttemptView, event: ev.Event) -> None:
+    timeline = view.timeline
+    match event:
+        case ev.PhaseReached():
+            timeline.on_phase(event.phase, event.t_ns)
+        case ev.HeadersReceived():
+            timeline.on_phase("headers", event.t_ns)
+            view.status, view.request_ids = event.status, event.request_ids
+        case ev.BytesArrived():
+            timeline.on_bytes(event.t_ns)
+        case ev.DeltaArrived():
+            _fold_delta(view, event)
+        case ev.AttemptEnded():
+            timeline.on_closed(event.t_ns)
+            view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence
+            view.error = event.error or view.error
+        case _:  # stalls are found by the timeline itself, from the same stamps
+            pass
+
+
+def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
+    gap_ns = view.timeline.chunk.open_ns(event.t_ns) or 0
+    fold_chunk(view.timeline, event)
+    view.raw.append(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
+    if event.reasoning:
+        view.append("reasoning", event.reasoning)
+    if event.kind in ("text", "reasoning"):
+        view.append(event.kind, event.text)
+    for tool in event.tools:
+        view.append("tool", _tool_text(tool))
+    view.finish_reason = event.finish_reason or view.finish_reason
+    view.usage = event.usage or view.usage
+    view.model = event.model or view.model
+    view.upstream = event.upstream or view.upstream
+    view.error = event.error or view.error
+
+
+def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
+    """Tell the clocks of one chunk or keep-alive; return the stall it ended, if any."""
+    if event.kind == "keepalive" and not event.done:
+        timeline.on_keepalive(event.t_ns)
+        return None
+    tool = any(fragment.arguments or fragment.name for fragment in event.tools)
+    return timeline.on_chunk(
+        event.t_ns,
+        text=event.kind == "text" and bool(event.text),
+        reasoning=bool(event.reasoning) or (event.kind == "reasoning" and bool(event.text)),
+        tool=tool,
+        progress=bool(event.text or event.reasoning) and event.kind in ("text", "reasoning", "tool"),
+        finish=event.finish_reason is not None,
+        done=event.done,
+    )
+
+
+def _tool_text(tool: ToolFragment) -> str:
+    return f"\n{tool.name}(" + tool.arguments if tool.name else tool.arguments

@@ -1,0 +1,62 @@
+"""What a race will do, decided before it starts. A plan holds no secrets; keys travel beside it (:class:`Keys`)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from kmon.catalog.model import Scenario, Target
+
+
+class Row(Struct, frozen=True):
+    """One line of the race: this scenario, sent to this target, once per round."""
+
+    target: Target
+    scenario: Scenario
+
+
+class RacePlan(Struct, frozen=True, kw_only=True):
+    """Rows times rounds. ``concurrency`` bounds the runs open at once; None means one round at a time.
+
+    ``timeout_s`` bounds a whole attempt; kmon has no read timeout, it reports silence instead of ending it.
+    """
+
+    rows: tuple[Row, ...]
+    rounds: int = 1
+    concurrency: int | None = None
+    stall_s: float = 5.0
+    timeout_s: float = 300.0
+    connect_timeout_s: float = 10.0
+    simulated: bool = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Target names, each once, in order."""
+        return tuple(dict.fromkeys(row.target.name for row in self.rows))
+
+    @property
+    def scenario(self) -> str:
+        """Scenario names, each once, joined with commas."""
+        return ",".join(dict.fromkeys(row.scenario.name for row in self.rows))
+
+    @property
+    def requests(self) -> int:
+        """How many requests the race sends if nobody nudges or retries."""
+        return len(self.rows) * self.rounds
+
+    @property
+    def max_output_tokens(self) -> int:
+        """Upper bound of output tokens over all requests."""
+        return self.rounds * sum(row.scenario.max_tokens for row in self.rows)
+
+
+class Keys(Struct, frozen=True):
+    """API keys by environment-variable name. Never printed: its repr names the variables only."""
+
+    by_env: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Keys({', '.join(sorted(self.by_env))})"
+
+    def for_target(self, target: Target) -> str | None:
+        """The key for a target: the first of its variables that is set."""
+        return next((self.by_env[name] for name in target.key_env if self.by_env.get(name)), None)

@@ -1,0 +1,33 @@
+"""Where a front end gets its events from: one interface over an in-process race, a child process or a recording."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from kmon.probe.events import Event
+
+Action = Literal["cancel", "retry", "nudge"]
+
+
+class Command(Struct, frozen=True):
+    """Something the user wants done to one run."""
+
+    action: Action
+    run: str
+
+
+class EventSource(Protocol):
+    """A race being watched.
+
+    ``batches`` yields events in order, a list at a time, and ends when the race is closed for good (after
+    ``race_ended`` it stays open for retries until :meth:`close`). ``close`` ends every stream and is idempotent.
+    """
+
+    def batches(self) -> AsyncIterator[Sequence[Event]]: ...
+
+    async def command(self, command: Command) -> None: ...
+
+    async def close(self) -> None: ...
