@@ -80,6 +80,8 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     upstream: str | None = None
     """The host behind an aggregator, when the chunk names it (OpenRouter ``provider``)."""
+    raw: str = ""
+    """The chunk as received (its data, or the comment), at most ``FRAME_LIMIT_CHARS``: evidence for the raw view."""
 
     @property
     def arguments(self) -> str:

@@ -86,12 +86,22 @@ class Timeline:
         self.life.tick(t_ns)
 
     def on_chunk(
-        self, t_ns: int, *, text: bool, reasoning: bool, tool: bool, progress: bool, finish: bool, done: bool
+        self,
+        t_ns: int,
+        *,
+        chunk: bool = True,
+        text: bool = False,
+        reasoning: bool = False,
+        tool: bool = False,
+        progress: bool = False,
+        finish: bool = False,
+        done: bool = False,
     ) -> Stall | None:
-        """Fold one chunk in; return the stall it ended, if it ended one."""
+        """Fold one chunk in; return the stall it ended, if it ended one. ``chunk`` is False for ``[DONE]``."""
         ended: Stall | None = None
         self.byte.tick(t_ns)
-        self.chunk.tick(t_ns)
+        if chunk:
+            self.chunk.tick(t_ns)
         if text and self.t_first_text is None:
             self.t_first_text = t_ns
         if reasoning and self.t_first_reasoning is None:

@@ -203,6 +203,7 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
     tool = any(fragment.arguments or fragment.name for fragment in event.tools)
     return timeline.on_chunk(
         event.t_ns,
+        chunk=event.chunk,
         text=event.kind == "text" and bool(event.text),
         reasoning=bool(event.reasoning) or (event.kind == "reasoning" and bool(event.text)),
         tool=tool,
