@@ -43,11 +43,11 @@ class ToolCall(Struct, frozen=True):
     arguments: str
 
 
-class StreamError(Struct, frozen=True, omit_defaults=True):
+class StreamError(Struct, frozen=True):
     """Why an attempt (or one frame of it) failed.
 
     ``kind`` is one kebab-case word: ``in-stream``, ``malformed-frame``, ``http``, ``not-a-stream``, ``dns``,
-    ``connect``, ``tls``, ``timeout``, ``reset``, ``protocol``, ``cancelled``, ``internal``. ``status`` is the HTTP
+    ``connect``, ``tls``, ``timeout``, ``reset``, ``cut``, ``protocol``, ``network``, ``cancelled``. ``status`` is the HTTP
     status or the numeric error code of an in-stream error. ``frame`` is the offending frame, bounded.
     """
 

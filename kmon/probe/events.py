@@ -12,13 +12,13 @@ from typing import Literal
 from msgspec import Struct
 
 from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
+from kmon.transport.phase import Phase
 
 State = Literal[
     "queued", "connecting", "waiting", "streaming", "stalled", "finishing",
     "done", "incomplete", "failed", "timed-out", "cancelled",
 ]  # fmt: skip
 Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
-Phase = Literal["dns", "connect", "tls", "request_sent", "headers"]
 StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip

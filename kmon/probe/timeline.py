@@ -13,7 +13,8 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-from kmon.probe.events import Phase, Stall, StallPhase
+from kmon.probe.events import Stall, StallPhase
+from kmon.transport.phase import Phase
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -128,7 +128,13 @@ class RaceView:
                 self.notices.append(event)
             case ev.RunQueued():
                 self.runs[event.run] = RunView(
-                    event.run, event.target, event.label, event.scenario, event.round, event.dialect, event.t_ns
+                    event.run,
+                    event.target,
+                    event.label,
+                    event.scenario,
+                    event.round,
+                    event.dialect,
+                    event.t_ns,
                 )
             case ev.AttemptStarted():
                 self._start(event)

@@ -1,0 +1,51 @@
+"""An answer that is no stream: what it says, in one error."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+
+from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError
+from kmon.dialects.text import clean
+from kmon.transport.headers import retry_after_s
+
+MESSAGE_LIMIT_CHARS = 400
+STREAM_TYPES = ("text/event-stream", "application/vnd.amazon.eventstream", "application/octet-stream", "")
+
+
+def is_stream(status: int, content_type: str) -> bool:
+    """Whether the body is worth decoding as a stream. Some servers ignore ``stream: true`` and answer JSON or HTML."""
+    return status == 200 and (content_type in STREAM_TYPES or content_type == "text/plain")
+
+
+def answer_error(status: int, content_type: str, headers: Mapping[str, str], body: bytes) -> StreamError:
+    """Turn a non-stream answer into an error with the provider's own message, cleaned and bounded."""
+    text = clean(body.decode("utf-8", "replace"))
+    retry_s = retry_after_s(headers.get("retry-after"), datetime.datetime.now(datetime.UTC))
+    message, code = _message(text)
+    if status == 200:
+        what = "JSON" if "json" in content_type else content_type or "something else"
+        return StreamError("not-a-stream", f"answered {what} instead of a stream: {message}", 200, frame=_bounded(text))
+    wait = f" (Retry-After {retry_s:g} s)" if retry_s is not None else ""
+    return StreamError(
+        "http", f"HTTP {status}: {message}{wait}", status, code, frame=_bounded(text), retry_after_s=retry_s
+    )
+
+
+def _bounded(text: str) -> str:
+    return text[:FRAME_LIMIT_CHARS]
+
+
+def _message(text: str) -> tuple[str, str | None]:
+    """The ``error.message`` and ``error.code`` of a JSON error body in any of its usual shapes, else its start."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return " ".join(text.split())[:MESSAGE_LIMIT_CHARS] or "no body", None
+    error = value.get("error", value) if isinstance(value, dict) else value
+    if isinstance(error, dict):
+        message = error.get("message") or error.get("detail") or error.get("type") or json.dumps(error)
+        code = error.get("code") or error.get("type")
+        return str(message)[:MESSAGE_LIMIT_CHARS], None if code is None else str(code)[:100]
+    return str(error)[:MESSAGE_LIMIT_CHARS], None

@@ -1,0 +1,210 @@
+"""One attempt, from the first packet to its name: sends a request, stamps what comes, tells what happened.
+
+The probe never decides what to do next; it emits events and returns an :class:`Outcome`. Cancelling its task closes
+the socket and ends the attempt as ``cancelled``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpcore
+import httpx
+
+from kmon.catalog.model import Message, Scenario, Target
+from kmon.dialects import dialect
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.wire import Decoder
+from kmon.probe import events as ev
+from kmon.probe.failure import answer_error, is_stream
+from kmon.probe.signature import Signature, decide
+from kmon.probe.stall import StallWatch
+from kmon.probe.timeline import Timeline
+from kmon.probe.translate import Translator
+from kmon.probe.view import fold_chunk
+from kmon.transport.errors import stream_error
+from kmon.transport.headers import kept
+from kmon.transport.http import Answer, exchange
+from kmon.transport.phase import Phase
+from kmon.transport.proxy import proxy_for, shown
+
+FINISH_GRACE_S = 2.0
+"""How long to wait after a finish reason for usage, late content and ``[DONE]``."""
+DONE_GRACE_S = 0.5
+"""How long to wait after the terminal event for the peer to close; servers linger."""
+ERROR_BODY_LIMIT_BYTES = 65_536
+ERROR_BODY_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds of one attempt, in seconds. ``timeout_s`` bounds it as a whole."""
+
+    stall_s: float
+    timeout_s: float
+    connect_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, with all it said."""
+
+    state: ev.Ending
+    signature: Signature
+    error: StreamError | None
+    transcript: Transcript
+    timeline: Timeline
+    request_ids: dict[str, str]
+    end_ns: int
+
+
+class Probe:
+    """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does)."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        attempt: int,
+        role: ev.AttemptRole,
+        target: Target,
+        scenario: Scenario,
+        messages: Sequence[Message],
+        key: str | None,
+        limits: Limits,
+        ssl_context: ssl.SSLContext,
+        emit: Callable[[ev.Event], None],
+    ) -> None:
+        self.run, self.attempt, self.role = run, attempt, role
+        self._target, self._key, self._limits = target, key, limits
+        self._ssl_context, self._emit = ssl_context, emit
+        self._wire = dialect(target.dialect)
+        self._request = self._wire.request(target, scenario, messages)
+        self._translate = Translator(run, attempt, secret=key)
+        self.timeline = Timeline(time.monotonic_ns(), int(limits.stall_s * 1e9))
+        self.transcript = Transcript()
+        self._stalls = StallWatch(run, attempt, self.timeline, emit)
+        self._request_ids: dict[str, str] = {}
+        self._malformed = 0
+
+    async def go(self) -> Outcome:
+        """Run the attempt to its end. Never raises for what the network or the provider does."""
+        url = self._target.base_url.rstrip("/") + self._request.path
+        proxy = proxy_for(url)
+        self.timeline.t_start = time.monotonic_ns()
+        self._emit(ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy)))
+        error: StreamError | None = None
+        state: ev.Ending
+        try:
+            async with asyncio.timeout(self._limits.timeout_s) as deadline:
+                error = await self._stream(url, proxy, deadline)
+            state = self._judge(error)
+        except TimeoutError:
+            state = "done" if self._finished else "timed-out"
+            if state == "timed-out":
+                error = StreamError("timeout", f"no end within {self._limits.timeout_s:g} s")
+        except asyncio.CancelledError:
+            state, error = "cancelled", StreamError("cancelled", "cancelled by the user")
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError) as exc:
+            error = stream_error(exc)
+            state = "done" if self.timeline.t_done is not None else "failed"
+        except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ImportError, ValueError) as exc:
+            error, state = stream_error(exc), "failed"
+        finally:
+            self._stalls.stop()
+        return self._end(state, error)
+
+    def never_began(self) -> Outcome:
+        """End an attempt that was cancelled before it could send anything."""
+        self._emit(ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, self._target.base_url))
+        return self._end("cancelled", StreamError("cancelled", "cancelled before it began"))
+
+    # -- the exchange --------------------------------------------------------------------------------------------------
+
+    async def _stream(self, url: str, proxy: str | None, deadline: asyncio.Timeout) -> StreamError | None:
+        headers = dict(self._request.headers)
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        async with exchange(
+            self._request.method,
+            url,
+            headers=headers,
+            body=self._request.body,
+            on_phase=self._on_phase,
+            ssl_context=self._ssl_context,
+            connect_timeout_s=self._limits.connect_timeout_s,
+            proxy=proxy,
+        ) as answer:
+            self._request_ids = kept(answer.headers)
+            self._emit(
+                ev.HeadersReceived(
+                    answer.headers_ns, self.run, self.attempt, answer.status, self._request_ids, answer.content_type
+                )
+            )
+            if not is_stream(answer.status, answer.content_type):
+                body = await answer.body(ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S)
+                return answer_error(answer.status, answer.content_type, answer.headers, body)
+            await self._read(answer, self._wire.decoder(), deadline)
+        return self.transcript.error
+
+    async def _read(self, answer: Answer, decoder: Decoder, deadline: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        total_deadline_s = deadline.when() or loop.time()
+        async for t_ns, data in answer.reads():
+            deltas = decoder.feed(data)
+            if not deltas:
+                self.timeline.on_bytes(t_ns)
+                self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, len(data)))
+            for delta in deltas:
+                self._take(t_ns, delta)
+            if self._finished:
+                grace_s = DONE_GRACE_S if self.timeline.t_done is not None else FINISH_GRACE_S
+                deadline.reschedule(min(total_deadline_s, loop.time() + grace_s))
+        for delta in decoder.end():
+            self._take(time.monotonic_ns(), delta)
+
+    @property
+    def _finished(self) -> bool:
+        return self.timeline.t_finish is not None or self.timeline.t_done is not None
+
+    def _take(self, t_ns: int, delta: Delta) -> None:
+        self.transcript.add(delta)
+        if delta.error is not None and delta.error.kind == "malformed-frame":
+            self._malformed += 1
+        event = self._translate(t_ns, delta)
+        stall = fold_chunk(self.timeline, event)
+        if stall is not None:
+            self._stalls.ended(t_ns, stall)
+        self._emit(event)
+        self._stalls.arm(t_ns)
+
+    def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
+        self.timeline.on_phase(phase, t_ns)
+        if phase != "headers":
+            self._emit(ev.PhaseReached(t_ns, self.run, self.attempt, phase, detail))
+        if phase == "request_sent":
+            self._stalls.arm(t_ns)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _judge(self, error: StreamError | None) -> ev.Ending:
+        if error is not None and error.kind != "malformed-frame":
+            return "failed"
+        return "done" if self._finished else "incomplete"
+
+    def _end(self, state: ev.Ending, error: StreamError | None) -> Outcome:
+        end_ns = time.monotonic_ns()
+        left_open = self.timeline.on_closed(end_ns)
+        if left_open is not None:
+            self._stalls.left_open(end_ns, left_open)
+        error = None if error is None or state == "done" else self._translate.error(error)
+        signature = decide(state, self.timeline, error=error, malformed_frames=self._malformed, end_ns=end_ns)
+        self._emit(
+            ev.AttemptEnded(end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error)
+        )
+        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns)

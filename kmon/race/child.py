@@ -1,0 +1,98 @@
+"""The front end's side of the engine process: starts it, reads its events, sends it commands. An ``EventSource``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from kmon.probe.events import Event, Notice
+from kmon.race.pipe import Do, Start, pack, read_up
+from kmon.race.plan import Keys, RacePlan
+from kmon.race.source import Command
+
+STDERR_LIMIT_BYTES = 4096
+PATIENCE_S = 3.0
+"""How long a closing engine may take before it is killed."""
+
+
+class EngineProcess:
+    """A race hosted in a child process. Make one with :meth:`start`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._stderr = bytearray()
+        self._draining = asyncio.create_task(self._drain_stderr())
+        self._closing = False
+
+    @classmethod
+    async def start(cls, plan: RacePlan, keys: Keys) -> EngineProcess:
+        """Start the engine and its race."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "kmon.race.engine",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        engine = cls(process)
+        await engine._send(Start(plan, keys))
+        return engine
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def batches(self) -> AsyncIterator[Sequence[Event]]:
+        """Events in order; if the engine dies, a last notice says so and everything so far is kept."""
+        assert self._process.stdout is not None
+        while (batch := await read_up(self._process.stdout)) is not None:
+            yield batch
+        if not self._closing:
+            code = await self._process.wait()
+            await self._draining
+            last = self._stderr.decode("utf-8", "replace").strip().splitlines()
+            why = f": {last[-1][:300]}" if last else ""
+            yield [
+                Notice(
+                    time.monotonic_ns(), "error", f"the engine ended with code {code}{why}; what it had told is kept"
+                )
+            ]
+
+    async def command(self, command: Command) -> None:
+        await self._send(Do(command))
+
+    async def close(self) -> None:
+        """End the engine and all its streams; kill it if it does not go."""
+        self._closing = True
+        process = self._process
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        await self._draining
+
+    async def _send(self, message: Start | Do) -> None:
+        stdin = self._process.stdin
+        if stdin is None or stdin.is_closing():
+            return
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead engine is told of by batches()
+            stdin.write(pack(message))
+            await stdin.drain()
+
+    async def _drain_stderr(self) -> None:
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(1024):
+            self._stderr += data
+            del self._stderr[:-STDERR_LIMIT_BYTES]

@@ -1,0 +1,64 @@
+"""The words between a front end and the engine's process: length-prefixed msgpack, both ways, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kmon.probe.events import Event
+from kmon.race.plan import Keys, RacePlan
+from kmon.race.source import Command
+
+MESSAGE_LIMIT_BYTES = 256 * 1024 * 1024
+_LENGTH = struct.Struct(">I")
+
+
+class Start(Struct, frozen=True, tag="start"):
+    """The first message down: the plan, and the keys beside it. Keys travel by this pipe only: not argv, not env."""
+
+    plan: RacePlan
+    keys: Keys
+
+
+class Do(Struct, frozen=True, tag="do"):
+    """A command from the user."""
+
+    command: Command
+
+
+Down = Start | Do
+Up = list[Event]
+
+_encoder = msgspec.msgpack.Encoder()
+_down = msgspec.msgpack.Decoder(Down)
+_up = msgspec.msgpack.Decoder(Up)
+
+
+def pack(message: object) -> bytes:
+    """A message as it goes over the pipe."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+async def read_down(reader: asyncio.StreamReader) -> Start | Do | None:
+    """The next message for the engine, or None when the front end is gone."""
+    return await _read(reader, _down)
+
+
+async def read_up(reader: asyncio.StreamReader) -> list[Event] | None:
+    """The next batch of events, or None when the engine is gone."""
+    return await _read(reader, _up)
+
+
+async def _read(reader: asyncio.StreamReader, decoder: Any) -> Any:  # noqa: ANN401 - one decoder per direction
+    try:
+        (size_bytes,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        if size_bytes > MESSAGE_LIMIT_BYTES:
+            return None
+        return decoder.decode(await reader.readexactly(size_bytes))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None

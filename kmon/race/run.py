@@ -1,0 +1,191 @@
+"""One run: its attempts one after the other, and a nudge beside them. The only thing here that really changes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+
+from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RunEnded, RunQueued
+from kmon.probe.probe import Limits, Outcome, Probe
+from kmon.probe.timeline import MS
+from kmon.probe.translate import Translator
+from kmon.race.nudge import follow_up, verdict
+from kmon.race.plan import Row
+
+NUDGE_WATCH_S = 0.2
+"""How often the outcome of a nudge is looked at."""
+
+
+class Run:
+    """A pane's worth of work. Its events go to ``emit``; ``go`` ends with one ``run_ended``."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        row: Row,
+        round_number: int,
+        key: str | None,
+        limits: Limits,
+        ssl_context: ssl.SSLContext,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.name = name
+        self._row, self._round = row, round_number
+        self._key, self._limits, self._ssl_context, self._emit = key, limits, ssl_context, emit
+        self._attempts = 0
+        self._main: Probe | None = None
+        self._main_task: asyncio.Task[Outcome] | None = None
+        self._nudge_task: asyncio.Task[None] | None = None
+        self._nudge_sentence = ""
+        self._again = False
+        emit(
+            RunQueued(
+                time.monotonic_ns(),
+                name,
+                row.target.name,
+                row.target.label,
+                row.scenario.name,
+                round_number,
+                row.target.dialect,
+            )
+        )
+
+    @property
+    def active(self) -> bool:
+        """Whether the deciding attempt is open."""
+        return self._main_task is not None and not self._main_task.done()
+
+    async def go(self) -> RunEnded:
+        """Make an attempt, and another for as long as someone asked for a retry meanwhile."""
+        while True:
+            self._again = False
+            self._nudge_sentence = ""
+            probe = self._probe("retry" if self._attempts else "first")
+            self._main = probe
+            self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
+            try:
+                outcome = await self._main_task
+            except asyncio.CancelledError:  # cancelled before the task took its first step
+                outcome = probe.never_began()
+            if not self._again:
+                break
+        ended = self._ended(outcome)
+        self._emit(ended)
+        return ended
+
+    def skip(self) -> RunEnded:
+        """End a run that never began, so that every queued run has its ``run_ended``."""
+        outcome = self._probe("first").never_began()
+        ended = self._ended(outcome)
+        self._emit(ended)
+        return ended
+
+    def cancel(self) -> None:
+        """Close the sockets of all open attempts now."""
+        for task in (self._main_task, self._nudge_task):
+            if task is not None and not task.done():
+                task.cancel()
+
+    def retry(self) -> None:
+        """Ask an open run to start over: its attempt is cancelled and a new one follows in the same run."""
+        self._again = True
+        self.cancel()
+
+    def nudge(self) -> None:
+        """Send the follow-up beside the open attempt; only one nudge is open at a time."""
+        if self._main is None or not self.active:
+            self._say(f"{self._row.target.name}: nothing to nudge, the run has ended (r retries it)")
+        elif self._nudge_task is not None and not self._nudge_task.done():
+            self._say(f"{self._row.target.name}: the last nudge is still open")
+        else:
+            self._nudge_task = asyncio.create_task(self._nudged(self._main), name=f"{self.name} nudge")
+
+    async def settled(self) -> None:
+        """Wait until a nudge, too, has ended."""
+        if self._nudge_task is not None:
+            await asyncio.wait([self._nudge_task])
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _probe(self, role: AttemptRole, said_so_far: str | None = None) -> Probe:
+        self._attempts += 1
+        scenario = self._row.scenario
+        messages = scenario.messages if said_so_far is None else follow_up(scenario.messages, said_so_far)
+        return Probe(
+            run=self.name,
+            attempt=self._attempts,
+            role=role,
+            target=self._row.target,
+            scenario=scenario,
+            messages=messages,
+            key=self._key,
+            limits=self._limits,
+            ssl_context=self._ssl_context,
+            emit=self._emit,
+        )
+
+    async def _nudged(self, first: Probe) -> None:
+        t_nudge = time.monotonic_ns()
+        gap_before_ns = first.timeline.open_gap_ns(t_nudge) or 0
+        probe = self._probe("nudge", first.transcript.text)
+        task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
+        try:
+            while not (task.done() and (first.timeline.t_closed or self._nudge_sentence)):
+                await asyncio.sleep(NUDGE_WATCH_S)
+                sentence = verdict(
+                    first.timeline,
+                    probe.timeline,
+                    task.result().state if task.done() else None,
+                    t_nudge=t_nudge,
+                    gap_before_ns=gap_before_ns,
+                    now_ns=time.monotonic_ns(),
+                )
+                if sentence and sentence != self._nudge_sentence:
+                    self._nudge_sentence = sentence
+                    self._emit(NudgeResult(time.monotonic_ns(), self.name, probe.attempt, sentence))
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _ended(self, outcome: Outcome) -> RunEnded:
+        timeline, said = outcome.timeline, outcome.transcript
+        safe = Translator(self.name, self._attempts, secret=self._key)
+        end_ns = outcome.end_ns
+        return RunEnded(
+            end_ns,
+            self.name,
+            self._row.target.name,
+            self._attempts,
+            outcome.state,
+            outcome.signature.name,
+            outcome.signature.evidence,
+            outcome.error,
+            _ms(timeline.ttft_ns()),
+            _ms(timeline.max_gap_ns(end_ns)),
+            tuple(timeline.stalls),
+            said.chunks,
+            safe.redacted(said.text),
+            safe.redacted(said.reasoning),
+            tuple(safe.tool_call(call) for call in said.tool_calls),
+            None if said.finish_reason is None else safe.redacted(said.finish_reason),
+            said.usage,
+            safe.redacted(said.response_id or ""),
+            {name: safe.redacted(value) for name, value in outcome.request_ids.items()},
+            label=self._row.target.label,
+            scenario=self._row.scenario.name,
+            round=self._round,
+            ttfo_ms=_ms(timeline.ttfo_ns()),
+            duration_ms=timeline.duration_ns(end_ns) / MS,
+            keepalives=timeline.life.ticks,
+            nudge=self._nudge_sentence,
+        )
+
+    def _say(self, message: str) -> None:
+        self._emit(Notice(time.monotonic_ns(), "info", message))
+
+
+def _ms(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else duration_ns / MS

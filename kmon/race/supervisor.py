@@ -1,0 +1,178 @@
+"""Owns the runs of a race: starts rounds, obeys commands, says when it is over. The in-process ``EventSource``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+
+import httpx
+
+from kmon.probe import events as ev
+from kmon.probe.probe import Limits
+from kmon.probe.timeline import MS
+from kmon.race.health import watch_lag
+from kmon.race.outbox import Outbox
+from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.run import Run
+from kmon.race.source import Command
+
+
+class Supervisor:
+    """Hosts a race on the running event loop. Create it inside one; ``start`` begins the first round."""
+
+    def __init__(self, plan: RacePlan, keys: Keys) -> None:
+        self._plan, self._keys = plan, keys
+        self._outbox = Outbox()
+        self._ssl_context = httpx.create_ssl_context()
+        self._limits = Limits(plan.stall_s, plan.timeout_s, plan.connect_timeout_s)
+        self._runs: dict[str, Run] = {}
+        self._results: dict[str, ev.RunEnded] = {}
+        self._queued: list[Run] = []
+        self._open: dict[asyncio.Task[None], Run] = {}
+        self._freed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._t_start = 0
+        self._interrupted = False
+        self._closed = False
+
+    def start(self) -> None:
+        """Announce the race and begin. Returns at once."""
+        plan = self._plan
+        self._t_start = time.monotonic_ns()
+        self._emit(
+            ev.RaceStarted(
+                self._t_start,
+                plan.targets,
+                plan.scenario,
+                plan.rounds,
+                plan.simulated,
+                plan.stall_s * 1000,
+                plan.timeout_s * 1000,
+            )
+        )
+        self._ending = self._spawn(self._race())
+        self._spawn(watch_lag(self._outbox))
+
+    # -- EventSource ---------------------------------------------------------------------------------------------------
+
+    def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
+        return self._outbox.batches()
+
+    async def command(self, command: Command) -> None:
+        """Obey; a command for an unknown run is ignored (it may have been typed as the race was closing)."""
+        run = self._runs.get(command.run)
+        if run is None or self._closed:
+            return
+        match command.action:
+            case "nudge":
+                run.nudge()
+            case "cancel" if run in self._queued:
+                self._queued.remove(run)
+                self._results[run.name] = run.skip()
+            case "cancel":
+                run.cancel()
+            case "retry" if run.active:
+                run.retry()
+            case "retry" if run not in self._queued:
+                self._begin(run)
+                if self._ending is None or self._ending.done():
+                    self._ending = self._spawn(self._end_race())
+
+    async def interrupt(self) -> None:
+        """Cancel everything that is open or waiting; the race then ends by itself."""
+        self._interrupted = True
+        for run in self._queued:
+            self._results[run.name] = run.skip()
+        self._queued.clear()
+        for run in self._runs.values():
+            run.cancel()
+        self._freed.set()
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self.interrupt()
+        if self._open:
+            await asyncio.wait(self._open)
+        for run in self._runs.values():
+            await run.settled()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._outbox.close()
+
+    # -- the race ------------------------------------------------------------------------------------------------------
+
+    async def _race(self) -> None:
+        for number in range(1, self._plan.rounds + 1):
+            if self._interrupted:
+                break
+            await self._round(number)
+        await self._end_race()
+
+    async def _round(self, number: int) -> None:
+        """Start one run per row, together: wait until the whole round fits, or queue it if it never can."""
+        rows = self._plan.rows
+        limit = self._plan.concurrency or len(rows)
+        while len(self._open) + min(limit, len(rows)) > limit and not self._interrupted:
+            await self._until_freed()
+        self._queued = [self._new_run(row, i, number) for i, row in enumerate(rows)]
+        while self._queued:
+            if len(self._open) < limit:
+                self._begin(self._queued.pop(0))
+            else:
+                await self._until_freed()
+
+    def _new_run(self, row: Row, index: int, number: int) -> Run:
+        run = Run(
+            name=f"r{number}.{index + 1}",
+            row=row,
+            round_number=number,
+            key=self._keys.for_target(row.target),
+            limits=self._limits,
+            ssl_context=self._ssl_context,
+            emit=self._emit,
+        )
+        self._runs[run.name] = run
+        return run
+
+    def _begin(self, run: Run) -> None:
+        task = asyncio.create_task(self._host(run), name=run.name)
+        self._open[task] = run
+        task.add_done_callback(self._on_run_done)
+
+    async def _host(self, run: Run) -> None:
+        self._results[run.name] = await run.go()
+
+    def _on_run_done(self, task: asyncio.Task[None]) -> None:
+        del self._open[task]
+        self._freed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._emit(ev.Notice(time.monotonic_ns(), "error", f"kmon failed inside a run: {error!r}"))
+
+    async def _until_freed(self) -> None:
+        self._freed.clear()
+        await self._freed.wait()
+
+    async def _end_race(self) -> None:
+        """Wait for all open runs, then say how the race went. A retry reopens it and says so again."""
+        while self._open:
+            await self._until_freed()
+        ok = sum(result.state == "done" for result in self._results.values())
+        now_ns = time.monotonic_ns()
+        self._emit(
+            ev.RaceEnded(now_ns, ok, len(self._runs) - ok, (now_ns - self._t_start) / MS, interrupted=self._interrupted)
+        )
+
+    def _emit(self, event: ev.Event) -> None:
+        self._outbox.put(event)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

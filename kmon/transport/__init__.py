@@ -1,0 +1,1 @@
+"""Sockets: the only place where bytes enter, stamped before anything looks at them."""

@@ -1,0 +1,45 @@
+"""Which response headers are kept as evidence. An allow-list: credentials and account headers never match it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+REQUEST_ID_HEADERS = (
+    "x-request-id", "request-id", "x-generation-id", "cf-ray", "x-trace-id", "msh-request-id", "x-msh-trace-id",
+    "nvcf-reqid", "mistral-correlation-id", "x-kong-request-id", "x-amzn-requestid", "x-baseten-request-id",
+    "x-groq-request-id", "apim-request-id",
+)  # fmt: skip
+"""Ids a provider's support can look a request up by."""
+
+TIMING_HEADERS = (
+    "server-timing", "openai-processing-ms", "x-envoy-upstream-service-time",
+    "fireworks-server-time-to-first-token", "fireworks-server-processing-time",
+)  # fmt: skip
+"""What the server says about its own time."""
+
+VALUE_LIMIT_CHARS = 200
+
+
+def kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """The request ids and server timings among ``headers``, values bounded."""
+    found = {name: headers[name][:VALUE_LIMIT_CHARS] for name in REQUEST_ID_HEADERS if name in headers}
+    return found | {name: headers[name][:VALUE_LIMIT_CHARS] for name in TIMING_HEADERS if name in headers}
+
+
+def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
+    """Seconds to wait by a ``Retry-After`` value: a number, or an HTTP date relative to ``now``. None if neither."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=datetime.UTC)
+    return max(0.0, (when - now).total_seconds())

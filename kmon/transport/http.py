@@ -1,0 +1,151 @@
+"""One HTTP exchange with a streamed answer: httpx on kmon's own stamping sockets.
+
+Every exchange opens a connection of its own, so connection phases are measured each time and closing an exchange
+closes its socket. There is no read timeout: silence is measured by the probe, not ended here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpcore
+import httpx
+
+from kmon import __version__
+from kmon.transport.backend import StampingBackend
+from kmon.transport.phase import OnPhase
+
+USER_AGENT = f"kmon/{__version__}"
+
+
+class Answer:
+    """The response of an exchange: status and headers now, the body as stamped reads."""
+
+    def __init__(self, response: httpx.Response, backend: StampingBackend) -> None:
+        self._response = response
+        self._backend = backend
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
+        self.headers_ns = self._last_read_ns()
+
+    async def reads(self) -> AsyncIterator[tuple[int, bytes]]:
+        """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone."""
+        async for data in self._response.aiter_bytes():
+            yield self._last_read_ns(), data
+
+    async def body(self, limit_bytes: int, limit_s: float) -> bytes:
+        """What comes of the body within both limits, for answers that are not streams."""
+        out = bytearray()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                async for data in self._response.aiter_bytes():
+                    out += data
+                    if len(out) >= limit_bytes:
+                        break
+        return bytes(out[:limit_bytes])
+
+    def _last_read_ns(self) -> int:
+        stream = self._backend.stream
+        return stream.last_read_ns if stream is not None else time.monotonic_ns()
+
+
+@contextlib.asynccontextmanager
+async def exchange(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    on_phase: OnPhase,
+    ssl_context: ssl.SSLContext,
+    connect_timeout_s: float,
+    proxy: str | None = None,
+) -> AsyncIterator[Answer]:
+    """Send a request and yield its answer once the headers are in; leaving the context closes the socket.
+
+    Raises httpcore or httpx exceptions; :func:`kmon.transport.errors.stream_error` names them.
+    """
+    backend = StampingBackend(on_phase)
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        if event == "http11.send_request_body.complete":
+            on_phase("request_sent", time.monotonic_ns(), "")
+
+    transport = _PoolTransport(_pool(backend, ssl_context, proxy))
+    async with httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client:
+        request = client.build_request(
+            method,
+            url,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
+            content=body,
+            timeout=httpx.Timeout(None, connect=connect_timeout_s),
+            extensions={"trace": trace},
+        )
+        response = await client.send(request, stream=True)
+        try:
+            answer = Answer(response, backend)
+            on_phase("headers", answer.headers_ns, str(answer.status))
+            yield answer
+        finally:
+            await response.aclose()
+
+
+def _pool(backend: StampingBackend, ssl_context: ssl.SSLContext, proxy: str | None) -> httpcore.AsyncConnectionPool:
+    if proxy is None:
+        return httpcore.AsyncConnectionPool(ssl_context=ssl_context, max_connections=1, network_backend=backend)
+    url = httpx.URL(proxy)
+    auth = (url.username, url.password) if url.username else None
+    bare = str(url.copy_with(username=None, password=None))
+    if url.scheme.startswith("socks"):
+        return httpcore.AsyncSOCKSProxy(
+            bare, proxy_auth=auth, ssl_context=ssl_context, max_connections=1, network_backend=backend
+        )
+    return httpcore.AsyncHTTPProxy(
+        bare, proxy_auth=auth, ssl_context=ssl_context, max_connections=1, network_backend=backend
+    )
+
+
+class _PoolTransport(httpx.AsyncBaseTransport):
+    """httpx's seam onto an httpcore pool that has a network backend of our own."""
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        response = await self._pool.handle_async_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._response.aiter_stream():
+            yield part
+
+    async def aclose(self) -> None:
+        await self._response.aclose()

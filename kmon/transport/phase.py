@@ -1,0 +1,8 @@
+"""The words for how far a connection has come, and who is told."""
+
+from collections.abc import Callable
+from typing import Literal
+
+Phase = Literal["dns", "connect", "tls", "request_sent", "headers"]
+OnPhase = Callable[[Phase, int, str], None]
+"""Called with the phase just completed, its CLOCK_MONOTONIC stamp in ns, and a detail (peer, TLS version)."""
