@@ -1,7 +1,210 @@
-"""Settings and where each came from: defaults < kmon.toml < environment and .env < flags."""
+"""Settings, and where each came from: defaults < kmon.toml < environment and .env < flags."""
 
 from __future__ import annotations
 
-from kmon.catalog.errors import UsageError
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-__all__ = ["UsageError"]
+import msgspec
+from msgspec import Struct
+
+from kmon.catalog.environment import Environment, has_key, key_problem, key_source, key_variable, read_dotenv
+from kmon.catalog.errors import UsageError
+from kmon.catalog.load import Catalog, load_catalog
+from kmon.catalog.model import Target
+from kmon.catalog.toml_source import TomlSource, read_toml
+
+__all__ = [
+    "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "has_key", "key_problem", "key_source",
+    "keyed_targets", "load_settings", "read_dotenv", "user_dir",
+]  # fmt: skip
+
+FILE_NAME = "kmon.toml"
+_SECTIONS = ("defaults", "targets", "scenarios")
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a user may set. Seconds carry ``_s``; ``concurrency`` None means one round at a time."""
+
+    stall_s: float = 5.0
+    timeout_s: float = 300.0
+    connect_timeout_s: float = 10.0
+    rounds: int = 1
+    concurrency: int | None = None
+    theme: str = "kmon-dark"
+    fps: int = 10
+    bell: bool = False
+    ascii: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one setting may be, and the flag that sets it. Seconds are above 0 and at most ``high``."""
+
+    flag: str
+    kind: Literal["seconds", "count", "switch", "name"]
+    high: int = 0
+
+    @property
+    def wanted(self) -> str:
+        """The rule in words."""
+        match self.kind:
+            case "seconds":
+                return f"a number of seconds above 0 and at most {self.high}"
+            case "count":
+                return f"a whole number from 1 to {self.high}"
+            case "switch":
+                return "true or false"
+            case "name":
+                return "a name"
+
+
+SETTINGS: dict[str, Rule] = {
+    "stall_s": Rule("--stall", "seconds", 86_400),
+    "timeout_s": Rule("--timeout", "seconds", 86_400),
+    "connect_timeout_s": Rule("--connect-timeout", "seconds", 3_600),
+    "rounds": Rule("--count", "count", 10_000),
+    "concurrency": Rule("--concurrency", "count", 1_000),
+    "theme": Rule("--theme", "name"),
+    "fps": Rule("--fps", "count", 60),
+    "bell": Rule("--bell", "switch"),
+    "ascii": Rule("--ascii", "switch"),
+}
+"""Per setting, its rule. In ``[defaults]`` it goes by this name, in the environment by ``KMON_`` and it in capitals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything the command line, the files and the environment say, put together."""
+
+    settings: Settings
+    provenance: dict[str, str]
+    """Per setting: ``default``, ``PATH line N``, ``KMON_STALL_S in .env`` or the flag."""
+    env: Environment
+    tables: tuple[TomlSource, ...] = field(repr=False)
+    """The user's files that were found, lowest first."""
+    catalog: Catalog = field(repr=False)
+    notes: tuple[str, ...] = ()
+    """Sentences worth showing that stop nothing."""
+
+
+def user_dir() -> Path:
+    """The directory of the user's own ``kmon.toml`` and themes; it need not exist."""
+    from platformdirs import user_config_dir
+
+    return Path(user_config_dir("kmon"))
+
+
+def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], project_dir: Path, user_dir: Path) -> Loaded:
+    """Read the files of both directories and settle every setting and the catalog.
+
+    ``flags`` holds settings by name (``stall_s``); None is a flag that was not given. A project's file wins over the
+    user's. ``environ`` is only read. Raises :class:`UsageError` for the first thing that cannot be used.
+    """
+    tables = tuple(_tables(project_dir, user_dir))
+    dotenv, notes = read_dotenv(project_dir / ".env")
+    env = Environment(environ, dotenv)
+    values: dict[str, Any] = {}
+    provenance = dict.fromkeys(SETTINGS, "default")
+    for name, raw, place, complaint in (*_from_tables(tables), *_from_env(env), *_from_flags(flags)):
+        value = _value(SETTINGS[name], raw)
+        if value is None:
+            raise UsageError(complaint)
+        values[name], provenance[name] = value, place
+    settings = msgspec.convert(values, Settings)
+    catalog = load_catalog(tables)
+    return Loaded(settings, provenance, env, tables, catalog, (*notes, *_redirected(tables, project_dir)))
+
+
+def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
+    """The targets whose key is set, each key used once: a key of one Moonshot site is no key of the other."""
+    by_variable: dict[str, Target] = {}
+    for target in catalog.targets.values():
+        if name := key_variable(target, env):
+            by_variable.setdefault(name, target)
+    return tuple(by_variable.values())
+
+
+def _tables(project_dir: Path, user_dir: Path) -> Iterator[TomlSource]:
+    paths = dict.fromkeys((user_dir / FILE_NAME, project_dir / FILE_NAME))
+    for source in (read_toml(path) for path in paths):
+        if source is None:
+            continue
+        for section in source.table:
+            if section not in _SECTIONS:
+                raise source.unknown((section,), _SECTIONS)
+        yield source
+
+
+Given = tuple[str, object, str, str]
+"""A setting's name, its raw value, where it came from, and the complaint should it not be usable."""
+
+
+def _from_tables(tables: tuple[TomlSource, ...]) -> Iterator[Given]:
+    for source in tables:
+        given = source.table.get("defaults", {})
+        if not isinstance(given, dict):
+            raise source.error(("defaults",), "must be a table; write [defaults]")
+        for name, raw in given.items():
+            if name not in SETTINGS:
+                raise source.unknown(("defaults", name), SETTINGS)
+            path = ("defaults", name)
+            place = f"{source.path} line {source.line_of(path)}"
+            if isinstance(raw, str) and SETTINGS[name].kind != "name":
+                raw = None  # in TOML a quoted number is text, and saying so beats guessing
+            yield name, raw, place, str(source.error(path, f"must be {SETTINGS[name].wanted}"))
+
+
+def _from_env(env: Environment) -> Iterator[Given]:
+    for name, rule in SETTINGS.items():
+        variable = f"KMON_{name.upper()}"
+        if variable in env:
+            place = f"{variable} in {env.source(variable)}"
+            yield name, env[variable], place, f"{place} must be {rule.wanted}; change it or unset it"
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterator[Given]:
+    for name, raw in flags.items():
+        if raw is not None:
+            rule = SETTINGS[name]
+            yield name, raw, rule.flag, f"{rule.flag} must be {rule.wanted}, not {raw!r}"
+
+
+def _value(rule: Rule, raw: object) -> float | int | bool | str | None:
+    """The value ``raw`` stands for under ``rule``, or None if it stands for none."""
+    if rule.kind == "name":
+        return raw.strip() or None if isinstance(raw, str) and raw.isprintable() else None
+    if rule.kind == "switch":
+        return _SWITCH.get(raw.strip().lower()) if isinstance(raw, str) else raw if isinstance(raw, bool) else None
+    number = _number(raw)
+    if number is None or not 0 < number <= rule.high:
+        return None
+    if rule.kind == "seconds":
+        return number
+    return int(number) if number == int(number) else None
+
+
+def _number(raw: object) -> float | None:
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return None
+    try:
+        number = float(raw)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _redirected(tables: tuple[TomlSource, ...], project_dir: Path) -> Iterator[str]:
+    """A project's file that sends a built-in target's key elsewhere is worth a word: projects are cloned."""
+    presets = load_catalog().targets
+    for source in tables:
+        if source.path.parent != project_dir:
+            continue
+        for name, table in source.table.get("targets", {}).items():
+            if name in presets and (url := table.get("base_url")) and url.rstrip("/") != presets[name].base_url:
+                line = source.line_of(("targets", name, "base_url"))
+                yield f"{source.path} line {line} sends target {name} and its key to {url}"

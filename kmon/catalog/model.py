@@ -42,7 +42,7 @@ class Target(Struct, frozen=True, kw_only=True):
         return f"{self.provider}/{self.model}"
 
 
-class ToolUse(Struct, frozen=True, kw_only=True):
+class ToolUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tool call inside a scenario's conversation; ``arguments`` is a JSON object."""
 
     id: str
@@ -50,7 +50,7 @@ class ToolUse(Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
 
 
-class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One message of a conversation, in no dialect: every dialect translates it."""
 
     role: Role
@@ -61,7 +61,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_call_id: str | None = None
 
 
-class Tool(Struct, frozen=True, kw_only=True):
+class Tool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tool offered in the request; ``parameters`` is a JSON Schema object."""
 
     name: str
@@ -78,3 +78,5 @@ class Scenario(Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     max_tokens: int = 1024
+    filler_tokens: int | None = None
+    """Approximate size of the text that stands for ``{filler}`` in a message; None where there is none."""

@@ -1,0 +1,72 @@
+"""What may stand as a base URL, a model id and the name of a key's variable. Problems come back as words.
+
+A value that may hold a secret by mistake (a key where its variable's name belongs, a password in a URL) is never
+repeated in the complaint.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+_ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z")
+_HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
+
+
+def base_url_problem(url: str) -> str | None:
+    """Why ``url`` cannot be a base URL, or None if it can."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is not a URL; write it like https://api.example.com/v1"
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        return "has credentials inside; take them out and name the key's variable instead"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with http:// or https://"
+    if not parts.hostname or not (_HOST.match(parts.hostname) or _is_ip(parts.hostname)) or port == 0:
+        return "has no usable host and port; write it like https://api.example.com/v1"
+    if parts.query or parts.fragment:
+        return "must end with its path; take out what follows the ? or #"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "has spaces or characters that cannot be in a URL"
+    return None
+
+
+def model_problem(model: str) -> str | None:
+    """Why ``model`` cannot be a model id, or None if it can."""
+    if not model:
+        return "the model id is empty"
+    if not model.isprintable() or " " in model:
+        return "a model id has no spaces or control characters"
+    return None
+
+
+def env_name_problem(name: str) -> str | None:
+    """Why ``name`` cannot name a key's variable, or None. Upper case only, so that a pasted key does not pass."""
+    if _ENV_NAME.match(name):
+        return None
+    return "must be the name of an environment variable in capitals, such as TOGETHER_API_KEY, never the key itself"
+
+
+def host_and_port(url: str) -> str:
+    """The host of a base URL, with its port if one is written; never what else stands in it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return host if parts.port is None else f"{host}:{parts.port}"
+
+
+def is_loopback(url: str) -> bool:
+    """True when a base URL can only mean this machine."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""What a whole target or scenario must be beyond the types of its keys."""
+
+from __future__ import annotations
+
+import re
+
+from kmon.catalog.address import base_url_problem, env_name_problem, model_problem
+from kmon.catalog.entry import Entry
+from kmon.catalog.filler import MARK, TOKENS_LIMIT
+from kmon.catalog.model import Message, Scenario
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+_OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
+
+
+def check_target(entry: Entry) -> None:
+    """Raise :class:`UsageError` for the first thing that keeps ``entry`` from being a target."""
+    _check_name(entry)
+    given = entry.values
+    for key in ("base_url", "model"):
+        if key not in given:
+            raise entry.error(key, f"target {entry.name!r} has no {key}; add one")
+    if problem := base_url_problem(given["base_url"]):
+        raise entry.error("base_url", problem)
+    for key in ("model", "control_model"):
+        if key in given and (problem := model_problem(given[key])):
+            raise entry.error(key, problem)
+    if not _NAME.match(given.get("provider", entry.name)):
+        raise entry.error("provider", "a provider's name has letters, digits, dots and dashes only")
+    for at, name in enumerate(given.get("key_env", ())):
+        if problem := env_name_problem(name):
+            raise entry.error("key_env", problem, at)
+    _check_headers(entry)
+    for member in sorted(_OWN_MEMBERS & given.get("body", {}).keys()):
+        raise entry.error("body", "is decided by the target and the scenario; take it out of the body", member)
+
+
+def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
+    """Return ``scenario`` if it can be asked; raise :class:`UsageError` otherwise."""
+    _check_name(entry)
+    if scenario is None or not scenario.messages:
+        raise entry.error("messages", f"scenario {entry.name!r} has no messages; add at least one")
+    if scenario.max_tokens < 1:
+        raise entry.error("max_tokens", "must be at least 1")
+    names = [tool.name for tool in scenario.tools]
+    if len(set(names)) < len(names) or "" in names:
+        raise entry.error("tools", "every tool needs a name of its own")
+    if scenario.tool_choice is not None and not names:
+        raise entry.error("tool_choice", "there are no tools to choose from; add tools or take it out")
+    _check_conversation(entry, scenario.messages)
+    marked = any(MARK in message.content for message in scenario.messages)
+    if scenario.filler_tokens is not None and not (marked and 1 <= scenario.filler_tokens <= TOKENS_LIMIT):
+        raise entry.error("filler_tokens", f"must be 1 to {TOKENS_LIMIT}, and a message must say {MARK}")
+    return scenario
+
+
+def _check_name(entry: Entry) -> None:
+    if not _NAME.match(entry.name):
+        raise entry.error("", "a name has letters, digits, dots, dashes and underscores only; rename it")
+
+
+def _check_headers(entry: Entry) -> None:
+    for name, value in entry.values.get("headers", {}).items():
+        if name.lower() in _SECRET_HEADERS:
+            raise entry.error("headers", "credentials do not belong in this file; use .env and key_env", name)
+        if not _HEADER_NAME.match(name) or not value.isascii() or not value.isprintable():
+            raise entry.error("headers", "is not a header that can be sent", name)
+
+
+def _check_conversation(entry: Entry, messages: tuple[Message, ...]) -> None:
+    calls: set[str] = set()
+    for at, message in enumerate(messages):
+        calls |= {call.id for call in message.tool_calls}
+        if message.tool_calls and message.role != "assistant":
+            raise entry.error("messages", "only an assistant message can hold tool calls", at)
+        if message.role == "tool" and message.tool_call_id not in calls:
+            raise entry.error("messages", "a tool message needs the tool_call_id of an earlier call", at)
+        if message.role in ("system", "user") and not message.content:
+            raise entry.error("messages", f"a {message.role} message needs content", at)

@@ -1,0 +1,96 @@
+"""The environment with ``.env`` beneath it: which variable holds a target's key, and where it was found.
+
+Values never appear in a repr or a message; only names and places do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import Target
+
+
+class Environment(Mapping[str, str]):
+    """Variables by name. A real environment variable always wins over ``.env``; an empty one counts as not set."""
+
+    def __init__(self, environ: Mapping[str, str], dotenv: Mapping[str, str] | None = None) -> None:
+        self._real = {name: value for name, value in environ.items() if value}
+        self._values = {name: value for name, value in (dotenv or {}).items() if value} | self._real
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Environment({len(self)} variables)"
+
+    def source(self, name: str) -> str | None:
+        """Where a variable was found: ``environment``, ``.env`` or None."""
+        if name not in self._values:
+            return None
+        return "environment" if name in self._real else ".env"
+
+
+def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables of a ``.env`` file, and a sentence for each line that is no ``NAME=value``.
+
+    A missing file, or a directory of that name (some virtual environments), holds nothing. Nothing is interpolated:
+    a ``$`` in a key is a ``$``. Raises :class:`UsageError` if the file cannot be read.
+    """
+    try:
+        if not path.is_file():
+            return {}, ()
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; fix its permissions") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+    from dotenv.parser import parse_stream
+
+    values: dict[str, str] = {}
+    complaints: list[str] = []
+    for binding in parse_stream(StringIO(text)):
+        if binding.error:
+            complaints.append(f"{path} line {binding.original.line} is not NAME=value and was skipped")
+        elif binding.key is not None and binding.value is not None:
+            values[binding.key] = binding.value
+    return values, tuple(complaints)
+
+
+def key_variable(target: Target, env: Mapping[str, str]) -> str | None:
+    """The first of the target's key variables that is set."""
+    return next((name for name in target.key_env if env.get(name)), None)
+
+
+def has_key(target: Target, env: Mapping[str, str]) -> bool:
+    """True when the target's key is set or it needs none."""
+    return not target.key_env or key_variable(target, env) is not None
+
+
+def key_source(target: Target, env: Environment) -> str | None:
+    """Where the target's key was found, e.g. ``TOGETHER_API_KEY in .env``; None if it is not set or none is needed."""
+    name = key_variable(target, env)
+    return f"{name} in {env.source(name)}" if name else None
+
+
+def key_problem(target: Target, env: Environment) -> str | None:
+    """Why the target cannot be used with the keys at hand, as a sentence, or None if it can."""
+    if not has_key(target, env):
+        names = " or ".join(target.key_env)
+        return f"{names} is not set (needed by target {target.name}); put it in .env or run 'kmon --demo'"
+    name = key_variable(target, env)
+    if name and not _sendable(env[name]):
+        return f"{key_source(target, env)} has spaces or characters no key has; copy the key again, without quotes"
+    return None
+
+
+def _sendable(key: str) -> bool:
+    return key.isascii() and key.isprintable() and " " not in key

@@ -1,0 +1,102 @@
+"""The catalog: kmon's own targets and scenarios, overlaid with the user's files and checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from kmon.catalog.check import check_scenario, check_target
+from kmon.catalog.entry import Entry
+from kmon.catalog.model import Scenario, Target
+from kmon.catalog.toml_source import TomlSource, parse_toml
+
+Kind = Literal["targets", "scenarios"]
+
+
+class Catalog(Struct, frozen=True):
+    """What can be aimed at and asked, by name, in the order of the files.
+
+    A scenario with ``filler_tokens`` still holds its ``{filler}`` mark; ``resolve_scenario`` fills it in.
+    """
+
+    targets: dict[str, Target]
+    scenarios: dict[str, Scenario]
+
+
+def load_catalog(sources: Sequence[TomlSource] = ()) -> Catalog:
+    """Overlay the built-in catalog with ``sources``, the last one winning key by key.
+
+    Raises :class:`UsageError` naming file, line and key of the first thing that cannot be used.
+    """
+    targets = _entries("targets", (_built_in("targets.toml"), *sources))
+    scenarios = _entries("scenarios", (_built_in("scenarios.toml"), *sources))
+    return Catalog(
+        targets={name: _target(entry) for name, entry in targets.items()},
+        scenarios={name: _scenario(entry, scenarios) for name, entry in scenarios.items()},
+    )
+
+
+def _built_in(name: str) -> TomlSource:
+    return parse_toml(Path(name), files("kmon.catalog").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _partial(shape: type[Struct], without: frozenset[str], extra: Sequence[tuple[str, Any]]) -> type[Struct]:
+    """``shape`` with every key optional and unknown ones refused: what one table of one file may hold."""
+    fields = [(f.name, f.type) for f in msgspec.structs.fields(shape) if f.name not in without]
+    return msgspec.defstruct(
+        f"{shape.__name__}Table",
+        [(name, kind | UnsetType, UNSET) for name, kind in (*fields, *extra)],
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )
+
+
+_TABLES: dict[Kind, type[Struct]] = {
+    "targets": _partial(Target, frozenset({"name", "simulated"}), ()),
+    "scenarios": _partial(Scenario, frozenset({"name"}), (("like", str),)),
+}
+
+
+def _entries(kind: Kind, sources: Sequence[TomlSource]) -> dict[str, Entry]:
+    """One entry per name, its keys taken from the last file that gives them."""
+    shape = _TABLES[kind]
+    known = [f.name for f in msgspec.structs.fields(shape)]
+    entries: dict[str, Entry] = {}
+    for source in sources:
+        for name, table in _tables(kind, source):
+            try:
+                msgspec.convert(table, shape)
+            except msgspec.ValidationError as error:
+                raise source.invalid((kind, name), error, known) from None
+            entry = entries.get(name) or Entry(kind, name)
+            entries[name] = entry.overlaid(source, table)
+    return entries
+
+
+def _tables(kind: Kind, source: TomlSource) -> Iterator[tuple[str, dict[str, Any]]]:
+    tables = source.table.get(kind, {})
+    if not isinstance(tables, dict):
+        raise source.error((kind,), f"must be a table; write [{kind}.NAME]")
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise source.error((kind, name), f"must be a table; write [{kind}.NAME]")
+        yield name, table
+
+
+def _target(entry: Entry) -> Target:
+    check_target(entry)
+    given = {"provider": entry.name, **entry.values, "name": entry.name}
+    given["base_url"] = given["base_url"].rstrip("/")
+    given["token_cap"] = given.get("token_cap", "max_tokens") or None  # TOML has no null: "" stands for it
+    return msgspec.convert(given, Target)
+
+
+def _scenario(entry: Entry, entries: dict[str, Entry]) -> Scenario:
+    whole = entry.inheriting(entries)
+    scenario = msgspec.convert({**whole.values, "name": entry.name}, Scenario) if "messages" in whole.values else None
+    return check_scenario(whole, scenario)

@@ -1,0 +1,104 @@
+"""From what the user typed to a target or a scenario, or to a sentence that helps."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import get_args
+
+from msgspec.structs import replace
+
+from kmon.catalog.address import base_url_problem, env_name_problem, host_and_port, model_problem
+from kmon.catalog.errors import UsageError
+from kmon.catalog.filler import TOKENS_LIMIT, filled
+from kmon.catalog.load import Catalog
+from kmon.catalog.model import DialectName, Scenario, Target
+
+_CONTROL = "@control"
+
+
+def resolve_target(catalog: Catalog, text: str) -> Target:
+    """A preset (``together``), its control model (``together@control``) or ``provider/model``.
+
+    The first segment of ``provider/model`` is a preset's name or a provider; the rest, slashes and all, is the model.
+    """
+    if text in catalog.targets:
+        return catalog.targets[text]
+    if text.endswith(_CONTROL):
+        return _control(_preset(catalog, text.removesuffix(_CONTROL)), text)
+    name, slash, model = text.partition("/")
+    preset = _preset(catalog, name)
+    if not slash:
+        return preset
+    if problem := model_problem(model):
+        raise UsageError(f"target {text!r}: {problem}; write it as {name}/MODEL")
+    return replace(preset, name=text, model=model)
+
+
+def custom_target(base_url: str, model: str, dialect: str = "chat", api_key_env: str | None = None) -> Target:
+    """The target of ``--base-url``, ``--model``, ``--dialect`` and ``--api-key-env``, named after its host."""
+    if problem := base_url_problem(base_url):
+        raise UsageError(f"--base-url {problem}")
+    if problem := model_problem(model):
+        raise UsageError(f"--model: {problem}")
+    if api_key_env is not None and (problem := env_name_problem(api_key_env)):
+        raise UsageError(f"--api-key-env {problem}")
+    host = host_and_port(base_url)
+    return Target(
+        name=host,
+        provider=host,
+        model=model,
+        dialect=_dialect(dialect),
+        base_url=base_url.rstrip("/"),
+        key_env=(api_key_env,) if api_key_env else (),
+    )
+
+
+def resolve_scenario(catalog: Catalog, text: str) -> Scenario:
+    """A scenario by name; one with a filler takes its size in tokens after a colon: ``long-context:50000``."""
+    name, colon, size = text.partition(":")
+    scenario = catalog.scenarios.get(name)
+    if scenario is None:
+        raise _unknown("scenario", name, catalog.scenarios)
+    if scenario.filler_tokens is None:
+        if colon:
+            raise UsageError(f"scenario {name!r} has no size; write it without {colon + size!r}")
+        return scenario
+    if not colon:
+        return filled(scenario, scenario.filler_tokens)
+    tokens = int(size) if size.isascii() and size.isdigit() and len(size) < 10 else 0
+    if not 1 <= tokens <= TOKENS_LIMIT:
+        raise UsageError(f"scenario {text!r}: the size is a number of tokens, 1 to {TOKENS_LIMIT}")
+    return replace(filled(scenario, tokens), name=text)
+
+
+def _preset(catalog: Catalog, name: str) -> Target:
+    if name in catalog.targets:
+        return catalog.targets[name]
+    hosted = next((target for target in catalog.targets.values() if target.provider == name), None)
+    if hosted is None:
+        raise _unknown("target", name, catalog.targets)
+    return hosted
+
+
+def _control(preset: Target, text: str) -> Target:
+    if preset.control_model is None:
+        raise UsageError(f"target {preset.name!r} has no control model; aim with {preset.provider}/MODEL instead")
+    return replace(preset, name=text, model=preset.control_model)
+
+
+def _dialect(text: str) -> DialectName:
+    for name in get_args(DialectName):
+        if text == name:
+            dialect: DialectName = name
+            return dialect
+    raise UsageError(f"there is no dialect {text!r}; use one of {', '.join(get_args(DialectName))}")
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else ""
+    if kind == "target":
+        return UsageError(f"there is no target {name!r}; {hint + ' ' if hint else ''}run 'kmon targets' for the list")
+    return UsageError(f"there is no scenario {name!r}; {hint or 'use one of ' + ', '.join(names)}")
