@@ -1,0 +1,126 @@
+"""Folds the deltas of one answer into a transcript: its text, reasoning, tool calls and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kmon.dialects.delta import Delta, StreamError, ToolCall, ToolFragment, Usage
+from kmon.dialects.text import mended
+
+TEXT_LIMIT_CHARS = 4_000_000
+"""How much of each text is kept: answer, reasoning, the arguments of one tool call."""
+TOOL_CALLS_LIMIT = 1_000
+
+
+@dataclass(slots=True)
+class _Text:
+    """Pieces of one text, bounded."""
+
+    pieces: list[str] = field(default_factory=list)
+    chars: int = 0
+
+    def add(self, piece: str) -> int:
+        """Keep ``piece`` as far as there is room; return how many characters were let go."""
+        room = TEXT_LIMIT_CHARS - self.chars
+        kept = piece if len(piece) <= room else piece[:room]
+        if kept:
+            self.pieces.append(kept)
+            self.chars += len(kept)
+        return len(piece) - len(kept)
+
+    def __str__(self) -> str:
+        return mended("".join(self.pieces))
+
+
+@dataclass(slots=True)
+class _OpenCall:
+    id: str = ""
+    name: str = ""
+    arguments: _Text = field(default_factory=_Text)
+
+
+class Transcript:
+    """What an answer has said so far. May be read at any time.
+
+    An in-stream error is kept *and* what follows it is still folded in. ``error`` is the first one, except that a
+    frame that could not be read gives way to an error the provider reports. Strings are raw (hostile) but encodable:
+    surrogate pairs cut in two are joined, lone surrogates replaced.
+    """
+
+    def __init__(self) -> None:
+        self._text, self._reasoning = _Text(), _Text()
+        self._calls: list[_OpenCall] = []
+        self._call_at: dict[int, _OpenCall] = {}
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self.error: StreamError | None = None
+        self.done = False
+        self.response_id = ""
+        self.model = ""
+        self.chunks = 0
+        self.malformed_frames = 0
+        self.dropped_chars = 0
+        """Characters of text and arguments beyond the limits."""
+
+    @property
+    def text(self) -> str:
+        return str(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        return str(self._reasoning)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Calls in the order they appeared; an entry that never said anything is no call."""
+        return tuple(
+            ToolCall(mended(call.id), mended(call.name), str(call.arguments))
+            for call in self._calls
+            if call.id or call.name or call.arguments.chars
+        )
+
+    def add(self, delta: Delta) -> None:
+        """Fold one delta in."""
+        self.chunks += delta.chunk
+        if delta.text:
+            self.dropped_chars += self._text.add(delta.text)
+        if delta.reasoning:
+            self.dropped_chars += self._reasoning.add(delta.reasoning)
+        for fragment in delta.tools:
+            self._add_fragment(fragment)
+        if delta.finish_reason is not None:
+            self.finish_reason = mended(delta.finish_reason)
+        if delta.usage is not None:
+            self.usage = delta.usage
+        if delta.error is not None:
+            self._add_error(delta.error)
+        if delta.done:
+            self.done = True
+        if delta.response_id and not self.response_id:
+            self.response_id = mended(delta.response_id)
+        if delta.model and not self.model:
+            self.model = mended(delta.model)
+
+    def _add_error(self, error: StreamError) -> None:
+        malformed = error.kind == "malformed-frame"
+        self.malformed_frames += malformed
+        if self.error is None or (self.error.kind == "malformed-frame" and not malformed):
+            self.error = error
+
+    def _add_fragment(self, fragment: ToolFragment) -> None:
+        """Merge by index: first id, first name, all arguments.
+
+        Another id at the same index opens a new call only if it brings a name: Gemini and Cerebras send a second whole
+        call that way, while Baseten sends a fresh id, without a name, on every piece of one call.
+        """
+        call = self._call_at.get(fragment.index)
+        if call is None or (fragment.name and fragment.id and call.id and fragment.id != call.id):
+            if len(self._calls) >= TOOL_CALLS_LIMIT:
+                self.dropped_chars += len(fragment.arguments)
+                return
+            call = _OpenCall()
+            self._calls.append(call)
+            self._call_at[fragment.index] = call
+        call.id = call.id or fragment.id
+        call.name = call.name or fragment.name
+        self.dropped_chars += call.arguments.add(fragment.arguments)

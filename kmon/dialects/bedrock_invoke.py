@@ -1,0 +1,83 @@
+"""Bedrock InvokeModelWithResponseStream to deltas: ``chunk`` frames around each model family's own JSON. Decode only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from kmon.dialects.chat import chunk_delta
+from kmon.dialects.converse import FramedDecoder, converse_delta
+from kmon.dialects.delta import Delta, Usage
+from kmon.dialects.fault import malformed
+from kmon.dialects.loose import count, items, members, parsed, text
+from kmon.dialects.messages import message_delta
+
+METRICS = "amazon-bedrock-invocationMetrics"
+"""Stands on the last chunk, whatever the family: Bedrock's own token counts."""
+NOVA_EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
+
+
+class BedrockInvokeDecoder(FramedDecoder):
+    """InvokeModelWithResponseStream; implements :class:`kmon.dialects.wire.Decoder`."""
+
+    def __init__(self) -> None:
+        super().__init__(_invoke_delta)
+
+
+def _invoke_delta(name: str, event: dict[str, Any]) -> Delta:
+    if name != "chunk":
+        return Delta()
+    try:
+        value = parsed(base64.b64decode(text(event.get("bytes")), validate=True))
+    except (ValueError, binascii.Error):
+        return Delta(error=malformed("a chunk that is no base64 of JSON", text(event.get("bytes"))))
+    if not isinstance(value, dict):
+        return Delta(error=malformed("a chunk that is no JSON object", text(event.get("bytes"))))
+    delta = _payload_delta(value)
+    metrics = value.get(METRICS)
+    if not isinstance(metrics, dict):
+        return delta
+    counts = Usage(count(metrics.get("inputTokenCount")), count(metrics.get("outputTokenCount")), None)
+    return msgspec.structs.replace(delta, usage=counts, done=True)
+
+
+def _payload_delta(value: dict[str, Any]) -> Delta:
+    """Tell the family by its members: Claude, Nova, OpenAI and DeepSeek, Cohere, Titan, Llama, Mistral."""
+    if isinstance(value.get("type"), str):
+        return message_delta(value)
+    for name in NOVA_EVENTS:
+        if isinstance(value.get(name), dict):
+            return converse_delta(name, value[name])
+    if "choices" in value:
+        return _choices(value)
+    if "event_type" in value or "is_finished" in value:
+        return _cohere(value)
+    if "generations" in value or "outputs" in value:
+        return _listed(items(value.get("generations")) or items(value.get("outputs")))
+    said = text(value.get("completion")) or text(value.get("generation")) or text(value.get("outputText"))
+    reason = text(value.get("stop_reason")) or text(value.get("completionReason"))
+    return Delta(text=said, finish_reason=reason or None)
+
+
+def _choices(value: dict[str, Any]) -> Delta:
+    """OpenAI's chunks, or the same with ``message`` and ``stop_reason`` (Mistral) or ``text`` (DeepSeek)."""
+    first = members(next(iter(items(value.get("choices"))), None))
+    if "delta" in first:
+        return chunk_delta(value)
+    said = text(members(first.get("message")).get("content")) or text(first.get("text"))
+    reason = text(first.get("stop_reason")) or text(first.get("finish_reason"))
+    return Delta(text=said, finish_reason=reason or None)
+
+
+def _cohere(value: dict[str, Any]) -> Delta:
+    """The closing event repeats the whole answer under ``response``, which is not read again."""
+    return Delta(text=text(value.get("text")), finish_reason=text(value.get("finish_reason")) or None)
+
+
+def _listed(parts: list[Any]) -> Delta:
+    first = members(next(iter(parts), None))
+    reason = text(first.get("finish_reason")) or text(first.get("stop_reason"))
+    return Delta(text=text(first.get("text")), finish_reason=reason or None)

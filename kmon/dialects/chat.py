@@ -1,0 +1,221 @@
+"""Chat Completions streams (OpenAI's dialect and everybody's variations of it) to deltas.
+
+Rules where the wire is ambiguous: text is choice 0's ``delta`` and never the ``text`` or ``message`` some providers put
+beside it; reasoning is ``reasoning_content``, else ``reasoning``, else the thinking parts of a content list; usage may
+stand on the chunk, on the choice or under ``x_groq``; a frame that cannot be read is an error and decoding goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.fault import fault, malformed
+from kmon.dialects.loose import compact, count, items, members, parsed, position, text
+from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
+
+DONE = b"[DONE]"
+PARTS_DEPTH = 4
+"""How deep content parts are searched for text (a thinking part holds a list of text parts)."""
+THINKING_PARTS = ("thinking", "reasoning")
+
+
+class ChatDecoder:
+    """Bytes of an SSE body to deltas; implements :class:`kmon.dialects.wire.Decoder`."""
+
+    def __init__(self) -> None:
+        self._sse = SSEDecoder()
+
+    def feed(self, data: bytes) -> list[Delta]:
+        return [delta for item in self._sse.feed(data) if (delta := _delta(item)) is not None]
+
+    def end(self) -> list[Delta]:
+        return [delta for item in self._sse.end() if (delta := _delta(item)) is not None]
+
+
+def _delta(item: Item) -> Delta | None:
+    if isinstance(item, Event):
+        return _event(item)
+    if isinstance(item, Comment):
+        return Delta(keepalive=True, chunk=False, raw=_shown(item.line))
+    if isinstance(item, Overflow):
+        raw = _shown(item.start)
+        return Delta(error=malformed(f"an event over {EVENT_LIMIT_BYTES // 2**20} MiB was skipped", raw), raw=raw)
+    return _stray(item.line, complete=item.complete)
+
+
+def _event(event: Event) -> Delta:
+    data = event.data
+    if data.startswith(DONE):
+        return Delta(done=True, chunk=False, raw=_shown(data))
+    raw = _shown(data)
+    try:
+        value = parsed(data)
+    except ValueError:
+        if not data.strip():
+            return Delta(keepalive=True, chunk=False, raw=raw)
+        if event.name == "error":
+            return Delta(error=fault(raw, frame=raw), raw=raw)
+        why = "invalid JSON" if event.complete else "the body ended inside a frame"
+        return Delta(error=malformed(why, raw), raw=raw)
+    if not isinstance(value, dict):
+        if event.name == "error":
+            return Delta(error=fault(value, frame=raw), raw=raw)
+        return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
+    return chunk_delta(value, raw, event.name)
+
+
+def _stray(line: bytes, *, complete: bool) -> Delta | None:
+    """A line that is no SSE field is ignored, as the rules say, unless it is a bare JSON error or a cut-off frame."""
+    raw = _shown(line)
+    try:
+        value = parsed(line) if line.lstrip().startswith(b"{") else None
+    except ValueError:
+        value = None
+    error = _error(value, raw, "") if isinstance(value, dict) else None
+    if error is None and not complete:
+        error = malformed("the body ended inside a frame", raw)
+    return None if error is None else Delta(error=error, raw=raw)
+
+
+def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
+    """The meaning of one chunk object. ``name`` is the SSE event name."""
+    said = thought = ""
+    tools: tuple[ToolFragment, ...] = ()
+    finish: str | None = None
+    usage: Usage | None = None
+    error = _error(chunk, raw, name)
+    for place, choice in enumerate(items(chunk.get("choices"))):
+        if not isinstance(choice, dict):
+            continue
+        if usage is None and (counts := choice.get("usage")):
+            usage = usage_of(counts)
+        if position(choice.get("index"), place) != 0:
+            continue
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            content = delta.get("content")
+            if isinstance(content, str):
+                said += content
+            elif isinstance(content, list):
+                said += _parts(content, thinking=False)
+            thought += _reasoning(delta, content)
+            if "tool_calls" in delta or "function_call" in delta:
+                tools += _fragments(delta)
+        elif not text(chunk.get("object")).startswith("chat."):
+            said += text(choice.get("text"))
+        if reason := text(choice.get("finish_reason")):
+            finish = reason
+        if error is None and (cause := choice.get("error")):
+            error = fault(cause, frame=raw)
+    groq = chunk.get("x_groq")
+    if counts := chunk.get("usage"):
+        usage = usage_of(counts) or usage
+    elif usage is None and isinstance(groq, dict):
+        usage = usage_of(groq.get("usage"))
+    return Delta(
+        text=said,
+        reasoning=thought,
+        tools=tools,
+        finish_reason=finish,
+        usage=usage,
+        error=error,
+        keepalive=name == "ping",
+        response_id=text(chunk.get("id")) or None,
+        model=text(chunk.get("model")) or None,
+        upstream=text(chunk.get("provider")) or None,
+        raw=raw,
+    )
+
+
+def usage_of(value: object) -> Usage | None:
+    """Token counts of a ``usage`` object; None when it holds no count at all."""
+    if not isinstance(value, dict):
+        return None
+    usage = Usage(
+        count(value.get("prompt_tokens")),
+        count(value.get("completion_tokens")),
+        count(value.get("total_tokens")),
+        count(members(value.get("completion_tokens_details")).get("reasoning_tokens")),
+        _first(
+            count(members(value.get("prompt_tokens_details")).get("cached_tokens")),
+            count(value.get("cached_tokens")),
+            count(value.get("prompt_cache_hit_tokens")),
+        ),
+    )
+    return None if usage == Usage(None, None, None) else usage
+
+
+def _first(*counts: int | None) -> int | None:
+    return next((number for number in counts if number is not None), None)
+
+
+def _error(chunk: dict[str, Any], raw: str, name: str) -> StreamError | None:
+    if cause := chunk.get("error"):
+        return fault(cause, frame=raw)
+    if name == "error" or chunk.get("object") == "error":
+        return fault(chunk, frame=raw)
+    groq = chunk.get("x_groq")
+    if isinstance(groq, dict) and (cause := groq.get("error")):
+        return fault(cause, frame=raw)
+    return None
+
+
+def _reasoning(delta: dict[str, Any], content: object) -> str:
+    thought = text(delta.get("reasoning_content")) or text(delta.get("reasoning"))
+    return thought or (_parts(content, thinking=True) if isinstance(content, list) else "")
+
+
+def _parts(parts: list[Any], *, thinking: bool) -> str:
+    """The text of the thinking parts of a content list, or of its other parts."""
+    said = []
+    for part in parts:
+        if isinstance(part, str):
+            said.append("" if thinking else part)
+        elif isinstance(part, dict) and (part.get("type") in THINKING_PARTS) == thinking:
+            said.append(_part_text(part, PARTS_DEPTH))
+    return "".join(said)
+
+
+def _part_text(part: object, depth: int) -> str:
+    if isinstance(part, str) or depth == 0:
+        return text(part)
+    if isinstance(part, list):
+        return "".join(_part_text(inner, depth - 1) for inner in part)
+    found = members(part)
+    return next(
+        (
+            said
+            for key in ("text", "thinking", "reasoning", "summary")
+            if (said := _part_text(found.get(key), depth - 1))
+        ),
+        "",
+    )
+
+
+def _fragments(delta: dict[str, Any]) -> tuple[ToolFragment, ...]:
+    """Pieces of tool calls. Without an ``index`` (Mistral) the place in the list is the index."""
+    fragments = []
+    for place, call in enumerate(items(delta.get("tool_calls"))):
+        if isinstance(call, dict):
+            called = members(call.get("function"))
+            index = position(call.get("index"), place)
+            fragments.append(ToolFragment(index, _id(call.get("id")), text(called.get("name")), _arguments(called)))
+    legacy = delta.get("function_call")
+    if isinstance(legacy, dict):
+        fragments.append(ToolFragment(0, "", text(legacy.get("name")), _arguments(legacy)))
+    return tuple(fragments)
+
+
+def _id(value: object) -> str:
+    return str(value) if isinstance(value, int) and count(value) is not None else text(value)
+
+
+def _arguments(called: dict[str, Any]) -> str:
+    arguments = called.get("arguments")
+    return compact(arguments) if isinstance(arguments, dict | list) else text(arguments)
+
+
+def _shown(data: bytes) -> str:
+    """The frame as evidence, at most FRAME_LIMIT_CHARS."""
+    return data[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]

@@ -1,0 +1,123 @@
+"""Bedrock ConverseStream to deltas: event-stream frames whose payload is one JSON event each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.eventstream import BadFrame, EventStreamDecoder, Frame
+from kmon.dialects.fault import malformed
+from kmon.dialects.loose import compact, count, members, parsed, position, text
+
+STATUS = {
+    "internalServerException": 500,
+    "modelStreamErrorException": 424,
+    "modelTimeoutException": 408,
+    "serviceUnavailableException": 503,
+    "throttlingException": 429,
+    "validationException": 400,
+}
+"""The HTTP status each exception frame stands for (the service's own model)."""
+
+Interpret = Callable[[str, dict[str, Any]], Delta]
+"""Event type and payload to a delta (without ``raw``)."""
+
+
+class FramedDecoder:
+    """Event-stream bytes to deltas, with ``interpret`` for ordinary events; exceptions and bad frames are errors."""
+
+    def __init__(self, interpret: Interpret) -> None:
+        self._frames = EventStreamDecoder()
+        self._interpret = interpret
+
+    def feed(self, data: bytes) -> list[Delta]:
+        return [self._delta(frame) for frame in self._frames.feed(data)]
+
+    def end(self) -> list[Delta]:
+        return [self._delta(frame) for frame in self._frames.end()]
+
+    def _delta(self, frame: Frame | BadFrame) -> Delta:
+        if isinstance(frame, BadFrame):
+            raw = _shown(frame.start)
+            return Delta(error=malformed(frame.why, raw), raw=raw)
+        kind = frame.headers.get(":message-type", "event")
+        name = frame.headers.get(":event-type") or frame.headers.get(":exception-type", "")
+        raw = f"{name} {_shown(frame.payload)}"[:FRAME_LIMIT_CHARS]
+        if kind == "error":
+            return Delta(error=_unmodelled(frame.headers, raw), raw=raw)
+        try:
+            payload = parsed(frame.payload) if frame.payload else {}
+        except ValueError:
+            payload = None
+        if kind == "exception":
+            return Delta(error=_exception(name, payload, raw), raw=raw)
+        if not isinstance(payload, dict):
+            return Delta(error=malformed("a frame whose payload is no JSON object", raw), raw=raw)
+        return msgspec.structs.replace(self._interpret(name, payload), raw=raw)
+
+
+class ConverseDecoder(FramedDecoder):
+    """ConverseStream; implements :class:`kmon.dialects.wire.Decoder`."""
+
+    def __init__(self) -> None:
+        super().__init__(converse_delta)
+
+
+def converse_delta(name: str, event: dict[str, Any]) -> Delta:
+    """The meaning of one ConverseStream event. ``metadata`` is the terminal one, after ``messageStop``."""
+    index = position(event.get("contentBlockIndex"), 0)
+    if name == "contentBlockDelta":
+        delta = members(event.get("delta"))
+        tool = delta.get("toolUse")
+        return Delta(
+            text=text(delta.get("text")),
+            reasoning=text(members(delta.get("reasoningContent")).get("text")),
+            tools=(ToolFragment(index, arguments=_input(tool)),) if isinstance(tool, dict) else (),
+        )
+    if name == "contentBlockStart":
+        tool = members(event.get("start")).get("toolUse")
+        if isinstance(tool, dict):
+            return Delta(
+                tools=(ToolFragment(index, text(tool.get("toolUseId")), text(tool.get("name")), _input(tool)),)
+            )
+        return Delta()
+    if name == "messageStop":
+        return Delta(finish_reason=text(event.get("stopReason")) or None)
+    if name == "metadata":
+        return Delta(usage=_usage(event.get("usage")), done=True)
+    return Delta()
+
+
+def _input(tool: dict[str, Any]) -> str:
+    piece = tool.get("input")
+    return compact(piece) if isinstance(piece, dict | list) and piece else text(piece)
+
+
+def _usage(value: object) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    return Usage(
+        count(value.get("inputTokens")),
+        count(value.get("outputTokens")),
+        count(value.get("totalTokens")),
+        cached_tokens=count(value.get("cacheReadInputTokens")),
+    )
+
+
+def _exception(name: str, payload: object, raw: str) -> StreamError:
+    said = members(payload)
+    message = text(said.get("message")) or text(said.get("originalMessage")) or name or "exception frame"
+    return StreamError("in-stream", message[:FRAME_LIMIT_CHARS], STATUS.get(name), name[:100] or None, raw)
+
+
+def _unmodelled(headers: dict[str, str], raw: str) -> StreamError:
+    code = headers.get(":error-code", "")[:100]
+    message = headers.get(":error-message", "")[:FRAME_LIMIT_CHARS]
+    return StreamError("in-stream", message or code or "error frame", code=code or None, frame=raw)
+
+
+def _shown(data: bytes) -> str:
+    return data[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]

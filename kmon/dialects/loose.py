@@ -1,0 +1,69 @@
+"""Reading JSON whose types cannot be trusted: any value may stand anywhere and nothing here raises."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+_DECODER = msgspec.json.Decoder()
+
+
+def parsed(data: bytes) -> object:
+    """The JSON value of ``data``. Raises ValueError if it is none.
+
+    msgspec is fast and strict; what it refuses but providers send (invalid UTF-8, lone surrogate escapes, raw control
+    characters in strings, NaN) gets a second, lenient reading.
+    """
+    try:
+        return _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(data.decode("utf-8", "replace"), strict=False)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def compact(value: object) -> str:
+    """``value`` as JSON text without spaces; surrogates and all, since it may be cut in two by a chunk boundary."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        return ""
+
+
+def text(value: object) -> str:
+    """``value`` if it is a string, else nothing."""
+    return value if isinstance(value, str) else ""
+
+
+def members(value: object) -> dict[str, Any]:
+    """``value`` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Any]:
+    """``value`` if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def count(value: object) -> int | None:
+    """A count of something: an integer, also when written as 12.0; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if -(2**53) < value < 2**53 else None
+    if isinstance(value, float) and math.isfinite(value) and abs(value) < 2**53:
+        return int(value)
+    return None
+
+
+def position(value: object, default: int) -> int:
+    """An index as providers write it: 0, 0.0 or "0"; ``default`` when it is missing or makes no sense."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    number = count(value)
+    return default if number is None else number

@@ -1,0 +1,160 @@
+"""Server-sent events from bytes, by the WHATWG rules, in any split and bounded.
+
+Lines end at CR LF, LF or CR and nowhere else; a CR ends its line at once and a LF right after it is swallowed, even
+when it comes with the next read. Comments are kept: they are signs of life. Reconnection (``id``, ``retry``) is not
+done, so those fields are ignored. Beyond the rules, three things are told instead of dropped: an unterminated last
+event, lines that are no field at all (some gateways print a bare JSON error), and what was too large to keep.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+EVENT_LIMIT_BYTES = 8 * 1024 * 1024
+"""The most data one event, or one line, may have."""
+EVIDENCE_BYTES = 8_000
+"""How much of an oversized event is kept."""
+BOM = b"\xef\xbb\xbf"
+
+
+class Event(Struct, frozen=True):
+    """A dispatched event. ``complete`` is False for the tail of a body that ended before the closing blank line."""
+
+    data: bytes
+    name: str = ""
+    complete: bool = True
+
+
+class Comment(Struct, frozen=True):
+    """A line that starts with a colon, as received."""
+
+    line: bytes
+
+
+class Stray(Struct, frozen=True):
+    """A line that is neither field nor comment. ``complete`` is False for a body's unterminated last line."""
+
+    line: bytes
+    complete: bool = True
+
+
+class Overflow(Struct, frozen=True):
+    """An event over :data:`EVENT_LIMIT_BYTES`; it is skipped. ``start`` is how it began."""
+
+    start: bytes
+
+
+Item = Event | Comment | Stray | Overflow
+_FIELDS = (b"data", b"event", b"id", b"retry")
+
+
+class SSEDecoder:
+    """Feed it reads of any size; :meth:`end` gives what was pending. Never raises."""
+
+    def __init__(self, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._head: bytes | None = b""
+        self._skip_lf = False
+        self._line: list[bytes] = []
+        self._line_bytes = 0
+        self._line_dropped = False
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._name = ""
+        self._dropping = False
+
+    def feed(self, data: bytes) -> list[Item]:
+        """The items completed by ``data``, in order."""
+        if self._head is not None:
+            data = self._without_bom(data)
+        if self._skip_lf and data:
+            self._skip_lf = False
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        items: list[Item] = []
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._piece(line, items)
+            if self._line_dropped:
+                self._line_dropped = False
+            else:
+                whole = line if len(self._line) == 1 else b"".join(self._line)
+                self._take(whole, items)
+            self._line, self._line_bytes = [], 0
+        if rest:
+            self._piece(rest, items)
+        return items
+
+    def end(self) -> list[Item]:
+        """What the body left pending: an unterminated line, an event without its closing blank line."""
+        items: list[Item] = []
+        if self._head:
+            head, self._head = self._head, None
+            items += self.feed(head)
+        tail, self._line, self._line_bytes = b"".join(self._line), [], 0
+        if tail and not self._line_dropped:
+            if tail.partition(b":")[0] in _FIELDS or tail.startswith(b":"):
+                self._take(tail, items)
+            elif not self._dropping:
+                items.append(Stray(tail, complete=False))
+        if self._data and not self._dropping:
+            items.append(Event(b"\n".join(self._data), self._name, complete=False))
+        self._reset()
+        return items
+
+    def _without_bom(self, data: bytes) -> bytes:
+        """Hold back the first bytes until it is clear whether they are a byte order mark."""
+        data = (self._head or b"") + data
+        if len(data) < len(BOM) and BOM.startswith(data):
+            self._head = data
+            return b""
+        self._head = None
+        return data.removeprefix(BOM)
+
+    def _piece(self, piece: bytes, items: list[Item]) -> None:
+        """Add to the line being read; give up on it, and on its event, once it is over the limit."""
+        if self._line_dropped:
+            return
+        self._line.append(piece)
+        self._line_bytes += len(piece)
+        if self._line_bytes > self._limit_bytes:
+            self._overflow(b"".join(self._line), items)
+            self._line_dropped = True
+            self._line = []
+
+    def _take(self, line: bytes, items: list[Item]) -> None:
+        if line.startswith(b"data:"):
+            self._add(line[6:] if line.startswith(b"data: ") else line[5:], items)
+        elif not line:
+            if self._data and not self._dropping:
+                items.append(Event(b"\n".join(self._data), self._name))
+            self._reset()
+        elif line.startswith(b":"):
+            items.append(Comment(line))
+        elif line == b"data":
+            self._add(b"", items)
+        else:
+            field, _, value = line.partition(b":")
+            if field == b"event":
+                self._name = value.removeprefix(b" ").decode("utf-8", "replace")
+            elif field not in _FIELDS and not self._dropping:
+                items.append(Stray(line))
+
+    def _add(self, value: bytes, items: list[Item]) -> None:
+        if self._dropping:
+            return
+        self._data.append(value)
+        self._data_bytes += len(value) + 1
+        if self._data_bytes > self._limit_bytes:
+            self._overflow(b"\n".join(self._data), items)
+
+    def _overflow(self, start: bytes, items: list[Item]) -> None:
+        if not self._dropping:
+            items.append(Overflow(start[:EVIDENCE_BYTES]))
+        self._dropping = True
+        self._data, self._data_bytes = [], 0
+
+    def _reset(self) -> None:
+        self._data, self._data_bytes, self._name, self._dropping = [], 0, "", False
