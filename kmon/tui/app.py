@@ -1,0 +1,323 @@
+"""The Textual application: it owns the feed, the frame timer, the theme, and the keys that work on every screen."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter, NoColor
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+
+from kmon.probe.events import State
+from kmon.probe.state import ENDED, derive
+from kmon.probe.view import RunView
+from kmon.race.source import Action, Command
+from kmon.tui.bars import Header
+from kmon.tui.feed import Feed
+from kmon.tui.flow import output_text
+from kmon.tui.help_screen import HelpScreen
+from kmon.tui.options import ScreenOptions
+from kmon.tui.painted import Ink
+from kmon.tui.palette import Palette
+from kmon.tui.plan_screen import PlanScreen
+from kmon.tui.race_screen import RaceScreen
+from kmon.tui.themes import Themes, shipped_dir
+from kmon.tui.zoom_screen import ZoomScreen
+
+FPS, FPS_CROWDED, CROWD = 10, 5, 16
+TOAST_S = 4.0
+
+
+class KmonApp(App[None]):
+    """The live race. ``plain`` draws without any colour (NO_COLOR, TERM=dumb)."""
+
+    TITLE = "kmon"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit-now", show=False, priority=True),
+        Binding("q", "quit", "Quit", id="app.quit"),
+        Binding("n", "command('nudge')", "Nudge", id="app.nudge"),
+        Binding("x", "command('cancel')", "Cancel", id="app.cancel"),
+        Binding("r", "command('retry')", "Retry", id="app.retry"),
+        Binding("X", "cancel_all", "Cancel all", id="app.cancel-all"),
+        Binding("R", "retry_all", "Retry all", id="app.retry-all"),
+        Binding("p", "freeze", "Freeze", id="app.freeze"),
+        Binding("y", "copy", "Copy", id="app.copy"),
+        Binding("t", "next_theme", "Theme", id="app.theme"),
+        Binding("ctrl+s", "screenshot", "Screenshot", id="app.screenshot"),
+        Binding("ctrl+n", "start_anew", "Start anew", id="app.start-anew"),
+        Binding("question_mark,f1", "help", "Help", id="app.help"),
+    ]
+
+    def __init__(self, options: ScreenOptions, themes: Themes, palette: Palette, *, plain: bool = False) -> None:
+        super().__init__(css_path=shipped_dir() / "kmon.tcss")
+        self.options = options
+        self.themes = themes
+        self.ink = Ink(palette)
+        self.feed = Feed(options.open_source, self._spawn)
+        self.started = False
+        self.interrupted = False
+        self.frozen_ns: int | None = None
+        self.no_color = plain
+        self.race_screen = RaceScreen(self)
+        self._frames = 0
+        self._told_engine_gone = False
+        for known in themes.palettes.values():
+            self.register_theme(known.theme())
+        self.theme = palette.name
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[Any]:
+        return self.race_screen
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [NoColor()] if self.no_color else super().get_line_filters()
+
+    def on_mount(self) -> None:
+        self.set_class(self.options.ascii, "-ascii")
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        self.set_interval(1 / (self.options.fps or FPS), self._frame)
+        for failure in self.themes.failures:
+            self.say(failure, "warning")
+        if self.options.start_now:
+            self._start()
+        else:
+            self.push_screen(PlanScreen(self), self._decided)
+
+    def on_unmount(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    def _on_signal(self) -> None:
+        self.run_worker(self.action_quit(), exit_on_error=False)
+
+    def _decided(self, go: bool | None) -> None:
+        if go:
+            self._start()
+        elif not self.started:
+            self.exit()
+
+    def _start(self) -> None:
+        self.started = True
+        self.feed.start()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
+        return self.run_worker(work, name=name, group="feed", exit_on_error=False)
+
+    async def action_quit(self) -> None:
+        """Leave: close every stream first, and keep what still arrives for the summary."""
+        self.interrupted = self.started and not self.feed.over and self.feed.engine_error is None
+        await self.feed.close()
+        self.exit()
+
+    # -- frames ----------------------------------------------------------------------------------------------------
+
+    @property
+    def now_ns(self) -> int:
+        """The moment that is shown: now, or when the view was frozen."""
+        return self.options.clock() if self.frozen_ns is None else self.frozen_ns
+
+    def _frame(self) -> None:
+        self._frames += 1
+        crowded = self.options.fps is None and len(self.feed.race.runs) > CROWD
+        if crowded and self._frames % (FPS // FPS_CROWDED):
+            return
+        if self._frames % FPS == 0:
+            self._tell()
+        if self.frozen_ns is None:
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the uppermost screen that shows the race, as of :attr:`now_ns`."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, RaceScreen | ZoomScreen):
+                if screen.is_mounted:
+                    screen.draw(self.now_ns)
+                return
+
+    def header_values(self, states: Sequence[State], now_ns: int, *, sort: str = "", query: str = "") -> Header:
+        """What the header of any screen says."""
+        race, plan = self.feed.race, self.options.plan
+        begin_ns = race.started.t_ns if race.started else now_ns
+        end_ns = race.ended.t_ns if race.ended is not None and self.feed.over else now_ns
+        return Header(
+            race,
+            race.started.scenario if race.started else plan.scenario,
+            race.started.count if race.started else plan.rounds,
+            race.started.simulated if race.started else plan.simulated,
+            states,
+            end_ns - begin_ns,
+            frozen=self.frozen_ns is not None,
+            sort=sort,
+            filter=query,
+            ascii=self.options.ascii,
+        )
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def say(self, message: str, severity: SeverityLevel = "information") -> None:
+        """A toast. What it says may come from outside, so it is never markup."""
+        self.notify(message, severity=severity, timeout=TOAST_S, markup=False)
+
+    def _tell(self) -> None:
+        """Toasts for what happened since the last second: one for all stalls, one for all failures."""
+        feed = self.feed
+        runs = feed.race.runs
+        if feed.stalls:
+            names = [f"{runs[s.run].target} ({s.phase})" for s in feed.stalls if s.run in runs]
+            feed.stalls.clear()
+            self.say(f"stalled: {_enumerate(names)}", "warning")
+            if self.options.bell:
+                self.bell()
+        if feed.failures:
+            ended = [f"{e.target} {e.state}{f', {e.signature}' if e.signature else ''}" for e in feed.failures]
+            feed.failures.clear()
+            self.say(_enumerate(ended), "error")
+        for notice in feed.notices:
+            self.say(notice.message, "information" if notice.level == "info" else notice.level)
+        feed.notices.clear()
+        if feed.engine_error and not self._told_engine_gone:
+            self._told_engine_gone = True
+            self.say(f"{feed.engine_error}; kmon kept what it had", "error")
+
+    # -- what the keys do ------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> RunView | None:
+        """The run in focus, on whatever screen."""
+        screen = self.screen
+        return screen.current if isinstance(screen, RaceScreen | ZoomScreen) else None
+
+    async def action_command(self, action: Action) -> None:
+        run = self.current
+        if run is None:
+            return
+        state = derive(run, self.options.clock()).state
+        if action in ("nudge", "cancel") and (state in ENDED or (action == "nudge" and state == "queued")):
+            verb = "nudge" if action == "nudge" else "cancel"
+            self.say(f"{run.target} is {state}: nothing to {verb}")
+            return
+        await self._send(action, [run])
+
+    async def action_cancel_all(self) -> None:
+        await self._send("cancel", self._runs_in(lambda state: state not in ENDED), "no run is open")
+
+    async def action_retry_all(self) -> None:
+        bad = self._runs_in(lambda state: state in ENDED and state != "done")
+        await self._send("retry", bad, "no run failed: nothing to retry")
+
+    def _runs_in(self, wanted: Any) -> list[RunView]:
+        now_ns = self.options.clock()
+        return [run for run in self.feed.race.runs.values() if wanted(derive(run, now_ns).state)]
+
+    async def _send(self, action: Action, runs: Sequence[RunView], nothing: str = "") -> None:
+        if not runs:
+            self.say(nothing)
+            return
+        try:
+            for run in runs:
+                if not await self.feed.command(Command(action, run.run)):
+                    self.say(f"no engine: cannot {action}", "error")
+                    return
+        except Exception as error:
+            self.say(f"cannot {action}: {error or type(error).__name__}", "error")
+            return
+        done = {"nudge": "nudged", "cancel": "cancelled", "retry": "retrying"}[action]
+        self.say(f"{done} {_enumerate([run.target for run in runs])}")
+
+    def action_freeze(self) -> None:
+        self.frozen_ns = self.options.clock() if self.frozen_ns is None else None
+        self.redraw()
+
+    def action_copy(self) -> None:
+        run = self.current
+        text = output_text(run) if run is not None else ""
+        if run is None or not text:
+            self.say("nothing to copy yet")
+            return
+        self.copy_to_clipboard(text)
+        self.say(f"copied {len(text)} characters of {run.target}")
+
+    def action_next_theme(self) -> None:
+        names = list(self.themes.palettes)
+        self.use_theme(names[(names.index(self.ink.palette.name) + 1) % len(names)])
+        self.say(f"theme {self.ink.palette.name}")
+
+    def use_theme(self, name: str) -> None:
+        self.ink.use(self.themes.palettes[name])
+        self.theme = name
+
+    def action_screenshot(self) -> None:  # type: ignore[override]
+        try:
+            path = Path(self.save_screenshot(path=".")).resolve()
+        except OSError as error:
+            self.say(f"no screenshot: {error}", "error")
+        else:
+            self.say(f"screenshot in {path}")
+
+    def action_help(self) -> None:
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.options.ascii))
+
+    def action_start_anew(self) -> None:
+        if not isinstance(self.screen, PlanScreen):
+            self.push_screen(PlanScreen(self), self._decided_anew)
+
+    async def _decided_anew(self, go: bool | None) -> None:
+        if not go:
+            return
+        await self.feed.close()
+        self.workers.cancel_group(self, "feed")
+        self.feed = Feed(self.options.open_source, self._spawn)
+        self._told_engine_gone = False
+        self.frozen_ns = None
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.race_screen.forget()
+        self._start()
+
+    def zoom(self, run_id: str) -> None:
+        self.push_screen(ZoomScreen(self, run_id))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        race = screen if isinstance(screen, RaceScreen) else None
+        yield SystemCommand("Nudge", "Ask the run in focus: are you still there?", lambda: self._act("nudge"))
+        yield SystemCommand("Cancel", "Close the stream of the run in focus", lambda: self._act("cancel"))
+        yield SystemCommand("Retry", "A new attempt of the run in focus", lambda: self._act("retry"))
+        yield SystemCommand("Cancel all", "Close every open stream", self.action_cancel_all)
+        yield SystemCommand("Retry all", "A new attempt of every run that did not end well", self.action_retry_all)
+        yield SystemCommand("Freeze or go on", "Hold the view still; the race goes on", self.action_freeze)
+        if race is not None:
+            yield SystemCommand("Zoom", "Flow, gaps and raw chunks of the run in focus", race.action_zoom)
+            yield SystemCommand("Filter", "Show only some panes", race.action_filter)
+            yield SystemCommand("Sort", "Next order of the panes", race.action_sort)
+        yield SystemCommand("Copy", "The output of the run in focus, to the clipboard", self.action_copy)
+        yield SystemCommand("Screenshot", "An SVG picture in the current directory", self._screenshot_later)
+        yield SystemCommand("Start anew", "Show the plan, then run it again", self.action_start_anew)
+        for name in self.themes.palettes:
+            yield SystemCommand(f"Theme {name}", "Change the colours", lambda name=name: self.use_theme(name))
+        yield SystemCommand("Help", "Keys, symbols and words", self.action_help)
+        yield SystemCommand("Quit", "Close all streams and leave", self.action_quit)
+
+    async def _act(self, action: Action) -> None:
+        await self.action_command(action)
+
+    def _screenshot_later(self) -> None:
+        # After the palette that asked for it is gone.
+        self.set_timer(0.1, self.action_screenshot)
+
+
+def _enumerate(names: Sequence[str]) -> str:
+    """``a, b, c and 4 more``."""
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,0 +1,136 @@
+"""The lines above and below the panes: header, status and key hints, each a pure function of what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kmon.probe.events import State
+from kmon.probe.view import RaceView
+from kmon.tui import figures, words
+from kmon.tui.rows import Row, Span, fit, one_line, row_width, shorten, spread
+
+RACE_HINTS: tuple[tuple[str, str], ...] = (
+    ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"), ("z", "zoom"), ("p", "freeze"),
+    ("/", "filter"), ("s", "sort"), ("y", "copy"), ("?", "help"), ("q", "quit"),
+)  # fmt: skip
+ZOOM_HINTS: tuple[tuple[str, str], ...] = (
+    ("esc", "back"), ("←→", "tabs"), ("space", "follow"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"),
+    ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
+)  # fmt: skip
+_LAST_TO_GO = ("quit", "help", "back", "nudge", "retry", "cancel", "zoom", "freeze")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header tells: the race, its totals, and how the view is set."""
+
+    race: RaceView
+    scenario: str
+    rounds: int
+    simulated: bool
+    states: Sequence[State]
+    elapsed_ns: int
+    frozen: bool = False
+    sort: str = ""
+    filter: str = ""
+    ascii: bool = False
+
+
+def header(h: Header, width: int) -> Row:
+    """``kmon  code-tools · round 2 of 5 · simulated      ● 4 streaming  ▲ 1 stalled     00:42``."""
+    dot = " - " if h.ascii else " · "
+    left: Row = (Span(" kmon ", "brand"),)
+    facts = [one_line(h.scenario)]
+    if h.rounds > 1:
+        current = max((run.round for run in h.race.runs.values() if run.attempts), default=1)
+        facts.append(f"round {current} of {h.rounds}")
+    if h.simulated:
+        facts.append("simulated")
+    if h.filter:
+        facts.append(f'filter "{one_line(h.filter)}"')
+    if h.sort:
+        facts.append(h.sort)
+    clock = Span(f"  {figures.clock(h.elapsed_ns)} ", "figure")
+    frozen: Row = (Span(" FROZEN ", "frozen"), Span(" ", "bar")) if h.frozen else ()
+    counted = words.totals(h.states)
+    long_totals = _totals(counted, h.ascii, with_words=True)
+    totals = long_totals
+    text = dot.join(facts)
+    if row_width(left) + len(text) + 3 + row_width((*frozen, *totals, clock)) > width:
+        totals = _totals(counted, h.ascii, with_words=False)
+    right: Row = (*frozen, *totals, clock)
+    room = width - row_width(left) - row_width(right) - 2
+    while len(facts) > 1 and len(dot.join(facts)) > room:
+        facts.pop(1 if len(facts) > 2 else -1)
+    left = (*left, Span(f" {shorten(dot.join(facts), max(0, room))}", "bar"))
+    return spread(left, right, width, Span(" ", "bar"))
+
+
+def _totals(counted: Sequence[tuple[State, str, int]], ascii: bool, *, with_words: bool) -> Row:
+    spans: list[Span] = []
+    for state, word, number in counted:
+        sign = words.symbol(state, ascii=ascii)
+        text = f"{sign} {number} {word}  " if with_words and state != "done" else f"{sign} {number}  "
+        spans.append(Span(text if with_words else f"{sign} {number} ", f"bar.{state}"))
+    return tuple(spans)
+
+
+def status(sentence: str, alarm: bool, race: RaceView, engine_error: str | None, width: int, *, ascii: bool) -> Row:
+    """The reconciliation on the left, the engine's own health on the right."""
+    engine = engine_words(race, engine_error, ascii=ascii)
+    if width < 70 and engine_error is None:
+        engine = (Span("", "status"),)
+    left: Row = (Span(f" {sentence}", "status.alarm" if alarm else "status"),)
+    room = width - row_width(engine) - 3
+    if row_width(left) > room and engine_error is None:
+        short = engine_words(race, engine_error, ascii=ascii, short=True) if width >= 50 else ()
+        if row_width(left) <= width - row_width(short) - 3:
+            engine = short
+        else:
+            engine = ()
+    left = (Span(shorten(left[0].text, max(0, width - row_width(engine) - 2)), left[0].pen),)
+    return spread(left, (*engine, Span(" ", "status")), width, Span(" ", "status"))
+
+
+def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool, short: bool = False) -> Row:
+    """``engine ok · lag 0.3 ms · 5.1 k chunks``, or that it is gone."""
+    if engine_error is not None:
+        return (Span("engine gone: kept what it had", "status.alarm"),)
+    dot = " - " if ascii else " · "
+    parts = ["engine ok" if race.started else "engine starting"]
+    health = race.health
+    if health is not None:
+        parts.append(f"lag {health.lag_ms:.1f} ms")
+    if not short:
+        parts.append(f"{figures.count(max(race.chunks, health.chunks if health else 0))} chunks")
+    row: Row = (Span(dot.join(parts), "status.engine"),)
+    if health is not None and health.dropped:
+        row = (*row, Span(f"{dot}{figures.count(health.dropped)} dropped", "status.alarm"))
+    return row
+
+
+def hints(keys: Sequence[tuple[str, str]], width: int, *, ascii: bool = False) -> Row:
+    """Key hints, whole ones only: where there is no room the less urgent ones go first."""
+    shown = list(keys)
+    for gap in ("  ", " "):
+        if _hint_width(shown, gap) <= width - 1:
+            return _hint_row(shown, gap, width, ascii)
+    while len(shown) > 1 and _hint_width(shown, "  ") > width - 1:
+        shown.remove(max(shown, key=_rank))
+    return _hint_row(shown, "  ", width, ascii)
+
+
+def _rank(hint: tuple[str, str]) -> int:
+    return _LAST_TO_GO.index(hint[1]) if hint[1] in _LAST_TO_GO else len(_LAST_TO_GO)
+
+
+def _hint_width(keys: Sequence[tuple[str, str]], gap: str) -> int:
+    return sum(len(key) + 1 + len(word) + len(gap) for key, word in keys)
+
+
+def _hint_row(keys: Sequence[tuple[str, str]], gap: str, width: int, ascii: bool) -> Row:
+    spans: list[Span] = [Span(" ", "hint")]
+    for key, word in keys:
+        spans += [Span("<- ->" if ascii and key == "←→" else key, "hint.key"), Span(f" {word}{gap}", "hint")]
+    return fit(tuple(spans), width, "hint")

@@ -1,0 +1,131 @@
+"""From the source to the views: one reader, and one worker per run that folds the run's events.
+
+Nothing here touches a widget. The screen looks at ``race`` whenever it draws a frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from kmon.probe import events as ev
+from kmon.probe.view import RaceView
+from kmon.race.source import Command, EventSource
+
+QUEUED_BATCHES = 1_000
+"""Batches waiting per run. Past it the reader waits, and with it the engine's own bounded queue."""
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+"""Starts a worker task: the coroutine and a name (the run's id, or ``reader``)."""
+
+
+class Feed:
+    """One race being watched, from its start until :meth:`close`."""
+
+    def __init__(self, open_source: Callable[[], Awaitable[EventSource]], spawn: Spawn) -> None:
+        self.race = RaceView()
+        self.engine_error: str | None = None
+        self.broken: dict[str, str] = {}
+        """Runs whose worker failed, with a sentence."""
+        self.stalls: list[ev.StallStarted] = []
+        self.failures: list[ev.RunEnded] = []
+        self.notices: list[ev.Notice] = []
+        self._open_source = open_source
+        self._spawn = spawn
+        self._source: EventSource | None = None
+        self._queues: dict[str, asyncio.Queue[Sequence[ev.Event]]] = {}
+        self._closing = False
+        self._ended = asyncio.Event()
+
+    def start(self) -> None:
+        """Open the source and read it, in the background."""
+        self._spawn(self._read(), "reader")
+
+    @property
+    def over(self) -> bool:
+        """True when the race is over and no retry is running."""
+        race = self.race
+        return race.ended is not None and all(run.ended is not None for run in race.runs.values())
+
+    async def command(self, command: Command) -> bool:
+        """Pass a command to the engine; False when there is no engine to take it."""
+        if self._source is None or self.engine_error is not None:
+            return False
+        await self._source.command(command)
+        return True
+
+    async def close(self, patience_s: float = 2.0) -> None:
+        """End every stream and fold what still comes, for at most ``patience_s``."""
+        self._closing = True
+        if self._source is None:
+            return
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._source.close()
+                await self._ended.wait()
+                await self.folded()
+        except TimeoutError:
+            return
+
+    async def folded(self) -> None:
+        """Wait until every event read so far is in the view."""
+        for queue in list(self._queues.values()):
+            await queue.join()
+
+    async def _read(self) -> None:
+        try:
+            self._source = await self._open_source()
+            if self._closing:
+                await self._source.close()
+            async for batch in self._source.batches():
+                await self._take(batch)
+            if not self._closing:
+                self.engine_error = "the engine ended by itself"
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self.engine_error = f"the engine was lost: {error or type(error).__name__}"
+        finally:
+            self._ended.set()
+
+    async def _take(self, batch: Sequence[ev.Event]) -> None:
+        by_run: dict[str, list[ev.Event]] = {}
+        for event in batch:
+            match event:
+                case ev.RunQueued():
+                    self.race.apply(event)
+                    if event.run not in self._queues:
+                        self._queues[event.run] = asyncio.Queue(QUEUED_BATCHES)
+                        self._spawn(self._fold(event.run), event.run)
+                case ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth():
+                    self.race.apply(event)
+                case ev.Notice():
+                    self.race.apply(event)
+                    self.notices.append(event)
+                case _:
+                    self._alert(event)
+                    by_run.setdefault(event.run, []).append(event)
+        for run, events in by_run.items():
+            if (queue := self._queues.get(run)) is not None:
+                await queue.put(events)
+
+    def _alert(self, event: ev.Event) -> None:
+        if isinstance(event, ev.StallStarted):
+            self.stalls.append(event)
+        elif isinstance(event, ev.RunEnded) and event.state in ("failed", "timed-out", "incomplete"):
+            self.failures.append(event)
+
+    async def _fold(self, run: str) -> None:
+        queue = self._queues[run]
+        while True:
+            batch = await queue.get()
+            try:
+                for event in batch:
+                    self.race.apply(event)
+            except Exception as error:
+                self.broken[run] = f"kmon could not follow this run: {error or type(error).__name__}"
+                del self._queues[run]
+                raise
+            finally:
+                queue.task_done()

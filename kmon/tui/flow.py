@@ -1,0 +1,128 @@
+"""The flow of tokens as rows of a given width, wrapped once as they arrive.
+
+Reasoning, text and tool arguments are told apart by a gutter, not by colour. Rows that are full never change again,
+so a pane costs what arrived since its last frame, whatever came before.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len
+
+from kmon.probe.view import AttemptView, RunView
+from kmon.tui.rows import Row, Span, cut_head
+
+GUTTERS = {"text": "", "reasoning": "┊ ", "tool": "→ "}
+ASCII_GUTTERS = {"text": "", "reasoning": ": ", "tool": "> "}
+TAB_CELLS = 4
+SLICE_CHARS = 2_000
+"""Long pieces are wrapped a slice at a time, so that one without a newline costs linear time."""
+
+_TOOL_HEAD = re.compile(r"\n([\w.:-]{1,128})\(")
+
+
+class FlowWrap:
+    """Rows of one attempt's output. Keeps about ``limit`` rows, the latest ones."""
+
+    def __init__(self, width: int, limit: int, *, ascii: bool = False) -> None:
+        self.width = max(4, width)
+        self.limit = max(1, limit)
+        self.rows: list[Row] = []
+        self._gutters = ASCII_GUTTERS if ascii else GUTTERS
+        self._kind = ""
+        self._line = ""
+        self._seen = 0
+
+    @property
+    def open_text(self) -> str:
+        """The line that is still being written."""
+        return self._line
+
+    def follow(self, attempt: AttemptView) -> bool:
+        """Wrap what ``attempt`` got since the last call; True when there was something."""
+        fresh = attempt.revision - self._seen
+        self._seen = attempt.revision
+        if fresh <= 0:
+            return False
+        segments = attempt.segments
+        if fresh > len(segments):
+            fresh = len(segments)
+        wanted_chars = self.limit * self.width
+        start, chars = len(segments), 0
+        while start > len(segments) - fresh and chars < wanted_chars:
+            start -= 1
+            chars += len(segments[start].text)
+        for index in range(start, len(segments)):
+            self.feed(segments[index].kind, segments[index].text)
+        return True
+
+    def feed(self, kind: str, text: str) -> None:
+        """Append one piece of output."""
+        text = text[-self.limit * self.width :]
+        head = _TOOL_HEAD.match(text) if kind == "tool" else None
+        if kind != self._kind or head:
+            self._finish_line()
+            self._kind = kind
+            if head:
+                text = f"{head[1]} {text[head.end() :]}"
+            else:
+                text = text.removeprefix("\n")
+        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " " * TAB_CELLS)
+        first, *further = text.split("\n")
+        self._extend(first)
+        for part in further:
+            self._end_line()
+            self._extend(part)
+        if len(self.rows) > self.limit * 2:
+            del self.rows[: -self.limit]
+
+    def tail(self, count: int, cursor: str = "") -> list[Row]:
+        """The last ``count`` rows, the unfinished one with ``cursor`` behind it included."""
+        if count <= 0:
+            return []
+        if not self._line and not cursor:
+            return self.rows[-count:]
+        gutter = self._gutters.get(self._kind, "")
+        open_row: Row = (*_gutter(gutter, self._kind), Span(self._line, self._kind or "text"))
+        if cursor and cell_len(gutter) + cell_len(self._line) < self.width:
+            open_row = (*open_row, Span(cursor, "cursor"))
+        return [*self.rows[len(self.rows) - count + 1 :], open_row] if count > 1 else [open_row]
+
+    def _extend(self, part: str) -> None:
+        room = self.width - cell_len(self._gutters.get(self._kind, ""))
+        for at in range(0, len(part), SLICE_CHARS):
+            self._line += part[at : at + SLICE_CHARS]
+            while cell_len(self._line) > room or len(self._line) > room * 8:
+                row, self._line = cut_head(self._line, room)
+                self._emit(row)
+
+    def _finish_line(self) -> None:
+        if self._line:
+            self._end_line()
+
+    def _end_line(self) -> None:
+        self._emit(self._line)
+        self._line = ""
+
+    def _emit(self, text: str) -> None:
+        self.rows.append((*_gutter(self._gutters.get(self._kind, ""), self._kind), Span(text, self._kind)))
+
+
+def _gutter(gutter: str, kind: str) -> Row:
+    return (Span(gutter, f"{kind}.gutter"),) if gutter else ()
+
+
+def output_text(run: RunView) -> str:
+    """Everything the deciding attempt said, for the clipboard; kinds are set apart by a blank line."""
+    attempt = run.main
+    if attempt is None:
+        return ""
+    parts: list[str] = []
+    kind = ""
+    for segment in attempt.segments:
+        if parts and segment.kind != kind:
+            parts.append("\n\n")
+        kind = segment.kind
+        parts.append(segment.text)
+    return "".join(parts)

@@ -1,0 +1,82 @@
+"""Keys, symbols and words, on one page."""
+
+from __future__ import annotations
+
+from typing import ClassVar, get_args
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from kmon.probe.events import State
+from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
+from kmon.tui.words import MEANINGS, state_word, symbol
+
+KEYS: tuple[tuple[str, str], ...] = (
+    ("n", "nudge: ask 'are you still there?' while the first answer stays open"),
+    ("x  X", "cancel this run, cancel all: closes the socket at once"),
+    ("r  R", "retry this run, retry all that did not end well"),
+    ("arrows tab 1-9", "move the focus; a click does, too"),
+    ("z Enter", "zoom: flow, gaps, raw chunks; Esc or z goes back"),
+    ("space", "in the zoom: follow the end, or stay"),
+    ("p", "freeze the view; the race goes on"),
+    ("/", "filter by state, target or scenario; Esc shows all"),
+    ("s", "sort: queued order, worst first, longest gap first"),
+    ("y", "copy the output to the clipboard (OSC 52, works over ssh)"),
+    ("t", "next theme"),
+    ("ctrl+s", "SVG picture of the screen, in the current directory"),
+    ("ctrl+n", "show the plan and start the race anew"),
+    ("ctrl+p", "command palette"),
+    ("q ctrl+c", "quit: closes all streams, then prints the summary"),
+)
+WORDS: tuple[tuple[str, str], ...] = (
+    ("gap", "time between two tokens; an open gap has not ended yet"),
+    ("stall", "a gap over the threshold, open or closed"),
+    ("max", "the longest gap so far, the open one included"),
+    ("ttft", "time from request sent to the first token, reasoning counts"),
+    ("keep-alive", "a sign of life that is not a token"),
+    ("claims", "what an ordinary client would show at this moment"),
+    ("signature", "the named fault of an attempt, with its evidence"),
+    ("lag", "how late the engine's own clock was, at worst"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Any of the usual keys closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "dismiss", "Close", id="help.close")
+    ]
+
+    def __init__(self, ascii: bool) -> None:
+        super().__init__(id="help-screen")
+        self._ascii = ascii
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="help"):
+            yield Static(help_content(ascii=self._ascii), markup=False)
+
+
+def help_content(*, ascii: bool) -> Content:
+    """The whole page."""
+    parts: list[str | tuple[str, str]] = []
+
+    def section(title: str, lines: list[tuple[str, str]]) -> None:
+        parts.append((f"{title}\n", "bold $primary"))
+        for word, meaning in lines:
+            parts.append((f"  {word:<15} ", "bold"))
+            parts.append(f"{meaning}\n")
+        parts.append("\n")
+
+    section("Keys", list(KEYS))
+    states: tuple[State, ...] = get_args(State)
+    section("States", [(f"{symbol(s, ascii=ascii)} {state_word(s)}", MEANINGS[s]) for s in states])
+    gutters = ASCII_GUTTERS if ascii else GUTTERS
+    section("Token flow", [("no mark", "text"), (gutters["reasoning"], "reasoning"), (gutters["tool"], "a tool call")])
+    scale = "one column per second, the worst gap in it, from 50 ms (low) to 60 s (full), always this scale"
+    section("Gaps", [("columns", scale)])
+    section("Words", list(WORDS))
+    return Content.assemble(*parts)

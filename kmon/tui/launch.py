@@ -1,0 +1,28 @@
+"""The front door of the screen: options in, outcome out."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kmon.tui.app import KmonApp
+from kmon.tui.options import ScreenOptions, ScreenOutcome
+from kmon.tui.themes import choose, load_themes
+
+__all__ = ["ScreenOptions", "ScreenOutcome", "run_app"]
+
+
+def wants_no_colour() -> bool:
+    """NO_COLOR (https://no-color.org: set and not empty) or a terminal that says it has none."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def run_app(options: ScreenOptions) -> ScreenOutcome:
+    """Show the race until the user leaves. Raises ``UsageError`` for an unknown theme, before anything is drawn."""
+    themes = load_themes(options.user_theme_dirs)
+    palette = choose(themes, options.theme)
+    for failure in themes.failures:
+        print(f"kmon: {failure}", file=sys.stderr)
+    app = KmonApp(options, themes, palette, plain=wants_no_colour())
+    app.run()
+    return ScreenOutcome(app.feed.race, app.interrupted, app.feed.engine_error)

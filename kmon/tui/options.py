@@ -1,0 +1,46 @@
+"""What the command line hands to the screen, and what the screen hands back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kmon.probe.view import RaceView
+from kmon.race.plan import RacePlan
+from kmon.race.source import EventSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreenOptions:
+    """How to show one race.
+
+    ``open_source`` is awaited when the race starts, and again whenever the user starts it anew. ``fps`` is frames
+    per second, None chooses 10, or 5 above 16 panes. ``clock`` is CLOCK_MONOTONIC in ns, the clock of the stamps.
+    """
+
+    plan: RacePlan
+    open_source: Callable[[], Awaitable[EventSource]]
+    start_now: bool = True
+    theme: str = "kmon-dark"
+    user_theme_dirs: Sequence[Path] = ()
+    fps: int | None = None
+    bell: bool = False
+    ascii: bool = False
+    clock: Callable[[], int] = time.monotonic_ns
+    key_notes: Mapping[str, str] = field(default_factory=dict)
+    """Target name to where its key was found, in words; never the key."""
+
+
+@dataclass(frozen=True)
+class ScreenOutcome:
+    """What is left when the screen is gone, for the summary on stdout.
+
+    ``interrupted`` is True when the user left before the race had ended; ``engine_error`` is the sentence for an
+    engine that could not be started or was lost.
+    """
+
+    race: RaceView
+    interrupted: bool
+    engine_error: str | None

@@ -1,0 +1,109 @@
+"""A palette: the named colours of a theme, and the pens the screen draws with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.theme import Theme
+
+UI = ("background", "panel", "foreground", "muted", "border", "focus", "accent")
+STATES = (
+    "queued", "connecting", "waiting", "streaming", "stalled", "finishing", "done", "incomplete", "failed",
+    "timed-out", "cancelled",
+)  # fmt: skip
+OUTPUT = ("text", "reasoning", "tool", "nudge")
+GAP = ("calm", "stall", "threshold")
+SECTIONS: Mapping[str, tuple[str, ...]] = {"ui": UI, "state": STATES, "output": OUTPUT, "gap": GAP}
+
+TEXT_KEYS = tuple(f"{section}.{key}" for section in ("state", "output") for key in SECTIONS[section]) + (
+    "ui.foreground", "ui.muted", "ui.accent", "ui.focus", "gap.stall", "gap.threshold",
+)  # fmt: skip
+"""The colours that words are written in: each must be readable on the background and on the panel."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours as ``#rrggbb`` by ``section.key``; every key of ``SECTIONS`` is there."""
+
+    name: str
+    dark: bool
+    colours: Mapping[str, str]
+
+    def theme(self) -> Theme:
+        """The palette as a Textual theme, for toasts, scroll bars, the command palette and the plan."""
+        colour = self.colours
+        return Theme(
+            name=self.name,
+            dark=self.dark,
+            primary=colour["ui.focus"],
+            secondary=colour["ui.muted"],
+            accent=colour["ui.accent"],
+            foreground=colour["ui.foreground"],
+            background=colour["ui.background"],
+            surface=colour["ui.background"],
+            panel=colour["ui.panel"],
+            success=colour["state.done"],
+            warning=colour["state.stalled"],
+            error=colour["state.failed"],
+            variables={
+                "kmon-border": colour["ui.border"],
+                "kmon-muted": colour["ui.muted"],
+                "scrollbar": colour["ui.border"],
+                "scrollbar-background": colour["ui.background"],
+                "scrollbar-hover": colour["ui.focus"],
+                "scrollbar-active": colour["ui.focus"],
+                "scrollbar-background-hover": colour["ui.background"],
+                "scrollbar-background-active": colour["ui.background"],
+                "scrollbar-corner-color": colour["ui.background"],
+                "footer-key-foreground": colour["ui.accent"],
+            },
+        )
+
+    def pens(self) -> dict[str, Style]:
+        """Every pen the screen draws with. No pen says by colour alone what it has to say."""
+        c = self.colours
+        page, bar = c["ui.background"], c["ui.panel"]
+
+        def pen(
+            key: str, ground: str = page, *, bold: bool = False, italic: bool = False, reverse: bool = False
+        ) -> Style:
+            return Style(color=c[key], bgcolor=ground, bold=bold, italic=italic, reverse=reverse)
+
+        pens = {
+            "border": pen("ui.border"),
+            "border.focus": pen("ui.focus", bold=True),
+            "title": pen("ui.foreground", bold=True),
+            "title.dim": pen("ui.muted"),
+            "muted": pen("ui.muted"),
+            "figure": pen("ui.muted"),
+            "error": pen("state.failed"),
+            "text": pen("output.text"),
+            "text.gutter": pen("output.text"),
+            "reasoning": pen("output.reasoning", italic=True),
+            "reasoning.gutter": pen("output.reasoning"),
+            "tool": pen("output.tool"),
+            "tool.gutter": pen("output.tool", bold=True),
+            "nudge": pen("output.nudge"),
+            "cursor": pen("ui.accent", bold=True),
+            "gap.calm": pen("gap.calm"),
+            "gap.stall": pen("gap.stall", bold=True),
+            "gap.threshold": pen("gap.threshold"),
+            "brand": Style(color=page, bgcolor=c["ui.accent"], bold=True),
+            "bar": pen("ui.foreground", bar),
+            "figure.bar": pen("ui.foreground", bar, bold=True),
+            "frozen": pen("ui.accent", page, bold=True, reverse=True),
+            "status": pen("ui.foreground", bar),
+            "status.engine": pen("ui.muted", bar),
+            "status.alarm": pen("state.stalled", bar, bold=True),
+            "hint": pen("ui.muted"),
+            "hint.key": pen("ui.accent", bold=True),
+            "tab": pen("ui.muted"),
+            "tab.active": pen("ui.focus", bold=True, reverse=True),
+        }
+        for state in STATES:
+            loud = state in ("stalled", "failed", "incomplete", "timed-out")
+            pens[f"state.{state}"] = pen(f"state.{state}", bold=loud)
+            pens[f"bar.{state}"] = pen(f"state.{state}", bar, bold=loud)
+        return pens

@@ -1,0 +1,92 @@
+"""The widget of one run: it keeps the wrapped tails between frames and draws nothing by itself."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+
+from kmon.probe.state import ENDED, Observation
+from kmon.probe.view import AttemptView, RunView
+from kmon.tui.flow import FlowWrap
+from kmon.tui.painted import Ink, Painted
+from kmon.tui.pane_drawing import Flow, Look, draw_pane
+from kmon.tui.rows import Row, Span
+
+_HEAVY = str.maketrans("╭─╮│╰╯+-|", "┏━┓┃┗┛#=#")
+
+
+class Pane(Painted, can_focus=True):
+    """One run. The owner calls :meth:`draw` once per frame; focus only changes the border."""
+
+    class Chosen(Message):
+        """The pane was double-clicked."""
+
+        def __init__(self, run_id: str) -> None:
+            super().__init__()
+            self.run_id = run_id
+
+    def __init__(self, run: RunView, ink: Ink, look: Look) -> None:
+        super().__init__(ink)
+        self.run = run
+        self.look = look
+        self.observation: Observation | None = None
+        self._now_ns = 0
+        self._trouble = ""
+        self._tails: dict[int, FlowWrap] = {}
+        self._tail_size = (0, 0)
+        self._drawn: tuple[object, ...] = ()
+
+    def draw(self, run: RunView, seen: Observation, now_ns: int, look: Look, trouble: str = "") -> None:
+        """Draw the run as it stands at ``now_ns``, if anything about it can have changed."""
+        self.run, self.observation, self.look = run, seen, look
+        self._now_ns, self._trouble = now_ns, trouble
+        width, height = self.size
+        if width == 0 or height == 0:
+            return
+        state = (width, height, look, seen, trouble, run.nudge_sentence, *(a.revision for a in run.attempts))
+        settled = seen.state in ENDED and (run.nudge is None or run.nudge.ending is not None)
+        if settled and state == self._drawn:
+            return
+        self._drawn = state
+        flow = self._flow(run, width - 4, height - 2, seen)
+        self.paint(draw_pane(run, seen, flow, width, height, now_ns, look, trouble))
+
+    def _flow(self, run: RunView, width: int, height: int, seen: Observation) -> Flow:
+        if self._tail_size != (width, height):
+            self._tail_size = (width, height)
+            self._tails.clear()
+        main, nudge = run.main, run.nudge
+        wanted = {a.number for a in (main, nudge) if a is not None}
+        for number in [n for n in self._tails if n not in wanted]:
+            del self._tails[number]
+        cursor = self.look.cursor if main is not None and main.revision and seen.state not in ENDED else ""
+        return Flow(
+            self._tail(main, cursor, width, height) if main is not None else (),
+            self._tail(nudge, "", width, height) if nudge is not None else (),
+        )
+
+    def _tail(self, attempt: AttemptView, cursor: str, width: int, height: int) -> list[Row]:
+        wrapped = self._tails.get(attempt.number)
+        if wrapped is None:
+            wrapped = self._tails[attempt.number] = FlowWrap(width, max(4, height), ascii=self.look.ascii)
+        wrapped.follow(attempt)
+        return wrapped.tail(max(1, height), cursor)
+
+    def dress(self, row: Row) -> Row:
+        if not self.has_focus:
+            return row
+        return tuple(
+            Span(span.text.translate(_HEAVY), "border.focus") if span.pen == "border" else span for span in row
+        )
+
+    def on_resize(self) -> None:
+        if self.observation is not None:
+            self.draw(self.run, self.observation, self._now_ns, self.look, self._trouble)
+
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        super().watch_has_focus(_has_focus)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.chain == 2:
+            self.post_message(self.Chosen(self.run.run))

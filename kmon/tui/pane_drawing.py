@@ -1,0 +1,210 @@
+"""One pane as rows: a pure function of a run, what was observed, the wrapped flow, and the size.
+
+From outside in: the border carries who and how it stands; the last two lines carry the gaps and the figures; a nudge
+or a failure comes above them; the rest is the live tail of the token flow. Short panes drop from the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from kmon.probe.state import ENDED, Observation
+from kmon.probe.timeline import S
+from kmon.probe.view import AttemptView, RunView
+from kmon.tui import figures, words
+from kmon.tui.rows import BLANK, Row, Span, fit, one_line, row_width, shorten, spread, wrap
+from kmon.tui.sparkline import sparkline
+
+SLICE_NS = 1 * S
+NUDGE_TEXT = "are you still there?"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a pane shows besides its run: which names are needed to tell the panes apart, and the alphabet."""
+
+    ascii: bool = False
+    scenario: bool = False
+    round: bool = False
+
+    @property
+    def border(self) -> tuple[str, str, str, str, str, str]:
+        """Upper left, horizontal, upper right, vertical, lower left, lower right."""
+        return ("+", "-", "+", "|", "+", "+") if self.ascii else ("╭", "─", "╮", "│", "╰", "╯")
+
+    @property
+    def cursor(self) -> str:
+        return "_" if self.ascii else "▌"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The wrapped tails that a pane shows: of the deciding attempt, and of the nudge's answer."""
+
+    main: Sequence[Row] = ()
+    nudge: Sequence[Row] = ()
+
+
+def draw_pane(
+    run: RunView, seen: Observation, flow: Flow, width: int, height: int, now_ns: int, look: Look, trouble: str = ""
+) -> list[Row]:
+    """``height`` rows of exactly ``width`` cells. ``trouble`` is a fault of the screen itself, shown as a note."""
+    if width < 6 or height < 3:
+        return [fit((Span(f"{words.symbol(seen.state, ascii=look.ascii)} {run.target}"),), width)] * height
+    inner = width - 4
+    _, line, _, side, lower_left, lower_right = look.border
+    body = _body(run, seen, flow, inner, height - 2, now_ns, look, trouble)
+    body = [*body, *([BLANK] * (height - 2 - len(body)))]
+    left, right = Span(f"{side} ", "border"), Span(f" {side}", "border")
+    return [
+        _title(run, seen, width, now_ns, look),
+        *((left, *fit(row, inner), right) for row in body),
+        (Span(lower_left + line * (width - 2) + lower_right, "border"),),
+    ]
+
+
+def _title(run: RunView, seen: Observation, width: int, now_ns: int, look: Look) -> Row:
+    upper_left, line, upper_right, *_ = look.border
+    pen = f"state.{seen.state}"
+    figure = words.figure(run, seen, now_ns)
+    sign = f" {words.symbol(seen.state, ascii=look.ascii)} {words.state_word(seen.state)}"
+    state = f"{sign} {figure} " if figure and width >= 30 else f"{sign} "
+    room = width - 4 - cell_len(state)
+    names = _names(run, look)
+    shown = shorten(names[0], max(1, room - 2))
+    left: Row = (Span(f" {shown} ", "title"),)
+    for name in names[1:]:
+        if row_width(left) + cell_len(name) + 1 <= room:
+            left = (*left, Span(f"{name} ", "title.dim"))
+    return (
+        Span(upper_left + line, "border"),
+        *spread(left, (Span(state, pen),), width - 4, Span(line, "border")),
+        Span(line + upper_right, "border"),
+    )
+
+
+def _names(run: RunView, look: Look) -> list[str]:
+    """Who this is, most telling first; the first is always shown, the others where they fit."""
+    model = run.label.partition("/")[2]
+    names = [one_line(run.target)]
+    if look.round:
+        names.append(f"round {run.round}")
+    if look.scenario:
+        names.append(one_line(run.scenario))
+    if len(run.attempts) > 1 and (main := run.main) is not None and main.role == "retry":
+        names.append(f"attempt {sum(1 for a in run.attempts if a.role != 'nudge')}")
+    if run.target != run.label and model:
+        names.append(one_line(model))
+    return names
+
+
+def _body(
+    run: RunView, seen: Observation, flow: Flow, width: int, height: int, now_ns: int, look: Look, trouble: str
+) -> list[Row]:
+    attempt = run.main
+    if attempt is None:
+        waiting = Span("waits for its turn", "muted")
+        return [(Span(shorten(trouble, width), "error"),) if trouble else (waiting,)]
+    foot = [_gaps(attempt, width, now_ns, look)]
+    if height >= 3:
+        foot.append(_figures(attempt, seen, width, now_ns))
+    room = height - len(foot)
+    notes = _notes(run, seen, width, min(room, max(1, room // 2)), trouble)
+    room -= len(notes)
+    nudge = _nudge(run, flow, width, room, look)
+    room -= len(nudge)
+    rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
+    if not rows and room > 0 and seen.state not in ENDED:
+        rows = [(Span(_before_first_token(seen), "muted"),)]
+    rows += [BLANK] * (room - len(rows))
+    return [*rows, *nudge, *notes, *foot]
+
+
+def _before_first_token(seen: Observation) -> str:
+    return "connecting" if seen.state == "connecting" else "no token yet"
+
+
+def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
+    """``gaps ▁▁▂▇██ 5 s┄ max 17.2 s  stalls 2``."""
+    timeline = attempt.timeline
+    longest_ns = timeline.max_gap_ns(now_ns)
+    stalls = len(timeline.stalls)
+    open_ns = timeline.open_gap_ns(now_ns)
+    stalls += open_ns is not None and open_ns >= timeline.stall_ns
+    longest = "max   -  " if longest_ns is None else f"max {figures.seconds(longest_ns):<6}"
+    figure = f"{longest} stalls {stalls}" if width >= 34 else longest.rstrip()
+    mark = f" {timeline.stall_ns / S:g} s{'-' if look.ascii else '┄'} "
+    label = "gaps " if width >= 44 else ""
+    columns = width - len(label) - len(mark) - len(figure)
+    if columns < 4:
+        return fit((Span(figure, "figure"),), width)
+    columns = min(columns, 60)
+    gaps_ns = timeline.slices(now_ns, SLICE_NS, columns)
+    known = [gap for gap in gaps_ns if gap is not None]
+    # Time runs to the right and fills from the left, so that a young run does not look like an old one.
+    ordered: list[int | None] = [*known, *([None] * (columns - len(known)))]
+    stalled = longest_ns is not None and longest_ns >= timeline.stall_ns
+    return (
+        Span(label, "muted"),
+        *sparkline(ordered, timeline.stall_ns, ascii=look.ascii),
+        Span(mark, "gap.threshold"),
+        Span(figure, "gap.stall" if stalled else "figure"),
+    )
+
+
+def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -> Row:
+    """What fits of: ttft, chunks, keep-alive, rate while it runs; finish, tokens, time when it ended."""
+    timeline = attempt.timeline
+    ttft_ns = timeline.ttft_ns()
+    parts: list[str] = []
+    if ttft_ns is not None:
+        parts.append(f"ttft {figures.seconds(ttft_ns, 2)}")
+    if seen.state in ENDED:
+        if attempt.finish_reason:
+            parts.append(one_line(attempt.finish_reason))
+        if attempt.usage is not None and attempt.usage.completion_tokens is not None:
+            parts.append(f"{attempt.usage.completion_tokens} tokens")
+        parts.append(figures.plural(timeline.chunk.ticks, "chunk"))
+        parts.append(f"total {figures.seconds(timeline.duration_ns(now_ns))}")
+    else:
+        parts.append(f"{figures.count(timeline.chunk.ticks)} chunks")
+        if seen.keepalive_ns is not None:
+            parts.append(f"keep-alive {figures.seconds(seen.keepalive_ns)} ago")
+        if seen.state != "streaming" and timeline.progress.ticks:
+            parts.append(f"{figures.chunk_rate(timeline, now_ns):.0f}/s")
+    line = ""
+    for part in parts:
+        longer = f"{line}  {part}" if line else part
+        if cell_len(longer) <= width:
+            line = longer
+    return (Span(line, "figure"),)
+
+
+def _notes(run: RunView, seen: Observation, width: int, limit: int, trouble: str) -> list[Row]:
+    """Why it ended badly (or what the screen itself could not do), in at most ``limit`` rows."""
+    if trouble:
+        return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
+    if seen.state not in ENDED or seen.state == "done":
+        return []
+    sentence = words.failure(run)
+    pen = "muted" if seen.state == "cancelled" else "error"
+    return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
+
+
+def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Row]:
+    """The nudge, its answer and what came of it, set apart from the first answer above it."""
+    if run.nudge is None or room <= 0:
+        return []
+    sentence = one_line(run.nudge_sentence)
+    if room < 4:
+        return [(Span(shorten(f"nudge: {sentence or 'sent, no answer yet'}", width), "nudge"),)]
+    line = "-" if look.ascii else "─"
+    head = shorten(f"{line * 2} nudge: {NUDGE_TEXT} ", width)
+    rule: Row = (Span(head + line * max(0, width - cell_len(head)), "nudge"),)
+    answer_room = min(max(1, (room - 2) // 2), len(flow.nudge)) if flow.nudge else 0
+    answer = list(flow.nudge[len(flow.nudge) - answer_room :]) if answer_room else [(Span("no answer yet", "muted"),)]
+    verdict: list[Row] = [(Span(text, "nudge"),) for text in wrap(sentence, width, 1)]
+    return [rule, *answer, *verdict]

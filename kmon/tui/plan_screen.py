@@ -1,0 +1,76 @@
+"""What is about to happen, and what it costs, before the first paid request is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from kmon.race.plan import RacePlan
+from kmon.tui.figures import plural
+from kmon.tui.rows import one_line, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kmon.tui.app import KmonApp
+
+
+class PlanScreen(Screen[bool]):
+    """Enter starts, Esc leaves."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "decide(True)", "Start", id="plan.start"),
+        Binding("escape", "decide(False)", "Leave", id="plan.leave"),
+        Binding("q", "decide(False)", "Leave", id="plan.quit"),
+    ]
+
+    def __init__(self, kmon: KmonApp) -> None:
+        super().__init__(id="plan-screen")
+        self._content = plan_content(kmon.options.plan, kmon.options.key_notes, again=kmon.started)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="plan"):
+            yield Static(self._content, markup=False)
+
+    def action_decide(self, go: bool) -> None:
+        self.dismiss(go)
+
+
+def plan_content(plan: RacePlan, key_notes: Mapping[str, str], *, again: bool = False) -> Content:
+    """The plan in words: rows, rounds, the number of paid requests, and the upper bound of output tokens."""
+    parts: list[str | tuple[str, str]] = [
+        ("\nkmon", "bold"),
+        "  runs this race again\n\n" if again else "  will race\n\n",
+    ]
+    for row in plan.rows:
+        target = row.target
+        parts.append((f"  {shorten(one_line(target.name), 24):<24} ", "bold $primary"))
+        parts.append(f"{one_line(row.scenario.name):<12} ")
+        parts.append((f"{shorten(one_line(target.model), 30)}\n", "$kmon-muted"))
+        note = key_notes.get(target.name, "")
+        if note:
+            parts.append((f"  {'':<24} key: {shorten(one_line(note), 40)}\n", "$kmon-muted"))
+    per_round = plural(len(plan.rows), "run")
+    parts.append(f"\n  {plural(plan.rounds, 'round')} of {per_round}")
+    parts.append(f", at most {plan.concurrency} at once\n" if plan.concurrency else ", each round started together\n")
+    parts.append(f"  a stall is {plan.stall_s:g} s without a token; time limit {plan.timeout_s:g} s per attempt\n\n")
+    if plan.simulated:
+        parts.append(("  simulated: no provider is asked, nothing is paid\n", "bold"))
+    else:
+        parts.append((f"  {plural(plan.requests, 'paid request')}", "bold $warning"))
+        parts.append(f", at most {plan.max_output_tokens} output tokens in all\n")
+        parts.append(("  every nudge and every retry is one more request\n", "$kmon-muted"))
+    parts += [
+        "\n  ",
+        ("Enter", "bold $accent"),
+        " starts   ",
+        ("Esc", "bold $accent"),
+        " back\n" if again else " leaves\n",
+    ]
+    return Content.assemble(*parts)

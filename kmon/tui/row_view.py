@@ -1,0 +1,73 @@
+"""A scrolling list of rows that follows its end until the user scrolls away from it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from kmon.tui.painted import Ink
+from kmon.tui.rows import Row
+
+
+class Rows(Protocol):
+    """Rows by index, made only when they are looked at."""
+
+    def __len__(self) -> int: ...
+
+    def row(self, index: int) -> Row: ...
+
+
+class RowView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Rows with a scroll bar. ``follow`` is True while the view sticks to the end."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll_up", "Up", id="view.up", show=False),
+        Binding("down", "scroll_down", "Down", id="view.down", show=False),
+        Binding("pageup", "page_up", "Page up", id="view.page-up", show=False),
+        Binding("pagedown", "page_down", "Page down", id="view.page-down", show=False),
+        Binding("home", "scroll_home", "Start", id="view.home", show=False),
+        Binding("end", "scroll_end", "End", id="view.end", show=False),
+    ]
+
+    def __init__(self, ink: Ink, *, id: str, follow: bool) -> None:
+        super().__init__(id=id)
+        self.ink = ink
+        self.follow = follow
+        self._rows: Rows | None = None
+        self._settling = False
+
+    def show(self, rows: Rows) -> None:
+        """Show ``rows`` from now on; they may have grown or changed in place."""
+        self._rows = rows
+        size = Size(max(1, self.size.width), len(rows))
+        if size != self.virtual_size:
+            self._settling = True
+            self.virtual_size = size
+            self._settling = False
+        if self.follow:
+            self._to_end()
+        self.refresh()
+
+    def set_follow(self, follow: bool) -> None:
+        self.follow = follow
+        if follow:
+            self._to_end()
+
+    def _to_end(self) -> None:
+        self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        # Growing content moves nothing; only the user (or following) changes the position.
+        if not self._settling and round(old_value) != round(new_value):
+            self.follow = new_value >= self.max_scroll_y
+
+    def render_line(self, y: int) -> Strip:
+        index = y + self.scroll_offset.y
+        rows = self._rows
+        row: Row = rows.row(index) if rows is not None and index < len(rows) else ()
+        return self.ink.strip(row, self.size.width)

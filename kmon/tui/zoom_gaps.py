@@ -1,0 +1,148 @@
+"""The zoomed gaps: the whole run on the gap scale, its stalls and longest gaps, its phases and its origin."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kmon.probe.events import StallPhase
+from kmon.probe.timeline import MS, S, Timeline
+from kmon.probe.view import AttemptView, RunView
+from kmon.tui import figures
+from kmon.tui.pane_drawing import Look
+from kmon.tui.rows import BLANK, Row, Span, one_line, shorten
+from kmon.tui.sparkline import LEVELS, STALL_LEVEL, chart
+
+STEPS_NS = tuple(n * MS for n in (50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000))
+LONGEST = 8
+_AXIS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class GapRows:
+    """Finished rows; made anew for every frame of this tab, which is drawn at most twice a second."""
+
+    rows: tuple[Row, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, index: int) -> Row:
+        return self.rows[index]
+
+
+def gap_rows(run: RunView, width: int, now_ns: int, look: Look) -> GapRows:
+    """Everything the gaps tab shows about the deciding attempt."""
+    attempt = run.main
+    if attempt is None:
+        return GapRows(((Span("waits for its turn", "muted"),),))
+    rows = [
+        *_chart(attempt.timeline, width, now_ns, look), BLANK,
+        *_stalls(attempt.timeline, now_ns), BLANK,
+        *_longest(attempt, now_ns), BLANK,
+        *_phases(attempt.timeline, now_ns), BLANK,
+        *_origin(attempt, width),
+    ]  # fmt: skip
+    return GapRows(tuple(rows))
+
+
+def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[Row]:
+    columns = max(8, width - _AXIS - 1)
+    sent_ns = timeline.t_request_sent
+    end_ns = timeline.t_finish or timeline.t_done or timeline.t_closed or now_ns
+    span_ns = max(1, end_ns - (sent_ns or timeline.t_start))
+    step_ns = next((step for step in STEPS_NS if span_ns <= step * columns), STEPS_NS[-1])
+    gaps = [gap for gap in timeline.slices(now_ns, step_ns, columns) if gap is not None]
+    padded: list[int | None] = [*gaps, *([None] * (columns - len(gaps)))]
+    labels = {LEVELS - 1: "60 s", STALL_LEVEL: f"{timeline.stall_ns / S:g} s", 0: "50 ms"}
+    for step, bars in zip(range(LEVELS - 1, -1, -1), chart(padded, timeline.stall_ns, ascii=look.ascii), strict=True):
+        yield (Span(f"{labels.get(step, ''):>{_AXIS - 1}} ", "muted"), *bars)
+    unit = f"{step_ns // MS} ms" if step_ns < S else f"{step_ns // S} s"
+    yield (Span(f"{'':>{_AXIS}}one column is {unit} and shows the worst gap in it; open gap last", "muted"),)
+
+
+def _stalls(timeline: Timeline, now_ns: int) -> Iterator[Row]:
+    open_ns = timeline.open_gap_ns(now_ns)
+    stalled_now = open_ns is not None and open_ns >= timeline.stall_ns
+    number = len(timeline.stalls) + stalled_now
+    yield (Span(f"Stalls over {timeline.stall_ns / S:g} s: {number}", "title"),)
+    for stall in timeline.stalls:
+        end = "" if stall.ended else "  never ended"
+        yield _gap(stall.start_ms * MS, stall.duration_ms * MS, stall.phase, end, "gap.stall")
+    if stalled_now and open_ns is not None:
+        start_ns = now_ns - open_ns - timeline.t_start
+        yield _gap(start_ns, open_ns, timeline.stall_phase(), "  open now", "gap.stall")
+
+
+def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Row]:
+    timeline = attempt.timeline
+    stamps = timeline.progress_ns
+    gaps = ((stamps[i] - stamps[i - 1], stamps[i - 1]) for i in range(1, len(stamps)))
+    longest = heapq.nlargest(LONGEST, gaps)
+    yield (Span(f"Longest gaps of {max(0, len(stamps) - 1)}", "title"),)
+    phases = _phase_by_stamp(attempt)
+    for gap_ns, start_ns in longest:
+        pen = "gap.stall" if gap_ns >= timeline.stall_ns else "text"
+        yield _gap(start_ns - timeline.t_start, gap_ns, phases.get(start_ns, "mid-stream"), "", pen)
+    if not longest:
+        yield (Span("  none yet", "muted"),)
+
+
+def _phase_by_stamp(attempt: AttemptView) -> dict[int, StallPhase]:
+    names: dict[str, StallPhase] = {
+        "text": "mid-text", "reasoning": "mid-reasoning", "tool": "mid-tool-arguments",
+    }  # fmt: skip
+    return {chunk.t_ns: names[chunk.kind] for chunk in attempt.raw if chunk.kind in names}
+
+
+def _gap(start_ns: float, duration_ns: float, phase: str, end: str, pen: str) -> Row:
+    return (
+        Span(f"  at {start_ns / S:8.2f} s  for {duration_ns / S:8.3f} s  ", pen),
+        Span(f"{phase}{end}", pen if end else "muted"),
+    )
+
+
+def _phases(timeline: Timeline, now_ns: int) -> Iterator[Row]:
+    yield (Span("Phases, from the start of the attempt", "title"),)
+    reached = (
+        ("DNS", timeline.t_dns), ("TCP", timeline.t_connect), ("TLS", timeline.t_tls),
+        ("request sent", timeline.t_request_sent), ("headers", timeline.t_headers),
+        ("first reasoning", timeline.t_first_reasoning), ("first text", timeline.t_first_text),
+        ("first tool call", timeline.t_first_tool), ("last token", timeline.progress.last_ns),
+        ("finish", timeline.t_finish), ("terminal event", timeline.t_done), ("closed", timeline.t_closed),
+    )  # fmt: skip
+    for name, t_ns in reached:
+        when = "        -" if t_ns is None else f"{(t_ns - timeline.t_start) / S:9.3f} s"
+        yield (Span(f"  {name:<16}", "muted"), Span(when, "text"))
+
+
+def _origin(attempt: AttemptView, width: int) -> Iterator[Row]:
+    yield (Span("Origin", "title"),)
+    facts: list[tuple[str, str]] = [("url", attempt.url)]
+    if attempt.proxy:
+        facts.append(("proxy", attempt.proxy))
+    if attempt.status is not None:
+        facts.append(("status", str(attempt.status)))
+    if attempt.model:
+        facts.append(("model", attempt.model))
+    if attempt.upstream:
+        facts.append(("upstream", attempt.upstream))
+    if (usage := attempt.usage) is not None:
+        counts = (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+        shown = [("-" if n is None else str(n)) for n in counts]
+        facts.append(("usage", f"{shown[0]} prompt + {shown[1]} completion = {shown[2]} tokens"))
+    facts += attempt.request_ids.items()
+    for name, value in facts:
+        yield (
+            Span(f"  {shorten(one_line(name), 24):<16} ", "muted"),
+            Span(shorten(one_line(value), max(4, width - 19)), "text"),
+        )
+    timeline = attempt.timeline
+    clocks = (("byte", timeline.byte), ("chunk", timeline.chunk), ("progress", timeline.progress),
+              ("keep-alive", timeline.life))  # fmt: skip
+    yield BLANK
+    yield (Span("Clocks", "title"),)
+    for name, clock in clocks:
+        longest = figures.seconds(clock.max_gap_ns, 3)
+        yield (Span(f"  {name:<16}", "muted"), Span(f"{clock.ticks:>7} arrivals   max gap {longest}", "text"))
