@@ -17,6 +17,8 @@ from kmon.race.pipe import Do, Start, pack, read_down
 from kmon.race.supervisor import Supervisor
 
 BATCH_S = 0.03
+LAST_WORDS_S = 1.0
+"""How long the last events may take to leave when the front end is closing and may not be reading."""
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ async def _serve(events_fd: int) -> None:
             await supervisor.command(message.command)
     finally:
         await supervisor.close()
-        await sending
+        await asyncio.wait([sending], timeout=LAST_WORDS_S)
 
 
 async def _send(supervisor: Supervisor, events_fd: int) -> None:

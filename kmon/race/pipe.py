@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +14,7 @@ from kmon.race.plan import Keys, RacePlan
 from kmon.race.source import Command
 
 MESSAGE_LIMIT_BYTES = 256 * 1024 * 1024
+_T = TypeVar("_T")
 _LENGTH = struct.Struct(">I")
 
 
@@ -54,7 +55,7 @@ async def read_up(reader: asyncio.StreamReader) -> list[Event] | None:
     return await _read(reader, _up)
 
 
-async def _read(reader: asyncio.StreamReader, decoder: Any) -> Any:  # noqa: ANN401 - one decoder per direction
+async def _read(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[_T]) -> _T | None:
     try:
         (size_bytes,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
         if size_bytes > MESSAGE_LIMIT_BYTES:

@@ -78,8 +78,7 @@ class StampedStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """The next arrival, at most ``max_bytes`` of it; ``b""`` at a clean end."""
         while not self._arrivals:
-            if self._error is not None:
-                raise httpcore.ReadError(str(self._error)) from self._error
+            self._raise_lost(httpcore.ReadError)
             if self._ended:
                 self.last_read_ns = time.monotonic_ns()
                 return b""
@@ -98,11 +97,20 @@ class StampedStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._transport is None or self._transport.is_closing():
-            raise httpcore.WriteError("the connection is closed") from self._error
+            self._raise_lost(httpcore.WriteError)
+            raise httpcore.WriteError("the connection is closed")
         self._transport.write(buffer)
         await _within(self._drained.wait(), timeout, httpcore.WriteTimeout)
-        if self._error is not None:
-            raise httpcore.WriteError(str(self._error)) from self._error
+        self._raise_lost(httpcore.WriteError)
+
+    def _raise_lost(self, kind: type[httpcore.NetworkError]) -> None:
+        """Raise what the connection was lost by. httpcore re-raises ``from None``; only the context survives that."""
+        if self._error is None:
+            return
+        try:
+            raise self._error
+        except Exception as error:
+            raise kind(str(error)) from error
 
     async def aclose(self) -> None:
         """Close at once: nothing is worth flushing, and a cancelled stream must stop costing now."""

@@ -1,0 +1,1 @@
+"""What kmon says outside the screen: lines, JSON, tables."""
