@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from kmon.catalog.toml_source import TomlSource, read_toml
 
 __all__ = [
     "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "has_key", "key_problem", "key_source",
-    "keyed_targets", "load_settings", "read_dotenv", "user_dir",
+    "keyed_targets", "load", "load_settings", "read_dotenv", "user_config_dir",
 ]  # fmt: skip
 
 FILE_NAME = "kmon.toml"
@@ -92,11 +93,20 @@ class Loaded:
     """Sentences worth showing that stop nothing."""
 
 
-def user_dir() -> Path:
+def user_config_dir() -> Path:
     """The directory of the user's own ``kmon.toml`` and themes; it need not exist."""
-    from platformdirs import user_config_dir
+    import platformdirs
 
-    return Path(user_config_dir("kmon"))
+    return Path(platformdirs.user_config_dir("kmon"))
+
+
+def load(flags: Mapping[str, object]) -> Loaded:
+    """:func:`load_settings` for this process: its environment, its directory and the user's."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory does not exist any more; change to one that does") from None
+    return load_settings(flags, os.environ, here, user_config_dir())
 
 
 def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], project_dir: Path, user_dir: Path) -> Loaded:
@@ -117,7 +127,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
         values[name], provenance[name] = value, place
     settings = msgspec.convert(values, Settings)
     catalog = load_catalog(tables)
-    return Loaded(settings, provenance, env, tables, catalog, (*notes, *_redirected(tables, project_dir)))
+    return Loaded(settings, provenance, env, tables, catalog, (*notes, *_redirected(catalog, tables, project_dir)))
 
 
 def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
@@ -198,13 +208,16 @@ def _number(raw: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _redirected(tables: tuple[TomlSource, ...], project_dir: Path) -> Iterator[str]:
-    """A project's file that sends a built-in target's key elsewhere is worth a word: projects are cloned."""
-    presets = load_catalog().targets
+def _redirected(catalog: Catalog, tables: tuple[TomlSource, ...], project_dir: Path) -> Iterator[str]:
+    """A project's file that sends a known key to another place is worth a word: projects are cloned."""
+    homes: dict[str, set[str]] = {}
+    for preset in load_catalog().targets.values():
+        for variable in preset.key_env:
+            homes.setdefault(variable, set()).add(preset.base_url)
     for source in tables:
-        if source.path.parent != project_dir:
-            continue
-        for name, table in source.table.get("targets", {}).items():
-            if name in presets and (url := table.get("base_url")) and url.rstrip("/") != presets[name].base_url:
-                line = source.line_of(("targets", name, "base_url"))
-                yield f"{source.path} line {line} sends target {name} and its key to {url}"
+        for name in source.table.get("targets", {}) if source.path.parent == project_dir else ():
+            target = catalog.targets[name]
+            away = [variable for variable in target.key_env if target.base_url not in homes.get(variable, ())]
+            if known := [variable for variable in away if variable in homes]:
+                line = source.line_of(("targets", name))
+                yield f"{source.path} line {line}: target {name} sends {known[0]} to {target.base_url}"

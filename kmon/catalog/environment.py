@@ -14,11 +14,14 @@ from kmon.catalog.model import Target
 
 
 class Environment(Mapping[str, str]):
-    """Variables by name. A real environment variable always wins over ``.env``; an empty one counts as not set."""
+    """Variables by name. A real environment variable always wins over ``.env``; a blank one counts as not set.
+
+    Blanks and line breaks around a value are dropped: pasted keys bring them along.
+    """
 
     def __init__(self, environ: Mapping[str, str], dotenv: Mapping[str, str] | None = None) -> None:
-        self._real = {name: value for name, value in environ.items() if value}
-        self._values = {name: value for name, value in (dotenv or {}).items() if value} | self._real
+        self._real = _set(environ)
+        self._values = _set(dotenv or {}) | self._real
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -90,6 +93,10 @@ def key_problem(target: Target, env: Environment) -> str | None:
     if name and not _sendable(env[name]):
         return f"{key_source(target, env)} has spaces or characters no key has; copy the key again, without quotes"
     return None
+
+
+def _set(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip() for name, value in variables.items() if value.strip()}
 
 
 def _sendable(key: str) -> bool:

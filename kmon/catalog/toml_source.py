@@ -147,10 +147,8 @@ def _parsed(lines: Sequence[str]) -> dict[str, Any] | None:
 
 def _has(node: object, keys: KeyPath) -> bool:
     for key in keys:
-        if isinstance(node, dict) and key in node:
-            node = node[key]
-        elif isinstance(node, list) and isinstance(key, int) and key < len(node):
-            node = node[key]
-        else:
+        try:
+            node = node[key]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
             return False
     return True

@@ -1,0 +1,82 @@
+"""``kmon targets``: what can be aimed at, and where each key was found. Never the key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+
+from kmon.catalog.environment import Environment, has_key, key_source, key_variable
+from kmon.catalog.model import Target
+from kmon.catalog.resolve import resolve_target
+from kmon.config import Loaded
+from kmon.dialects.text import clean
+from kmon.report.targets_check import Check, check_targets
+
+_TITLES = ("NAME", "PROVIDER/MODEL", "DIALECT", "BASE URL", "KEY")
+
+
+def main(*, check: bool, as_json: bool, names: Sequence[str], loaded: Loaded) -> int:
+    """List the targets, all or those named, or check them. Exit code 1 if a checked target failed, else 0."""
+    targets = [resolve_target(loaded.catalog, name) for name in names] or list(loaded.catalog.targets.values())
+    for note in loaded.notes:
+        print(f"kmon: {clean(note)}", file=sys.stderr)
+    if not check:
+        print(list_targets(targets, loaded.env, as_json=as_json, quirks=bool(names)))
+        return 0
+    checks = asyncio.run(check_targets(targets, loaded.env, named=bool(names)))
+    print(list_checks(targets, checks, loaded.env, as_json=as_json))
+    return 1 if any(result.state == "failed" for result in checks) else 0
+
+
+def list_targets(targets: Sequence[Target], env: Environment, *, as_json: bool, quirks: bool = False) -> str:
+    """The targets as a table, or as one JSON object per line; the table shows quirks if asked."""
+    if as_json:
+        return "\n".join(json.dumps(_described(target, env)) for target in targets)
+    rows = [(t.name, t.label, t.dialect, t.base_url, key_status(t, env)) for t in targets]
+    lines = _columns([_TITLES, *rows])
+    if quirks:
+        for target in targets:
+            lines += ["", f"{target.name}@control: {target.control_model}"] if target.control_model else [""]
+            lines += [f"{target.name}: {clean(quirk)}" for quirk in target.quirks]
+    return "\n".join(lines)
+
+
+def list_checks(targets: Sequence[Target], checks: Sequence[Check], env: Environment, *, as_json: bool) -> str:
+    """What came of asking each target, as aligned lines or as one JSON object per line."""
+    pairs = list(zip(targets, checks, strict=True))
+    if as_json:
+        return "\n".join(
+            json.dumps(_described(target, env) | {"check": result.described()}) for target, result in pairs
+        )
+    return "\n".join(_columns([(target.name, result.state, result.sentence) for target, result in pairs]))
+
+
+def key_status(target: Target, env: Environment) -> str:
+    """``TOGETHER_API_KEY (.env)``, ``not set`` or ``no key needed``."""
+    if not target.key_env:
+        return "no key needed"
+    name = key_variable(target, env)
+    return f"{name} ({env.source(name)})" if name else f"{' or '.join(target.key_env)} not set"
+
+
+def _described(target: Target, env: Environment) -> dict[str, object]:
+    return {
+        "name": target.name,
+        "provider": target.provider,
+        "model": target.model,
+        "control_model": target.control_model,
+        "dialect": target.dialect,
+        "base_url": target.base_url,
+        "key_env": list(target.key_env),
+        "key_source": key_source(target, env),
+        "ready": has_key(target, env),
+        "quirks": list(target.quirks),
+    }
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [line.rstrip() for line in padded]
