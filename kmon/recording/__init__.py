@@ -1,0 +1,8 @@
+"""What others (and kmon) wrote down of real exchanges, as one shape: :class:`Interaction`."""
+
+from __future__ import annotations
+
+from kmon.recording.interaction import Interaction, Request
+from kmon.recording.load import load
+
+__all__ = ["Interaction", "Request", "load"]

@@ -1,0 +1,93 @@
+"""What a recorded stream said: the object ``kmon decode --json`` prints for each streaming interaction."""
+
+from __future__ import annotations
+
+from msgspec import Struct, structs
+
+from kmon.dialects import DECODABLE, decoder
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError, ToolCall, Usage
+from kmon.dialects.fault import fault
+from kmon.dialects.loose import members, parsed
+from kmon.recording.interaction import Interaction
+from kmon.recording.sniff import is_stream
+
+
+class Decoded(Struct, frozen=True):
+    """A recorded stream, decoded. Text is raw (hostile); ``chunks`` counts data chunks, not comments or ``[DONE]``."""
+
+    file: str
+    interaction: int
+    dialect: str
+    status: int | None
+    text: str
+    reasoning: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str | None
+    usage: Usage | None
+    done: bool
+    chunks: int
+    error: StreamError | None
+    signature: str | None
+
+
+def decodable(interaction: Interaction) -> bool:
+    """Whether this is a streaming exchange in a dialect kmon reads (an HTTP error to a streaming request is)."""
+    return interaction.streaming and interaction.dialect in DECODABLE
+
+
+def decode(file: str, interaction: Interaction) -> Decoded:
+    """Decode a :func:`decodable` interaction as if it had just arrived."""
+    transcript = Transcript()
+    error: StreamError | None = None
+    if _is_answer(interaction):
+        error = _refusal(interaction)
+    else:
+        wire = decoder(interaction.dialect)
+        for delta in wire.feed(interaction.body) + wire.end():
+            transcript.add(delta)
+        error = transcript.error
+    return Decoded(
+        file,
+        interaction.index,
+        interaction.dialect,
+        interaction.status,
+        transcript.text,
+        transcript.reasoning,
+        transcript.tool_calls,
+        transcript.finish_reason,
+        transcript.usage,
+        transcript.done,
+        transcript.chunks,
+        error,
+        _signature(transcript, error),
+    )
+
+
+def _is_answer(interaction: Interaction) -> bool:
+    """Whether the body is an ordinary HTTP answer in place of a stream."""
+    if interaction.status is not None and interaction.status >= 400:
+        return True
+    return not is_stream(interaction.content_type, interaction.body)
+
+
+def _refusal(interaction: Interaction) -> StreamError:
+    shown = interaction.body[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]
+    try:
+        value = parsed(interaction.body)
+    except ValueError:
+        value = None
+    said = members(value)
+    refused = "error" in said or (interaction.status or 0) >= 400
+    kind = "http" if refused else "not-a-stream"
+    cause = said.get("error") or value or " ".join(shown.split()) or "no body"
+    error = fault(cause, kind=kind, status=interaction.status, frame=shown)
+    amazon = interaction.headers.get("x-amzn-errortype", "").partition(":")[0]
+    return structs.replace(error, code=error.code or amazon or None)
+
+
+def _signature(transcript: Transcript, error: StreamError | None) -> str | None:
+    if error is None:
+        ended = transcript.done or transcript.finish_reason is not None
+        return None if ended else "truncated-no-finish"
+    return {"http": "http-error", "in-stream": "error-in-stream"}.get(error.kind, error.kind)

@@ -1,0 +1,98 @@
+"""Reads a recording, whatever kind of file it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kmon.catalog.errors import UsageError
+from kmon.dialects.loose import items, members, parsed
+from kmon.recording import cassette, trace
+from kmon.recording.cassette import interaction
+from kmon.recording.interaction import Interaction, Request
+from kmon.recording.sniff import EVENT_STREAM_TYPE, SSE_TYPE, is_event_stream, is_sse
+from kmon.recording.yaml_source import documents
+
+FILE_LIMIT_BYTES = 64 * 1024 * 1024
+KINDS = "a go-vcr or vcrpy cassette, a raw SSE or event-stream body, or a kmon recording"
+
+
+def load(path: Path | str) -> list[Interaction]:
+    """The interactions recorded in a file, in order; told apart by content, not by name.
+
+    Raises UsageError, one sentence that names the file, for what cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.is_file() and path.stat().st_size > FILE_LIMIT_BYTES:
+            raise UsageError(f"{path} is larger than {FILE_LIMIT_BYTES // 2**20} MiB; record less, or split it")
+        data = path.read_bytes()
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise UsageError(f"cannot read {path}: {reason}; give {KINDS}") from None
+    if not data.strip():
+        raise UsageError(f"{path} is empty; give {KINDS}")
+    try:
+        found = _raw_stream(data) or _json(data) or _raw_answer(path, data) or cassette.interactions_of(documents(data))
+    except ValueError as exc:
+        raise UsageError(f"{path} is no readable recording: {exc}; give {KINDS}") from None
+    if not found:
+        raise UsageError(f"{path} holds no recorded exchange; give {KINDS}")
+    return found
+
+
+def _raw_stream(data: bytes) -> list[Interaction] | None:
+    if is_event_stream(data):
+        return [interaction(0, Request(), 200, {"content-type": EVENT_STREAM_TYPE}, data)]
+    return [interaction(0, Request(), 200, {"content-type": SSE_TYPE}, data)] if is_sse(data) else None
+
+
+def _json(data: bytes) -> list[Interaction] | None:
+    """JSON in its several uses: a cassette, a kmon recording, bare chunks one per line, a provider's error."""
+    if data.lstrip()[:1] != b"{":
+        return None
+    lines = _lines(data)
+    if lines and trace.is_trace(lines):
+        return trace.interactions_of(lines)
+    if (
+        lines
+        and all("choices" in line or "error" in line for line in lines)
+        and (len(lines) > 1 or _is_chunk(lines[0]))
+    ):
+        body = b"".join(b"data: " + line + b"\n\n" for line in data.splitlines() if line.strip())
+        return [interaction(0, Request(), 200, {"content-type": SSE_TYPE}, body)]
+    try:
+        value = parsed(data)
+    except ValueError:
+        return None
+    found = cassette.interactions_of([value])
+    if found is None and members(value).get("error"):
+        answer = interaction(0, Request(body=b'{"stream":true}'), None, {"content-type": "application/json"}, data)
+        return [answer]
+    return found
+
+
+def _raw_answer(path: Path, data: bytes) -> list[Interaction] | None:
+    """A ``*.body`` file is a body and nothing else, even if it is no stream."""
+    if path.suffix != ".body":
+        return None
+    return [interaction(0, Request(body=b'{"stream":true}'), None, {}, data)]
+
+
+def _is_chunk(line: dict[str, Any]) -> bool:
+    return any("delta" in members(choice) for choice in items(line.get("choices")))
+
+
+def _lines(data: bytes) -> list[dict[str, Any]]:
+    """The JSON objects of ``data`` read line by line; none if any line is something else."""
+    found = []
+    for line in data.splitlines():
+        if line.strip():
+            try:
+                value = parsed(line)
+            except ValueError:
+                return []
+            if not isinstance(value, dict):
+                return []
+            found.append(value)
+    return found

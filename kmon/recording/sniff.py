@@ -1,0 +1,88 @@
+"""Tells from bytes and addresses what an answer is: SSE, event stream, and in which dialect."""
+
+from __future__ import annotations
+
+import re
+
+from kmon.dialects.eventstream import EventStreamDecoder, Frame
+from kmon.dialects.loose import members, parsed, text
+from kmon.dialects.sse import BOM, Event, SSEDecoder
+
+SNIFF_BYTES = 64 * 1024
+EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
+SSE_TYPE = "text/event-stream"
+
+_SSE_LINE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n|$)|:")
+_MESSAGES_TYPES = (
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "message_delta",
+    "message_stop",
+)
+_PATHS = (
+    ("/converse-stream", "converse"),
+    ("/invoke-with-response-stream", "bedrock-invoke"),
+    ("/completions", "chat"),
+    ("/responses", "responses"),
+    ("/messages", "messages"),
+    (":streamGenerateContent", "gemini"),
+)
+
+
+def is_event_stream(body: bytes) -> bool:
+    """Whether ``body`` starts like AWS event-stream frames (even damaged ones)."""
+    return body[:1] == b"\0" and any(name in body[:512] for name in (b":event-type", b":message-type"))
+
+
+def is_sse(body: bytes) -> bool:
+    """Whether the first line of ``body`` is a line of server-sent events."""
+    return _SSE_LINE.match(body[:SNIFF_BYTES].removeprefix(BOM).lstrip(b"\r\n")) is not None
+
+
+def is_stream(content_type: str, body: bytes) -> bool:
+    """Whether an answer is a stream kmon knows the framing of. The body counts more than what its header claims."""
+    if is_event_stream(body):
+        return True
+    if content_type in ("application/json", "text/html") and body.lstrip()[:1] in (b"{", b"[", b"<"):
+        return False
+    return is_sse(body) or content_type in (SSE_TYPE, EVENT_STREAM_TYPE)
+
+
+def dialect_of(url: str, body: bytes) -> str:
+    """The dialect of an answer: by what it says, else by the address it came from, else ``chat``."""
+    said = _framed(body) if is_event_stream(body) else _sse(body) if is_sse(body) else None
+    if said is not None:
+        return said
+    path = url.partition("?")[0].partition("#")[0].rstrip("/")
+    return next((dialect for ending, dialect in _PATHS if path.endswith(ending)), "chat")
+
+
+def _framed(body: bytes) -> str | None:
+    for frame in EventStreamDecoder().feed(body[:SNIFF_BYTES]):
+        if isinstance(frame, Frame) and (name := frame.headers.get(":event-type")):
+            return "bedrock-invoke" if name == "chunk" else "converse"
+    return None
+
+
+def _sse(body: bytes) -> str | None:
+    decoder = SSEDecoder()
+    for item in decoder.feed(body[:SNIFF_BYTES]) + (decoder.end() if len(body) <= SNIFF_BYTES else []):
+        if isinstance(item, Event) and (dialect := _spoken(item)) is not None:
+            return dialect
+    return None
+
+
+def _spoken(event: Event) -> str | None:
+    try:
+        value = members(parsed(event.data))
+    except ValueError:
+        return None
+    kind = text(value.get("type"))
+    if "choices" in value:
+        return "chat"
+    if kind.startswith("response."):
+        return "responses"
+    if kind in _MESSAGES_TYPES:
+        return "messages"
+    return "gemini" if "candidates" in value else None

@@ -1,0 +1,63 @@
+"""``kmon decode``: what recordings hold, as JSON objects or for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from kmon.catalog.errors import UsageError
+from kmon.dialects.text import clean
+from kmon.recording import Interaction, load
+from kmon.recording.decode import Decoded, decodable, decode
+
+
+def main(files: Sequence[str], *, as_json: bool) -> int:
+    """Print every recorded stream of ``files``; return 2 if a file could not be read (the others are printed)."""
+    status = 0
+    for file in files:
+        try:
+            interactions = load(file)
+        except UsageError as exc:
+            print(f"kmon: {clean(str(exc))}", file=sys.stderr)
+            status = 2
+            continue
+        for interaction in interactions:
+            if decodable(interaction):
+                decoded = decode(file, interaction)
+                print(_line(decoded) if as_json else _block(decoded, interaction), flush=True)
+            elif interaction.streaming:
+                told = f"interaction {interaction.index} speaks {interaction.dialect}, which decode does not read"
+                print(f"kmon: {clean(file)}: {told}; skipped", file=sys.stderr)
+    return status
+
+
+def _line(decoded: Decoded) -> str:
+    """One line of ASCII: the text in it is raw, and no byte of it may act on a terminal."""
+    return json.dumps(msgspec.to_builtins(decoded), ensure_ascii=True)
+
+
+def _block(decoded: Decoded, interaction: Interaction) -> str:
+    """A few lines for people, every string cleaned."""
+    usage = decoded.usage
+    lines = [
+        f"{decoded.file} #{decoded.interaction}  {decoded.dialect}  {interaction.request.model or '-'}"
+        f"  HTTP {decoded.status if decoded.status is not None else '?'}",
+        f"  finish {decoded.finish_reason or '-'}  done {'yes' if decoded.done else 'no'}  {decoded.chunks} chunks"
+        + (f"  tokens {usage.prompt_tokens}/{usage.completion_tokens}/{usage.total_tokens}" if usage else ""),
+    ]
+    if decoded.signature:
+        lines.append(f"  signature {decoded.signature}")
+    if decoded.error:
+        lines.append(f"  error {decoded.error.kind}: {decoded.error.message}")
+    lines += _indented("reasoning", decoded.reasoning)
+    lines += _indented("text", decoded.text)
+    for call in decoded.tool_calls:
+        lines += _indented("tool", f"{call.name}({call.arguments})  {call.id}")
+    return "\n".join(clean(line) for line in lines) + "\n"
+
+
+def _indented(title: str, text: str) -> list[str]:
+    return [f"  {title}", *(f"    {line}" for line in clean(text).split("\n"))] if text else []
