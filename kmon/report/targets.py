@@ -36,10 +36,11 @@ def list_targets(targets: Sequence[Target], env: Environment, *, as_json: bool, 
         return "\n".join(json.dumps(_described(target, env)) for target in targets)
     rows = [(t.name, t.label, t.dialect, t.base_url, key_status(t, env)) for t in targets]
     lines = _columns([_TITLES, *rows])
-    if quirks:
-        for target in targets:
-            lines += ["", f"{target.name}@control: {target.control_model}"] if target.control_model else [""]
-            lines += [f"{target.name}: {clean(quirk)}" for quirk in target.quirks]
+    for target in targets if quirks else ():
+        lines.append("")
+        if target.control_model:
+            lines.append(f"{target.name}: control model {target.control_model}")
+        lines += [f"{target.name}: {clean(quirk)}" for quirk in target.quirks]
     return "\n".join(lines)
 
 
