@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,7 +59,7 @@ class KmonApp(App[None]):
         super().__init__(css_path=shipped_dir() / "kmon.tcss")
         self.options = options
         self.themes = themes
-        self.ink = Ink(palette)
+        self.ink = Ink(palette, ascii=options.ascii)
         self.feed = Feed(options.open_source, self._spawn)
         self.started = False
         self.interrupted = False
@@ -139,11 +139,9 @@ class KmonApp(App[None]):
 
     def redraw(self) -> None:
         """Draw the uppermost screen that shows the race, as of :attr:`now_ns`."""
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, RaceScreen | ZoomScreen):
-                if screen.is_mounted:
-                    screen.draw(self.now_ns)
-                return
+        top = self._top
+        if top is not None and top.is_mounted:
+            top.draw(self.now_ns)
 
     def header_values(self, states: Sequence[State], now_ns: int, *, sort: str = "", query: str = "") -> Header:
         """What the header of any screen says."""
@@ -195,8 +193,13 @@ class KmonApp(App[None]):
     @property
     def current(self) -> RunView | None:
         """The run in focus, on whatever screen."""
-        screen = self.screen
-        return screen.current if isinstance(screen, RaceScreen | ZoomScreen) else None
+        top = self._top
+        return top.current if top is not None else None
+
+    @property
+    def _top(self) -> RaceScreen | ZoomScreen | None:
+        """The uppermost screen that shows the race; help or the command palette may lie over it."""
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, RaceScreen | ZoomScreen)), None)
 
     async def action_command(self, action: Action) -> None:
         run = self.current
@@ -207,6 +210,9 @@ class KmonApp(App[None]):
             verb = "nudge" if action == "nudge" else "cancel"
             self.say(f"{run.target} is {state}: nothing to {verb}")
             return
+        if action == "nudge" and run.nudge is not None and run.nudge.ending is None:
+            self.say(f"{run.target}: the last nudge is still open")
+            return
         await self._send(action, [run])
 
     async def action_cancel_all(self) -> None:
@@ -216,7 +222,7 @@ class KmonApp(App[None]):
         bad = self._runs_in(lambda state: state in ENDED and state != "done")
         await self._send("retry", bad, "no run failed: nothing to retry")
 
-    def _runs_in(self, wanted: Any) -> list[RunView]:
+    def _runs_in(self, wanted: Callable[[State], bool]) -> list[RunView]:
         now_ns = self.options.clock()
         return [run for run in self.feed.race.runs.values() if wanted(derive(run, now_ns).state)]
 
@@ -232,7 +238,7 @@ class KmonApp(App[None]):
         except Exception as error:
             self.say(f"cannot {action}: {error or type(error).__name__}", "error")
             return
-        done = {"nudge": "nudged", "cancel": "cancelled", "retry": "retrying"}[action]
+        done = {"nudge": "nudging", "cancel": "cancelling", "retry": "retrying"}[action]
         self.say(f"{done} {_enumerate([run.target for run in runs])}")
 
     def action_freeze(self) -> None:

@@ -18,7 +18,7 @@ ZOOM_HINTS: tuple[tuple[str, str], ...] = (
     ("esc", "back"), ("←→", "tabs"), ("space", "follow"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"),
     ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
 )  # fmt: skip
-_LAST_TO_GO = ("quit", "help", "back", "nudge", "retry", "cancel", "zoom", "freeze")
+_LAST_TO_GO = ("quit", "help", "back", "nudge", "retry", "cancel", "zoom", "freeze", "filter", "sort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def header(h: Header, width: int) -> Row:
         facts.append(f'filter "{one_line(h.filter)}"')
     if h.sort:
         facts.append(h.sort)
-    clock = Span(f"  {figures.clock(h.elapsed_ns)} ", "figure")
+    clock = Span(f"  {figures.clock(h.elapsed_ns)} ", "figure.bar")
     frozen: Row = (Span(" FROZEN ", "frozen"), Span(" ", "bar")) if h.frozen else ()
     counted = words.totals(h.states)
     long_totals = _totals(counted, h.ascii, with_words=True)
@@ -77,37 +77,31 @@ def _totals(counted: Sequence[tuple[State, str, int]], ascii: bool, *, with_word
 
 
 def status(sentence: str, alarm: bool, race: RaceView, engine_error: str | None, width: int, *, ascii: bool) -> Row:
-    """The reconciliation on the left, the engine's own health on the right."""
-    engine = engine_words(race, engine_error, ascii=ascii)
-    if width < 70 and engine_error is None:
-        engine = (Span("", "status"),)
-    left: Row = (Span(f" {sentence}", "status.alarm" if alarm else "status"),)
-    room = width - row_width(engine) - 3
-    if row_width(left) > room and engine_error is None:
-        short = engine_words(race, engine_error, ascii=ascii, short=True) if width >= 50 else ()
-        if row_width(left) <= width - row_width(short) - 3:
-            engine = short
-        else:
-            engine = ()
-    left = (Span(shorten(left[0].text, max(0, width - row_width(engine) - 2)), left[0].pen),)
-    return spread(left, (*engine, Span(" ", "status")), width, Span(" ", "status"))
+    """The reconciliation on the left, the engine's own health on the right, as much of it as fits."""
+    pen = "status.alarm" if alarm else "status"
+    choices = engine_words(race, engine_error, ascii=ascii)
+    room = [width - 2 - row_width(choice) for choice in choices]
+    needed = row_width((Span(f" {sentence} "),))
+    fitting = next((n for n, cells in enumerate(room) if cells >= needed), len(choices) - 1)
+    left = (Span(shorten(f" {sentence}", max(0, room[fitting])), pen),)
+    return spread(left, (*choices[fitting], Span(" ", "status")), width, Span(" ", "status"))
 
 
-def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool, short: bool = False) -> Row:
-    """``engine ok · lag 0.3 ms · 5.1 k chunks``, or that it is gone."""
+def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> list[Row]:
+    """``engine ok · lag 0.3 ms · 5.1 k chunks`` and ever shorter ways to say it, or that the engine is gone."""
     if engine_error is not None:
-        return (Span("engine gone: kept what it had", "status.alarm"),)
+        return [(Span("engine gone: kept what it had", "status.alarm"),), (Span("engine gone", "status.alarm"),)]
     dot = " - " if ascii else " · "
-    parts = ["engine ok" if race.started else "engine starting"]
     health = race.health
+    dropped: Row = ()
+    if health is not None and health.dropped:
+        dropped = (Span(f"{dot}{figures.count(health.dropped)} dropped", "status.alarm"),)
+    parts = ["engine ok" if race.started else "engine starting"]
     if health is not None:
         parts.append(f"lag {health.lag_ms:.1f} ms")
-    if not short:
-        parts.append(f"{figures.count(max(race.chunks, health.chunks if health else 0))} chunks")
-    row: Row = (Span(dot.join(parts), "status.engine"),)
-    if health is not None and health.dropped:
-        row = (*row, Span(f"{dot}{figures.count(health.dropped)} dropped", "status.alarm"))
-    return row
+    parts.append(f"{figures.count(max(race.chunks, health.chunks if health else 0))} chunks")
+    shorter = [parts[:n] for n in range(len(parts), 0, -1)]
+    return [*((Span(dot.join(some), "status.engine"), *dropped) for some in shorter), ()]
 
 
 def hints(keys: Sequence[tuple[str, str]], width: int, *, ascii: bool = False) -> Row:

@@ -64,10 +64,7 @@ class FlowWrap:
         if kind != self._kind or head:
             self._finish_line()
             self._kind = kind
-            if head:
-                text = f"{head[1]} {text[head.end() :]}"
-            else:
-                text = text.removeprefix("\n")
+            text = f"{head[1]} {text[head.end() :]}" if head else text.removeprefix("\n")
         text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " " * TAB_CELLS)
         first, *further = text.split("\n")
         self._extend(first)

@@ -60,9 +60,9 @@ def cells(count: int, width: int, height: int) -> list[Cell]:
 
 
 def _shares(total: int, parts: int) -> list[int]:
-    """``total`` in ``parts`` whole shares that differ by at most one."""
-    edges = [total * i // parts for i in range(parts + 1)]
-    return [after - before for before, after in zip(edges, edges[1:], strict=False)]
+    """``total`` in ``parts`` whole shares that differ by at most one, the larger first."""
+    share, left = divmod(total, parts)
+    return [share + (i < left) for i in range(parts)]
 
 
 class _PaneLayout(Layout):

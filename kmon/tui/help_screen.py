@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar, get_args
 
 from textual.app import ComposeResult
@@ -14,6 +15,9 @@ from textual.widgets import Static
 from kmon.probe.events import State
 from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
 from kmon.tui.words import MEANINGS, state_word, symbol
+
+MEANING_WIDTH = 52
+"""Cells of a meaning beside its word, so that the page fits 80 columns."""
 
 KEYS: tuple[tuple[str, str], ...] = (
     ("n", "nudge: ask 'are you still there?' while the first answer stays open"),
@@ -67,8 +71,9 @@ def help_content(*, ascii: bool) -> Content:
     def section(title: str, lines: list[tuple[str, str]]) -> None:
         parts.append((f"{title}\n", "bold $primary"))
         for word, meaning in lines:
+            first, *further = textwrap.wrap(meaning, MEANING_WIDTH)
             parts.append((f"  {word:<15} ", "bold"))
-            parts.append(f"{meaning}\n")
+            parts.append("".join([f"{first}\n", *(f"{'':<18}{line}\n" for line in further)]))
         parts.append("\n")
 
     section("Keys", list(KEYS))

@@ -25,4 +25,7 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
         print(f"kmon: {failure}", file=sys.stderr)
     app = KmonApp(options, themes, palette, plain=wants_no_colour())
     app.run()
-    return ScreenOutcome(app.feed.race, app.interrupted, app.feed.engine_error)
+    error = app.feed.engine_error
+    if app.return_code and error is None:
+        error = "the screen failed; its last words are above"
+    return ScreenOutcome(app.feed.race, app.interrupted, error)

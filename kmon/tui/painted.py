@@ -14,14 +14,19 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from kmon.tui.palette import Palette
-from kmon.tui.rows import Row, fit
+from kmon.tui.rows import Row, Span, fit
+
+_OUTPUT = frozenset({"text", "reasoning", "tool"})
+_TO_ASCII = {ord("…"): "~", ord("·"): "-"}
+"""The ornaments of kmon's own words; what a model writes is shown as it wrote it."""
 
 
 class Ink:
     """The pens of the theme in use. Shared by all widgets and refilled when the theme changes."""
 
-    def __init__(self, palette: Palette) -> None:
+    def __init__(self, palette: Palette, *, ascii: bool = False) -> None:
         self.palette = palette
+        self.ascii = ascii
         self.pens: Mapping[str, Style] = palette.pens()
 
     def use(self, palette: Palette) -> None:
@@ -31,6 +36,8 @@ class Ink:
     def strip(self, row: Row, width: int) -> Strip:
         """A row as a strip of exactly ``width`` cells."""
         pens = self.pens
+        if self.ascii:
+            row = tuple(span if span.pen in _OUTPUT else Span(span.text.translate(_TO_ASCII), span.pen) for span in row)
         return Strip([Segment(span.text, pens[span.pen]) for span in fit(row, width)], width)
 
 

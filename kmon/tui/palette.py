@@ -17,7 +17,8 @@ OUTPUT = ("text", "reasoning", "tool", "nudge")
 GAP = ("calm", "stall", "threshold")
 SECTIONS: Mapping[str, tuple[str, ...]] = {"ui": UI, "state": STATES, "output": OUTPUT, "gap": GAP}
 
-TEXT_KEYS = tuple(f"{section}.{key}" for section in ("state", "output") for key in SECTIONS[section]) + (
+TEXT_KEYS = (
+    *(f"{section}.{key}" for section in ("state", "output") for key in SECTIONS[section]),
     "ui.foreground", "ui.muted", "ui.accent", "ui.focus", "gap.stall", "gap.threshold",
 )  # fmt: skip
 """The colours that words are written in: each must be readable on the background and on the panel."""

@@ -14,12 +14,13 @@ from rich.cells import cell_len
 from kmon.probe.state import ENDED, Observation
 from kmon.probe.timeline import S
 from kmon.probe.view import AttemptView, RunView
+from kmon.race.nudge import FOLLOW_UP
 from kmon.tui import figures, words
 from kmon.tui.rows import BLANK, Row, Span, fit, one_line, row_width, shorten, spread, wrap
 from kmon.tui.sparkline import sparkline
 
 SLICE_NS = 1 * S
-NUDGE_TEXT = "are you still there?"
+MAX_COLUMNS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,8 @@ def _body(
     rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
     if not rows and room > 0 and seen.state not in ENDED:
         rows = [(Span(_before_first_token(seen), "muted"),)]
-    rows += [BLANK] * (room - len(rows))
-    return [*rows, *nudge, *notes, *foot]
+    blanks = [BLANK] * (room - len(rows))
+    return [*rows, *nudge, *notes, *blanks, *foot]
 
 
 def _before_first_token(seen: Observation) -> str:
@@ -134,14 +135,14 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
     stalls = len(timeline.stalls)
     open_ns = timeline.open_gap_ns(now_ns)
     stalls += open_ns is not None and open_ns >= timeline.stall_ns
-    longest = "max   -  " if longest_ns is None else f"max {figures.seconds(longest_ns):<6}"
+    longest = "max   -    " if longest_ns is None else f"max {figures.seconds(longest_ns):<7}"
     figure = f"{longest} stalls {stalls}" if width >= 34 else longest.rstrip()
     mark = f" {timeline.stall_ns / S:g} s{'-' if look.ascii else '┄'} "
     label = "gaps " if width >= 44 else ""
     columns = width - len(label) - len(mark) - len(figure)
     if columns < 4:
         return fit((Span(figure, "figure"),), width)
-    columns = min(columns, 60)
+    columns = min(columns, MAX_COLUMNS)
     gaps_ns = timeline.slices(now_ns, SLICE_NS, columns)
     known = [gap for gap in gaps_ns if gap is not None]
     # Time runs to the right and fills from the left, so that a young run does not look like an old one.
@@ -200,11 +201,11 @@ def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[
         return []
     sentence = one_line(run.nudge_sentence)
     if room < 4:
-        return [(Span(shorten(f"nudge: {sentence or 'sent, no answer yet'}", width), "nudge"),)]
+        return [(Span(shorten(sentence or "nudge sent, no answer yet", width), "nudge"),)]
     line = "-" if look.ascii else "─"
-    head = shorten(f"{line * 2} nudge: {NUDGE_TEXT} ", width)
+    head = shorten(f"{line * 2} nudge: {FOLLOW_UP} ", width)
     rule: Row = (Span(head + line * max(0, width - cell_len(head)), "nudge"),)
-    answer_room = min(max(1, (room - 2) // 2), len(flow.nudge)) if flow.nudge else 0
+    answer_room = min((room - 1) // 2, len(flow.nudge)) if flow.nudge else 0
     answer = list(flow.nudge[len(flow.nudge) - answer_room :]) if answer_room else [(Span("no answer yet", "muted"),)]
     verdict: list[Row] = [(Span(text, "nudge"),) for text in wrap(sentence, width, 1)]
     return [rule, *answer, *verdict]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kmon.probe.view import AttemptView, RunView
+from kmon.race.nudge import FOLLOW_UP
 from kmon.tui import figures
 from kmon.tui.flow import FlowWrap
-from kmon.tui.pane_drawing import NUDGE_TEXT, Look
+from kmon.tui.pane_drawing import Look
 from kmon.tui.rows import Row, Span, one_line, wrap
 
 LIMIT_ROWS = 20_000
@@ -69,7 +70,7 @@ class FlowRows:
 
 def _heading(attempt: AttemptView, width: int, look: Look) -> Row:
     line = "-" if look.ascii else "─"
-    what = f"nudge: {NUDGE_TEXT}" if attempt.role == "nudge" else f"attempt {attempt.number}"
+    what = f"nudge: {FOLLOW_UP}" if attempt.role == "nudge" else f"attempt {attempt.number}"
     text = f"{line * 2} {what}  {one_line(attempt.url)} "
     return (Span(text + line * max(0, width - len(text)), "nudge" if attempt.role == "nudge" else "title.dim"),)
 

@@ -115,13 +115,18 @@ class ZoomScreen(Screen[None]):
             text = f"[{name}]" if index == self.tab else f" {name} "
             row = (*row, Span(text, "tab.active" if index == self.tab else "tab"))
         following = "following" if self.view.follow else "scrolled back: space or End follows"
+        if self.tab == 2:
+            row = (*row, Span("  arrival, since the last chunk, kind", "muted"))
         if self.tab != 1:
             row = (*row, Span(f"  {following}", "muted" if self.view.follow else "frozen"))
         sign = words.symbol(seen.state, ascii=self.look.ascii)
         figure = words.figure(run, seen, now_ns)
         state = Span(f" {sign} {words.state_word(seen.state)} {figure} ", f"state.{seen.state}")
-        who = Span(f" {one_line(run.target)} ", "title")
-        right: Row = (who, state) if row_width(row) + row_width((who, state)) + 1 < width else (state,)
+        right: Row = (state,)
+        for who in (run.target, run.label):
+            longer = (Span(f" {one_line(who)} ", "title"), state)
+            if row_width(row) + row_width(longer) < width:
+                right = longer
         return spread(row, right, width)
 
     def on_resize(self, _event: Resize) -> None:
