@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from kmon import __version__
@@ -172,7 +171,9 @@ def _sim_parser() -> _Parser:
     parser = _parser("sim", "Serve a loopback provider with paced, deterministic streams and every fault.")
     parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
-    parser.add_argument("--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000 or a TOML file")
+    parser.add_argument(
+        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000 or a TOML file"
+    )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
     return parser
@@ -237,8 +238,3 @@ def _config(options: argparse.Namespace) -> int:
     from kmon.report.config import main as show
 
     return show(load({}))
-
-
-def project_dir() -> Path:
-    """Where the project's kmon.toml and .env are looked for."""
-    return Path.cwd()

@@ -140,7 +140,7 @@ class Probe:
             connect_timeout_s=self._limits.connect_timeout_s,
             proxy=proxy,
         ) as answer:
-            self._request_ids = kept(answer.headers)
+            self._request_ids = {name: self._translate.redacted(value) for name, value in kept(answer.headers).items()}
             self._emit(
                 ev.HeadersReceived(
                     answer.headers_ns, self.run, self.attempt, answer.status, self._request_ids, answer.content_type

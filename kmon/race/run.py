@@ -173,7 +173,7 @@ class Run:
             None if said.finish_reason is None else safe.redacted(said.finish_reason),
             said.usage,
             safe.redacted(said.response_id or ""),
-            {name: safe.redacted(value) for name, value in outcome.request_ids.items()},
+            outcome.request_ids,
             label=self._row.target.label,
             scenario=self._row.scenario.name,
             round=self._round,

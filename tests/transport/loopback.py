@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -24,11 +25,21 @@ END = b"0\r\n\r\n"
 async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve every connection with ``script`` after its request head was read; yields the base URL."""
 
+    serving_now: set[asyncio.Task[None]] = set()
+
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            await script(reader, writer)
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        serving_now.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await _read_request(reader)
+                await script(reader, writer)
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+        finally:
+            serving_now.discard(task)
 
     server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
@@ -36,3 +47,13 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
         yield f"{'https' if tls else 'http'}://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
     finally:
         server.close()
+        for task in serving_now:
+            task.cancel()
+        if serving_now:
+            await asyncio.wait(serving_now)
+
+
+async def _read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    await reader.readexactly(int(length[1]) if length else 0)

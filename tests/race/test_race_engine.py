@@ -1,0 +1,79 @@
+"""Promises of the engine process: the same events as in-process, commands obeyed, and an honest end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from kmon.probe import events as ev
+from kmon.race.child import EngineProcess
+from kmon.race.outbox import Outbox
+from kmon.race.plan import Keys
+from tests.race.racing import Watched, plan, target
+from tests.race.test_race_supervisor import Held, good, is_text
+from tests.transport.loopback import serving
+
+
+async def test_a_race_in_the_child_tells_what_a_race_in_process_tells() -> None:
+    async with serving(good) as url:
+        race = Watched(await EngineProcess.start(plan(target(url), rounds=2), Keys({})))
+        result = await race.ended(2)
+        await race.until(lambda e: isinstance(e, ev.RaceEnded))
+        await race.finish()
+    assert (result.state, result.text, result.round) == ("done", "Hello", 2)
+    assert isinstance(race.events[0], ev.RaceStarted)
+
+
+async def test_commands_reach_the_child_and_closing_it_closes_its_sockets() -> None:
+    held = Held()
+    async with serving(held) as url:
+        race = Watched(await EngineProcess.start(plan(target(url, "a"), target(url, "b")), Keys({})))
+        await race.until(is_text, 2)
+        await race.do("cancel", "r1.1")
+        assert (await race.ended()).state == "cancelled"
+        held.closed.clear()
+        await race.finish()
+        async with asyncio.timeout(5):
+            await held.closed.wait()
+
+
+async def test_a_killed_engine_is_told_of_and_what_it_said_is_kept() -> None:
+    held = Held()
+    async with serving(held) as url:
+        engine = await EngineProcess.start(plan(target(url)), Keys({}))
+        race = Watched(engine)
+        await race.until(is_text)
+        os.kill(engine.pid, signal.SIGKILL)
+        notice = await race.until(lambda e: isinstance(e, ev.Notice))
+        await race.finish()
+    assert isinstance(notice, ev.Notice) and "engine ended with code -9" in notice.message
+    assert race.view.runs["r1.1"].attempts[0].joined("text") == "one "
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
+async def test_keys_travel_by_pipe_only() -> None:
+    held = Held()
+    async with serving(held) as url:
+        aim = target(url, key_env=("TEST_KEY",))
+        engine = await EngineProcess.start(plan(aim), Keys({"TEST_KEY": "sk-not-in-ps"}))
+        race = Watched(engine)
+        await race.until(is_text)
+        process = Path(f"/proc/{engine.pid}")
+        seen = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        await race.finish()
+    assert b"sk-not-in-ps" not in seen
+
+
+async def test_an_outbox_nobody_reads_lets_chunks_go_and_counts_them() -> None:
+    outbox = Outbox(limit_events=10)
+    for i in range(25):
+        outbox.put(ev.DeltaArrived(i, "r", 1, "text", "x"))
+    outbox.put(ev.RaceEnded(99, 1, 0, 1.0))
+    outbox.close()
+    batches = [batch async for batch in outbox.batches()]
+    assert (len(batches[0]), outbox.dropped, outbox.chunks) == (11, 15, 25)
+    assert isinstance(batches[0][-1], ev.RaceEnded)

@@ -1,0 +1,35 @@
+"""Promises about weight: nothing below the screen knows Textual, and small commands import little."""
+
+import subprocess
+import sys
+
+import pytest
+
+BELOW_THE_SCREEN = (
+    "kmon.cli", "kmon.commands", "kmon.config", "kmon.catalog.resolve", "kmon.dialects.chat", "kmon.transport.http",
+    "kmon.probe.probe", "kmon.race.engine", "kmon.race.child", "kmon.recording", "kmon.report.headless",
+    "kmon.report.decode", "kmon.simulator.serve",
+)  # fmt: skip
+
+
+def modules_after(statement: str) -> set[str]:
+    """The top-level modules of a fresh interpreter after ``statement``."""
+    script = f"{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", BELOW_THE_SCREEN)
+def test_nothing_below_the_screen_imports_textual(module: str) -> None:
+    assert not {"textual", "rich"} & modules_after(f"import {module}")
+
+
+def test_help_imports_no_network_library_and_no_screen() -> None:
+    loaded = modules_after(
+        "import contextlib, io\nfrom kmon.cli import main\ntry:\n main(['--help'])\nexcept SystemExit:\n pass"
+    )
+    assert not {"httpx", "httpcore", "textual", "aiohttp", "aiobotocore", "yaml"} & loaded
+
+
+def test_a_race_imports_no_client_of_another_dialect() -> None:
+    assert not {"aiobotocore", "botocore", "aiohttp", "yaml", "openai"} & modules_after("import kmon.race.supervisor")
