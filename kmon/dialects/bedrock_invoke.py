@@ -1,4 +1,7 @@
-"""Bedrock InvokeModelWithResponseStream to deltas: ``chunk`` frames around each model family's own JSON. Decode only."""
+"""Bedrock InvokeModelWithResponseStream to deltas: ``chunk`` frames around each model family's own JSON.
+
+For recordings only; kmon never asks this way.
+"""
 
 from __future__ import annotations
 

@@ -90,7 +90,8 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
             continue
         if usage is None and (counts := choice.get("usage")):
             usage = usage_of(counts)
-        if position(choice.get("index"), place) != 0:
+        index = choice.get("index", place)
+        if index != 0 and position(index, place) != 0:
             continue
         delta = choice.get("delta")
         if isinstance(delta, dict):
@@ -99,7 +100,8 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
                 said += content
             elif isinstance(content, list):
                 said += _parts(content, thinking=False)
-            thought += _reasoning(delta, content)
+            if "reasoning_content" in delta or "reasoning" in delta or isinstance(content, list):
+                thought += _reasoning(delta, content)
             if "tool_calls" in delta or "function_call" in delta:
                 tools += _fragments(delta)
         elif not text(chunk.get("object")).startswith("chat."):
@@ -108,11 +110,11 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
             finish = reason
         if error is None and (cause := choice.get("error")):
             error = fault(cause, frame=raw)
-    groq = chunk.get("x_groq")
     if counts := chunk.get("usage"):
         usage = usage_of(counts) or usage
-    elif usage is None and isinstance(groq, dict):
-        usage = usage_of(groq.get("usage"))
+    elif usage is None and "x_groq" in chunk:
+        usage = usage_of(members(chunk["x_groq"]).get("usage"))
+    response_id, model, upstream = chunk.get("id"), chunk.get("model"), chunk.get("provider")
     return Delta(
         text=said,
         reasoning=thought,
@@ -121,9 +123,9 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
         usage=usage,
         error=error,
         keepalive=name == "ping",
-        response_id=text(chunk.get("id")) or None,
-        model=text(chunk.get("model")) or None,
-        upstream=text(chunk.get("provider")) or None,
+        response_id=response_id if isinstance(response_id, str) and response_id else None,
+        model=model if isinstance(model, str) and model else None,
+        upstream=upstream if isinstance(upstream, str) and upstream else None,
         raw=raw,
     )
 
@@ -155,10 +157,8 @@ def _error(chunk: dict[str, Any], raw: str, name: str) -> StreamError | None:
         return fault(cause, frame=raw)
     if name == "error" or chunk.get("object") == "error":
         return fault(chunk, frame=raw)
-    groq = chunk.get("x_groq")
-    if isinstance(groq, dict) and (cause := groq.get("error")):
-        return fault(cause, frame=raw)
-    return None
+    cause = members(chunk.get("x_groq")).get("error")
+    return fault(cause, frame=raw) if cause else None
 
 
 def _reasoning(delta: dict[str, Any], content: object) -> str:

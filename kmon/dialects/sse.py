@@ -75,14 +75,14 @@ class SSEDecoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         items: list[Item] = []
         *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._piece(line, items)
+        if lines and (self._line or self._line_dropped):
+            self._piece(lines[0], items)
+            lines[0] = b"".join(self._line)
             if self._line_dropped:
-                self._line_dropped = False
-            else:
-                whole = line if len(self._line) == 1 else b"".join(self._line)
-                self._take(whole, items)
-            self._line, self._line_bytes = [], 0
+                del lines[0]
+            self._line, self._line_bytes, self._line_dropped = [], 0, False
+        for line in lines:
+            self._take(line, items)
         if rest:
             self._piece(rest, items)
         return items
@@ -99,9 +99,9 @@ class SSEDecoder:
                 self._take(tail, items)
             elif not self._dropping:
                 items.append(Stray(tail, complete=False))
-        if self._data and not self._dropping:
+        if self._data:
             items.append(Event(b"\n".join(self._data), self._name, complete=False))
-        self._reset()
+            self._data = []
         return items
 
     def _without_bom(self, data: bytes) -> bytes:
@@ -125,12 +125,14 @@ class SSEDecoder:
             self._line = []
 
     def _take(self, line: bytes, items: list[Item]) -> None:
-        if line.startswith(b"data:"):
-            self._add(line[6:] if line.startswith(b"data: ") else line[5:], items)
-        elif not line:
-            if self._data and not self._dropping:
-                items.append(Event(b"\n".join(self._data), self._name))
-            self._reset()
+        if not line:
+            if self._data:
+                items.append(Event(self._data[0] if len(self._data) == 1 else b"\n".join(self._data), self._name))
+            self._data, self._data_bytes, self._name, self._dropping = [], 0, "", False
+        elif len(line) > self._limit_bytes:
+            self._overflow(line, items)
+        elif line.startswith(b"data:"):
+            self._add(line[5:].removeprefix(b" "), items)
         elif line.startswith(b":"):
             items.append(Comment(line))
         elif line == b"data":
@@ -152,9 +154,6 @@ class SSEDecoder:
 
     def _overflow(self, start: bytes, items: list[Item]) -> None:
         if not self._dropping:
-            items.append(Overflow(start[:EVIDENCE_BYTES]))
+            items.append(Overflow(start[: min(EVIDENCE_BYTES, self._limit_bytes)]))
         self._dropping = True
         self._data, self._data_bytes = [], 0
-
-    def _reset(self) -> None:
-        self._data, self._data_bytes, self._name, self._dropping = [], 0, "", False

@@ -1,0 +1,90 @@
+"""Bedrock InvokeModel streams: every model family's own JSON in chunk frames."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from event_frames import frame
+
+from kmon.dialects import decoder
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import ToolCall, Usage
+
+METRICS = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 2}}
+
+
+def answer(*payloads: object) -> Transcript:
+    wire = decoder("bedrock-invoke")
+    frames = [frame("chunk", {"bytes": base64.b64encode(json.dumps(p).encode()).decode(), "p": "ab"}) for p in payloads]
+    folded = Transcript()
+    for delta in wire.feed(b"".join(frames)) + wire.end():
+        folded.add(delta)
+    return folded
+
+
+FAMILIES = {
+    "claude": [
+        {"type": "message_start", "message": {"id": "m1", "model": "claude", "usage": {"input_tokens": 3}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hello"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "stop"}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"} | METRICS,
+    ],
+    "claude 2": [{"completion": "hello", "stop_reason": "stop", "stop": None} | METRICS],
+    "nova": [
+        {"messageStart": {"role": "assistant"}},
+        {"contentBlockDelta": {"delta": {"text": "hello"}, "contentBlockIndex": 0}},
+        {"messageStop": {"stopReason": "stop"}},
+        {"metadata": {"usage": {"inputTokens": 3, "outputTokens": 2}}} | METRICS,
+    ],
+    "titan": [{"outputText": "hello", "index": 0, "completionReason": "stop"} | METRICS],
+    "llama": [{"generation": "hello", "stop_reason": None}, {"generation": "", "stop_reason": "stop"} | METRICS],
+    "mistral": [{"outputs": [{"text": "hello", "stop_reason": "stop"}]} | METRICS],
+    "mistral chat": [{"choices": [{"message": {"content": "hello"}, "stop_reason": "stop"}]} | METRICS],
+    "cohere": [
+        {"event_type": "text-generation", "text": "hello"},
+        {"event_type": "stream-end", "finish_reason": "stop", "response": {"text": "hello"}} | METRICS,
+    ],
+    "cohere command": [{"generations": [{"text": "hello", "finish_reason": "stop"}]} | METRICS],
+    "openai": [
+        {"choices": [{"index": 0, "delta": {"content": "hello"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]} | METRICS,
+    ],
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_says_hello(family: str) -> None:
+    folded = answer(*FAMILIES[family])
+    assert (folded.text, folded.finish_reason, folded.usage) == ("hello", "stop", Usage(3, 2, None))
+    assert (folded.done, folded.error) == (True, None)
+
+
+def test_claude_thinks_and_calls_tools() -> None:
+    folded = answer(
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "hm"}},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "tool_use", "id": "t", "name": "w", "input": {}},
+        },
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"a"'}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": ":1}"}},
+    )
+    assert (folded.reasoning, folded.tool_calls) == ("hm", (ToolCall("t", "w", '{"a":1}'),))
+
+
+def test_an_error_event_inside_a_chunk() -> None:
+    folded = answer({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}})
+    assert folded.error is not None
+    assert (folded.error.kind, folded.error.message) == ("in-stream", "busy")
+
+
+@pytest.mark.parametrize("payload", [{"bytes": "!!"}, {"bytes": "AAAA"}, {}, {"bytes": "MQ=="}])
+def test_a_chunk_that_is_no_json_object_is_malformed(payload: object) -> None:
+    (delta,) = decoder("bedrock-invoke").feed(frame("chunk", payload))
+    assert delta.error is not None
+    assert delta.error.kind == "malformed-frame"

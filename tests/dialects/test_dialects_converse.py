@@ -1,0 +1,101 @@
+"""Bedrock ConverseStream: what each event and each kind of failure means."""
+
+from __future__ import annotations
+
+import pytest
+from event_frames import frame
+
+from kmon.dialects import decoder
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import Delta, ToolCall, Usage
+
+
+def deltas(body: bytes) -> list[Delta]:
+    wire = decoder("converse")
+    return wire.feed(body) + wire.end()
+
+
+def only(body: bytes) -> Delta:
+    (delta,) = deltas(body)
+    return delta
+
+
+def piece(index: int, **delta: object) -> bytes:
+    return frame("contentBlockDelta", {"contentBlockIndex": index, "delta": delta, "p": "abcdefgh"})
+
+
+def test_a_whole_answer() -> None:
+    body = b"".join(
+        [
+            frame("messageStart", {"role": "assistant"}),
+            piece(0, reasoningContent={"text": "hm"}),
+            piece(0, reasoningContent={"signature": "c2ln"}),
+            piece(1, text="Okay"),
+            frame("contentBlockStop", {"contentBlockIndex": 1}),
+            frame(
+                "contentBlockStart", {"contentBlockIndex": 2, "start": {"toolUse": {"toolUseId": "t1", "name": "w"}}}
+            ),
+            piece(2, toolUse={"input": ""}),
+            piece(2, toolUse={"input": '{"a":'}),
+            piece(2, toolUse={"input": "1}"}),
+            frame("messageStop", {"stopReason": "tool_use"}),
+            frame(
+                "metadata",
+                {"usage": {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}, "metrics": {"latencyMs": 9}},
+            ),
+        ]
+    )
+    folded = Transcript()
+    for delta in deltas(body):
+        folded.add(delta)
+    assert (folded.reasoning, folded.text, folded.finish_reason) == ("hm", "Okay", "tool_use")
+    assert folded.tool_calls == (ToolCall("t1", "w", '{"a":1}'),)
+    assert (folded.usage, folded.done, folded.chunks, folded.error) == (Usage(1, 2, 3), True, 11, None)
+
+
+def test_the_stop_is_not_the_end_metadata_is() -> None:
+    assert not only(frame("messageStop", {"stopReason": "end_turn"})).done
+    assert only(frame("metadata", {})).done
+
+
+def test_an_exception_frame_is_an_error_with_its_status() -> None:
+    error = only(frame("throttlingException", {"message": "slow down"}, kind="exception")).error
+    assert error is not None
+    assert (error.kind, error.message, error.status, error.code) == (
+        "in-stream",
+        "slow down",
+        429,
+        "throttlingException",
+    )
+
+
+def test_an_unmodelled_error_is_told_from_its_headers() -> None:
+    headers = {":error-code": "InternalError", ":error-message": "oops"}
+    error = only(frame("", b"", kind="error", headers=headers)).error
+    assert error is not None
+    assert (error.message, error.code) == ("oops", "InternalError")
+
+
+@pytest.mark.parametrize("payload", [b"{", b"[1]", b"\xff"])
+def test_a_payload_that_is_no_object_is_malformed_and_decoding_goes_on(payload: bytes) -> None:
+    bad, good = deltas(frame("contentBlockDelta", payload) + piece(0, text="on"))
+    assert bad.error is not None
+    assert bad.error.kind == "malformed-frame"
+    assert good.text == "on"
+
+
+def test_a_corrupt_frame_is_an_error_and_the_next_is_read() -> None:
+    corrupt = bytearray(piece(0, text="lost"))
+    corrupt[-1] ^= 1
+    bad, good = deltas(bytes(corrupt) + piece(0, text="kept"))
+    assert bad.error is not None
+    assert (bad.error.kind, good.text) == ("malformed-frame", "kept")
+
+
+def test_unknown_events_and_blocks_are_chunks_without_meaning() -> None:
+    for body in (
+        frame("surprise", {}),
+        piece(0, citation={}),
+        frame("contentBlockStart", {"start": {"toolResult": {}}}),
+    ):
+        assert only(body).kind == "other"

@@ -1,0 +1,97 @@
+"""No input makes a decoder raise, and no split of the bytes changes what it says."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+import base64
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from event_frames import frame
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kmon.dialects import DECODABLE, decoder
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import Delta
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=5)
+    | st.sampled_from(["error", "text", "thinking", "chunk", "message_start", "chat.completion.chunk", 0, 1e300])
+)
+KEYS = st.sampled_from([
+    "choices", "delta", "index", "content", "text", "type", "thinking", "reasoning", "reasoning_content",
+    "tool_calls", "function", "name", "arguments", "id", "finish_reason", "usage", "prompt_tokens",
+    "completion_tokens", "total_tokens", "prompt_tokens_details", "error", "message", "code", "x_groq",
+    "object", "model", "provider", "contentBlockIndex", "toolUse", "input", "start", "toolUseId", "stopReason",
+    "metadata", "messageStop", "content_block", "status_code", "reasoningContent", "function_call", "outputs",
+    "generations", "completion", "event_type",
+])  # fmt: skip
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
+)
+CHOICE = st.fixed_dictionaries({}, optional={"index": SCALARS, "delta": JSON, "finish_reason": SCALARS, "usage": JSON})
+CHUNK = st.fixed_dictionaries({}, optional={"choices": st.lists(CHOICE, max_size=2), "usage": JSON, "error": JSON})
+EVENT_NAMES = st.sampled_from(
+    ["chunk", "contentBlockDelta", "contentBlockStart", "messageStop", "metadata", "throttlingException"]
+)
+
+
+def sse(value: object) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def invoke(value: object) -> bytes:
+    return frame("chunk", {"bytes": base64.b64encode(json.dumps(value).encode()).decode()})
+
+
+def converse(value: object, name: str, kind: str) -> bytes:
+    return frame(name, json.dumps(value).encode(), kind=kind)
+
+
+BODIES = {
+    "chat": st.lists(
+        st.builds(sse, JSON | CHUNK)
+        | st.sampled_from([b"data: [DONE]\n\n", b": hi\r\n", b"event: error\n", b"data: {"]),
+        max_size=4,
+    ),
+    "converse": st.lists(
+        st.builds(converse, JSON, EVENT_NAMES, st.sampled_from(["event", "exception", "error"])), max_size=4
+    ),
+    "bedrock-invoke": st.lists(st.builds(invoke, JSON | CHUNK), max_size=4),
+}
+
+
+def deltas(dialect: str, *pieces: bytes) -> list[Delta]:
+    wire = decoder(dialect)
+    return [delta for piece in pieces for delta in wire.feed(piece)] + wire.end()
+
+
+@pytest.mark.parametrize("dialect", DECODABLE)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data: st.DataObject) -> None:
+    body = b"".join(data.draw(BODIES[dialect]))
+    cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=6))
+    edges = [0, *sorted(cuts), len(body)]
+    whole = deltas(dialect, body)
+    assert deltas(dialect, *(body[a:b] for a, b in pairwise(edges))) == whole
+    folded = Transcript()
+    for delta in whole:
+        folded.add(delta)
+    msgspec.json.encode((folded.text, folded.reasoning, folded.tool_calls, folded.finish_reason, folded.model))
+
+
+@pytest.mark.parametrize("dialect", DECODABLE)
+@settings(max_examples=60, deadline=None)
+@given(body=st.binary(max_size=300))
+def test_arbitrary_bytes_never_raise(dialect: str, body: bytes) -> None:
+    whole = deltas(dialect, body)
+    assert deltas(dialect, *(bytes([byte]) for byte in body)) == whole
