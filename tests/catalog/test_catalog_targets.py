@@ -1,0 +1,66 @@
+"""Promises about the built-in targets: each is usable as it stands and obeys what its provider is known to refuse."""
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from kmon.catalog.address import is_loopback
+from kmon.catalog.load import load_catalog
+from kmon.catalog.model import Target
+
+CATALOG = load_catalog()
+SAMPLING = {"temperature", "top_p", "top_k", "n", "seed", "presence_penalty", "frequency_penalty"}
+
+
+def test_every_provider_of_the_house_is_there() -> None:
+    assert set(CATALOG.targets) == {
+        "together", "fireworks", "groq", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "kimi-coding",
+        "nvidia", "mistral", "openai", "ollama", "vllm", "lm-studio",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("target", CATALOG.targets.values(), ids=CATALOG.targets.keys())
+def test_a_target_reaches_a_versioned_url_and_keys_travel_encrypted(target: Target) -> None:
+    parts = urlsplit(target.base_url)
+    assert "/v1" in parts.path and not target.base_url.endswith("/")
+    assert parts.scheme == ("http" if is_loopback(target.base_url) else "https")
+    assert bool(target.key_env) != is_loopback(target.base_url)
+
+
+@pytest.mark.parametrize(
+    "name", ["together", "fireworks", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "nvidia"]
+)
+def test_a_host_of_kimi_defaults_to_kimi_and_controls_with_another_family(name: str) -> None:
+    target = CATALOG.targets[name]
+    assert "kimi-k2" in target.model.lower()
+    assert target.control_model is not None and "kimi" not in target.control_model
+
+
+@pytest.mark.parametrize("name", ["groq", "mistral", "openai"])
+def test_a_host_without_kimi_has_a_default_of_its_own_and_says_so(name: str) -> None:
+    target = CATALOG.targets[name]
+    assert "kimi" not in target.model.lower()
+    assert any("No Kimi here" in quirk for quirk in target.quirks)
+
+
+def test_nobody_is_sent_sampling_parameters() -> None:
+    assert not [name for name, target in CATALOG.targets.items() if SAMPLING & target.body.keys()]
+
+
+def test_the_token_cap_is_the_one_the_provider_reads() -> None:
+    modern = {name for name, target in CATALOG.targets.items() if target.token_cap == "max_completion_tokens"}
+    assert modern == {"groq", "moonshot", "moonshot-cn", "kimi-coding", "openai"}
+
+
+def test_usage_is_not_asked_for_where_asking_hurts_or_is_not_needed() -> None:
+    unasked = {name for name, target in CATALOG.targets.items() if not target.stream_options}
+    assert unasked == {"nvidia", "mistral", "deepinfra", "openrouter"}
+
+
+def test_no_target_pretends_to_be_another_client() -> None:
+    for target in CATALOG.targets.values():
+        assert "user-agent" not in {header.lower() for header in target.headers}
+
+
+def test_kimi_for_coding_says_that_it_is_gated() -> None:
+    assert any("gated by User-Agent" in quirk for quirk in CATALOG.targets["kimi-coding"].quirks)
