@@ -1,0 +1,1 @@
+"""A loopback provider that speaks the dialects and commits every fault, deterministically by seed."""

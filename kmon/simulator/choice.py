@@ -1,0 +1,67 @@
+"""Which fault a request gets: named in a header, named by its model, or by a profile's rule."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+import msgspec
+
+from kmon.simulator.faults import AnyFault, Fault
+
+HEADER = "x-kmon-fault"
+
+FAULTS: dict[str, type[Fault]] = {fault.__struct_config__.tag: fault for fault in get_args(AnyFault)}
+"""Every fault by its name."""
+
+_IN_MODEL = re.compile(rf"(?<![a-z0-9])({'|'.join(sorted(FAULTS, key=len, reverse=True))})(?![a-z0-9])", re.IGNORECASE)
+_RANGE = re.compile(r"(.+)\.\.(.+)")
+
+
+def from_header(text: str) -> Fault:
+    """The fault of a header value ``NAME[:key=value,...]``; a range is ``MIN..MAX``.
+
+    Raises ValueError with a sentence that lists what exists.
+    """
+    name, _, parameters = text.strip().partition(":")
+    pairs = [pair.partition("=") for pair in parameters.split(",") if pair.strip()]
+    return read_fault({"fault": name.strip(), **{key.strip(): _value(value.strip()) for key, _, value in pairs}})
+
+
+def from_model(model: str) -> Fault | None:
+    """The fault whose name is a word of the model's name, as in ``sim/stall-when-tools``."""
+    found = _IN_MODEL.search(model)
+    return FAULTS[found[1].lower()]() if found else None
+
+
+def read_fault(members: dict[str, Any]) -> Fault:
+    """The fault in a table ``{fault = NAME, parameter = value, ...}``. Raises ValueError with a sentence."""
+    name = members.get("fault")
+    fault = FAULTS.get(name) if isinstance(name, str) else None
+    if fault is None:
+        raise ValueError(f"unknown fault {name!r}; the faults are {', '.join(FAULTS)}")
+    known = fault.__struct_fields__
+    for key in members:
+        if key != "fault" and key not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes no parameters"
+            raise ValueError(f"fault {name} has no parameter {key!r}; {takes}")
+    try:
+        return msgspec.convert(members, fault)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).replace("`", "").partition(" - at $.")
+        raise ValueError(f"fault {name}, {place or 'parameters'}: {problem[:1].lower()}{problem[1:]}") from None
+
+
+def _value(text: str) -> object:
+    if span := _RANGE.fullmatch(text):
+        return [_number(span[1]), _number(span[2])]
+    return _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,155 @@
+"""One TCP connection of the simulator: requests in, bytes out, and the truth about who closed it.
+
+An asyncio protocol of its own rather than streams, because a simulator must notice at once that the client has gone
+(while it is silent itself) and must be able to reset a connection in the middle of a chunk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+
+from kmon.simulator.http import CONTINUE, HttpError, Request, RequestParser
+
+IDLE_LIMIT_S = 75.0
+"""How long a kept-alive connection may wait for its next request."""
+REQUEST_LIMIT_S = 30.0
+"""How long a client may take to send one request."""
+UNREAD_LIMIT_BYTES = 1024 * 1024
+"""How much a client may send ahead while its answer is still streaming."""
+FAREWELL_S = 1.0
+"""How long input is still swallowed after a refusal, so that the client can read it before the connection dies."""
+
+
+class Connection(asyncio.Protocol):
+    """The byte level of one client. ``client_left`` is True once the client has closed or reset its side."""
+
+    def __init__(
+        self, serve: Callable[[Connection], Awaitable[None]], on_open: Callable[[Connection], None],
+        on_close: Callable[[Connection], None],
+    ) -> None:  # fmt: skip
+        self._serve = serve
+        self._on_open = on_open
+        self._on_close = on_close
+        self._parser = RequestParser()
+        self._woken = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._discard = False
+        self._answering = False
+        self._closing = False  # by us
+        self.client_left = False
+        self.closed = asyncio.Event()
+        self.t_accept_ns = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.t_accept_ns = time.monotonic_ns()
+        self._on_open(self)
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def data_received(self, data: bytes) -> None:
+        if self._discard:
+            return
+        self._parser.feed(data)
+        if self._answering and self._parser.buffered_bytes > UNREAD_LIMIT_BYTES:
+            self._leave()
+        self._woken.set()
+
+    def eof_received(self) -> bool:
+        self._leave()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        self.closed.set()
+        self._on_close(self)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # for the server
+
+    async def read_request(self) -> Request | None:
+        """The next request, or None when there will be none. Raises HttpError for one that cannot be served."""
+        self._answering = False
+        while not self.client_left:
+            request = self._parser.next()
+            if request is not None:
+                self._answering = True
+                return request
+            if self._parser.take_continue():
+                self._transport.write(CONTINUE)
+            started = self._parser.started
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(REQUEST_LIMIT_S if started else IDLE_LIMIT_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                if started:
+                    raise HttpError(408, f"no complete request within {REQUEST_LIMIT_S:.0f} s") from None
+                return None
+        return None
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait while the client reads too slowly."""
+        self._transport.write(data)
+        await self._writable.wait()
+
+    async def refuse(self, data: bytes) -> None:
+        """Write a last answer and close in a way that lets the client read it even if it is still sending."""
+        self._discard = self._closing = True
+        self._transport.write(data)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self.closed.wait()
+        except TimeoutError:
+            self._transport.abort()
+
+    def reset(self) -> None:
+        """Close with RST instead of FIN."""
+        self._closing = True
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    async def stop(self) -> None:
+        """End whatever is going on, whoever is served, and wait until the socket is closed."""
+        self._closing = True
+        self._task.cancel()
+        self._transport.abort()
+        await self.closed.wait()
+        await asyncio.wait([self._task])
+
+    def _leave(self) -> None:
+        """The client has gone: stop answering at once, nobody listens."""
+        if self._closing or self.client_left:
+            return
+        self.client_left = True
+        self._woken.set()
+        if self._answering:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            await self._serve(self)
+        except asyncio.CancelledError:
+            if not self.client_left:
+                raise
+        finally:
+            if self.client_left:
+                self._transport.abort()  # what is still unsent would wait for a reader that never comes
+            else:
+                self._closing = True
+                self._transport.close()

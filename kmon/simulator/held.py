@@ -1,0 +1,76 @@
+"""Answers that stand still until the next message of their conversation arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from kmon.simulator.chat import ChatRequest
+
+
+class Conversation(Struct, frozen=True):
+    """Who talks about what: the same messages at another provider are another conversation."""
+
+    provider: str
+    model: str
+    messages: tuple[tuple[str, ...], ...]
+
+    def continues(self, earlier: Conversation) -> bool:
+        """Whether this is ``earlier`` with at least one more message."""
+        known = len(earlier.messages)
+        return (
+            (self.provider, self.model) == (earlier.provider, earlier.model)
+            and len(self.messages) > known
+            and self.messages[:known] == earlier.messages
+        )
+
+
+def conversation(provider: str, request: ChatRequest) -> Conversation:
+    return Conversation(provider, request.model, request.conversation)
+
+
+class _HeldAnswer:
+    def __init__(self, conversation: Conversation, streamed: str) -> None:
+        self.conversation = conversation
+        self.streamed = streamed.strip()
+        self.released = asyncio.Event()
+
+
+class HeldAnswers:
+    """All answers held at the moment, oldest first."""
+
+    def __init__(self) -> None:
+        self._held: list[_HeldAnswer] = []
+
+    @contextmanager
+    def hold(self, conversation: Conversation, streamed: str) -> Iterator[asyncio.Event]:
+        """Hold an answer of which ``streamed`` has been sent; the event is set when it may go on."""
+        answer = _HeldAnswer(conversation, streamed)
+        self._held.append(answer)
+        try:
+            yield answer.released
+        finally:
+            if answer in self._held:
+                self._held.remove(answer)
+
+    def release(self, follow_up: Conversation) -> bool:
+        """Let one answer go on that ``follow_up`` continues; whether there was one.
+
+        Of several, the one whose text the follow-up repeats as the assistant's message, otherwise the oldest.
+        """
+        candidates = [answer for answer in self._held if follow_up.continues(answer.conversation)]
+        if not candidates:
+            return False
+        repeated = [a for a in candidates if _said(follow_up, len(a.conversation.messages)) == a.streamed]
+        chosen = (repeated or candidates)[0]
+        self._held.remove(chosen)
+        chosen.released.set()
+        return True
+
+
+def _said(conversation: Conversation, index: int) -> str | None:
+    role, text, *_ = conversation.messages[index]
+    return text if role == "assistant" else None

@@ -1,0 +1,157 @@
+"""A profile: rules that say which requests go wrong and how, and how fast tokens come. A TOML file.
+
+[[rule]]                      # the first rule that matches decides; without one the answer is smooth
+provider = "together"         # with * as a wildcard; model likewise
+tools = true                  # only requests that offer tools; tool_result and nudge likewise
+probability = 0.4             # of matching, decided by the seed
+fault = "stall"
+duration_s = [15, 30]         # the fault's own parameters
+
+[pace]                        # for all; [pace.NAME] for a provider or provider/model
+tokens_per_s = 55
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.toml_source import TomlSource, parse_toml, read_toml
+from kmon.simulator.choice import read_fault
+from kmon.simulator.faults import Fault, Smooth
+from kmon.simulator.pacing import Pace, PaceChange, matches
+
+FLOOR = Pace(ttft_s=0.4, tokens_per_s=50.0, jitter=0.4, reasoning_tokens=0)
+"""The tempo when no table says anything."""
+
+
+class Facts(Struct, frozen=True):
+    """What rules may ask about a request."""
+
+    provider: str
+    model: str
+    tools: bool
+    tool_result: bool
+    nudge: bool
+
+
+class Match(Struct, frozen=True, forbid_unknown_fields=True):
+    """The conditions of a rule; all must hold."""
+
+    provider: str = "*"
+    model: str = "*"
+    tools: bool | None = None
+    tool_result: bool | None = None
+    nudge: bool | None = None
+    probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
+
+    def holds(self, facts: Facts, rng: Random) -> bool:
+        return (
+            fnmatchcase(facts.provider.lower(), self.provider.lower())
+            and fnmatchcase(facts.model.lower(), self.model.lower())
+            and self.tools in (None, facts.tools)
+            and self.tool_result in (None, facts.tool_result)
+            and self.nudge in (None, facts.nudge)
+            and rng.random() < self.probability
+        )
+
+
+class Rule(Struct, frozen=True):
+    match: Match
+    fault: Fault
+
+
+class Profile(Struct, frozen=True):
+    """Rules in order, and paces in the order in which they are applied."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    paces: tuple[tuple[str, PaceChange], ...]
+
+    def fault(self, facts: Facts, rng: Random) -> Fault:
+        """The fault of the first rule that matches; smooth when none does."""
+        return next((rule.fault for rule in self.rules if rule.match.holds(facts, rng)), Smooth())
+
+    def pace(self, provider: str, model: str) -> Pace:
+        pace = FLOOR
+        for name, change in self.paces:
+            if matches(name, provider, model):
+                pace = change.applied(pace)
+        return pace
+
+
+def built_in() -> tuple[str, ...]:
+    """The names of the profiles that come with kmon."""
+    folder = files("kmon.simulator").joinpath("profiles")
+    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+def load(name: str) -> Profile:
+    """The built-in profile of that name, or the one in that file. Raises UsageError for what cannot be used."""
+    if name in built_in():
+        source = _shipped(f"profiles/{name}.toml")
+    else:
+        if not Path(name).is_file():
+            known = ", ".join(built_in())
+            raise UsageError(f"there is no profile {name!r}; use one of {known}, or the path of a TOML file")
+        found = read_toml(Path(name))
+        assert found is not None
+        source = found
+    return Profile(name, tuple(_rules(source)), (*_paces(_shipped("pace.toml")), *_paces(source)))
+
+
+def _shipped(name: str) -> TomlSource:
+    return parse_toml(Path(name), files("kmon.simulator").joinpath(name).read_text("utf-8"))
+
+
+def _rules(source: TomlSource) -> Iterator[Rule]:
+    for key in source.table:
+        if key not in ("title", "rule", "pace"):
+            raise source.unknown([key], ("title", "rule", "pace"))
+    tables = source.table.get("rule", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise source.error(["rule"], "rules are written as [[rule]] tables")
+    for index, table in enumerate(tables):
+        yield _rule(source, index, table)
+
+
+def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> Rule:
+    conditions = Match.__struct_fields__
+    here: list[str | int] = ["rule", index]
+    if "fault" not in table:
+        raise source.error(here, f"the rule has no fault; add fault = NAME, for example {Smooth().name!r}")
+    try:
+        match = msgspec.convert({key: table[key] for key in conditions if key in table}, Match)
+    except msgspec.ValidationError as error:
+        raise source.invalid(here, error, conditions) from None
+    try:
+        fault = read_fault({key: value for key, value in table.items() if key not in conditions})
+    except ValueError as error:
+        wrong = next((key for key in table if f"{key!r}" in str(error) or f", {key}:" in str(error)), "fault")
+        raise source.error([*here, wrong], f"{error}; a rule also takes {', '.join(conditions)}") from None
+    return Rule(match, fault)
+
+
+def _paces(source: TomlSource) -> Iterator[tuple[str, PaceChange]]:
+    table = source.table.get("pace", {})
+    if not isinstance(table, dict):
+        raise source.error(["pace"], "the pace is written as [pace] or [pace.NAME] tables")
+    yield "*", _pace(source, ["pace"], {key: value for key, value in table.items() if not isinstance(value, dict)})
+    for name, members in table.items():
+        if isinstance(members, dict):
+            yield name, _pace(source, ["pace", name], members)
+
+
+def _pace(source: TomlSource, keys: Sequence[str], members: dict[str, Any]) -> PaceChange:
+    try:
+        return msgspec.convert(members, PaceChange)
+    except msgspec.ValidationError as error:
+        raise source.invalid(keys, error, PaceChange.__struct_fields__) from None

@@ -1,0 +1,197 @@
+"""Recorded answers, served again: the bytes as they were, split where events end, spread over their recorded time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import Message, Role, Scenario, Target, Tool, ToolUse
+from kmon.dialects.loose import count, items, members, parsed, text
+from kmon.recording import Interaction
+from kmon.simulator.script import End, Head, Script, Send, Whole, scaled
+
+EVENTS_PER_S = 40.0
+"""The rate of a recording that does not know its own."""
+KEPT_HEADERS = ("content-type", "retry-after", "x-request-id", "request-id")
+ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+_EVENT_END = re.compile(rb"(?>\r\n|\r|\n){2,}")
+_UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9._-]+")
+
+Recordings = Mapping[str, Sequence[Interaction]]
+"""Interactions by the file they were read from, in the order in which the files were named."""
+
+
+class Replayed(Struct, frozen=True):
+    """One recorded stream that can be asked for again. ``prefix`` is where the simulator serves it."""
+
+    name: str
+    prefix: str
+    interaction: Interaction
+
+
+def replayed(recordings: Recordings) -> list[Replayed]:
+    """The streams in ``recordings``. Raises UsageError when a file has none that kmon can ask for."""
+    found: list[Replayed] = []
+    for position, (file, interactions) in enumerate(recordings.items()):
+        stem = _UNSAFE_IN_PATH.sub("-", Path(file).stem) or "recording"
+        streams = [one for one in interactions if one.streaming]
+        if not streams:
+            raise UsageError(
+                f"{file} holds no recorded stream, so there is nothing to replay; try 'kmon decode {file}'"
+            )
+        chat = [one for one in streams if one.dialect == "chat"]
+        if not chat:
+            spoken = ", ".join(sorted({one.dialect for one in streams}))
+            raise UsageError(
+                f"{file} speaks {spoken}; only chat streams can be replayed, 'kmon decode' reads the others"
+            )
+        found += [Replayed(f"{stem}#{one.index}", f"/replay/{position}-{stem}/{one.index}", one) for one in chat]
+    return found
+
+
+def replay_scripts(recordings: Recordings, *, speed: float = 1.0, as_recorded: bool = False) -> dict[str, Script]:
+    """What the simulator sends for each, by path prefix. ``as_recorded`` keeps the recorded time whatever ``speed``."""
+    pace = 1.0 if as_recorded else speed
+    return {one.prefix: scaled(recorded_script(one.interaction), pace) for one in replayed(recordings)}
+
+
+def recorded_script(interaction: Interaction) -> Script:
+    """The recorded answer as a script.
+
+    Times are the recorded arrivals where they are known for every event, else the recorded duration in equal parts,
+    else :data:`EVENTS_PER_S` with the first event at once.
+    """
+    headers = tuple(
+        (name, _one_line(interaction.headers[name])) for name in KEPT_HEADERS if name in interaction.headers
+    )
+    status = interaction.status or 200
+    if status != 200 or interaction.body.lstrip()[:1] in (b"{", b"[", b"<"):
+        return (Whole(status, headers, interaction.body, (interaction.duration_ms or 0.0) / 1000),)
+    if "content-type" not in interaction.headers:
+        headers = (("content-type", "text/event-stream"), *headers)
+    events = list(split_events(interaction.body))
+    gaps = zip(events, _gaps_s(interaction, len(events)), strict=True)
+    return (Head(status, headers), *(Send(event, "recorded", gap_s) for event, gap_s in gaps), End())
+
+
+def split_events(body: bytes) -> Iterator[bytes]:
+    """The body in pieces that end where its events end; joined they are the body."""
+    start = 0
+    for end in _EVENT_END.finditer(body):
+        yield body[start : end.end()]
+        start = end.end()
+    if start < len(body):
+        yield body[start:]
+
+
+def _gaps_s(interaction: Interaction, events: int) -> list[float]:
+    if events and len(interaction.arrivals_ms) == events:
+        times_ms = interaction.arrivals_ms
+        return [max(0.0, now - before) / 1000 for before, now in zip((times_ms[0], *times_ms), times_ms, strict=False)]
+    if interaction.duration_ms:
+        return [interaction.duration_ms / 1000 / events] * events
+    return [0.0 if index == 0 else 1 / EVENTS_PER_S for index in range(events)]
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())
+
+
+def replay_targets(recordings: Recordings, origin: str) -> list[tuple[Target, Scenario]]:
+    """What to race to see each recorded stream again, from a simulator at ``origin`` that serves them."""
+    return [(_target(one, origin), _scenario(one)) for one in replayed(recordings)]
+
+
+def _target(one: Replayed, origin: str) -> Target:
+    request = one.interaction.request
+    return Target(
+        name=one.name,
+        provider=provider_of(request.url),
+        model=request.model or text(_first_event(one.interaction).get("model")) or "unknown",
+        base_url=f"{origin}{one.prefix}/v1",
+        simulated=True,
+    )
+
+
+def provider_of(url: str) -> str:
+    """The provider a URL belongs to: the name of its domain, ``groq`` for ``api.groq.com``."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    if not host:
+        return "recorded"
+    if host == "localhost" or host.replace(".", "").isdigit() or ":" in host:
+        return "local"
+    if host.startswith("bedrock") and host.endswith(".amazonaws.com"):
+        return "bedrock"
+    return _UNSAFE_IN_PATH.sub("-", host.split(".")[-2] if "." in host else host)
+
+
+def _scenario(one: Replayed) -> Scenario:
+    body = one.interaction.request.members
+    messages = tuple(_message(members(message)) for message in items(body.get("messages")))
+    tools = tuple(_tool(members(members(tool).get("function"))) for tool in items(body.get("tools")))
+    return Scenario(
+        name=one.name,
+        title="as recorded",
+        messages=messages or (Message(role="user", content="(the recording does not hold the request)"),),
+        tools=tuple(tool for tool in tools if tool.name),
+        max_tokens=count(body.get("max_completion_tokens")) or count(body.get("max_tokens")) or 1024,
+    )
+
+
+def _message(message: dict[str, Any]) -> Message:
+    calls = [members(call) for call in items(message.get("tool_calls"))]
+    return Message(
+        role=ROLES.get(text(message.get("role")), "user"),
+        content=_content(message.get("content")),
+        reasoning=text(message.get("reasoning_content")),
+        tool_calls=tuple(_tool_use(text(call.get("id")), members(call.get("function"))) for call in calls),
+        tool_call_id=text(message.get("tool_call_id")) or None,
+    )
+
+
+def _content(content: object) -> str:
+    return text(content) or "".join(text(members(part).get("text")) for part in items(content))
+
+
+def _tool_use(call_id: str, function: dict[str, Any]) -> ToolUse:
+    try:
+        arguments = members(parsed(text(function.get("arguments")).encode("utf-8", "replace")))
+    except ValueError:
+        arguments = {}
+    return ToolUse(id=call_id, name=text(function.get("name")), arguments=arguments)
+
+
+def _tool(function: dict[str, Any]) -> Tool:
+    return Tool(
+        name=text(function.get("name")),
+        description=text(function.get("description")),
+        parameters=members(function.get("parameters")),
+    )
+
+
+def _first_event(interaction: Interaction) -> dict[str, Any]:
+    """The first JSON event of the answer: it names the model when the request is lost."""
+    for line in interaction.body[:8_192].splitlines():
+        if line.startswith(b"data:"):
+            try:
+                return members(parsed(line[5:].strip()))
+            except ValueError:
+                return {}
+    return {}

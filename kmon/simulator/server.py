@@ -1,0 +1,199 @@
+"""The simulated provider: accepts connections, routes requests, answers them by script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kmon.simulator.chat import JSON_HEADERS, error_body, models_body, read_request
+from kmon.simulator.choice import FAULTS, HEADER, from_header
+from kmon.simulator.compose import Ordinals, compose, conversation_hash
+from kmon.simulator.connection import Connection
+from kmon.simulator.held import HeldAnswers, conversation
+from kmon.simulator.http import HttpError, Request, whole
+from kmon.simulator.ledger import Exchange, Ledger
+from kmon.simulator.player import Player, answer_whole
+from kmon.simulator.profile import Profile
+from kmon.simulator.script import Script
+
+CONNECTION_LIMIT = 1_024
+LEDGER_PATH = "/_kmon/ledger"
+REPLAY_ROOT = "/replay/"
+DEFAULT_PROVIDER = "sim"
+MODELS = ("moonshotai/Kimi-K2.6", "openai/gpt-oss-120b", *(f"sim/{name}" for name in FAULTS))
+
+
+@dataclass(slots=True)
+class _Client:
+    """What the server remembers of a connection."""
+
+    number: int
+    exchanges: int = 0
+    onlooker: bool = False
+
+
+class Simulator:
+    """A loopback provider.
+
+    ``replays`` maps path prefixes (``/replay/NAME/INDEX``) to recorded answers. ``on_finished`` is called with each
+    exchange that has ended. Use as an async context manager; ``port`` is known inside it.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: float = 1.0,
+        seed: int = 1,
+        replays: Mapping[str, Script] | None = None,
+        on_finished: Callable[[Exchange], None] | None = None,
+    ) -> None:
+        self.ledger = Ledger()
+        self.host = host
+        self.port = port
+        self._profile = profile
+        self._speed = speed
+        self._seed = seed
+        self._replays = replays or {}
+        self._on_finished = on_finished
+        self._ordinals = Ordinals()
+        self._held = HeldAnswers()
+        self._clients: dict[Connection, _Client] = {}
+        self._accepted = 0
+
+    async def __aenter__(self) -> Simulator:
+        """Listen. Raises OSError when the address cannot be used."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self._serve, self._opened, self._closed), self.host, self.port, backlog=1024
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        for connection in tuple(self._clients):
+            await connection.stop()
+        await self._server.wait_closed()
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def base_url(self, provider: str) -> str:
+        """What a client that imitates talking to ``provider`` is aimed at."""
+        return f"{self.origin}/{provider}/v1"
+
+    def _opened(self, connection: Connection) -> None:
+        self._accepted += 1
+        self._clients[connection] = _Client(self._accepted)
+        self.ledger.opened += 1
+
+    def _closed(self, connection: Connection) -> None:
+        if not self._clients.pop(connection).onlooker:
+            self.ledger.closed += 1
+
+    async def _serve(self, connection: Connection) -> None:
+        client = self._clients[connection]
+        try:
+            if len(self._clients) > CONNECTION_LIMIT:
+                raise HttpError(503, f"more than {CONNECTION_LIMIT} connections")
+            while (request := await connection.read_request()) is not None:
+                await self._exchange(connection, client, request)
+                if not request.keep_alive:
+                    return
+        except HttpError as error:
+            body = error_body(error.message, "invalid_request_error")
+            await connection.refuse(whole(error.status, JSON_HEADERS, body, close=True))
+
+    async def _exchange(self, connection: Connection, client: _Client, request: Request) -> None:
+        if request.path == LEDGER_PATH:
+            await self._show_ledger(connection, client, request)
+            return
+        client.exchanges += 1
+        exchange = self.ledger.exchange(client.number, connection.t_accept_ns, request.method, request.path)
+        try:
+            await self._route(connection, exchange, request)
+        finally:
+            exchange.end("client" if connection.client_left else "stopped")
+            if self._on_finished is not None:
+                self._on_finished(exchange)
+
+    async def _route(self, connection: Connection, exchange: Exchange, request: Request) -> None:
+        first, _, _ = request.path.removeprefix("/").partition("/")
+        exchange.provider = DEFAULT_PROVIDER if first == "v1" else first
+        if request.path.startswith(REPLAY_ROOT):
+            await self._replay(connection, exchange, request)
+        elif request.path.endswith("/models"):
+            if request.method != "GET":
+                await _refuse(connection, exchange, 405, "use GET")
+                return
+            await answer_whole(connection, exchange, 200, JSON_HEADERS, models_body(MODELS, exchange.provider))
+        elif request.path.endswith("/chat/completions"):
+            if request.method != "POST":
+                await _refuse(connection, exchange, 405, "use POST")
+                return
+            await self._chat(connection, exchange, request)
+        else:
+            await _refuse(connection, exchange, 404, f"no such path here: {request.path[:200]}")
+
+    async def _chat(self, connection: Connection, exchange: Exchange, request: Request) -> None:
+        try:
+            chat = read_request(request.body)
+            asked = from_header(request.headers[HEADER]) if HEADER in request.headers else None
+        except ValueError as error:
+            await _refuse(connection, exchange, 400, str(error))
+            return
+        talk = conversation(exchange.provider, chat)
+        exchange.model, exchange.conversation = chat.model, conversation_hash(chat)
+        exchange.stream, exchange.tools, exchange.tool_result = bool(chat.stream), bool(chat.tools), chat.tool_result
+        exchange.released = self._held.release(talk)
+        composed = compose(
+            chat,
+            self._profile,
+            provider=exchange.provider,
+            seed=self._seed,
+            ordinal=self._ordinals.next(exchange.provider, chat.model, exchange.conversation),
+            speed=self._speed,
+            asked=asked,
+            releases=exchange.released,
+        )
+        exchange.fault = composed.fault
+        await Player(connection, exchange, self._held).play(composed.script, talk)
+
+    async def _replay(self, connection: Connection, exchange: Exchange, request: Request) -> None:
+        prefix = "/".join(request.path.split("/")[:4])
+        script = self._replays.get(prefix)
+        if script is None:
+            await _refuse(connection, exchange, 404, f"nothing is replayed at {prefix[:200]}")
+            return
+        exchange.fault, exchange.stream = "as-recorded", True
+        await Player(connection, exchange, self._held).play(script)
+
+    async def _show_ledger(self, connection: Connection, client: _Client, request: Request) -> None:
+        if not client.exchanges and not client.onlooker:  # who only looks is not counted
+            client.onlooker = True
+            self.ledger.opened -= 1
+        body = json.dumps(self.ledger.report(stamps=request.query.get("stamps") == "1")).encode()
+        await connection.send(whole(200, JSON_HEADERS, body))
+
+
+async def _refuse(connection: Connection, exchange: Exchange, status: int, message: str) -> None:
+    body = error_body(message, "invalid_request_error")
+    await answer_whole(connection, exchange, status, JSON_HEADERS, body)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether listening on ``host`` keeps the simulator on this machine."""
+    try:
+        addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return all(str(address[4][0]).startswith("127.") or address[4][0] == "::1" for address in addresses)
