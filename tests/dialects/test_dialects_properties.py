@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 import base64
 import json
-from typing import Any
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -33,7 +32,6 @@ KEYS = st.sampled_from([
     "metadata", "messageStop", "content_block", "status_code", "reasoningContent", "function_call", "outputs",
     "generations", "completion", "event_type",
 ])  # fmt: skip
-)
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
 )
