@@ -51,7 +51,7 @@ class Interaction(Struct, frozen=True):
     over the wire, content encodings undone. ``duration_ms`` is the recorded time from request to end, if any.
     ``dialect`` is what the answer speaks as far as can be told: ``chat``, ``converse``, ``bedrock-invoke``, or one
     kmon cannot decode (``messages``, ``responses``, ``gemini``, ``unknown``). ``arrivals_ms`` are the arrival times of
-    the SSE events in ``body``, counted from the first, where the recording knows them (kmon's own).
+    the SSE events and comments in ``body``, counted from the first, where the recording knows them (kmon's own).
     """
 
     index: int

@@ -138,9 +138,11 @@ def _event(line: dict[str, Any]) -> bytes:
     chunk: dict[str, Any] = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]}
     if line.get("finish_reason"):
         chunk["choices"][0]["finish_reason"] = line["finish_reason"]
-    for key in ("usage", "model"):
-        if line.get(key):
-            chunk[key] = line[key]
+    if usage := members(line.get("usage")):
+        details = {"completion_tokens_details": {"reasoning_tokens": usage.get("reasoning_tokens")}}
+        chunk["usage"] = usage | details
+    if line.get("model"):
+        chunk["model"] = line["model"]
     if error or kind == "error":
         chunk["error"] = {
             "message": text(error.get("message")) or said,
