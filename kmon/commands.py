@@ -152,7 +152,7 @@ def _plan(plan_rows: Sequence[Row], loaded: Loaded, *, timeout_s: float) -> Race
 def _screen(options: argparse.Namespace, ready: Prepared, *, start_now: bool) -> int:
     from kmon.race.child import EngineProcess
     from kmon.report.headless import exit_code
-    from kmon.report.summary import table, totals
+    from kmon.report.summary import summary
     from kmon.tui.launch import ScreenOptions, run_app
 
     settings = ready.loaded.settings
@@ -169,10 +169,9 @@ def _screen(options: argparse.Namespace, ready: Prepared, *, start_now: bool) ->
             key_notes=key_notes(ready.plan, ready.loaded.env),
         )
     )
-    results = [run.ended for run in outcome.race.runs.values() if run.ended is not None]
-    if results:
-        print(f"{table(results, ascii_only=settings.ascii)}\n\n{totals(results)}")
+    if said := summary(outcome.race, ascii_only=settings.ascii):
+        print(said)
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3
-    return exit_code(outcome.race, results)
+    return exit_code(outcome.race)

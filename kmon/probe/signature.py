@@ -54,8 +54,9 @@ def decide(
         return Signature("malformed-frame", f"{malformed_frames} frame(s) of invalid JSON; {evidence}")
     if ending == "done" and timeline.t_done is None:
         return Signature("finish-without-done", f"a finish reason but no [DONE]; {evidence}")
-    if ending == "done" and any(stall.ended for stall in timeline.stalls):
-        longest_ms = max(stall.duration_ms for stall in timeline.stalls)
+    resumed_ms = [s.duration_ms for s in timeline.stalls if s.ended and s.phase != "before-first-token"]
+    if ending == "done" and resumed_ms:  # a slow first token that came is slow, not broken
+        longest_ms = max(resumed_ms)
         return Signature("stall-resumed", f"longest silence {longest_ms / 1000:.1f} s, then it went on; {evidence}")
     return Signature(None, evidence)
 

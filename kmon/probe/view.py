@@ -115,6 +115,11 @@ class RaceView:
     notices: list[ev.Notice] = field(default_factory=list)
     chunks: int = 0
 
+    @property
+    def results(self) -> list[ev.RunEnded]:
+        """How each ended run ended, in the order the runs were queued."""
+        return [run.ended for run in self.runs.values() if run.ended is not None]
+
     def apply(self, event: ev.Event) -> None:
         """Fold one event in. Events of an unknown run are ignored: a late one is no reason to fall over."""
         match event:

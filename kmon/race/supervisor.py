@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 
 import httpx
 
+from kmon.dialects import dialect
 from kmon.probe import events as ev
 from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
@@ -24,6 +25,8 @@ class Supervisor:
     def __init__(self, plan: RacePlan, keys: Keys) -> None:
         self._plan, self._keys = plan, keys
         self._outbox = Outbox()
+        for row in plan.rows:  # a dialect is imported when first used; not while a round is being started
+            dialect(row.target.dialect)
         self._ssl_context = httpx.create_ssl_context()
         self._limits = Limits(plan.stall_s, plan.timeout_s, plan.connect_timeout_s)
         self._runs: dict[str, Run] = {}

@@ -11,12 +11,11 @@ from typing import TextIO
 import msgspec
 
 from kmon.probe import events as ev
-from kmon.probe.state import BAD
 from kmon.probe.view import RaceView
 from kmon.race.plan import Keys, RacePlan
 from kmon.race.supervisor import Supervisor
 from kmon.report.lines import line
-from kmon.report.summary import table, totals
+from kmon.report.summary import summary
 
 NOT_IN_JSON = (ev.EngineHealth, ev.BytesArrived)
 """Events that concern the engine, not the race."""
@@ -29,14 +28,11 @@ async def race(plan: RacePlan, keys: Keys, *, as_json: bool, out: TextIO) -> int
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: asyncio.ensure_future(supervisor.interrupt()))
     view = RaceView()
-    results: list[ev.RunEnded] = []
     supervisor.start()
     try:
         async for batch in supervisor.batches():
             for event in batch:
                 view.apply(event)
-                if isinstance(event, ev.RunEnded):
-                    results.append(event)
                 _print(event, view, as_json=as_json, out=out)
             out.flush()
             if view.ended is not None:
@@ -45,15 +41,15 @@ async def race(plan: RacePlan, keys: Keys, *, as_json: bool, out: TextIO) -> int
         with contextlib.suppress(asyncio.CancelledError):
             await supervisor.close()
     if not as_json:
-        print(f"\n{table(results)}\n\n{totals(results)}", file=out, flush=True)
-    return exit_code(view, results)
+        print(f"\n{summary(view)}", file=out, flush=True)
+    return exit_code(view)
 
 
-def exit_code(view: RaceView, results: list[ev.RunEnded]) -> int:
+def exit_code(view: RaceView) -> int:
     """0 when every run ended well, 1 when one did not, 130 when interrupted."""
     if view.ended is not None and view.ended.interrupted:
         return 130
-    return 1 if any(result.state in BAD or result.state == "cancelled" for result in results) else 0
+    return 1 if any(result.state != "done" for result in view.results) else 0
 
 
 def _print(event: ev.Event, view: RaceView, *, as_json: bool, out: TextIO) -> None:

@@ -6,9 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from kmon.probe.events import RunEnded
 from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS
+from kmon.probe.view import RaceView
 
 HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks", "what happened")
 _NUMBERS = frozenset({"total s", "ttft s", "max gap s", "stalls", "chunks"})
+
+
+def summary(race: RaceView, *, ascii_only: bool = False) -> str:
+    """Table and totals of every run that ended, in the order the runs were queued; empty when none did."""
+    results = race.results
+    return f"{table(results, ascii_only=ascii_only)}\n\n{totals(results)}" if results else ""
 
 
 def table(results: Sequence[RunEnded], *, ascii_only: bool = False) -> str:
@@ -57,7 +64,7 @@ def _row(result: RunEnded, ascii_only: bool) -> tuple[str, ...]:
 def _words(result: RunEnded) -> Iterable[str]:
     if result.signature:
         yield f"{result.signature}:"
-    if result.error is not None:
+    if result.error is not None and result.state != "timed-out":
         yield " ".join(result.error.message.split())[:160]
     elif result.signature:
         yield result.evidence

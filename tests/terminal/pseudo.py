@@ -1,0 +1,113 @@
+"""A program in a real pseudo-terminal: what it draws as a person would see it, and every byte that reached it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pyte
+
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+)
+
+
+class Terminal:
+    """``with Terminal([...]) as terminal``: runs ``python -m kmon ARGS`` on a terminal of its own."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        columns: int = 120,
+        rows: int = 40,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.raw = bytearray()
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _TAKE_TERMINAL, sys.executable, "-m", "kmon", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=cwd,
+            env={
+                **kept,
+                "TERM": "xterm-256color",
+                "COLORTERM": "truecolor",
+                "XDG_CONFIG_HOME": str(cwd),
+                **(env or {}),
+            },
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._open = True
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hang_up()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    @property
+    def text(self) -> str:
+        """The screen, line by line."""
+        return "\n".join(self._screen.display)
+
+    def until(self, seen: Callable[[str], bool], what: str, limit_s: float = 30.0) -> str:
+        """Read until the screen satisfies ``seen``; fails with the screen after ``limit_s``."""
+        deadline_s = time.monotonic() + limit_s
+        while time.monotonic() < deadline_s:
+            self._pump(0.1)
+            if seen(self.text):
+                return self.text
+        raise AssertionError(f"never saw {what}; the screen was:\n{self.text}")
+
+    def press(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def hang_up(self) -> None:
+        """Close the terminal, as its window would."""
+        if self._open:
+            self._open = False
+            os.close(self._master)
+
+    def ended(self, limit_s: float = 20.0) -> int:
+        """Wait for the program, reading what it still says; its exit code."""
+        deadline_s = time.monotonic() + limit_s
+        while self.process.poll() is None and time.monotonic() < deadline_s:
+            self._pump(0.05)
+        self._pump(0.2)
+        return self.process.wait(1)
+
+    def _pump(self, wait_s: float) -> None:
+        while self._open and select.select([self._master], [], [], wait_s)[0]:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:  # Linux says EIO when the last writer is gone
+                return
+            if not data:
+                return
+            self.raw += data
+            self._stream.feed(data)
+            wait_s = 0.0
