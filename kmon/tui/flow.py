@@ -11,7 +11,7 @@ import re
 from rich.cells import cell_len
 
 from kmon.probe.view import AttemptView, RunView
-from kmon.tui.rows import Row, Span, cut_head
+from kmon.tui.rows import GLYPH_LIMIT, Row, Span, cut_head
 
 GUTTERS = {"text": "", "reasoning": "┊ ", "tool": "→ "}
 ASCII_GUTTERS = {"text": "", "reasoning": ": ", "tool": "> "}
@@ -84,13 +84,13 @@ class FlowWrap:
         open_row: Row = (*_gutter(gutter, self._kind), Span(self._line, self._kind or "text"))
         if cursor and cell_len(gutter) + cell_len(self._line) < self.width:
             open_row = (*open_row, Span(cursor, "cursor"))
-        return [*self.rows[len(self.rows) - count + 1 :], open_row] if count > 1 else [open_row]
+        return [*self.rows[max(0, len(self.rows) - count + 1) :], open_row]
 
     def _extend(self, part: str) -> None:
         room = self.width - cell_len(self._gutters.get(self._kind, ""))
         for at in range(0, len(part), SLICE_CHARS):
             self._line += part[at : at + SLICE_CHARS]
-            while cell_len(self._line) > room or len(self._line) > room * 8:
+            while cell_len(self._line) > room or len(self._line) > room * GLYPH_LIMIT:
                 row, self._line = cut_head(self._line, room)
                 self._emit(row)
 

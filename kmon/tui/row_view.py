@@ -57,14 +57,32 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         if follow:
             self._to_end()
 
+    def action_scroll_up(self) -> None:
+        self.scroll_up(animate=False)
+
+    def action_scroll_down(self) -> None:
+        self.scroll_down(animate=False)
+
+    def action_page_up(self) -> None:
+        self.scroll_page_up(animate=False)
+
+    def action_page_down(self) -> None:
+        self.scroll_page_down(animate=False)
+
+    def action_scroll_home(self) -> None:
+        self.scroll_home(animate=False)
+
+    def action_scroll_end(self) -> None:
+        self.set_follow(True)
+
     def _to_end(self) -> None:
         self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         # Growing content moves nothing; only the user (or following) changes the position.
-        if not self._settling and round(old_value) != round(new_value):
-            self.follow = new_value >= self.max_scroll_y
+        if not self._settling and old_value != new_value:
+            self.follow = round(new_value) >= self.max_scroll_y
 
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y

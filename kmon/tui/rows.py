@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.cells import cell_len
 
 
 class Span(NamedTuple):
@@ -22,6 +22,27 @@ class Span(NamedTuple):
 Row = tuple[Span, ...]
 
 BLANK: Row = ()
+BLANK_FILL = Span(" ")
+GLYPH_LIMIT = 8
+"""Code points per cell; more is decoration meant to flood a row."""
+
+
+def crop(text: str, width: int) -> str:
+    """The longest beginning of ``text`` that fits in ``width`` cells, whole glyphs only."""
+    if width <= 0:
+        return ""
+    if text.isascii() and text.isprintable():
+        return text[:width]
+    # A prefix never gets narrower by growing, so it can be searched for. Rich's own splitting disagrees with its
+    # measuring on odd sequences of joiners; measuring alone keeps the borders straight.
+    low, high = 0, min(len(text), width * GLYPH_LIMIT)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if cell_len(text[:middle]) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]
 
 
 def row_width(row: Iterable[Span]) -> int:
@@ -37,8 +58,10 @@ def fit(row: Row, width: int, pen: str = "text") -> Row:
         cells = cell_len(span.text)
         if cells > left:
             if left > 0:
-                out.append(Span(set_cell_size(span.text, left), span.pen))
-            return tuple(out)
+                shown = crop(span.text, left)
+                out.append(Span(shown, span.pen))
+                out.append(Span(" " * (left - cell_len(shown)), span.pen))
+            return tuple(piece for piece in out if piece.text)
         if span.text:
             out.append(span)
         left -= cells
@@ -47,7 +70,7 @@ def fit(row: Row, width: int, pen: str = "text") -> Row:
     return tuple(out)
 
 
-def spread(left: Row, right: Row, width: int, fill: Span = Span(" ")) -> Row:  # noqa: B008 (a constant value)
+def spread(left: Row, right: Row, width: int, fill: Span = BLANK_FILL) -> Row:
     """``left`` and ``right`` pushed apart to exactly ``width`` cells; when tight, ``left`` is cropped first."""
     right_cells = row_width(right)
     room = width - right_cells
@@ -64,8 +87,8 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
     if cell_len(text) <= width:
         return text
     if width <= cell_len(ellipsis):
-        return set_cell_size(text, max(0, width)).rstrip()
-    return set_cell_size(text, width - cell_len(ellipsis)).rstrip() + ellipsis
+        return crop(text, width)
+    return crop(text, width - cell_len(ellipsis)).rstrip() + ellipsis
 
 
 def one_line(text: str) -> str:
@@ -78,13 +101,7 @@ def cut_head(text: str, width: int) -> tuple[str, str]:
 
     Returns (head, rest); the head is never empty.
     """
-    if text.isascii():
-        head = text[:width]
-    else:
-        # A glyph is at most a handful of code points wide of its cells; more is decoration meant to flood a row.
-        window = text[: width * 8]
-        pieces = chop_cells(window, width)
-        head = pieces[0] if pieces and pieces[0] else window
+    head = crop(text, width) or text[0]
     if len(head) < len(text) and text[len(head)] != " ":
         blank = head.rfind(" ")
         if blank >= width // 2:

@@ -81,7 +81,7 @@ class ZoomScreen(Screen[None]):
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
         run = self.current
-        if run is None:
+        if run is None or not self.view.size.width:  # not laid out yet
             return
         app = self.app
         width = self.size.width

@@ -36,11 +36,13 @@ class ScriptedSource:
     closed: bool = False
 
     def __post_init__(self) -> None:
+        self.played = asyncio.Event()
         self._more: asyncio.Queue[list[ev.Event] | None] = asyncio.Queue()
 
     async def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
         for at in range(0, len(self.events), 50):
             yield self.events[at : at + 50]
+        self.played.set()
         if self.crash:
             raise RuntimeError(self.crash)
         while (batch := await self._more.get()) is not None:

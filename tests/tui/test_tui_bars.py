@@ -1,0 +1,125 @@
+"""Header, status and hints say what matters first, and never half a word."""
+
+from __future__ import annotations
+
+import pytest
+from scripted import Script, race, showcase
+
+from kmon.probe.events import EngineHealth, State
+from kmon.probe.state import derive
+from kmon.probe.view import RaceView
+from kmon.tui import bars, words
+from kmon.tui.bars import Header
+from kmon.tui.rows import Row, row_width
+
+NOW = 30_000_000_000
+
+
+def text(row: Row) -> str:
+    return "".join(span.text for span in row)
+
+
+def view_of(*scripts: Script) -> RaceView:
+    view = RaceView()
+    for event in race(scripts, rounds=5):
+        if event.t_ns <= NOW:
+            view.apply(event)
+    return view
+
+
+def head(**changes: object) -> Header:
+    view = view_of(*showcase())
+    states: list[State] = [derive(run, NOW).state for run in view.runs.values()]
+    values = {
+        "race": view,
+        "scenario": "code-tools",
+        "rounds": 5,
+        "simulated": True,
+        "states": states,
+        "elapsed_ns": 42_000_000_000,
+    }
+    return Header(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_the_header_names_the_race_and_counts_its_runs() -> None:
+    line = text(bars.header(head(), 140))
+    assert line.startswith(" kmon  code-tools · round 1 of 5 · simulated")
+    assert "● 1 streaming  ▲ 2 stalled  ✖ 2 failed  ✔ 1" in line
+    assert line.endswith(" 00:42 ")
+
+
+def test_at_80_columns_the_header_drops_words_but_no_number() -> None:
+    line = text(bars.header(head(), 80))
+    assert "● 1 ▲ 2 ✖ 2 ✔ 1" in line
+    assert line.endswith("00:42 ")
+
+
+def test_frozen_is_said_in_a_word() -> None:
+    assert " FROZEN " in text(bars.header(head(frozen=True), 80))
+
+
+def test_filter_and_sort_are_said() -> None:
+    line = text(bars.header(head(filter="stalled", sort="worst first"), 160))
+    assert 'filter "stalled"' in line
+    assert "worst first" in line
+
+
+@pytest.mark.parametrize("width", range(1, 160))
+def test_the_lines_are_exactly_as_wide_as_the_screen(width: int) -> None:
+    view = head().race
+    assert row_width(bars.header(head(frozen=True, filter="x"), width)) == width
+    assert row_width(bars.status("together: silent", True, view, None, width, ascii=False)) == width
+    assert row_width(bars.status("together: silent", True, view, "gone", width, ascii=False)) == width
+    assert row_width(bars.hints(bars.RACE_HINTS, width)) == width
+
+
+@pytest.mark.parametrize("width", range(20, 120))
+def test_a_hint_is_whole_or_not_there(width: int) -> None:
+    whole = {f"{key} {word}" for key, word in bars.RACE_HINTS}
+    shown = {part.strip() for part in text(bars.hints(bars.RACE_HINTS, width)).split("  ") if part.strip()}
+    if width < 89:  # with single blanks between hints there is nothing to split at
+        assert shown <= whole
+    assert "q quit" in text(bars.hints(bars.RACE_HINTS, width))
+    assert "? help" in text(bars.hints(bars.RACE_HINTS, width))
+
+
+def test_all_hints_are_there_when_there_is_room() -> None:
+    line = text(bars.hints(bars.RACE_HINTS, 120))
+    assert line.startswith(
+        " n nudge  x cancel  r retry  R retry all  z zoom  p freeze  / filter  s sort  y copy  ? help"
+    )
+
+
+def test_the_engine_tells_lag_and_chunks_or_that_it_is_gone() -> None:
+    view = head().race
+    assert text(bars.status("x: done", False, view, None, 90, ascii=False)).endswith(
+        "engine ok · lag 0.3 ms · 5.1 k chunks "
+    )
+    assert text(bars.status("x: done", False, view, "died", 90, ascii=False)).endswith("engine gone: kept what it had ")
+
+
+def test_dropped_events_are_said() -> None:
+    view = head().race
+    view.health = EngineHealth(0, 0.3, 5_100, 12)
+    assert "12 dropped" in text(bars.status("x: done", False, view, None, 90, ascii=False))
+
+
+def test_a_contradiction_outranks_the_engine_figures() -> None:
+    line = text(
+        bars.status(
+            "together: claims streaming, silent 17.2 s (keep-alives only)", True, head().race, None, 80, ascii=False
+        )
+    )
+    assert "together: claims streaming, silent 17.2 s (keep-alives only)" in line
+    assert line.endswith("engine ok ")
+
+
+def test_the_status_sentence_reconciles_claim_and_observation() -> None:
+    runs = view_of(*showcase()).runs
+    said = {run.target: words.status_sentence(run, derive(run, NOW), NOW) for run in runs.values()}
+    assert said["together"] == "together: claims streaming, silent 17.7 s (keep-alives only)"
+    assert said["fireworks"].startswith("fireworks: streaming, last token ")
+    assert said["groq"] == "groq: done, tool_calls, 1.2 s in all"
+    assert said["nvidia"].startswith("nvidia: failed, reset-mid-chunk: connection reset")
+    assert said["moonshot"] == "moonshot: waiting for the first token, 2.9 s"
+    assert said["local"] == "local: queued"

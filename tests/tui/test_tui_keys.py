@@ -1,0 +1,263 @@
+"""Every key does what the help says."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from conftest import Stage
+from scripted import S, Script, showcase
+
+from kmon.probe import events as ev
+from kmon.race.source import Command
+from kmon.tui.help_screen import HelpScreen
+from kmon.tui.plan_screen import PlanScreen
+from kmon.tui.race_screen import RaceScreen
+from kmon.tui.zoom_screen import ZoomScreen
+
+SIZE = (80, 24)
+
+
+async def test_focus_moves_with_arrows_tab_and_digits() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        seen = [stage.focus()]
+        for key in ("right", "down", "left", "up", "tab", "shift+tab", "8", "tab", "shift+tab", "3"):
+            await stage.press(pilot, key)
+            seen.append(stage.focus())
+    assert seen == [
+        "together", "fireworks", "nvidia", "groq", "together", "fireworks", "together", "local", "together", "local",
+        "groq",
+    ]  # fmt: skip
+
+
+async def test_arrows_stop_at_the_edge() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "up", "left")
+        assert stage.focus() == "together"
+
+
+@pytest.mark.parametrize(("key", "action"), [("n", "nudge"), ("x", "cancel"), ("r", "retry")])
+async def test_nudge_cancel_and_retry_go_to_the_run_in_focus(key: str, action: str) -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "right", key)
+        assert stage.source.commands == [Command(action, "r2")]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["n", "x"])
+async def test_an_ended_run_takes_no_nudge_and_no_cancel(key: str) -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "3", key)
+        assert stage.source.commands == []
+        assert "groq is done: nothing to" in stage.toasts()[-1]
+
+
+async def test_cancel_all_and_retry_all() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "X")
+        assert [c.run for c in stage.source.commands if c.action == "cancel"] == ["r1", "r2", "r5", "r6", "r8"]
+        await stage.press(pilot, "R")
+        assert [c.run for c in stage.source.commands if c.action == "retry"] == ["r4", "r7"]
+
+
+async def test_a_click_focuses_and_a_double_click_zooms() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await pilot.click(stage.panes()[3])
+        assert stage.focus() == "nvidia"
+        await pilot.click(stage.panes()[1], times=2)
+        await stage.settle(pilot)
+        assert isinstance(stage.app.screen, ZoomScreen)
+        assert stage.app.screen.run_id == "r2"
+
+
+@pytest.mark.parametrize("key", ["z", "enter"])
+async def test_zoom_and_back(key: str) -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, key)
+        assert isinstance(stage.app.screen, ZoomScreen)
+        await stage.press(pilot, "escape")
+        assert isinstance(stage.app.screen, RaceScreen)
+
+
+async def test_freeze_holds_the_picture_while_the_race_goes_on() -> None:
+    stage = Stage([Script("r1", "together").start().say(0.5, "one ")], at_s=2.0)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "p")
+        assert "FROZEN" in stage.text()
+        before = stage.text()
+        stage.source.add(ev.DeltaArrived(3 * S, "r1", 1, "text", "two"))
+        stage.clock.now_ns = 9 * S
+        await pilot.pause(0.3)
+        assert stage.text() == before
+        await stage.press(pilot, "p")
+        assert "FROZEN" not in stage.text()
+        assert "one two" in stage.text()
+        assert "STALLED 6.0 s" in stage.text()
+
+
+async def test_filter_narrows_and_escape_shows_all() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "slash", *"stalled")
+        assert [pane.run.target for pane in stage.panes()] == ["together", "openrouter"]
+        assert 'filter "stalled"' in stage.text()
+        await stage.press(pilot, "enter", "down")
+        assert stage.focus() == "openrouter"
+        await stage.press(pilot, "escape")
+        assert len(stage.panes()) == 8
+
+
+async def test_a_filter_that_matches_nothing_says_so() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "slash", *"[b", "enter")
+        assert 'no run matches "[b": Esc shows all' in stage.text()
+        await stage.press(pilot, "escape")
+        assert stage.focus() == "together"
+
+
+async def test_keys_typed_into_the_filter_are_not_commands() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "slash", "n", "x", "q")
+        assert stage.source.commands == []
+        assert stage.app.is_running
+
+
+async def test_sort_cycles_and_says_so() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "s")
+        assert [pane.run.target for pane in stage.panes()][:3] == ["openrouter", "together", "nvidia"]
+        assert "worst first" in stage.toasts()[-1]
+        await stage.press(pilot, "s", "s")
+        assert [pane.run.target for pane in stage.panes()][:3] == ["together", "fireworks", "groq"]
+
+
+async def test_copy_puts_the_output_on_the_clipboard() -> None:
+    stage = Stage([Script("r1", "groq").start().say(0.5, "hmm", "reasoning").say(1.0, "Hello [b]you[/b]")])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "y")
+        assert stage.app.clipboard == "hmm\n\nHello [b]you[/b]"
+        assert base64.b64encode(stage.app.clipboard.encode())
+        assert stage.toasts()[-1] == "copied 21 characters of groq"
+
+
+async def test_theme_switch_goes_through_all_themes() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        names = [stage.app.theme]
+        for _ in range(4):
+            await stage.press(pilot, "t")
+            names.append(stage.app.theme)
+            assert stage.app.ink.palette.name == stage.app.theme
+    assert sorted(names[:4]) == ["kmon-colourblind", "kmon-contrast", "kmon-dark", "kmon-light"]
+    assert names[4] == names[0]
+
+
+async def test_the_screenshot_is_an_svg_in_the_current_directory(tmp_path: Path) -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "ctrl+s")
+        (picture,) = tmp_path.glob("*.svg")
+        assert "together" in picture.read_text("utf-8")
+        assert str(picture) in stage.toasts()[-1]
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+async def test_help_opens_and_closes(key: str) -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, key)
+        assert isinstance(stage.app.screen, HelpScreen)
+        await stage.press(pilot, "escape")
+        assert isinstance(stage.app.screen, RaceScreen)
+
+
+async def test_the_command_palette_runs_kmons_own_commands() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "ctrl+p", *"nudge")
+        await pilot.pause(0.5)
+        await stage.press(pilot, "enter")
+        await stage.settle(pilot)
+        assert stage.source.commands == [Command("nudge", "r1")]
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
+async def test_one_key_quits_and_closes_every_stream(key: str) -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await pilot.press(key)
+        await pilot.pause()
+    assert stage.source.closed
+    assert stage.app.interrupted
+    assert not stage.app.is_running
+
+
+async def test_the_plan_comes_first_and_enter_starts() -> None:
+    stage = Stage(showcase()[:2], options={"start_now": False, "key_notes": {"together": "TOGETHER_API_KEY from .env"}})
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert isinstance(stage.app.screen, PlanScreen)
+        assert stage.sources == []
+        assert "TOGETHER_API_KEY from .env" in stage.text()
+        await stage.press(pilot, "enter")
+        assert [pane.run.target for pane in stage.panes()] == ["together", "fireworks"]
+
+
+@pytest.mark.parametrize("key", ["escape", "q"])
+async def test_leaving_the_plan_sends_nothing(key: str) -> None:
+    stage = Stage(showcase()[:2], options={"start_now": False})
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await pilot.press(key)
+        await pilot.pause()
+    assert stage.sources == []
+    assert not stage.app.interrupted
+
+
+async def test_starting_anew_shows_the_plan_and_opens_a_second_source() -> None:
+    stage = Stage(showcase()[:2])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "ctrl+n")
+        assert isinstance(stage.app.screen, PlanScreen)
+        await stage.press(pilot, "enter")
+        await pilot.pause(0.1)
+        await stage.settle(pilot)
+        assert [source.closed for source in stage.sources] == [True, False]
+        assert len(stage.panes()) == 2
+
+
+async def test_every_binding_has_an_id_of_its_own() -> None:
+    stage = Stage(showcase()[:1])
+    screens = (type(stage.app), RaceScreen, ZoomScreen, PlanScreen, HelpScreen)
+    ids = [binding.id for screen in screens for binding in screen.BINDINGS]  # type: ignore[union-attr]
+    assert None not in ids
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,144 @@
+"""What a pane says about a run, at every size, without a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import CODE, THOUGHT, S, Script, race, showcase
+
+from kmon.dialects.delta import StreamError, Usage
+from kmon.probe.state import derive
+from kmon.probe.view import RaceView, RunView
+from kmon.tui.flow import FlowWrap
+from kmon.tui.pane_drawing import Flow, Look, draw_pane
+from kmon.tui.rows import Row, row_width
+
+PLAIN = Look()
+
+
+def run_of(script: Script, at_s: float) -> RunView:
+    view = RaceView()
+    for event in race([script]):
+        if event.t_ns <= at_s * S:
+            view.apply(event)
+    return view.runs[script.run]
+
+
+def drawn(
+    script: Script, at_s: float, width: int = 54, height: int = 9, look: Look = PLAIN, trouble: str = ""
+) -> list[str]:
+    rows = rows_of(run_of(script, at_s), int(at_s * S), width, height, look, trouble)
+    return ["".join(span.text for span in row) for row in rows]
+
+
+def rows_of(run: RunView, now_ns: int, width: int, height: int, look: Look, trouble: str = "") -> list[Row]:
+    tails = []
+    for attempt in (run.main, run.nudge):
+        wrapped = FlowWrap(width - 4, height, ascii=look.ascii)
+        if attempt is not None:
+            wrapped.follow(attempt)
+        tails.append(wrapped.tail(max(1, height - 2), look.cursor if attempt is run.main else ""))
+    return draw_pane(run, derive(run, now_ns), Flow(*tails), width, height, now_ns, look, trouble)
+
+
+def test_a_stalled_pane_is_drawn_as_in_the_design() -> None:
+    script = Script("r1", "together").start().say(0.5, CODE[:60], every_s=0.2).keepalive(12.0, 19.0)
+    assert drawn(script, 20.0, width=56, height=7) == [
+        "╭─ together moonshotai/Kimi-K2.6 ─── ▲ STALLED 16.7 s ─╮",
+        "│ def quicksort(xs: list[int]) -> list[int]:           │",
+        '│     """Sort by di▌                                   │',
+        "│                                                      │",
+        "│ gaps ▃▂▂▃▄▅▅▅▆▆▆▆▆▆▇▇▇▇▇▇  5 s┄ max 16.7 s  stalls 1 │",
+        "│ ttft 0.41 s  15 chunks  keep-alive 1.0 s ago  0/s    │",
+        "╰──────────────────────────────────────────────────────╯",
+    ]
+
+
+def test_kinds_are_told_apart_in_the_pane() -> None:
+    script = (
+        Script("r1", "groq").start().say(0.5, THOUGHT[:30], "reasoning").say(1.0, "Sure.").call(1.2, "weather", "{}")
+    )
+    body = "\n".join(drawn(script, 2.0))
+    assert "┊ The user wants" in body
+    assert "│ Sure." in body
+    assert "→ weather {}" in body
+
+
+def test_a_done_pane_tells_finish_tokens_and_time() -> None:
+    script = Script("r1", "groq").start().say(0.5, "hello").finish(1.2, "stop", Usage(93, 32, 125))
+    lines = drawn(script, 9.0, width=70)
+    assert "✔ done 1.2 s" in lines[0]
+    assert "ttft 0.41 s  stop  32 tokens  4 chunks  total 1.2 s" in lines[-2]
+
+
+def test_a_failed_pane_names_signature_evidence_and_error() -> None:
+    error = StreamError("http", "rate limited", 429)
+    script = (
+        Script("r1", "groq")
+        .start()
+        .end(0.4, "failed", signature="rate-limited", evidence="429, retry after 20 s", error=error)
+    )
+    text = " ".join(line.strip("│ ") for line in drawn(script, 9.0))
+    assert "✖ failed 429" in text
+    assert "rate-limited: 429, retry after 20 s http 429: rate limited" in text
+
+
+def test_a_nudge_is_set_apart_with_its_answer_and_its_outcome() -> None:
+    openrouter = showcase()[4]
+    lines = drawn(openrouter, 30.0, height=11)
+    at = next(n for n, line in enumerate(lines) if "── nudge: are you still there? ──" in line)
+    assert "Yes, I am still here." in lines[at + 1] + lines[at + 2]
+    assert "nudge answered, first still silent" in "".join(lines[at:])
+
+
+def test_a_short_pane_still_tells_the_outcome_of_a_nudge() -> None:
+    lines = drawn(showcase()[4], 30.0, height=5)
+    assert any("nudge answered, first still silent" in line for line in lines)
+
+
+def test_a_retry_says_which_attempt_it_is() -> None:
+    script = Script("r1", "groq").start().end(1.0, "failed").start(2.0, "retry").say(3.0, "hello")
+    assert "attempt 2" in drawn(script, 4.0, width=60)[0]
+
+
+def test_scenario_and_round_are_named_only_where_they_tell_panes_apart() -> None:
+    script = Script("r1", "groq", scenario="code", round=3).start()
+    assert "round 3 code" in drawn(script, 1.0, width=80, look=Look(scenario=True, round=True))[0]
+    assert "code" not in drawn(script, 1.0, width=80)[0]
+
+
+def test_trouble_of_the_screen_itself_is_a_note_in_the_pane() -> None:
+    assert any(
+        "could not follow" in line for line in drawn(Script("r1", "groq").start(), 1.0, trouble="could not follow")
+    )
+
+
+def test_the_state_is_readable_without_colour_in_ascii() -> None:
+    lines = drawn(showcase()[0], 30.0, look=Look(ascii=True))
+    assert "! STALLED 17.7 s" in lines[0]
+    assert all(line.isascii() for line in lines)
+
+
+@pytest.mark.parametrize("index", range(8))
+@given(width=st.integers(1, 130), height=st.integers(1, 30), at_s=st.floats(0, 40), ascii=st.booleans())
+def test_every_line_of_every_pane_is_exactly_as_wide(
+    index: int, width: int, height: int, at_s: float, ascii: bool
+) -> None:
+    run = run_of(SHOWCASE[index], at_s)
+    rows = rows_of(run, int(at_s * S), width, height, Look(ascii=ascii, scenario=True, round=True))
+    assert len(rows) == height
+    assert {row_width(row) for row in rows} == {width}
+
+
+@given(text=st.text(alphabet=st.sampled_from("a漢字🎉👩‍💻️é \n"), max_size=200), width=st.integers(8, 60))
+def test_wide_glyphs_leave_the_border_straight(text: str, width: int) -> None:
+    script = Script("r1", "漢字🎉").start()
+    if text:
+        script.say(0.5, text)
+    script.end(5.0, "failed", signature="odd", evidence=text)
+    rows = rows_of(run_of(script, 6.0), 6 * S, width, 8, Look())
+    assert {row_width(row) for row in rows} == {width}
+
+
+SHOWCASE = showcase()

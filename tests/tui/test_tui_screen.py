@@ -1,0 +1,212 @@
+"""The screen tells the truth: failures, stalls, hostile text, small terminals, a lost engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Stage
+from scripted import CODE, S, Script, showcase
+
+from kmon.probe import events as ev
+from kmon.probe.view import RaceView
+from kmon.tui.zoom_screen import ZoomScreen
+
+SIZE = (80, 24)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (40, 10), (24, 6), (20, 5), (7, 3), (1, 1)])
+async def test_every_size_draws_and_resizes(size: tuple[int, int]) -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=size) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "z", "right", "right", "escape", "question_mark", "escape")
+        await pilot.resize_terminal(100, 30)
+        await stage.settle(pilot)
+        assert "STALLED" in stage.text()
+
+
+async def test_a_terminal_that_is_too_small_says_so() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=(20, 5)) as pilot:
+        await stage.settle(pilot)
+        assert "too small" in stage.text()
+
+
+async def test_all_eight_panes_are_on_an_80x24_screen() -> None:
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        for script in stage.scripts:
+            assert script.target in stage.text()
+        assert "engine ok" in stage.text()
+
+
+async def test_with_more_panes_than_fit_the_focus_scrolls_into_view() -> None:
+    stage = Stage([Script(f"r{n}", f"target{n}").start().say(0.5, CODE) for n in range(20)])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "target19" not in stage.text()
+        await stage.press(pilot, "shift+tab")
+        await pilot.pause(0.3)
+        await stage.settle(pilot)
+        assert "target19" in stage.text()
+
+
+async def test_no_run_yet_is_said() -> None:
+    stage = Stage([])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "no run yet" in stage.text()
+
+
+async def test_a_lost_engine_is_said_and_what_was_there_is_kept() -> None:
+    stage = Stage(showcase(), crash="pipe closed")
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await pilot.pause(1.2)
+        assert "engine gone" in stage.text()
+        assert len(stage.panes()) == 8
+        assert stage.app.feed.engine_error == "the engine was lost: pipe closed"
+        assert any("pipe closed" in toast for toast in stage.toasts())
+        await stage.press(pilot, "x")
+        assert "no engine" in stage.toasts()[-1]
+
+
+async def test_an_engine_that_cannot_start_is_said() -> None:
+    async def refuse() -> None:
+        raise OSError("no such file")
+
+    stage = Stage([], options={"open_source": refuse})
+    stage.app.started = False
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await pilot.pause(0.3)
+        stage.app.redraw()
+        await pilot.pause()
+        assert "the engine was lost: no such file" in stage.text()
+
+
+class FragileRace(RaceView):
+    """Falls over the words of one run."""
+
+    def apply(self, event: ev.Event) -> None:
+        if isinstance(event, ev.DeltaArrived) and event.run == "r1":
+            raise ValueError("odd event")
+        super().apply(event)
+
+
+async def test_a_run_that_cannot_be_folded_breaks_only_its_own_pane() -> None:
+    stage = Stage(showcase()[:2])
+    stage.app.feed.race = FragileRace()
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "kmon could not follow this run" in stage.text()
+        assert "streaming" in stage.text()
+        assert stage.app.is_running
+
+
+async def test_a_stall_is_told_once_and_rings_only_when_asked() -> None:
+    stage = Stage([Script("r1", "together").start().say(0.5, "one")], options={"bell": True})
+    rung: list[bool] = []
+    stage.app.bell = lambda: rung.append(True)  # type: ignore[method-assign]
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        stage.source.add(ev.StallStarted(6 * S, "r1", 1, "mid-text", 5_000.0))
+        await pilot.pause(1.3)
+        assert stage.toasts() == ["stalled: together (mid-text)"]
+        await pilot.pause(1.2)
+        assert stage.toasts() == ["stalled: together (mid-text)"]
+    assert rung == [True]
+
+
+async def test_a_failed_run_and_a_notice_are_told_without_markup() -> None:
+    stage = Stage([Script("r1", "[@click=app.quit]x[/]").start()])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        ended = ev.RunEnded(
+            S, "r1", "[@click=app.quit]x[/]", 1, "failed", "reset", "", None, None, None, (), 0, "", "", (), None,
+            None, "", {},
+        )  # fmt: skip
+        stage.source.add(ended, ev.Notice(S, "warning", "[/] [b"))
+        await pilot.pause(1.3)
+        assert stage.toasts() == ["[@click=app.quit]x[/] failed, reset", "[/] [b"]
+
+
+async def test_markup_from_a_model_is_shown_and_never_obeyed() -> None:
+    hostile = "[@click=app.quit]click me[/] [b]bold [/foo] x [b + y"
+    stage = Stage([Script("r1", "together").start().say(0.5, hostile, piece=60)])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "[@click=app.quit]click me[/]" in stage.text()
+        await pilot.click(stage.panes()[0], offset=(8, 1))
+        await stage.press(pilot, "z")
+        assert "[@click=app.quit]click me[/]" in stage.text()
+        await pilot.click(offset=(4, 3))
+        assert stage.app.is_running
+
+
+async def test_ten_megabytes_without_a_newline_stay_bounded() -> None:
+    script = Script("r1", "together").start().say(0.5, "x" * 10_000_000 + "END", piece=20_000_000)
+    stage = Stage([script])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "END" in stage.text()
+        await stage.press(pilot, "z")
+        assert "END" in stage.text()
+        assert isinstance(stage.app.screen, ZoomScreen)
+
+
+async def test_plain_mode_sends_no_colour_and_still_tells_the_state() -> None:
+    stage = Stage(showcase(), plain=True)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        strips = stage.app.screen._compositor.render_strips()
+        colours = {segment.style.color for strip in strips for segment in strip if segment.style} - {None}
+        assert all(colour is not None and colour.is_default for colour in colours)
+        assert "▲ STALLED" in stage.text()
+
+
+async def test_ascii_mode_draws_nothing_but_ascii() -> None:
+    stage = Stage(showcase(), options={"ascii": True})
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert stage.text().isascii()
+        await stage.press(pilot, "p", "s")
+        assert stage.text().replace("▌", "").isascii() or stage.toasts()
+
+
+async def test_a_broken_user_theme_is_told_and_the_screen_starts(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('base = "kmon-dark"\n[ui]\naccent = "pink"\n')
+    stage = Stage(showcase()[:1], options={"user_theme_dirs": [tmp_path]})
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "mine.toml, line 3, ui.accent: 'pink' is not a colour" in stage.toasts()[0]
+
+
+async def test_a_new_round_is_followed_until_the_user_moves() -> None:
+    scripts = [Script(f"a{n}", f"t{n}").start().say(0.5, "one") for n in range(8)]
+    scripts += [Script(f"b{n}", f"t{n}", round=2) for n in range(8)]
+    for script in scripts[8:]:
+        script.start(5.0)
+    stage = Stage(scripts)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert stage.app.current is not None
+        assert stage.app.current.run == "b0"
+
+
+async def test_the_outcome_of_a_race_that_ended_is_not_an_interruption() -> None:
+    stage = Stage([Script("r1", "groq").start().say(0.5, "hi").finish(1.0)])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        ended = ev.RunEnded(
+            2 * S, "r1", "groq", 1, "done", None, "", None, 410.0, 0.0, (), 1, "hi", "", (), "stop", None, "", {}
+        )
+        stage.source.add(ended, ev.RaceEnded(2 * S, 1, 0, 2_000.0))
+        await pilot.pause(0.1)
+        await stage.settle(pilot)
+        assert "00:02" in stage.text()
+        await pilot.press("q")
+        await pilot.pause()
+    assert not stage.app.interrupted
+    assert stage.app.feed.race.ended is not None

@@ -1,0 +1,53 @@
+"""Pictures of the screen that a person has looked at. ``pytest --snapshot-update`` takes them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Stage
+from scripted import showcase
+from textual.pilot import Pilot
+
+Compare = Callable[..., bool]
+
+
+def compare(snap_compare: Compare, stage: Stage, size: tuple[int, int], *keys: str) -> bool:
+    async def arrange(pilot: Pilot[Any]) -> None:
+        await stage.settle(pilot)
+        await stage.press(pilot, *keys)
+
+    return snap_compare(stage.app, terminal_size=size, run_before=arrange)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_race_dark(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(snap_compare, Stage(showcase()), size)
+
+
+def test_race_light(snap_compare: Compare) -> None:
+    assert compare(snap_compare, Stage(showcase(), options={"theme": "kmon-light"}), (120, 40))
+
+
+def test_race_ascii(snap_compare: Compare) -> None:
+    assert compare(snap_compare, Stage(showcase()[:4], options={"ascii": True}), (80, 24))
+
+
+def test_race_without_colour(snap_compare: Compare) -> None:
+    assert compare(snap_compare, Stage(showcase()[:4], plain=True), (80, 24))
+
+
+@pytest.mark.parametrize("keys", [("1", "z"), ("1", "z", "right"), ("1", "z", "left")], ids=["flow", "gaps", "raw"])
+def test_zoom(snap_compare: Compare, keys: tuple[str, ...]) -> None:
+    assert compare(snap_compare, Stage(showcase()), (100, 36), *keys)
+
+
+def test_help(snap_compare: Compare) -> None:
+    assert compare(snap_compare, Stage(showcase()), (100, 60), "question_mark")
+
+
+def test_plan(snap_compare: Compare) -> None:
+    notes = {"together": "TOGETHER_API_KEY in .env", "fireworks": "FIREWORKS_API_KEY in the environment"}
+    stage = Stage(showcase()[:2], options={"start_now": False, "key_notes": notes})
+    assert compare(snap_compare, stage, (80, 24))
