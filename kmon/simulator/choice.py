@@ -18,10 +18,18 @@ _IN_MODEL = re.compile(rf"(?<![a-z0-9])({'|'.join(sorted(FAULTS, key=len, revers
 _RANGE = re.compile(r"(.+)\.\.(.+)")
 
 
+class FaultError(ValueError):
+    """A fault that does not exist or cannot be so; ``key`` is the member that is wrong."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def from_header(text: str) -> Fault:
     """The fault of a header value ``NAME[:key=value,...]``; a range is ``MIN..MAX``.
 
-    Raises ValueError with a sentence that lists what exists.
+    Raises FaultError with a sentence that lists what exists.
     """
     name, _, parameters = text.strip().partition(":")
     pairs = [pair.partition("=") for pair in parameters.split(",") if pair.strip()]
@@ -35,21 +43,23 @@ def from_model(model: str) -> Fault | None:
 
 
 def read_fault(members: dict[str, Any]) -> Fault:
-    """The fault in a table ``{fault = NAME, parameter = value, ...}``. Raises ValueError with a sentence."""
+    """The fault in a table ``{fault = NAME, parameter = value, ...}``. Raises FaultError."""
     name = members.get("fault")
     fault = FAULTS.get(name) if isinstance(name, str) else None
     if fault is None:
-        raise ValueError(f"unknown fault {name!r}; the faults are {', '.join(FAULTS)}")
+        raise FaultError("fault", f"unknown fault {name!r}; the faults are {', '.join(FAULTS)}")
     known = fault.__struct_fields__
     for key in members:
         if key != "fault" and key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes no parameters"
-            raise ValueError(f"fault {name} has no parameter {key!r}; {takes}")
+            raise FaultError(key, f"fault {name} has no parameter {key!r}; {takes}")
     try:
         return msgspec.convert(members, fault)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).replace("`", "").partition(" - at $.")
-        raise ValueError(f"fault {name}, {place or 'parameters'}: {problem[:1].lower()}{problem[1:]}") from None
+        wrong = next(key for key in known if f"{place} {problem}".strip().startswith(key))
+        problem = problem.removeprefix(f"{wrong} ")
+        raise FaultError(wrong, f"fault {name}, {wrong}: {problem[:1].lower()}{problem[1:]}") from None
 
 
 def _value(text: str) -> object:

@@ -54,6 +54,11 @@ class Embedded:
         """Scheme, host and port, without a path."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
     def base_url(self, provider: str) -> str:
         """What a client that imitates talking to ``provider`` is aimed at."""
         return f"{self.origin}/{provider}/v1"

@@ -81,7 +81,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
             if not isinstance(span, tuple):
                 continue
             if len(span) != 2:
-                raise ValueError(f"{name} has {len(span)} numbers; write one, or two as [min, max]")
+                raise ValueError(f"{name} is {len(span)} numbers; write one, or two as [min, max]")
             if span[0] > span[1]:
                 raise ValueError(f"{name} goes from {span[0]:g} down to {span[1]:g}; write the smaller one first")
 

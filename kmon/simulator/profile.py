@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import TomlSource, parse_toml, read_toml
-from kmon.simulator.choice import read_fault
+from kmon.simulator.choice import FaultError, read_fault
 from kmon.simulator.faults import Fault, Smooth
 from kmon.simulator.pacing import Pace, PaceChange, matches
 
@@ -134,9 +134,8 @@ def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> Rule:
         raise source.invalid(here, error, conditions) from None
     try:
         fault = read_fault({key: value for key, value in table.items() if key not in conditions})
-    except ValueError as error:
-        wrong = next((key for key in table if f"{key!r}" in str(error) or f", {key}:" in str(error)), "fault")
-        raise source.error([*here, wrong], f"{error}; a rule also takes {', '.join(conditions)}") from None
+    except FaultError as error:
+        raise source.error([*here, error.key], f"{error}; a rule also takes {', '.join(conditions)}") from None
     return Rule(match, fault)
 
 

@@ -25,11 +25,10 @@ def _stream(request: ChatRequest, wire: ChatWire, answer: Answer, pace: Pace, rn
     wait_s = first_wait_s(pace, rng)
     yield Head(200, _with_id(SSE_HEADERS, wire), after_s=wait_s * HEAD_SHARE)
     yield Send(wire.role(), "role")
-    gaps = gaps_s(pace, len(answer.pieces), rng)
-    gaps[:1] = [wait_s * (1 - HEAD_SHARE)]
-    for piece, gap_s in zip(answer.pieces, gaps, strict=True):
+    gaps = [wait_s * (1 - HEAD_SHARE), *gaps_s(pace, len(answer.pieces), rng)]
+    for piece, gap_s in zip(answer.pieces, gaps, strict=False):
         yield _send(wire, piece, gap_s)
-    yield Send(wire.finish(answer.finish), "finish", after_s=0.2 / pace.tokens_per_s)
+    yield Send(wire.finish(answer.finish), "finish", after_s=gaps[len(answer.pieces)])
     if request.wants_usage:
         yield Send(wire.usage(usage(request, answer)), "usage")
     yield Send(wire.done(), "done")

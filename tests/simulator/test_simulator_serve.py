@@ -1,0 +1,68 @@
+"""``kmon sim``: says where it listens, tells each request in a line, ends cleanly, refuses what it cannot serve."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from kmon.catalog.errors import UsageError
+from kmon.simulator.ledger import Exchange
+from kmon.simulator.serve import SimOptions, finished_line, main
+from tests.simulator.talk import Body
+
+SERVE = "import sys; from kmon.simulator.serve import *; sys.exit(main(SimOptions(profile='demo', speed=200)))"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_listens_and_what_it_served_and_stops_with_0(number: signal.Signals, body: Body) -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        first = served.stdout.readline()
+        found = re.fullmatch(r"kmon sim: listening on (http://127\.0\.0\.1:\d+)/v1 \(profile demo, seed 1\)\n", first)
+        assert found
+        assert "kmon run --base-url" in served.stdout.readline()
+        served.stdout.readline()
+        httpx.post(f"{found[1]}/fireworks/v1/chat/completions", json=body)
+        line = served.stdout.readline()
+        assert line.startswith("fireworks/moonshotai/kimi-k2-0905  smooth  200  ")
+        assert line.endswith("  ended\n")
+        served.send_signal(number)
+        assert served.wait(20) == 0
+
+
+def test_a_line_holds_no_control_characters() -> None:
+    exchange = Exchange(1, 1, 0, 0, "POST", "/x", provider="p", model="a\x1b[31m\nb", fault="smooth")
+    exchange.end("client")
+    assert "\x1b" not in finished_line(exchange)
+    assert "\n" not in finished_line(exchange)
+    assert finished_line(exchange).endswith("client left")
+
+
+def test_a_port_in_use_is_refused_in_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"port {port} is in use; choose another --port"):
+            main(SimOptions(port=port))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (SimOptions(host="0.0.0.0"), "loopback only"),
+        (SimOptions(host="no such host"), "loopback only"),
+        (SimOptions(port=70_000), "0 to 65535"),
+        (SimOptions(port=-1), "0 to 65535"),
+        (SimOptions(speed=0.0), "above 0"),
+        (SimOptions(speed=float("nan")), "above 0"),
+        (SimOptions(profile="nope"), "there is no profile"),
+    ],
+)
+def test_bad_options_are_refused_in_a_sentence(options: SimOptions, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        main(options)
