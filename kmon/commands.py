@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Scenario, Target
@@ -55,14 +56,15 @@ def replay(options: argparse.Namespace) -> int:
     """Play recordings, on the screen or as lines and JSON."""
     from kmon.recording import load as load_cassette
     from kmon.report.headless import main as headless
-    from kmon.simulator.replay import replay_rows
+    from kmon.simulator.replay import replay_targets
 
     if not options.speed > 0:
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
     loaded = load(_flags(options))
-    recordings = {file: load_cassette(file) for file in options.files}
+    recordings = {file: load_cassette(Path(file)) for file in options.files}
     with Embedded.running(replay=options.files, speed=options.speed, as_recorded=options.as_recorded) as simulator:
-        plan = _plan(replay_rows(recordings, simulator.origin), loaded, timeout_s=loaded.settings.timeout_s)
+        played = [Row(target, scenario) for target, scenario in replay_targets(recordings, simulator.origin)]
+        plan = _plan(played, loaded, timeout_s=loaded.settings.timeout_s)
         ready = Prepared(plan, Keys({}), loaded)
         if options.json or options.no_tui or not sys.stdout.isatty():
             return headless(plan, ready.keys, as_json=options.json)

@@ -13,8 +13,12 @@ BELOW_THE_SCREEN = (
 
 
 def modules_after(statement: str) -> set[str]:
-    """The top-level modules of a fresh interpreter after ``statement``."""
-    script = f"{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    """The top-level modules of a fresh interpreter after ``statement``.
+
+    httpx imports rich for its own command line wherever click is installed, as it is beside the linters; kmon itself
+    does not bring click along.
+    """
+    script = f"import sys; sys.modules['click'] = None\n{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 

@@ -1,0 +1,205 @@
+"""Promises of the command line: bad input is one sentence, JSON keeps its contract, exit codes mean something."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.terminal.provider import chunk, provider
+
+
+def kmon(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kmon", *arguments],
+        cwd=cwd,
+        env=clean_env(cwd, env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def clean_env(cwd: Path, more: dict[str, str] | None = None) -> dict[str, str]:
+    """No keys, no proxies, no settings of whoever runs the tests."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "XDG_CONFIG_HOME": str(cwd / "config"), **(more or {})}
+
+
+BAD = {
+    "unknown target": (["run", "togehter"], "there is no target 'togehter'; did you mean together"),
+    "unknown scenario": (["run", "--demo", "--scenario", "coed"], "there is no scenario 'coed'; did you mean code"),
+    "missing key": (["run", "together"], "TOGETHER_API_KEY is not set (needed by target together)"),
+    "no target, no key": (["run"], "no target was named and no key is set"),
+    "negative stall": (["run", "--demo", "--stall", "-1"], "--stall must be"),
+    "zero rounds": (["run", "--demo", "--count", "0"], "--count must be"),
+    "negative concurrency": (["run", "--demo", "--concurrency", "-3"], "--concurrency must be"),
+    "not a number": (["run", "--demo", "--timeout", "soon"], "invalid float value"),
+    "zero speed": (["run", "--demo", "--speed", "0"], "--speed must be"),
+    "not a speed": (["run", "--demo", "--speed", "nan"], "--speed must be"),
+    "url without model": (["run", "--base-url", "http://127.0.0.1:1"], "--base-url and --model belong together"),
+    "not a url": (["run", "--base-url", "localhost:1", "--model", "m"], "--base-url"),
+    "key inside a url": (["run", "--base-url", "http://u:hunter2@h/v1", "--model", "m"], "--base-url"),
+    "unknown profile": (["run", "--demo", "--profile", "nope"], "nope"),
+    "unknown flag": (["run", "--dmeo"], "unrecognized arguments: --dmeo"),
+    "unreadable cassette": (["decode", "missing.yaml"], "missing.yaml"),
+    "unreadable replay": (["replay", "missing.yaml"], "missing.yaml"),
+    "too many requests": (["run", "--demo", "--count", "9", "--max-requests", "10"], "more than --max-requests 10"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_exit_code_2(case: str, tmp_path: Path) -> None:
+    arguments, words = BAD[case]
+    done = kmon(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("kmon: ") and words in lines[0], done.stderr
+    assert "Traceback" not in done.stderr and "hunter2" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("[defaults\n", "line 1"),
+        ("[defaults]\nstall_s = -2\n", "line 2"),
+        ("[targets.together]\nmodell = 'x'\n", "line 2"),
+        ("[scenarios.mine]\ntitle = 3\n", "line 2"),
+    ],
+)
+def test_a_broken_kmon_toml_is_named_with_its_line(toml: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "kmon.toml").write_text(toml)
+    done = kmon("targets", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "kmon.toml" in done.stderr and words in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_theme_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    from tests.terminal.pseudo import Terminal
+
+    with Terminal(["--demo", "--theme", "nope"], cwd=tmp_path) as terminal:
+        assert terminal.ended() == 2
+    assert b"kmon: " in terminal.raw and b"kmon-dark" in terminal.raw
+    assert b"\x1b[?1049h" not in terminal.raw
+
+
+def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = kmon("sim", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is in use" in done.stderr
+
+
+def test_version_and_help_answer(tmp_path: Path) -> None:
+    assert kmon("--version", cwd=tmp_path).stdout.startswith("kmon 0.")
+    for command in ([], ["run"], ["targets"], ["decode"], ["replay"], ["sim"], ["config"], ["scenarios"]):
+        done = kmon(*command, "--help", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_json_keeps_its_contract(tmp_path: Path) -> None:
+    with provider(chunk("Hello "), chunk("there", "stop")) as server:
+        done = kmon("run", "--base-url", server.url, "--model", "m", "--count", "2", "--json", cwd=tmp_path)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert events[0]["type"] == "race_started"
+    assert {"targets", "scenario", "count", "t_ns"} <= events[0].keys()
+    assert events[-1]["type"] == "race_ended"
+    assert (events[-1]["ok"], events[-1]["failed"]) == (2, 0)
+    ended = [event for event in events if event["type"] == "run_ended"]
+    assert set(ended[0]) >= {
+        "run", "target", "attempts", "state", "signature", "evidence", "error", "ttft_ms", "max_gap_ms", "stalls",
+        "chunks", "text", "reasoning", "tool_calls", "finish_reason", "usage", "response_id", "request_ids",
+    }  # fmt: skip
+    assert [event["text"] for event in ended] == ["Hello there"] * 2
+    deltas = [event for event in events if event["type"] == "delta" and event["run"] == ended[0]["run"]]
+    assert [(delta["kind"], delta["text"]) for delta in deltas] == [("text", "Hello "), ("text", "there")]
+    assert all({"run", "attempt", "t_ns", "kind", "text"} <= delta.keys() for delta in deltas)
+
+
+def test_a_failed_run_is_exit_code_1_with_the_error_spelled_out(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        done = kmon("run", "--base-url", url, "--model", "m", "--json", cwd=tmp_path)
+    ended = [json.loads(line) for line in done.stdout.splitlines() if '"run_ended"' in line]
+    assert done.returncode == 1
+    assert (ended[0]["state"], ended[0]["error"]["kind"], ended[0]["error"]["status"]) == ("failed", "connect", None)
+
+
+def test_lines_hold_no_control_codes_when_stdout_is_no_terminal(tmp_path: Path) -> None:
+    with provider(chunk("\x1b[31mred"), chunk(" text", "stop")) as server:
+        done = kmon("--base-url", server.url, "--model", "m", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "✔ done" in done.stdout
+    assert not set(done.stdout) & {chr(code) for code in range(32) if chr(code) != "\n"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_race_closes_its_sockets_and_keeps_what_it_measured(number: int, tmp_path: Path) -> None:
+    with provider(chunk("kept words"), hold=True) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kmon", "run", "--base-url", server.url, "--model", "m", "--json"],
+            cwd=tmp_path,
+            env=clean_env(tmp_path),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(json.loads(line))
+            if lines[-1]["type"] == "delta":
+                process.send_signal(number)
+        assert process.wait(20) == 130
+        process.stdout.close()
+        assert server.closed.wait(10)
+    ended = next(event for event in lines if event["type"] == "run_ended")
+    assert (ended["state"], ended["text"]) == ("cancelled", "kept words")
+    assert lines[-1] | {"t_ns": 0} == lines[-1] | {"t_ns": 0, "type": "race_ended", "interrupted": True}
+
+
+def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
+    with provider(*[chunk("word ")] * 200, chunk("x", "stop")) as server:
+        command = f"{sys.executable} -m kmon run --base-url {server.url} --model m --json | head -n 2"
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=tmp_path,
+            env=clean_env(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_settings_say_where_they_come_from(tmp_path: Path) -> None:
+    (tmp_path / "kmon.toml").write_text("[defaults]\nstall_s = 3\n")
+    (tmp_path / ".env").write_text("KMON_TIMEOUT_S=77\n")
+    done = kmon("config", cwd=tmp_path, env={"KMON_FPS": "7"})
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "kmon.toml line 2" in lines["stall_s"]
+    assert "77.0" in lines["timeout_s"] and ".env" in lines["timeout_s"]
+    assert "KMON_FPS" in lines["fps"]
+    assert "default" in lines["theme"]
+
+
+def test_the_four_rows_of_the_field_report_stall_only_with_tools_on_together(tmp_path: Path) -> None:
+    done = kmon(
+        "run", "--demo", "together", "fireworks", "--scenario", "code,code-tools", "--speed", "20", "--stall", "0.5",
+        "--json", cwd=tmp_path,
+    )  # fmt: skip
+    ended = [json.loads(line) for line in done.stdout.splitlines() if '"type":"run_ended"' in line]
+    assert len(ended) == 4
+    stalled = {(run["target"], run["scenario"]) for run in ended if run["stalls"]}
+    assert stalled == {("together", "code-tools")}
+    assert {run["state"] for run in ended} == {"done"}
