@@ -18,7 +18,8 @@ def modules_after(statement: str) -> set[str]:
     httpx imports rich for its own command line wherever click is installed, as it is beside the linters; kmon itself
     does not bring click along.
     """
-    script = f"import sys; sys.modules['click'] = None\n{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    before, after = "sys.modules['click'] = None", "print(*{name.split('.')[0] for name in sys.modules})"
+    script = f"import sys\n{before}\n{statement}\n{after}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
