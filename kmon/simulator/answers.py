@@ -17,14 +17,15 @@ from kmon.simulator.chat import ChatRequest, OfferedFunction
 
 TOKEN = re.compile(r" ?[A-Za-z]{1,8}|\n *|\d{1,3}| ?[^\sA-Za-z\d]{1,3}|\s+|.", re.DOTALL)
 NUDGE = re.compile(r"\b(still there|are you there|you there)\b", re.IGNORECASE)
+MAKING = re.compile(r"\b(write|generate|give|show|create|build|make|implement|refactor)\b", re.IGNORECASE)
 CODE = re.compile(
-    r"\b(write|generate|give|show|create|build|make|implement|refactor)\b.*"
-    r"\b(code|function|program|script|class|sample|example|component|module|cache|algorithm|helper)\b",
-    re.IGNORECASE | re.DOTALL,
+    r"\b(code|function|program|script|class|sample|example|component|module|cache|algorithm|helper)\b", re.IGNORECASE
 )
 TYPESCRIPT = re.compile(r"\b(typescript|javascript|ts|js|react|node)\b", re.IGNORECASE)
 MINIMAL = re.compile(r"^\W*(say|reply|answer|respond|ping|hi|hello|hey)\b", re.IGNORECASE)
 MINIMAL_LIMIT_CHARS = 120
+PROMPT_LIMIT_CHARS = 8_000
+"""How much of the last message is read, from its end: a long context asks its question there."""
 PLACE = re.compile(r"\b(?:in|for|at)\s+([A-Z][\w'-]*(?:,?\s?[A-Z][\w'-]*)*)")
 WORD = re.compile(r"[a-z]{4,}")
 
@@ -95,7 +96,7 @@ def _text(request: ChatRequest, rng: Random) -> str:
     prompt = _prompt(request)
     if is_nudge(request):
         return "Yes, still here. The answer above is not finished yet; I am on it."
-    if CODE.search(prompt):
+    if _asks_for_code(prompt):
         return _file("typescript" if TYPESCRIPT.search(prompt) else "python")
     if MINIMAL.search(prompt) and len(prompt) <= MINIMAL_LIMIT_CHARS:
         return rng.choice(("OK.", "Hello!", "Hello, I am here.", "OK, ready."))
@@ -103,7 +104,12 @@ def _text(request: ChatRequest, rng: Random) -> str:
 
 
 def _prompt(request: ChatRequest) -> str:
-    return next((m.text for m in reversed(request.messages) if m.role == "user"), "")
+    return next((m.text for m in reversed(request.messages) if m.role == "user"), "")[-PROMPT_LIMIT_CHARS:]
+
+
+def _asks_for_code(prompt: str) -> bool:
+    verb = MAKING.search(prompt)
+    return verb is not None and CODE.search(prompt, verb.end()) is not None
 
 
 def _tool_asked_for(request: ChatRequest) -> OfferedFunction | None:
@@ -119,7 +125,7 @@ def _tool_asked_for(request: ChatRequest) -> OfferedFunction | None:
     ranked = sorted(offered, key=lambda tool: -_overlap(tool, prompt))
     if request.tool_choice == "required":
         return ranked[0]
-    if is_nudge(request) or CODE.search(prompt) or not _overlap(ranked[0], prompt):
+    if is_nudge(request) or _asks_for_code(prompt) or not _overlap(ranked[0], prompt):
         return None
     return ranked[0]
 
@@ -163,10 +169,10 @@ def _value(schema: object, prompt: str) -> object:
 
 
 def _about_tool_result(request: ChatRequest, rng: Random) -> str:
-    number = re.search(r"-?\d+(?:\.\d+)?", request.messages[-1].text)
+    number = re.search(r"-?\d+(?:\.\d+)?", request.messages[-1].text[:PROMPT_LIMIT_CHARS])
     if number is None:
         return "The tool has answered; that is all there is to report."
-    place = next((p.group(1) for m in request.messages if (p := PLACE.search(m.text))), "Tokyo")
+    place = next((p.group(1) for m in request.messages if (p := PLACE.search(m.text[-PROMPT_LIMIT_CHARS:]))), "Tokyo")
     degrees = number.group(0)
     return rng.choice(
         (

@@ -36,6 +36,8 @@ class Exchange:
     tool_result: bool = False
     conversation: str = ""
     status: int = 0
+    request_id: str = ""
+    """The ``x-request-id`` the answer carried, by which a client's account is found again here."""
     bytes: int = 0
     chunks: int = 0
     released: bool = False

@@ -30,7 +30,7 @@ class Player:
             match step:
                 case Head():
                     await self._until(step.after_s)
-                    self._exchange.status = step.status
+                    self._note(step)
                     await self._send(response_head(step.status, (*step.headers, ("transfer-encoding", "chunked"))))
                 case Send():
                     await self._until(step.after_s)
@@ -56,9 +56,13 @@ class Player:
                     await self._send(LAST_CHUNK)
                 case Whole():
                     await self._until(step.after_s)
-                    self._exchange.status = step.status
+                    self._note(step)
                     await self._send(whole(step.status, step.headers, step.body))
         self._exchange.end("clean")
+
+    def _note(self, step: Head | Whole) -> None:
+        self._exchange.status = step.status
+        self._exchange.request_id = dict(step.headers).get("x-request-id", "")
 
     async def _until(self, after_s: float) -> None:
         self._due_s += after_s

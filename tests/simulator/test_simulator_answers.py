@@ -93,6 +93,12 @@ def test_a_minimal_prompt_gets_a_minimal_answer() -> None:
     assert scenario("minimal").count("text") < 10
 
 
+def test_a_long_context_is_answered_by_the_question_at_its_end() -> None:
+    filler = "Write about the weather of a function. " * 50_000
+    assert scenario("long-context").count("text") > 100
+    assert "```" in said(asked(messages=user(filler + "Now write a Python class."))).joined("text")
+
+
 def test_a_nudge_is_answered_as_a_nudge(weather: Body) -> None:
     request = asked(messages=[*user("Write a class"), *user("are you still there?")], tools=[weather])
     assert is_nudge(request)

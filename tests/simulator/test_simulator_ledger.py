@@ -19,6 +19,7 @@ async def test_a_finished_answer_is_accounted_for_in_full(sim: Simulator, body: 
     assert (row["provider"], row["model"], row["fault"]) == ("together", body["model"], "smooth")
     assert (row["ended"], row["status"], row["stream"], row["tools"]) == ("clean", 200, True, False)
     assert row["bytes"] == len(answer)
+    assert f"x-request-id: {row['request_id']}\r\n".encode() in answer
     assert row["chunks"] == len(row["stamps_ns"]) > 500
     stamps = [before_ns, row["t_accept_ns"], row["t_request_ns"], *row["stamps_ns"], row["t_ended_ns"]]
     assert stamps == sorted(stamps)
