@@ -232,9 +232,21 @@ class Timeline:
         while left and stamps[left - 1] >= horizon_ns:
             left -= 1
         previous_ns = stamps[left - 1] if left else sent_ns
-        for i in range(left, len(stamps)):
-            note(previous_ns, stamps[i])
-            previous_ns = stamps[i]
+        # Nearly all gaps lie within one slice: those are only compared, once per slice, because this runs for every
+        # pane in every frame.
+        slice_end_ns, worst_ns = previous_ns, -1
+        for stamp_ns in stamps[left:]:
+            if stamp_ns < slice_end_ns:
+                if stamp_ns - previous_ns > worst_ns:
+                    worst_ns = stamp_ns - previous_ns
+            else:
+                if worst_ns >= 0:
+                    note(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
+                note(previous_ns, stamp_ns)
+                slice_end_ns, worst_ns = sent_ns + ((stamp_ns - sent_ns) // slice_ns + 1) * slice_ns, -1
+            previous_ns = stamp_ns
+        if worst_ns >= 0:
+            note(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
         if end_ns > previous_ns:
             note(previous_ns, end_ns)
         return out
