@@ -50,6 +50,7 @@ def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
     if scenario.tool_choice is not None and not names:
         raise entry.error("tool_choice", "there are no tools to choose from; add tools or take it out")
     _check_conversation(entry, scenario.messages)
+    _check_check(entry, scenario)
     marked = any(MARK in message.content for message in scenario.messages)
     if scenario.filler_tokens is not None and not (marked and 1 <= scenario.filler_tokens <= TOKENS_LIMIT):
         raise entry.error("filler_tokens", f"must be 1 to {TOKENS_LIMIT}, and a message must say {MARK}")
@@ -79,3 +80,11 @@ def _check_conversation(entry: Entry, messages: tuple[Message, ...]) -> None:
             raise entry.error("messages", "a tool message needs the tool_call_id of an earlier call", at)
         if message.role in ("system", "user") and not message.content:
             raise entry.error("messages", f"a {message.role} message needs content", at)
+
+
+def _check_check(entry: Entry, scenario: Scenario) -> None:
+    if scenario.check.tool_call and not scenario.tools:
+        raise entry.error("check", "there are no tools to call; add tools or take it out", "tool_call")
+    for at, needle in enumerate(scenario.check.contains):
+        if not needle.strip():
+            raise entry.error("check", "is blank, so every answer contains it; say what must occur", "contains", at)

@@ -69,8 +69,17 @@ class Tool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
 
 
+class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What makes an answer right. It must say something (text or a tool call) in any case; thoughts alone do not do."""
+
+    contains: tuple[str, ...] = ()
+    """Every one of these must occur in the text, in any case of letters."""
+    tool_call: bool = False
+    """Whether a tool must be called. A call that is made must be valid either way."""
+
+
 class Scenario(Struct, frozen=True, kw_only=True):
-    """What is asked: messages, tools and an output cap in tokens."""
+    """What is asked: messages, tools, an output cap in tokens, and what makes the answer right."""
 
     name: str
     title: str = ""
@@ -80,3 +89,4 @@ class Scenario(Struct, frozen=True, kw_only=True):
     max_tokens: int = 1024
     filler_tokens: int | None = None
     """Approximate size of the text that stands for ``{filler}`` in a message; None where there is none."""
+    check: Check = Check()

@@ -1,0 +1,1 @@
+"""What many runs together say: outcomes, statistics, and a verdict with its numbers."""
