@@ -18,6 +18,10 @@ class RacePlan(Struct, frozen=True, kw_only=True):
     """Rows times rounds. ``concurrency`` bounds the runs open at once; None means one round at a time.
 
     ``timeout_s`` bounds a whole attempt; kmon has no read timeout, it reports silence instead of ending it.
+
+    For repeated experiments: ``order_seed`` shuffles the rows of each round reproducibly, ``nonce`` makes every
+    request unique so that no prompt cache answers it, ``spacing_s`` is the least time between two requests to one
+    target and ``per_target`` how many of them may be open at once, so that nobody's rate limit is the finding.
     """
 
     rows: tuple[Row, ...]
@@ -27,6 +31,10 @@ class RacePlan(Struct, frozen=True, kw_only=True):
     timeout_s: float = 300.0
     connect_timeout_s: float = 10.0
     simulated: bool = False
+    order_seed: int | None = None
+    nonce: bool = False
+    spacing_s: float = 0.0
+    per_target: int | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from kmon.probe.probe import Limits, Outcome, Probe
 from kmon.probe.timeline import MS
 from kmon.probe.translate import Translator
 from kmon.race.nudge import follow_up, verdict
+from kmon.race.order import with_nonce
 from kmon.race.plan import Row
 
 NUDGE_WATCH_S = 0.2
@@ -31,8 +33,11 @@ class Run:
         limits: Limits,
         ssl_context: ssl.SSLContext,
         emit: Callable[[Event], None],
+        nonce: bool = False,
     ) -> None:
         self.name = name
+        self.target = row.target.name
+        self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._round = row, round_number
         self._key, self._limits, self._ssl_context, self._emit = key, limits, ssl_context, emit
         self._attempts = 0
@@ -113,7 +118,7 @@ class Run:
     def _probe(self, role: AttemptRole, said_so_far: str | None = None) -> Probe:
         self._attempts += 1
         scenario = self._row.scenario
-        messages = scenario.messages if said_so_far is None else follow_up(scenario.messages, said_so_far)
+        messages = self._messages if said_so_far is None else follow_up(self._messages, said_so_far)
         return Probe(
             run=self.name,
             attempt=self._attempts,

@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from kmon.probe.events import Event
 
-Action = Literal["cancel", "retry", "nudge"]
+Action = Literal["cancel", "retry", "nudge", "enough"]
 
 
 class Command(Struct, frozen=True):
-    """Something the user wants done to one run."""
+    """Something the user wants done to one run; ``enough`` starts no further round and needs no run."""
 
     action: Action
-    run: str
+    run: str = ""
 
 
 class EventSource(Protocol):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
 
 import httpx
@@ -13,6 +15,7 @@ from kmon.probe import events as ev
 from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
 from kmon.race.health import watch_lag
+from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.race.run import Run
@@ -38,6 +41,9 @@ class Supervisor:
         self._ending: asyncio.Task[None] | None = None
         self._t_start = 0
         self._interrupted = False
+        self._stop = asyncio.Event()
+        """Set when no further round is to start: enough was measured, or the race was interrupted."""
+        self._t_round = 0
         self._closed = False
 
     def start(self) -> None:
@@ -65,6 +71,10 @@ class Supervisor:
 
     async def command(self, command: Command) -> None:
         """Obey; a command for an unknown run is ignored (it may have been typed as the race was closing)."""
+        if command.action == "enough":
+            self._stop.set()
+            self._freed.set()
+            return
         run = self._runs.get(command.run)
         if run is None or self._closed:
             return
@@ -86,6 +96,7 @@ class Supervisor:
     async def interrupt(self) -> None:
         """Cancel everything that is open or waiting; the race then ends by itself."""
         self._interrupted = True
+        self._stop.set()
         for run in self._queued:
             self._results[run.name] = run.skip()
         self._queued.clear()
@@ -112,23 +123,52 @@ class Supervisor:
 
     async def _race(self) -> None:
         for number in range(1, self._plan.rounds + 1):
-            if self._interrupted:
+            if self._stopping:
                 break
             await self._round(number)
         await self._end_race()
 
     async def _round(self, number: int) -> None:
         """Start one run per row, together: wait until the whole round fits, or queue it if it never can."""
-        rows = self._plan.rows
-        limit = self._plan.concurrency or len(rows)
-        while len(self._open) + min(limit, len(rows)) > limit and not self._interrupted:
+        limit = self._plan.concurrency or len(self._plan.rows)
+        while not self._fits(limit) and not self._stopping:
             await self._until_freed()
-        self._queued = [self._new_run(row, i, number) for i, row in enumerate(rows)]
+        await self._spaced()
+        if self._stopping:
+            return
+        order = shuffled(len(self._plan.rows), self._plan.order_seed, number)
+        self._queued = [self._new_run(self._plan.rows[index], index, number) for index in order]
         while self._queued:
             if len(self._open) < limit:
                 self._begin(self._queued.pop(0))
             else:
                 await self._until_freed()
+
+    def _fits(self, limit: int) -> bool:
+        """Whether a whole round may start now (or, if it can never fit, whether nothing else is open)."""
+        rows = self._plan.rows
+        if len(self._open) + min(limit, len(rows)) > limit:
+            return False
+        if self._plan.per_target is None:
+            return True
+        wanted = Counter(row.target.name for row in rows)
+        wanted_open = Counter(run.target for run in self._open.values())
+        return all(
+            not wanted_open[name] or wanted_open[name] + n <= self._plan.per_target for name, n in wanted.items()
+        )
+
+    async def _spaced(self) -> None:
+        """Keep the least time between two requests to one target; all targets are asked in every round."""
+        due_ns = self._t_round + int(self._plan.spacing_s * 1e9)
+        if self._t_round and (wait_ns := due_ns - time.monotonic_ns()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_ns / 1e9):
+                    await self._stop.wait()
+        self._t_round = time.monotonic_ns()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop.is_set()
 
     def _new_run(self, row: Row, index: int, number: int) -> Run:
         run = Run(
@@ -139,6 +179,7 @@ class Supervisor:
             limits=self._limits,
             ssl_context=self._ssl_context,
             emit=self._emit,
+            nonce=self._plan.nonce,
         )
         self._runs[run.name] = run
         return run

@@ -22,8 +22,10 @@ END = b"0\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
-async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve every connection with ``script`` after its request head was read; yields the base URL."""
+async def serving(
+    script: Script, tls: ssl.SSLContext | None = None, requests: list[bytes] | None = None
+) -> AsyncIterator[str]:
+    """Serve every connection with ``script`` after its request was read (into ``requests``); yields the base URL."""
 
     serving_now: set[asyncio.Task[None]] = set()
 
@@ -33,7 +35,9 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
         serving_now.add(task)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await _read_request(reader)
+                request = await _read_request(reader)
+                if requests is not None:
+                    requests.append(request)
                 await script(reader, writer)
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
@@ -53,7 +57,7 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
             await asyncio.wait(serving_now)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> None:
+async def _read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     length = re.search(rb"(?i)content-length: (\d+)", head)
-    await reader.readexactly(int(length[1]) if length else 0)
+    return head + await reader.readexactly(int(length[1]) if length else 0)
