@@ -89,6 +89,10 @@ class PaneGrid(Widget):
     def layout(self) -> Layout:
         return self._pane_layout
 
+    def render(self) -> str:
+        """Nothing of its own, not even before the first pane is there."""
+        return ""
+
     def show(self, panes: Sequence[Pane]) -> None:
         """Show exactly these panes in this order."""
         if list(panes) == list(self.order):

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from kmon.probe.events import State
 from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
+from kmon.tui.steady import SteadyScreen
 from kmon.tui.words import MEANINGS, state_word, symbol
 
 MEANING_WIDTH = 52
@@ -48,7 +49,7 @@ WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(SteadyScreen[None], ModalScreen[None]):
     """Any of the usual keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

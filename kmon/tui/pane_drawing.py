@@ -135,8 +135,8 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
     stalls = len(timeline.stalls)
     open_ns = timeline.open_gap_ns(now_ns)
     stalls += open_ns is not None and open_ns >= timeline.stall_ns
-    longest = "max   -    " if longest_ns is None else f"max {figures.seconds(longest_ns):<7}"
-    figure = f"{longest} stalls {stalls}" if width >= 34 else longest.rstrip()
+    longest = "-" if longest_ns is None else figures.seconds(longest_ns, 2 if longest_ns < S else 1)
+    figure = f"max {longest:<7} stalls {stalls}" if width >= 34 else f"max {longest}"
     mark = f" {timeline.stall_ns / S:g} s{'-' if look.ascii else '┄'} "
     label = "gaps " if width >= 44 else ""
     columns = width - len(label) - len(mark) - len(figure)

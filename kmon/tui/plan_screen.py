@@ -8,12 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from kmon.race.plan import RacePlan
 from kmon.tui.figures import plural
 from kmon.tui.rows import one_line, shorten
+from kmon.tui.steady import SteadyScreen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kmon.tui.app import KmonApp
 
 
-class PlanScreen(Screen[bool]):
+class PlanScreen(SteadyScreen[bool]):
     """Enter starts, Esc leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.screen import Screen
 from textual.widgets import Input
 
 from kmon.probe.state import derive
@@ -19,6 +18,7 @@ from kmon.tui.painted import Painted
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
 from kmon.tui.rows import BLANK, Row, Span, shorten
+from kmon.tui.steady import SteadyScreen
 
 if TYPE_CHECKING:
     from kmon.tui.app import KmonApp
@@ -36,7 +36,7 @@ class FilterInput(Input):
     ]
 
 
-class RaceScreen(Screen[None]):
+class RaceScreen(SteadyScreen[None]):
     """One pane per run, drawn when the app's frame timer calls :meth:`draw`."""
 
     AUTO_FOCUS = ""

@@ -40,10 +40,15 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         self._rows: Rows | None = None
         self._settling = False
 
+    @property
+    def room(self) -> int:
+        """Cells beside the scroll bar; 0 before the first layout."""
+        return self.scrollable_content_region.width
+
     def show(self, rows: Rows) -> None:
         """Show ``rows`` from now on; they may have grown or changed in place."""
         self._rows = rows
-        size = Size(max(1, self.size.width), len(rows))
+        size = Size(max(1, self.room), len(rows))
         if size != self.virtual_size:
             self._settling = True
             self.virtual_size = size

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
-from textual.screen import Screen
 
 from kmon.probe.state import Observation, derive
 from kmon.probe.view import RunView
@@ -16,6 +15,7 @@ from kmon.tui.painted import Painted
 from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
 from kmon.tui.rows import Row, Span, one_line, row_width, spread
+from kmon.tui.steady import SteadyScreen
 from kmon.tui.zoom_flow import FlowRows
 from kmon.tui.zoom_gaps import gap_rows
 from kmon.tui.zoom_raw import RawRows
@@ -27,7 +27,7 @@ TABS = ("Flow", "Gaps", "Raw")
 GAPS_EVERY_NS = 500_000_000
 
 
-class ZoomScreen(Screen[None]):
+class ZoomScreen(SteadyScreen[None]):
     """The zoomed run. Frames come from the app, as for the race screen."""
 
     AUTO_FOCUS = ""
@@ -81,12 +81,12 @@ class ZoomScreen(Screen[None]):
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
         run = self.current
-        if run is None or not self.view.size.width:  # not laid out yet
+        room = self.view.room
+        if run is None or room <= 0:  # gone, or not laid out yet
             return
         app = self.app
         width = self.size.width
         seen = derive(run, now_ns)
-        room = max(4, self.view.size.width)
         if self.tab == 0:
             self._flow.follow(run, room, now_ns)
             self.view.show(self._flow)

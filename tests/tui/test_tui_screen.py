@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import Stage
 from scripted import CODE, S, Script, showcase
+from textual.events import Resize
+from textual.geometry import Size
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
@@ -24,6 +26,17 @@ async def test_every_size_draws_and_resizes(size: tuple[int, int]) -> None:
         await pilot.resize_terminal(100, 30)
         await stage.settle(pilot)
         assert "STALLED" in stage.text()
+
+
+async def test_a_resize_that_is_out_of_date_is_dropped() -> None:
+    """Two sizes under way at once used to chase each other for ever."""
+    stage = Stage(showcase())
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        screen, old = stage.app.screen, Size(80, 25)
+        screen.post_message(Resize(old, old))
+        await pilot.pause(0.2)
+        assert screen.size == Size(*SIZE)
 
 
 async def test_a_terminal_that_is_too_small_says_so() -> None:
