@@ -9,73 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.fault import fault, malformed
-from kmon.dialects.loose import compact, count, items, members, parsed, position, text
-from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
+from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.fault import fault
+from kmon.dialects.loose import compact, count, items, members, position, text
+from kmon.dialects.sse_json import JSONEventsDecoder
 
-DONE = b"[DONE]"
 PARTS_DEPTH = 4
 """How deep content parts are searched for text (a thinking part holds a list of text parts)."""
 THINKING_PARTS = ("thinking", "reasoning")
 
 
-class ChatDecoder:
+class ChatDecoder(JSONEventsDecoder):
     """Bytes of an SSE body to deltas; implements :class:`kmon.dialects.wire.Decoder`."""
 
     def __init__(self) -> None:
-        self._sse = SSEDecoder()
-
-    def feed(self, data: bytes) -> list[Delta]:
-        return [delta for item in self._sse.feed(data) if (delta := _delta(item)) is not None]
-
-    def end(self) -> list[Delta]:
-        return [delta for item in self._sse.end() if (delta := _delta(item)) is not None]
-
-
-def _delta(item: Item) -> Delta | None:
-    if isinstance(item, Event):
-        return _event(item)
-    if isinstance(item, Comment):
-        return Delta(keepalive=True, chunk=False, raw=_shown(item.line))
-    if isinstance(item, Overflow):
-        raw = _shown(item.start)
-        return Delta(error=malformed(f"an event over {EVENT_LIMIT_BYTES // 2**20} MiB was skipped", raw), raw=raw)
-    return _stray(item.line, complete=item.complete)
-
-
-def _event(event: Event) -> Delta:
-    data = event.data
-    if data.startswith(DONE):
-        return Delta(done=True, chunk=False, raw=_shown(data))
-    raw = _shown(data)
-    try:
-        value = parsed(data)
-    except ValueError:
-        if not data.strip():
-            return Delta(keepalive=True, chunk=False, raw=raw)
-        if event.name == "error":
-            return Delta(error=fault(raw, frame=raw), raw=raw)
-        why = "invalid JSON" if event.complete else "the body ended inside a frame"
-        return Delta(error=malformed(why, raw), raw=raw)
-    if not isinstance(value, dict):
-        if event.name == "error":
-            return Delta(error=fault(value, frame=raw), raw=raw)
-        return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
-    return chunk_delta(value, raw, event.name)
-
-
-def _stray(line: bytes, *, complete: bool) -> Delta | None:
-    """A line that is no SSE field is ignored, as the rules say, unless it is a bare JSON error or a cut-off frame."""
-    raw = _shown(line)
-    try:
-        value = parsed(line) if line.lstrip().startswith(b"{") else None
-    except ValueError:
-        value = None
-    error = _error(value, raw, "") if isinstance(value, dict) else None
-    if error is None and not complete:
-        error = malformed("the body ended inside a frame", raw)
-    return None if error is None else Delta(error=error, raw=raw)
+        super().__init__(chunk_delta)
 
 
 def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
@@ -214,8 +162,3 @@ def _id(value: object) -> str:
 def _arguments(called: dict[str, Any]) -> str:
     arguments = called.get("arguments")
     return compact(arguments) if isinstance(arguments, dict | list) else text(arguments)
-
-
-def _shown(data: bytes) -> str:
-    """The frame as evidence, at most FRAME_LIMIT_CHARS."""
-    return data[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]

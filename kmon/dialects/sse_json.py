@@ -1,0 +1,81 @@
+"""Server-sent events whose data is one JSON object each, to deltas: what all SSE dialects share.
+
+Comments are life; ``[DONE]`` is a terminal event wherever it comes; a frame that cannot be read is an error with its
+text kept, and decoding goes on. What an object means is the dialect's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta
+from kmon.dialects.fault import fault, malformed
+from kmon.dialects.loose import parsed
+from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
+
+DONE = b"[DONE]"
+
+Interpret = Callable[[dict[str, Any], str, str], Delta]
+"""A data object, its text as evidence (``Delta.raw``) and the SSE event name to a delta."""
+
+
+class JSONEventsDecoder:
+    """SSE bytes to deltas, with ``interpret`` for every data object."""
+
+    def __init__(self, interpret: Interpret) -> None:
+        self._sse = SSEDecoder()
+        self._interpret = interpret
+
+    def feed(self, data: bytes) -> list[Delta]:
+        return [delta for item in self._sse.feed(data) if (delta := self._delta(item)) is not None]
+
+    def end(self) -> list[Delta]:
+        return [delta for item in self._sse.end() if (delta := self._delta(item)) is not None]
+
+    def _delta(self, item: Item) -> Delta | None:
+        if isinstance(item, Event):
+            return self._event(item)
+        if isinstance(item, Comment):
+            return Delta(keepalive=True, chunk=False, raw=_shown(item.line))
+        if isinstance(item, Overflow):
+            raw = _shown(item.start)
+            return Delta(error=malformed(f"an event over {EVENT_LIMIT_BYTES // 2**20} MiB was skipped", raw), raw=raw)
+        return self._stray(item.line, complete=item.complete)
+
+    def _event(self, event: Event) -> Delta:
+        data = event.data
+        if data.startswith(DONE):
+            return Delta(done=True, chunk=False, raw=_shown(data))
+        raw = _shown(data)
+        try:
+            value = parsed(data)
+        except ValueError:
+            if not data.strip():
+                return Delta(keepalive=True, chunk=False, raw=raw)
+            if event.name == "error":
+                return Delta(error=fault(raw, frame=raw), raw=raw)
+            why = "invalid JSON" if event.complete else "the body ended inside a frame"
+            return Delta(error=malformed(why, raw), raw=raw)
+        if not isinstance(value, dict):
+            if event.name == "error":
+                return Delta(error=fault(value, frame=raw), raw=raw)
+            return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
+        return self._interpret(value, raw, event.name)
+
+    def _stray(self, line: bytes, *, complete: bool) -> Delta | None:
+        """A line that is no SSE field is ignored, as the rules say, unless it is a bare JSON error or a cut-off frame."""
+        raw = _shown(line)
+        try:
+            value = parsed(line) if line.lstrip().startswith(b"{") else None
+        except ValueError:
+            value = None
+        error = self._interpret(value, raw, "").error if isinstance(value, dict) else None
+        if error is None and not complete:
+            error = malformed("the body ended inside a frame", raw)
+        return None if error is None else Delta(error=error, raw=raw)
+
+
+def _shown(data: bytes) -> str:
+    """The frame as evidence, at most FRAME_LIMIT_CHARS."""
+    return data[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]
