@@ -1,0 +1,118 @@
+"""Rates, tests between them and corrections: pure functions of counts, on the standard library alone.
+
+Definitions are scipy's (``binomtest``, ``fisher_exact``), to which the tests hold every figure. Sums run in log space,
+so that counts up to 100,000 neither overflow nor lose their digits. None of these may be looked at while the data
+still come in; for that see ``sequential.py``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from math import exp, expm1, fsum, lgamma, log, log1p, sqrt
+from statistics import NormalDist
+
+from msgspec import Struct
+
+TIE_TOLERANCE = 1e-7
+"""Relative slack within which two tables count as equally probable: rounding must not split a tie (R uses the same)."""
+MORE_ROUNDS_LIMIT = 10_000
+"""Beyond this many further rounds a difference is not worth proving."""
+
+
+class Interval(Struct, frozen=True):
+    """A confidence interval of a rate; both ends are shares from 0 to 1."""
+
+    low: float
+    high: float
+
+
+def wilson(passes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a rate: good for the small counts a person waits for. Needs ``n`` >= 1."""
+    _counts(passes, n)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    centre = passes + z * z / 2
+    spread = z * sqrt(passes * (n - passes) / n + z * z / 4)
+    low = 0.0 if passes == 0 else (centre - spread) / (n + z * z)
+    high = 1.0 if passes == n else (centre + spread) / (n + z * z)
+    return Interval(low, high)
+
+
+def at_most(n: int, confidence: float = 0.95) -> float:
+    """The largest rate that none in ``n`` still allows (Clopper-Pearson, one-sided): ``1 - alpha^(1/n)``."""
+    _counts(0, n)
+    return -expm1(log1p(-confidence) / n)
+
+
+def compound(rate: float, interval: Interval, uses: int) -> tuple[float, Interval]:
+    """The chance that ``uses`` independent uses all go well, with the interval carried through."""
+    return rate**uses, Interval(interval.low**uses, interval.high**uses)
+
+
+def mcnemar_exact(b: int, c: int) -> float:
+    """Two-sided p-value for paired runs: ``b`` pairs in which only the first failed, ``c`` only the second."""
+    if b < 0 or c < 0:
+        raise ValueError("a number of pairs cannot be negative")
+    n = b + c
+    if b == c:
+        return 1.0
+    return min(1.0, 2 * exp(ln_binomial_tail(min(b, c), n, 0.5)))
+
+
+def fisher_exact(a: int, b: int, c: int, d: int) -> float:
+    """Two-sided p-value of the table ``[[a, b], [c, d]]``: all tables no more probable than this one, together."""
+    if min(a, b, c, d) < 0:
+        raise ValueError("a count cannot be negative")
+    row, other, column = a + b, c + d, a + c
+    first, last = max(0, column - other), min(row, column)
+    weights = [ln_choose(row, k) + ln_choose(other, column - k) for k in range(first, last + 1)]
+    top = max(weights)
+    limit = weights[a - first] + TIE_TOLERANCE
+    extreme = fsum(exp(weight - top) for weight in weights if weight <= limit)
+    return min(1.0, extreme / fsum(exp(weight - top) for weight in weights))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjusted p-values, in the order given, that may each be held against the level of the whole family."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted = [0.0] * len(p_values)
+    floor = 0.0
+    for rank, at in enumerate(order):
+        floor = max(floor, min(1.0, (len(order) - rank) * p_values[at]))
+        adjusted[at] = floor
+    return tuple(adjusted)
+
+
+def need_more(b: int, c: int, rounds: int, alpha: float = 0.05) -> int | None:
+    """How many more rounds, going on at the observed rates, until McNemar's test could reach ``alpha``.
+
+    0 if it has. None if more than ``MORE_ROUNDS_LIMIT`` would be needed, or if there is no difference to prove.
+    """
+    _counts(b + c, rounds)
+
+    def reached(total: int) -> bool:
+        return mcnemar_exact(total * b // rounds, total * c // rounds) <= alpha
+
+    if b == c:
+        return None
+    enough = rounds + MORE_ROUNDS_LIMIT
+    total = bisect_left(range(enough), True, lo=rounds, key=reached)
+    return None if total == enough else total - rounds
+
+
+def ln_choose(n: int, k: int) -> float:
+    """Natural logarithm of the number of ways to choose ``k`` of ``n``."""
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+
+
+def ln_binomial_tail(k: int, n: int, rate: float) -> float:
+    """Natural logarithm of the chance of at most ``k`` hits in ``n`` at ``rate`` (strictly between 0 and 1)."""
+    ln_hit, ln_miss = log(rate), log1p(-rate)
+    terms = [ln_choose(n, i) + i * ln_hit + (n - i) * ln_miss for i in range(min(k, n) + 1)]
+    top = max(terms)
+    return min(0.0, top + log(fsum(exp(term - top) for term in terms)))
+
+
+def _counts(hits: int, n: int) -> None:
+    if not 0 <= hits <= n or n < 1:
+        raise ValueError(f"{hits} of {n} is no share; there must be at least one run")
