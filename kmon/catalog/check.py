@@ -6,7 +6,7 @@ import re
 
 from kmon.catalog.address import base_url_problem, env_name_problem, model_problem
 from kmon.catalog.entry import Entry
-from kmon.catalog.filler import MARK, TOKENS_LIMIT
+from kmon.catalog.filler import MARK, STEPS_LIMIT, TOKENS_LIMIT
 from kmon.catalog.model import Message, Scenario
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
@@ -51,6 +51,7 @@ def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
         raise entry.error("tool_choice", "there are no tools to choose from; add tools or take it out")
     _check_conversation(entry, scenario.messages)
     _check_check(entry, scenario)
+    _check_chain(entry, scenario)
     marked = any(MARK in message.content for message in scenario.messages)
     if scenario.filler_tokens is not None and not (marked and 1 <= scenario.filler_tokens <= TOKENS_LIMIT):
         raise entry.error("filler_tokens", f"must be 1 to {TOKENS_LIMIT}, and a message must say {MARK}")
@@ -88,3 +89,13 @@ def _check_check(entry: Entry, scenario: Scenario) -> None:
     for at, needle in enumerate(scenario.check.contains):
         if not needle.strip():
             raise entry.error("check", "is blank, so every answer contains it; say what must occur", "contains", at)
+
+
+def _check_chain(entry: Entry, scenario: Scenario) -> None:
+    if scenario.chain is None:
+        return
+    if not 1 <= scenario.chain.steps <= STEPS_LIMIT:
+        raise entry.error("chain", f"must be 1 to {STEPS_LIMIT}", "steps")
+    for tool in scenario.tools:
+        if tool.name not in scenario.chain.results:
+            raise entry.error("chain", f"has no answer for the tool {tool.name!r}; add one", "results")

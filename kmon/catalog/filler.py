@@ -1,4 +1,4 @@
-"""A long text of any size, made and not stored: the same tokens asked for give the same text."""
+"""Scenarios with a size: a long text made to measure (the same size gives the same text), a chain of so many steps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import random
 
 from msgspec.structs import replace
 
-from kmon.catalog.model import Scenario
+from kmon.catalog.model import Chain, Scenario
 
 MARK = "{filler}"
+STEPS_MARK = "{steps}"
+STEPS_LIMIT = 50
 TOKENS_LIMIT = 2_000_000
 """Twice the largest context any Kimi model has; more is a typing error."""
 
@@ -41,3 +43,9 @@ def filled(scenario: Scenario, tokens: int) -> Scenario:
     text = filler(tokens)
     messages = tuple(replace(message, content=message.content.replace(MARK, text)) for message in scenario.messages)
     return replace(scenario, messages=messages, filler_tokens=tokens)
+
+
+def with_steps(scenario: Scenario, chain: Chain, steps: int) -> Scenario:
+    """The scenario asking for ``steps`` tool results."""
+    messages = tuple(replace(m, content=m.content.replace(STEPS_MARK, str(steps))) for m in scenario.messages)
+    return replace(scenario, messages=messages, chain=replace(chain, steps=steps))

@@ -11,6 +11,22 @@ from msgspec import Struct, field
 
 DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw"]
 Role = Literal["system", "user", "assistant", "tool"]
+Auth = Literal["bearer", "x-api-key", "aws"]
+REGION = "{region}"
+"""Stands in a base URL for the region, which is settled when the request is sent."""
+
+
+class PromptTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a conversation is written out as one prompt, for a dialect that takes no messages (default: ChatML).
+
+    ``{content}`` stands for what a message says; ``opening`` is where the model goes on.
+    """
+
+    system: str = "<|im_start|>system\n{content}<|im_end|>\n"
+    user: str = "<|im_start|>user\n{content}<|im_end|>\n"
+    assistant: str = "<|im_start|>assistant\n{content}<|im_end|>\n"
+    opening: str = "<|im_start|>assistant\n"
+    stop: tuple[str, ...] = ("<|im_end|>",)
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -24,6 +40,12 @@ class Target(Struct, frozen=True, kw_only=True):
     base_url: str
     key_env: tuple[str, ...] = ()
     """Environment variables that may hold the key, first match wins. Empty: no key is needed."""
+    auth: Auth = "bearer"
+    """How the key is presented; ``aws`` means the usual AWS chain, of which ``key_env`` names the variables."""
+    region: str | None = None
+    """AWS region; None leaves it to AWS_REGION, AWS_DEFAULT_REGION, the profile, then the first of ``regions``."""
+    regions: tuple[str, ...] = ()
+    """AWS regions where the model is known to be served."""
     control_model: str | None = None
     """A model of another family at the same provider, to tell the provider from the model."""
     token_cap: str | None = "max_tokens"
@@ -33,6 +55,8 @@ class Target(Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     """Extra members merged into the request body."""
+    template: PromptTemplate = PromptTemplate()
+    """For the ``deepinfra`` dialect only."""
     quirks: tuple[str, ...] = ()
     simulated: bool = False
 
@@ -78,6 +102,15 @@ class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether a tool must be called. A call that is made must be valid either way."""
 
 
+class Chain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario of several turns: every tool call is answered by a local fake, until the model answers in text."""
+
+    steps: int
+    """Tool results the model was asked to collect; the text that stands for ``{steps}`` in a message."""
+    results: dict[str, str]
+    """Per tool name, what its fake answers; ``{n}`` stands for how many results there were before, plus one."""
+
+
 class Scenario(Struct, frozen=True, kw_only=True):
     """What is asked: messages, tools, an output cap in tokens, and what makes the answer right."""
 
@@ -90,3 +123,5 @@ class Scenario(Struct, frozen=True, kw_only=True):
     filler_tokens: int | None = None
     """Approximate size of the text that stands for ``{filler}`` in a message; None where there is none."""
     check: Check = Check()
+    chain: Chain | None = None
+    """None for a scenario of one request and one answer."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kmon.catalog.address import base_url_problem, env_name_problem, host_and_port, model_problem
 from kmon.catalog.errors import UsageError
-from kmon.catalog.filler import TOKENS_LIMIT, filled
+from kmon.catalog.filler import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
 from kmon.catalog.load import Catalog
 from kmon.catalog.model import DialectName, Scenario, Target
 
@@ -55,21 +55,29 @@ def custom_target(base_url: str, model: str, dialect: str = "chat", api_key_env:
 
 
 def resolve_scenario(catalog: Catalog, text: str) -> Scenario:
-    """A scenario by name; one with a filler takes its size in tokens after a colon: ``long-context:50000``."""
+    """A scenario by name; one that has a size takes it after a colon: ``long-context:50000``, ``tool-chain:5``."""
     name, colon, size = text.partition(":")
     scenario = catalog.scenarios.get(name)
     if scenario is None:
         raise _unknown("scenario", name, catalog.scenarios)
-    if scenario.filler_tokens is None:
-        if colon:
-            raise UsageError(f"scenario {name!r} has no size; write it without {colon + size!r}")
-        return scenario
-    if not colon:
-        return filled(scenario, scenario.filler_tokens)
-    tokens = int(size) if size.isascii() and size.isdigit() and len(size) < 10 else 0
-    if not 1 <= tokens <= TOKENS_LIMIT:
-        raise UsageError(f"scenario {text!r}: the size is a number of tokens, 1 to {TOKENS_LIMIT}")
-    return replace(filled(scenario, tokens), name=text)
+    if scenario.filler_tokens is not None:
+        tokens = _size(text, size, "tokens", TOKENS_LIMIT) if colon else scenario.filler_tokens
+        sized = filled(scenario, tokens)
+    elif scenario.chain is not None:
+        steps = _size(text, size, "steps", STEPS_LIMIT) if colon else scenario.chain.steps
+        sized = with_steps(scenario, scenario.chain, steps)
+    elif colon:
+        raise UsageError(f"scenario {name!r} has no size; write it without {colon + size!r}")
+    else:
+        sized = scenario
+    return replace(sized, name=text)
+
+
+def _size(text: str, size: str, unit: str, limit: int) -> int:
+    number = int(size) if size.isascii() and size.isdigit() and len(size) < 10 else 0
+    if not 1 <= number <= limit:
+        raise UsageError(f"scenario {text!r}: the size is a number of {unit}, 1 to {limit}")
+    return number
 
 
 def _preset(catalog: Catalog, name: str) -> Target:

@@ -22,7 +22,7 @@ Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
 StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip
-AttemptRole = Literal["first", "retry", "nudge"]
+AttemptRole = Literal["first", "retry", "turn", "nudge"]
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag_field="type"):
@@ -175,6 +175,10 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     duration_ms: float = 0.0
     keepalives: int = 0
     nudge: str = ""
+    turns: int = 1
+    """Requests of the conversation, up to the one that ended it: where a chain of tool calls got to."""
+    tool_results: int = 0
+    """Tool results that were sent back on the way."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):

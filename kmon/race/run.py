@@ -1,4 +1,4 @@
-"""One run: its attempts one after the other, and a nudge beside them. The only thing here that really changes."""
+"""One run: its attempts and turns one after the other, and a nudge beside them. The one thing that really changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import ssl
 import time
 from collections.abc import Callable
 
+from kmon.catalog.model import Message
 from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RunEnded, RunQueued
 from kmon.probe.probe import Limits, Outcome, Probe
 from kmon.probe.timeline import MS
 from kmon.probe.translate import Translator
+from kmon.race.chain import next_turn, results_in
 from kmon.race.nudge import follow_up, verdict
 from kmon.race.order import with_nonce
 from kmon.race.plan import Row
@@ -40,6 +42,9 @@ class Run:
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._round = row, round_number
         self._key, self._limits, self._ssl_context, self._emit = key, limits, ssl_context, emit
+        self._conversation = self._messages
+        self._turns = 1
+        self._t_begin = 0
         self._attempts = 0
         self._main: Probe | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
@@ -64,26 +69,39 @@ class Run:
         return self._main_task is not None and not self._main_task.done()
 
     async def go(self) -> RunEnded:
-        """Make an attempt, and another for as long as someone asked for a retry meanwhile."""
+        """Make an attempt, another for each further turn, and all anew for as long as someone asks for a retry."""
         while True:
             self._again = False
             self._nudge_sentence = ""
-            probe = self._probe("retry" if self._attempts else "first")
-            self._main = probe
-            self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
-            try:
-                outcome = await self._main_task
-            except asyncio.CancelledError:  # cancelled before the task took its first step
-                outcome = probe.never_began()
+            self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
+            outcome = await self._attempt("retry" if self._attempts else "first")
+            while (onward := self._onward(outcome)) is not None and not self._again:
+                self._conversation, self._turns = onward, self._turns + 1
+                outcome = await self._attempt("turn")
             if not self._again:
                 break
         ended = self._ended(outcome)
         self._emit(ended)
         return ended
 
+    async def _attempt(self, role: AttemptRole) -> Outcome:
+        probe = self._probe(role, self._conversation)
+        self._main = probe
+        self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
+        try:
+            return await self._main_task
+        except asyncio.CancelledError:  # cancelled before the task took its first step
+            return probe.never_began()
+
+    def _onward(self, outcome: Outcome) -> tuple[Message, ...] | None:
+        chain = self._row.scenario.chain
+        if chain is None or outcome.state != "done":
+            return None
+        return next_turn(chain, self._conversation, outcome.transcript)
+
     def skip(self) -> RunEnded:
         """End a run that never began, so that every queued run has its ``run_ended``."""
-        outcome = self._probe("first").never_began()
+        outcome = self._probe("first", self._messages).never_began()
         ended = self._ended(outcome)
         self._emit(ended)
         return ended
@@ -115,16 +133,14 @@ class Run:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _probe(self, role: AttemptRole, said_so_far: str | None = None) -> Probe:
+    def _probe(self, role: AttemptRole, messages: tuple[Message, ...]) -> Probe:
         self._attempts += 1
-        scenario = self._row.scenario
-        messages = self._messages if said_so_far is None else follow_up(self._messages, said_so_far)
         return Probe(
             run=self.name,
             attempt=self._attempts,
             role=role,
             target=self._row.target,
-            scenario=scenario,
+            scenario=self._row.scenario,
             messages=messages,
             key=self._key,
             limits=self._limits,
@@ -135,7 +151,7 @@ class Run:
     async def _nudged(self, first: Probe) -> None:
         t_nudge = time.monotonic_ns()
         gap_before_ns = first.timeline.open_gap_ns(t_nudge) or 0
-        probe = self._probe("nudge", first.transcript.text)
+        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text))
         task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
         try:
             while not (task.done() and (first.timeline.t_closed or self._nudge_sentence)):
@@ -183,9 +199,11 @@ class Run:
             scenario=self._row.scenario.name,
             round=self._round,
             ttfo_ms=_ms(timeline.ttfo_ns()),
-            duration_ms=timeline.duration_ns(end_ns) / MS,
+            duration_ms=(end_ns - (self._t_begin or timeline.t_start)) / MS,
             keepalives=timeline.life.ticks,
             nudge=self._nudge_sentence,
+            turns=self._turns,
+            tool_results=results_in(self._conversation) - results_in(self._messages),
         )
 
     def _say(self, message: str) -> None:

@@ -11,7 +11,8 @@ CATALOG = load_catalog()
 
 
 def test_all_scenarios_are_there() -> None:
-    assert list(CATALOG.scenarios) == ["code", "code-tools", "tool-call", "tool-result", "minimal", "long-context"]
+    names = "code code-tools tool-call tool-result minimal long-context tool-chain tool-chain-parallel"
+    assert list(CATALOG.scenarios) == names.split()
 
 
 def test_code_with_and_without_tools_differ_in_the_tools_only() -> None:

@@ -1,0 +1,106 @@
+"""AWS credentials and region by the usual rules: which variables or profile would be used, and where that was found.
+
+The order is the SDKs': a Bedrock bearer token, then an access key pair (its session token only from the same place),
+then a profile of the user's AWS files. Files are looked at for the names of profiles and their regions only.
+"""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from kmon.catalog.model import REGION, Target
+
+BEARER = "AWS_BEARER_TOKEN_BEDROCK"
+KEY_ID, SECRET, SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
+PROFILE = "AWS_PROFILE"
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+KEY_ENV = (BEARER, KEY_ID, SECRET, SESSION, PROFILE)
+"""What the ``key_env`` of an AWS target lists."""
+FALLBACK_REGION = "us-east-1"
+
+
+class Sourced(Mapping[str, str], Protocol):
+    """An environment that knows where each variable was found."""
+
+    def source(self, name: str) -> str | None: ...
+
+
+class Found(NamedTuple):
+    """What would be used, e.g. ``AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY``, and where it was found."""
+
+    what: str
+    where: str
+
+
+def found(env: Sourced) -> Found | None:
+    """The credentials the chain would use, or None if kmon sees none (an instance's role is not looked for)."""
+    if env.get(BEARER):
+        return Found(BEARER, env.source(BEARER) or "")
+    if env.get(KEY_ID) and env.get(SECRET):
+        return Found(f"{KEY_ID} and {SECRET}", env.source(KEY_ID) or "")
+    profile = env.get(PROFILE, "default")
+    place = next((path for path in _files(env) if profile in _profiles(path)), None)
+    return None if place is None else Found(f"profile {profile}", _shown(place, env))
+
+
+def carried(env: Sourced) -> dict[str, str]:
+    """The variables an AWS client needs of ``env``, by name: the credentials that win, the profile, the region."""
+    names: tuple[str, ...] = (PROFILE,)
+    if env.get(BEARER):
+        names = (BEARER,)
+    elif env.get(KEY_ID) and env.get(SECRET):
+        same_place = env.source(SESSION) == env.source(KEY_ID)
+        names = (KEY_ID, SECRET, SESSION) if same_place else (KEY_ID, SECRET)
+    values = {name: env[name] for name in names if name in env}
+    region = next((env[name] for name in REGIONS if env.get(name)), None) or _profile_region(env)
+    return values | ({REGIONS[0]: region} if region else {})
+
+
+def region_of(target: Target, variables: Mapping[str, str]) -> str:
+    """Where a request to ``target`` goes: its own region, else the environment's, else where the model is known."""
+    said = target.region or next((variables[name] for name in REGIONS if variables.get(name)), None)
+    return said or next(iter(target.regions), FALLBACK_REGION)
+
+
+def base_url_of(target: Target, variables: Mapping[str, str]) -> str:
+    """The base URL of a target with its region in place."""
+    return target.base_url.replace(REGION, region_of(target, variables))
+
+
+def _profile_region(env: Mapping[str, str]) -> str | None:
+    profile = env.get(PROFILE, "default")
+    return next((region for path in _files(env) if (region := _profiles(path).get(profile, ""))), None)
+
+
+def _files(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """The files of the AWS command line; none where the environment names no home."""
+    home = env.get("HOME") or env.get("USERPROFILE")
+    named = (env.get("AWS_SHARED_CREDENTIALS_FILE"), env.get("AWS_CONFIG_FILE"))
+    usual = (f"{home}/.aws/credentials", f"{home}/.aws/config") if home else (None, None)
+    return tuple(Path(path).expanduser() for path in map(_either, named, usual) if path)
+
+
+def _either(named: str | None, usual: str | None) -> str | None:
+    return named or usual
+
+
+def _profiles(path: Path) -> dict[str, str]:
+    """Profile names of an AWS file, and the region each sets (may be empty). A file that cannot be read has none."""
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (OSError, UnicodeDecodeError, configparser.Error):
+        return {}
+    return {
+        section.removeprefix("profile ").strip(): parser.get(section, "region", fallback="")
+        for section in parser.sections()
+        if not section.startswith(("sso-session ", "services "))
+    }
+
+
+def _shown(path: Path, env: Mapping[str, str]) -> str:
+    home = env.get("HOME") or env.get("USERPROFILE")
+    return f"~/{path.relative_to(home)}" if home and path.is_relative_to(home) else str(path)

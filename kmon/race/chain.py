@@ -1,0 +1,41 @@
+"""Several turns of one conversation: run the tools that were called, with local fakes, and say what to send next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from kmon.catalog.model import Chain, Message, ToolUse
+from kmon.dialects.assemble import Transcript
+
+
+def next_turn(chain: Chain, messages: Sequence[Message], answer: Transcript) -> tuple[Message, ...] | None:
+    """The conversation after ``answer``'s tool calls were carried out, or None when it goes no further.
+
+    It goes no further when the answer calls no tool, when a call cannot be carried out (a name not offered, arguments
+    that are no JSON object: the scenario's check tells which), or when more calls came than twice the steps asked for.
+    """
+    done = results_in(messages)
+    calls = [_use(call.id, call.name, call.arguments, done + i) for i, call in enumerate(answer.tool_calls)]
+    uses = [use for use in calls if use is not None and use.name in chain.results]
+    if not uses or len(uses) < len(calls) or done + len(uses) > 2 * chain.steps:
+        return None
+    said = Message(role="assistant", content=answer.text, reasoning=answer.reasoning, tool_calls=tuple(uses))
+    results = [
+        Message(role="tool", content=chain.results[use.name].replace("{n}", str(done + i)), tool_call_id=use.id)
+        for i, use in enumerate(uses, start=1)
+    ]
+    return (*messages, said, *results)
+
+
+def results_in(messages: Sequence[Message]) -> int:
+    """How many tool results a conversation holds."""
+    return sum(message.role == "tool" for message in messages)
+
+
+def _use(call_id: str, name: str, arguments: str, ordinal: int) -> ToolUse | None:
+    try:
+        values = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return ToolUse(id=call_id or f"call_{ordinal}", name=name, arguments=values) if isinstance(values, dict) else None

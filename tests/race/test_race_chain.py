@@ -1,0 +1,79 @@
+"""Promises of a chain: tools are run here, their results go back, and where it ends is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from kmon.catalog.load import load_catalog
+from kmon.catalog.model import Message
+from kmon.catalog.resolve import resolve_scenario
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import Delta, ToolFragment
+from kmon.race.chain import next_turn
+from kmon.race.plan import RacePlan, Row
+from tests.race.racing import outcome, sse, target
+from tests.transport.loopback import END, HEAD, chunked, serving
+
+SCENARIO = resolve_scenario(load_catalog(), "tool-chain:3")
+ASKED = SCENARIO.messages
+
+
+def answer(*calls: tuple[str, str]) -> Transcript:
+    transcript = Transcript()
+    fragments = tuple(ToolFragment(i, f"id{i}", name, arguments) for i, (name, arguments) in enumerate(calls))
+    transcript.add(Delta(tools=fragments))
+    return transcript
+
+
+def onward(*calls: tuple[str, str], messages: tuple[Message, ...] = ASKED) -> tuple[Message, ...] | None:
+    assert SCENARIO.chain is not None
+    return next_turn(SCENARIO.chain, messages, answer(*calls))
+
+
+def test_a_call_is_carried_out_and_its_result_goes_back() -> None:
+    messages = onward(("follow_clue", '{"clue":"start"}'))
+    assert messages is not None
+    assert [m.role for m in messages] == ["user", "assistant", "tool"]
+    assert messages[1].tool_calls[0].arguments == {"clue": "start"}
+    assert (messages[2].content, messages[2].tool_call_id) == ('{"clue": "clue-1"}', "id0")
+
+
+def test_parallel_calls_are_all_answered_in_order() -> None:
+    messages = onward(("follow_clue", '{"clue":"a"}'), ("follow_clue", '{"clue":"b"}'))
+    assert messages is not None
+    assert [m.content for m in messages if m.role == "tool"] == ['{"clue": "clue-1"}', '{"clue": "clue-2"}']
+
+
+def test_text_an_unknown_tool_or_broken_arguments_end_the_chain() -> None:
+    assert onward() is None
+    assert onward(("rm_rf", "{}")) is None
+    assert onward(("follow_clue", '{"clue"')) is None
+    assert onward(("follow_clue", "[1]")) is None
+
+
+def test_a_model_that_never_stops_calling_is_stopped() -> None:
+    messages: tuple[Message, ...] | None = ASKED
+    turns = 0
+    while messages is not None and turns < 100:
+        messages = onward(("follow_clue", '{"clue":"x"}'), messages=messages)
+        turns += 1
+    assert turns == 7
+
+
+async def test_a_chain_runs_its_tools_over_the_wire_and_tells_where_it_died() -> None:
+    bodies: list[bytes] = []
+    call = {"index": 0, "id": "c", "function": {"name": "follow_clue", "arguments": '{"clue":"x"}'}}
+    chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    calling = HEAD + chunked(b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n") + END
+
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        results = sum(m["role"] == "tool" for m in json.loads(bodies[-1].partition(b"\r\n\r\n")[2])["messages"])
+        writer.write(calling if results < 2 else HEAD + sse("cut off") + END)
+
+    async with serving(script, requests=bodies) as url:
+        plan = RacePlan(rows=(Row(target(url), SCENARIO),), stall_s=30, timeout_s=30)
+        results, events = await outcome(plan)
+    ended = results[0]
+    assert (ended.state, ended.turns, ended.tool_results, ended.attempts) == ("incomplete", 3, 2, 3)
+    assert [event.role for event in events if hasattr(event, "url")] == ["first", "turn", "turn"]  # type: ignore[union-attr]
