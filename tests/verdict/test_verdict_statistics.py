@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -66,7 +66,6 @@ def test_mcnemars_exact_test_is_scipys_binomial_test(b: int, c: int) -> None:
 
 
 @given(COUNT, COUNT, COUNT, COUNT)
-@settings(deadline=None)
 def test_fishers_exact_test_is_scipys(a: int, b: int, c: int, d: int) -> None:
     theirs = stats.fisher_exact([[a, b], [c, d]]).pvalue
     assert fisher_exact(a, b, c, d) == pytest.approx(theirs, abs=AGREES)
@@ -139,7 +138,6 @@ def test_four_of_ten_against_none_needs_five_more_rounds() -> None:
 
 
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 30))
-@settings(deadline=None)
 def test_the_rounds_said_to_be_needed_suffice_at_the_observed_rates(b: int, c: int, both: int) -> None:
     rounds = b + c + both
     assume(rounds)

@@ -1,7 +1,7 @@
 """Promises about times: scipy's curve and scipy's test, and no percentile that the sample cannot bear."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -17,7 +17,6 @@ def censored_data(sample: list[Observation]) -> stats.CensoredData:
 
 
 @given(SAMPLE)
-@settings(deadline=None)
 def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[Observation]) -> None:
     theirs = stats.ecdf(censored_data(sample)).sf
     ours = kaplan_meier(sample)
@@ -26,7 +25,6 @@ def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[Observation]) 
 
 
 @given(SAMPLE, SAMPLE)
-@settings(deadline=None)
 def test_the_log_rank_test_is_scipys(first: list[Observation], second: list[Observation]) -> None:
     ours = logrank(first, second)
     if ours == 1.0 and all(o.censored for o in [*first, *second]):

@@ -1,0 +1,89 @@
+"""Whether a tool call is one that a program could carry out: a known tool, arguments that parse and fit its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kmon.catalog.model import Scenario, Tool
+from kmon.dialects.delta import ToolCall
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+SHOWN_CHARS = 120
+"""How much of a foreign text a sentence quotes."""
+
+
+def tool_call_problem(call: ToolCall, tools: Sequence[Tool]) -> str | None:
+    """What is wrong with ``call`` as a sentence without its full stop, or None if it can be carried out.
+
+    Blank arguments count as ``{}``: that is how several providers spell a call without any.
+    """
+    tool = next((tool for tool in tools if tool.name == call.name), None)
+    if tool is None:
+        return (
+            f"called {shown(call.name)!r}, a tool that was not offered" if call.name else "called a tool without a name"
+        )
+    try:
+        arguments = msgspec.json.decode(call.arguments.strip() or "{}")
+    except (ValueError, RecursionError) as error:
+        return f"{tool.name}: the arguments are not JSON ({shown(str(error))}): {shown(call.arguments)}"
+    if not isinstance(arguments, dict):
+        return f"{tool.name}: the arguments are not a JSON object: {shown(call.arguments)}"
+    misfit = _misfit(arguments, tool)
+    return None if misfit is None else f"{tool.name}: the arguments do not fit the schema: {misfit}"
+
+
+def unjudgeable(scenario: Scenario) -> str | None:
+    """Why the calls of ``scenario`` could not be judged: a tool whose parameters are no JSON Schema. None if all are.
+
+    To be asked before the first request; :func:`tool_call_problem` leaves out the schema of such a tool, because what
+    is wrong with the question must not count against the answer.
+    """
+    from jsonschema import SchemaError
+
+    for tool in scenario.tools:
+        try:
+            _validator(tool).check_schema(tool.parameters)
+        except SchemaError as error:
+            place = f"scenario {scenario.name!r}, tool {tool.name!r}"
+            return f"{place}: the parameters are no JSON Schema ({shown(error.message)}); correct them"
+    return None
+
+
+def shown(text: str) -> str:
+    """``text`` on one line and bounded, to stand in a sentence."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARS else line[: SHOWN_CHARS - 1] + "…"
+
+
+def _misfit(arguments: dict[str, Any], tool: Tool) -> str | None:
+    """The most telling place where ``arguments`` break the tool's schema. Never follows a reference to the network."""
+    from jsonschema import SchemaError
+    from jsonschema.exceptions import best_match
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    try:
+        validator = _validator(tool)
+        validator.check_schema(tool.parameters)
+        error = best_match(validator(tool.parameters, registry=Registry()).iter_errors(arguments))
+    except (SchemaError, Unresolvable):
+        return None
+    except RecursionError:
+        return "they are nested too deeply"
+    if error is None:
+        return None
+    place = ".".join(str(step) for step in error.absolute_path)
+    return shown(f"{place}: {error.message}" if place else error.message)
+
+
+def _validator(tool: Tool) -> type[Validator]:
+    """The validator of the draft that the schema names, the newest if it names none."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import validator_for
+
+    return validator_for(tool.parameters, default=Draft202012Validator)
