@@ -12,8 +12,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from kmon.catalog.environment import Environment, has_key, key_problem, key_source, key_variable, read_dotenv
+from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import has_key, key_problem, key_source, key_variable
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.model import Target
 from kmon.catalog.toml_source import TomlSource, read_toml

@@ -88,7 +88,7 @@ def test_the_first_variable_that_is_set_holds_the_key() -> None:
 
 def test_a_target_without_key_variables_needs_none() -> None:
     ollama = CATALOG.targets["ollama"]
-    assert has_key(ollama, {})
+    assert has_key(ollama, Environment({}))
     assert key_source(ollama, Environment({})) is None
     assert key_problem(ollama, Environment({})) is None
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import configparser
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from kmon.catalog.environment import Environment
 from kmon.catalog.model import REGION, Target
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
@@ -22,20 +23,14 @@ KEY_ENV = (BEARER, KEY_ID, SECRET, SESSION, PROFILE)
 FALLBACK_REGION = "us-east-1"
 
 
-class Sourced(Mapping[str, str], Protocol):
-    """An environment that knows where each variable was found."""
-
-    def source(self, name: str) -> str | None: ...
-
-
 class Found(NamedTuple):
-    """What would be used, e.g. ``AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY``, and where it was found."""
+    """What would be used as a key, e.g. ``AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY``, and where it was found."""
 
     what: str
     where: str
 
 
-def found(env: Sourced) -> Found | None:
+def found(env: Environment) -> Found | None:
     """The credentials the chain would use, or None if kmon sees none (an instance's role is not looked for)."""
     if env.get(BEARER):
         return Found(BEARER, env.source(BEARER) or "")
@@ -46,7 +41,7 @@ def found(env: Sourced) -> Found | None:
     return None if place is None else Found(f"profile {profile}", _shown(place, env))
 
 
-def carried(env: Sourced) -> dict[str, str]:
+def carried(env: Environment) -> dict[str, str]:
     """The variables an AWS client needs of ``env``, by name: the credentials that win, the profile, the region."""
     names: tuple[str, ...] = (PROFILE,)
     if env.get(BEARER):
@@ -54,9 +49,13 @@ def carried(env: Sourced) -> dict[str, str]:
     elif env.get(KEY_ID) and env.get(SECRET):
         same_place = env.source(SESSION) == env.source(KEY_ID)
         names = (KEY_ID, SECRET, SESSION) if same_place else (KEY_ID, SECRET)
-    values = {name: env[name] for name in names if name in env}
+    return {name: env[name] for name in names if name in env} | region_variable(env)
+
+
+def region_variable(env: Environment) -> dict[str, str]:
+    """The region the environment or the profile asks for, under the first of REGIONS; empty if neither does."""
     region = next((env[name] for name in REGIONS if env.get(name)), None) or _profile_region(env)
-    return values | ({REGIONS[0]: region} if region else {})
+    return {REGIONS[0]: region} if region else {}
 
 
 def region_of(target: Target, variables: Mapping[str, str]) -> str:
@@ -80,11 +79,8 @@ def _files(env: Mapping[str, str]) -> tuple[Path, ...]:
     home = env.get("HOME") or env.get("USERPROFILE")
     named = (env.get("AWS_SHARED_CREDENTIALS_FILE"), env.get("AWS_CONFIG_FILE"))
     usual = (f"{home}/.aws/credentials", f"{home}/.aws/config") if home else (None, None)
-    return tuple(Path(path).expanduser() for path in map(_either, named, usual) if path)
-
-
-def _either(named: str | None, usual: str | None) -> str | None:
-    return named or usual
+    paths = [given or default for given, default in zip(named, usual, strict=True)]
+    return tuple(Path(path).expanduser() for path in paths if path)
 
 
 def _profiles(path: Path) -> dict[str, str]:

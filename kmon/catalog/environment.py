@@ -1,4 +1,4 @@
-"""The environment with ``.env`` beneath it: which variable holds a target's key, and where it was found.
+"""The environment with ``.env`` beneath it, knowing where each variable was found.
 
 Values never appear in a repr or a message; only names and places do.
 """
@@ -10,7 +10,6 @@ from io import StringIO
 from pathlib import Path
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Target
 
 
 class Environment(Mapping[str, str]):
@@ -68,36 +67,5 @@ def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     return values, tuple(complaints)
 
 
-def key_variable(target: Target, env: Mapping[str, str]) -> str | None:
-    """The first of the target's key variables that is set."""
-    return next((name for name in target.key_env if env.get(name)), None)
-
-
-def has_key(target: Target, env: Mapping[str, str]) -> bool:
-    """True when the target's key is set or it needs none."""
-    return not target.key_env or key_variable(target, env) is not None
-
-
-def key_source(target: Target, env: Environment) -> str | None:
-    """Where the target's key was found, e.g. ``TOGETHER_API_KEY in .env``; None if it is not set or none is needed."""
-    name = key_variable(target, env)
-    return f"{name} in {env.source(name)}" if name else None
-
-
-def key_problem(target: Target, env: Environment) -> str | None:
-    """Why the target cannot be used with the keys at hand, as a sentence, or None if it can."""
-    if not has_key(target, env):
-        names = " or ".join(target.key_env)
-        return f"{names} is not set (needed by target {target.name}); put it in .env or run 'kmon --demo'"
-    name = key_variable(target, env)
-    if name and not _sendable(env[name]):
-        return f"{key_source(target, env)} has spaces or characters no key has; copy the key again, without quotes"
-    return None
-
-
 def _set(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value.strip() for name, value in variables.items() if value.strip()}
-
-
-def _sendable(key: str) -> bool:
-    return key.isascii() and key.isprintable() and " " not in key

@@ -9,7 +9,7 @@ import msgspec
 
 from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, StreamError, ToolFragment, Usage
 from kmon.dialects.eventstream import BadFrame, EventStreamDecoder, Frame
-from kmon.dialects.fault import malformed
+from kmon.dialects.fault import corrupt, malformed
 from kmon.dialects.loose import compact, count, members, parsed, position, text
 
 STATUS = {
@@ -41,8 +41,7 @@ class FramedDecoder:
 
     def _delta(self, frame: Frame | BadFrame) -> Delta:
         if isinstance(frame, BadFrame):
-            raw = _shown(frame.start)
-            return Delta(error=malformed(frame.why, raw), raw=raw)
+            return _unreadable(frame)
         kind = frame.headers.get(":message-type", "event")
         name = frame.headers.get(":event-type") or frame.headers.get(":exception-type", "")
         raw = f"{name} {_shown(frame.payload)}"[:FRAME_LIMIT_CHARS]
@@ -87,8 +86,21 @@ def converse_delta(name: str, event: dict[str, Any]) -> Delta:
     if name == "messageStop":
         return Delta(finish_reason=text(event.get("stopReason")) or None)
     if name == "metadata":
-        return Delta(usage=_usage(event.get("usage")), done=True)
+        latency = members(event.get("metrics")).get("latencyMs")
+        return Delta(
+            usage=_usage(event.get("usage")),
+            done=True,
+            server_ms=float(latency) if isinstance(latency, int | float) and count(latency) is not None else None,
+        )
     return Delta()
+
+
+def _unreadable(frame: BadFrame) -> Delta:
+    """Text where frames should be is another program's answer; a wrong checksum is damage; the rest is malformed."""
+    raw = _shown(frame.start)
+    if frame.start[:1] in (b"{", b"[", b"<"):
+        return Delta(error=StreamError("not-a-stream", f"answered text instead of frames: {raw}", frame=raw), raw=raw)
+    return Delta(error=corrupt(frame.why, raw) if frame.checksum else malformed(frame.why, raw), raw=raw)
 
 
 def _input(tool: dict[str, Any]) -> str:

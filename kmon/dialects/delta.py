@@ -46,9 +46,11 @@ class ToolCall(Struct, frozen=True):
 class StreamError(Struct, frozen=True):
     """Why an attempt (or one frame of it) failed.
 
-    ``kind`` is one kebab-case word: ``in-stream``, ``malformed-frame``, ``http``, ``not-a-stream``, ``dns``,
-    ``connect``, ``tls``, ``timeout``, ``reset``, ``cut``, ``protocol``, ``network``, ``cancelled``. ``status`` is the HTTP
-    status or the numeric error code of an in-stream error. ``frame`` is the offending frame, bounded.
+    ``kind`` is one kebab-case word: ``in-stream``, ``malformed-frame`` (unreadable, or cut off by the end of the body;
+    the attempt goes on), ``corrupt-frame`` (its checksum is wrong; the attempt fails), ``http``, ``not-a-stream``,
+    ``dns``, ``connect``, ``tls``, ``timeout``, ``reset``, ``cut``, ``protocol``, ``network``, ``credentials`` (there
+    are none, or they cannot be used), ``not-sent`` (the AWS client refused the request), ``cancelled``. ``status`` is the
+    HTTP status or the numeric error code of an in-stream error. ``frame`` is the offending frame, bounded.
     """
 
     kind: str
@@ -80,6 +82,8 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     upstream: str | None = None
     """The host behind an aggregator, when the chunk names it (OpenRouter ``provider``)."""
+    server_ms: float | None = None
+    """The server's own total, where the chunk tells it (Bedrock ``metrics.latencyMs``)."""
     raw: str = ""
     """The chunk as received (its data, or the comment), at most ``FRAME_LIMIT_CHARS``: evidence for the raw view."""
 

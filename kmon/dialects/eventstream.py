@@ -17,6 +17,8 @@ HEADERS_LIMIT_BYTES = 128 * 1024
 PAYLOAD_LIMIT_BYTES = 24 * 1024 * 1024
 EVIDENCE_BYTES = 8_000
 
+PRELUDE_CHECKSUM = "wrong checksum of a frame's prelude; the rest cannot be read"
+
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
 _FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
@@ -32,10 +34,11 @@ class Frame(Struct, frozen=True):
 
 
 class BadFrame(Struct, frozen=True):
-    """Bytes that are no frame: why, and how they began."""
+    """Bytes that are no frame: why, how they began, and whether it was a checksum that told."""
 
     why: str
     start: bytes
+    checksum: bool = False
 
 
 class EventStreamDecoder:
@@ -55,7 +58,7 @@ class EventStreamDecoder:
             total, header_bytes, crc = _PRELUDE.unpack_from(self._buffer)
             why = _prelude_fault(total, header_bytes, crc == zlib.crc32(self._buffer[:8]))
             if why:
-                frames.append(BadFrame(why, bytes(self._buffer[:PRELUDE_BYTES])))
+                frames.append(BadFrame(why, bytes(self._buffer[:PRELUDE_BYTES]), why == PRELUDE_CHECKSUM))
                 self._lost = True
                 self._buffer.clear()
                 break
@@ -74,7 +77,7 @@ class EventStreamDecoder:
 
 def _prelude_fault(total: int, header_bytes: int, checksum_ok: bool) -> str:
     if not checksum_ok:
-        return "wrong checksum of a frame's prelude; the rest cannot be read"
+        return PRELUDE_CHECKSUM
     if header_bytes > HEADERS_LIMIT_BYTES or total > PRELUDE_BYTES + HEADERS_LIMIT_BYTES + PAYLOAD_LIMIT_BYTES + 4:
         return f"a frame of {total} bytes; the rest is not read"
     if total < PRELUDE_BYTES + header_bytes + 4:
@@ -84,7 +87,7 @@ def _prelude_fault(total: int, header_bytes: int, checksum_ok: bool) -> str:
 
 def _frame(data: bytes, header_bytes: int) -> Frame | BadFrame:
     if _CRC.unpack_from(data, len(data) - 4)[0] != zlib.crc32(data[:-4]):
-        return BadFrame("wrong checksum of a frame", data[:EVIDENCE_BYTES])
+        return BadFrame("wrong checksum of a frame", data[:EVIDENCE_BYTES], checksum=True)
     try:
         headers = _headers(data[PRELUDE_BYTES : PRELUDE_BYTES + header_bytes])
     except (struct.error, IndexError, KeyError):

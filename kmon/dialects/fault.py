@@ -43,6 +43,11 @@ def malformed(why: str, frame: str) -> StreamError:
     return StreamError("malformed-frame", why, frame=frame[:FRAME_LIMIT_CHARS])
 
 
+def corrupt(why: str, frame: str) -> StreamError:
+    """The error of one frame whose checksum is wrong: what was received is not what was sent."""
+    return StreamError("corrupt-frame", why, frame=frame[:FRAME_LIMIT_CHARS])
+
+
 def _said(value: object) -> str:
     if isinstance(value, str):
         return value

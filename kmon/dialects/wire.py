@@ -39,3 +39,6 @@ class Dialect(Struct, frozen=True):
     request: Callable[[Target, Scenario, Sequence[Message]], WireRequest]
     decoder: Callable[[], Decoder]
     content_type: str
+    """Of a streamed answer. An event stream is told by its frames, since its readers never check this."""
+    final: bool = False
+    """Whether nothing of interest can follow the terminal event, so that nobody waits for the peer to close."""

@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from kmon.catalog.environment import Environment, has_key, key_source, key_variable
+from kmon.catalog.environment import Environment
+from kmon.catalog.keys import has_key, key_names, key_place, key_source
 from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
 from kmon.config import Loaded
@@ -58,8 +59,8 @@ def key_status(target: Target, env: Environment) -> str:
     """``TOGETHER_API_KEY (.env)``, ``not set`` or ``no key needed``."""
     if not target.key_env:
         return "no key needed"
-    name = key_variable(target, env)
-    return f"{name} ({env.source(name)})" if name else f"{' or '.join(target.key_env)} not set"
+    place = key_place(target, env)
+    return f"{place.what} ({place.where})" if place else f"{key_names(target)} not set"
 
 
 def _described(target: Target, env: Environment) -> dict[str, object]:

@@ -15,7 +15,8 @@ import httpx
 import msgspec
 
 from kmon.catalog.address import is_loopback
-from kmon.catalog.environment import Environment, key_problem, key_variable
+from kmon.catalog.environment import Environment
+from kmon.catalog.keys import key_problem, key_variable
 from kmon.catalog.model import Target
 from kmon.dialects.delta import StreamError
 from kmon.probe.failure import answer_error

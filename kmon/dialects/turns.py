@@ -1,0 +1,34 @@
+"""A conversation as alternating turns, for the dialects that know only user and assistant.
+
+Tool results belong to the user there, and two turns of one role in a row (parallel tool results, a nudge after a
+question) are refused, so they become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from kmon.catalog.model import Message
+
+
+class Turn(NamedTuple):
+    """Consecutive messages of one side."""
+
+    role: Literal["user", "assistant"]
+    messages: tuple[Message, ...]
+
+
+def system_of(messages: Sequence[Message]) -> str:
+    """What the system messages say, wherever they stand, in order."""
+    return "\n\n".join(message.content for message in messages if message.role == "system")
+
+
+def turns_of(messages: Sequence[Message]) -> list[Turn]:
+    """The rest of the conversation, by turns."""
+    spoken = [message for message in messages if message.role != "system"]
+    return [
+        Turn("assistant" if assistant else "user", tuple(said))
+        for assistant, said in groupby(spoken, key=lambda message: message.role == "assistant")
+    ]
