@@ -32,6 +32,8 @@ from kmon.tui.zoom_screen import ZoomScreen
 
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
 TOAST_S = 4.0
+TELL_EVERY_S = 1.0
+"""Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 
 
 class KmonApp(App[None]):
@@ -86,6 +88,7 @@ class KmonApp(App[None]):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         self.set_interval(1 / (self.options.fps or FPS), self._frame)
+        self.set_interval(TELL_EVERY_S, self._tell)
         for failure in self.themes.failures:
             self.say(failure, "warning")
         if self.options.start_now:
@@ -132,8 +135,6 @@ class KmonApp(App[None]):
         crowded = self.options.fps is None and len(self.feed.race.runs) > CROWD
         if crowded and self._frames % (FPS // FPS_CROWDED):
             return
-        if self._frames % FPS == 0:
-            self._tell()
         if self.frozen_ns is None:
             self.redraw()
 

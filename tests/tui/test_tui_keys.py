@@ -6,8 +6,8 @@ import base64
 from pathlib import Path
 
 import pytest
-from conftest import Stage
 from scripted import S, Script, showcase
+from tui_stage import Stage
 
 from kmon.probe import events as ev
 from kmon.race.source import Command

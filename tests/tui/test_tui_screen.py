@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Stage
 from scripted import CODE, S, Script, showcase
 from textual.events import Resize
 from textual.geometry import Size
+from tui_stage import Stage
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Stage
 from scripted import showcase
 from textual.pilot import Pilot
+from tui_stage import Stage
 
 Compare = Callable[..., bool]
 

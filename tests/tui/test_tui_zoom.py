@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conftest import Stage
 from scripted import CODE, S, Script, showcase
+from tui_stage import Stage
 
 from kmon.probe import events as ev
 from kmon.tui.zoom_screen import ZoomScreen

@@ -1,0 +1,77 @@
+"""The app on a scripted race, with the clock standing still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripted import FrozenClock, S, Script, ScriptedSource, plan, race
+from textual.pilot import Pilot
+
+from kmon.tui.app import KmonApp
+from kmon.tui.options import ScreenOptions
+from kmon.tui.pane import Pane
+from kmon.tui.themes import choose, load_themes
+
+
+@dataclass
+class Stage:
+    """An app over a list of scripts, as it looks ``at_s`` seconds into the race."""
+
+    scripts: list[Script]
+    at_s: float = 30.0
+    options: dict[str, Any] = field(default_factory=dict)
+    plain: bool = False
+    crash: str = ""
+
+    def __post_init__(self) -> None:
+        self.clock = FrozenClock(int(self.at_s * S))
+        self.sources: list[ScriptedSource] = []
+        names = [script.target for script in self.scripts]
+        values = {"plan": plan(*names), "open_source": self._open, "clock": self.clock, **self.options}
+        screen_options = ScreenOptions(**values)
+        themes = load_themes(screen_options.user_theme_dirs)
+        palette = choose(themes, screen_options.theme)
+        self.app = KmonApp(screen_options, themes, palette, plain=self.plain)
+
+    @property
+    def source(self) -> ScriptedSource:
+        return self.sources[-1]
+
+    async def _open(self) -> ScriptedSource:
+        events = [event for event in race(self.scripts) if event.t_ns <= self.clock.now_ns]
+        self.sources.append(ScriptedSource(events, crash=self.crash))
+        return self.source
+
+    async def settle(self, pilot: Pilot[None]) -> None:
+        """Wait until every event is folded and drawn."""
+        while self.app.started and not (self.sources and self.source.played.is_set()):
+            await pilot.pause(0.01)
+        await self.app.feed.folded()
+        for _ in range(3):  # mount, lay out, draw
+            self.app.redraw()
+            await pilot.pause()
+
+    async def press(self, pilot: Pilot[None], *keys: str) -> None:
+        await pilot.press(*keys)
+        await self.settle(pilot)
+
+    def panes(self) -> list[Pane]:
+        """The panes that are shown, in order."""
+        return list(self.app.race_screen.grid.order)
+
+    def focus(self) -> str:
+        focused = self.app.race_screen.focused
+        assert isinstance(focused, Pane)
+        return focused.run.target
+
+    def text(self) -> str:
+        """What the terminal shows, line by line."""
+        width, height = self.app.size
+        strips = self.app.screen._compositor.render_strips()
+        lines = ["".join(segment.text for segment in strip) for strip in strips[:height]]
+        assert all(len(line) <= width for line in lines)
+        return "\n".join(lines)
+
+    def toasts(self) -> list[str]:
+        return [str(note.message) for note in self.app._notifications]
