@@ -153,7 +153,7 @@ def _plan(plan_rows: Sequence[Row], loaded: Loaded, *, timeout_s: float) -> Race
 
 def _screen(options: argparse.Namespace, ready: Prepared, *, start_now: bool) -> int:
     from kmon.race.child import EngineProcess
-    from kmon.report.headless import exit_code
+    from kmon.report.headless import columns_of, exit_code
     from kmon.report.summary import summary
     from kmon.tui.launch import ScreenOptions, run_app
 
@@ -171,7 +171,7 @@ def _screen(options: argparse.Namespace, ready: Prepared, *, start_now: bool) ->
             key_notes=key_notes(ready.plan, ready.loaded.env),
         )
     )
-    if said := summary(outcome.race, ascii_only=settings.ascii):
+    if said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
         print(said)
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 from typing import TextIO
@@ -41,8 +42,13 @@ async def race(plan: RacePlan, keys: Keys, *, as_json: bool, out: TextIO) -> int
         with contextlib.suppress(asyncio.CancelledError):
             await supervisor.close()
     if not as_json:
-        print(f"\n{summary(view)}", file=out, flush=True)
+        print(f"\n{summary(view, columns=columns_of(out))}", file=out, flush=True)
     return exit_code(view)
+
+
+def columns_of(out: TextIO) -> int | None:
+    """The width of the terminal ``out`` is, or None when it is none."""
+    return shutil.get_terminal_size().columns if out.isatty() else None
 
 
 def exit_code(view: RaceView) -> int:

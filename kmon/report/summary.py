@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from kmon.probe.events import RunEnded
 from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.probe.view import RaceView
 
-HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks", "what happened")
+HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks")
 _NUMBERS = frozenset({"total s", "ttft s", "max gap s", "stalls", "chunks"})
+WHAT = "what happened"
+WHAT_MIN_COLUMNS = 30
+"""Narrower than this, what happened goes to a line of its own."""
 
 
-def summary(race: RaceView, *, ascii_only: bool = False) -> str:
-    """Table and totals of every run that ended, in the order the runs were queued; empty when none did."""
+def summary(race: RaceView, *, ascii_only: bool = False, columns: int | None = None) -> str:
+    """Table and totals of every run that ended, in the order the runs were queued; empty when none did.
+
+    ``columns`` is the width of the terminal; None (a file, a pipe) lets lines be as long as they are.
+    """
     results = race.results
-    return f"{table(results, ascii_only=ascii_only)}\n\n{totals(results)}" if results else ""
+    return f"{table(results, ascii_only=ascii_only, columns=columns)}\n\n{totals(results)}" if results else ""
 
 
-def table(results: Sequence[RunEnded], *, ascii_only: bool = False) -> str:
-    """One line per run, columns aligned, durations in seconds. Empty when nothing ended."""
-    if not results:
-        return ""
-    rows = [HEADINGS, *(_row(result, ascii_only) for result in results)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if heading in _NUMBERS else cell.ljust(width)
-            for cell, width, heading in zip(row, widths, HEADINGS, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int | None = None) -> str:
+    """One line per run, columns aligned, durations in seconds, and what happened where something did."""
+    several = len({result.scenario for result in results}) > 1
+    shown = [i for i, heading in enumerate(HEADINGS) if heading != "scenario" or several]
+    cells = [HEADINGS, *(_cells(result, ascii_only) for result in results)]
+    widths = [max(len(row[i]) for row in cells) for i in shown]
+    head, *lines = ["  ".join(_aligned(row, shown, widths)) for row in cells]
+    left = None if columns is None else columns - len(head) - 2
+    said = [_words(result) for result in results]
+    if left is None or left >= WHAT_MIN_COLUMNS:
+        rows = [f"{line}  {_cut(words, left)}".rstrip() for line, words in zip(lines, said, strict=True)]
+        return "\n".join([f"{head}  {WHAT}", *rows])
+    below = [f"\n    {_cut(words, (columns or 0) - 4)}" if words else "" for words in said]
+    return "\n".join([head, *(line.rstrip() + words for line, words in zip(lines, below, strict=True))])
 
 
 def totals(results: Sequence[RunEnded]) -> str:
@@ -45,7 +52,7 @@ def totals(results: Sequence[RunEnded]) -> str:
     return line
 
 
-def _row(result: RunEnded, ascii_only: bool) -> tuple[str, ...]:
+def _cells(result: RunEnded, ascii_only: bool) -> tuple[str, ...]:
     symbol = (ASCII_SYMBOLS if ascii_only else SYMBOLS)[result.state]
     return (
         result.run,
@@ -57,21 +64,34 @@ def _row(result: RunEnded, ascii_only: bool) -> tuple[str, ...]:
         _seconds(result.max_gap_ms),
         str(len(result.stalls)),
         str(result.chunks),
-        " ".join(_words(result)),
     )
 
 
-def _words(result: RunEnded) -> Iterable[str]:
-    if result.signature:
-        yield f"{result.signature}:"
+def _aligned(row: Sequence[str], shown: Sequence[int], widths: Sequence[int]) -> list[str]:
+    return [
+        row[i].rjust(width) if HEADINGS[i] in _NUMBERS else row[i].ljust(width)
+        for i, width in zip(shown, widths, strict=True)
+    ]
+
+
+def _words(result: RunEnded) -> str:
+    said = []
     if result.error is not None and result.state != "timed-out":
-        yield " ".join(result.error.message.split())[:160]
+        named = f"{result.signature}: " if result.signature else ""
+        said.append(named + " ".join(result.error.message.split())[:160])
     elif result.signature:
-        yield result.evidence
+        said.append(f"{result.signature}: {result.evidence}")
     elif result.finish_reason:
-        yield f"finish {result.finish_reason}"
+        said.append(f"finish {result.finish_reason}")
+    if result.turns > 1:
+        said.append(f"{result.turns} turns, {result.tool_results} tool results")
     if result.nudge:
-        yield f"[{result.nudge}]"
+        said.append(f"[{result.nudge}]")
+    return "; ".join(said)
+
+
+def _cut(words: str, columns: int | None) -> str:
+    return words if columns is None or len(words) <= columns else words[: max(0, columns - 1)] + "…"
 
 
 def _seconds(duration_ms: float | None) -> str:
