@@ -15,15 +15,15 @@ DONE = RunEnded(
     "text", "", (), "stop", None, "id", {}, label="together/kimi", scenario="code-tools", duration_ms=32_580.0,
 )  # fmt: skip
 FAILED = msgspec.structs.replace(
-    DONE, run="r1.2", target="nvidia", state="failed", signature="rate-limited", ttft_ms=None, max_gap_ms=None, stalls=(),
-    error=StreamError("http", "HTTP 429: slow down, please, and read the terms of the tier you are on", 429),
+    DONE, run="r1.2", target="nvidia", state="failed", signature="rate-limited", ttft_ms=None, max_gap_ms=None,
+    stalls=(), error=StreamError("http", "HTTP 429: slow down, please, and read the terms of the tier you are on", 429),
 )  # fmt: skip
 
 
 def test_durations_are_seconds_and_what_is_not_there_is_a_dash() -> None:
     head, first, second = table([DONE, FAILED]).splitlines()
     assert head.split()[:5] == ["run", "target", "state", "total", "s"]
-    assert ["32.58", "0.41", "17.60", "1", "767"] == first.split()[4:9]
+    assert first.split()[4:9] == ["32.58", "0.41", "17.60", "1", "767"]
     assert second.split()[5:7] == ["-", "-"]
     assert "rate-limited: HTTP 429: slow down" in second
 
