@@ -14,14 +14,14 @@ from msgspec import Struct
 
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
-from kmon.catalog.keys import has_key, key_problem, key_source, key_variable
+from kmon.catalog.keys import credential_variables, has_key, key_problem, key_source, key_variable
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.model import Target
 from kmon.catalog.toml_source import TomlSource, read_toml
 
 __all__ = [
-    "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "has_key", "key_problem", "key_source",
-    "keyed_targets", "load", "load_settings", "read_dotenv", "user_config_dir",
+    "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "credential_variables", "has_key",
+    "key_problem", "key_source", "keyed_targets", "load", "load_settings", "read_dotenv", "user_config_dir",
 ]  # fmt: skip
 
 FILE_NAME = "kmon.toml"

@@ -19,7 +19,7 @@ class Credential(Struct, frozen=True):
     @property
     def key(self) -> str | None:
         """The key of a target that needs just one."""
-        return next(iter(self.by_env.values()), None)
+        return next(iter(self.secrets), None)
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -49,8 +49,8 @@ class StreamError(Struct, frozen=True):
     ``kind`` is one kebab-case word: ``in-stream``, ``malformed-frame`` (unreadable, or cut off by the end of the body;
     the attempt goes on), ``corrupt-frame`` (its checksum is wrong; the attempt fails), ``http``, ``not-a-stream``,
     ``dns``, ``connect``, ``tls``, ``timeout``, ``reset``, ``cut``, ``protocol``, ``network``, ``credentials`` (there
-    are none, or they cannot be used), ``not-sent`` (the AWS client refused the request), ``cancelled``. ``status`` is the
-    HTTP status or the numeric error code of an in-stream error. ``frame`` is the offending frame, bounded.
+    are none, or they cannot be used), ``not-sent`` (the AWS client refused the request), ``cancelled``. ``status`` is
+    the HTTP status or the numeric error code of an in-stream error. ``frame`` is the offending frame, bounded.
     """
 
     kind: str

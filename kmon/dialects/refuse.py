@@ -6,7 +6,7 @@ from kmon.catalog.model import Scenario, Target
 
 
 def refusal(target: Target, scenario: Scenario) -> str | None:
-    """Why ``scenario`` cannot be carried by the dialect of ``target``, as a sentence that says what to do; else None."""
+    """Why ``scenario`` cannot be carried by the dialect of ``target``, in a sentence that says what to do."""
     calls = any(message.tool_calls or message.role == "tool" for message in scenario.messages)
     subject = f"scenario {scenario.name} cannot be carried by the {target.dialect} dialect"
     if target.dialect == "deepinfra" and (scenario.tools or calls):

@@ -64,7 +64,7 @@ class JSONEventsDecoder:
         return self._interpret(value, raw, event.name)
 
     def _stray(self, line: bytes, *, complete: bool) -> Delta | None:
-        """A line that is no SSE field is ignored, as the rules say, unless it is a bare JSON error or a cut-off frame."""
+        """A line that is no SSE field is ignored, as the rules say, unless it is a bare JSON error or cut off."""
         raw = _shown(line)
         try:
             value = parsed(line) if line.lstrip().startswith(b"{") else None

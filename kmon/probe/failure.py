@@ -11,19 +11,32 @@ from kmon.dialects.text import clean
 from kmon.transport.headers import retry_after_s
 
 MESSAGE_LIMIT_CHARS = 400
-STREAM_TYPES = ("text/event-stream", "application/vnd.amazon.eventstream", "application/octet-stream", "")
+EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
+STREAM_TYPES = ("text/event-stream", EVENT_STREAM_TYPE, "application/octet-stream", "")
 
 
-def is_stream(status: int, content_type: str) -> bool:
-    """Whether the body is worth decoding as a stream. Some servers ignore ``stream: true`` and answer JSON or HTML."""
-    return status == 200 and (content_type in STREAM_TYPES or content_type == "text/plain")
+def is_stream(status: int, content_type: str, wanted: str) -> bool:
+    """Whether the body is worth decoding as the stream that was ``wanted`` (a content type).
+
+    Some servers ignore ``stream: true`` and answer JSON or HTML. Event-stream frames carry checksums and tell by
+    themselves whether they are any; their content type is checked by no client and so by no server.
+    """
+    if status != 200:
+        return False
+    return wanted == EVENT_STREAM_TYPE or content_type in STREAM_TYPES or content_type == "text/plain"
 
 
-def answer_error(status: int, content_type: str, headers: Mapping[str, str], body: bytes) -> StreamError:
-    """Turn a non-stream answer into an error with the provider's own message, cleaned and bounded."""
+def answer_error(
+    status: int, content_type: str, headers: Mapping[str, str], body: bytes, *, code: str | None = None
+) -> StreamError:
+    """Turn a non-stream answer into an error with the provider's own message, cleaned and bounded.
+
+    ``code`` is the refusal's code where a client library has read it; otherwise the body may give one.
+    """
     text = clean(body.decode("utf-8", "replace"))
     retry_s = retry_after_s(headers.get("retry-after"), datetime.datetime.now(datetime.UTC))
-    message, code = _message(text)
+    message, said_code = _message(text)
+    code = code or said_code
     if status == 200:
         what = "JSON" if "json" in content_type else content_type or "something else"
         return StreamError("not-a-stream", f"answered {what} instead of a stream: {message}", 200, frame=_bounded(text))

@@ -7,7 +7,6 @@ the socket and ends the attempt as ``cancelled``.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,30 +14,31 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
+from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects import dialect
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.wire import Decoder
 from kmon.probe import events as ev
+from kmon.probe.asking import ask, url_of
 from kmon.probe.failure import answer_error, is_stream
 from kmon.probe.signature import Signature, decide
 from kmon.probe.stall import StallWatch
 from kmon.probe.timeline import Timeline
 from kmon.probe.translate import Translator
 from kmon.probe.view import fold_chunk
-from kmon.transport.errors import stream_error
-from kmon.transport.headers import kept
-from kmon.transport.http import Answer, exchange
+from kmon.transport.errors import NotSentError, stream_error
+from kmon.transport.headers import SERVER_LATENCY, kept
+from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
+from kmon.transport.network import Network
 from kmon.transport.phase import Phase
 from kmon.transport.proxy import proxy_for, shown
 
 FINISH_GRACE_S = 2.0
-"""How long to wait after a finish reason for usage, late content and ``[DONE]``."""
+"""How long to wait after a finish reason, or an error, for usage, late content and ``[DONE]``."""
 DONE_GRACE_S = 0.5
 """How long to wait after the terminal event for the peer to close; servers linger."""
-ERROR_BODY_LIMIT_BYTES = 65_536
-ERROR_BODY_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,17 @@ class Probe:
         target: Target,
         scenario: Scenario,
         messages: Sequence[Message],
-        key: str | None,
+        credential: Credential,
         limits: Limits,
-        ssl_context: ssl.SSLContext,
+        network: Network,
         emit: Callable[[ev.Event], None],
     ) -> None:
         self.run, self.attempt, self.role = run, attempt, role
-        self._target, self._key, self._limits = target, key, limits
-        self._ssl_context, self._emit = ssl_context, emit
+        self._target, self._credential, self._limits = target, credential, limits
+        self._network, self._emit = network, emit
         self._wire = dialect(target.dialect)
         self._request = self._wire.request(target, scenario, messages)
-        self._translate = Translator(run, attempt, secret=key)
+        self._translate = Translator(run, attempt, secrets=credential.secrets)
         self.timeline = Timeline(time.monotonic_ns(), int(limits.stall_s * 1e9))
         self.transcript = Transcript()
         self._stalls = StallWatch(run, attempt, self.timeline, emit)
@@ -94,22 +94,26 @@ class Probe:
 
     async def go(self) -> Outcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
-        url = self._target.base_url.rstrip("/") + self._request.path
-        proxy = proxy_for(url)
+        url = url_of(self._target, self._request, self._credential)
         self.timeline.t_start = time.monotonic_ns()
-        self._emit(ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy)))
+        self._emit(
+            ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy_for(url)))
+        )
         error: StreamError | None = None
         state: ev.Ending
         try:
             async with asyncio.timeout(self._limits.timeout_s) as deadline:
-                error = await self._stream(url, proxy, deadline)
+                error = await self._stream(deadline)
             state = self._judge(error)
         except TimeoutError:
-            state = "done" if self._finished else "timed-out"
+            error = self.transcript.error
+            state = self._judge(error) if self._settled else "timed-out"
             if state == "timed-out":
                 error = StreamError("timeout", f"no end within {self._limits.timeout_s:g} s")
         except asyncio.CancelledError:
             state, error = "cancelled", StreamError("cancelled", "cancelled by the user")
+        except NotSentError as exc:
+            error, state = exc.error, "failed"
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError) as exc:
             error = stream_error(exc)
             state = "done" if self.timeline.t_done is not None else "failed"
@@ -126,19 +130,14 @@ class Probe:
 
     # -- the exchange --------------------------------------------------------------------------------------------------
 
-    async def _stream(self, url: str, proxy: str | None, deadline: asyncio.Timeout) -> StreamError | None:
-        headers = dict(self._request.headers)
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        async with exchange(
-            self._request.method,
-            url,
-            headers=headers,
-            body=self._request.body,
+    async def _stream(self, deadline: asyncio.Timeout) -> StreamError | None:
+        async with ask(
+            self._target,
+            self._request,
+            credential=self._credential,
+            network=self._network,
             on_phase=self._on_phase,
-            ssl_context=self._ssl_context,
             connect_timeout_s=self._limits.connect_timeout_s,
-            proxy=proxy,
         ) as answer:
             self._request_ids = {name: self._translate.redacted(value) for name, value in kept(answer.headers).items()}
             self._emit(
@@ -146,9 +145,9 @@ class Probe:
                     answer.headers_ns, self.run, self.attempt, answer.status, self._request_ids, answer.content_type
                 )
             )
-            if not is_stream(answer.status, answer.content_type):
+            if not is_stream(answer.status, answer.content_type, self._wire.content_type):
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S)
-                return answer_error(answer.status, answer.content_type, answer.headers, body)
+                return answer_error(answer.status, answer.content_type, answer.headers, body, code=answer.error_code)
             await self._read(answer, self._wire.decoder(), deadline)
         return self.transcript.error
 
@@ -162,7 +161,9 @@ class Probe:
                 self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, len(data)))
             for delta in deltas:
                 self._take(t_ns, delta)
-            if self._finished:
+            if self._wire.final and self.timeline.t_done is not None:
+                return
+            if self._settled:
                 grace_s = DONE_GRACE_S if self.timeline.t_done is not None else FINISH_GRACE_S
                 deadline.reschedule(min(total_deadline_s, loop.time() + grace_s))
         for delta in decoder.end():
@@ -172,10 +173,17 @@ class Probe:
     def _finished(self) -> bool:
         return self.timeline.t_finish is not None or self.timeline.t_done is not None
 
+    @property
+    def _settled(self) -> bool:
+        """Whether the outcome is known and only the rest of the stream is still to come."""
+        return self._finished or _fatal(self.transcript.error)
+
     def _take(self, t_ns: int, delta: Delta) -> None:
         self.transcript.add(delta)
         if delta.error is not None and delta.error.kind == "malformed-frame":
             self._malformed += 1
+        if delta.server_ms is not None:
+            self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
         event = self._translate(t_ns, delta)
         stall = fold_chunk(self.timeline, event)
         if stall is not None:
@@ -193,7 +201,7 @@ class Probe:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _judge(self, error: StreamError | None) -> ev.Ending:
-        if error is not None and error.kind != "malformed-frame":
+        if _fatal(error):
             return "failed"
         return "done" if self._finished else "incomplete"
 
@@ -208,3 +216,8 @@ class Probe:
             ev.AttemptEnded(end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error)
         )
         return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns)
+
+
+def _fatal(error: StreamError | None) -> bool:
+    """Whether an error ends an attempt. A frame that could not be read alone does not."""
+    return error is not None and error.kind != "malformed-frame"

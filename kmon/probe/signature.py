@@ -25,6 +25,9 @@ ERROR_NAMES = {
     "protocol": "protocol-error",
     "not-a-stream": "not-a-stream",
     "in-stream": "error-in-stream",
+    "corrupt-frame": "corrupt-frame",
+    "credentials": "no-credentials",
+    "not-sent": "not-sent",
 }
 """Signature by the kind of the error that ended an attempt."""
 
@@ -49,11 +52,12 @@ def decide(
     if ending == "timed-out":
         return Signature(_silence_name(timeline), evidence)
     if ending == "incomplete":
-        return Signature("truncated-no-finish", f"the body ended cleanly without finish reason or [DONE]; {evidence}")
+        cut = "inside a frame" if malformed_frames else "cleanly"
+        return Signature("truncated-no-finish", f"the body ended {cut}, without finish reason or end event; {evidence}")
     if ending == "done" and malformed_frames:
-        return Signature("malformed-frame", f"{malformed_frames} frame(s) of invalid JSON; {evidence}")
+        return Signature("malformed-frame", f"{malformed_frames} frame(s) could not be read; {evidence}")
     if ending == "done" and timeline.t_done is None:
-        return Signature("finish-without-done", f"a finish reason but no [DONE]; {evidence}")
+        return Signature("finish-without-done", f"a finish reason but no end event; {evidence}")
     resumed_ms = [s.duration_ms for s in timeline.stalls if s.ended and s.phase != "before-first-token"]
     if ending == "done" and resumed_ms:  # a slow first token that came is slow, not broken
         longest_ms = max(resumed_ms)

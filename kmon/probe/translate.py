@@ -1,6 +1,8 @@
-"""The edge where hostile text becomes an event: cleaned across chunks, and never carrying the key it was asked with."""
+"""The edge where hostile text becomes an event: cleaned across chunks, and never carrying a key it was asked with."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,8 +16,8 @@ REDACTED = "[key]"
 class Translator:
     """Deltas of one attempt to events. Keeps a cleaner per kind of text, since an escape may span chunks."""
 
-    def __init__(self, run: str, attempt: int, *, secret: str | None) -> None:
-        self._run, self._attempt, self._secret = run, attempt, secret
+    def __init__(self, run: str, attempt: int, *, secrets: Sequence[str] = ()) -> None:
+        self._run, self._attempt, self._secrets = run, attempt, secrets
         self._text, self._reasoning, self._arguments = Cleaner(), Cleaner(), Cleaner()
 
     def __call__(self, t_ns: int, delta: Delta) -> DeltaArrived:
@@ -68,6 +70,7 @@ class Translator:
         )
 
     def _safe(self, text: str) -> str:
-        if self._secret and self._secret in text:
-            return text.replace(self._secret, REDACTED)
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, REDACTED)
         return text

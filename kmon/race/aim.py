@@ -8,7 +8,8 @@ import msgspec
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Scenario, Target
-from kmon.config import Environment, key_problem, key_source
+from kmon.config import Environment, credential_variables, key_problem, key_source
+from kmon.dialects import refusal
 from kmon.race.plan import Keys, RacePlan, Row
 
 DEMO_TARGETS = ("together", "fireworks", "groq", "moonshot", "openrouter", "deepinfra", "nvidia", "mistral")
@@ -19,8 +20,15 @@ DEMO_TIMEOUT_S = 20.0
 
 
 def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row, ...]:
-    """Every scenario at every target, a target's scenarios side by side."""
-    return tuple(Row(target, scenario) for target in targets for scenario in scenarios)
+    """Every scenario at every target, a target's scenarios side by side.
+
+    Raises :class:`UsageError` for a scenario that a target's dialect cannot carry.
+    """
+    found = tuple(Row(target, scenario) for target in targets for scenario in scenarios)
+    for row in found:
+        if problem := refusal(row.target, row.scenario):
+            raise UsageError(problem)
+    return found
 
 
 def simulated(target: Target, base_url: str) -> Target:
@@ -34,7 +42,7 @@ def keys_for(plan: RacePlan, env: Environment) -> Keys:
     for row in plan.rows:
         if problem := key_problem(row.target, env):
             raise UsageError(problem)
-        by_env |= {name: env[name] for name in row.target.key_env if name in env}
+        by_env |= credential_variables(row.target, env)
     return Keys(by_env)
 
 

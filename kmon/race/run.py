@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import ssl
 import time
 from collections.abc import Callable
 
+from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message
 from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RunEnded, RunQueued
 from kmon.probe.probe import Limits, Outcome, Probe
@@ -17,6 +17,7 @@ from kmon.race.chain import next_turn, results_in
 from kmon.race.nudge import follow_up, verdict
 from kmon.race.order import with_nonce
 from kmon.race.plan import Row
+from kmon.transport.network import Network
 
 NUDGE_WATCH_S = 0.2
 """How often the outcome of a nudge is looked at."""
@@ -31,9 +32,9 @@ class Run:
         name: str,
         row: Row,
         round_number: int,
-        key: str | None,
+        credential: Credential,
         limits: Limits,
-        ssl_context: ssl.SSLContext,
+        network: Network,
         emit: Callable[[Event], None],
         nonce: bool = False,
     ) -> None:
@@ -41,7 +42,7 @@ class Run:
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._round = row, round_number
-        self._key, self._limits, self._ssl_context, self._emit = key, limits, ssl_context, emit
+        self._credential, self._limits, self._network, self._emit = credential, limits, network, emit
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
@@ -142,9 +143,9 @@ class Run:
             target=self._row.target,
             scenario=self._row.scenario,
             messages=messages,
-            key=self._key,
+            credential=self._credential,
             limits=self._limits,
-            ssl_context=self._ssl_context,
+            network=self._network,
             emit=self._emit,
         )
 
@@ -173,7 +174,7 @@ class Run:
 
     def _ended(self, outcome: Outcome) -> RunEnded:
         timeline, said = outcome.timeline, outcome.transcript
-        safe = Translator(self.name, self._attempts, secret=self._key)
+        safe = Translator(self.name, self._attempts, secrets=self._credential.secrets)
         end_ns = outcome.end_ns
         return RunEnded(
             end_ns,

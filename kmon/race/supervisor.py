@@ -8,10 +8,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
 
-import httpx
-
 from kmon.dialects import dialect
 from kmon.probe import events as ev
+from kmon.probe.asking import prepare
 from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
 from kmon.race.health import watch_lag
@@ -20,6 +19,7 @@ from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.race.run import Run
 from kmon.race.source import Command
+from kmon.transport.network import Network
 
 
 class Supervisor:
@@ -28,9 +28,10 @@ class Supervisor:
     def __init__(self, plan: RacePlan, keys: Keys) -> None:
         self._plan, self._keys = plan, keys
         self._outbox = Outbox()
-        for row in plan.rows:  # a dialect is imported when first used; not while a round is being started
+        self._network = Network()
+        for row in plan.rows:  # what a dialect needs is imported when first used; not while a round is being started
             dialect(row.target.dialect)
-        self._ssl_context = httpx.create_ssl_context()
+            prepare(row.target, keys.for_target(row.target), self._network)
         self._limits = Limits(plan.stall_s, plan.timeout_s, plan.connect_timeout_s)
         self._runs: dict[str, Run] = {}
         self._results: dict[str, ev.RunEnded] = {}
@@ -175,9 +176,9 @@ class Supervisor:
             name=f"r{number}.{index + 1}",
             row=row,
             round_number=number,
-            key=self._keys.for_target(row.target),
+            credential=self._keys.for_target(row.target),
             limits=self._limits,
-            ssl_context=self._ssl_context,
+            network=self._network,
             emit=self._emit,
             nonce=self._plan.nonce,
         )

@@ -63,8 +63,10 @@ async def _check(target: Target, env: Environment, context: ssl.SSLContext, *, n
     variable = key_variable(target, env)
     if problem := key_problem(target, env):
         return Check("failed" if named or variable else "skipped", problem)
+    if target.dialect != "chat":
+        return Check("skipped", f"{target.base_url} has no list of models to ask; race it with --scenario minimal")
     key = env[variable] if variable else None
-    safe = Translator(target.name, 1, secret=key)
+    safe = Translator(target.name, 1, secrets=(key,) if key else ())
     start_s = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):

@@ -12,6 +12,14 @@ import httpx
 from kmon.dialects.delta import StreamError
 
 
+class NotSentError(Exception):
+    """A client refused to send a request; ``error`` says why."""
+
+    def __init__(self, error: StreamError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 def stream_error(exc: BaseException) -> StreamError:
     """Name what went wrong, looking through the chain of causes."""
     causes = list(_causes(exc))

@@ -19,6 +19,9 @@ TIMING_HEADERS = (
 )  # fmt: skip
 """What the server says about its own time."""
 
+SERVER_LATENCY = "server-latency-ms"
+"""Kept beside them: the server's own total in ms, where the stream tells it (Bedrock ``metrics.latencyMs``)."""
+
 VALUE_LIMIT_CHARS = 200
 
 

@@ -21,6 +21,9 @@ from kmon.transport.backend import StampingBackend
 from kmon.transport.phase import OnPhase
 
 USER_AGENT = f"kmon/{__version__}"
+ERROR_BODY_LIMIT_BYTES = 65_536
+ERROR_BODY_WAIT_S = 10.0
+"""What is read of an answer that is no stream."""
 
 
 class Answer:
@@ -33,6 +36,9 @@ class Answer:
         self.headers: Mapping[str, str] = response.headers
         self.content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
         self.headers_ns = self._last_read_ns()
+        self.error_code: str | None = None
+        """The refusal's code, where a client library has read it."""
+        self._whole: bytes | None = None
 
     async def reads(self) -> AsyncIterator[tuple[int, bytes]]:
         """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone."""
@@ -40,7 +46,12 @@ class Answer:
             yield self._last_read_ns(), data
 
     async def body(self, limit_bytes: int, limit_s: float) -> bytes:
-        """What comes of the body within both limits, for answers that are not streams; a cut one is not worse."""
+        """What comes of the body within both limits, for answers that are not streams; a cut one is not worse.
+
+        It is read once; later calls are given the same bytes.
+        """
+        if self._whole is not None:
+            return self._whole
         out = bytearray()
         with contextlib.suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
             async with asyncio.timeout(limit_s):
@@ -48,7 +59,8 @@ class Answer:
                     out += data
                     if len(out) >= limit_bytes:
                         break
-        return bytes(out[:limit_bytes])
+        self._whole = bytes(out[:limit_bytes])
+        return self._whole
 
     def _last_read_ns(self) -> int:
         stream = self._backend.stream

@@ -1,0 +1,73 @@
+"""Opens the exchange of an attempt: over plain HTTP, or through the AWS client where the dialect wants one."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from kmon.catalog import aws
+from kmon.catalog.address import is_loopback
+from kmon.catalog.credential import Credential
+from kmon.catalog.model import REGION, Target
+from kmon.dialects.wire import WireRequest
+from kmon.transport.http import Answer, exchange
+from kmon.transport.network import Network
+from kmon.transport.phase import OnPhase
+from kmon.transport.proxy import proxy_for
+
+AWS_DIALECT = "converse"
+
+
+def url_of(target: Target, request: WireRequest, credential: Credential) -> str:
+    """Where the request goes, with the region in place."""
+    return aws.base_url_of(target, credential.by_env).rstrip("/") + request.path
+
+
+def ask(
+    target: Target,
+    request: WireRequest,
+    *,
+    credential: Credential,
+    network: Network,
+    on_phase: OnPhase,
+    connect_timeout_s: float,
+) -> AbstractAsyncContextManager[Answer]:
+    """Send ``request`` when entered and give its answer; leaving closes the socket."""
+    if target.dialect == AWS_DIALECT:
+        return network.bedrock.exchange(
+            request,
+            credential=credential,
+            region=aws.region_of(target, credential.by_env),
+            endpoint_url=None if REGION in target.base_url else target.base_url,
+            placeholder=_needs_placeholder(target),
+            on_phase=on_phase,
+            connect_timeout_s=connect_timeout_s,
+        )
+    url = url_of(target, request, credential)
+    return exchange(
+        request.method,
+        url,
+        headers=request.headers | _authorization(target, credential),
+        body=request.body,
+        on_phase=on_phase,
+        ssl_context=network.ssl_context,
+        connect_timeout_s=connect_timeout_s,
+        proxy=proxy_for(url),
+    )
+
+
+def prepare(target: Target, credential: Credential, network: Network) -> None:
+    """Do now what would otherwise be done while the first attempt is being measured."""
+    if target.dialect == AWS_DIALECT:
+        network.bedrock.prepare(credential, placeholder=_needs_placeholder(target))
+
+
+def _needs_placeholder(target: Target) -> bool:
+    return target.simulated or is_loopback(target.base_url)
+
+
+def _authorization(target: Target, credential: Credential) -> dict[str, str]:
+    if credential.key is None:
+        return {}
+    return (
+        {"x-api-key": credential.key} if target.auth == "x-api-key" else {"Authorization": f"Bearer {credential.key}"}
+    )

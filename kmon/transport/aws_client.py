@@ -1,0 +1,137 @@
+"""What kmon needs of aiobotocore: sessions by credential, an HTTP session of kmon's own, its refusals in kmon's words.
+
+It and ``bedrock`` import aiobotocore and botocore; they are imported only for a target that needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from aiobotocore.awsrequest import AioAWSResponse
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore import exceptions as aws
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.tokens import FrozenAuthToken
+
+from kmon import __version__
+from kmon.catalog.aws import BEARER, KEY_ID, PROFILE, SECRET, SESSION
+from kmon.catalog.credential import Credential
+from kmon.dialects.delta import StreamError
+from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
+
+SERVICE = "bedrock-runtime"
+MESSAGE_LIMIT_CHARS = 400
+_CREDENTIAL_ERRORS = (
+    aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.ProfileNotFound,
+    aws.NoAuthTokenError, aws.TokenRetrievalError, aws.SSOError, aws.MetadataRetrievalError, aws.ConfigNotFound,
+    aws.ConfigParseError, aws.InvalidConfigError, aws.InfiniteLoopConfigError, aws.RefreshWithMFAUnsupportedError,
+)  # fmt: skip
+
+Send = Callable[[AWSPreparedRequest], Awaitable[Answer]]
+"""Sends a signed request and returns its answer once the headers are in."""
+
+
+class _Token:
+    """Gives a session the Bedrock token it was made for; botocore itself looks in the process environment only."""
+
+    def __init__(self, token: str) -> None:
+        self._token = FrozenAuthToken(token)
+
+    def load_token(self, **_: object) -> FrozenAuthToken:
+        return self._token
+
+
+class Signing(NamedTuple):
+    """A session and what to ask it for a client with."""
+
+    session: AioSession
+    keys: dict[str, str]
+    signature_version: str | None
+    """None leaves it to botocore."""
+
+
+def signing(credential: Credential, *, placeholder: bool) -> Signing:
+    """How requests are signed with ``credential``: its token, its keys, its profile, else botocore's own chain.
+
+    With ``placeholder``, a request that has no credential is signed with invented keys, so that a service on this
+    machine is never sent real ones the user did not mean for it. Raises :class:`botocore.exceptions.ProfileNotFound`.
+    """
+    by_env = credential.by_env
+    if token := by_env.get(BEARER):
+        session = AioSession()
+        session.register_component("token_provider", _Token(token))
+        return Signing(session, {}, "bearer")
+    pair = {"aws_access_key_id": by_env.get(KEY_ID, ""), "aws_secret_access_key": by_env.get(SECRET, "")}
+    if all(pair.values()):
+        return Signing(AioSession(), pair | _given("aws_session_token", by_env.get(SESSION)), "v4")
+    if profile := by_env.get(PROFILE):
+        return Signing(AioSession(profile=profile), {}, "v4")
+    if placeholder:
+        return Signing(AioSession(), dict.fromkeys(pair, "kmon"), "v4")
+    return Signing(AioSession(), {}, None)
+
+
+def config(send: Send, signature_version: str | None) -> AioConfig:
+    """One request per attempt, carried by ``send``; nothing here times out, since kmon's clocks decide."""
+    return AioConfig(
+        http_session_cls=_session_class(send),
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        user_agent_extra=f"kmon/{__version__}",
+        **_given("signature_version", signature_version),
+    )
+
+
+def _session_class(send: Send) -> type:
+    """An HTTP session class, as aiobotocore wants one, whose requests all go through ``send``."""
+
+    class StampedSession:
+        def __init__(self, **_: object) -> None:
+            """Timeouts, proxies and certificates are settled by ``send``."""
+
+        async def __aenter__(self) -> StampedSession:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            """The attempt closes its own socket."""
+
+        async def close(self) -> None:
+            """As ``__aexit__``."""
+
+        async def send(self, request: AWSPreparedRequest) -> AioAWSResponse:
+            answer = await send(request)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return AioAWSResponse(request.url, answer.status, headers, _Body(answer))
+
+    return StampedSession
+
+
+class _Body:
+    """The body of an answer where botocore wants to read a refusal; frames it never reads."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def read(self) -> bytes:
+        return await self._answer.body(ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S)
+
+
+def header_text(value: object) -> str:
+    """A header value as botocore keeps them: text or bytes."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def refusal(error: Exception) -> StreamError:
+    """What botocore complained of before a request to the service was on its way."""
+    message = " ".join(str(error).split())[:MESSAGE_LIMIT_CHARS]
+    if isinstance(error, _CREDENTIAL_ERRORS):
+        return StreamError("credentials", f"no AWS credentials could be used: {message}")
+    if isinstance(error, aws.ClientError):  # of another service: STS, SSO
+        code = str(error.response.get("Error", {}).get("Code") or "") or None
+        return StreamError("credentials", f"AWS refused to give credentials: {message}", code=code)
+    return StreamError("not-sent", f"the AWS client did not send the request: {message}")
+
+
+def _given(name: str, value: str | None) -> dict[str, Any]:
+    return {name: value} if value else {}
