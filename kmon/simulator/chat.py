@@ -1,21 +1,13 @@
-"""The Chat Completions dialect as a server speaks it: the request it reads and the bytes it answers with."""
+"""What is asked of the simulated model: the Chat Completions request, which every other dialect is read into."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
-from kmon.simulator.http import Headers
-
-CREATED = 1_763_690_000
-"""A constant, so that the same seed gives the same bytes on any day."""
-
-SSE_HEADERS: Headers = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
-JSON_HEADERS: Headers = (("content-type", "application/json"),)
+from kmon.simulator.http import Request
 
 
 class FunctionCall(Struct, frozen=True):
@@ -76,6 +68,7 @@ class ChatRequest(Struct, frozen=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     stream_options: StreamOptions | None = None
+    thinking: Any = None
 
     @property
     def conversation(self) -> tuple[tuple[str, ...], ...]:
@@ -92,26 +85,22 @@ class ChatRequest(Struct, frozen=True):
         return bool(self.stream_options and self.stream_options.include_usage)
 
     @property
+    def may_think(self) -> bool:
+        """Whether the request leaves thinking to the model (``thinking: {type: disabled}`` does not)."""
+        return not (isinstance(self.thinking, dict) and self.thinking.get("type") == "disabled")
+
+    @property
     def tool_result(self) -> bool:
         """Whether the last message is the result of a tool."""
         return self.messages[-1].role == "tool"
 
 
 class Usage(Struct, frozen=True):
+    """Token counts of one answer."""
+
     prompt_tokens: int
     completion_tokens: int
     reasoning_tokens: int = 0
-
-    @property
-    def members(self) -> dict[str, Any]:
-        members: dict[str, Any] = {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        }
-        if self.reasoning_tokens:
-            members["completion_tokens_details"] = {"reasoning_tokens": self.reasoning_tokens}
-        return members
 
 
 _DECODER = msgspec.json.Decoder(ChatRequest)
@@ -128,92 +117,6 @@ def read_request(body: bytes) -> ChatRequest:
     return request
 
 
-class ChatWire(Struct, frozen=True):
-    """Encodes one answer. Every method returns one complete SSE event unless it says otherwise."""
-
-    response_id: str
-    model: str
-
-    def _event(self, choices: list[dict[str, Any]], **more: object) -> bytes:
-        return event(
-            {
-                "id": self.response_id,
-                "object": "chat.completion.chunk",
-                "created": CREATED,
-                "model": self.model,
-                "choices": choices,
-                **more,
-            }
-        )
-
-    def delta(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
-        return self._event([{"index": 0, "delta": dict(delta), "finish_reason": finish_reason}])
-
-    def role(self) -> bytes:
-        return self.delta({"role": "assistant", "content": ""})
-
-    def text(self, text: str) -> bytes:
-        return self.delta({"content": text})
-
-    def reasoning(self, text: str) -> bytes:
-        return self.delta({"reasoning_content": text})
-
-    def tool_start(self, call_id: str, name: str) -> bytes:
-        function = {"name": name, "arguments": ""}
-        return self.delta({"tool_calls": [{"index": 0, "id": call_id, "type": "function", "function": function}]})
-
-    def tool_arguments(self, text: str) -> bytes:
-        return self.delta({"tool_calls": [{"index": 0, "function": {"arguments": text}}]})
-
-    def finish(self, reason: str) -> bytes:
-        return self.delta({}, reason)
-
-    def usage(self, usage: Usage) -> bytes:
-        return self._event([], usage=usage.members)
-
-    def done(self) -> bytes:
-        return b"data: [DONE]\n\n"
-
-    def keepalive(self) -> bytes:
-        return b": OPENROUTER PROCESSING\n\n"
-
-    def error(self, message: str, code: int, kind: str, *, named: bool = False) -> bytes:
-        """An error object inside the stream; ``named`` adds ``event: error``, as Groq does."""
-        members = {"message": message, "type": kind, "code": code, "status_code": code}
-        return (b"event: error\n" if named else b"") + event({"error": members})
-
-    def http_error(self, message: str, kind: str, code: str | int | None = None) -> bytes:
-        """The JSON body of an HTTP error; no event."""
-        return error_body(message, kind, code)
-
-    def completion(self, message: Mapping[str, Any], finish_reason: str, usage: Usage) -> bytes:
-        """The whole answer as one JSON document, as a request without ``stream`` gets it."""
-        return _json(
-            {
-                "id": self.response_id,
-                "object": "chat.completion",
-                "created": CREATED,
-                "model": self.model,
-                "choices": [{"index": 0, "message": dict(message), "finish_reason": finish_reason}],
-                "usage": usage.members,
-            }
-        )
-
-
-def event(members: Mapping[str, Any]) -> bytes:
-    return b"data: " + _json(members) + b"\n\n"
-
-
-def error_body(message: str, kind: str, code: str | int | None = None) -> bytes:
-    """The JSON body of an HTTP error."""
-    return _json({"error": {"message": message, "type": kind, "param": None, "code": code}})
-
-
-def models_body(models: tuple[str, ...], owner: str) -> bytes:
-    """The answer to ``GET /models``."""
-    cards = [{"id": model, "object": "model", "created": CREATED, "owned_by": owner} for model in models]
-    return _json({"object": "list", "data": cards})
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+def read_chat(request: Request, model: str, stream: bool) -> ChatRequest:
+    """The request in the body, which itself names model and streaming. Raises ValueError with a sentence."""
+    return read_request(request.body)

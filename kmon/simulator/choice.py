@@ -3,15 +3,47 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from kmon.simulator.faults import AnyFault, Fault
+from kmon.simulator import faults, frame_faults
+from kmon.simulator.faults import Fault
+from kmon.simulator.wire import Dialect
 
 HEADER = "x-kmon-fault"
 
-FAULTS: dict[str, type[Fault]] = {fault.__struct_config__.tag: fault for fault in get_args(AnyFault)}
+FAULTS: dict[str, type[Fault]] = {
+    str(fault.__struct_config__.tag): fault
+    for fault in (
+        faults.Smooth,
+        faults.Stall,
+        faults.StallWhenTools,
+        faults.HangMidStream,
+        faults.NoHeaders,
+        faults.HeadersThenNothing,
+        faults.KeepalivesOnly,
+        faults.SlowFirstToken,
+        faults.SlowBursts,
+        faults.TruncatedNoFinish,
+        faults.FinishWithoutDone,
+        faults.ResetMidChunk,
+        faults.ErrorIn200,
+        faults.ErrorFirst,
+        faults.RateLimited,
+        faults.Http500,
+        faults.MalformedFrame,
+        faults.HeldUntilNext,
+        faults.LingerAfterDone,
+        faults.Html200,
+        faults.Json200,
+        faults.EmptyAnswer,
+        faults.OnlyReasoning,
+        frame_faults.ExceptionFrame,
+        frame_faults.CrcError,
+        frame_faults.HalfFrame,
+    )
+}
 """Every fault by its name."""
 
 _IN_MODEL = re.compile(rf"(?<![a-z0-9])({'|'.join(sorted(FAULTS, key=len, reverse=True))})(?![a-z0-9])", re.IGNORECASE)
@@ -40,6 +72,12 @@ def from_model(model: str) -> Fault | None:
     """The fault whose name is a word of the model's name, as in ``sim/stall-when-tools``."""
     found = _IN_MODEL.search(model)
     return FAULTS[found[1].lower()]() if found else None
+
+
+def check(fault: Fault | None, dialect: Dialect) -> None:
+    """Raises FaultError when ``fault`` is one that ``dialect`` cannot have."""
+    if fault is not None and (refused := fault.refusal(dialect.name)):
+        raise FaultError("fault", refused)
 
 
 def read_fault(members: dict[str, Any]) -> Fault:

@@ -1,23 +1,26 @@
 """From a request to what will be sent for it: picks the fault, writes the answer, lets the fault have its way.
 
-Pure: the same seed, request and ordinal give the same script, byte for byte and gap for gap, on any day.
+Pure: the same seed, request and ordinals give the same script, byte for byte and gap for gap, on any day.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Hashable
 from random import Random
 
 from msgspec import Struct
 
-from kmon.simulator.answers import answer, is_nudge
-from kmon.simulator.chat import JSON_HEADERS, ChatRequest, ChatWire
-from kmon.simulator.choice import from_model
+from kmon.simulator.answers import answer
+from kmon.simulator.chat import ChatRequest
+from kmon.simulator.dialects import CHAT
 from kmon.simulator.faults import Fault, HeldUntilNext, Setting, Smooth
 from kmon.simulator.profile import Facts, Profile
-from kmon.simulator.reply import complete, streamed, whole_answer
+from kmon.simulator.prompt import is_nudge
+from kmon.simulator.reply import complete, streamed, usage
 from kmon.simulator.script import Script, scaled
+from kmon.simulator.wire import Dialect
 
 KEY_LIMIT = 10_000
 
@@ -39,14 +42,25 @@ class Ordinals:
     """Counts how often the same thing was asked, so that the second time may go differently from the first."""
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[tuple[str, str, str], int] = OrderedDict()
+        self._counts: OrderedDict[Hashable, int] = OrderedDict()
 
-    def next(self, provider: str, model: str, conversation: str) -> int:
-        key = (provider, model, conversation)
+    def next(self, *key: Hashable) -> int:
         self._counts[key] = ordinal = self._counts.pop(key, 0) + 1
         if len(self._counts) > KEY_LIMIT:
             self._counts.popitem(last=False)
         return ordinal
+
+
+def facts(request: ChatRequest, provider: str, dialect: Dialect = CHAT) -> Facts:
+    """What a profile may ask about ``request``."""
+    return Facts(
+        provider=provider,
+        model=request.model,
+        tools=bool(request.tools),
+        tool_result=request.tool_result,
+        nudge=is_nudge(request),
+        dialect=dialect.name,
+    )
 
 
 def compose(
@@ -56,41 +70,28 @@ def compose(
     provider: str,
     seed: int,
     ordinal: int,
+    turn: int = 1,
+    dialect: Dialect = CHAT,
     speed: float = 1.0,
     asked: Fault | None = None,
     releases: bool = False,
 ) -> Composed:
     """What is sent for ``request``.
 
-    ``asked`` is the fault of the request's header; otherwise the model's name decides, then the profile.
-    ``releases``: the request lets a held answer go on, and is therefore not held itself.
+    ``asked`` is the fault of the request's header or model, one its dialect can have; otherwise the profile decides.
+    ``ordinal`` counts the same conversation, ``turn`` all requests that are alike to a profile. ``releases``: the
+    request lets a held answer go on, and is therefore not held itself.
     """
     key = f"{seed}/{provider}/{request.model}/{conversation_hash(request)}/{ordinal}"
-    fault = _choose(request, profile, provider, asked, Random(f"{key}/rule"))
+    fault = asked or profile.fault(facts(request, provider, dialect), seed=seed, turn=turn)
     if (releases and isinstance(fault, HeldUntilNext)) or (fault.streams_only and not request.stream):
         fault = Smooth()
     rng = Random(key)
     pace = profile.pace(provider, request.model)
-    wire = ChatWire(f"chatcmpl-{rng.getrandbits(96):024x}", request.model)
+    wire = dialect.wire(request, rng)
     said = fault.answer(answer(request, pace.reasoning_tokens, rng))
+    used = usage(request, said)
     write = streamed if request.stream else complete
-    script = write(request, wire, said, pace, rng)
-    setting = Setting(
-        tools=bool(request.tools),
-        frames=wire,
-        whole=whole_answer(request, wire, said, 0.0),
-        json_headers=JSON_HEADERS,
-        rng=Random(f"{key}/fault"),
-    )
-    return Composed(fault.name, scaled(fault.script(script, setting), speed))
-
-
-def _choose(request: ChatRequest, profile: Profile, provider: str, asked: Fault | None, rng: Random) -> Fault:
-    facts = Facts(
-        provider=provider,
-        model=request.model,
-        tools=bool(request.tools),
-        tool_result=request.tool_result,
-        nudge=is_nudge(request),
-    )
-    return asked or from_model(request.model) or profile.fault(facts, rng)
+    script = write(wire, said, used, pace, rng)
+    setting = Setting(tools=bool(request.tools), frames=wire, whole=wire.whole(said, used), rng=Random(f"{key}/fault"))
+    return Composed(fault.name, wire.timed(scaled(fault.script(script, setting), speed), used))

@@ -1,4 +1,4 @@
-"""What can go wrong, one small value each: a name, its parameters, and what it does to a healthy answer.
+"""What can go wrong in any dialect, one small value each: a name, its parameters, what it does to a healthy answer.
 
 A fault may change what is said (:meth:`Fault.answer`) and what is sent (:meth:`Fault.script`). Both are pure. A
 ``*_tokens`` position beyond the end of an answer means its middle; ``duration_s`` is seconds or ``[min, max]``.
@@ -7,13 +7,12 @@ A fault may change what is said (:meth:`Fault.answer`) and what is sent (:meth:`
 from __future__ import annotations
 
 from random import Random
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, reasoning
-from kmon.simulator.http import Headers
 from kmon.simulator.pacing import Seconds
 from kmon.simulator.script import (
     PROGRESS,
@@ -29,22 +28,16 @@ from kmon.simulator.script import (
     duration_s,
     split,
 )
+from kmon.simulator.wire import Frames, Spoken
+
+SSE: frozenset[Spoken] = frozenset(("chat", "messages", "deepinfra"))
+EVERY: frozenset[Spoken] = SSE | {"converse"}
 
 Tokens = Annotated[int, Meta(ge=0, le=1_000_000)]
 EverySeconds = Annotated[float, Meta(ge=0.01, le=3600)]
 # Two bounds, checked in Fault: a fixed-length tuple beside a bounded number crashes msgspec 0.22's converter.
 SecondsSpan = Seconds | tuple[Seconds, ...]
 TokensSpan = Tokens | tuple[Tokens, ...]
-
-
-class Frames(Protocol):
-    """What faults need of a dialect's encoder."""
-
-    def keepalive(self) -> bytes: ...
-
-    def error(self, message: str, code: int, kind: str, *, named: bool = False) -> bytes: ...
-
-    def http_error(self, message: str, kind: str, code: str | int | None = None) -> bytes: ...
 
 
 class Setting(Struct, frozen=True):
@@ -54,14 +47,17 @@ class Setting(Struct, frozen=True):
     frames: Frames
     whole: Whole
     """The same answer as one document, for providers that ignore ``stream``."""
-    json_headers: Headers
     rng: Random
 
 
 class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
-    """A way for an answer to go wrong. ``streams_only``: it needs a stream and leaves other answers alone."""
+    """A way for an answer to go wrong.
+
+    ``streams_only``: it needs a stream and leaves other answers alone. ``dialects`` are those that can have it.
+    """
 
     streams_only: ClassVar[bool] = True
+    dialects: ClassVar[frozenset[Spoken]] = EVERY
 
     @property
     def name(self) -> str:
@@ -74,6 +70,12 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         return script
+
+    def refusal(self, dialect: Spoken) -> str:
+        """A sentence for who asks for it in a dialect that cannot have it; empty when it can."""
+        if dialect in self.dialects:
+            return ""
+        return f"{dialect} cannot have the fault {self.name}; {' and '.join(sorted(self.dialects))} can"
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -90,7 +92,8 @@ def _seconds(span: SecondsSpan, rng: Random) -> float:
     return rng.uniform(span[0], span[1]) if isinstance(span, tuple) else span
 
 
-def _tokens(span: TokensSpan, rng: Random) -> int:
+def tokens_in(span: TokensSpan, rng: Random) -> int:
+    """A position of tokens: the one given, or one of the span."""
     return rng.randint(span[0], span[1]) if isinstance(span, tuple) else span
 
 
@@ -113,7 +116,7 @@ class Stall(Fault, frozen=True, tag="stall"):
     duration_s: SecondsSpan = (15.0, 30.0)
 
     def script(self, script: Script, setting: Setting) -> Script:
-        before, after = split(script, _tokens(self.after_tokens, setting.rng))
+        before, after = split(script, tokens_in(self.after_tokens, setting.rng))
         return (*before, *_later(after, _seconds(self.duration_s, setting.rng)))
 
 
@@ -130,7 +133,7 @@ class HangMidStream(Fault, frozen=True, tag="hang-mid-stream"):
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return (*split(script, _tokens(self.after_tokens, setting.rng))[0], Silence())
+        return (*split(script, tokens_in(self.after_tokens, setting.rng))[0], Silence())
 
 
 class NoHeaders(Fault, frozen=True, tag="no-headers"):
@@ -150,25 +153,30 @@ class HeadersThenNothing(Fault, frozen=True, tag="headers-then-nothing"):
 
 
 class KeepalivesOnly(Fault, frozen=True, tag="keepalives-only"):
-    """Some tokens, then keep-alive comments until the client gives up."""
+    """Some tokens, then keep-alives until the client gives up."""
 
+    dialects: ClassVar[frozenset[Spoken]] = SSE  # Bedrock sends none
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 1.0
 
     def script(self, script: Script, setting: Setting) -> Script:
-        before, _ = split(script, _tokens(self.after_tokens, setting.rng))
-        return (*before, Beat(setting.frames.keepalive(), self.every_s))
+        before, _ = split(script, tokens_in(self.after_tokens, setting.rng))
+        sign = setting.frames.keepalive()
+        return (*before, Beat(sign, self.every_s) if sign else Silence())
 
 
 class SlowFirstToken(Fault, frozen=True, tag="slow-first-token"):
-    """Healthy, but it reads for long before it writes; keep-alives tell that it lives."""
+    """Healthy, but it reads for long before it writes; where there are keep-alives, they tell that it lives."""
 
     duration_s: SecondsSpan = (5.0, 12.0)
     every_s: EverySeconds = 1.0
 
     def script(self, script: Script, setting: Setting) -> Script:
-        prefill = Beat(setting.frames.keepalive(), self.every_s, _seconds(self.duration_s, setting.rng))
-        return (script[0], prefill, *script[1:])
+        prefill_s = _seconds(self.duration_s, setting.rng)
+        sign = setting.frames.keepalive()
+        if sign is None:
+            return (script[0], *_later(script[1:], prefill_s))
+        return (script[0], Beat(sign, self.every_s, prefill_s), *script[1:])
 
 
 class SlowBursts(Fault, frozen=True, tag="slow-bursts"):
@@ -193,16 +201,18 @@ class SlowBursts(Fault, frozen=True, tag="slow-bursts"):
 
 
 class TruncatedNoFinish(Fault, frozen=True, tag="truncated-no-finish"):
-    """The body ends cleanly in the middle: no finish reason, no ``[DONE]``, no error."""
+    """The body ends cleanly in the middle: no finish reason, no last event, no error."""
 
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return (*split(script, _tokens(self.after_tokens, setting.rng))[0], End())
+        return (*split(script, tokens_in(self.after_tokens, setting.rng))[0], End())
 
 
 class FinishWithoutDone(Fault, frozen=True, tag="finish-without-done"):
-    """Everything is said, but ``[DONE]`` never comes; the body ends cleanly."""
+    """Everything is said, but the last event never comes; the body ends cleanly."""
+
+    dialects: ClassVar[frozenset[Spoken]] = EVERY - {"deepinfra"}  # there, the finish reason is in the last event
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "done"))
@@ -214,7 +224,7 @@ class ResetMidChunk(Fault, frozen=True, tag="reset-mid-chunk"):
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        before, after = split(script, _tokens(self.after_tokens, setting.rng))
+        before, after = split(script, tokens_in(self.after_tokens, setting.rng))
         assert isinstance(after[0], Send)
         return (*before, Reset(after[0].data))
 
@@ -225,7 +235,7 @@ class ErrorIn200(Fault, frozen=True, tag="error-in-200"):
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        before, after = split(script, _tokens(self.after_tokens, setting.rng))
+        before, after = split(script, tokens_in(self.after_tokens, setting.rng))
         error = setting.frames.error("Provider returned error: upstream overloaded", 502, "server_error")
         assert isinstance(after[0], Send)
         return (*before, Send(error, "error", after[0].after_s), End())
@@ -247,8 +257,11 @@ class RateLimited(Fault, frozen=True, tag="rate-limited"):
     retry_after_s: Annotated[int, Meta(ge=0, le=86_400)] = 3
 
     def script(self, script: Script, setting: Setting) -> Script:
-        body = setting.frames.http_error("Rate limit reached for requests", "rate_limit_error", "rate_limit_exceeded")
-        return (Whole(429, (*setting.json_headers, ("retry-after", str(self.retry_after_s))), body, 0.1),)
+        refused = setting.frames.refusal(
+            429, "Rate limit reached for requests", "rate_limit_error", "rate_limit_exceeded"
+        )
+        headers = (*refused.headers, ("retry-after", str(self.retry_after_s)))
+        return (replace(refused, headers=headers, after_s=0.1),)
 
 
 class Http500(Fault, frozen=True, tag="http-500"):
@@ -257,17 +270,18 @@ class Http500(Fault, frozen=True, tag="http-500"):
     streams_only: ClassVar[bool] = False
 
     def script(self, script: Script, setting: Setting) -> Script:
-        body = setting.frames.http_error("The server had an error while processing your request", "server_error")
-        return (Whole(500, setting.json_headers, body, 0.1),)
+        message = "The server had an error while processing your request"
+        return (replace(setting.frames.refusal(500, message, "server_error"), after_s=0.1),)
 
 
 class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
     """One event is cut in the middle of its JSON; the stream goes on after it."""
 
+    dialects: ClassVar[frozenset[Spoken]] = SSE  # frames have lengths and checksums: crc-error, half-frame
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        before, (cut, *after) = split(script, _tokens(self.after_tokens, setting.rng))
+        before, (cut, *after) = split(script, tokens_in(self.after_tokens, setting.rng))
         assert isinstance(cut, Send)
         broken = cut.data[: len(cut.data) // 2] + b"\n\n"
         return (*before, Send(broken, "error", cut.after_s), *after)
@@ -279,12 +293,12 @@ class HeldUntilNext(Fault, frozen=True, tag="held-until-next"):
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        before, after = split(script, _tokens(self.after_tokens, setting.rng))
+        before, after = split(script, tokens_in(self.after_tokens, setting.rng))
         return (*before, Hold(), *after)
 
 
 class LingerAfterDone(Fault, frozen=True, tag="linger-after-done"):
-    """Everything is said, ``[DONE]`` too, but the body never ends."""
+    """Everything is said, the last event too, but the body never ends."""
 
     def script(self, script: Script, setting: Setting) -> Script:
         return (*(step for step in script if not isinstance(step, End)), Silence())
@@ -303,12 +317,14 @@ class Html200(Fault, frozen=True, tag="html-200"):
 class Json200(Fault, frozen=True, tag="json-200"):
     """The whole answer as one JSON document although a stream was asked for."""
 
+    dialects: ClassVar[frozenset[Spoken]] = SSE  # on Bedrock, streaming is another operation
+
     def script(self, script: Script, setting: Setting) -> Script:
         return (replace(setting.whole, after_s=duration_s(script)),)
 
 
 class EmptyAnswer(Fault, frozen=True, tag="empty-answer"):
-    """Role, finish reason, usage, ``[DONE]``, and not a word in between."""
+    """The beginning and the end of an answer, and not a word in between."""
 
     streams_only: ClassVar[bool] = False
 
@@ -324,10 +340,3 @@ class OnlyReasoning(Fault, frozen=True, tag="only-reasoning"):
 
     def answer(self, answer: Answer) -> Answer:
         return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
-
-
-AnyFault = (
-    Smooth | Stall | StallWhenTools | HangMidStream | NoHeaders | HeadersThenNothing | KeepalivesOnly | SlowFirstToken
-    | SlowBursts | TruncatedNoFinish | FinishWithoutDone | ResetMidChunk | ErrorIn200 | ErrorFirst | RateLimited
-    | Http500 | MalformedFrame | HeldUntilNext | LingerAfterDone | Html200 | Json200 | EmptyAnswer | OnlyReasoning
-)  # fmt: skip

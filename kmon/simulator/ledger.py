@@ -30,6 +30,7 @@ class Exchange:
     path: str
     provider: str = ""
     model: str = ""
+    dialect: str = ""
     fault: str = ""
     stream: bool = False
     tools: bool = False
@@ -37,7 +38,12 @@ class Exchange:
     conversation: str = ""
     status: int = 0
     request_id: str = ""
-    """The ``x-request-id`` the answer carried, by which a client's account is found again here."""
+    """The request id the answer carried, by which a client's account is found again here."""
+    amz_sdk_request: str = ""
+    amz_sdk_invocation_id: str = ""
+    """What the AWS SDKs say of themselves; all attempts of one call share the invocation."""
+    client_attempt: int = 0
+    """Which attempt of one call this is, as the client's library tells it; 0 when it does not."""
     bytes: int = 0
     chunks: int = 0
     released: bool = False
@@ -45,6 +51,11 @@ class Exchange:
     ended: Ended = "open"
     t_ended_ns: int | None = None
     stamps_ns: array[int] = field(default_factory=lambda: array("q"))
+
+    @property
+    def hidden_retry(self) -> bool:
+        """Whether a library tried again by itself."""
+        return self.client_attempt > 1
 
     def sent(self, size_bytes: int, t_ns: int, *, chunk: bool) -> None:
         """Count a piece; ``t_ns`` is the time just before it was written."""
@@ -62,7 +73,7 @@ class Exchange:
 
     def row(self, *, stamps: bool) -> dict[str, Any]:
         names = [name for name in self.__slots__ if name != "stamps_ns"]
-        row = {name: getattr(self, name) for name in names}
+        row = {name: getattr(self, name) for name in names} | {"hidden_retry": self.hidden_retry}
         return {**row, "stamps_ns": self.stamps_ns.tolist()} if stamps else row
 
 

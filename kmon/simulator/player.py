@@ -8,9 +8,11 @@ from math import inf
 
 from kmon.simulator.connection import Connection
 from kmon.simulator.held import Conversation, HeldAnswers
-from kmon.simulator.http import LAST_CHUNK, Headers, chunk, response_head, whole
+from kmon.simulator.http import LAST_CHUNK, chunk, response_head, whole
 from kmon.simulator.ledger import Exchange
 from kmon.simulator.script import Beat, End, Head, Hold, Reset, Script, Send, Silence, Whole
+
+REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid")
 
 
 class Player:
@@ -62,7 +64,7 @@ class Player:
 
     def _note(self, step: Head | Whole) -> None:
         self._exchange.status = step.status
-        self._exchange.request_id = dict(step.headers).get("x-request-id", "")
+        self._exchange.request_id = next((v for name, v in step.headers if name.lower() in REQUEST_ID_HEADERS), "")
 
     async def _until(self, after_s: float) -> None:
         self._due_s += after_s
@@ -80,10 +82,10 @@ class Player:
         await self._connection.send(data)
 
 
-async def answer_whole(connection: Connection, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+async def answer_whole(connection: Connection, exchange: Exchange, answer: Whole) -> None:
     """Send a complete response at once."""
-    exchange.status = status
-    data = whole(status, headers, body)
+    exchange.status = answer.status
+    data = whole(answer.status, answer.headers, answer.body)
     exchange.sent(len(data), time.monotonic_ns(), chunk=False)
     await connection.send(data)
     exchange.end("clean")

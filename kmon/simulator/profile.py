@@ -2,9 +2,10 @@
 
 [[rule]]                      # the first rule that matches decides; without one the answer is smooth
 provider = "together"         # with * as a wildcard; model likewise
+dialect = "chat"              # or converse, messages, deepinfra
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
-probability = 0.4             # of matching, decided by the seed
-fault = "stall"
+probability = 0.4             # exactly four of every ten that are alike (see deck.py); the seed decides which
+fault = "stall"               # passes requests by whose dialect cannot have it
 duration_s = [15, 30]         # the fault's own parameters
 
 [pace]                        # for all; [pace.NAME] for a provider or provider/model
@@ -17,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from random import Random
 from typing import Annotated, Any
 
 import msgspec
@@ -26,21 +26,24 @@ from msgspec import Meta, Struct
 from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import TomlSource, parse_toml, read_toml
 from kmon.simulator.choice import FaultError, read_fault
+from kmon.simulator.deck import struck
 from kmon.simulator.faults import Fault, Smooth
 from kmon.simulator.pacing import Pace, PaceChange, matches
+from kmon.simulator.wire import Spoken
 
 FLOOR = Pace(ttft_s=0.4, tokens_per_s=50.0, jitter=0.4, reasoning_tokens=0)
 """The tempo when no table says anything."""
 
 
 class Facts(Struct, frozen=True):
-    """What rules may ask about a request."""
+    """What rules may ask about a request. Requests of equal facts are alike."""
 
     provider: str
     model: str
     tools: bool
     tool_result: bool
     nudge: bool
+    dialect: Spoken = "chat"
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,25 +51,34 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
 
     provider: str = "*"
     model: str = "*"
+    dialect: Spoken | None = None
     tools: bool | None = None
     tool_result: bool | None = None
     nudge: bool | None = None
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
-    def holds(self, facts: Facts, rng: Random) -> bool:
+    def holds(self, facts: Facts) -> bool:
+        """Whether all conditions but chance hold."""
         return (
             fnmatchcase(facts.provider.lower(), self.provider.lower())
             and fnmatchcase(facts.model.lower(), self.model.lower())
+            and self.dialect in (None, facts.dialect)
             and self.tools in (None, facts.tools)
             and self.tool_result in (None, facts.tool_result)
             and self.nudge in (None, facts.nudge)
-            and rng.random() < self.probability
         )
 
 
 class Rule(Struct, frozen=True):
     match: Match
     fault: Fault
+
+    def strikes(self, facts: Facts, *, turn: int, key: str) -> bool:
+        return (
+            facts.dialect in self.fault.dialects
+            and self.match.holds(facts)
+            and struck(self.match.probability, turn, key)
+        )
 
 
 class Profile(Struct, frozen=True):
@@ -76,9 +88,17 @@ class Profile(Struct, frozen=True):
     rules: tuple[Rule, ...]
     paces: tuple[tuple[str, PaceChange], ...]
 
-    def fault(self, facts: Facts, rng: Random) -> Fault:
-        """The fault of the first rule that matches; smooth when none does."""
-        return next((rule.fault for rule in self.rules if rule.match.holds(facts, rng)), Smooth())
+    def fault(self, facts: Facts, *, seed: int, turn: int) -> Fault:
+        """The fault of the first rule that matches the ``turn``-th request of these facts; smooth when none does."""
+        key = f"{seed}/{facts.provider}/{facts.model}"
+        return next(
+            (
+                rule.fault
+                for number, rule in enumerate(self.rules)
+                if rule.strikes(facts, turn=turn, key=f"{key}/{number}")
+            ),
+            Smooth(),
+        )
 
     def pace(self, provider: str, model: str) -> Pace:
         pace = FLOOR
@@ -136,6 +156,8 @@ def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> Rule:
         fault = read_fault({key: value for key, value in table.items() if key not in conditions})
     except FaultError as error:
         raise source.error([*here, error.key], f"{error}; a rule also takes {', '.join(conditions)}") from None
+    if match.dialect is not None and (refused := fault.refusal(match.dialect)):
+        raise source.error([*here, "fault"], refused)
     return Rule(match, fault)
 
 

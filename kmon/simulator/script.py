@@ -13,7 +13,9 @@ from msgspec.structs import replace
 
 from kmon.simulator.http import Headers
 
-SendKind = Literal["role", "reasoning", "text", "tool", "finish", "usage", "done", "comment", "error", "recorded"]
+SendKind = Literal[
+    "role", "reasoning", "text", "tool", "block", "finish", "usage", "done", "comment", "error", "recorded"
+]
 PROGRESS: frozenset[SendKind] = frozenset({"reasoning", "text", "tool"})
 
 

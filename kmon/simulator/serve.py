@@ -15,7 +15,7 @@ from kmon.dialects.text import clean
 from kmon.simulator import profile
 from kmon.simulator.ledger import Ended, Exchange
 from kmon.simulator.script import Script
-from kmon.simulator.server import Simulator, is_loopback
+from kmon.simulator.server import LEDGER_PATH, Simulator, is_loopback
 
 SPEED_LIMIT = 10_000.0
 CLOSED: dict[Ended, str] = {
@@ -96,6 +96,7 @@ async def serve(options: SimOptions) -> None:
     async with listening(options, on_finished=lambda exchange: say(finished_line(exchange))) as simulator:
         say(f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}, seed {options.seed})")
         say(f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6")
+        say(f"  for an AWS client: endpoint_url={simulator.origin}/bedrock; the ledger is at {LEDGER_PATH}")
         say("  a fault by model name: --model sim/hang-mid-stream; by header: x-kmon-fault: stall:duration_s=8")
         await stop.wait()
 
@@ -111,6 +112,8 @@ def finished_line(exchange: Exchange) -> str:
         f"{(ended_ns - exchange.t_request_ns) / 1e9:.1f} s",
         CLOSED[exchange.ended],
     ]
+    if exchange.hidden_retry:
+        parts.append(f"hidden retry of the client (attempt={exchange.client_attempt})")
     return clean("  ".join(parts)).replace("\n", " ")[:300]
 
 

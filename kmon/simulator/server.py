@@ -8,21 +8,23 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kmon.simulator.chat import JSON_HEADERS, error_body, models_body, read_request
-from kmon.simulator.choice import FAULTS, HEADER, from_header
-from kmon.simulator.compose import Ordinals, compose, conversation_hash
+from kmon.simulator.chat_wire import error_body, models_body
+from kmon.simulator.choice import FAULTS, HEADER, check, from_header, from_model
+from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
 from kmon.simulator.connection import Connection
+from kmon.simulator.dialects import CHAT, DEFAULT_PROVIDER, Route, route
 from kmon.simulator.held import HeldAnswers, conversation
 from kmon.simulator.http import HttpError, Request, whole
 from kmon.simulator.ledger import Exchange, Ledger
 from kmon.simulator.player import Player, answer_whole
 from kmon.simulator.profile import Profile
-from kmon.simulator.script import Script
+from kmon.simulator.retries import AMZ_INVOCATION, AMZ_REQUEST, client_attempt
+from kmon.simulator.script import Script, Whole
+from kmon.simulator.sse import JSON_HEADERS
 
 CONNECTION_LIMIT = 1_024
 LEDGER_PATH = "/_kmon/ledger"
 REPLAY_ROOT = "/replay/"
-DEFAULT_PROVIDER = "sim"
 MODELS = ("moonshotai/Kimi-K2.6", "openai/gpt-oss-120b", *(f"sim/{name}" for name in FAULTS))
 
 
@@ -119,6 +121,9 @@ class Simulator:
             return
         client.exchanges += 1
         exchange = self.ledger.exchange(client.number, connection.t_accept_ns, request.method, request.path)
+        exchange.amz_sdk_request = request.headers.get(AMZ_REQUEST, "")
+        exchange.amz_sdk_invocation_id = request.headers.get(AMZ_INVOCATION, "")
+        exchange.client_attempt = client_attempt(request.headers)
         try:
             await self._route(connection, exchange, request)
         finally:
@@ -132,24 +137,27 @@ class Simulator:
         if request.path.startswith(REPLAY_ROOT):
             await self._replay(connection, exchange, request)
         elif request.path.endswith("/models"):
-            if request.method != "GET":
-                await _refuse(connection, exchange, 405, "use GET")
-                return
-            await answer_whole(connection, exchange, 200, JSON_HEADERS, models_body(MODELS, exchange.provider))
-        elif request.path.endswith("/chat/completions"):
-            if request.method != "POST":
-                await _refuse(connection, exchange, 405, "use POST")
-                return
-            await self._chat(connection, exchange, request)
+            body = models_body(MODELS, exchange.provider)
+            listed = Whole(200, JSON_HEADERS, body) if request.method == "GET" else CHAT.refusal(405, "use GET")
+            await answer_whole(connection, exchange, listed)
+        elif (asked := route(request.path)) is not None:
+            await self._ask(connection, exchange, request, asked)
         else:
-            await _refuse(connection, exchange, 404, f"no such path here: {request.path[:200]}")
+            refused = CHAT.refusal(404, f"no such path here: {request.path[:200]}")
+            await answer_whole(connection, exchange, refused)
 
-    async def _chat(self, connection: Connection, exchange: Exchange, request: Request) -> None:
+    async def _ask(self, connection: Connection, exchange: Exchange, request: Request, asked: Route) -> None:
+        dialect = asked.dialect
+        exchange.provider, exchange.model, exchange.dialect = asked.provider, asked.model, dialect.name
+        if request.method != "POST":
+            await answer_whole(connection, exchange, dialect.refusal(405, "use POST"))
+            return
         try:
-            chat = read_request(request.body)
-            asked = from_header(request.headers[HEADER]) if HEADER in request.headers else None
+            chat = dialect.read(request, asked.model, asked.stream)
+            fault = from_header(request.headers[HEADER]) if HEADER in request.headers else from_model(chat.model)
+            check(fault, dialect)
         except ValueError as error:
-            await _refuse(connection, exchange, 400, str(error))
+            await answer_whole(connection, exchange, dialect.refusal(400, str(error)))
             return
         talk = conversation(exchange.provider, chat)
         exchange.model, exchange.conversation = chat.model, conversation_hash(chat)
@@ -161,8 +169,10 @@ class Simulator:
             provider=exchange.provider,
             seed=self._seed,
             ordinal=self._ordinals.next(exchange.provider, chat.model, exchange.conversation),
+            turn=self._ordinals.next(facts(chat, exchange.provider, dialect)),
+            dialect=dialect,
             speed=self._speed,
-            asked=asked,
+            asked=fault,
             releases=exchange.released,
         )
         exchange.fault = composed.fault
@@ -172,7 +182,8 @@ class Simulator:
         prefix = "/".join(request.path.split("/")[:4])
         script = self._replays.get(prefix)
         if script is None:
-            await _refuse(connection, exchange, 404, f"nothing is replayed at {prefix[:200]}")
+            refused = CHAT.refusal(404, f"nothing is replayed at {prefix[:200]}")
+            await answer_whole(connection, exchange, refused)
             return
         exchange.fault, exchange.stream = "as-recorded", True
         await Player(connection, exchange, self._held).play(script)
@@ -183,11 +194,6 @@ class Simulator:
             self.ledger.opened -= 1
         body = json.dumps(self.ledger.report(stamps=request.query.get("stamps") == "1")).encode()
         await connection.send(whole(200, JSON_HEADERS, body))
-
-
-async def _refuse(connection: Connection, exchange: Exchange, status: int, message: str) -> None:
-    body = error_body(message, "invalid_request_error")
-    await answer_whole(connection, exchange, status, JSON_HEADERS, body)
 
 
 def is_loopback(host: str) -> bool:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario, resolve_target
 from kmon.dialects.chat_request import chat_request
-from kmon.simulator.answers import Answer, answer, is_nudge, tokens
+from kmon.simulator.answers import Answer, answer, tokens
 from kmon.simulator.chat import ChatRequest, read_request
+from kmon.simulator.prompt import is_nudge
 from tests.simulator.talk import Body
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -23,17 +22,17 @@ def written(tmp_path: Path, text: str) -> Profile:
 
 
 def test_the_built_in_profiles_load() -> None:
-    assert built_in() == ("demo", "seed-000", "smooth")
+    assert built_in() == ("demo", "seed-000", "seed-002", "smooth")
     assert [load(name).name for name in built_in()] == list(built_in())
 
 
 def test_seed_000_stalls_on_together_with_tools_only() -> None:
     profile = load("seed-000")
-    fault = profile.fault(facts(tools=True), Random(1))
+    fault = profile.fault(facts(tools=True), seed=1, turn=1)
     assert isinstance(fault, Stall)
     assert fault.duration_s == (15, 30)
     for other in (facts(), facts("fireworks", tools=True), facts("fireworks"), facts(tools=True, nudge=True)):
-        assert profile.fault(other, Random(1)).name == "smooth"
+        assert profile.fault(other, seed=1, turn=1).name == "smooth"
 
 
 def test_the_first_rule_that_matches_decides(tmp_path: Path) -> None:
@@ -53,16 +52,20 @@ def test_the_first_rule_that_matches_decides(tmp_path: Path) -> None:
         fault = "no-headers"
         """,
     )
-    assert profile.fault(facts("Groq", model="kimi"), Random(1)).name == "http-500"
-    assert profile.fault(facts(model="moonshotai/kimi-k2"), Random(1)) == HangMidStream(after_tokens=7)
-    assert profile.fault(facts(), Random(1)).name == "no-headers"
+    assert profile.fault(facts("Groq", model="kimi"), seed=1, turn=1).name == "http-500"
+    assert profile.fault(facts(model="moonshotai/kimi-k2"), seed=1, turn=1) == HangMidStream(after_tokens=7)
+    assert profile.fault(facts(), seed=1, turn=1).name == "no-headers"
 
 
-def test_probability_is_a_share_of_the_requests_and_the_seed_decides_which(tmp_path: Path) -> None:
+def test_probability_is_a_share_of_every_ten_alike_and_the_seed_decides_which(tmp_path: Path) -> None:
     profile = written(tmp_path, '[[rule]]\nprobability = 0.4\nfault = "no-headers"\n')
-    names = [profile.fault(facts(), Random(f"{n}")).name for n in range(1_000)]
-    assert names == [profile.fault(facts(), Random(f"{n}")).name for n in range(1_000)]
-    assert 330 < names.count("no-headers") < 470
+
+    def struck(seed: int) -> list[bool]:
+        return [profile.fault(facts(), seed=seed, turn=turn).name == "no-headers" for turn in range(1, 101)]
+
+    assert struck(1) == struck(1) != struck(2)
+    assert [sum(struck(1)[start : start + 10]) for start in range(0, 100, 10)] == [4] * 10
+    assert struck(1)[:10] != struck(1)[10:20]
 
 
 def test_paces_go_from_all_to_provider_to_model(tmp_path: Path) -> None:
@@ -105,5 +108,5 @@ def test_a_bad_profile_is_refused_with_file_line_key_and_what_to_do(
 
 
 def test_a_profile_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UsageError, match="demo, seed-000, smooth"):
+    with pytest.raises(UsageError, match="demo, seed-000, seed-002, smooth"):
         load("nope")

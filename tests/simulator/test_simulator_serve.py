@@ -27,6 +27,7 @@ def test_it_says_where_it_listens_and_what_it_served_and_stops_with_0(number: si
         found = re.fullmatch(r"kmon sim: listening on (http://127\.0\.0\.1:\d+)/v1 \(profile demo, seed 1\)\n", first)
         assert found
         assert "kmon run --base-url" in served.stdout.readline()
+        assert f"endpoint_url={found[1]}/bedrock" in served.stdout.readline()
         served.stdout.readline()
         httpx.post(f"{found[1]}/fireworks/v1/chat/completions", json=body)
         line = served.stdout.readline()

@@ -1,0 +1,92 @@
+"""What a request asks for, read from its words: code, a sign of life, a chain of tool calls, a place."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from kmon.simulator.chat import ChatRequest
+
+PROMPT_LIMIT_CHARS = 8_000
+"""How much of a message is read, from its end: a long context asks its question there."""
+MINIMAL_LIMIT_CHARS = 120
+CALL_LIMIT = 100
+
+NUDGE = re.compile(r"\b(still there|are you there|you there)\b", re.IGNORECASE)
+MAKING = re.compile(r"\b(write|generate|give|show|create|build|make|implement|refactor)\b", re.IGNORECASE)
+CODE = re.compile(
+    r"\b(code|function|program|script|class|sample|example|component|module|cache|algorithm|helper)\b", re.IGNORECASE
+)
+MINIMAL = re.compile(r"^\W*(say|reply|answer|respond|ping|hi|hello|hey)\b", re.IGNORECASE)
+PLACE = re.compile(r"\b(?:in|for|at)\s+([A-Z][\w'-]*(?:,?\s?[A-Z][\w'-]*)*)")
+PLACES = re.compile(r"\b(?:in|for|at|of)\s+([A-Z][\w'-]*(?:(?:,\s*and\s+|\s+and\s+|,\s*|\s)[A-Z][\w'-]*)*)")
+
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NUMBER = rf"\b(\d{{1,3}}|{'|'.join(NUMBERS)})\s+(?:[a-z-]+\s+)?"
+STEPS = re.compile(_NUMBER + r"(?:times|steps?|calls?|rounds?|turns?)\b", re.IGNORECASE)
+PARALLEL = re.compile(rf"(?:{_NUMBER}(?:[a-z-]+\s+)?)?\bin parallel\b", re.IGNORECASE)
+
+
+class Chain(Struct, frozen=True):
+    """How often tools are to be called before the answer: ``rounds`` turns of ``width`` calls each."""
+
+    rounds: int
+    width: int
+
+    def due(self, results: int) -> int:
+        """How many calls the next turn makes when so many results are there."""
+        return max(0, min(self.width, self.rounds * self.width - results))
+
+
+def last_prompt(request: ChatRequest) -> str:
+    """The end of the newest message of the user."""
+    return next((m.text for m in reversed(request.messages) if m.role == "user"), "")[-PROMPT_LIMIT_CHARS:]
+
+
+def first_prompt(request: ChatRequest) -> str:
+    """The end of the oldest message of the user."""
+    return next((m.text for m in request.messages if m.role == "user"), "")[-PROMPT_LIMIT_CHARS:]
+
+
+def is_nudge(request: ChatRequest) -> bool:
+    """Whether the last message only asks if anybody is still there."""
+    last = request.messages[-1]
+    return last.role == "user" and bool(NUDGE.search(last.text))
+
+
+def asks_for_code(prompt: str) -> bool:
+    verb = MAKING.search(prompt)
+    return verb is not None and CODE.search(prompt, verb.end()) is not None
+
+
+def is_minimal(prompt: str) -> bool:
+    return len(prompt) <= MINIMAL_LIMIT_CHARS and MINIMAL.search(prompt) is not None
+
+
+def chain(prompt: str) -> Chain | None:
+    """The chain of calls a prompt asks for; None when it asks for none.
+
+    ``in 3 steps``, ``5 times``: one call per turn. ``in parallel``: all of them in one turn, or, with a number
+    before it beside the steps (``two calls in parallel``), so many per turn.
+    """
+    together = PARALLEL.search(prompt)
+    steps = STEPS.search(prompt if together is None else prompt[: together.start()] + prompt[together.end() :])
+    rounds = _number(steps[1]) if steps else None
+    if together is None:
+        return None if rounds is None else Chain(rounds, 1)
+    width = _number(together[1]) if together[1] else None
+    if width is None:
+        return Chain(1, rounds or max(2, len(places(prompt))))
+    return Chain(rounds or 1, width)
+
+
+def places(prompt: str) -> list[str]:
+    """The places of an enumeration, as in ``for Tokyo, Paris and New York``; of several the longest counts."""
+    listed = [re.split(r",\s*and\s+|\s+and\s+|,\s*", found) for found in PLACES.findall(prompt)]
+    return max(listed, key=len, default=[])
+
+
+def _number(word: str) -> int:
+    value = int(word) if word.isdigit() else NUMBERS.index(word.lower()) + 1
+    return min(value, CALL_LIMIT)

@@ -1,0 +1,120 @@
+"""Which of the offered tools the simulated model calls, how often, and with what arguments."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from kmon.simulator.chat import ChatRequest, OfferedFunction
+from kmon.simulator.prompt import PLACE, asks_for_code, chain, first_prompt, is_nudge, last_prompt, places
+
+WORD = re.compile(r"[a-z]{4,}")
+SOMEWHERE = ("Tokyo", "Paris", "Lima", "Oslo", "Nairobi", "Florence", "Quito", "Hanoi")
+
+
+class Call(Struct, frozen=True):
+    """One call the model makes."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+def calls(request: ChatRequest) -> list[Call]:
+    """The calls that the next turn of the conversation makes; none when it answers in words."""
+    offered = [tool.function for tool in request.tools or ()]
+    if not offered or request.tool_choice == "none" or is_nudge(request):
+        return []
+    asked = first_prompt(request)
+    wanted = None if asks_for_code(asked) else chain(asked)
+    if wanted is not None:
+        done = sum(message.role == "tool" for message in request.messages)
+        tool = _forced(request, offered) or _ranked(offered, asked)[0]
+        named, known = places(asked), _known(request)
+        if named:
+            known = {}  # who is told the places needs no hint, and a result may well repeat its own place
+        cycle = named or SOMEWHERE
+        return [
+            Call(tool.name, _arguments(tool, cycle[number % len(cycle)], known))
+            for number in range(done, done + wanted.due(done))
+        ]
+    if request.tool_result:
+        return []
+    chosen = _asked_for(request, offered)
+    if chosen is None:
+        return []
+    place = PLACE.search(last_prompt(request))
+    return [Call(chosen.name, _arguments(chosen, place.group(1) if place else SOMEWHERE[0], {}))]
+
+
+def _asked_for(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:
+    """The tool that the last message asks for: forced by ``tool_choice``, or the one it shares words with."""
+    if isinstance(request.tool_choice, dict):
+        return _forced(request, offered)
+    prompt = last_prompt(request)
+    best = _ranked(offered, prompt)[0]
+    if request.tool_choice == "required":
+        return best
+    return None if asks_for_code(prompt) or not _overlap(best, prompt) else best
+
+
+def _forced(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:
+    if not isinstance(request.tool_choice, dict):
+        return None
+    wanted = request.tool_choice.get("function")
+    name = wanted.get("name") if isinstance(wanted, dict) else None
+    return next((tool for tool in offered if tool.name == name), None)
+
+
+def _ranked(offered: list[OfferedFunction], prompt: str) -> list[OfferedFunction]:
+    return sorted(offered, key=lambda tool: -_overlap(tool, prompt))
+
+
+def _overlap(tool: OfferedFunction, prompt: str) -> int:
+    about = set(WORD.findall(f"{tool.name} {tool.description} {' '.join(_properties(tool))}".lower()))
+    return len(about & set(WORD.findall(prompt.lower())))
+
+
+def _properties(tool: OfferedFunction) -> dict[str, Any]:
+    properties = tool.parameters.get("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
+def _known(request: ChatRequest) -> dict[str, Any]:
+    """The members of the newest tool result, so that a chain can hand on what it was told."""
+    if not request.tool_result:
+        return {}
+    try:
+        found = json.loads(request.messages[-1].text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _arguments(tool: OfferedFunction, place: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by the tool's JSON Schema: required members, or all when none is required."""
+    properties = _properties(tool)
+    required = tool.parameters.get("required")
+    names = [n for n in required if n in properties] if isinstance(required, list) and required else list(properties)
+    return {name: known[name] if name in known else _value(properties[name], place) for name in names}
+
+
+def _value(schema: object, place: str) -> object:
+    if not isinstance(schema, dict):
+        return "value"
+    if isinstance(choices := schema.get("enum"), list) and choices:
+        return choices[0]
+    match schema.get("type"):
+        case "integer":
+            return 1
+        case "number":
+            return 1.5
+        case "boolean":
+            return True
+        case "array":
+            return []
+        case "object":
+            return {}
+    return place
