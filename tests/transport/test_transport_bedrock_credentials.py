@@ -1,0 +1,126 @@
+"""Promises about AWS credentials: what Keys hold is what signs, the environment is not needed, and nothing is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmon.catalog.aws import BEARER, KEY_ENV
+from kmon.probe import events as ev
+from kmon.race.child import EngineProcess
+from kmon.race.plan import Keys
+from tests.race.racing import Watched, outcome
+from tests.transport.fake_bedrock import HEAD, LAST_CHUNK, Asked, Play, answer, fake_bedrock, in_chunks, text, writing
+from tests.transport.test_transport_bedrock import KEYS, no_aws_of_this_machine, plan, played, target
+
+__all__ = ["no_aws_of_this_machine"]
+
+TOKEN = "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3M"
+GOOD = writing(HEAD, in_chunks(answer("22")), LAST_CHUNK)
+
+
+async def asked_with(keys: dict[str, str], play: Play = GOOD, **members: Any) -> Asked:
+    result, _, fake = await played(play, keys, **members)
+    assert result.state == "done"
+    (asked,) = fake.asked
+    return asked
+
+
+async def test_a_key_pair_signs_for_bedrock_in_the_targets_region() -> None:
+    asked = await asked_with(KEYS)
+    authorization = asked.headers["authorization"]
+    assert authorization.startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+    assert "/eu-west-3/bedrock/aws4_request" in authorization
+    assert "x-amz-date" in asked.headers and "x-amz-security-token" not in asked.headers
+
+
+async def test_a_session_token_goes_along() -> None:
+    asked = await asked_with(KEYS | {"AWS_SESSION_TOKEN": "session-token"})
+    assert asked.headers["x-amz-security-token"] == "session-token"
+
+
+async def test_a_bearer_token_wins_over_keys_and_is_not_taken_from_the_environment() -> None:
+    assert BEARER not in os.environ
+    asked = await asked_with(KEYS | {BEARER: TOKEN})
+    assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+async def test_a_variable_the_user_named_holds_a_bearer_token() -> None:
+    asked = await asked_with({"MY_TOKEN": TOKEN}, key_env=("MY_TOKEN",))
+    assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+async def test_a_profile_of_the_users_files_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[work]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = from-the-file\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    asked = await asked_with({"AWS_PROFILE": "work"})
+    assert "Credential=AKIDPROFILE/" in asked.headers["authorization"]
+
+
+async def test_an_unknown_profile_is_said_and_nothing_is_sent() -> None:
+    result, _, fake = await played(GOOD, {"AWS_PROFILE": "nope"})
+    assert (result.state, result.signature) == ("failed", "no-credentials")
+    assert result.error is not None and "nope" in result.error.message
+    assert fake.asked == []
+
+
+@pytest.mark.parametrize(
+    ("members", "keys", "region"),
+    [
+        ({"region": "eu-west-3"}, {"AWS_REGION": "us-west-2"}, "eu-west-3"),
+        ({"region": None, "regions": ("us-east-1",)}, {"AWS_REGION": "us-west-2"}, "us-west-2"),
+        ({"region": None}, {"AWS_DEFAULT_REGION": "ap-south-1"}, "ap-south-1"),
+        ({"region": None, "regions": ("sa-east-1", "us-east-1")}, {}, "sa-east-1"),
+    ],
+)
+async def test_the_region_is_the_targets_own_then_the_environments_then_where_the_model_is(
+    members: dict[str, Any], keys: dict[str, str], region: str
+) -> None:
+    asked = await asked_with(KEYS | keys, **members)
+    assert f"/{region}/bedrock/" in asked.headers["authorization"]
+
+
+async def test_without_credentials_a_service_on_this_machine_is_asked_with_invented_ones() -> None:
+    asked = await asked_with({})
+    assert "Credential=kmon/" in asked.headers["authorization"]
+
+
+async def test_secrets_that_are_echoed_back_appear_nowhere() -> None:
+    keys = KEYS | {"AWS_SESSION_TOKEN": "session-token-0123456789"}
+    echo = text(" ".join(keys.values()))
+    _, events, _ = await played(writing(HEAD, in_chunks(echo + answer("22")), LAST_CHUNK), keys)
+    shown = repr(events)
+    assert not [value for value in keys.values() if value in shown]
+    assert not [value for value in keys.values() if value in repr(Keys(keys).for_target(target("http://127.0.0.1:1")))]
+
+
+async def test_the_engine_process_gets_its_keys_by_pipe_alone() -> None:
+    async with fake_bedrock(GOOD) as fake:
+        engine = await EngineProcess.start(plan(target(fake.url)), Keys(KEYS))
+        watched = Watched(engine)
+        try:
+            await watched.until(lambda event: isinstance(event, ev.RaceEnded))
+            environ = Path(f"/proc/{engine.pid}/environ")
+            told = environ.read_bytes() + Path(f"/proc/{engine.pid}/cmdline").read_bytes() if environ.exists() else b""
+        finally:
+            await watched.finish()
+    assert KEYS["AWS_SECRET_ACCESS_KEY"].encode() not in told
+    assert "Credential=AKIDEXAMPLE/" in fake.asked[0].headers["authorization"]
+    result = next(event for event in watched.events if isinstance(event, ev.RunEnded))
+    assert (result.state, result.text) == ("done", "22")
+
+
+async def test_many_attempts_at_once_keep_apart() -> None:
+    async with fake_bedrock(GOOD) as fake:
+        race = plan(target(fake.url))
+        rows = race.rows * 6
+        results, _ = await outcome(type(race)(rows=rows, stall_s=20.0, timeout_s=30.0), KEYS)
+    assert [result.text for result in results] == ["22"] * 6
+    invocations = {asked.headers["amz-sdk-invocation-id"] for asked in fake.asked}
+    assert len(invocations) == len(fake.asked) == 6
+    assert all(json.dumps(asked.body) == json.dumps(fake.asked[0].body) for asked in fake.asked)
