@@ -18,7 +18,7 @@ Row = tuple[str, ...]
 
 def verdict_text(verdict: Verdict) -> str:
     """The summary of a test: tables, comparisons, and the conclusion as its last line. ASCII but for the names."""
-    parts = [_rates(verdict.arms), _times(verdict.arms), *_chains(verdict.arms), _comparisons(verdict)]
+    parts = [_rates(verdict.arms), _times(verdict.arms), _chains(verdict.arms), _comparisons(verdict)]
     return "\n\n".join([*(part for part in parts if part), f"Conclusion: {verdict.conclusion}"])
 
 
@@ -52,7 +52,13 @@ def _percentile(percentile: Percentile) -> str:
     return f"{'> ' if percentile.kind == 'above' else ''}{percentile.seconds:.2f} s"
 
 
-def _chains(arms: Sequence[ArmFigures]) -> Iterable[str]:
+def _chains(arms: Sequence[ArmFigures]) -> str:
+    tables = list(_chain_tables(arms))
+    note = "(the chance that so many in a row go well, if each goes as these runs did and none minds the others)"
+    return "\n".join(["\n\n".join(tables), note]) if tables else ""
+
+
+def _chain_tables(arms: Sequence[ArmFigures]) -> Iterable[str]:
     shown = [arm for arm in arms if arm.compound]
     for start in range(0, len(shown), COLUMNS_ABREAST):
         abreast = shown[start : start + COLUMNS_ABREAST]
@@ -74,11 +80,9 @@ def _comparisons(verdict: Verdict) -> str:
     heading = ("fails more", "than", "failed", "alone", "p", "after Holm", "ttft p after Holm", "they differ in")
     lines = [_table(heading, rows)] if rows else []
     if alike := len(verdict.comparisons) - len(told):
-        lines.append(f"{'No difference at all in' if not rows else 'and no difference at all in'} {_pairs(alike)}.")
+        lines.append(f"No difference at all in {alike}{' other' if rows else ''} pair{'' if alike == 1 else 's'}.")
     if verdict.watched and verdict.comparisons:
-        lines.append(
-            "The race was free to stop at what it showed: the conclusion allows for that, the p-values do not."
-        )
+        lines.append("The race could be stopped by what it showed: the conclusion allows for that, p-values do not.")
     return "\n".join(lines)
 
 
@@ -89,15 +93,11 @@ def _comparison(c: Comparison) -> Row:
         c.better,
         f"{c.worse_failed} of {c.worse_n} : {c.better_failed} of {c.better_n}",
         alone,
-        f"{p_words(c.p).removeprefix('= ')} ({c.test})",
-        p_words(c.p_holm).removeprefix("= "),
-        p_words(c.ttft_p_holm).removeprefix("= "),
+        f"{p_words(c.p)} ({c.test})",
+        p_words(c.p_holm),
+        p_words(c.ttft_p_holm),
         listed(c.factors),
     )
-
-
-def _pairs(count: int) -> str:
-    return "1 pair" if count == 1 else f"{count} pairs"
 
 
 def _table(heading: Row, rows: Sequence[Row], *, numbers: bool = False) -> str:

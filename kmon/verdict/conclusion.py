@@ -31,10 +31,15 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
 def cause(factors: Sequence[Factor]) -> str:
     """What a real difference between two arms that differ in ``factors`` says about its cause."""
     if len(factors) == 1:
-        return f"only the {factors[0]} differs between the two, so the {factors[0]} plays a part"
+        return _isolated(factors[0], "between the two")
     if not factors:
         return "it does not tell what the cause is"
     return f"it does not tell whether {listed([f'the {factor}' for factor in factors], 'or')} is the cause"
+
+
+def _isolated(factor: Factor, where: str) -> str:
+    s = "" if factor == "tools" else "s"
+    return f"only the {factor} differ{s} {where}, so the {factor} play{s} a part"
 
 
 def _alone(arm: ArmFigures) -> str:
@@ -75,7 +80,7 @@ def _causes(clearest: Comparison, comparisons: Sequence[Comparison]) -> str:
     parts = []
     for factors, names in sorted(isolated.items(), key=lambda item: len(item[0])):
         if len(factors) == 1:
-            parts.append(f"only the {factors[0]} differs from {listed(names)}, so the {factors[0]} plays a part")
+            parts.append(_isolated(factors[0], f"from {listed(names)}"))
         elif factors:
             which = listed([f"the {factor}" for factor in factors])
             parts.append(f"{which} differ from {listed(names)}, which does not tell them apart")

@@ -1,0 +1,108 @@
+"""Promises about the printed verdict: every figure at its place, plain characters, and the conclusion last."""
+
+from msgspec.structs import replace
+
+from kmon.catalog.model import Target
+from kmon.report.verdict_text import verdict_text
+from kmon.verdict.compare import compare
+from kmon.verdict.outcome import OutcomeName
+from kmon.verdict.trial import Trial
+
+
+def target(name: str, model: str) -> Target:
+    return Target(name=name, provider=name.split("/")[0], model=model, base_url="https://x.example/v1")
+
+
+KIMI, NOVA = target("bedrock/kimi-k2.5", "kimi-k2.5"), target("bedrock/nova-pro", "nova-pro")
+
+
+def run(of: Target, round_number: int, outcome: OutcomeName) -> Trial:
+    silent = outcome == "timeout-before-first-token"
+    return Trial(
+        target=of.name,
+        round=round_number,
+        outcome=outcome,
+        ttft_s=None if silent else 0.4,
+        max_gap_s=30.0 if silent else 0.1,
+        duration_s=30.0 if silent else 2.0,
+    )
+
+
+def trials(rounds: int = 10) -> list[Trial]:
+    silent: OutcomeName = "timeout-before-first-token"
+    kimi = [run(KIMI, n, silent if n % 10 in (1, 2, 3, 5) else "pass") for n in range(1, rounds + 1)]
+    return kimi + [run(NOVA, n, "pass") for n in range(1, rounds + 1)]
+
+
+def test_the_summary_of_the_field_report() -> None:
+    assert verdict_text(compare(trials(), [KIMI, NOVA])) == (
+        """\
+target             pass rate (95 %)                          failures
+bedrock/kimi-k2.5  60 % (31-83 %), 10 runs                   4 timeout-before-first-token
+bedrock/nova-pro   100 %, at most 26 % fail (95 %), 10 runs  none
+
+target             ttft p50       p90        p99  max gap p50       p90        p99  duration p50       p90
+bedrock/kimi-k2.5    0.40 s  10 of 29  10 of 299       0.10 s  10 of 29  10 of 299        2.00 s  10 of 29
+bedrock/nova-pro     0.40 s  10 of 29  10 of 299       0.10 s  10 of 29  10 of 299        2.00 s  10 of 29
+(n of m: a percentile that needs m observations and has n; > : so many never came)
+
+tool uses  bedrock/kimi-k2.5  bedrock/nova-pro
+1          60 % (31-83 %)     100 % (72-100 %)
+2          36 % (10-69 %)     100 % (52-100 %)
+3          22 % (3-58 %)      100 % (38-100 %)
+4          13 % (1-48 %)      100 % (27-100 %)
+5          8 % (0.3-40 %)     100 % (20-100 %)
+10         1 % (0.001-16 %)   100 % (4-100 %)
+(the chance that so many in a row go well, if each goes as these runs did and none minds the others)
+
+fails more         than              failed             alone  p                after Holm  ttft p after Holm\
+  they differ in
+bedrock/kimi-k2.5  bedrock/nova-pro  4 of 10 : 0 of 10  4 : 0  0.125 (McNemar)  0.125       0.0293           \
+  model
+
+Conclusion: bedrock/kimi-k2.5 fails more than bedrock/nova-pro on the same rounds (4 of 10 against 0 of 10, \
+McNemar p = 0.125): not proven at 5 %; about 5 more rounds at these rates would be needed"""
+    )
+
+
+def test_percentiles_among_the_timeouts_are_shown_as_beyond_them() -> None:
+    assert "> 30.00 s" in verdict_text(compare(trials(30), [KIMI, NOVA]))
+
+
+def test_rate_limited_and_cancelled_runs_are_said_not_to_count() -> None:
+    some = [*trials(), run(NOVA, 11, "rate-limited"), run(KIMI, 11, "cancelled")]
+    text = verdict_text(compare(some, [KIMI, NOVA]))
+    assert "1 rate-limited (not counted)" in text
+    assert "4 timeout-before-first-token, 1 cancelled (not counted)" in text
+
+
+def test_more_than_four_targets_get_a_second_table_of_chains() -> None:
+    many = [target(f"t{n}", f"m{n}") for n in range(6)]
+    text = verdict_text(compare([run(of, n, "pass") for of in many for n in range(1, 6)], many))
+    assert [line.split()[2:] for line in text.splitlines() if line.startswith("tool uses")] == [
+        ["t0", "t1", "t2", "t3"],
+        ["t4", "t5"],
+    ]
+    assert "No difference at all in 15 pairs." in text
+
+
+def test_a_measured_chain_stands_beside_the_chance() -> None:
+    chains = [Trial(target="t", round=n, outcome="pass", tool_uses=3) for n in range(1, 9)]
+    assert "3          100 % (64-100 %), measured 8 of 8" in verdict_text(compare(chains, []))
+
+
+def test_a_watched_race_says_what_its_p_values_are_worth() -> None:
+    verdict = compare(trials(), [KIMI, NOVA], watched="nothing proven in 10 rounds")
+    text = verdict_text(verdict)
+    assert text.endswith("Conclusion: nothing proven in 10 rounds")
+    assert "the conclusion allows for that, p-values do not." in text
+    assert "p-values do not" not in verdict_text(replace(verdict, watched=False))
+
+
+def test_no_runs_are_summed_up_too() -> None:
+    assert verdict_text(compare([], [KIMI])) == "Conclusion: nothing was measured: no run counts"
+
+
+def test_the_text_has_plain_characters_only() -> None:
+    text = verdict_text(compare(trials(30), [KIMI, NOVA]))
+    assert text.isascii() and all(char.isprintable() or char == "\n" for char in text)

@@ -1,0 +1,270 @@
+"""Promises about a verdict: what is counted, what is compared, and that the sentence says no more than was shown."""
+
+import msgspec
+import pytest
+from ended import SCENARIOS, ended, failed, scenario
+from hypothesis import given
+from hypothesis import strategies as st
+from seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
+
+from kmon.catalog.model import Target
+from kmon.verdict.compare import Verdict, compare
+from kmon.verdict.factors import differing, model_family
+from kmon.verdict.outcome import OUTCOMES, OutcomeName
+from kmon.verdict.statistics import fisher_exact
+from kmon.verdict.trial import Arm, Trial, trial_of
+from kmon.verdict.words import percent, rate_words
+
+TIMEOUT: OutcomeName = "timeout-before-first-token"
+
+
+def words(verdict: Verdict) -> dict[str, str]:
+    return {arm.name: arm.words for arm in verdict.arms}
+
+
+def test_the_field_reports_rates_with_their_intervals() -> None:
+    assert words(compare(experiment(), ALL)) == {
+        "bedrock/kimi-k2.5": "60 % (31-83 %), 10 runs",
+        "bedrock/mistral-large-3": "100 %, at most 26 % fail (95 %), 10 runs",
+        "bedrock/nova-pro": "100 %, at most 26 % fail (95 %), 10 runs",
+        "openrouter": "100 %, at most 26 % fail (95 %), 10 runs",
+    }
+
+
+def test_the_field_reports_root_cause_was_not_proven() -> None:
+    assert compare(experiment(), ALL).conclusion == (
+        "bedrock/kimi-k2.5 fails more than bedrock/mistral-large-3 on the same rounds (4 of 10 against 0 of 10, "
+        "McNemar p = 0.125, after Holm 0.75): not proven at 5 %; about 10 more rounds at these rates would be needed"
+    )
+
+
+def test_the_rounds_said_to_be_needed_prove_it() -> None:
+    late = (7, 8, 9, 10)
+    assert not any(pair.proven for pair in compare(experiment(19, late), ALL).comparisons)
+    proven = compare(experiment(20, late), ALL)
+    assert [pair.proven for pair in proven.comparisons] == [True, True, True, False, False, False]
+
+
+def test_with_two_controls_and_the_model_elsewhere_the_factor_is_the_two_together() -> None:
+    assert compare(experiment(30), ALL).conclusion == (
+        "bedrock/kimi-k2.5 fails more than bedrock/mistral-large-3 on the same rounds (12 of 30 against 0 of 30, "
+        "McNemar p = 0.000488, after Holm 0.00293): at 95 % confidence the difference is real; "
+        "only the model differs from bedrock/mistral-large-3 and bedrock/nova-pro, so the model plays a part; "
+        "the provider and the dialect differ from openrouter, which does not tell them apart; "
+        "neither the model alone nor the provider alone explains it"
+    )
+
+
+def test_a_proven_difference_in_two_factors_does_not_tell_which_is_the_cause() -> None:
+    two = (KIMI, OPENROUTER)
+    sentence = compare(experiment(30, targets=two), two).conclusion
+    assert sentence.endswith(
+        "at 95 % confidence the difference is real; it does not tell whether the provider or the dialect is the cause"
+    )
+    assert "after Holm" not in sentence
+
+
+def test_a_proven_difference_in_one_factor_names_it() -> None:
+    two = (KIMI, NOVA)
+    sentence = compare(experiment(30, targets=two), two).conclusion
+    assert sentence.endswith("; only the model differs between the two, so the model plays a part")
+
+
+def test_one_scenario_with_tools_and_one_without_isolates_the_tools() -> None:
+    together = target("together", "moonshotai/Kimi-K2.6")
+    trials = [run(together, n, scenario="code") for n in range(1, 13)]
+    trials += [run(together, n, "hang-mid-stream", scenario="code-tools") for n in range(1, 13)]
+    verdict = compare(trials, [together], [scenario("code"), scenario("code-tools")])
+    assert [arm.name for arm in verdict.arms] == ["together (code)", "together (code-tools)"]
+    assert verdict.conclusion.startswith("together (code-tools) fails more than together (code) on the same rounds")
+    assert verdict.conclusion.endswith("; only the tools differ between the two, so the tools play a part")
+
+
+def test_one_target_alone_explains_nothing() -> None:
+    assert compare(experiment(targets=[KIMI]), [KIMI]).conclusion == (
+        "bedrock/kimi-k2.5 passes 60 % (31-83 %), 10 runs; nothing was raced beside it, so it does not tell whether "
+        "the provider, the model or the request is the cause"
+    )
+
+
+def test_without_a_failure_there_is_nothing_to_explain_but_something_may_hide() -> None:
+    assert compare(experiment(failing=()), ALL).conclusion == (
+        "no run failed, so there is no difference to explain; 10 runs each leave room for up to 26 % of failures (95 %)"
+    )
+
+
+def test_targets_that_fail_alike_are_said_to() -> None:
+    trials = [run(of, n, TIMEOUT if n <= 3 else "pass") for n in range(1, 11) for of in (KIMI, NOVA)]
+    assert compare(trials, ALL).conclusion == (
+        "no target fails more than another: bedrock/kimi-k2.5 and bedrock/nova-pro fail alike "
+        "(3 of 10 against 3 of 10, McNemar p = 1)"
+    )
+
+
+def test_rate_limits_are_counted_apart_and_said() -> None:
+    limited = [run(OPENROUTER, n, "rate-limited") for n in (2, 3)]
+    trials = [
+        trial for trial in experiment() if (trial.target, trial.round) not in {("openrouter", 2), ("openrouter", 3)}
+    ]
+    verdict = compare([*trials, *limited], ALL)
+    openrouter = verdict.arms[-1]
+    assert (openrouter.n, openrouter.passes, openrouter.rate_limited) == (8, 8, 2)
+    assert verdict.conclusion.endswith("; 2 rate-limited runs left out")
+
+
+def test_a_cancelled_run_is_no_run() -> None:
+    verdict = compare([*experiment(targets=[KIMI]), run(KIMI, 11, "cancelled")], ALL)
+    assert (verdict.arms[0].n, verdict.arms[0].cancelled) == (10, 1)
+
+
+def test_nothing_but_refusals_is_nothing_measured() -> None:
+    verdict = compare([run(KIMI, 1, "rate-limited"), run(NOVA, 1, "cancelled")], ALL)
+    assert verdict.conclusion == "nothing was measured: no run counts; 1 rate-limited run left out"
+    assert verdict.arms[0].words == "no run counts"
+    assert verdict.comparisons == ()
+    assert compare([], ALL).conclusion == "nothing was measured: no run counts"
+
+
+def test_a_retry_does_not_wash_a_failure_away() -> None:
+    verdict = compare([run(KIMI, 1, TIMEOUT), run(KIMI, 1), run(KIMI, 2, "cancelled"), run(KIMI, 2)], ALL)
+    assert (verdict.arms[0].n, verdict.arms[0].passes) == (2, 1)
+
+
+def test_rounds_of_their_own_are_compared_by_fishers_test() -> None:
+    trials = [run(KIMI, n, TIMEOUT if n <= 4 else "pass") for n in range(1, 11)]
+    trials += [run(NOVA, n) for n in range(11, 21)]
+    (pair,) = compare(trials, ALL).comparisons
+    assert (pair.test, pair.only_worse, pair.p) == ("Fisher", None, fisher_exact(4, 6, 0, 10))
+    assert "race them in the same rounds" in compare(trials, ALL).conclusion
+
+
+def test_only_rounds_both_took_part_in_are_paired() -> None:
+    trials = [*experiment(10, FAILING, [KIMI, NOVA]), run(KIMI, 11, TIMEOUT)]
+    (pair,) = compare(trials, ALL).comparisons
+    assert (pair.test, pair.worse_failed, pair.worse_n, pair.better_n) == ("McNemar", 4, 10, 10)
+
+
+def test_times_hold_timeouts_as_waits_that_had_not_ended() -> None:
+    kimi = compare(experiment(failing=(1, 2, 3, 4, 5, 6)), ALL).arms[0]
+    median_ttft, p90, _ = kimi.ttft_s
+    assert (median_ttft.kind, median_ttft.seconds) == ("above", 30.0)
+    assert (p90.kind, p90.n, p90.needed) == ("refused", 10, 29)
+    assert kimi.max_gap_s[0].kind == kimi.duration_s[0].kind == "above"
+
+
+def test_a_request_that_was_refused_is_no_wait() -> None:
+    refused = trial_of(failed("http", 500, max_gap_ms=200.0), scenario("tool-result"))
+    assert refused.first_token() is refused.longest_gap() is refused.whole() is None
+    cut = trial_of(ended(state="incomplete"), scenario("tool-result"))
+    assert cut.whole() == (1.0, True) and cut.longest_gap() == (0.09, True) and cut.first_token() == (0.4, False)
+
+
+def test_a_slower_first_token_is_found_among_runs_that_all_pass() -> None:
+    trials = [run(KIMI, n, ttft_s=5 + n / 10) for n in range(1, 13)] + [run(NOVA, n) for n in range(1, 13)]
+    (pair,) = compare(trials, ALL).comparisons
+    assert pair.p == 1 and pair.ttft_p_holm < 0.001
+
+
+def test_the_chance_of_a_chain_is_the_field_reports_with_an_interval() -> None:
+    kimi = compare(experiment(), ALL).arms[0]
+    assert [row.uses for row in kimi.compound] == [1, 2, 3, 4, 5, 10]
+    assert [percent(row.rate) for row in kimi.compound] == ["60", "36", "22", "13", "8", "1"]
+    assert all(row.interval.low <= row.rate <= row.interval.high for row in kimi.compound)
+
+
+def test_measured_chains_stand_beside_the_computed_chance() -> None:
+    died_after = [5, 5, 2, 0]
+    chains = [
+        Trial(target="t", round=n, outcome="pass" if uses == 5 else "hang-mid-stream", tool_uses=uses)
+        for n, uses in enumerate(died_after, 1)
+    ]
+    (arm,) = compare(chains, []).arms
+    assert [(row.chains_through, row.chains) for row in arm.compound] == [
+        (3, 4), (3, 4), (2, 4), (2, 4), (2, 4), (None, None),
+    ]  # fmt: skip
+    assert arm.compound[0].rate == 12 / 14
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "moonshotai.kimi-k2.5",
+        "moonshotai/Kimi-K2.5",
+        "accounts/fireworks/models/kimi-k2p5",
+        "moonshotai/kimi-k2.5:free",
+    ],
+)
+def test_a_model_is_known_again_at_another_host(model: str) -> None:
+    assert model_family(model) == "kimi-k2.5"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("gpt-oss:20b", "gpt-oss:120b"), ("kimi-k2.5", "kimi-k2.6"), ("us.amazon.nova-pro-v1:0", "nova-lite")],
+)
+def test_different_models_stay_different(one: str, other: str) -> None:
+    assert model_family(one) != model_family(other)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "factors"),
+    [
+        (KIMI, MISTRAL, ("model",)),
+        (KIMI, OPENROUTER, ("provider", "dialect")),
+        (MISTRAL, OPENROUTER, ("provider", "model", "dialect")),
+        (OPENROUTER, target("moonshot", "kimi-k2.5"), ("provider",)),
+        (KIMI, target("bedrock/eu", "eu.moonshotai.kimi-k2.5", "converse", "https://eu.example"), ("endpoint",)),
+    ],
+)
+def test_the_factors_are_what_differs(first: Target, second: Target, factors: tuple[str, ...]) -> None:
+    targets = {first.name: first, second.name: second}
+    assert differing(Arm(first.name, "s"), Arm(second.name, "s"), targets, SCENARIOS) == factors
+
+
+def test_a_verdict_is_one_line_of_json() -> None:
+    verdict = compare(experiment(), ALL)
+    line = msgspec.json.encode(verdict)
+    assert line.startswith(b'{"type":"verdict","conclusion":"bedrock/kimi-k2.5 fails more')
+    assert b"\n" not in line
+    assert msgspec.json.decode(line, type=Verdict) == verdict
+
+
+TRIALS = st.lists(
+    st.builds(
+        run,
+        st.sampled_from(ALL),
+        st.integers(1, 8),
+        st.sampled_from(OUTCOMES),
+        st.sampled_from(["code", "tool-result"]),
+        st.floats(0, 50),
+    ),
+    max_size=60,
+)
+
+
+@given(TRIALS)
+def test_any_runs_get_a_verdict_of_one_sentence_whose_counts_add_up(trials: list[Trial]) -> None:
+    verdict = compare(trials, ALL, tuple(SCENARIOS.values()))
+    assert verdict.conclusion and "\n" not in verdict.conclusion
+    assert "confirmed" not in verdict.conclusion
+    for arm in verdict.arms:
+        assert arm.passes + sum(arm.failures.values()) == arm.n
+    for pair in verdict.comparisons:
+        assert 0 <= pair.p <= pair.p_holm <= 1
+        assert pair.worse_failed * pair.better_n >= pair.better_failed * pair.worse_n
+    assert ("is real" in verdict.conclusion) <= any(pair.proven for pair in verdict.comparisons)
+    assert msgspec.json.decode(msgspec.json.encode(verdict), type=Verdict) == verdict
+
+
+@pytest.mark.parametrize(
+    ("passes", "n", "said"),
+    [
+        (6, 10, "60 % (31-83 %), 10 runs"),
+        (0, 10, "0 % (0-28 %), 10 runs"),
+        (1, 1, "100 %, at most 95 % fail (95 %), 1 run"),
+        (499, 500, "99.8 % (99-99.96 %), 500 runs"),
+        (0, 0, "no run counts"),
+    ],
+)
+def test_rates_in_words(passes: int, n: int, said: str) -> None:
+    assert rate_words(passes, n) == said
