@@ -19,6 +19,7 @@ EPILOG = """\
 commands:
   kmon [TARGET...]      watch a race in the terminal (lines instead, when stdout is not a terminal)
   kmon run [TARGET...]  the same race without a screen: lines for people, or --json
+  kmon test [TARGET...] identical requests again and again: pass rates, and what they prove
   kmon targets          what can be aimed at, and where its key was found; --check asks each provider
   kmon scenarios        what can be asked
   kmon decode FILE...   what recorded streams say
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     commands: dict[str, tuple[Callable[[], _Parser], Callable[[argparse.Namespace], int]]] = {
         "run": (_run_parser, _run),
+        "test": (_test_parser, _test),
         "targets": (_targets_parser, _targets),
         "scenarios": (_scenarios_parser, _scenarios),
         "decode": (_decode_parser, _decode),
@@ -84,7 +86,8 @@ def _race_options(parser: _Parser) -> None:
     aim.add_argument("--scenario", action="append", metavar="NAME[,NAME]", help="what to ask (default: code)")
     aim.add_argument("--count", type=int, metavar="N", help="rounds: one run per target and scenario each (default 1)")
     aim.add_argument("--concurrency", type=int, metavar="N", help="runs open at once (default: one round at a time)")
-    aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start a race of more requests")
+    aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start what would send more requests")
+    aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
     aim.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint, with --model")
     aim.add_argument("--model", metavar="ID", help="the model to ask for at --base-url")
     aim.add_argument("--dialect", metavar="NAME", default="chat", help="wire format at --base-url (default chat)")
@@ -99,7 +102,7 @@ def _race_options(parser: _Parser) -> None:
     demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
     demo.add_argument("--profile", metavar="NAME|FILE", help="how the simulator behaves (see 'kmon sim --help')")
     demo.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
-    demo.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress simulated time (default 1)")
+    demo.add_argument("--speed", type=float, metavar="X", help="compress simulated time (default 1; test --demo: 10)")
 
 
 def _screen_options(parser: _Parser) -> None:
@@ -137,6 +140,25 @@ def _run_parser() -> _Parser:
     return parser
 
 
+def _test_parser() -> _Parser:
+    parser = _parser("test", "Repeat identical requests, count what passes, and say what that proves.")
+    _race_options(parser)
+    parser.set_defaults(count=10)
+    design = parser.add_argument_group("experiment")
+    design.add_argument("--no-nonce", action="store_true", help="let prompt caches answer: send the very same request")
+    design.add_argument("--spacing", type=float, default=0.0, metavar="S", help="least time between rounds (default 0)")
+    design.add_argument("--per-target", type=int, default=1, metavar="N", help="open at once per target (default 1)")
+    design.add_argument("--until-proven", action="store_true", help="stop as soon as a difference is proven")
+    design.add_argument("--pass-rate", type=float, metavar="R", help="with --until-proven: also prove R kept or missed")
+    thresholds = parser.add_argument_group("thresholds that decide exit code 1")
+    thresholds.add_argument("--fail-under", type=float, metavar="R", help="least pass rate per target, such as 0.95")
+    thresholds.add_argument("--max-stall", type=float, metavar="S", help="longest silence")
+    thresholds.add_argument("--max-ttft", type=float, metavar="S", help="longest wait for the first token")
+    parser.add_argument("--json", action="store_true", help="no screen: one JSON object per line")
+    _screen_options(parser)
+    return parser
+
+
 def _targets_parser() -> _Parser:
     parser = _parser("targets", "List what can be aimed at, and where each key was found (never the key).")
     parser.add_argument("names", nargs="*", metavar="TARGET", help="only these")
@@ -163,6 +185,7 @@ def _replay_parser() -> _Parser:
     parser.add_argument("--as-recorded", action="store_true", help="keep the recorded duration whatever --speed says")
     parser.add_argument("--json", action="store_true", help="no screen: one JSON object per event")
     parser.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
+    parser.set_defaults(max_requests=None, max_tokens=None)
     _screen_options(parser)
     return parser
 
@@ -198,6 +221,12 @@ def _run(options: argparse.Namespace) -> int:
     from kmon import commands
 
     return commands.run(options, as_json=options.json)
+
+
+def _test(options: argparse.Namespace) -> int:
+    from kmon import commands
+
+    return commands.repeat(options)
 
 
 def _replay(options: argparse.Namespace) -> int:

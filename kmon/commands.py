@@ -8,25 +8,26 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.config import Loaded, keyed_targets, load, user_config_dir
-from kmon.race.aim import (
-    DEMO_SCENARIO,
-    DEMO_TARGETS,
-    DEMO_TIMEOUT_S,
-    check_cost,
-    key_notes,
-    keys_for,
-    rows,
-    simulated,
-)
+from kmon.race.aim import RACE_DEMO, TEST_DEMO, Demo, check_cost, cost, key_notes, keys_for, rows, simulated
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.simulator.embedded import Embedded
 
+if TYPE_CHECKING:
+    from kmon.report.experiment import Experiment
+
 DEFAULT_SCENARIO = "code"
+TEST_TIMEOUT_S = 60.0
+"""Total limit of an attempt of a test where none was set: a hang must not take five minutes each time."""
+FIELD_REPORT_PROFILE = "seed-000"
+"""How the simulator behaves when targets or scenarios are named: as in the report of stalls with tools on Together."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,41 @@ def run(options: argparse.Namespace, *, as_json: bool) -> int:
     """Race without a screen."""
     from kmon.report.headless import main as headless
 
-    with _prepared(options, fall_back_to_demo=False) as ready:
+    with _prepared(options, RACE_DEMO, fall_back_to_demo=False) as ready:
         return headless(ready.plan, ready.keys, as_json=as_json)
 
 
 def watch(options: argparse.Namespace) -> int:
     """Race on the screen. Real requests are shown as a plan first, unless ``--yes``; the simulator starts at once."""
-    with _prepared(options, fall_back_to_demo=True) as ready:
+    with _prepared(options, RACE_DEMO, fall_back_to_demo=True) as ready:
         return _screen(options, ready, start_now=ready.plan.simulated or options.yes)
+
+
+def repeat(options: argparse.Namespace) -> int:
+    """Repeat identical requests and judge them: a board on a terminal, else lines or JSON."""
+    from kmon.report.experiment import Experiment
+    from kmon.report.experiment import main as headless
+    from kmon.verdict.thresholds import Thresholds
+    from kmon.verdict.watch import Watch
+
+    thresholds = Thresholds(fail_under=options.fail_under, max_stall_s=options.max_stall, max_ttft_s=options.max_ttft)
+    with _prepared(options, TEST_DEMO, fall_back_to_demo=False) as ready:
+        plan = msgspec.structs.replace(
+            ready.plan,
+            order_seed=options.seed,
+            nonce=not options.no_nonce,
+            spacing_s=options.spacing,
+            per_target=options.per_target,
+        )
+        watched = [(row.target, row.scenario) for row in plan.rows]
+        proof = Watch(watched, pass_rate=options.pass_rate) if options.until_proven else None
+        experiment = Experiment(plan, thresholds, proof)
+        if options.json or options.no_tui or not sys.stdout.isatty():
+            if not plan.simulated:
+                print(f"kmon: {cost(plan)}", file=sys.stderr)
+            return headless(plan, ready.keys, experiment, as_json=options.json)
+        ready = Prepared(plan, ready.keys, ready.loaded)
+        return _screen(options, ready, start_now=plan.simulated or options.yes, experiment=experiment)
 
 
 def replay(options: argparse.Namespace) -> int:
@@ -64,7 +92,7 @@ def replay(options: argparse.Namespace) -> int:
     recordings = {file: load_cassette(Path(file)) for file in options.files}
     with Embedded.running(replay=options.files, speed=options.speed, as_recorded=options.as_recorded) as simulator:
         played = [Row(target, scenario) for target, scenario in replay_targets(recordings, simulator.origin)]
-        plan = _plan(played, loaded, timeout_s=loaded.settings.timeout_s)
+        plan = _plan(played, loaded, options)
         ready = Prepared(plan, Keys({}), loaded)
         if options.json or options.no_tui or not sys.stdout.isatty():
             return headless(plan, ready.keys, as_json=options.json)
@@ -75,46 +103,61 @@ def replay(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _prepared(options: argparse.Namespace, *, fall_back_to_demo: bool) -> Iterator[Prepared]:
+def _prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool) -> Iterator[Prepared]:
     """Settle what to race. The simulator, if it takes part, lives as long as the context."""
     _check(options)
     loaded = load(_flags(options))
     for note in loaded.notes:
         print(f"kmon: {note}", file=sys.stderr)
-    scenarios = _scenarios(options, loaded)
-    demo = options.demo or options.profile is not None
-    if not demo and not options.targets and not options.base_url:
-        demo = fall_back_to_demo and not keyed_targets(loaded.catalog, loaded.env)
-    if not demo:
-        targets = _targets(options, loaded) or keyed_targets(loaded.catalog, loaded.env)
-        if not targets:
-            raise UsageError("no target was named and no key is set; name one, put a key in .env or use --demo")
-        plan = _plan(rows(targets, scenarios), loaded, timeout_s=loaded.settings.timeout_s)
-        check_cost(plan, max_requests=options.max_requests)
+    given = loaded.provenance["timeout_s"] != "default"
+    timeout_s = TEST_TIMEOUT_S if demo is TEST_DEMO and not given else None
+    targets = _targets(options, loaded)
+    on_simulator = options.demo or options.profile is not None
+    if not on_simulator and not targets:
+        targets = list(keyed_targets(loaded.catalog, loaded.env))
+        on_simulator = fall_back_to_demo and not targets
+    if not on_simulator and not targets:
+        raise UsageError("no target was named and no key is set; name one, put a key in .env or use --demo")
+    if not on_simulator:
+        plan = _plan(rows(targets, _scenarios(options, loaded, demo)), loaded, options, timeout_s=timeout_s)
         yield Prepared(plan, keys_for(plan, loaded.env), loaded)
         return
-    targets = _targets(options, loaded)
-    whole_demo = not targets and options.profile is None and not options.scenario
-    profile = options.profile or ("seed-000" if targets or options.scenario else "demo")
-    if not targets:
-        targets = [resolve_target(loaded.catalog, name) for name in DEMO_TARGETS]
-    if whole_demo:
-        scenarios = [resolve_scenario(loaded.catalog, DEMO_SCENARIO)]
-    timeout_s = DEMO_TIMEOUT_S if whole_demo and options.timeout_s is None else loaded.settings.timeout_s
-    with Embedded.running(profile=profile, speed=options.speed, seed=options.seed) as simulator:
-        aimed = [simulated(target, simulator.base_url(target.provider)) for target in targets]
-        plan = _plan(rows(aimed, scenarios), loaded, timeout_s=timeout_s)
-        check_cost(plan, max_requests=options.max_requests)
-        yield Prepared(plan, Keys({}), loaded)
+    named = bool(_targets(options, loaded))
+    whole = not named and options.profile is None and options.scenario is None
+    targets = targets if named else [resolve_target(loaded.catalog, name) for name in demo.targets]
+    scenarios = [resolve_scenario(loaded.catalog, demo.scenario)] if whole else _scenarios(options, loaded, demo)
+    profile = options.profile or (demo.profile if whole or demo is TEST_DEMO else FIELD_REPORT_PROFILE)
+    speed = options.speed or (demo.speed if whole else 1.0)
+    with Embedded.running(profile=profile, speed=speed, seed=options.seed) as simulator:
+        aimed = [simulated(target, simulator.origin) for target in targets]
+        timeout_s = demo.timeout_s if whole and options.timeout_s is None else timeout_s
+        yield Prepared(_plan(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s), Keys({}), loaded)
 
 
 def _check(options: argparse.Namespace) -> None:
     if bool(options.base_url) != bool(options.model):
         raise UsageError("--base-url and --model belong together; give both, or name a target")
-    if not 0 < options.speed < float("inf"):
+    if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
-    if options.max_requests is not None and options.max_requests < 1:
-        raise UsageError(f"--max-requests must be 1 or more, not {options.max_requests}")
+    for flag in ("max_requests", "max_tokens"):
+        if (value := getattr(options, flag)) is not None and value < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} must be 1 or more, not {value}")
+
+
+def _check_experiment(options: argparse.Namespace) -> None:
+    for flag, low, high in (
+        ("fail_under", 0, 1),
+        ("max_stall", 0, 86_400),
+        ("max_ttft", 0, 86_400),
+        ("spacing", 0, 3_600),
+    ):
+        value = getattr(options, flag)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"--{flag.replace('_', '-')} must be from {low} to {high}, not {value:g}")
+    if options.per_target < 1:
+        raise UsageError(f"--per-target must be 1 or more, not {options.per_target}")
+    if options.pass_rate is not None and not options.until_proven:
+        raise UsageError("--pass-rate needs --until-proven; to fail under a rate use --fail-under")
 
 
 def _flags(options: argparse.Namespace) -> dict[str, object]:
@@ -123,8 +166,9 @@ def _flags(options: argparse.Namespace) -> dict[str, object]:
     return {"rounds": getattr(options, "count", None)} | {name: getattr(options, name, None) for name in names}
 
 
-def _scenarios(options: argparse.Namespace, loaded: Loaded) -> list[Scenario]:
-    names = [name.strip() for given in options.scenario or [DEFAULT_SCENARIO] for name in given.split(",")]
+def _scenarios(options: argparse.Namespace, loaded: Loaded, demo: Demo) -> list[Scenario]:
+    default = demo.scenario if demo is TEST_DEMO else DEFAULT_SCENARIO
+    names = [name.strip() for given in options.scenario or [default] for name in given.split(",")]
     return [resolve_scenario(loaded.catalog, name) for name in dict.fromkeys(names)]
 
 
@@ -135,23 +179,29 @@ def _targets(options: argparse.Namespace, loaded: Loaded) -> list[Target]:
     return named
 
 
-def _plan(plan_rows: Sequence[Row], loaded: Loaded, *, timeout_s: float) -> RacePlan:
+def _plan(
+    plan_rows: Sequence[Row], loaded: Loaded, options: argparse.Namespace, *, timeout_s: float | None = None
+) -> RacePlan:
     settings = loaded.settings
-    return RacePlan(
+    plan = RacePlan(
         rows=tuple(plan_rows),
         rounds=settings.rounds,
         concurrency=settings.concurrency,
         stall_s=settings.stall_s,
-        timeout_s=timeout_s,
+        timeout_s=timeout_s or settings.timeout_s,
         connect_timeout_s=settings.connect_timeout_s,
         simulated=all(row.target.simulated for row in plan_rows),
     )
+    check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
+    return plan
 
 
 # -- the screen --------------------------------------------------------------------------------------------------------
 
 
-def _screen(options: argparse.Namespace, ready: Prepared, *, start_now: bool) -> int:
+def _screen(
+    options: argparse.Namespace, ready: Prepared, *, start_now: bool, experiment: Experiment | None = None
+) -> int:
     from kmon.race.child import EngineProcess
     from kmon.report.headless import columns_of, exit_code
     from kmon.report.summary import summary

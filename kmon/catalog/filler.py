@@ -46,6 +46,8 @@ def filled(scenario: Scenario, tokens: int) -> Scenario:
 
 
 def with_steps(scenario: Scenario, chain: Chain, steps: int) -> Scenario:
-    """The scenario asking for ``steps`` tool results."""
+    """The scenario asking for ``steps`` tool results, and checked for them."""
+    contains = tuple(needle.replace(STEPS_MARK, str(steps)) for needle in scenario.check.contains)
     messages = tuple(replace(m, content=m.content.replace(STEPS_MARK, str(steps))) for m in scenario.messages)
-    return replace(scenario, messages=messages, chain=replace(chain, steps=steps))
+    check = replace(scenario.check, contains=contains)
+    return replace(scenario, messages=messages, check=check, chain=replace(chain, steps=steps))

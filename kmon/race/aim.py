@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -12,11 +13,33 @@ from kmon.config import Environment, credential_variables, key_problem, key_sour
 from kmon.dialects import refusal
 from kmon.race.plan import Keys, RacePlan, Row
 
-DEMO_TARGETS = ("together", "fireworks", "groq", "moonshot", "openrouter", "deepinfra", "nvidia", "mistral")
-"""What ``kmon --demo`` races when nothing is named: with the ``demo`` profile, one row per way a stream can go."""
-DEMO_SCENARIO = "code-tools"
-DEMO_TIMEOUT_S = 20.0
-"""Total limit of a demo attempt, so that the demo ends by itself."""
+
+@dataclass(frozen=True)
+class Demo:
+    """What is raced on the simulator when nothing is named. ``timeout_s`` makes it end by itself."""
+
+    targets: tuple[str, ...]
+    scenario: str
+    profile: str
+    timeout_s: float
+    speed: float = 1.0
+
+
+RACE_DEMO = Demo(
+    ("together", "fireworks", "groq", "moonshot", "openrouter", "deepinfra", "nvidia", "mistral"),
+    "code-tools",
+    profile="demo",
+    timeout_s=20.0,
+)
+"""One row per way a stream can go."""
+TEST_DEMO = Demo(
+    ("bedrock/kimi-k2.5", "bedrock/mistral-large-3", "bedrock/nova-pro", "openrouter/moonshotai/kimi-k2.5"),
+    "tool-result",
+    profile="seed-002",
+    timeout_s=3.0,
+    speed=10.0,
+)
+"""The report that says Kimi hangs on four of ten tool results on Bedrock, its controls beside it, ten times as fast."""
 
 
 def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row, ...]:
@@ -31,9 +54,12 @@ def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row,
     return found
 
 
-def simulated(target: Target, base_url: str) -> Target:
-    """The same target, aimed at the simulator: no key, no headers of its own, the same model and body."""
-    return msgspec.structs.replace(target, base_url=base_url, key_env=(), headers={}, dialect="chat", simulated=True)
+def simulated(target: Target, origin: str) -> Target:
+    """The same target, aimed at the simulator at ``origin``: its dialect, model and body, but no key and no headers."""
+    version = "/v1" if target.dialect == "chat" else ""
+    return msgspec.structs.replace(
+        target, base_url=f"{origin}/{target.provider}{version}", key_env=(), headers={}, simulated=True
+    )
 
 
 def keys_for(plan: RacePlan, env: Environment) -> Keys:
@@ -54,10 +80,17 @@ def key_notes(plan: RacePlan, env: Environment) -> dict[str, str]:
     }
 
 
-def check_cost(plan: RacePlan, *, max_requests: int | None) -> None:
-    """Refuse a plan that would send more requests than the user allowed."""
+def check_cost(plan: RacePlan, *, max_requests: int | None, max_tokens: int | None) -> None:
+    """Refuse a plan that would send more requests, or could be answered with more tokens, than the user allowed."""
+    less = "race fewer targets, scenarios or rounds"
     if max_requests is not None and plan.requests > max_requests:
+        raise UsageError(f"this would send {plan.requests} requests, more than --max-requests {max_requests}; {less}")
+    if max_tokens is not None and plan.max_output_tokens > max_tokens:
         raise UsageError(
-            f"this race would send {plan.requests} requests, more than --max-requests {max_requests}; "
-            "race fewer targets, scenarios or rounds"
+            f"this could cost {plan.max_output_tokens} output tokens, more than --max-tokens {max_tokens}; {less}"
         )
+
+
+def cost(plan: RacePlan) -> str:
+    """What the plan costs at most, in words."""
+    return f"{plan.requests} requests, at most {plan.max_output_tokens} output tokens"

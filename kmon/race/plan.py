@@ -50,13 +50,18 @@ class RacePlan(Struct, frozen=True, kw_only=True):
 
     @property
     def requests(self) -> int:
-        """How many requests the race sends if nobody nudges or retries."""
-        return len(self.rows) * self.rounds
+        """How many requests the race sends at most if nobody nudges or retries; a chain counts its turns."""
+        return self.rounds * sum(_turns(row.scenario) for row in self.rows)
 
     @property
     def max_output_tokens(self) -> int:
         """Upper bound of output tokens over all requests."""
-        return self.rounds * sum(row.scenario.max_tokens for row in self.rows)
+        return self.rounds * sum(_turns(row.scenario) * row.scenario.max_tokens for row in self.rows)
+
+
+def _turns(scenario: Scenario) -> int:
+    """Requests of one run at most: a chain may take twice the steps asked for, and one more to answer."""
+    return 1 if scenario.chain is None else 2 * scenario.chain.steps + 1
 
 
 class Keys(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""``kmon run``: a race without a screen, as lines for people or one JSON object per event."""
+"""A race without a screen: events in, whatever a reporter makes of them out, line by line as it happens."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import contextlib
 import shutil
 import signal
 import sys
-from typing import TextIO
+from collections.abc import Iterable
+from typing import Protocol, TextIO
 
 import msgspec
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
 from kmon.race.plan import Keys, RacePlan
+from kmon.race.source import Command
 from kmon.race.supervisor import Supervisor
 from kmon.report.lines import line
 from kmon.report.summary import summary
@@ -22,8 +24,48 @@ NOT_IN_JSON = (ev.EngineHealth, ev.BytesArrived)
 """Events that concern the engine, not the race."""
 
 
-async def race(plan: RacePlan, keys: Keys, *, as_json: bool, out: TextIO) -> int:
-    """Run the plan to its end and return the exit code: 0, 1 when a run did not end well, 130 when interrupted."""
+class Reporter(Protocol):
+    """What to print of a race. ``enough`` is asked after every batch: True starts no further round."""
+
+    def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]: ...
+
+    def closing(self, view: RaceView) -> str: ...
+
+    def enough(self) -> bool: ...
+
+
+class LineReporter:
+    """Lines for people, and the table at the end."""
+
+    def __init__(self, columns: int | None = None) -> None:
+        self._columns = columns
+
+    def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]:
+        words = line(event, view)
+        return () if words is None else (words,)
+
+    def closing(self, view: RaceView) -> str:
+        return f"\n{summary(view, columns=self._columns)}"
+
+    def enough(self) -> bool:
+        return False
+
+
+class JsonReporter:
+    """One JSON object per event; ``race_ended`` is the last."""
+
+    def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]:
+        return () if isinstance(event, NOT_IN_JSON) else (msgspec.json.encode(event).decode(),)
+
+    def closing(self, view: RaceView) -> str:
+        return ""
+
+    def enough(self) -> bool:
+        return False
+
+
+async def race(plan: RacePlan, keys: Keys, reporter: Reporter, out: TextIO) -> RaceView:
+    """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
     supervisor = Supervisor(plan, keys)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -34,16 +76,19 @@ async def race(plan: RacePlan, keys: Keys, *, as_json: bool, out: TextIO) -> int
         async for batch in supervisor.batches():
             for event in batch:
                 view.apply(event)
-                _print(event, view, as_json=as_json, out=out)
+                for words in reporter.lines(event, view):
+                    print(words, file=out)
             out.flush()
             if view.ended is not None:
                 break
+            if reporter.enough():
+                await supervisor.command(Command("enough"))
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             await supervisor.close()
-    if not as_json:
-        print(f"\n{summary(view, columns=columns_of(out))}", file=out, flush=True)
-    return exit_code(view)
+    if closing := reporter.closing(view):
+        print(closing, file=out, flush=True)
+    return view
 
 
 def columns_of(out: TextIO) -> int | None:
@@ -58,14 +103,7 @@ def exit_code(view: RaceView) -> int:
     return 1 if any(result.state != "done" for result in view.results) else 0
 
 
-def _print(event: ev.Event, view: RaceView, *, as_json: bool, out: TextIO) -> None:
-    if as_json:
-        if not isinstance(event, NOT_IN_JSON):
-            out.write(msgspec.json.encode(event).decode() + "\n")
-    elif (words := line(event, view)) is not None:
-        print(words, file=out)
-
-
 def main(plan: RacePlan, keys: Keys, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
-    return asyncio.run(race(plan, keys, as_json=as_json, out=sys.stdout))
+    reporter: Reporter = JsonReporter() if as_json else LineReporter(columns_of(sys.stdout))
+    return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout)))
