@@ -28,6 +28,7 @@ from kmon.simulator.tool_use import Call, calls
 TOKEN = re.compile(r" ?[A-Za-z]{1,8}|\n *|\d{1,3}| ?[^\sA-Za-z\d]{1,3}|\s+|.", re.DOTALL)
 TYPESCRIPT = re.compile(r"\b(typescript|javascript|ts|js|react|node)\b", re.IGNORECASE)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+WEATHER = re.compile(r"\b(weather|temp|temperature|degrees|forecast)\b", re.IGNORECASE)
 RESULT_LIMIT_CHARS = 60
 
 PieceKind = Literal["reasoning", "text", "tool-start", "tool"]
@@ -134,7 +135,10 @@ def _about_tool_results(request: ChatRequest, rng: Random) -> str:
     number = NUMBER.search(results[0])
     if number is None:
         return "The tool has answered; that is all there is to report."
-    place = next((p.group(1) for m in request.messages if (p := PLACE.search(m.text[-PROMPT_LIMIT_CHARS:]))), "Tokyo")
+    talk = [message.text[-PROMPT_LIMIT_CHARS:] for message in request.messages]
+    if not any(WEATHER.search(text) for text in talk):
+        return rng.choice(("The answer is {}.", "The tool says {}.")).format(number.group(0))
+    place = next((found.group(1) for text in talk if (found := PLACE.search(text))), "Tokyo")
     degrees = number.group(0)
     return rng.choice(
         (

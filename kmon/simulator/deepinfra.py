@@ -83,13 +83,15 @@ class DeepInfraWire(Struct, frozen=True):
         return (*SSE_HEADERS, self._id_header)
 
     def stream(self, answer: Answer, usage: Usage) -> Iterator[Send]:
-        thinking = False
-        for number, piece in enumerate(answer.pieces):
+        number, thinking = 0, False
+        for piece in answer.pieces:
             if piece.kind == "text" and thinking:
-                yield Send(_token(number, THOUGHT, special=True), "block", text=THOUGHT)
+                yield Send(_token(number, THOUGHT), "block", text=THOUGHT)
+                number += 1
             thinking = piece.kind == "reasoning"
             kind: SendKind = "reasoning" if thinking else "text"
             yield Send(_token(number, piece.text), kind, text=piece.text)
+            number += 1
         last = {
             "token": {"id": None, "text": "", "logprob": 0, "special": True},
             "generated_text": _generated(answer),
@@ -151,8 +153,8 @@ def refusal(status: int, message: str) -> Whole:
     return Whole(status, JSON_HEADERS, to_json({"detail": {"error": message}}))
 
 
-def _token(number: int, text: str, *, special: bool = False) -> bytes:
-    token = {"id": number, "text": text, "logprob": -0.01, "special": special}
+def _token(number: int, text: str) -> bytes:
+    token = {"id": number, "text": text, "logprob": -0.01, "special": False}
     return event({"token": token, "generated_text": None, "details": None})
 
 

@@ -87,6 +87,12 @@ def places(prompt: str) -> list[str]:
     return max(listed, key=len, default=[])
 
 
+def quoted(prompt: str, name: str) -> list[str]:
+    """The quoted values after the name of a parameter, as in ``clues "a", "b" and "c"``."""
+    listed = re.search(rf'\b{re.escape(name)}s?\s+((?:"[^"]*"(?:,\s*and\s+|\s+and\s+|,\s*)?)+)', prompt, re.IGNORECASE)
+    return re.findall(r'"([^"]*)"', listed[1]) if listed else []
+
+
 def _number(word: str) -> int:
     value = int(word) if word.isdigit() else NUMBERS.index(word.lower()) + 1
     return min(value, CALL_LIMIT)

@@ -11,22 +11,19 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Message, Role, Scenario, Target, Tool, ToolUse
-from kmon.dialects.loose import count, items, members, parsed, text
+from kmon.catalog.model import Scenario, Target
+from kmon.dialects.loose import members, parsed, text
 from kmon.recording import Interaction
+from kmon.simulator import eventstream
+from kmon.simulator.replay_scenario import scenario
 from kmon.simulator.script import End, Head, Script, Send, Whole, scaled
+from kmon.simulator.wire import Spoken
 
 EVENTS_PER_S = 40.0
 """The rate of a recording that does not know its own."""
-KEPT_HEADERS = ("content-type", "retry-after", "x-request-id", "request-id")
-ROLES: Mapping[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
+KEPT_HEADERS = ("content-type", "retry-after", "x-request-id", "request-id", "x-amzn-requestid", "x-amzn-errortype")
+BASE_PATHS: Mapping[str, str] = {"chat": "/v1", "converse": "", "messages": ""}
+"""The dialects a recording can be asked for in, and what their clients expect a base URL to end with."""
 
 _EVENT_END = re.compile(rb"(?>\r\n|\r|\n){2,}")
 _UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9._-]+")
@@ -39,6 +36,7 @@ class Replayed(Struct, frozen=True):
     """One recorded stream that can be asked for again. ``prefix`` is where the simulator serves it."""
 
     name: str
+    dialect: Spoken
     prefix: str
     interaction: Interaction
 
@@ -53,14 +51,25 @@ def replayed(recordings: Recordings) -> list[Replayed]:
             raise UsageError(
                 f"{file} holds no recorded stream, so there is nothing to replay; try 'kmon decode {file}'"
             )
-        chat = [one for one in streams if one.dialect == "chat"]
-        if not chat:
+        asked = [(dialect, one) for one in streams if (dialect := _spoken(one.dialect)) is not None]
+        if not asked:
             spoken = ", ".join(sorted({one.dialect for one in streams}))
             raise UsageError(
-                f"{file} speaks {spoken}; only chat streams can be replayed, 'kmon decode' reads the others"
+                f"{file} speaks {spoken}; only {', '.join(BASE_PATHS)} streams can be replayed, "
+                "'kmon decode' reads the others"
             )
-        found += [Replayed(f"{stem}#{one.index}", f"/replay/{position}-{stem}/{one.index}", one) for one in chat]
+        found += [
+            Replayed(f"{stem}#{one.index}", dialect, f"/replay/{position}-{stem}/{one.index}", one)
+            for dialect, one in asked
+        ]
     return found
+
+
+def _spoken(dialect: str) -> Spoken | None:
+    match dialect:
+        case "chat" | "converse" | "messages":
+            return dialect
+    return None
 
 
 def replay_scripts(recordings: Recordings, *, speed: float = 1.0, as_recorded: bool = False) -> dict[str, Script]:
@@ -81,9 +90,10 @@ def recorded_script(interaction: Interaction) -> Script:
     status = interaction.status or 200
     if status != 200 or interaction.body.lstrip()[:1] in (b"{", b"[", b"<"):
         return (Whole(status, headers, interaction.body, (interaction.duration_ms or 0.0) / 1000),)
+    framed = interaction.dialect == "converse"
     if "content-type" not in interaction.headers:
-        headers = (("content-type", "text/event-stream"), *headers)
-    events = list(split_events(interaction.body))
+        headers = (("content-type", eventstream.CONTENT_TYPE if framed else "text/event-stream"), *headers)
+    events = list((eventstream.split_frames if framed else split_events)(interaction.body))
     gaps = zip(events, _gaps_s(interaction, len(events)), strict=True)
     return (Head(status, headers), *(Send(event, "recorded", gap_s) for event, gap_s in gaps), End())
 
@@ -113,7 +123,9 @@ def _one_line(value: str) -> str:
 
 def replay_targets(recordings: Recordings, origin: str) -> list[tuple[Target, Scenario]]:
     """What to race to see each recorded stream again, from a simulator at ``origin`` that serves them."""
-    return [(_target(one, origin), _scenario(one)) for one in replayed(recordings)]
+    return [
+        (_target(one, origin), scenario(one.name, one.dialect, one.interaction.request)) for one in replayed(recordings)
+    ]
 
 
 def _target(one: Replayed, origin: str) -> Target:
@@ -121,8 +133,9 @@ def _target(one: Replayed, origin: str) -> Target:
     return Target(
         name=one.name,
         provider=provider_of(request.url),
-        model=request.model or text(_first_event(one.interaction).get("model")) or "unknown",
-        base_url=f"{origin}{one.prefix}/v1",
+        model=request.model or _model(_first_event(one.interaction)) or "unknown",
+        dialect=one.dialect,
+        base_url=f"{origin}{one.prefix}{BASE_PATHS[one.dialect]}",
         simulated=True,
     )
 
@@ -142,48 +155,9 @@ def provider_of(url: str) -> str:
     return _UNSAFE_IN_PATH.sub("-", host.split(".")[-2] if "." in host else host)
 
 
-def _scenario(one: Replayed) -> Scenario:
-    body = one.interaction.request.members
-    messages = tuple(_message(members(message)) for message in items(body.get("messages")))
-    tools = tuple(_tool(members(members(tool).get("function"))) for tool in items(body.get("tools")))
-    return Scenario(
-        name=one.name,
-        title="as recorded",
-        messages=messages or (Message(role="user", content="(the recording does not hold the request)"),),
-        tools=tuple(tool for tool in tools if tool.name),
-        max_tokens=count(body.get("max_completion_tokens")) or count(body.get("max_tokens")) or 1024,
-    )
-
-
-def _message(message: dict[str, Any]) -> Message:
-    calls = [members(call) for call in items(message.get("tool_calls"))]
-    return Message(
-        role=ROLES.get(text(message.get("role")), "user"),
-        content=_content(message.get("content")),
-        reasoning=text(message.get("reasoning_content")),
-        tool_calls=tuple(_tool_use(text(call.get("id")), members(call.get("function"))) for call in calls),
-        tool_call_id=text(message.get("tool_call_id")) or None,
-    )
-
-
-def _content(content: object) -> str:
-    return text(content) or "".join(text(members(part).get("text")) for part in items(content))
-
-
-def _tool_use(call_id: str, function: dict[str, Any]) -> ToolUse:
-    try:
-        arguments = members(parsed(text(function.get("arguments")).encode("utf-8", "replace")))
-    except ValueError:
-        arguments = {}
-    return ToolUse(id=call_id, name=text(function.get("name")), arguments=arguments)
-
-
-def _tool(function: dict[str, Any]) -> Tool:
-    return Tool(
-        name=text(function.get("name")),
-        description=text(function.get("description")),
-        parameters=members(function.get("parameters")),
-    )
+def _model(event: dict[str, Any]) -> str:
+    """The model an answer names: in every chunk of chat, in the message that a Messages stream begins with."""
+    return text(event.get("model")) or text(members(event.get("message")).get("model"))
 
 
 def _first_event(interaction: Interaction) -> dict[str, Any]:

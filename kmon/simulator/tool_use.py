@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
 from kmon.simulator.chat import ChatRequest, OfferedFunction
-from kmon.simulator.prompt import PLACE, asks_for_code, chain, first_prompt, is_nudge, last_prompt, places
+from kmon.simulator.prompt import PLACE, asks_for_code, chain, first_prompt, is_nudge, last_prompt, places, quoted
 
 WORD = re.compile(r"[a-z]{4,}")
 SOMEWHERE = ("Tokyo", "Paris", "Lima", "Oslo", "Nairobi", "Florence", "Quito", "Hanoi")
@@ -32,12 +33,9 @@ def calls(request: ChatRequest) -> list[Call]:
     if wanted is not None:
         done = sum(message.role == "tool" for message in request.messages)
         tool = _forced(request, offered) or _ranked(offered, asked)[0]
-        named, known = places(asked), _known(request)
-        if named:
-            known = {}  # who is told the places needs no hint, and a result may well repeat its own place
-        cycle = named or SOMEWHERE
+        told = _told(request)
         return [
-            Call(tool.name, _arguments(tool, cycle[number % len(cycle)], known))
+            Call(tool.name, _arguments(tool, _chain_value(asked, number, told)))
             for number in range(done, done + wanted.due(done))
         ]
     if request.tool_result:
@@ -46,7 +44,7 @@ def calls(request: ChatRequest) -> list[Call]:
     if chosen is None:
         return []
     place = PLACE.search(last_prompt(request))
-    return [Call(chosen.name, _arguments(chosen, place.group(1) if place else SOMEWHERE[0], {}))]
+    return [Call(chosen.name, _arguments(chosen, lambda _: place.group(1) if place else SOMEWHERE[0]))]
 
 
 def _asked_for(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:
@@ -82,8 +80,8 @@ def _properties(tool: OfferedFunction) -> dict[str, Any]:
     return properties if isinstance(properties, dict) else {}
 
 
-def _known(request: ChatRequest) -> dict[str, Any]:
-    """The members of the newest tool result, so that a chain can hand on what it was told."""
+def _told(request: ChatRequest) -> dict[str, Any]:
+    """The members of the newest tool result."""
     if not request.tool_result:
         return {}
     try:
@@ -93,28 +91,46 @@ def _known(request: ChatRequest) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _arguments(tool: OfferedFunction, place: str, known: dict[str, Any]) -> dict[str, Any]:
+def _chain_value(asked: str, number: int, told: dict[str, Any]) -> Callable[[str], object]:
+    """What the ``number``-th call of a chain puts into a parameter by its name.
+
+    Values or places that the prompt enumerates are taken in turn; otherwise the result before hands on its own
+    member of that name.
+    """
+
+    def value(name: str) -> object:
+        given = quoted(asked, name)
+        listed = given if len(given) > 1 else places(asked)
+        if listed:
+            return listed[number % len(listed)]
+        return told.get(name, given[0] if given else SOMEWHERE[number % len(SOMEWHERE)])
+
+    return value
+
+
+def _arguments(tool: OfferedFunction, value: Callable[[str], object]) -> dict[str, Any]:
     """Arguments by the tool's JSON Schema: required members, or all when none is required."""
     properties = _properties(tool)
     required = tool.parameters.get("required")
     names = [n for n in required if n in properties] if isinstance(required, list) and required else list(properties)
-    return {name: known[name] if name in known else _value(properties[name], place) for name in names}
+    return {name: _fitting(properties[name], value(name)) for name in names}
 
 
-def _value(schema: object, place: str) -> object:
+def _fitting(schema: object, value: object) -> object:
+    """``value`` where the schema takes a string, else something of the schema's type."""
     if not isinstance(schema, dict):
         return "value"
     if isinstance(choices := schema.get("enum"), list) and choices:
         return choices[0]
     match schema.get("type"):
         case "integer":
-            return 1
+            return value if isinstance(value, int) else 1
         case "number":
-            return 1.5
+            return value if isinstance(value, int | float) else 1.5
         case "boolean":
             return True
         case "array":
             return []
         case "object":
             return {}
-    return place
+    return value if isinstance(value, str) else str(value)
