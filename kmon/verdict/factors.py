@@ -9,7 +9,7 @@ from typing import Literal
 from kmon.catalog.model import Scenario, Target
 from kmon.verdict.trial import Arm
 
-Factor = Literal["provider", "model", "dialect", "endpoint", "tools", "scenario"]
+Factor = Literal["provider", "region", "model", "dialect", "endpoint", "tools", "scenario"]
 
 _VENDOR = re.compile(r"(?:[a-z][a-z0-9]*\.)+(?=[a-z])")
 _POINT = re.compile(r"(?<=\d)p(?=\d)")
@@ -29,6 +29,8 @@ def differing(
     if ours is not None and theirs is not None:
         if ours.provider != theirs.provider:
             factors.append("provider")
+        elif ours.region != theirs.region:
+            factors.append("region")
         if model_family(ours.model) != model_family(theirs.model):
             factors.append("model")
         if ours.dialect != theirs.dialect:

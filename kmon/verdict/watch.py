@@ -55,6 +55,7 @@ class Watch:
         self._confidence = percent(1 - alpha)
         self._waiting: dict[int, dict[Arm, Trial]] = {}
         self._rounds = 0
+        self._proof: str | None = None
         self._alone: dict[tuple[Arm, Arm], int] = {}
         self._failed = dict.fromkeys(self._arms, 0)
         self._counted = dict.fromkeys(self._arms, 0)
@@ -67,23 +68,27 @@ class Watch:
         while len(self._waiting.get(self._rounds + 1, ())) == len(self._arms):
             self._rounds += 1
             self._count(self._waiting.pop(self._rounds))
+            self._proof = self._proof or self._proven()
 
     def decided(self) -> str | None:
-        """What has been proven, with its evidence; None while nothing is."""
-        claim = self._strongest()
-        if claim.ln_e < self._ln_needed:
-            return None
-        sure = f"at {self._confidence} % confidence, however often one looked"
-        return f"{claim.words} ({self._evidence(claim)}): real {sure}; {claim.cause}"
+        """What has been proven, with its evidence; None while nothing is. Runs that end after that change nothing."""
+        return self._proof
 
     def summary(self) -> str:
         """What has been proven, or how far the evidence has come."""
-        if sentence := self.decided():
-            return f"{sentence}; stopped after {self._said_rounds()}"
+        if self._proof is not None:
+            return self._proof
         claim = self._strongest()
         if claim.ln_e <= 0:
             return f"nothing proven in {self._said_rounds()}: no evidence of a difference"
         return f"nothing proven in {self._said_rounds()}; nearest to it: {claim.words} ({self._evidence(claim)})"
+
+    def _proven(self) -> str | None:
+        claim = self._strongest()
+        if claim.ln_e < self._ln_needed:
+            return None
+        sure = f"proven after {self._said_rounds()}, at {self._confidence} % confidence however often one looked"
+        return f"{claim.words} ({self._evidence(claim)}): {sure}; {claim.cause}"
 
     def _count(self, runs: dict[Arm, Trial]) -> None:
         for arm, trial in runs.items():

@@ -5,6 +5,7 @@ import pytest
 from ended import SCENARIOS, ended, failed, scenario
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
 from kmon.catalog.model import Target
@@ -213,6 +214,7 @@ def test_different_models_stay_different(one: str, other: str) -> None:
         (KIMI, OPENROUTER, ("provider", "dialect")),
         (MISTRAL, OPENROUTER, ("provider", "model", "dialect")),
         (OPENROUTER, target("moonshot", "kimi-k2.5"), ("provider",)),
+        (KIMI, replace(KIMI, name="bedrock/eu", region="eu-west-1"), ("region",)),
         (KIMI, target("bedrock/eu", "eu.moonshotai.kimi-k2.5", "converse", "https://eu.example"), ("endpoint",)),
     ],
 )

@@ -34,10 +34,21 @@ def test_two_targets_are_told_apart_after_eight_rounds_in_which_one_failed_alone
     assert fed(watch, experiment(100, range(1, 11), (KIMI, OPENROUTER))) == 8
     assert watch.decided() == (
         "bedrock/kimi-k2.5 fails more than openrouter, it alone failed in 8 rounds, the other alone in 0 "
-        "(e = 28.4, 20 needed): real at 95 % confidence, however often one looked; "
+        "(e = 28.4, 20 needed): proven after 8 rounds, at 95 % confidence however often one looked; "
         "it does not tell whether the provider or the dialect is the cause"
     )
-    assert watch.summary().endswith("; stopped after 8 rounds")
+    assert watch.summary() == watch.decided()
+
+
+def test_what_is_proven_stays_proven_while_the_last_runs_end() -> None:
+    watch = watching(KIMI, OPENROUTER)
+    fed(watch, experiment(8, range(1, 11), (KIMI, OPENROUTER)))
+    proof = watch.decided()
+    for n in range(9, 20):
+        watch.add(run(KIMI, n))
+        watch.add(run(OPENROUTER, n, "hang-mid-stream"))
+    assert proof is not None
+    assert watch.decided() == watch.summary() == proof
 
 
 def test_more_targets_need_more_evidence() -> None:
