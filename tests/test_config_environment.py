@@ -122,7 +122,7 @@ def test_no_repr_shows_a_key(tmp_path: Path) -> None:
 def test_the_example_lists_every_variable_kmon_reads() -> None:
     listed = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", EXAMPLE.read_text(), re.MULTILINE))
     keys = {variable for target in CATALOG.targets.values() for variable in target.key_env}
-    assert listed == keys | {f"KMON_{name.upper()}" for name in SETTINGS}
+    assert listed == keys | {f"KMON_{name.upper()}" for name in SETTINGS} | {"AWS_REGION"}
 
 
 def test_the_example_is_a_valid_file_that_sets_nothing() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from kmon.catalog.address import base_url_problem, env_name_problem, model_problem
+from kmon.catalog.aws import FALLBACK_REGION
 from kmon.catalog.entry import Entry
 from kmon.catalog.filler import MARK, STEPS_LIMIT, TOKENS_LIMIT
-from kmon.catalog.model import Message, Scenario
+from kmon.catalog.model import REGION, Message, Scenario
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
+_REGION_NAME = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
 _OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
@@ -17,24 +20,30 @@ _OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 def check_target(entry: Entry) -> None:
     """Raise :class:`UsageError` for the first thing that keeps ``entry`` from being a target."""
-    _check_name(entry)
+    _check_name(entry, _TARGET_NAME)
     given = entry.values
     for key in ("base_url", "model"):
         if key not in given:
             raise entry.error(key, f"target {entry.name!r} has no {key}; add one")
-    if problem := base_url_problem(given["base_url"]):
+    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION)):
         raise entry.error("base_url", problem)
     for key in ("model", "control_model"):
         if key in given and (problem := model_problem(given[key])):
             raise entry.error(key, problem)
-    if not _NAME.match(given.get("provider", entry.name)):
+    if not _NAME.match(given.get("provider", provider_of(entry))):
         raise entry.error("provider", "a provider's name has letters, digits, dots and dashes only")
     for at, name in enumerate(given.get("key_env", ())):
         if problem := env_name_problem(name):
             raise entry.error("key_env", problem, at)
+    _check_dialect(entry)
     _check_headers(entry)
     for member in sorted(_OWN_MEMBERS & given.get("body", {}).keys()):
         raise entry.error("body", "is decided by the target and the scenario; take it out of the body", member)
+
+
+def provider_of(entry: Entry) -> str:
+    """The provider of a target that names none: its own name, up to a slash."""
+    return entry.name.partition("/")[0]
 
 
 def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
@@ -58,9 +67,21 @@ def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
     return scenario
 
 
-def _check_name(entry: Entry) -> None:
-    if not _NAME.match(entry.name):
+def _check_name(entry: Entry, shape: re.Pattern[str] = _NAME) -> None:
+    if not shape.match(entry.name):
         raise entry.error("", "a name has letters, digits, dots, dashes and underscores only; rename it")
+
+
+def _check_dialect(entry: Entry) -> None:
+    given = entry.values
+    if given.get("dialect") == "converse" and given.get("auth") != "aws":
+        raise entry.error("auth", 'the converse dialect is signed by AWS\'s rules; write auth = "aws"')
+    for key, names in (("region", [given.get("region")]), ("regions", given.get("regions", ()))):
+        if not all(name is None or _REGION_NAME.match(name) for name in names):
+            raise entry.error(key, "is no name of an AWS region, such as us-east-1")
+    for role in ("system", "user", "assistant"):
+        if "{content}" not in given.get("template", {}).get(role, "{content}"):
+            raise entry.error("template", "must say {content} where the message goes", role)
 
 
 def _check_headers(entry: Entry) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from kmon.catalog.check import check_scenario, check_target
+from kmon.catalog.check import check_scenario, check_target, provider_of
 from kmon.catalog.entry import Entry
 from kmon.catalog.model import Scenario, Target
 from kmon.catalog.toml_source import TomlSource, parse_toml
@@ -90,7 +90,7 @@ def _tables(kind: Kind, source: TomlSource) -> Iterator[tuple[str, dict[str, Any
 
 def _target(entry: Entry) -> Target:
     check_target(entry)
-    given = {"provider": entry.name, **entry.values, "name": entry.name}
+    given = {"provider": provider_of(entry), **entry.values, "name": entry.name}
     given["base_url"] = given["base_url"].rstrip("/")
     given["token_cap"] = given.get("token_cap", "max_tokens") or None  # TOML has no null: "" stands for it
     return msgspec.convert(given, Target)

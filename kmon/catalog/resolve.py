@@ -8,13 +8,16 @@ from typing import get_args
 
 from msgspec.structs import replace
 
+from kmon.catalog import aws
 from kmon.catalog.address import base_url_problem, env_name_problem, host_and_port, model_problem
 from kmon.catalog.errors import UsageError
 from kmon.catalog.filler import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
 from kmon.catalog.load import Catalog
-from kmon.catalog.model import DialectName, Scenario, Target
+from kmon.catalog.model import Auth, DialectName, Scenario, Target
 
 _CONTROL = "@control"
+_AUTH: dict[str, Auth] = {"converse": "aws", "messages": "x-api-key"}
+"""How an endpoint nobody described wants its key, by dialect; elsewhere as a bearer token."""
 
 
 def resolve_target(catalog: Catalog, text: str) -> Target:
@@ -44,13 +47,15 @@ def custom_target(base_url: str, model: str, dialect: str = "chat", api_key_env:
     if api_key_env is not None and (problem := env_name_problem(api_key_env)):
         raise UsageError(f"--api-key-env {problem}")
     host = host_and_port(base_url)
+    auth = _AUTH.get(dialect, "bearer")
     return Target(
         name=host,
         provider=host,
         model=model,
         dialect=_dialect(dialect),
         base_url=base_url.rstrip("/"),
-        key_env=(api_key_env,) if api_key_env else (),
+        auth=auth,
+        key_env=(api_key_env,) if api_key_env else aws.KEY_ENV if auth == "aws" else (),
     )
 
 

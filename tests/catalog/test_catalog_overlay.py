@@ -76,7 +76,7 @@ def test_a_scenario_can_be_added_changed_and_be_like_another() -> None:
         ('[targets.together.headers]\n"X A" = "1"\n', "line 2, key 'targets.together.headers.'X A'': is not a header"),
         ("[targets.together.body]\nstream = false\n", "line 2, key 'targets.together.body.stream': is decided by"),
         ('[targets.together]\nprovider = "a b"\n', "line 2, key 'targets.together.provider': a provider's name"),
-        ('[targets."a/b"]\nmodel = "m"\n', "line 1, key 'targets.'a/b'': a name has letters"),
+        ('[targets."a/b/c"]\nmodel = "m"\n', "line 1, key 'targets.'a/b/c'': a name has letters"),
         ("targets = 3\n", "line 1, key 'targets': must be a table; write [targets.NAME]"),
         ("[targets]\ntogether = 3\n", "line 2, key 'targets.together': must be a table"),
         ("[scenarios.x]\n", "line 1, key 'scenarios.x': scenario 'x' has no messages"),

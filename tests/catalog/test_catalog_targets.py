@@ -5,8 +5,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from kmon.catalog.address import is_loopback
+from kmon.catalog.aws import KEY_ENV, base_url_of
 from kmon.catalog.load import load_catalog
 from kmon.catalog.model import Target
+from kmon.dialects import dialect
 
 CATALOG = load_catalog()
 SAMPLING = {"temperature", "top_p", "top_k", "n", "seed", "presence_penalty", "frequency_penalty"}
@@ -15,14 +17,15 @@ SAMPLING = {"temperature", "top_p", "top_k", "n", "seed", "presence_penalty", "f
 def test_every_provider_of_the_house_is_there() -> None:
     assert set(CATALOG.targets) == {
         "together", "fireworks", "groq", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "kimi-coding",
-        "nvidia", "mistral", "openai", "ollama", "vllm", "lm-studio",
+        "nvidia", "mistral", "openai", "ollama", "vllm", "lm-studio", "bedrock/kimi-k2.5", "bedrock/mistral-large-3",
+        "bedrock/nova-pro", "deepinfra-native", "kimi-code", "moonshot-messages",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("target", CATALOG.targets.values(), ids=CATALOG.targets.keys())
 def test_a_target_reaches_a_versioned_url_and_keys_travel_encrypted(target: Target) -> None:
     parts = urlsplit(target.base_url)
-    assert "/v1" in parts.path and not target.base_url.endswith("/")
+    assert ("/v1" in parts.path or target.dialect == "converse") and not target.base_url.endswith("/")
     assert parts.scheme == ("http" if is_loopback(target.base_url) else "https")
     assert bool(target.key_env) != is_loopback(target.base_url)
 
@@ -55,6 +58,35 @@ def test_the_token_cap_is_the_one_the_provider_reads() -> None:
 def test_usage_is_not_asked_for_where_asking_hurts_or_is_not_needed() -> None:
     unasked = {name for name, target in CATALOG.targets.items() if not target.stream_options}
     assert unasked == {"nvidia", "mistral", "deepinfra", "openrouter"}
+
+
+def test_bedrock_is_three_families_through_one_door_in_one_region() -> None:
+    targets = [target for target in CATALOG.targets.values() if target.provider == "bedrock"]
+    assert [target.name for target in targets] == ["bedrock/kimi-k2.5", "bedrock/mistral-large-3", "bedrock/nova-pro"]
+    assert [target.model for target in targets] == [
+        "moonshotai.kimi-k2.5", "mistral.mistral-large-3-675b-instruct", "amazon.nova-pro-v1:0",
+    ]  # fmt: skip
+    assert {(t.dialect, t.auth, t.key_env, base_url_of(t, {})) for t in targets} == {
+        ("converse", "aws", KEY_ENV, "https://bedrock-runtime.us-east-1.amazonaws.com")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("kimi-code", "https://api.kimi.com/coding/v1/messages"),
+        ("moonshot-messages", "https://api.moonshot.ai/anthropic/v1/messages"),
+        ("deepinfra-native", "https://api.deepinfra.com/v1/inference/moonshotai/Kimi-K2.6"),
+        (
+            "bedrock/nova-pro",
+            "https://bedrock-runtime.eu-west-1.amazonaws.com/model/amazon.nova-pro-v1%3A0/converse-stream",
+        ),
+    ],
+)
+def test_another_dialect_reaches_its_own_path(name: str, url: str) -> None:
+    target, scenario = CATALOG.targets[name], CATALOG.scenarios["minimal"]
+    request = dialect(target.dialect).request(target, scenario, scenario.messages)
+    assert base_url_of(target, {"AWS_REGION": "eu-west-1"}) + request.path == url
 
 
 def test_no_target_pretends_to_be_another_client() -> None:

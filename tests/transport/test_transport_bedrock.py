@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
 
 import pytest
 
@@ -61,9 +60,9 @@ def no_aws_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def target(url: str, model: str = "moonshotai.kimi-k2.5", **members: Any) -> Target:
+def target(url: str, model: str = "moonshotai.kimi-k2.5", **members: object) -> Target:
     given = {"key_env": KEY_ENV, "auth": "aws", "region": "eu-west-3"} | members
-    return Target(name="bedrock", provider="bedrock", model=model, dialect="converse", base_url=url, **given)
+    return Target(name="bedrock", provider="bedrock", model=model, dialect="converse", base_url=url, **given)  # type: ignore[arg-type]
 
 
 def plan(aimed: Target, *, timeout_s: float = 30.0, stall_s: float = 20.0) -> RacePlan:
@@ -71,7 +70,7 @@ def plan(aimed: Target, *, timeout_s: float = 30.0, stall_s: float = 20.0) -> Ra
 
 
 async def played(
-    play: Play, keys: dict[str, str] = KEYS, *, timeout_s: float = 30.0, **members: Any
+    play: Play, keys: dict[str, str] = KEYS, *, timeout_s: float = 30.0, **members: object
 ) -> tuple[ev.RunEnded, list[ev.Event], FakeBedrock]:
     """Race once against a Bedrock that answers with ``play``."""
     async with fake_bedrock(play) as fake:
@@ -183,7 +182,7 @@ async def test_another_programs_page_is_no_stream() -> None:
     assert (result.state, result.signature) == ("failed", "not-a-stream")
 
 
-# -- failures inside a 200 ------------------------------------------------------------------------------------------------
+# -- failures inside a 200 ---------------------------------------------------------------------------------------------
 
 
 async def test_an_exception_frame_is_an_error_in_the_stream_even_if_the_socket_stays_open() -> None:
@@ -280,7 +279,7 @@ async def test_cancel_closes_the_socket() -> None:
     assert (result.state, result.text) == ("cancelled", "It ")
 
 
-# -- refusals before the stream ---------------------------------------------------------------------------------------------
+# -- refusals before the stream ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

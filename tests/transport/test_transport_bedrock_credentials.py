@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kmon.catalog.aws import BEARER, KEY_ENV
+from kmon.catalog.aws import BEARER
 from kmon.probe import events as ev
 from kmon.race.child import EngineProcess
 from kmon.race.plan import Keys
@@ -23,7 +23,7 @@ TOKEN = "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3M"
 GOOD = writing(HEAD, in_chunks(answer("22")), LAST_CHUNK)
 
 
-async def asked_with(keys: dict[str, str], play: Play = GOOD, **members: Any) -> Asked:
+async def asked_with(keys: dict[str, str], play: Play = GOOD, **members: object) -> Asked:
     result, _, fake = await played(play, keys, **members)
     assert result.state == "done"
     (asked,) = fake.asked
