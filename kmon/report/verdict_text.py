@@ -49,7 +49,8 @@ def _times(arms: Sequence[ArmFigures]) -> str:
 def _percentile(percentile: Percentile) -> str:
     if percentile.seconds is None:
         return f"{percentile.n} of {percentile.needed}"
-    return f"{'> ' if percentile.kind == 'above' else ''}{percentile.seconds:.2f} s"
+    digits = 2 if percentile.seconds >= 0.1 else 3
+    return f"{'> ' if percentile.kind == 'above' else ''}{percentile.seconds:.{digits}f} s"
 
 
 def _chains(arms: Sequence[ArmFigures]) -> str:

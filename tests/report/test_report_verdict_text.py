@@ -69,6 +69,11 @@ def test_percentiles_among_the_timeouts_are_shown_as_beyond_them() -> None:
     assert "> 30.00 s" in verdict_text(compare(trials(30), [KIMI, NOVA]))
 
 
+def test_milliseconds_are_not_rounded_away() -> None:
+    quick = [replace(trial, max_gap_s=0.0042) for trial in trials() if trial.target == NOVA.name]
+    assert "0.004 s" in verdict_text(compare(quick, [NOVA]))
+
+
 def test_rate_limited_and_cancelled_runs_are_said_not_to_count() -> None:
     some = [*trials(), run(NOVA, 11, "rate-limited"), run(KIMI, 11, "cancelled")]
     text = verdict_text(compare(some, [KIMI, NOVA]))
