@@ -58,6 +58,7 @@ def repeat(options: argparse.Namespace) -> int:
     from kmon.report.experiment import Experiment
     from kmon.report.experiment import main as headless
     from kmon.verdict.thresholds import Thresholds
+    from kmon.verdict.tool_call import unjudgeable
     from kmon.verdict.watch import Watch
 
     thresholds = Thresholds(fail_under=options.fail_under, max_stall_s=options.max_stall, max_ttft_s=options.max_ttft)
@@ -69,6 +70,9 @@ def repeat(options: argparse.Namespace) -> int:
             spacing_s=options.spacing,
             per_target=options.per_target,
         )
+        for row in plan.rows:
+            if problem := unjudgeable(row.scenario):
+                raise UsageError(problem)
         watched = [(row.target, row.scenario) for row in plan.rows]
         proof = Watch(watched, pass_rate=options.pass_rate) if options.until_proven else None
         experiment = Experiment(plan, thresholds, proof)
