@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Message, PromptTemplate, Scenario, Target
+from kmon.dialects.refuse import refusal
 from kmon.dialects.wire import WireRequest
 
 HEADERS = {
@@ -19,10 +21,12 @@ HEADERS = {
 
 
 def deepinfra_request(target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
-    """The request that sends ``messages`` to ``target``; the dialect has no tools (see ``dialects.refusal``).
+    """The request that sends ``messages`` to ``target``, as a prompt that follows ``target.template``.
 
-    The prompt follows ``target.template``. ``target.body`` is merged last and wins.
+    ``target.body`` is merged last and wins. Raises :class:`UsageError` for a scenario with tools: the dialect has none.
     """
+    if problem := refusal(target, scenario):
+        raise UsageError(problem)
     body: dict[str, Any] = {
         "input": _prompt(target.template, messages),
         "stream": True,

@@ -49,8 +49,8 @@ class Interaction(Struct, frozen=True):
     ``index`` counts from 0 in the file. ``status`` is None where nothing
     tells it: a raw body that is no stream (a raw stream can only have been the body of a 200). ``body`` is as it went
     over the wire, content encodings undone. ``duration_ms`` is the recorded time from request to end, if any.
-    ``dialect`` is what the answer speaks as far as can be told: ``chat``, ``converse``, ``bedrock-invoke``, or one
-    kmon cannot decode (``messages``, ``responses``, ``gemini``). ``arrivals_ms`` are the arrival times of
+    ``dialect`` is what the answer speaks as far as can be told: ``chat``, ``converse``, ``messages``, ``deepinfra``,
+    ``bedrock-invoke``, or one kmon cannot decode (``responses``, ``gemini``). ``arrivals_ms`` are the arrival times of
     the SSE events and comments in ``body``, counted from the first, where the recording knows them (kmon's own).
     """
 

@@ -20,6 +20,8 @@ _MESSAGES_TYPES = (
     "message_delta",
     "message_stop",
 )
+NATIVE_PATH = "/v1/inference/"
+"""DeepInfra's, with the model after it."""
 _PATHS = (
     ("/converse-stream", "converse"),
     ("/invoke-with-response-stream", "bedrock-invoke"),
@@ -55,6 +57,8 @@ def dialect_of(url: str, body: bytes) -> str:
     if said is not None:
         return said
     path = url.partition("?")[0].partition("#")[0].rstrip("/")
+    if NATIVE_PATH in path:
+        return "deepinfra"
     return next((dialect for ending, dialect in _PATHS if path.endswith(ending)), "chat")
 
 
@@ -85,4 +89,6 @@ def _spoken(event: Event) -> str | None:
         return "responses"
     if kind in _MESSAGES_TYPES:
         return "messages"
+    if isinstance(value.get("token"), dict) and ("generated_text" in value or "details" in value):
+        return "deepinfra"
     return "gemini" if "candidates" in value else None

@@ -1,4 +1,4 @@
-"""Promises about AWS credentials: what would be used is told with its place, in the order of the SDKs, never a value."""
+"""Promises about AWS credentials: what would be used is told with its place, in the SDKs' order, never a value."""
 
 from __future__ import annotations
 

@@ -89,7 +89,22 @@ def test_a_corrupt_frame_is_an_error_and_the_next_is_read() -> None:
     corrupt[-1] ^= 1
     bad, good = deltas(bytes(corrupt) + piece(0, text="kept"))
     assert bad.error is not None
-    assert (bad.error.kind, good.text) == ("malformed-frame", "kept")
+    assert (bad.error.kind, good.text) == ("corrupt-frame", "kept")
+
+
+def test_a_frame_cut_off_by_the_end_is_malformed_and_text_in_place_of_frames_is_no_stream() -> None:
+    (cut,) = deltas(piece(0, text="lost")[:20])
+    assert cut.error is not None and cut.error.kind == "malformed-frame"
+    for body in (b"<html><body>hotel</body></html>", b"{}", b'{"message":"no"}'):
+        (page,) = deltas(body)
+        assert page.error is not None and page.error.kind == "not-a-stream"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "server_ms"), [({"latencyMs": 417}, 417.0), ({}, None), ({"latencyMs": "x"}, None)]
+)
+def test_the_servers_own_time_is_kept(metrics: dict[str, object], server_ms: float | None) -> None:
+    assert only(frame("metadata", {"metrics": metrics})).server_ms == server_ms
 
 
 def test_unknown_events_and_blocks_are_chunks_without_meaning() -> None:

@@ -30,7 +30,8 @@ KEYS = st.sampled_from([
     "completion_tokens", "total_tokens", "prompt_tokens_details", "error", "message", "code", "x_groq",
     "object", "model", "provider", "contentBlockIndex", "toolUse", "input", "start", "toolUseId", "stopReason",
     "metadata", "messageStop", "content_block", "status_code", "reasoningContent", "function_call", "outputs",
-    "generations", "completion", "event_type",
+    "generations", "completion", "event_type", "partial_json", "content_block", "stop_reason", "input_tokens",
+    "output_tokens", "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
 ])  # fmt: skip
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
@@ -40,10 +41,17 @@ CHUNK = st.fixed_dictionaries({}, optional={"choices": st.lists(CHOICE, max_size
 EVENT_NAMES = st.sampled_from(
     ["chunk", "contentBlockDelta", "contentBlockStart", "messageStop", "metadata", "throttlingException"]
 )
+MESSAGE_TYPES = st.sampled_from(
+    ["message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "ping", "error"]
+)
 
 
 def sse(value: object) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def named(value: dict[str, object], name: str) -> bytes:
+    return b"event: " + name.encode() + b"\n" + sse({**value, "type": name})
 
 
 def invoke(value: object) -> bytes:
@@ -62,6 +70,16 @@ BODIES = {
     ),
     "converse": st.lists(
         st.builds(converse, JSON, EVENT_NAMES, st.sampled_from(["event", "exception", "error"])), max_size=4
+    ),
+    "messages": st.lists(
+        st.builds(named, st.dictionaries(KEYS, JSON, max_size=5), MESSAGE_TYPES)
+        | st.sampled_from([b"event: ping\ndata: {}\n\n", b": hi\n"]),
+        max_size=4,
+    ),
+    "deepinfra": st.lists(
+        st.builds(sse, JSON | st.fixed_dictionaries({"token": JSON}, optional={"details": JSON}))
+        | st.sampled_from([b"data: [DONE]\n\n", b"data: {"]),
+        max_size=4,
     ),
     "bedrock-invoke": st.lists(st.builds(invoke, JSON | CHUNK), max_size=4),
 }

@@ -187,6 +187,7 @@ def test_a_raw_body_that_is_no_stream_is_an_answer_of_unknown_status(tmp_path: P
         ('event: message_start\ndata: {"type":"message_start"}\n\n', "messages"),
         ('data: {"type":"response.created"}\n\n', "responses"),
         ('data: {"candidates":[]}\n\n', "gemini"),
+        ('data: {"token":{"text":"a"},"generated_text":null,"details":null}\n\n', "deepinfra"),
         ('data: {"error":{"message":"x"}}\n\n', "chat"),
     ],
 )
