@@ -1,0 +1,60 @@
+"""The encoder's frames are frames to botocore's own decoder, and recorded bodies are cut where frames end."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmon.simulator.eventstream import error, event, exception, frame, split_frames
+
+NAMES = st.text(min_size=1, max_size=20)
+HEADERS = st.dictionaries(NAMES, st.text(max_size=300), max_size=5)
+FRAMES = st.lists(st.builds(frame, HEADERS, st.binary(max_size=300)), max_size=5)
+
+
+def read(data: bytes) -> list[tuple[dict[str, str], bytes]]:
+    buffer = EventStreamBuffer()
+    buffer.add_data(data)
+    return [(message.headers, message.payload) for message in buffer]
+
+
+@given(HEADERS, st.binary(max_size=2_000))
+def test_botocore_reads_back_what_was_written(headers: dict[str, str], payload: bytes) -> None:
+    assert read(frame(headers, payload)) == [(headers, payload)]
+
+
+def test_the_three_kinds_of_message() -> None:
+    ((headers, payload),) = read(event("messageStop", b"{}"))
+    assert headers == {
+        ":event-type": "messageStop",
+        ":content-type": "application/json",
+        ":message-type": "event",
+    }
+    assert payload == b"{}"
+    ((headers, payload),) = read(exception("throttlingException", b"{}"))
+    assert (headers[":message-type"], headers[":exception-type"]) == ("exception", "throttlingException")
+    ((headers, payload),) = read(error("Code", "Said."))
+    assert headers == {":error-code": "Code", ":error-message": "Said.", ":message-type": "error"}
+    assert payload == b""
+
+
+@pytest.mark.parametrize("position", [0, 8, 13, -5, -1])
+def test_botocore_notices_any_flipped_bit(position: int) -> None:
+    damaged = bytearray(event("messageStop", b"{}"))
+    damaged[position] ^= 1
+    with pytest.raises(ChecksumMismatch):
+        read(bytes(damaged))
+
+
+@given(FRAMES, st.binary(max_size=40))
+def test_a_body_is_cut_where_its_frames_end_and_loses_nothing(frames: list[bytes], tail: bytes) -> None:
+    pieces = list(split_frames(b"".join(frames) + tail))
+    assert pieces[: len(frames)] == frames
+    assert b"".join(pieces) == b"".join(frames) + tail
+
+
+def test_what_follows_a_damaged_length_is_one_piece() -> None:
+    good = event("messageStart", b"{}")
+    assert list(split_frames(good + b"\xff" + good[1:] + good)) == [good, b"\xff" + good[1:] + good]
