@@ -62,14 +62,16 @@ async def with_boto3(url: str, call: Callable[[BaseClient], Result], **config: o
     return await asyncio.to_thread(work)
 
 
-async def converse(url: str, messages: list[Body], *, model: str = KIMI, **more: object) -> tuple[Body, list[Body]]:
-    """Response metadata and events, as boto3 reads them."""
+async def converse(
+    url: str, messages: list[Body], *, model: str = KIMI, retries: Body | None = ONE_ATTEMPT, **more: object
+) -> tuple[Body, list[Body]]:
+    """Response metadata and events, as boto3 reads them. ``retries`` None leaves them to botocore's default."""
 
     def call(client: BaseClient) -> tuple[Body, list[Body]]:
         answer = client.converse_stream(modelId=model, messages=messages, **more)
         return answer["ResponseMetadata"], list(answer["stream"])
 
-    return await with_boto3(url, call)
+    return await with_boto3(url, call, retries=retries)
 
 
 @asynccontextmanager

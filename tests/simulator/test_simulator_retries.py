@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from botocore.exceptions import ClientError
 
 from kmon.simulator.ledger import Exchange
+from kmon.simulator.profile import Facts, load
 from kmon.simulator.retries import client_attempt
 from kmon.simulator.serve import finished_line
 from kmon.simulator.server import Simulator
-from tests.simulator.aws import user, with_boto3
+from tests.simulator.aws import NOVA, converse, names, user, with_boto3
 from tests.simulator.talk import ledger
 
 
-async def test_a_default_boto3_client_is_caught_retrying(sim: Simulator, http: httpx.AsyncClient) -> None:
-    with pytest.raises(ClientError):
-        await with_boto3(
-            sim.origin,
-            lambda client: client.converse_stream(modelId="sim/http-500", messages=[user("Hi")]),
-            retries=None,
-        )
-    rows = (await ledger(sim, http))["requests"]
-    assert [row["client_attempt"] for row in rows] == list(range(1, len(rows) + 1))
-    assert len(rows) > 1
-    assert [row["hidden_retry"] for row in rows] == [False] + [True] * (len(rows) - 1)
+async def test_a_default_boto3_client_hides_a_failure_that_the_ledger_tells(
+    tmp_path: Path, http: httpx.AsyncClient
+) -> None:
+    path = tmp_path / "once.toml"
+    path.write_text('[[rule]]\nprobability = 0.1\nfault = "http-500"\n')
+    profile = load(str(path))
+    asked = Facts("bedrock", NOVA, tools=False, tool_result=False, nudge=False, dialect="converse")
+    seed = next(n for n in range(1_000) if profile.fault(asked, seed=n, turn=1).name == "http-500")
+    async with Simulator(profile, speed=200, seed=seed) as sim:
+        metadata, events = await converse(sim.origin, [user("Say hello.")], model=NOVA, retries=None)
+        rows = (await ledger(sim, http))["requests"]
+    assert names(events)[-1] == "metadata"
+    assert metadata["RetryAttempts"] == 1
+    assert [row["status"] for row in rows] == [500, 200]
+    assert [row["client_attempt"] for row in rows] == [1, 2]
+    assert [row["hidden_retry"] for row in rows] == [False, True]
     assert "attempt=2" in rows[1]["amz_sdk_request"]
-    assert len({row["amz_sdk_invocation_id"] for row in rows}) == 1
+    assert rows[0]["amz_sdk_invocation_id"] == rows[1]["amz_sdk_invocation_id"] != ""
 
 
 async def test_a_client_told_to_ask_once_asks_once(sim: Simulator, http: httpx.AsyncClient) -> None:
