@@ -1,14 +1,10 @@
-"""A Bedrock on loopback that owes nothing to kmon: a bare socket, hand-packed frames, and a log of what was asked."""
+"""What a Bedrock writes, packed by hand and owing nothing to kmon: answers, faults and refusals, frame by frame."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import struct
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 
 REQUEST_ID = "5f3e9a52-0000-4000-8000-000000000001"
 HEAD = (
@@ -16,8 +12,6 @@ HEAD = (
     b"x-amzn-RequestId: " + REQUEST_ID.encode() + b"\r\n\r\n"
 )
 LAST_CHUNK = b"0\r\n\r\n"
-
-Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def frame(headers: dict[str, str], payload: bytes) -> bytes:
@@ -67,75 +61,3 @@ def refusing(status: str, code: str, message: str) -> bytes:
     body = json.dumps({"message": message}).encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nx-amzn-ErrorType: {code}:http://internal/\r\n"
     return f"{head}x-amzn-RequestId: {REQUEST_ID}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def writing(*parts: bytes, hold: bool = False) -> Play:
-    """Write these with a breath between them; then close, or hold the socket until the client leaves."""
-
-    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(0.01)
-        if hold:
-            await reader.read()
-
-    return play
-
-
-@dataclass
-class Asked:
-    """One request as it came over the wire."""
-
-    target: str
-    headers: dict[str, str]
-    body: dict[str, object]
-
-
-@dataclass
-class FakeBedrock:
-    url: str = ""
-    asked: list[Asked] = field(default_factory=list)
-    left: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a client has closed its connection or the answer was played."""
-
-
-@contextlib.asynccontextmanager
-async def fake_bedrock(play: Play) -> AsyncIterator[FakeBedrock]:
-    """Answer every request with ``play``."""
-    fake = FakeBedrock()
-    busy: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        busy.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                fake.asked.append(await _request(reader))
-                await play(reader, writer)
-            fake.left.set()
-            writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
-        finally:
-            busy.discard(task)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    fake.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield fake
-    finally:
-        server.close()
-        for task in busy:
-            task.cancel()
-        if busy:
-            await asyncio.wait(busy)
-
-
-async def _request(reader: asyncio.StreamReader) -> Asked:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    first, *lines = head.strip().split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Asked(first.split()[1], headers, json.loads(body or b"{}"))

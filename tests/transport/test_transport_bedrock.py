@@ -19,17 +19,14 @@ from tests.transport.fake_bedrock import (
     REQUEST_ID,
     START,
     STOP,
-    FakeBedrock,
-    Play,
     answer,
     exception,
-    fake_bedrock,
     frame,
     in_chunks,
     refusing,
     text,
-    writing,
 )
+from tests.transport.provider import Play, Provider, provider, writing
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
 WEATHER = Tool(name="get_weather", description="Weather", parameters={"type": "object", "properties": {}})
@@ -71,9 +68,9 @@ def plan(aimed: Target, *, timeout_s: float = 30.0, stall_s: float = 20.0) -> Ra
 
 async def played(
     play: Play, keys: dict[str, str] = KEYS, *, timeout_s: float = 30.0, **members: object
-) -> tuple[ev.RunEnded, list[ev.Event], FakeBedrock]:
+) -> tuple[ev.RunEnded, list[ev.Event], Provider]:
     """Race once against a Bedrock that answers with ``play``."""
-    async with fake_bedrock(play) as fake:
+    async with provider(play) as fake:
         results, events = await outcome(plan(target(fake.url, **members), timeout_s=timeout_s), keys)
     return results[0], events, fake
 
@@ -244,7 +241,7 @@ async def test_a_connection_cut_in_the_middle_of_the_body_is_a_cut() -> None:
 
 
 async def test_silence_is_ended_by_kmons_own_limit_as_a_hang() -> None:
-    async with fake_bedrock(streaming(START, text("It "), hold=True)) as fake:
+    async with provider(streaming(START, text("It "), hold=True)) as fake:
         results, events = await outcome(plan(target(fake.url), timeout_s=1.0, stall_s=0.2), KEYS)
     assert (results[0].state, results[0].signature) == ("timed-out", "hang-mid-stream")
     assert any(isinstance(event, ev.StallStarted) for event in events)
@@ -258,7 +255,7 @@ async def test_headers_that_never_come_are_their_own_name_and_nothing_is_asked_a
 
 
 async def test_the_end_is_the_metadata_and_the_socket_is_left_at_once() -> None:
-    async with fake_bedrock(streaming(answer("22"), hold=True)) as fake:
+    async with provider(streaming(answer("22"), hold=True)) as fake:
         results, events = await outcome(plan(target(fake.url)), KEYS)
         async with asyncio.timeout(10):
             await fake.left.wait()
@@ -269,7 +266,7 @@ async def test_the_end_is_the_metadata_and_the_socket_is_left_at_once() -> None:
 
 
 async def test_cancel_closes_the_socket() -> None:
-    async with fake_bedrock(streaming(START, text("It "), hold=True)) as fake:
+    async with provider(streaming(START, text("It "), hold=True)) as fake:
         async with racing(plan(target(fake.url)), KEYS) as watched:
             await watched.until(lambda event: isinstance(event, ev.DeltaArrived) and bool(event.text))
             await watched.do("cancel")

@@ -14,7 +14,8 @@ from kmon.probe import events as ev
 from kmon.race.child import EngineProcess
 from kmon.race.plan import Keys
 from tests.race.racing import Watched, outcome
-from tests.transport.fake_bedrock import HEAD, LAST_CHUNK, Asked, Play, answer, fake_bedrock, in_chunks, text, writing
+from tests.transport.fake_bedrock import HEAD, LAST_CHUNK, answer, in_chunks, text
+from tests.transport.provider import Asked, Play, provider, writing
 from tests.transport.test_transport_bedrock import KEYS, no_aws_of_this_machine, plan, played, target
 
 __all__ = ["no_aws_of_this_machine"]
@@ -100,7 +101,7 @@ async def test_secrets_that_are_echoed_back_appear_nowhere() -> None:
 
 
 async def test_the_engine_process_gets_its_keys_by_pipe_alone() -> None:
-    async with fake_bedrock(GOOD) as fake:
+    async with provider(GOOD) as fake:
         engine = await EngineProcess.start(plan(target(fake.url)), Keys(KEYS))
         watched = Watched(engine)
         try:
@@ -116,7 +117,7 @@ async def test_the_engine_process_gets_its_keys_by_pipe_alone() -> None:
 
 
 async def test_many_attempts_at_once_keep_apart() -> None:
-    async with fake_bedrock(GOOD) as fake:
+    async with provider(GOOD) as fake:
         race = plan(target(fake.url))
         rows = race.rows * 6
         results, _ = await outcome(type(race)(rows=rows, stall_s=20.0, timeout_s=30.0), KEYS)
