@@ -7,8 +7,9 @@ import json
 import sys
 from collections.abc import Sequence
 
+from kmon.catalog.aws import base_url_of
 from kmon.catalog.environment import Environment
-from kmon.catalog.keys import has_key, key_names, key_place, key_source
+from kmon.catalog.keys import credential_variables, has_key, key_names, key_place, key_source
 from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
 from kmon.config import Loaded
@@ -35,12 +36,14 @@ def list_targets(targets: Sequence[Target], env: Environment, *, as_json: bool, 
     """The targets as a table, or as one JSON object per line; the table shows quirks if asked."""
     if as_json:
         return "\n".join(json.dumps(_described(target, env)) for target in targets)
-    rows = [(t.name, t.label, t.dialect, t.base_url, key_status(t, env)) for t in targets]
+    rows = [(t.name, t.label, t.dialect, _reached_at(t, env), key_status(t, env)) for t in targets]
     lines = _columns([_TITLES, *rows])
     for target in targets if quirks else ():
         lines.append("")
         if target.control_model:
             lines.append(f"{target.name}: control model {target.control_model}")
+        if target.regions:
+            lines.append(f"{target.name}: known to be served in {', '.join(target.regions)}")
         lines += [f"{target.name}: {clean(quirk)}" for quirk in target.quirks]
     return "\n".join(lines)
 
@@ -60,7 +63,13 @@ def key_status(target: Target, env: Environment) -> str:
     if not target.key_env:
         return "no key needed"
     place = key_place(target, env)
+    if place is None and target.auth == "aws":
+        return "no AWS credentials found"
     return f"{place.what} ({place.where})" if place else f"{key_names(target)} not set"
+
+
+def _reached_at(target: Target, env: Environment) -> str:
+    return base_url_of(target, credential_variables(target, env))
 
 
 def _described(target: Target, env: Environment) -> dict[str, object]:
@@ -70,10 +79,12 @@ def _described(target: Target, env: Environment) -> dict[str, object]:
         "model": target.model,
         "control_model": target.control_model,
         "dialect": target.dialect,
-        "base_url": target.base_url,
+        "base_url": _reached_at(target, env),
+        "auth": target.auth,
         "key_env": list(target.key_env),
         "key_source": key_source(target, env),
         "ready": has_key(target, env),
+        "regions": list(target.regions),
         "quirks": list(target.quirks),
     }
 

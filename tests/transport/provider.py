@@ -32,6 +32,7 @@ class Asked:
     target: str
     headers: dict[str, str]
     body: dict[str, object]
+    raw_body: bytes
 
 
 @dataclass
@@ -80,4 +81,4 @@ async def _request(reader: asyncio.StreamReader) -> Asked:
     first, *lines = head.strip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Asked(first.split()[1], headers, json.loads(body or b"{}"))
+    return Asked(first.split()[1], headers, json.loads(body or b"{}"), body)

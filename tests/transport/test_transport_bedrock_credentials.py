@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -125,3 +129,35 @@ async def test_many_attempts_at_once_keep_apart() -> None:
     invocations = {asked.headers["amz-sdk-invocation-id"] for asked in fake.asked}
     assert len(invocations) == len(fake.asked) == 6
     assert all(json.dumps(asked.body) == json.dumps(fake.asked[0].body) for asked in fake.asked)
+
+
+def signature_by_the_book(asked: Asked, secret: str) -> str:
+    """What AWS computes from a request as it arrived (Signature Version 4, written out from its description)."""
+    authorization = asked.headers["authorization"]
+    scope = re.search(r"Credential=[^/]+/([^,]+)", authorization)
+    names = re.search(r"SignedHeaders=([^,]+)", authorization)
+    assert scope is not None and names is not None
+    signed = names[1].split(";")
+    canonical = "\n".join([
+        "POST",
+        quote(asked.target),  # AWS encodes the path it received once more
+        "",
+        *(f"{name}:{asked.headers[name]}" for name in signed),
+        "",
+        names[1],
+        hashlib.sha256(asked.raw_body).hexdigest(),
+    ])  # fmt: skip
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    key = f"AWS4{secret}".encode()
+    for part in scope[1].split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    text_to_sign = "\n".join(["AWS4-HMAC-SHA256", asked.headers["x-amz-date"], scope[1], digest])
+    return hmac.new(key, text_to_sign.encode(), "sha256").hexdigest()
+
+
+@pytest.mark.parametrize("model", ["moonshotai.kimi-k2.5", "amazon.nova-pro-v1:0"])
+async def test_what_arrives_is_what_was_signed(model: str) -> None:
+    asked = await asked_with(KEYS, model=model)
+    wanted = signature_by_the_book(asked, KEYS["AWS_SECRET_ACCESS_KEY"])
+    assert asked.headers["authorization"].endswith(f"Signature={wanted}")
+    assert "host" in asked.headers["authorization"]
