@@ -146,13 +146,12 @@ def _check_tools(asked: ConverseRequest) -> None:
 
 def _messages(message: ConverseMessage) -> Iterator[ChatMessage]:
     """One turn as chat messages: each tool result is one of its own, before the text beside it."""
-    for block in message.content:
-        if block.tool_result:
-            result = block.tool_result
-            yield ChatMessage("tool", result.text, tool_call_id=result.tool_use_id)
+    results = [block.tool_result for block in message.content if block.tool_result]
+    for result in results:
+        yield ChatMessage("tool", result.text, tool_call_id=result.tool_use_id)
     text = "".join(block.text or "" for block in message.content)
     uses = [block.tool_use for block in message.content if block.tool_use]
-    if text or uses or message.role == "assistant":
+    if text or uses or not results:
         yield ChatMessage(message.role, text, [_called(use) for use in uses] or None)
 
 

@@ -86,10 +86,11 @@ def _check_tools(asked: MessagesRequest) -> None:
 
 def _messages(message: AnthropicMessage) -> Iterator[ChatMessage]:
     """One turn as chat messages: each tool result is one of its own, before the text beside it."""
-    for block in _blocks(message.content, "tool_result"):
+    results = _blocks(message.content, "tool_result")
+    for block in results:
         yield ChatMessage("tool", _text(block.get("content")), tool_call_id=str(block.get("tool_use_id")))
     text, uses = _text(message.content), _blocks(message.content, "tool_use")
-    if text or uses or message.role == "assistant":
+    if text or uses or not results:
         yield ChatMessage(message.role, text, [_called(use) for use in uses] or None)
 
 

@@ -95,6 +95,12 @@ async def test_a_tool_can_be_forced_and_the_output_be_capped(url: str) -> None:
     assert events[-1]["metadata"]["usage"]["outputTokens"] == 9
 
 
+async def test_content_of_other_kinds_is_accepted(url: str) -> None:
+    image = {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}}
+    _, events = await converse(url, [user(image)])
+    assert names(events)[-1] == "metadata"
+
+
 async def test_the_origin_alone_is_bedrock_too(sim: Simulator, http: httpx.AsyncClient) -> None:
     await converse(sim.origin, [user("Say hello.")], model=NOVA)
     row = (await ledger(sim, http))["requests"][-1]

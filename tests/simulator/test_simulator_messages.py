@@ -116,6 +116,11 @@ async def test_a_request_without_stream_gets_one_message(url: str, http: httpx.A
     assert message["stop_reason"] == "tool_use"
 
 
+async def test_content_of_other_kinds_is_accepted(url: str, http: httpx.AsyncClient) -> None:
+    found = await events(http, url, asked([{"type": "image", "source": {}}]))
+    assert kinds(found)[-1] == "message_stop"
+
+
 async def test_the_output_is_capped_by_max_tokens(url: str, http: httpx.AsyncClient) -> None:
     found = await events(http, url, asked("Write a Python class.", max_tokens=5, thinking={"type": "disabled"}))
     assert said(found, "stop_reason") == "max_tokens"
