@@ -203,3 +203,14 @@ async def test_a_key_that_is_echoed_back_appears_nowhere() -> None:
         _, events = await outcome(plan(target(url, key_env=("KEY",))), {"KEY": key})
     assert key not in repr(events)
     assert "[key]" in repr(events)
+
+
+async def test_a_key_that_is_echoed_in_pieces_appears_nowhere_either() -> None:
+    key = "sk-very-secret-0123456789"
+    async with serving(
+        answering(HEAD + sse("it is sk-very-secret-01", "23456789, isn't it", finish="stop") + END)
+    ) as url:
+        results, events = await outcome(plan(target(url, key_env=("KEY",))), {"KEY": key})
+    said = "".join(e.text for e in events if isinstance(e, ev.DeltaArrived))
+    assert said == results[0].text == "it is [key], isn't it"
+    assert not any(part in repr(events) for part in ("secret-01", "23456789"))
