@@ -13,6 +13,7 @@ SHORTEST_START_CHARS = 8
 
 
 PART_CHARS = 8
+"""So many characters of a key in a row, past the prefix its kind shares, are no accident."""
 WITHHELD = "[withheld: it holds a part of a key]"
 
 
@@ -22,7 +23,7 @@ class Redactor:
     def __init__(self, secrets: Sequence[str]) -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET_CHARS}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, self._secrets))) if self._secrets else None
-        self._parts = [s[at : at + PART_CHARS] for s in self._secrets for at in range(PART_CHARS, len(s), PART_CHARS)]
+        self._parts = [s[at : at + PART_CHARS] for s in self._secrets for at in range(4, len(s) - PART_CHARS + 1)]
         self._shown = ""
         """The last characters that were let through: a key may have begun in them."""
         self._held = ""
@@ -34,7 +35,7 @@ class Redactor:
     def evidence(self, frame: str) -> str:
         """A frame without the secrets; withheld altogether if it holds a part of one that was split over frames."""
         frame = self.whole(frame)
-        return WITHHELD if any(len(part) == PART_CHARS and part in frame for part in self._parts) else frame
+        return WITHHELD if any(part in frame for part in self._parts) else frame
 
     def feed(self, text: str) -> str:
         """The next piece of a text without the secrets.
