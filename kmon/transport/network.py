@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
 if TYPE_CHECKING:
     from kmon.transport.bedrock import Bedrock
+
+
+class Place(NamedTuple):
+    """Where requests to an AWS service go."""
+
+    region: str
+    endpoint_url: str | None
+    """None for the endpoint that botocore finds for the region."""
+    placeholder: bool
+    """Whether a request without a credential is signed with invented keys."""
 
 
 class Network:
