@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -27,11 +29,11 @@ from kmon.tui.painted import Ink
 from kmon.tui.palette import Palette
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
+from kmon.tui.telling import SMALL_LINES, TOAST_S, TOAST_SMALL_S, Told, enumerate_names, gather, merged, small
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
-TOAST_S = 4.0
 TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 
@@ -57,8 +59,16 @@ class KmonApp(App[None]):
         Binding("question_mark,f1", "help", "Help", id="app.help"),
     ]
 
-    def __init__(self, options: ScreenOptions, themes: Themes, palette: Palette, *, plain: bool = False) -> None:
-        super().__init__(css_path=shipped_dir() / "kmon.tcss")
+    def __init__(
+        self,
+        options: ScreenOptions,
+        themes: Themes,
+        palette: Palette,
+        *,
+        plain: bool = False,
+        driver: type[Driver] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver, css_path=shipped_dir() / "kmon.tcss")
         self.options = options
         self.themes = themes
         self.ink = Ink(palette, ascii=options.ascii)
@@ -70,6 +80,9 @@ class KmonApp(App[None]):
         self.race_screen = RaceScreen(self)
         self._frames = 0
         self._told_engine_gone = False
+        self._untold: list[Told] = []
+        self._toast_until_tick = 0
+        self._ticks = 0
         for known in themes.palettes.values():
             self.register_theme(known.theme())
         self.theme = palette.name
@@ -88,7 +101,7 @@ class KmonApp(App[None]):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         self.set_interval(1 / (self.options.fps or FPS), self._frame)
-        self.set_interval(TELL_EVERY_S, self._tell)
+        self.set_interval(TELL_EVERY_S, self.tell)
         for failure in self.themes.failures:
             self.say(failure, "warning")
         if self.options.start_now:
@@ -153,7 +166,7 @@ class KmonApp(App[None]):
             race,
             race.started.scenario if race.started else plan.scenario,
             race.started.count if race.started else plan.rounds,
-            race.started.simulated if race.started else plan.simulated,
+            self.options.shown_origin,
             states,
             end_ns - begin_ns,
             frozen=self.frozen_ns is not None,
@@ -165,29 +178,33 @@ class KmonApp(App[None]):
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def say(self, message: str, severity: SeverityLevel = "information") -> None:
-        """A toast. What it says may come from outside, so it is never markup."""
-        self.notify(message, severity=severity, timeout=TOAST_S, markup=False)
+        """A toast, on a small screen instead of the one before. What it says is never markup: it may be quoted."""
+        if self._roomy:
+            self.notify(message, severity=severity, timeout=TOAST_S, markup=False)
+            return
+        self.clear_notifications()
+        self.notify(small(message), severity=severity, timeout=TOAST_SMALL_S, markup=False)
+        self._toast_until_tick = self._ticks + ceil(TOAST_SMALL_S / TELL_EVERY_S)
 
-    def _tell(self) -> None:
-        """Toasts for what happened since the last second: one for all stalls, one for all failures."""
+    @property
+    def _roomy(self) -> bool:
+        return self.size.height >= SMALL_LINES
+
+    def tell(self) -> None:
+        """Once a second: toasts for what happened since; on a small screen merged, and not before the last is gone."""
+        self._ticks += 1
         feed = self.feed
-        runs = feed.race.runs
-        if feed.stalls:
-            names = [f"{runs[s.run].target} ({s.phase})" for s in feed.stalls if s.run in runs]
-            feed.stalls.clear()
-            self.say(f"stalled: {_enumerate(names)}", "warning")
-            if self.options.bell:
-                self.bell()
-        if feed.failures:
-            ended = [f"{e.target} {e.state}{f', {e.signature}' if e.signature else ''}" for e in feed.failures]
-            feed.failures.clear()
-            self.say(_enumerate(ended), "error")
-        for notice in feed.notices:
-            self.say(notice.message, "information" if notice.level == "info" else notice.level)
-        feed.notices.clear()
+        if feed.stalls and self.options.bell:
+            self.bell()
+        self._untold += gather(feed)
         if feed.engine_error and not self._told_engine_gone:
             self._told_engine_gone = True
-            self.say(f"{feed.engine_error}; kmon kept what it had", "error")
+            self._untold.append(Told(f"{feed.engine_error}; kmon kept what it had", "error"))
+        if not self._untold or (not self._roomy and self._ticks < self._toast_until_tick):
+            return
+        for told in self._untold if self._roomy else [merged(self._untold)]:
+            self.say(*told)
+        self._untold.clear()
 
     # -- what the keys do ------------------------------------------------------------------------------------------
 
@@ -240,7 +257,7 @@ class KmonApp(App[None]):
             self.say(f"cannot {action}: {error or type(error).__name__}", "error")
             return
         done = {"nudge": "nudging", "cancel": "cancelling", "retry": "retrying"}[action]
-        self.say(f"{done} {_enumerate([run.target for run in runs])}")
+        self.say(f"{done} {enumerate_names([run.target for run in runs])}")
 
     def action_freeze(self) -> None:
         self.frozen_ns = self.options.clock() if self.frozen_ns is None else None
@@ -322,9 +339,3 @@ class KmonApp(App[None]):
     def _screenshot_later(self) -> None:
         # After the palette that asked for it is gone.
         self.set_timer(0.1, self.action_screenshot)
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    """``a, b, c and 4 more``."""
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -28,7 +28,7 @@ class Header:
     race: RaceView
     scenario: str
     rounds: int
-    simulated: bool
+    origin: str
     states: Sequence[State]
     elapsed_ns: int
     frozen: bool = False
@@ -45,8 +45,8 @@ def header(h: Header, width: int) -> Row:
     if h.rounds > 1:
         current = max((run.round for run in h.race.runs.values() if run.attempts), default=1)
         facts.append(f"round {current} of {h.rounds}")
-    if h.simulated:
-        facts.append("simulated")
+    if h.origin:
+        facts.append(one_line(h.origin))
     if h.filter:
         facts.append(f'filter "{one_line(h.filter)}"')
     if h.sort:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from kmon.probe.events import State
 from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
+from kmon.tui.scroll_bar import ascii_scroll_bar
 from kmon.tui.steady import SteadyScreen
 from kmon.tui.words import MEANINGS, state_word, symbol
 
@@ -63,6 +64,10 @@ class HelpScreen(SteadyScreen[None], ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
             yield Static(help_content(ascii=self._ascii), markup=False)
+
+    def on_mount(self) -> None:
+        if self._ascii:
+            ascii_scroll_bar(self.query_one(VerticalScroll))
 
 
 def help_content(*, ascii: bool) -> Content:

@@ -18,11 +18,14 @@ class ScreenOptions:
 
     ``open_source`` is awaited when the race starts, and again whenever the user starts it anew. ``fps`` is frames
     per second, None chooses 10, or 5 above 16 panes. ``clock`` is CLOCK_MONOTONIC in ns, the clock of the stamps.
+    ``origin`` says where the streams come from when it is no provider: ``simulated``, ``replayed``; by default what
+    the plan says.
     """
 
     plan: RacePlan
     open_source: Callable[[], Awaitable[EventSource]]
     start_now: bool = True
+    origin: str = ""
     theme: str = "kmon-dark"
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None
@@ -31,6 +34,10 @@ class ScreenOptions:
     clock: Callable[[], int] = time.monotonic_ns
     key_notes: Mapping[str, str] = field(default_factory=dict)
     """Target name to where its key was found, in words; never the key."""
+
+    @property
+    def shown_origin(self) -> str:
+        return self.origin or ("simulated" if self.plan.simulated else "")
 
 
 @dataclass(frozen=True)

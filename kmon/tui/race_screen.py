@@ -61,7 +61,7 @@ class RaceScreen(SteadyScreen[None]):
         super().__init__(id="race")
         ink = kmon.ink
         self.header_line = Painted(ink, id="header", classes="line")
-        self.grid = PaneGrid()
+        self.grid = PaneGrid(ascii=ink.ascii)
         self.message = Painted(ink, id="message")
         self.status_line = Painted(ink, id="status", classes="line")
         self.hint_line = Painted(ink, id="hints", classes="line")

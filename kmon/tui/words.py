@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from kmon.probe.events import State
 from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS, Observation
-from kmon.probe.view import RunView
+from kmon.probe.view import AttemptView, RunView
 from kmon.tui import figures
 from kmon.tui.rows import one_line
 
@@ -30,21 +30,30 @@ def symbol(state: State, *, ascii: bool) -> str:
     return (ASCII_SYMBOLS if ascii else SYMBOLS)[state]
 
 
-def failure(run: RunView) -> str:
-    """What ended the deciding attempt badly, as one sentence; empty when nothing did."""
-    attempt = run.main
-    if attempt is None:
-        return ""
-    parts: list[str] = []
-    if attempt.signature:
-        parts.append(f"{attempt.signature}:")
-    if attempt.evidence:
-        parts.append(attempt.evidence)
-    error = attempt.error
-    if error is not None and error.message not in attempt.evidence:
-        status = f" {error.status}" if error.status else ""
-        parts.append(f"{error.kind}{status}: {error.message}")
-    return one_line(" ".join(parts))
+def failure(attempt: AttemptView) -> str:
+    """What ended an attempt badly, each fact once: its name, the provider's own words, the evidence."""
+    error, evidence = attempt.error, attempt.evidence
+    said = error.message if error is not None and error.message not in evidence else ""
+    if error is not None and error.status and said.startswith(f"HTTP {error.status}"):
+        evidence = evidence.removeprefix(f"HTTP {error.status}").removeprefix("; ")
+    sentence = one_line("; ".join(part for part in (said, evidence) if part))
+    return ": ".join(part for part in (attempt.signature, sentence) if part)
+
+
+def attempt_name(run: RunView, attempt: AttemptView) -> str:
+    """What an attempt is called beside its siblings: ``attempt 2``, ``turn 2 · tools run``, ``nudge``."""
+    if attempt.role == "nudge":
+        return "nudge"
+    tries, turn = 0, 1
+    for other in run.attempts:
+        if other.role in ("first", "retry"):
+            tries, turn = tries + 1, 1
+        elif other.role == "turn":
+            turn += 1
+        if other is attempt:
+            break
+    name = f"turn {turn} · tools run" if attempt.role == "turn" else f"attempt {tries}"
+    return f"attempt {tries}, {name}" if attempt.role == "turn" and tries > 1 else name
 
 
 def figure(run: RunView, seen: Observation, now_ns: int) -> str:
@@ -55,7 +64,8 @@ def figure(run: RunView, seen: Observation, now_ns: int) -> str:
     timeline = attempt.timeline
     match seen.state:
         case "streaming":
-            return f"{figures.chunk_rate(timeline, now_ns):.0f}/s"
+            rate = figures.rate(figures.chunk_rate(timeline, now_ns))
+            return rate or f"gap {figures.seconds(seen.open_gap_ns or 0)}"
         case "stalled":
             return figures.seconds(seen.open_gap_ns or 0)
         case "connecting" | "waiting" | "finishing":
@@ -96,7 +106,7 @@ def status_sentence(run: RunView, seen: Observation, now_ns: int) -> str:
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
             return f"{who}: done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
         case _:
-            why = failure(run)
+            why = failure(attempt)
             return f"{who}: {seen.state}, {why}" if why else f"{who}: {seen.state}"
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import pyte
 
@@ -23,7 +24,10 @@ _TAKE_TERMINAL = (
 
 
 class Terminal:
-    """``with Terminal([...]) as terminal``: runs ``python -m kmon ARGS`` on a terminal of its own."""
+    """``with Terminal([...]) as terminal``: runs ``python -m kmon ARGS`` on a terminal of its own.
+
+    ``stderr`` is where its diagnostics go instead, as with ``2>file``.
+    """
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class Terminal:
         columns: int = 120,
         rows: int = 40,
         env: Mapping[str, str] | None = None,
+        stderr: IO[bytes] | None = None,
     ) -> None:
         self.raw = bytearray()
         self._screen = pyte.Screen(columns, rows)
@@ -44,7 +49,7 @@ class Terminal:
             [sys.executable, "-c", _TAKE_TERMINAL, sys.executable, "-m", "kmon", *arguments],
             stdin=slave,
             stdout=slave,
-            stderr=slave,
+            stderr=stderr or slave,
             cwd=cwd,
             env={
                 **kept,

@@ -36,19 +36,22 @@ class ScriptedSource:
     closed: bool = False
 
     def __post_init__(self) -> None:
-        self.played = asyncio.Event()
+        self.idle = False
+        """Whether all events so far were handed over."""
         self._more: asyncio.Queue[list[ev.Event] | None] = asyncio.Queue()
 
     async def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
         for at in range(0, len(self.events), 50):
             yield self.events[at : at + 50]
-        self.played.set()
+        self.idle = True
         if self.crash:
             raise RuntimeError(self.crash)
         while (batch := await self._more.get()) is not None:
             yield batch
+            self.idle = self._more.empty()
 
     def add(self, *more: ev.Event) -> None:
+        self.idle = False
         self._more.put_nowait(list(more))
 
     async def command(self, command: Command) -> None:
