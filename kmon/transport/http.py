@@ -40,6 +40,13 @@ class Answer:
         """The refusal's code, where a client library has read it."""
         self._whole: bytes | None = None
 
+    @property
+    def certificate(self) -> bytes | None:
+        """The server's certificate in DER; None where the answer came without TLS."""
+        session = self._response.extensions["network_stream"].get_extra_info("ssl_object")
+        der: bytes | None = None if session is None else session.getpeercert(binary_form=True)
+        return der
+
     async def reads(self) -> AsyncIterator[tuple[int, bytes]]:
         """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone."""
         async for data in self._response.aiter_bytes():
