@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kmon.doctor.clock import Reading, server_time_s
 from kmon.doctor.model_list import BODY_LIMIT_BYTES, Heard
@@ -113,16 +114,7 @@ async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, re
     )
     if answer is None or error:
         return timed
-    return Exchange(
-        tcp_ms=timed.tcp_ms,
-        tls_ms=timed.tls_ms,
-        http_ms=timed.http_ms,
-        tls_version=timed.tls_version,
-        status=answer.status,
-        heard=heard,
-        reading=_reading(answer, stamps),
-        certificate=certificate,
-    )
+    return replace(timed, status=answer.status, heard=heard, reading=_reading(answer, stamps), certificate=certificate)
 
 
 async def peek(host: str, port: int, limit_s: float) -> bytes | None:

@@ -16,7 +16,7 @@ from kmon.catalog.keys import credential_variables, key_problem, key_source
 from kmon.catalog.model import Target
 from kmon.doctor.certificates import Certificate, read_certificate
 from kmon.doctor.endpoint import Exchange, Question, ask, peek
-from kmon.doctor.model_list import Check, judged
+from kmon.doctor.model_list import Check, Heard, judged
 from kmon.doctor.names import Lookup, look_up
 from kmon.doctor.proxies import fit, secrets
 from kmon.doctor.reach import Reach, reach_all
@@ -85,9 +85,8 @@ async def examine(
     found = replace(start, lookups=lookups, reaches=reaches)
     if not any(reach.connects for reach in reaches):
         return found
-    exchanges = await _five_exchanges(question, context, limit_s)
+    exchanges, heard = await _five_exchanges(question, context, limit_s)
     found = replace(found, exchanges=exchanges, certificate=await _certificate(question, exchanges, limit_s))
-    heard = next((each.heard for each in exchanges if each.heard is not None), None)
     if check is not None or heard is None:
         return found
     verdict = judged(target, heard, question.safe)
@@ -95,17 +94,19 @@ async def examine(
     return replace(found, check=verdict, key_proven=proven)
 
 
-async def _five_exchanges(question: Question, context: ssl.SSLContext, limit_s: float) -> tuple[Exchange, ...]:
-    """Five exchanges. Only the first answer is read as a whole: a list of models may be a megabyte."""
-    read = False
+async def _five_exchanges(
+    question: Question, context: ssl.SSLContext, limit_s: float
+) -> tuple[tuple[Exchange, ...], Heard | None]:
+    """Five exchanges, and the one answer that was read as a whole: a list of models may be a megabyte."""
+    whole: list[Heard] = []
 
     async def one() -> Exchange:
-        nonlocal read
-        result = await ask(question, context, limit_s, read_body=not read)
-        read = read or result.heard is not None
-        return result
+        result = await ask(question, context, limit_s, read_body=not whole)
+        if result.heard is not None:
+            whole.append(result.heard)
+        return replace(result, heard=None)
 
-    return await five(one)
+    return await five(one), next(iter(whole), None)
 
 
 async def _proven(question: Question, context: ssl.SSLContext, limit_s: float) -> bool | None:
