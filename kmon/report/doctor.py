@@ -55,6 +55,8 @@ def main(*, names: Sequence[str], limit_s: float, as_json: bool, loaded: Loaded)
     for note in (*loaded.notes, why):
         if note:
             print(f"kmon: {clean(note)}", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(f"kmon: trying every step five times: {', '.join(target.name for target in targets)}", file=sys.stderr)
     diagnoses = asyncio.run(diagnose(targets, loaded.env, limit_s, named=bool(names)))
     around = processes(wanted)
     show = _json_lines if as_json else _text_lines
@@ -156,7 +158,8 @@ def _details(diagnosis: Diagnosis) -> Iterator[str]:
     if examined.url.startswith("https:"):
         yield _tls(diagnosis)
     status = next((each.status for each in examined.exchanges if each.status is not None), None)
-    yield status_words(status) if status is not None else _error_at(examined, "http")
+    bare = ", asked without the key" if examined.key and examined.check.state == "skipped" else ""
+    yield status_words(status) + bare if status is not None else _error_at(examined, "http")
     for reach in examined.reaches:
         path = segments.described(reach.segments) if reach.segments else ""
         yield "; ".join(filter(None, (reach.family, path, reach.error)))

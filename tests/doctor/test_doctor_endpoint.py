@@ -137,7 +137,8 @@ async def test_bedrock_is_reached_but_asked_for_nothing_and_shown_no_key() -> No
     assert {request.split(b"\r\n")[0] for request in requests} == {b"GET / HTTP/1.1"}
     assert not any(b"uthorization" in request or KEY.encode() in request for request in requests)
     assert found.examined.exchanges[0].reading is not None
-    assert "TEST_KEY in .env" in "\n".join(target_lines(found))
+    table = "\n".join(target_lines(found))
+    assert "TEST_KEY in .env" in table and "403 Forbidden, asked without the key" in table
 
 
 async def test_a_proxy_is_what_is_connected_to_and_its_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
