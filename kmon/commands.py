@@ -100,7 +100,7 @@ def replay(options: argparse.Namespace) -> int:
         ready = Prepared(plan, Keys({}), loaded)
         if options.json or options.no_tui or not sys.stdout.isatty():
             return headless(plan, ready.keys, as_json=options.json)
-        return _screen(options, ready, start_now=True)
+        return _screen(options, ready, start_now=True, origin="replayed")
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
@@ -204,7 +204,12 @@ def _plan(
 
 
 def _screen(
-    options: argparse.Namespace, ready: Prepared, *, start_now: bool, experiment: Experiment | None = None
+    options: argparse.Namespace,
+    ready: Prepared,
+    *,
+    start_now: bool,
+    origin: str = "",
+    experiment: Experiment | None = None,
 ) -> int:
     from kmon.race.child import EngineProcess
     from kmon.report.headless import columns_of, exit_code
@@ -223,11 +228,17 @@ def _screen(
             bell=settings.bell,
             ascii=settings.ascii,
             key_notes=key_notes(ready.plan, ready.loaded.env),
+            origin=origin,
+            board=experiment is not None,
+            judge=experiment.add if experiment is not None else None,
+            conclude=(lambda _: experiment.conclusion()) if experiment is not None else None,
         )
     )
-    if said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
+    if experiment is not None and experiment.trials:
+        print(experiment.conclusion())
+    elif said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
         print(said)
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3
-    return exit_code(outcome.race)
+    return exit_code(outcome.race) if experiment is None else experiment.exit_code(outcome.race)

@@ -21,6 +21,7 @@ from kmon.probe.state import ENDED, derive
 from kmon.probe.view import RunView
 from kmon.race.source import Action, Command
 from kmon.tui.bars import Header
+from kmon.tui.board_screen import BoardScreen
 from kmon.tui.feed import Feed
 from kmon.tui.flow import output_text
 from kmon.tui.help_screen import HelpScreen
@@ -72,14 +73,18 @@ class KmonApp(App[None]):
         self.options = options
         self.themes = themes
         self.ink = Ink(palette, ascii=options.ascii)
-        self.feed = Feed(options.open_source, self._spawn)
+        self.feed = Feed(options.open_source, self._spawn, options.judge)
+        self.announcement = ""
+        """A sentence for the status bar, until the focus is moved."""
         self.started = False
         self.interrupted = False
         self.frozen_ns: int | None = None
         self.no_color = plain
         self.race_screen = RaceScreen(self)
+        self.board_screen = BoardScreen(self)
         self._frames = 0
         self._told_engine_gone = False
+        self._told_enough = False
         self._untold: list[Told] = []
         self._toast_until_tick = 0
         self._ticks = 0
@@ -104,6 +109,9 @@ class KmonApp(App[None]):
         self.set_interval(TELL_EVERY_S, self.tell)
         for failure in self.themes.failures:
             self.say(failure, "warning")
+        self.install_screen(self.board_screen, "board")  # so that it outlives being left
+        if self.options.board:
+            self.push_screen(self.board_screen)
         if self.options.start_now:
             self._start()
         else:
@@ -200,6 +208,10 @@ class KmonApp(App[None]):
         if feed.engine_error and not self._told_engine_gone:
             self._told_engine_gone = True
             self._untold.append(Told(f"{feed.engine_error}; kmon kept what it had", "error"))
+        if feed.enough and not self._told_enough:
+            self._told_enough = True
+            self.announcement = f"enough: {feed.enough}"
+            self._untold.append(Told(self.announcement))
         if not self._untold or (not self._roomy and self._ticks < self._toast_until_tick):
             return
         for told in self._untold if self._roomy else [merged(self._untold)]:
@@ -215,9 +227,10 @@ class KmonApp(App[None]):
         return top.current if top is not None else None
 
     @property
-    def _top(self) -> RaceScreen | ZoomScreen | None:
+    def _top(self) -> RaceScreen | BoardScreen | ZoomScreen | None:
         """The uppermost screen that shows the race; help or the command palette may lie over it."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, RaceScreen | ZoomScreen)), None)
+        showing = (s for s in reversed(self.screen_stack) if isinstance(s, RaceScreen | BoardScreen | ZoomScreen))
+        return next(showing, None)
 
     async def action_command(self, action: Action) -> None:
         run = self.current
@@ -302,19 +315,36 @@ class KmonApp(App[None]):
             return
         await self.feed.close()
         self.workers.cancel_group(self, "feed")
-        self.feed = Feed(self.options.open_source, self._spawn)
-        self._told_engine_gone = False
+        self.feed = Feed(self.options.open_source, self._spawn, self.options.judge)
+        self._told_engine_gone = self._told_enough = False
+        self.announcement = ""
         self.frozen_ns = None
         while len(self.screen_stack) > 1:
-            self.pop_screen()
+            await self.pop_screen()
         self.race_screen.forget()
+        self.board_screen.forget()
+        if self.options.board:
+            await self.push_screen(self.board_screen)
         self._start()
 
     def zoom(self, run_id: str) -> None:
         self.push_screen(ZoomScreen(self, run_id))
 
+    def action_toggle_board(self) -> None:
+        """From the panes to the board and back, with the focus on the same run."""
+        top, run = self._top, self.current
+        if isinstance(top, BoardScreen):
+            self.pop_screen()
+            if run is not None:
+                self.race_screen.focus_run(run)
+        elif isinstance(top, RaceScreen):
+            self.push_screen(self.board_screen)
+            if run is not None:
+                self.board_screen.focus_run(run)
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         race = screen if isinstance(screen, RaceScreen) else None
+        board = screen if isinstance(screen, BoardScreen) else None
         yield SystemCommand("Nudge", "Ask the run in focus: are you still there?", lambda: self._act("nudge"))
         yield SystemCommand("Cancel", "Close the stream of the run in focus", lambda: self._act("cancel"))
         yield SystemCommand("Retry", "A new attempt of the run in focus", lambda: self._act("retry"))
@@ -325,6 +355,11 @@ class KmonApp(App[None]):
             yield SystemCommand("Zoom", "Flow, gaps and raw chunks of the run in focus", race.action_zoom)
             yield SystemCommand("Filter", "Show only some panes", race.action_filter)
             yield SystemCommand("Sort", "Next order of the panes", race.action_sort)
+        if board is not None:
+            yield SystemCommand("Zoom", "Flow, gaps and raw chunks of the run in focus", board.action_zoom)
+        if race is not None or board is not None:
+            what = "The live panes" if board is not None else "Every run as a cell, round by round"
+            yield SystemCommand("Panes" if board is not None else "Board", what, self.action_toggle_board)
         yield SystemCommand("Copy", "The output of the run in focus, to the clipboard", self.action_copy)
         yield SystemCommand("Screenshot", "An SVG picture in the current directory", self._screenshot_later)
         yield SystemCommand("Start anew", "Show the plan, then run it again", self.action_start_anew)

@@ -14,11 +14,34 @@ RACE_HINTS: tuple[tuple[str, str], ...] = (
     ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"), ("z", "zoom"), ("p", "freeze"),
     ("/", "filter"), ("s", "sort"), ("y", "copy"), ("?", "help"), ("q", "quit"),
 )  # fmt: skip
+PANES_HINTS: tuple[tuple[str, str], ...] = (("b", "board"), *RACE_HINTS)
 ZOOM_HINTS: tuple[tuple[str, str], ...] = (
     ("esc", "back"), ("←→", "tabs"), ("space", "follow"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"),
     ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
 )  # fmt: skip
-_LAST_TO_GO = ("quit", "help", "back", "nudge", "retry", "cancel", "zoom", "freeze", "filter", "sort")
+BOARD_HINTS: tuple[tuple[str, str], ...] = (
+    ("enter", "zoom"), ("b", "panes"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"),
+    ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
+)  # fmt: skip
+CONCLUDED_HINTS: tuple[tuple[str, str], ...] = (
+    ("enter", "zoom"), ("b", "panes"), ("pgup pgdn", "read"), ("shift+arrows", "tables"), ("r", "retry"),
+    ("R", "retry all"), ("y", "copy"), ("?", "help"), ("q", "quit"),
+)  # fmt: skip
+_LAST_TO_GO = (
+    "quit",
+    "help",
+    "back",
+    "panes",
+    "board",
+    "read",
+    "nudge",
+    "retry",
+    "cancel",
+    "zoom",
+    "freeze",
+    "filter",
+    "sort",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kmon.probe.events import RunEnded
 from kmon.probe.view import RaceView
 from kmon.race.plan import RacePlan
 from kmon.race.source import EventSource
@@ -20,11 +21,18 @@ class ScreenOptions:
     per second, None chooses 10, or 5 above 16 panes. ``clock`` is CLOCK_MONOTONIC in ns, the clock of the stamps.
     ``origin`` says where the streams come from when it is no provider: ``simulated``, ``replayed``; by default what
     the plan says.
+
+    ``board`` opens on the board, one cell per run, instead of the panes. ``judge`` is called once for every end of a
+    run, as it is folded; the first sentence it returns is shown, and no further round is started. ``conclude`` says,
+    when the race has ended, what it has shown; its lines stand below the board.
     """
 
     plan: RacePlan
     open_source: Callable[[], Awaitable[EventSource]]
     start_now: bool = True
+    board: bool = False
+    judge: Callable[[RunEnded], str | None] | None = None
+    conclude: Callable[[RaceView], str] | None = None
     origin: str = ""
     theme: str = "kmon-dark"
     user_theme_dirs: Sequence[Path] = ()

@@ -83,31 +83,35 @@ def state_word(state: State) -> str:
 
 def status_sentence(run: RunView, seen: Observation, now_ns: int) -> str:
     """Claim against observation for one run, as the status bar says it."""
+    return f"{run.target}: {situation(run, seen, now_ns)}"
+
+
+def situation(run: RunView, seen: Observation, now_ns: int) -> str:
+    """Claim against observation for one run, without its name."""
     attempt = run.main
-    who = run.target
     if seen.contradiction:
-        return f"{who}: {seen.contradiction}"
+        return seen.contradiction
     if attempt is None:
-        return f"{who}: queued"
+        return "queued"
     timeline = attempt.timeline
     gap = figures.seconds(seen.open_gap_ns or 0)
     match seen.state:
         case "streaming":
-            return f"{who}: streaming, last token {gap} ago"
+            return f"streaming, last token {gap} ago"
         case "waiting":
-            return f"{who}: waiting for the first token, {gap}"
+            return f"waiting for the first token, {gap}"
         case "connecting":
-            return f"{who}: connecting, {figures.seconds(timeline.duration_ns(now_ns))}"
+            return f"connecting, {figures.seconds(timeline.duration_ns(now_ns))}"
         case "finishing":
-            return f"{who}: finished ({attempt.finish_reason or 'terminal event'}), stream still open"
+            return f"finished ({attempt.finish_reason or 'terminal event'}), stream still open"
         case "stalled":
-            return f"{who}: silent {gap}"
+            return f"silent {gap}"
         case "done":
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
-            return f"{who}: done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            return f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
         case _:
             why = failure(attempt)
-            return f"{who}: {seen.state}, {why}" if why else f"{who}: {seen.state}"
+            return f"{seen.state}, {why}" if why else seen.state
 
 
 _TOTALS: tuple[tuple[str, State, frozenset[State]], ...] = (

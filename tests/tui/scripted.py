@@ -147,9 +147,11 @@ class Script:
         return self
 
 
-def race(scripts: Sequence[Script], *, rounds: int = 1, simulated: bool = True) -> list[ev.Event]:
+def race(
+    scripts: Sequence[Script], *, scenario: str = "code-tools", rounds: int = 1, simulated: bool = True
+) -> list[ev.Event]:
     """All scripts as one stream of events, in order of time."""
-    started = ev.RaceStarted(0, tuple(s.target for s in scripts), "code-tools", rounds, simulated)
+    started = ev.RaceStarted(0, tuple(s.target for s in scripts), scenario, rounds, simulated)
     merged = sorted((event for script in scripts for event in script.events), key=lambda event: event.t_ns)
     return [started, *merged, ev.EngineHealth(0, 0.3, 5_100)]
 

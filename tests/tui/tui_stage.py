@@ -48,7 +48,9 @@ class Stage:
         return self.sources[-1]
 
     async def _open(self) -> ScriptedSource:
-        events = [event for event in race(self.scripts) if event.t_ns <= self.clock.now_ns]
+        shown = self.app.options.plan
+        events = race(self.scripts, scenario=shown.scenario, rounds=shown.rounds)
+        events = [event for event in events if event.t_ns <= self.clock.now_ns]
         self.sources.append(ScriptedSource(events, crash=self.crash))
         return self.source
 
