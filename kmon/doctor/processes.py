@@ -97,8 +97,13 @@ def _of_linux(names: Sequence[str], proc: Path) -> Iterator[Process]:
             running_s=max(0.0, uptime_s - int(rest[14]) * ticks_s),
             tty=terminal_name(int(tty)),
             parent=int(parent),
-            left_behind=(session != "0" and not (proc / session).exists()) or _terminal_deleted(entry),
+            left_behind=_session_gone(proc, session) or _terminal_deleted(entry),
         )
+
+
+def _session_gone(proc: Path, session: str) -> bool:
+    """Whether the leader of a session has ended. Where processes are hidden (hidepid), its absence says nothing."""
+    return session != "0" and (proc / "1").exists() and not (proc / session).exists()
 
 
 def _terminal_deleted(entry: Path) -> bool:
