@@ -75,7 +75,7 @@ class KmonApp(App[None]):
         self.ink = Ink(palette, ascii=options.ascii)
         self.feed = Feed(options.open_source, self._spawn, options.judge)
         self.announcement = ""
-        """A sentence for the status bar, until the focus is moved."""
+        """Why the race was stopped early, for the status bar, until the focus is moved."""
         self.started = False
         self.interrupted = False
         self.frozen_ns: int | None = None
@@ -204,14 +204,14 @@ class KmonApp(App[None]):
         feed = self.feed
         if feed.stalls and self.options.bell:
             self.bell()
-        self._untold += gather(feed)
+        self._untold += gather(feed, runs_are_told=isinstance(self._top, BoardScreen))
         if feed.engine_error and not self._told_engine_gone:
             self._told_engine_gone = True
             self._untold.append(Told(f"{feed.engine_error}; kmon kept what it had", "error"))
         if feed.enough and not self._told_enough:
             self._told_enough = True
-            self.announcement = f"enough: {feed.enough}"
-            self._untold.append(Told(self.announcement))
+            self.announcement = feed.enough
+            self._untold.append(Told(f"enough: {feed.enough}"))
         if not self._untold or (not self._roomy and self._ticks < self._toast_until_tick):
             return
         for told in self._untold if self._roomy else [merged(self._untold)]:

@@ -35,7 +35,7 @@ class BoardCell:
         """The state by which the header counts this run: an answer that is wrong has not ended well."""
         if self.outcome is None:
             return self.seen.state
-        return "done" if self.outcome.passed else "failed" if self.outcome.counted else "cancelled"
+        return "done" if self.outcome.passed else "failed" if self.outcome.counted else self.seen.state
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from kmon.tui import words
 from kmon.tui.board import Board, BoardCell, BoardRow
 from kmon.tui.board_window import MARGIN, PITCH, TAIL_CELLS, Place, Window
 from kmon.tui.rows import BLANK, Row, Span, fit, one_line, row_width, shorten
-from kmon.verdict.outcome import CUT, FINISHED, SIGNS, Outcome, OutcomeName
+from kmon.verdict.outcome import CUT, FINISHED, SIGNS, UNCOUNTED, Outcome, OutcomeName
 
 _PASSED_CELLS = 9
 
@@ -36,7 +36,7 @@ def draw_board(board: Board, view: Window, focus: Place, *, ascii: bool) -> list
 
 def _heading(board: Board, view: Window, ascii: bool) -> Row:
     older, newer = ("<", ">") if ascii else ("◂", "▸")
-    numbers = " ".join(f"{number:^{PITCH - 1}}" for number in range(view.first_round, view.last_round + 1))
+    numbers = " ".join(f"{number % 1000:^{PITCH - 1}}" for number in range(view.first_round, view.last_round + 1))
     hidden = view.rows < len(board.rows)
     return (
         Span("" if view.stacked else f"{' ' * MARGIN}target", "muted"),
@@ -81,13 +81,13 @@ def sign(name: OutcomeName, *, ascii: bool) -> str:
         return words.symbol("done", ascii=False)
     if name == "cancelled":
         return words.symbol("cancelled", ascii=False)
-    return f"{words.symbol('cancelled' if name == 'rate-limited' else 'failed', ascii=False)}{mark}"
+    return f"{words.symbol('cancelled' if name in UNCOUNTED else 'failed', ascii=False)}{mark}"
 
 
 def _pen(name: OutcomeName) -> str:
     if name == "pass":
         return "state.done"
-    if name in ("rate-limited", "cancelled"):
+    if name in UNCOUNTED:
         return "state.cancelled"
     return "state.incomplete" if name in FINISHED else "state.timed-out" if name in CUT else "state.failed"
 
@@ -98,12 +98,12 @@ def _tail(row: BoardRow) -> Row:
         return (Span(" " * TAIL_CELLS, "figure"),)
     median = tally.ttft_s[0]
     ttft = "-" if median.seconds is None else f"{'> ' if median.kind == 'above' else ''}{median.seconds:.2f} s"
-    return (Span(f" {f'{tally.passes}/{tally.n}':<{_PASSED_CELLS}} {ttft}".ljust(TAIL_CELLS), "figure.bold"),)
+    return (Span(f" {f'{tally.passes}/{tally.n}':<{_PASSED_CELLS}} {ttft}".ljust(TAIL_CELLS), "figure"),)
 
 
 def _rate(row: BoardRow) -> Span:
     words_of_rate = "no run has ended" if row.figures is None else row.figures.words
-    return Span(words_of_rate, "muted" if row.figures is None else "figure")
+    return Span(words_of_rate, "muted" if row.figures is None else "figure.bold")
 
 
 def legend(board: Board, width: int, *, ascii: bool) -> Row:

@@ -16,6 +16,8 @@ from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_n
 from kmon.tui.board_window import Place, Window, window
 from kmon.tui.conclusion import conclusion_rows
 from kmon.tui.painted import Ink, Painted
+from kmon.tui.pane import Pane
+from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
 from kmon.tui.rows import Span, fit, shorten
 from kmon.tui.steady import SteadyScreen
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 CONCLUSION_LINES = 8
 """The least room for the conclusion; the board gives way when there are many arms."""
+PREVIEW_LINES = 7
+"""The least height of the pane of the run in focus; with less room it is left out."""
 ROOMY_LINES = 20
 """From here up the status bar has two lines: which cell, and its sentence in full."""
 SIDEWAYS_CELLS = 16
@@ -83,6 +87,7 @@ class BoardScreen(SteadyScreen[None]):
         self.hint_line = Painted(ink, id="hints", classes="line")
         self.focus_place = Place(0, 1)
         self.board: Board | None = None
+        self.preview: Pane | None = None
         self._tally = Tally(kmon.options.plan)
         self._moved = False
         self._text = ""
@@ -123,22 +128,47 @@ class BoardScreen(SteadyScreen[None]):
         self.set_class(height < 10, "-short")
         self.set_class(height >= ROOMY_LINES, "-roomy")
         self._conclude()
-        room = self.cells.size.height
+        free = height - 3 - (2 if height >= ROOMY_LINES else 1)
+        room = self._room(board, width, free)
+        self.cells.styles.height = max(1, room)
         view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, room)
-        if self._text:
-            bars_lines = 3 + self.status_line.size.height
-            spare = max(2, height - bars_lines - CONCLUSION_LINES)
-            room = min(lines_needed(board, view), spare)
-            self.cells.styles.height = room
-            view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, room)
         self.cells.window = view
         self.cells.paint(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
+        self._preview(now_ns, shown=room < free and not self._text)
         self.legend_line.paint([legend(board, width, ascii=ascii)])
         states = [cell.state for row in board.rows for cell in row.cells.values()]
         self.header_line.paint([bars.header(app.header_values(states, now_ns), width)])
         self._draw_status(board, now_ns, width)
         keys = bars.BOARD_HINTS if not self._text else bars.CONCLUDED_HINTS
         self.hint_line.paint([bars.hints(keys, width, ascii=ascii)])
+
+    def _room(self, board: Board, width: int, free: int) -> int:
+        """Lines for the cells, of ``free``: the rest is for the run in focus or, in the end, for the conclusion."""
+        view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, free)
+        needed = lines_needed(board, view)
+        if self._text:
+            return min(needed, max(2, free - CONCLUSION_LINES))
+        spaced = needed + len(board.rows)
+        return next((lines for lines in (spaced, needed) if free - lines >= PREVIEW_LINES), free)
+
+    def _preview(self, now_ns: int, *, shown: bool) -> None:
+        """The pane of the run in focus, where there is room for it."""
+        cell = self.cell
+        if self.preview is None:
+            if cell is None or not shown:
+                return
+            self.preview = Pane(cell.run, self.app.ink, self._look())
+            self.preview.can_focus = False
+            self.mount(self.preview, after=self.legend_line)
+        self.preview.display = shown
+        self.preview.visible = cell is not None
+        if cell is not None and shown:
+            trouble = self.app.feed.broken.get(cell.run.run, "")
+            self.preview.draw(cell.run, cell.seen, now_ns, self._look(), trouble)
+
+    def _look(self) -> Look:
+        options = self.app.options
+        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True)
 
     def _draw_status(self, board: Board, now_ns: int, width: int) -> None:
         app, feed = self.app, self.app.feed
@@ -181,7 +211,6 @@ class BoardScreen(SteadyScreen[None]):
         self.board, self.focus_place, self._moved = None, Place(0, 1), False
         self._text, self._concluded_at, self._left, self._shown = "", 0, 0, None
         self.remove_class("-concluded")
-        self.cells.styles.height = "1fr"
 
     def focus_on(self, place: Place) -> None:
         """Put the focus on a cell, or on the nearest there is."""
@@ -230,6 +259,9 @@ class BoardScreen(SteadyScreen[None]):
     def action_sideways(self, by: int) -> None:
         self._left = max(0, self._left + by * SIDEWAYS_CELLS)
         self.app.redraw()
+
+    def on_pane_chosen(self, message: Pane.Chosen) -> None:
+        self.app.zoom(message.run_id)
 
     def on_board_cells_chosen(self, message: BoardCells.Chosen) -> None:
         self.focus_on(message.place)

@@ -10,7 +10,7 @@ PITCH = 4
 """Cells from one round to the next: three for what is shown, one between them for the brackets of the focus."""
 NAME_CELLS = 32
 RATE_CELLS = 42
-TAIL_CELLS = 20
+TAIL_CELLS = 22
 """Right of the rounds: runs passed of those that count, and the median TTFT."""
 MARGIN = 1
 

@@ -27,7 +27,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("r  R", "retry this run, retry all that did not end well"),
     ("arrows tab 1-9", "move the focus; a click does, too"),
     ("z Enter", "zoom: flow, gaps, raw chunks; Esc or z goes back"),
-    ("b", "the board: every run as a cell, round by round; b or tab goes back to the panes"),
+    ("b", "the board: every run as a cell, round by round; b or tab goes back"),
     ("pgup pgdn", "below the board: read what the race has shown; shift+arrows move wide tables"),
     ("space", "in the zoom: follow the end, or stay"),
     ("p", "freeze the view; the race goes on"),

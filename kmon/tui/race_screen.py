@@ -102,14 +102,15 @@ class RaceScreen(SteadyScreen[None]):
         width, height = self.size
         race = self.app.feed.race
         runs = [Seen(run, derive(run, now_ns)) for run in race.runs.values()]
+        paned = runs
         if self.app.options.board:
-            runs = live(runs, self._wanted.round if self._wanted is not None else 0)
-        self._mount_missing(runs)
-        shown = [seen for seen in self._arranged(runs, now_ns) if matches(seen, self.query_text)]
+            paned = live(runs, self._wanted.round if self._wanted is not None else 0)
+        self._mount_missing(paned)
+        shown = [seen for seen in self._arranged(paned, now_ns) if matches(seen, self.query_text)]
         self.grid.show([self.panes[seen.run.run] for seen in shown])
         self._keep_focus()
         self._say_if_empty(bool(runs), bool(shown), width, height)
-        look = self._look(runs)
+        look = self._look(paned)
         window = self.grid.window_region
         for seen in shown:
             pane = self.panes[seen.run.run]
@@ -125,7 +126,9 @@ class RaceScreen(SteadyScreen[None]):
         self.header_line.paint([bars.header(head, width)])
         current = self.current
         seen = next((s for s in runs if current is not None and s.run.run == current.run), None)
-        sentence = app.announcement or (words.status_sentence(*seen, now_ns) if seen else "no run yet")
+        sentence = words.status_sentence(*seen, now_ns) if seen else "no run yet"
+        if app.announcement:
+            sentence = f"enough: {app.announcement}"
         alarm = bool(seen and seen.observation.contradiction)
         feed = app.feed
         self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
@@ -224,7 +227,9 @@ class RaceScreen(SteadyScreen[None]):
 
     def action_step(self, by: int) -> None:
         order = list(self.grid.order)
-        if order:
+        if self.app.options.board:
+            self.app.action_toggle_board()
+        elif order:
             at = order.index(self.focused) if self.focused in order else 0
             self.focus_pane(order[(at + by) % len(order)])
 

@@ -25,14 +25,17 @@ class Told(NamedTuple):
     severity: SeverityLevel = "information"
 
 
-def gather(feed: Feed) -> list[Told]:
-    """Take what happened since the last call: one message for all stalls, one for all failures, each notice."""
+def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
+    """Take what happened since the last call: one message for all stalls, one for all failures, each notice.
+
+    ``runs_are_told`` leaves the first two out: the board says them for every run already.
+    """
     runs = feed.race.runs
     told: list[Told] = []
-    if feed.stalls:
+    if feed.stalls and not runs_are_told:
         names = [f"{runs[s.run].target} ({s.phase})" for s in feed.stalls if s.run in runs]
         told.append(Told(f"stalled: {enumerate_names(names)}", "warning"))
-    if feed.failures:
+    if feed.failures and not runs_are_told:
         ended = [f"{e.target} {e.state}{f', {e.signature}' if e.signature else ''}" for e in feed.failures]
         told.append(Told(enumerate_names(ended), "error"))
     for notice in feed.notices:
