@@ -21,6 +21,7 @@ commands:
   kmon run [TARGET...]  the same race without a screen: lines for people, or --json
   kmon test [TARGET...] identical requests again and again: pass rates, and what they prove
   kmon targets          what can be aimed at, and where its key was found; --check asks each provider
+  kmon doctor [TARGET...]  DNS, TCP, TLS, key, clock, left-over programs: is it me or the path?
   kmon scenarios        what can be asked
   kmon decode FILE...   what recorded streams say
   kmon replay FILE...   play recorded streams through the real HTTP stack into the race screen
@@ -65,6 +66,7 @@ def _dispatch(arguments: list[str]) -> int:
         "run": (_run_parser, _run),
         "test": (_test_parser, _test),
         "targets": (_targets_parser, _targets),
+        "doctor": (_doctor_parser, _doctor),
         "scenarios": (_scenarios_parser, _scenarios),
         "decode": (_decode_parser, _decode),
         "replay": (_replay_parser, _replay),
@@ -167,6 +169,17 @@ def _targets_parser() -> _Parser:
     return parser
 
 
+def _doctor_parser() -> _Parser:
+    parser = _parser(
+        "doctor",
+        "Measure every step of the way to each target five times (nothing that costs is sent), and say what is wrong.",
+    )
+    parser.add_argument("names", nargs="*", metavar="TARGET", help="only these (default: those with a key)")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="limit of each step (default 10)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per target, and one for this machine")
+    return parser
+
+
 def _scenarios_parser() -> _Parser:
     return _parser("scenarios", "List what can be asked.")
 
@@ -240,6 +253,13 @@ def _targets(options: argparse.Namespace) -> int:
     from kmon.report.targets import main as list_targets
 
     return list_targets(check=options.check, as_json=options.json, names=options.names, loaded=load({}))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from kmon.config import load
+    from kmon.report.doctor import main as examine
+
+    return examine(names=options.names, limit_s=options.timeout, as_json=options.json, loaded=load({}))
 
 
 def _scenarios(options: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 FILE_NAME = "kmon.toml"
-_SECTIONS = ("defaults", "targets", "scenarios")
+_SECTIONS = ("defaults", "targets", "scenarios", "doctor")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 

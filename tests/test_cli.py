@@ -99,7 +99,7 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
 
 def test_version_and_help_answer(tmp_path: Path) -> None:
     assert kmon("--version", cwd=tmp_path).stdout.startswith("kmon 0.")
-    for command in ([], ["run"], ["targets"], ["decode"], ["replay"], ["sim"], ["config"], ["scenarios"]):
+    for command in ([], ["run"], ["targets"], ["decode"], ["replay"], ["sim"], ["config"], ["scenarios"], ["doctor"]):
         done = kmon(*command, "--help", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
 

@@ -8,7 +8,7 @@ import pytest
 BELOW_THE_SCREEN = (
     "kmon.cli", "kmon.commands", "kmon.config", "kmon.catalog.resolve", "kmon.dialects.chat", "kmon.transport.http",
     "kmon.probe.probe", "kmon.race.engine", "kmon.race.child", "kmon.recording", "kmon.report.headless",
-    "kmon.report.decode", "kmon.simulator.serve",
+    "kmon.report.decode", "kmon.report.doctor", "kmon.simulator.serve",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from kmon.dialects import dialect
 from kmon.dialects.wire import WireRequest
 from kmon.transport.http import Answer, exchange
 from kmon.transport.network import Network, Place
-from kmon.transport.phase import OnPhase
+from kmon.transport.phase import OnPhase, OnSocket
 from kmon.transport.proxy import proxy_for
 
 AWS_DIALECT = "converse"
@@ -31,6 +31,7 @@ def ask(
     network: Network,
     on_phase: OnPhase,
     connect_timeout_s: float,
+    on_socket: OnSocket | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
     """Send ``request`` when entered and give its answer; leaving closes the socket."""
     if target.dialect == AWS_DIALECT:
@@ -40,6 +41,7 @@ def ask(
             credential=credential,
             on_phase=on_phase,
             connect_timeout_s=connect_timeout_s,
+            on_socket=on_socket,
         )
     url = url_of(target, request, credential)
     return exchange(
@@ -51,6 +53,7 @@ def ask(
         ssl_context=network.ssl_context,
         connect_timeout_s=connect_timeout_s,
         proxy=proxy_for(url),
+        on_socket=on_socket,
     )
 
 

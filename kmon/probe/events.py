@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
 from kmon.transport.phase import Phase
+from kmon.transport.witness import Witness
 
 State = Literal[
     "queued", "connecting", "waiting", "streaming", "stalled", "finishing",
@@ -110,6 +111,8 @@ class StallStarted(_Event, frozen=True, tag="stall_started"):
     attempt: int
     phase: StallPhase
     gap_ms: float
+    witness: Witness | None = None
+    """What the kernel said of the socket at that moment; None where it says nothing, or the gap had just ended."""
 
 
 class StallEnded(_Event, frozen=True, tag="stall_ended"):

@@ -149,6 +149,7 @@ class Probe:
             credential=self._credential,
             network=self._network,
             on_phase=self._on_phase,
+            on_socket=self._stalls.on_socket,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
             self._request_ids = {

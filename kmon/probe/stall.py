@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 
 from kmon.probe.events import Event, Stall, StallEnded, StallPhase, StallStarted
 from kmon.probe.timeline import MS, S, Timeline
+from kmon.transport.witness import Witness, witness_of
 
 
 class StallWatch:
@@ -17,6 +19,11 @@ class StallWatch:
         self._run, self._attempt, self._timeline, self._emit = run, attempt, timeline, emit
         self._timer: asyncio.TimerHandle | None = None
         self._announced = False
+        self._sock: socket.socket | None = None
+
+    def on_socket(self, sock: socket.socket) -> None:
+        """The attempt has a connection; it is looked at when a stall begins."""
+        self._sock = sock
 
     def arm(self, now_ns: int) -> None:
         """Make sure a timer is running. It is not moved per chunk: when it fires it looks again."""
@@ -31,13 +38,14 @@ class StallWatch:
         now_ns = time.monotonic_ns()
         gap_ns = self._timeline.open_gap_ns(now_ns)
         if gap_ns is not None and gap_ns >= self._timeline.stall_ns:
-            self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS)
+            witness = None if self._sock is None else witness_of(self._sock)
+            self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, witness)
         else:
             self.arm(now_ns)
 
-    def _announce(self, t_ns: int, phase: StallPhase, gap_ms: float) -> None:
+    def _announce(self, t_ns: int, phase: StallPhase, gap_ms: float, witness: Witness | None = None) -> None:
         self._announced = True
-        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms))
+        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness))
 
     def ended(self, t_ns: int, stall: Stall) -> None:
         """An arrival ended a stall."""

@@ -14,7 +14,8 @@ from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
 from kmon.config import Loaded
 from kmon.dialects.text import clean
-from kmon.report.targets_check import Check, check_targets
+from kmon.doctor.model_list import Check
+from kmon.report.targets_check import check_targets
 
 _TITLES = ("NAME", "PROVIDER/MODEL", "DIALECT", "BASE URL", "KEY")
 

@@ -3,49 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import httpcore
 import httpx
-import msgspec
 
 from kmon.catalog.address import is_loopback
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import key_problem, key_variable
 from kmon.catalog.model import Target
-from kmon.dialects.delta import StreamError
-from kmon.probe.failure import answer_error
+from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged
 from kmon.probe.translate import Translator
 from kmon.transport.errors import stream_error
-from kmon.transport.http import Answer, exchange
+from kmon.transport.http import exchange
 from kmon.transport.proxy import proxy_for
 
 LIMIT_S = 10.0
-BODY_LIMIT_BYTES = 8 << 20
-"""OpenRouter's list is about 1 MB."""
-MODEL_LIMIT_CHARS = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What came of asking one target. ``skipped`` means that nothing was asked, or nobody was expected to answer."""
-
-    state: Literal["ok", "failed", "skipped"]
-    sentence: str
-    models: int | None = None
-    listed: bool | None = None
-    """Whether the target's model is in the list; None if there is no list."""
-    status: int | None = None
-    duration_ms: float | None = None
-
-    def described(self) -> dict[str, object]:
-        """The check as members of a JSON object."""
-        return asdict(self)
 
 
 async def check_targets(
@@ -97,41 +73,4 @@ async def _ask(target: Target, key: str | None, safe: Translator, context: ssl.S
         proxy=proxy_for(url),
     ) as answer:
         body = await answer.body(BODY_LIMIT_BYTES, limit_s)
-        if answer.status != 200:
-            return _refused(answer, body, safe)
-    ids = _model_ids(body)
-    if ids is None:
-        return Check("failed", f"{url} answered something that is no list of models", status=200)
-    return _found(target, ids, safe)
-
-
-def _refused(answer: Answer, body: bytes, safe: Translator) -> Check:
-    error = safe.error(answer_error(answer.status, answer.content_type, answer.headers, body))
-    words = {401: "the key was refused", 403: "the key may not do this", 404: "there is no list of models here"}
-    said = words.get(answer.status, "not now" if answer.status == 429 else "the list of models was not given")
-    return Check("failed", f"{said}: {_one_line(error)}", status=answer.status)
-
-
-def _one_line(error: StreamError) -> str:
-    return " ".join(error.message.split())
-
-
-def _model_ids(body: bytes) -> list[str] | None:
-    """The ids of ``{"data": [{"id": ...}]}`` or, as Together answers, of the bare list; None if it is neither."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    rows = found.get("data") if isinstance(found, dict) else found
-    if not isinstance(rows, list):
-        return None
-    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
-
-
-def _found(target: Target, ids: list[str], safe: Translator) -> Check:
-    count = f"{len(ids)} model{'' if len(ids) == 1 else 's'}"
-    if target.model in ids:
-        return Check("ok", f"{count}, {target.model} among them", len(ids), True, 200)
-    near = difflib.get_close_matches(target.model, ids, n=1, cutoff=0.5)
-    hint = f"; close to {safe.redacted(near[0])[:MODEL_LIMIT_CHARS]}" if near else ""
-    return Check("ok", f"{count}, but {target.model} is not listed{hint}", len(ids), False, 200)
+    return judged(target, Heard(answer.status, answer.content_type, dict(answer.headers), body), safe)

@@ -20,7 +20,7 @@ import httpcore
 
 from kmon.transport.arrival import ask_for_stamps, receive
 from kmon.transport.connect import connect_first
-from kmon.transport.phase import OnPhase
+from kmon.transport.phase import OnPhase, OnSocket
 from kmon.transport.tls import TlsStream
 
 READ_BYTES = 16_384
@@ -140,8 +140,8 @@ class StampedStream(httpcore.AsyncNetworkStream):
 class StampingBackend(httpcore.AsyncNetworkBackend):
     """Opens :class:`StampedStream` connections; ``stream`` is the latest one."""
 
-    def __init__(self, on_phase: OnPhase) -> None:
-        self._on_phase = on_phase
+    def __init__(self, on_phase: OnPhase, on_socket: OnSocket | None = None) -> None:
+        self._on_phase, self._on_socket = on_phase, on_socket
         self.stream: StampedStream | None = None
 
     async def connect_tcp(
@@ -167,6 +167,8 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
         peer = sock.getpeername()
         self._on_phase("connect", time.monotonic_ns(), f"{peer[0]}:{peer[1]}")
         self.stream = StampedStream(sock, self._on_phase)
+        if self._on_socket is not None:
+            self._on_socket(sock)
         return self.stream
 
     async def sleep(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ import httpx
 
 from kmon import __version__
 from kmon.transport.backend import StampingBackend
-from kmon.transport.phase import OnPhase
+from kmon.transport.phase import OnPhase, OnSocket
 from kmon.transport.unpack import Unpacker
 
 USER_AGENT = f"kmon/{__version__}"
@@ -40,6 +40,13 @@ class Answer:
         self.error_code: str | None = None
         """The refusal's code, where a client library has read it."""
         self._whole: bytes | None = None
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The server's certificate in DER; None where the answer came without TLS."""
+        session = self._response.extensions["network_stream"].get_extra_info("ssl_object")
+        der: bytes | None = None if session is None else session.getpeercert(binary_form=True)
+        return der
 
     async def reads(self) -> AsyncIterator[tuple[int, bytes]]:
         """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone.
@@ -86,12 +93,13 @@ async def exchange(
     ssl_context: ssl.SSLContext,
     connect_timeout_s: float,
     proxy: str | None = None,
+    on_socket: OnSocket | None = None,
 ) -> AsyncIterator[Answer]:
     """Send a request and yield its answer once the headers are in; leaving the context closes the socket.
 
     Raises httpcore or httpx exceptions; :func:`kmon.transport.errors.stream_error` names them.
     """
-    backend = StampingBackend(on_phase)
+    backend = StampingBackend(on_phase, on_socket)
 
     async def trace(event: str, info: Mapping[str, Any]) -> None:
         if event == "http11.send_request_body.complete":

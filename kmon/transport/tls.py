@@ -47,6 +47,9 @@ class TlsStream(httpcore.AsyncNetworkStream):
         except (OSError, ssl.SSLError, httpcore.NetworkError) as exc:
             await inner.aclose()
             raise httpcore.ConnectError(str(exc) or "the TLS handshake failed") from exc
+        except BaseException:  # cancelled: httpcore does not know this stream yet, so nobody else would close it
+            await inner.aclose()
+            raise
         on_phase("tls", time.monotonic_ns(), stream._session.version() or "")
         return stream
 

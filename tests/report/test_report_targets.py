@@ -10,8 +10,9 @@ import pytest
 from kmon import __version__
 from kmon.catalog.model import Target
 from kmon.config import Environment, UsageError, load_settings
+from kmon.doctor.model_list import Check
 from kmon.report.targets import list_checks, list_targets, main
-from kmon.report.targets_check import Check, check_targets
+from kmon.report.targets_check import check_targets
 from tests.transport.loopback import Script, serving
 
 KEY = "sk-s3cr3t-0123456789"

@@ -1,0 +1,91 @@
+"""Who issued a certificate and when it ends, read from its DER bytes.
+
+The standard library tells neither of a certificate it does not trust, which is when they are wanted most. Only the
+few fields needed are walked to (RFC 5280, section 4.1); anything odd is a ``ValueError``, never a crash.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from kmon.dialects.text import clean
+
+DAY_S = 86_400.0
+NAME_LIMIT_CHARS = 80
+
+_SEQUENCE, _OID, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x06, 0xA0, 0x17, 0x18
+_COMMON_NAME, _ORGANIZATION = b"\x55\x04\x03", b"\x55\x04\x0a"
+_TWO_BYTES, _FOUR_BYTES = 0x1E, 0x1C
+"""BMPString and UniversalString; every other string type is read as UTF-8."""
+
+
+class Certificate(Struct, frozen=True):
+    """What matters of a server's certificate. ``expires_s`` is in seconds since 1970."""
+
+    issuer: str
+    expires_s: float
+
+    def days_left(self, now_s: float) -> float:
+        """Days until it expires; below 0 once it has."""
+        return (self.expires_s - now_s) / DAY_S
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """Raises ``ValueError`` for bytes that are no certificate."""
+    try:
+        ((_, whole),) = _elements(der)
+        _, to_be_signed = next(_elements(whole))
+        fields = [field for field in _elements(to_be_signed) if field[0] != _VERSION]
+        _, issuer = fields[2]
+        _, validity = fields[3]
+        _, (kind, end) = _elements(validity)
+        return Certificate(_issuer(issuer), _moment(kind, end).timestamp())
+    except (StopIteration, IndexError, OverflowError) as error:
+        raise ValueError("these bytes are no certificate") from error
+
+
+def _issuer(name: bytes) -> str:
+    """``Let's Encrypt (R11)``: the organization, and the name of the certificate that signed."""
+    said: dict[bytes, str] = {}
+    for _, relative in _elements(name):
+        for _, attribute in _elements(relative):
+            (tag, oid), (kind, text) = _elements(attribute)
+            if tag == _OID:
+                said.setdefault(oid, _text(kind, text))
+    organization, common = said.get(_ORGANIZATION, ""), said.get(_COMMON_NAME, "")
+    if organization and common:
+        return f"{organization} ({common})"
+    return organization or common or "an issuer without a name"
+
+
+def _text(kind: int, text: bytes) -> str:
+    encoding = {_TWO_BYTES: "utf-16-be", _FOUR_BYTES: "utf-32-be"}.get(kind, "utf-8")
+    return " ".join(clean(text.decode(encoding, "replace")).split())[:NAME_LIMIT_CHARS]
+
+
+def _moment(kind: int, text: bytes) -> datetime.datetime:
+    digits = text.decode("ascii")
+    if kind == _UTC_TIME:  # two digits of the year: 50 and above are of the last century
+        digits = ("19" if digits[:2] >= "50" else "20") + digits
+    elif kind != _GENERALIZED_TIME:
+        raise ValueError("a certificate without an end")
+    return datetime.datetime.strptime(digits, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.UTC)
+
+
+def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The elements ``data`` consists of, one after the other: tag and content."""
+    at = 0
+    while at < len(data):
+        tag, size, at = data[at], data[at + 1], at + 2
+        if size & 0x80:
+            width = size & 0x7F
+            if not 1 <= width <= 4:
+                raise ValueError("an element of no definite length")
+            size, at = int.from_bytes(data[at : at + width]), at + width
+        if at + size > len(data):
+            raise ValueError("an element that is longer than what holds it")
+        yield tag, data[at : at + size]
+        at += size

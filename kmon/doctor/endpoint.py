@@ -1,0 +1,158 @@
+"""One exchange with an endpoint as a race would make it, each phase timed: TCP, TLS, and the wait for headers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Mapping
+from time import monotonic_ns
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kmon.doctor.clock import Reading, server_time_s
+from kmon.doctor.model_list import BODY_LIMIT_BYTES, Heard
+from kmon.probe.translate import Translator
+from kmon.transport.arrival import realtime_offset_ns
+from kmon.transport.backend import StampingBackend
+from kmon.transport.errors import stream_error
+from kmon.transport.http import Answer, exchange
+from kmon.transport.phase import Phase
+
+Step = Literal["dns", "tcp", "tls", "http"]
+BROKEN = (
+    httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError,
+    httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL, OSError, ImportError, ValueError,
+)  # fmt: skip
+"""What an exchange raises when it does not come about."""
+_SILENCE: dict[Step, str] = {
+    "dns": "the resolver gave no answer",
+    "tcp": "no TCP connection",
+    "tls": "the connection was accepted, but no TLS handshake came",
+    "http": "the request was taken, but no answer came",
+}
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A GET request, and the way it takes. ``safe`` takes the keys out of what is said about it."""
+
+    url: str
+    headers: Mapping[str, str]
+    proxy: str | None
+    safe: Translator
+
+    def __repr__(self) -> str:
+        """Without headers and proxy: both may hold secrets."""
+        return f"Question({self.url})"
+
+
+class Exchange(Struct, frozen=True, kw_only=True):
+    """One try: how long each step took, where it ended if it failed, and what the answer told."""
+
+    tcp_ms: float | None = None
+    tls_ms: float | None = None
+    """With the proxy's CONNECT, where there is a proxy."""
+    http_ms: float | None = None
+    """Request sent to headers."""
+    tls_version: str = ""
+    failed_at: Step | None = None
+    error: str | None = None
+    status: int | None = None
+    heard: Heard | None = None
+    """The whole answer, where it was wanted."""
+    reading: Reading | None = None
+    certificate: bytes | None = None
+
+
+async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, read_body: bool) -> Exchange:
+    """Send the request; every step has ``limit_s``. Never raises for what the network does."""
+    stamps: dict[Phase, int] = {}
+    details: dict[Phase, str] = {}
+    start_ns = monotonic_ns()
+    loop = asyncio.get_running_loop()
+    answer: Answer | None = None
+    heard: Heard | None = None
+    error: str | None = None
+    try:
+        async with asyncio.timeout(limit_s) as deadline:
+
+            def on_phase(phase: Phase, t_ns: int, detail: str) -> None:
+                stamps[phase], details[phase] = t_ns, detail
+                deadline.reschedule(loop.time() + limit_s)
+
+            async with exchange(
+                "GET",
+                question.url,
+                headers={"Accept": "application/json", **question.headers},
+                body=None,
+                on_phase=on_phase,
+                ssl_context=context,
+                connect_timeout_s=2 * limit_s,  # for two steps at once; the deadline is the closer
+                proxy=question.proxy,
+            ) as answer:
+                deadline.reschedule(None)
+                certificate = answer.certificate
+                if read_body:
+                    body = await answer.body(BODY_LIMIT_BYTES, limit_s)
+                    heard = Heard(answer.status, answer.content_type, dict(answer.headers), body)
+    except TimeoutError:
+        error = f"{_SILENCE[_next_step(stamps, question.url)]} within {limit_s:g} s"
+    except BROKEN as broken:
+        error = question.safe.redacted(stream_error(broken).message)
+    timed = Exchange(
+        tcp_ms=_between_ms(stamps.get("dns", start_ns), stamps.get("connect")),
+        tls_ms=_between_ms(stamps.get("connect"), stamps.get("tls")),
+        http_ms=_between_ms(stamps.get("request_sent"), stamps.get("headers")),
+        tls_version=details.get("tls", ""),
+        failed_at=_next_step(stamps, question.url) if error else None,
+        error=error,
+    )
+    if answer is None or error:
+        return timed
+    return replace(timed, status=answer.status, heard=heard, reading=_reading(answer, stamps), certificate=certificate)
+
+
+async def peek(host: str, port: int, limit_s: float) -> bytes | None:
+    """The certificate (DER) of a server that is not trusted. Nothing but the handshake is sent to it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    stream: httpcore.AsyncNetworkStream | None = None
+    try:
+        async with asyncio.timeout(limit_s):
+            stream = await StampingBackend(lambda *_: None).connect_tcp(host, port)
+            stream = await stream.start_tls(context, host)
+            certificate: bytes | None = stream.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            return certificate
+    except (TimeoutError, httpcore.NetworkError, httpcore.TimeoutException):
+        return None
+    finally:
+        if stream is not None:
+            with contextlib.suppress(httpcore.NetworkError):
+                await stream.aclose()
+
+
+def _next_step(stamps: Mapping[Phase, int], url: str) -> Step:
+    """The step that was under way when no further phase was completed."""
+    if "dns" not in stamps:
+        return "dns"
+    if "connect" not in stamps:
+        return "tcp"
+    return "tls" if urlsplit(url).scheme == "https" and "tls" not in stamps else "http"
+
+
+def _reading(answer: Answer, stamps: Mapping[Phase, int]) -> Reading | None:
+    server_s = server_time_s(answer.headers.get("date"))
+    sent_ns = stamps.get("request_sent")
+    if server_s is None or sent_ns is None:
+        return None
+    offset_ns = realtime_offset_ns()
+    return Reading(server_s, (sent_ns + offset_ns) / 1e9, (answer.headers_ns + offset_ns) / 1e9)
+
+
+def _between_ms(start_ns: int | None, end_ns: int | None) -> float | None:
+    return None if start_ns is None or end_ns is None else max(0.0, (end_ns - start_ns) / 1e6)

@@ -1,0 +1,93 @@
+"""What an answer to ``GET /models`` says about the key and the model."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Literal
+
+import msgspec
+
+from kmon.catalog.model import Target
+from kmon.probe.failure import answer_error
+from kmon.probe.translate import Translator
+
+BODY_LIMIT_BYTES = 8 << 20
+"""OpenRouter's list is about 1 MB."""
+MODEL_LIMIT_CHARS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What came of asking one target. ``skipped`` means that nothing was asked, or nobody was expected to answer."""
+
+    state: Literal["ok", "failed", "skipped"]
+    sentence: str
+    models: int | None = None
+    listed: bool | None = None
+    """Whether the target's model is in the list; None if there is no list."""
+    status: int | None = None
+    duration_ms: float | None = None
+
+    def described(self) -> dict[str, object]:
+        """The check as members of a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer that was read as a whole."""
+
+    status: int
+    content_type: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def judged(target: Target, heard: Heard, safe: Translator) -> Check:
+    """What the answer means for ``target``; everything quoted from it is made safe."""
+    if heard.status != 200:
+        return _refused(heard, safe)
+    ids = _model_ids(heard.body)
+    if ids is None:
+        return Check(
+            "failed", f"{target.base_url}/models answered something that is no list of models", status=heard.status
+        )
+    return _found(target, ids, safe)
+
+
+def status_words(status: int) -> str:
+    """``404 Not Found``; the bare number for one that nobody has named."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _refused(heard: Heard, safe: Translator) -> Check:
+    error = safe.error(answer_error(heard.status, heard.content_type, heard.headers, heard.body))
+    words = {401: "the key was refused", 403: "the key may not do this", 404: "there is no list of models here"}
+    said = words.get(heard.status, "not now" if heard.status == 429 else "the list of models was not given")
+    return Check("failed", f"{said}: {' '.join(error.message.split())}", status=heard.status)
+
+
+def _model_ids(body: bytes) -> list[str] | None:
+    """The ids of ``{"data": [{"id": ...}]}`` or, as Together answers, of the bare list; None if it is neither."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    rows = found.get("data") if isinstance(found, dict) else found
+    if not isinstance(rows, list):
+        return None
+    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+
+
+def _found(target: Target, ids: list[str], safe: Translator) -> Check:
+    count = f"{len(ids)} model{'' if len(ids) == 1 else 's'}"
+    if target.model in ids:
+        return Check("ok", f"{count}, {target.model} among them", len(ids), True, 200)
+    near = difflib.get_close_matches(target.model, ids, n=1, cutoff=0.5)
+    hint = f"; close to {safe.redacted(near[0])[:MODEL_LIMIT_CHARS]}" if near else ""
+    return Check("ok", f"{count}, but {target.model} is not listed{hint}", len(ids), False, 200)
