@@ -11,6 +11,9 @@ import httpx
 
 from kmon.dialects.delta import StreamError
 
+CONNECT_TIMEOUT = "connect-timeout"
+"""The code of a connection that nobody refused and nobody accepted in time."""
+
 
 class NotSentError(Exception):
     """A client refused to send a request; ``error`` says why."""
@@ -36,7 +39,7 @@ def stream_error(exc: BaseException) -> StreamError:
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return StreamError("reset", "the peer reset the connection (TCP RST)")
     if isinstance(exc, httpcore.ConnectTimeout | httpx.ConnectTimeout):
-        return StreamError("connect", text)
+        return StreamError("connect", "no connection within the connect timeout", code=CONNECT_TIMEOUT)
     if isinstance(exc, httpcore.ProxyError):
         return StreamError("connect", f"the proxy refused: {text}")
     if isinstance(exc, httpcore.ConnectError | httpx.ConnectError):
