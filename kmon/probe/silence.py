@@ -28,21 +28,24 @@ def unended(timeline: Timeline, asked: Asked, said: Transcript, seen: Sightings,
         return "connect-timeout", missing
     if timeline.t_headers is None:
         return "no-headers", "socket open"
-    if seen.idle_keepalives and _recent(timeline.life.last_ns, timeline, end_ns):
+    if seen.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
         return "keep-alives-only", f"{seen.idle_keepalives} keep-alives since the last output, socket open"
-    if seen.idle_chunks >= EMPTY_CHUNKS and _recent(timeline.chunk.last_ns, timeline, end_ns):
+    stalled = bool(timeline.stalls) and not timeline.stalls[-1].ended
+    if stalled and seen.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
         return "empty-deltas-only", f"{seen.idle_chunks} empty chunks since the last output, socket open"
     if seen.waiting_tool is not None:
         return "tool-arguments-never", f"{seen.waiting_tool[:80]!r} was named and none of its arguments came"
     if timeline.progress.last_ns is None:
         return "no-first-token", "socket open"
-    if timeline.stalls and not timeline.stalls[-1].ended:
+    if stalled:
         return "hang-mid-stream", f"{timeline.stalls[-1].phase}, no byte since, neither FIN nor RST"
     return _still_coming(timeline, asked, said, seen)
 
 
-def _recent(last_ns: int | None, timeline: Timeline, end_ns: int) -> bool:
-    return last_ns is not None and end_ns - last_ns < timeline.stall_ns
+def _kept_up(last_ns: int | None, timeline: Timeline, end_ns: int) -> bool:
+    """Whether signs of life went on through most of the silence; one ping at its beginning says nothing about it."""
+    since_ns = timeline.progress.last_ns or timeline.t_request_sent or end_ns
+    return last_ns is not None and end_ns - last_ns <= (end_ns - since_ns) // 2
 
 
 def _still_coming(timeline: Timeline, asked: Asked, said: Transcript, seen: Sightings) -> tuple[str, str]:

@@ -92,7 +92,7 @@ FAULTS: dict[str, type[Fault]] = {
         chunk_faults.UpstreamNamed,
         chunk_faults.DuplicateChunks,
         chunk_faults.ReorderedChunks,
-        chunk_faults.SplitEveryByte,
+        chunk_faults.SplitAnywhere,
         chunk_faults.CrLf,
         chunk_faults.MultiLineData,
         chunk_faults.ProxyBuffering,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
@@ -185,16 +186,16 @@ class _Framing(Fault, frozen=True):
     dialects: ClassVar[frozenset[Spoken]] = SSE
 
 
-class SplitEveryByte(_Framing, frozen=True, tag="split-every-byte"):
-    """Healthy: every event in pieces of three bytes, cutting through words and characters."""
+class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
+    """Healthy: every event in four pieces, cut at any byte, through words and characters."""
 
     def script(self, script: Script, setting: Setting) -> Script:
         steps: list[Step] = []
         for step in script:
             if isinstance(step, Send):
-                pieces = [step.data[i : i + 3] for i in range(0, len(step.data), 3)]
-                steps.append(replace(step, data=pieces[0]))
-                steps += [Send(piece, "block") for piece in pieces[1:]]
+                cuts = sorted(setting.rng.sample(range(1, len(step.data)), 3))
+                first, *rest = (step.data[a:b] for a, b in pairwise([0, *cuts, len(step.data)]))
+                steps += [replace(step, data=first), *(Send(piece, "block") for piece in rest)]
             else:
                 steps.append(step)
         return tuple(steps)

@@ -140,11 +140,7 @@ class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
     reasoning_tokens: Count = 8_000
 
     def answer(self, answer: Answer) -> Answer:
-        thought = "".join(piece.text for piece in reasoning(150))
-        pieces: list[Piece] = []
-        while len(pieces) < self.reasoning_tokens:
-            pieces += [Piece("reasoning", token) for token in tokens(f"Attempt {len(pieces)}: {thought}")]
-        return Answer(tuple(pieces[: self.reasoning_tokens]), "length")
+        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
 
 
 class LongReasoning(_Words, frozen=True, tag="long-reasoning"):

@@ -12,8 +12,6 @@ from kmon.simulator.script import Close, End, Head, Raw, Reset, Script, Send, sp
 from kmon.simulator.silence_faults import CHAT
 from kmon.simulator.wire import Spoken
 
-MISSING_BYTES = 64
-
 
 class CloseBeforeHeaders(Fault, frozen=True, tag="close-before-headers"):
     """The request is taken and the connection closed without a word."""
@@ -74,25 +72,27 @@ class FinMidChunk(Fault, frozen=True, tag="fin-mid-chunk"):
 
 
 class ContentLengthShort(Fault, frozen=True, tag="content-length-short"):
-    """A body of known length, closed before all of it was sent."""
+    """A body of known length, closed in its middle."""
+
+    after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return (*_sized(script, missing_bytes=MISSING_BYTES), Close(0.05))
+        sent, _ = split(script, tokens_in(self.after_tokens, setting.rng))
+        return (*_sized(script)[: sum(isinstance(step, Head | Send) for step in sent)], Close(0.05))
 
 
 class SizedBody(Fault, frozen=True, tag="sized-body"):
     """Healthy: a stream whose length is known from the start."""
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return _sized(script, missing_bytes=0)
+        return _sized(script)
 
 
-def _sized(script: Script, *, missing_bytes: int) -> Script:
+def _sized(script: Script) -> Script:
     head, *rest = script
     assert isinstance(head, Head)
     sends = [step for step in rest if isinstance(step, Send)]
-    size = sum(len(send.data) for send in sends) + missing_bytes
-    headers: Headers = (*head.headers, ("content-length", str(size)))
+    headers: Headers = (*head.headers, ("content-length", str(sum(len(send.data) for send in sends))))
     began = Raw(response_head(head.status, headers), head.after_s)
     return (began, *(Raw(send.data, send.after_s) for send in sends))
 
