@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from kmon.dialects.assemble import Transcript
@@ -15,8 +14,10 @@ REPEATED = 3
 EMPTY_CHUNKS = 3
 """Empty chunks that are no role announcement."""
 QUARTERS_LEAST_TOKENS = 40
-SLOWER, SLOWEST = 1.5, 6.0
-"""How much longer each quarter of an answer takes than the one before, and the last than the first."""
+SLOWEST = 5.0
+"""How many times as long the last quarter of an answer takes as the first, with no quarter shorter than one before."""
+ONE_GAP = 0.35
+"""The share of the last quarter beyond which a single gap is a stall, and not a slow pace."""
 SAME_NS = 5 * MS
 """How far the two ends of one silence may lie apart where they were found by different folds."""
 
@@ -84,19 +85,15 @@ def resumed(timeline: Timeline, seen: Sightings) -> tuple[str, str] | None:
 
 def slowing_down(timeline: Timeline) -> str:
     """How the four quarters of an answer took longer and longer, in words; empty when they did not."""
-    quarters = _quarters_ns(timeline.progress_ns)
-    if not quarters or quarters[-1] < timeline.stall_ns:
+    stamps = timeline.progress_ns
+    if len(stamps) < QUARTERS_LEAST_TOKENS:
         return ""
-    first, *_, last = quarters
-    slower = all(later >= SLOWER * earlier for earlier, later in pairwise(quarters))
-    if not slower or last < SLOWEST * first:
+    places = [(len(stamps) - 1) * k // 4 for k in range(5)]
+    quarters = [stamps[stop] - stamps[start] for start, stop in pairwise(places)]
+    last_ns = quarters[-1]
+    longest_gap_ns = max(later - earlier for earlier, later in pairwise(stamps[places[3] :]))
+    if sorted(quarters) != quarters or last_ns < max(SLOWEST * quarters[0], timeline.stall_ns):
+        return ""
+    if longest_gap_ns > ONE_GAP * last_ns:
         return ""
     return "its quarters took " + ", ".join(f"{ns / S:.1f}" for ns in quarters) + " s"
-
-
-def _quarters_ns(stamps: Sequence[int]) -> list[int]:
-    count = len(stamps)
-    if count < QUARTERS_LEAST_TOKENS:
-        return []
-    ends = [stamps[(count - 1) * k // 4] for k in range(5)]
-    return [later - earlier for earlier, later in pairwise(ends)]

@@ -77,7 +77,8 @@ def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
         f"({counted.right / counted.faults:.2%}, at least {LEAST_RIGHT:.0%} wanted)",
         f"flagged: {counted.flagged} of {counted.twins} healthy twins "
         f"({counted.flagged / counted.twins:.2%}, at most {MOST_FLAGGED:.0%} wanted)",
-        f"stall threshold {STALL_S / speed:.2f} s; this program's own worst delay was {bench.lag_ms / 1000:.2f} s",
+        f"stall threshold {STALL_S / speed:.2f} s; this program's own worst delay {bench.lag_ms / 1000:.2f} s; "
+        f"{bench.disturbed} runs were made again because of such delays, whatever they had said",
     ]
     return lines
 
@@ -103,6 +104,7 @@ def as_object(bench: Bench, counted: Rates) -> str:
             "right_rate": counted.right / counted.faults,
             "flagged_rate": counted.flagged / counted.twins,
             "lag_ms": bench.lag_ms,
+            "disturbed": bench.disturbed,
             "rows": rows,
         }
     )

@@ -16,6 +16,8 @@ from kmon.catalog.toml_source import parse_toml
 Place = Literal["simulator", "refused", "mute", "plain-as-tls"]
 Ask = Literal["words", "tool", "words-with-tools"]
 MODEL = "moonshotai/Kimi-K2-Instruct-0905"
+ANSWER_TOKENS = 120
+"""Enough for every fault to strike in the middle; more would only be work."""
 FAULT_HEADER = "x-kmon-fault"
 WEATHER = Tool(
     name="get_weather",
@@ -47,7 +49,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
             name=self.ask,
             messages=(Message(role="user", content=f"{words} (Question {seed}.)"),),
             tools=() if self.ask == "words" else (WEATHER,),
-            max_tokens=100_000,
+            max_tokens=ANSWER_TOKENS,
         )
 
     def target(self, base_url: str) -> Target:

@@ -11,14 +11,14 @@ from kmon.report.selftest import as_object, matrix, rates
 from kmon.report.selftest_bench import Bench, RowResult, run_bench
 from kmon.report.selftest_cases import Case, cases
 
-HANGS = {case.name for case in cases() if case.timeout_s < 90}
 
-
-async def test_two_seeds_of_every_case_are_called_by_their_names() -> None:
-    bench = await run_bench(cases(), seeds=2, speed=10.0, concurrency=128)
+async def test_every_case_is_called_by_its_name() -> None:
+    bench = await run_bench(cases(), seeds=2, speed=8.0, concurrency=128)
     counted = rates(bench.rows)
-    assert counted.good or bench.lag_ms > 100, "\n".join(matrix(bench, counted, speed=10.0))
     assert counted.faults + counted.twins == 2 * len(cases())
+    # One of two: a busy machine can make a real silence in any stream, but hardly twice in the same case.
+    wrong = [row for row in bench.rows if not row.right]
+    assert not wrong, "\n".join(matrix(bench, counted, speed=8.0))
 
 
 def row(expects: str | None, **said: int) -> RowResult:
