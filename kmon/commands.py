@@ -19,6 +19,7 @@ from kmon.config import Loaded, keyed_targets, load, user_config_dir
 from kmon.race.aim import RACE_DEMO, TEST_DEMO, Demo, check_cost, cost, key_notes, keys_for, rows, simulated
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.simulator.embedded import Embedded
+from kmon.transport.proxy import proxy_for
 
 if TYPE_CHECKING:
     from kmon.report.experiment import Experiment
@@ -100,7 +101,7 @@ def replay(options: argparse.Namespace) -> int:
         ready = Prepared(plan, Keys({}), loaded)
         if options.json or options.no_tui or not sys.stdout.isatty():
             return headless(plan, ready.keys, as_json=options.json)
-        return _screen(options, ready, start_now=True)
+        return _screen(options, ready, start_now=True, origin="replayed")
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
@@ -196,6 +197,8 @@ def _plan(
         connect_timeout_s=settings.connect_timeout_s,
         simulated=all(row.target.simulated for row in plan_rows),
     )
+    for target in {row.target.base_url: row.target for row in plan.rows}.values():
+        proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return plan
 
@@ -204,7 +207,12 @@ def _plan(
 
 
 def _screen(
-    options: argparse.Namespace, ready: Prepared, *, start_now: bool, experiment: Experiment | None = None
+    options: argparse.Namespace,
+    ready: Prepared,
+    *,
+    start_now: bool,
+    origin: str = "",
+    experiment: Experiment | None = None,
 ) -> int:
     from kmon.race.child import EngineProcess
     from kmon.report.headless import columns_of, exit_code
@@ -223,11 +231,21 @@ def _screen(
             bell=settings.bell,
             ascii=settings.ascii,
             key_notes=key_notes(ready.plan, ready.loaded.env),
+            origin=origin,
+            board=experiment is not None,
+            judge=experiment.add if experiment is not None else None,
+            conclude=(lambda _: experiment.conclusion()) if experiment is not None else None,
         )
     )
-    if said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
+    if experiment is not None and experiment.trials:
+        print(experiment.conclusion())
+    elif said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
         print(said)
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3
-    return exit_code(outcome.race)
+    if outcome.race.started is None:
+        return 0  # the plan was looked at and left
+    if outcome.interrupted:
+        return 130
+    return exit_code(outcome.race) if experiment is None else experiment.exit_code(outcome.race)

@@ -8,9 +8,10 @@ from kmon.catalog import aws
 from kmon.catalog.address import is_loopback
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import REGION, Target
+from kmon.dialects import dialect
 from kmon.dialects.wire import WireRequest
 from kmon.transport.http import Answer, exchange
-from kmon.transport.network import Network
+from kmon.transport.network import Network, Place
 from kmon.transport.phase import OnPhase
 from kmon.transport.proxy import proxy_for
 
@@ -35,10 +36,8 @@ def ask(
     if target.dialect == AWS_DIALECT:
         return network.bedrock.exchange(
             request,
+            _place(target, credential),
             credential=credential,
-            region=aws.region_of(target, credential.by_env),
-            endpoint_url=None if REGION in target.base_url else target.base_url,
-            placeholder=_needs_placeholder(target),
             on_phase=on_phase,
             connect_timeout_s=connect_timeout_s,
         )
@@ -55,14 +54,25 @@ def ask(
     )
 
 
-def prepare(target: Target, credential: Credential, network: Network) -> None:
-    """Do now what would otherwise be done while the first attempt is being measured."""
+def preload(target: Target, network: Network) -> None:
+    """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
+    dialect(target.dialect)
     if target.dialect == AWS_DIALECT:
-        network.bedrock.prepare(credential, placeholder=_needs_placeholder(target))
+        _ = network.bedrock
 
 
-def _needs_placeholder(target: Target) -> bool:
-    return target.simulated or is_loopback(target.base_url)
+async def prepare(target: Target, credential: Credential, network: Network, limit_s: float) -> None:
+    """Make clients and fetch credentials now, not while the first attempt is being measured."""
+    if target.dialect == AWS_DIALECT:
+        await network.bedrock.prepare(credential, _place(target, credential), limit_s)
+
+
+def _place(target: Target, credential: Credential) -> Place:
+    return Place(
+        aws.region_of(target, credential.by_env),
+        None if REGION in target.base_url else target.base_url,
+        target.simulated or is_loopback(target.base_url),
+    )
 
 
 def _authorization(target: Target, credential: Credential) -> dict[str, str]:

@@ -36,6 +36,7 @@ ERROR_NAMES = {
     "corrupt-frame": "corrupt-frame",
     "credentials": "no-credentials",
     "not-sent": "not-sent",
+    "internal": "internal-error",
 }
 """Signature by the kind of the error that ended an attempt."""
 BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
@@ -132,9 +133,13 @@ def describe(timeline: Timeline, now_ns: int) -> str:
     else:
         parts.append("no request was sent")
     if timeline.t_headers is not None:
-        parts.append(f"{timeline.chunk.ticks} chunks")
+        parts.append(_counted(timeline.chunk.ticks, "chunk"))
     if timeline.progress.last_ns is not None:
         parts.append(f"last progress {(now_ns - timeline.progress.last_ns) / S:.1f} s before the end")
     if timeline.life.ticks:
-        parts.append(f"{timeline.life.ticks} keep-alives")
+        parts.append(_counted(timeline.life.ticks, "keep-alive"))
     return ", ".join(parts)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"

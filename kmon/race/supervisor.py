@@ -8,9 +8,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
 
-from kmon.dialects import dialect
 from kmon.probe import events as ev
-from kmon.probe.asking import prepare
+from kmon.probe.asking import preload, prepare
 from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
 from kmon.race.health import watch_lag
@@ -29,9 +28,8 @@ class Supervisor:
         self._plan, self._keys = plan, keys
         self._outbox = Outbox()
         self._network = Network()
-        for row in plan.rows:  # what a dialect needs is imported when first used; not while a round is being started
-            dialect(row.target.dialect)
-            prepare(row.target, keys.for_target(row.target), self._network)
+        for row in plan.rows:
+            preload(row.target, self._network)
         self._limits = Limits(plan.stall_s, plan.timeout_s, plan.connect_timeout_s)
         self._runs: dict[str, Run] = {}
         self._results: dict[str, ev.RunEnded] = {}
@@ -123,6 +121,8 @@ class Supervisor:
     # -- the race ------------------------------------------------------------------------------------------------------
 
     async def _race(self) -> None:
+        for row in self._plan.rows:
+            await prepare(row.target, self._keys.for_target(row.target), self._network, self._limits.connect_timeout_s)
         for number in range(1, self._plan.rounds + 1):
             if self._stopping:
                 break

@@ -72,7 +72,7 @@ async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurre
         }
         network = Network()
         for case in cases:  # what is imported or made once must not count as anybody's silence
-            prepare(case.target(simulator.origin), Credential({}), network)
+            await prepare(case.target(simulator.origin), Credential({}), network, PATIENT_CONNECT_S)
 
         loop, lag, again = asyncio.get_running_loop(), _Lag(), list[Case]()
 
@@ -142,8 +142,8 @@ class _Lag:
     async def calm(self) -> None:
         """Wait a little in any case, and longer while this machine cannot keep up with what is open already."""
         await asyncio.sleep(SPACING_S)
-        while self._late and self._loop.time() - self._late[-1][0] < CALM_S:
-            await asyncio.sleep(LAG_EVERY_S)
+        if self._late:  # once more, if there was another delay meanwhile, is what the next run's turn is for
+            await asyncio.sleep(max(0.0, self._late[-1][0] + CALM_S - self._loop.time()))
 
     def late_since(self, began_s: float, limit_s: float) -> bool:
         """Whether a timer since ``began_s``, by the loop's clock, or one that is due now, was later than allowed."""

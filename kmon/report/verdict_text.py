@@ -32,6 +32,8 @@ def _failures(arm: ArmFigures) -> Iterable[str]:
         yield f"{count} {outcome}"
     if arm.rate_limited:
         yield f"{arm.rate_limited} rate-limited (not counted)"
+    if arm.not_asked:
+        yield f"{arm.not_asked} never sent (not counted)"
     if arm.cancelled:
         yield f"{arm.cancelled} cancelled (not counted)"
 

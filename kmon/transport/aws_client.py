@@ -6,6 +6,7 @@ It and ``bedrock`` import aiobotocore and botocore; they are imported only for a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from aiobotocore.awsrequest import AioAWSResponse
@@ -13,6 +14,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore import exceptions as aws
 from botocore.awsrequest import AWSPreparedRequest
+from botocore.loaders import Loader, create_loader
 from botocore.tokens import FrozenAuthToken
 
 from kmon import __version__
@@ -31,6 +33,8 @@ _CREDENTIAL_ERRORS = (
 
 Send = Callable[[AWSPreparedRequest], Awaitable[Answer]]
 """Sends a signed request and returns its answer once the headers are in."""
+carrier: ContextVar[Send] = ContextVar("carrier")
+"""Who sends what is asked for in this task: clients are shared, attempts are not."""
 
 
 class _Token:
@@ -52,7 +56,17 @@ class Signing(NamedTuple):
     """None leaves it to botocore."""
 
 
-def signing(credential: Credential, *, placeholder: bool) -> Signing:
+def model_loader() -> Loader:
+    """Reads the service model once (0.2 s of work) for all sessions."""
+    loader: Loader = create_loader()
+    for name in ("endpoints", "partitions", "_retry", "sdk-default-configuration"):
+        loader.load_data(name)
+    for kind in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model(SERVICE, kind)
+    return loader
+
+
+def signing(credential: Credential, loader: Loader, *, placeholder: bool) -> Signing:
     """How requests are signed with ``credential``: its token, its keys, its profile, else botocore's own chain.
 
     With ``placeholder``, a request that has no credential is signed with invented keys, so that a service on this
@@ -60,51 +74,54 @@ def signing(credential: Credential, *, placeholder: bool) -> Signing:
     """
     by_env = credential.by_env
     if token := by_env.get(BEARER):
-        session = AioSession()
+        session = _session(loader)
         session.register_component("token_provider", _Token(token))
         return Signing(session, {}, "bearer")
     pair = {"aws_access_key_id": by_env.get(KEY_ID, ""), "aws_secret_access_key": by_env.get(SECRET, "")}
     if all(pair.values()):
-        return Signing(AioSession(), pair | _given("aws_session_token", by_env.get(SESSION)), "v4")
+        return Signing(_session(loader), pair | _given("aws_session_token", by_env.get(SESSION)), "v4")
     if profile := by_env.get(PROFILE):
-        return Signing(AioSession(profile=profile), {}, "v4")
+        return Signing(_session(loader, profile), {}, "v4")
     if placeholder:
-        return Signing(AioSession(), dict.fromkeys(pair, "kmon"), "v4")
-    return Signing(AioSession(), {}, None)
+        return Signing(_session(loader), dict.fromkeys(pair, "kmon"), "v4")
+    return Signing(_session(loader), {}, None)
 
 
-def config(send: Send, signature_version: str | None) -> AioConfig:
-    """One request per attempt, carried by ``send``; nothing here times out, since kmon's clocks decide."""
+def _session(loader: Loader, profile: str | None = None) -> AioSession:
+    session = AioSession(profile=profile)
+    session.register_component("data_loader", loader)
+    return session
+
+
+def config(signature_version: str | None) -> AioConfig:
+    """One request per attempt, sent by its ``carrier``; nothing here times out, since kmon's clocks decide."""
     return AioConfig(
-        http_session_cls=_session_class(send),
+        http_session_cls=StampedSession,
         retries={"total_max_attempts": 1, "mode": "standard"},
         user_agent_extra=f"kmon/{__version__}",
         **_given("signature_version", signature_version),
     )
 
 
-def _session_class(send: Send) -> type:
-    """An HTTP session class, as aiobotocore wants one, whose requests all go through ``send``."""
+class StampedSession:
+    """An HTTP session as aiobotocore wants one. It holds no connection: every attempt opens and closes its own."""
 
-    class StampedSession:
-        def __init__(self, **_: object) -> None:
-            """Timeouts, proxies and certificates are settled by ``send``."""
+    def __init__(self, **_: object) -> None:
+        """Timeouts, proxies and certificates are the carrier's to settle."""
 
-        async def __aenter__(self) -> StampedSession:
-            return self
+    async def __aenter__(self) -> StampedSession:
+        return self
 
-        async def __aexit__(self, *_: object) -> None:
-            """The attempt closes its own socket."""
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing to close."""
 
-        async def close(self) -> None:
-            """As ``__aexit__``."""
+    async def close(self) -> None:
+        """Nothing to close."""
 
-        async def send(self, request: AWSPreparedRequest) -> AioAWSResponse:
-            answer = await send(request)
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return AioAWSResponse(request.url, answer.status, headers, _Body(answer))
-
-    return StampedSession
+    async def send(self, request: AWSPreparedRequest) -> AioAWSResponse:
+        answer = await carrier.get()(request)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return AioAWSResponse(request.url, answer.status, headers, _Body(answer))
 
 
 class _Body:

@@ -8,9 +8,11 @@ without a word when a body ends early, even inside a frame.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -19,48 +21,53 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from kmon.catalog.credential import Credential
 from kmon.dialects.wire import WireRequest
-from kmon.transport.aws_client import SERVICE, Signing, config, header_text, refusal, signing
+from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange
+from kmon.transport.network import Place
 from kmon.transport.phase import OnPhase
 from kmon.transport.proxy import proxy_for
 
 OPERATION = "ConverseStream"
-_MODELS = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
 
 
 class Bedrock:
-    """What the exchanges of a race share: per credential, a session with its loaded service model and its tokens."""
+    """What the exchanges of a race share: the service model, and clients by credential and place."""
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
         self._ssl_context = ssl_context
-        self._signings: dict[tuple[tuple[tuple[str, str], ...], bool], Signing] = {}
+        self._loader = model_loader()
+        self._signings: dict[object, Signing] = {}
+        self._clients: dict[object, Any] = {}
 
-    def prepare(self, credential: Credential, *, placeholder: bool) -> None:
-        """Read the service model now (about 0.2 s of work), not while a round is being measured."""
-        with contextlib.suppress(BotoCoreError):  # what is wrong is told by the attempt it concerns
-            loader = self._signing(credential, placeholder=placeholder).session.get_component("data_loader")
-            for name in _MODELS:
-                loader.load_data(name)
-            for kind in ("service-2", "endpoint-rule-set-1"):
-                loader.load_service_model(SERVICE, kind)
+    async def prepare(self, credential: Credential, place: Place, limit_s: float) -> None:
+        """Make the client and fetch its credentials now, not while a round is being measured.
+
+        What goes wrong here goes wrong again in the attempt it concerns, and is told there.
+        """
+        with contextlib.suppress(BotoCoreError, ClientError, ValueError, TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._client(credential, place)
+                how = self._signing(credential, place)
+                if not how.keys and how.signature_version != "bearer":
+                    fetched = await how.session.get_credentials()
+                    if fetched is not None:
+                        await fetched.get_frozen_credentials()
 
     @contextlib.asynccontextmanager
     async def exchange(
         self,
         request: WireRequest,
+        place: Place,
         *,
         credential: Credential,
-        region: str,
-        endpoint_url: str | None,
-        placeholder: bool,
         on_phase: OnPhase,
         connect_timeout_s: float,
     ) -> AsyncIterator[Answer]:
         """Ask and yield the answer once the headers are in, a refusal too; leaving the context closes the socket.
 
-        ``endpoint_url`` None lets botocore find the endpoint of ``region``. Raises what :func:`exchange` raises, and
-        :class:`NotSentError` for what botocore complains of before it sends anything.
+        Raises what :func:`kmon.transport.http.exchange` raises, and :class:`NotSentError` for what botocore complains
+        of before it sends anything.
         """
         answers: list[Answer] = []
         async with contextlib.AsyncExitStack() as stack:
@@ -81,17 +88,9 @@ class Bedrock:
                 answers.append(answer)
                 return answer
 
+            carrier.set(send)
             try:
-                how = self._signing(credential, placeholder=placeholder)
-                client = await stack.enter_async_context(
-                    how.session.create_client(
-                        SERVICE,
-                        region_name=region,
-                        endpoint_url=endpoint_url,
-                        config=config(send, how.signature_version),
-                        **how.keys,
-                    )
-                )
+                client = await self._client(credential, place)
                 await client.converse_stream(modelId=_model_of(request), **msgspec.json.decode(request.body))
             except ClientError as error:
                 if not answers or error.operation_name != OPERATION:
@@ -101,10 +100,25 @@ class Bedrock:
                 raise NotSentError(refusal(error)) from error
             yield answers[0]
 
-    def _signing(self, credential: Credential, *, placeholder: bool) -> Signing:
-        at = (tuple(credential.by_env.items()), placeholder)
+    async def _client(self, credential: Credential, place: Place) -> Any:  # noqa: ANN401 - botocore makes its class
+        at = (*credential.by_env.items(), place)
+        if at not in self._clients:
+            how = self._signing(credential, place)
+            # Entered and never left: its HTTP session has nothing to close.
+            self._clients[at] = await how.session.create_client(
+                SERVICE,
+                region_name=place.region,
+                endpoint_url=place.endpoint_url,
+                config=config(how.signature_version),
+                **how.keys,
+            ).__aenter__()
+        return self._clients[at]
+
+    def _signing(self, credential: Credential, place: Place) -> Signing:
+        """A session keeps loaded models and fetched credentials, so there is one per credential."""
+        at = (*credential.by_env.items(), place.placeholder)
         if at not in self._signings:
-            self._signings[at] = signing(credential, placeholder=placeholder)
+            self._signings[at] = signing(credential, self._loader, placeholder=place.placeholder)
         return self._signings[at]
 
 

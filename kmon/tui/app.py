@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -19,6 +23,7 @@ from kmon.probe.state import ENDED, derive
 from kmon.probe.view import RunView
 from kmon.race.source import Action, Command
 from kmon.tui.bars import Header
+from kmon.tui.board_screen import BoardScreen
 from kmon.tui.feed import Feed
 from kmon.tui.flow import output_text
 from kmon.tui.help_screen import HelpScreen
@@ -27,11 +32,16 @@ from kmon.tui.painted import Ink
 from kmon.tui.palette import Palette
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
+from kmon.tui.telling import SMALL_LINES, TOAST_S, TOAST_SMALL_S, Told, enumerate_names, gather, merged, small
+from kmon.tui.terminal import let_go_of_lost_terminal
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
-TOAST_S = 4.0
+HANG_UP_LIMIT_S = 5.0
+"""How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+INTERRUPTED = 130
+"""The exit code of a race that was told to stop."""
 TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 
@@ -57,19 +67,35 @@ class KmonApp(App[None]):
         Binding("question_mark,f1", "help", "Help", id="app.help"),
     ]
 
-    def __init__(self, options: ScreenOptions, themes: Themes, palette: Palette, *, plain: bool = False) -> None:
-        super().__init__(css_path=shipped_dir() / "kmon.tcss")
+    def __init__(
+        self,
+        options: ScreenOptions,
+        themes: Themes,
+        palette: Palette,
+        *,
+        plain: bool = False,
+        driver: type[Driver] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver, css_path=shipped_dir() / "kmon.tcss")
         self.options = options
         self.themes = themes
         self.ink = Ink(palette, ascii=options.ascii)
-        self.feed = Feed(options.open_source, self._spawn)
+        self.feed = Feed(options.open_source, self._spawn, options.judge)
+        self.announcement = ""
+        """Why the race was stopped early, for the status bar, until the focus is moved."""
         self.started = False
         self.interrupted = False
+        self._lost = False
         self.frozen_ns: int | None = None
         self.no_color = plain
         self.race_screen = RaceScreen(self)
+        self.board_screen = BoardScreen(self)
         self._frames = 0
         self._told_engine_gone = False
+        self._told_enough = False
+        self._untold: list[Told] = []
+        self._toast_until_tick = 0
+        self._ticks = 0
         for known in themes.palettes.values():
             self.register_theme(known.theme())
         self.theme = palette.name
@@ -86,11 +112,14 @@ class KmonApp(App[None]):
         self.set_class(self.options.ascii, "-ascii")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+            loop.add_signal_handler(number, self._on_signal, number)
         self.set_interval(1 / (self.options.fps or FPS), self._frame)
-        self.set_interval(TELL_EVERY_S, self._tell)
+        self.set_interval(TELL_EVERY_S, self.tell)
         for failure in self.themes.failures:
             self.say(failure, "warning")
+        self.install_screen(self.board_screen, "board")  # so that it outlives being left
+        if self.options.board:
+            self.push_screen(self.board_screen)
         if self.options.start_now:
             self._start()
         else:
@@ -101,7 +130,25 @@ class KmonApp(App[None]):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.remove_signal_handler(number)
 
-    def _on_signal(self) -> None:
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self.on_terminal_lost()
+        else:
+            self._told_to_leave()
+
+    def on_terminal_lost(self) -> None:
+        """Leave, and do not depend on anything that would still want to draw."""
+        if self._lost:
+            return
+        self._lost = True
+        let_go_of_lost_terminal()
+        last_resort = threading.Timer(HANG_UP_LIMIT_S, os._exit, (INTERRUPTED,))
+        last_resort.daemon = True
+        last_resort.start()
+        self._told_to_leave()
+
+    def _told_to_leave(self) -> None:
+        self.interrupted = self.interrupted or not self.feed.over
         self.run_worker(self.action_quit(), exit_on_error=False)
 
     def _decided(self, go: bool | None) -> None:
@@ -119,7 +166,8 @@ class KmonApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave: close every stream first, and keep what still arrives for the summary."""
-        self.interrupted = self.started and not self.feed.over and self.feed.engine_error is None
+        cut_short = self.started and not self.feed.over and self.feed.engine_error is None
+        self.interrupted = self.interrupted or cut_short
         await self.feed.close()
         self.exit()
 
@@ -153,7 +201,7 @@ class KmonApp(App[None]):
             race,
             race.started.scenario if race.started else plan.scenario,
             race.started.count if race.started else plan.rounds,
-            race.started.simulated if race.started else plan.simulated,
+            self.options.shown_origin,
             states,
             end_ns - begin_ns,
             frozen=self.frozen_ns is not None,
@@ -165,29 +213,37 @@ class KmonApp(App[None]):
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def say(self, message: str, severity: SeverityLevel = "information") -> None:
-        """A toast. What it says may come from outside, so it is never markup."""
-        self.notify(message, severity=severity, timeout=TOAST_S, markup=False)
+        """A toast, on a small screen instead of the one before. What it says is never markup: it may be quoted."""
+        if self._roomy:
+            self.notify(message, severity=severity, timeout=TOAST_S, markup=False)
+            return
+        self.clear_notifications()
+        self.notify(small(message), severity=severity, timeout=TOAST_SMALL_S, markup=False)
+        self._toast_until_tick = self._ticks + ceil(TOAST_SMALL_S / TELL_EVERY_S)
 
-    def _tell(self) -> None:
-        """Toasts for what happened since the last second: one for all stalls, one for all failures."""
+    @property
+    def _roomy(self) -> bool:
+        return self.size.height >= SMALL_LINES
+
+    def tell(self) -> None:
+        """Once a second: toasts for what happened since; on a small screen merged, and not before the last is gone."""
+        self._ticks += 1
         feed = self.feed
-        runs = feed.race.runs
-        if feed.stalls:
-            names = [f"{runs[s.run].target} ({s.phase})" for s in feed.stalls if s.run in runs]
-            feed.stalls.clear()
-            self.say(f"stalled: {_enumerate(names)}", "warning")
-            if self.options.bell:
-                self.bell()
-        if feed.failures:
-            ended = [f"{e.target} {e.state}{f', {e.signature}' if e.signature else ''}" for e in feed.failures]
-            feed.failures.clear()
-            self.say(_enumerate(ended), "error")
-        for notice in feed.notices:
-            self.say(notice.message, "information" if notice.level == "info" else notice.level)
-        feed.notices.clear()
+        if feed.stalls and self.options.bell:
+            self.bell()
+        self._untold += gather(feed, runs_are_told=isinstance(self._top, BoardScreen))
         if feed.engine_error and not self._told_engine_gone:
             self._told_engine_gone = True
-            self.say(f"{feed.engine_error}; kmon kept what it had", "error")
+            self._untold.append(Told(f"{feed.engine_error}; kmon kept what it had", "error"))
+        if feed.enough and not self._told_enough:
+            self._told_enough = True
+            self.announcement = feed.enough
+            self._untold.append(Told(f"enough: {feed.enough}"))
+        if not self._untold or (not self._roomy and self._ticks < self._toast_until_tick):
+            return
+        for told in self._untold if self._roomy else [merged(self._untold)]:
+            self.say(*told)
+        self._untold.clear()
 
     # -- what the keys do ------------------------------------------------------------------------------------------
 
@@ -198,9 +254,10 @@ class KmonApp(App[None]):
         return top.current if top is not None else None
 
     @property
-    def _top(self) -> RaceScreen | ZoomScreen | None:
+    def _top(self) -> RaceScreen | BoardScreen | ZoomScreen | None:
         """The uppermost screen that shows the race; help or the command palette may lie over it."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, RaceScreen | ZoomScreen)), None)
+        showing = (s for s in reversed(self.screen_stack) if isinstance(s, RaceScreen | BoardScreen | ZoomScreen))
+        return next(showing, None)
 
     async def action_command(self, action: Action) -> None:
         run = self.current
@@ -240,7 +297,7 @@ class KmonApp(App[None]):
             self.say(f"cannot {action}: {error or type(error).__name__}", "error")
             return
         done = {"nudge": "nudging", "cancel": "cancelling", "retry": "retrying"}[action]
-        self.say(f"{done} {_enumerate([run.target for run in runs])}")
+        self.say(f"{done} {enumerate_names([run.target for run in runs])}")
 
     def action_freeze(self) -> None:
         self.frozen_ns = self.options.clock() if self.frozen_ns is None else None
@@ -285,19 +342,36 @@ class KmonApp(App[None]):
             return
         await self.feed.close()
         self.workers.cancel_group(self, "feed")
-        self.feed = Feed(self.options.open_source, self._spawn)
-        self._told_engine_gone = False
+        self.feed = Feed(self.options.open_source, self._spawn, self.options.judge)
+        self._told_engine_gone = self._told_enough = False
+        self.announcement = ""
         self.frozen_ns = None
         while len(self.screen_stack) > 1:
-            self.pop_screen()
+            await self.pop_screen()
         self.race_screen.forget()
+        self.board_screen.forget()
+        if self.options.board:
+            await self.push_screen(self.board_screen)
         self._start()
 
     def zoom(self, run_id: str) -> None:
         self.push_screen(ZoomScreen(self, run_id))
 
+    def action_toggle_board(self) -> None:
+        """From the panes to the board and back, with the focus on the same run."""
+        top, run = self._top, self.current
+        if isinstance(top, BoardScreen):
+            self.pop_screen()
+            if run is not None:
+                self.race_screen.focus_run(run)
+        elif isinstance(top, RaceScreen):
+            self.push_screen(self.board_screen)
+            if run is not None:
+                self.board_screen.focus_run(run)
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         race = screen if isinstance(screen, RaceScreen) else None
+        board = screen if isinstance(screen, BoardScreen) else None
         yield SystemCommand("Nudge", "Ask the run in focus: are you still there?", lambda: self._act("nudge"))
         yield SystemCommand("Cancel", "Close the stream of the run in focus", lambda: self._act("cancel"))
         yield SystemCommand("Retry", "A new attempt of the run in focus", lambda: self._act("retry"))
@@ -308,6 +382,11 @@ class KmonApp(App[None]):
             yield SystemCommand("Zoom", "Flow, gaps and raw chunks of the run in focus", race.action_zoom)
             yield SystemCommand("Filter", "Show only some panes", race.action_filter)
             yield SystemCommand("Sort", "Next order of the panes", race.action_sort)
+        if board is not None:
+            yield SystemCommand("Zoom", "Flow, gaps and raw chunks of the run in focus", board.action_zoom)
+        if race is not None or board is not None:
+            what = "The live panes" if board is not None else "Every run as a cell, round by round"
+            yield SystemCommand("Panes" if board is not None else "Board", what, self.action_toggle_board)
         yield SystemCommand("Copy", "The output of the run in focus, to the clipboard", self.action_copy)
         yield SystemCommand("Screenshot", "An SVG picture in the current directory", self._screenshot_later)
         yield SystemCommand("Start anew", "Show the plan, then run it again", self.action_start_anew)
@@ -322,9 +401,3 @@ class KmonApp(App[None]):
     def _screenshot_later(self) -> None:
         # After the palette that asked for it is gone.
         self.set_timer(0.1, self.action_screenshot)
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    """``a, b, c and 4 more``."""
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -14,11 +14,34 @@ RACE_HINTS: tuple[tuple[str, str], ...] = (
     ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"), ("z", "zoom"), ("p", "freeze"),
     ("/", "filter"), ("s", "sort"), ("y", "copy"), ("?", "help"), ("q", "quit"),
 )  # fmt: skip
+PANES_HINTS: tuple[tuple[str, str], ...] = (("b", "board"), *RACE_HINTS)
 ZOOM_HINTS: tuple[tuple[str, str], ...] = (
     ("esc", "back"), ("←→", "tabs"), ("space", "follow"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"),
     ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
 )  # fmt: skip
-_LAST_TO_GO = ("quit", "help", "back", "nudge", "retry", "cancel", "zoom", "freeze", "filter", "sort")
+BOARD_HINTS: tuple[tuple[str, str], ...] = (
+    ("enter", "zoom"), ("b", "panes"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"),
+    ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
+)  # fmt: skip
+CONCLUDED_HINTS: tuple[tuple[str, str], ...] = (
+    ("enter", "zoom"), ("b", "panes"), ("pgup pgdn", "read"), ("shift+arrows", "tables"), ("r", "retry"),
+    ("R", "retry all"), ("y", "copy"), ("?", "help"), ("q", "quit"),
+)  # fmt: skip
+_LAST_TO_GO = (
+    "quit",
+    "help",
+    "back",
+    "panes",
+    "board",
+    "read",
+    "nudge",
+    "retry",
+    "cancel",
+    "zoom",
+    "freeze",
+    "filter",
+    "sort",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +51,7 @@ class Header:
     race: RaceView
     scenario: str
     rounds: int
-    simulated: bool
+    origin: str
     states: Sequence[State]
     elapsed_ns: int
     frozen: bool = False
@@ -45,8 +68,8 @@ def header(h: Header, width: int) -> Row:
     if h.rounds > 1:
         current = max((run.round for run in h.race.runs.values() if run.attempts), default=1)
         facts.append(f"round {current} of {h.rounds}")
-    if h.simulated:
-        facts.append("simulated")
+    if h.origin:
+        facts.append(one_line(h.origin))
     if h.filter:
         facts.append(f'filter "{one_line(h.filter)}"')
     if h.sort:

@@ -23,7 +23,12 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 class Feed:
     """One race being watched, from its start until :meth:`close`."""
 
-    def __init__(self, open_source: Callable[[], Awaitable[EventSource]], spawn: Spawn) -> None:
+    def __init__(
+        self,
+        open_source: Callable[[], Awaitable[EventSource]],
+        spawn: Spawn,
+        judge: Callable[[ev.RunEnded], str | None] | None = None,
+    ) -> None:
         self.race = RaceView()
         self.engine_error: str | None = None
         self.broken: dict[str, str] = {}
@@ -31,6 +36,11 @@ class Feed:
         self.stalls: list[ev.StallStarted] = []
         self.failures: list[ev.RunEnded] = []
         self.notices: list[ev.Notice] = []
+        self.endings: list[ev.RunEnded] = []
+        """Every end of a run, those before a retry included."""
+        self.enough = ""
+        """What ``judge`` said when enough was measured."""
+        self._judge = judge
         self._open_source = open_source
         self._spawn = spawn
         self._source: EventSource | None = None
@@ -110,6 +120,13 @@ class Feed:
             if (queue := self._queues.get(run)) is not None:
                 await queue.put(events)
 
+    async def _ended_run(self, ended: ev.RunEnded) -> None:
+        self.endings.append(ended)
+        sentence = self._judge(ended) if self._judge is not None else None
+        if sentence and not self.enough:
+            self.enough = sentence
+            await self.command(Command("enough"))
+
     def _alert(self, event: ev.Event) -> None:
         if isinstance(event, ev.StallStarted):
             self.stalls.append(event)
@@ -123,6 +140,8 @@ class Feed:
             try:
                 for event in batch:
                     self.race.apply(event)
+                    if isinstance(event, ev.RunEnded):
+                        await self._ended_run(event)
             except Exception as error:
                 self.broken[run] = f"kmon could not follow this run: {error or type(error).__name__}"
                 del self._queues[run]

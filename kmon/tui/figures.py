@@ -34,6 +34,13 @@ def plural(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
+def rate(per_s: float) -> str:
+    """``61/s``, ``0.3/s``; empty when nothing arrives."""
+    if per_s <= 0:
+        return ""
+    return f"{per_s:.0f}/s" if per_s >= 1 else f"{per_s:.1f}/s"
+
+
 def chunk_rate(timeline: Timeline, now_ns: int) -> float:
     """Progress chunks per second over the last three seconds (or since the first chunk, if that is nearer)."""
     stamps = timeline.progress_ns

@@ -10,6 +10,7 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
 from kmon.tui.pane import Pane
+from kmon.tui.scroll_bar import ascii_scroll_bar
 
 MIN_WIDTH = 38
 MIN_HEIGHT = 5
@@ -80,10 +81,15 @@ class _PaneLayout(Layout):
 class PaneGrid(Widget):
     """The panes. ``order`` decides which are shown and where, whatever order they were mounted in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ascii: bool) -> None:
         super().__init__(id="panes")
         self.order: Sequence[Pane] = ()
+        self._ascii = ascii
         self._pane_layout = _PaneLayout()
+
+    def on_mount(self) -> None:
+        if self._ascii:
+            ascii_scroll_bar(self)
 
     @property
     def layout(self) -> Layout:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from kmon.probe.events import State
 from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
+from kmon.tui.scroll_bar import ascii_scroll_bar
 from kmon.tui.steady import SteadyScreen
 from kmon.tui.words import MEANINGS, state_word, symbol
 
@@ -26,6 +27,8 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("r  R", "retry this run, retry all that did not end well"),
     ("arrows tab 1-9", "move the focus; a click does, too"),
     ("z Enter", "zoom: flow, gaps, raw chunks; Esc or z goes back"),
+    ("b", "the board: every run as a cell, round by round; b or tab goes back"),
+    ("pgup pgdn", "below the board: read what the race has shown; shift+arrows move wide tables"),
     ("space", "in the zoom: follow the end, or stay"),
     ("p", "freeze the view; the race goes on"),
     ("/", "filter by state, target or scenario; Esc shows all"),
@@ -63,6 +66,10 @@ class HelpScreen(SteadyScreen[None], ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
             yield Static(help_content(ascii=self._ascii), markup=False)
+
+    def on_mount(self) -> None:
+        if self._ascii:
+            ascii_scroll_bar(self.query_one(VerticalScroll))
 
 
 def help_content(*, ascii: bool) -> Content:

@@ -7,6 +7,7 @@ import sys
 
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions, ScreenOutcome
+from kmon.tui.terminal import driver_for
 from kmon.tui.themes import choose, load_themes
 
 __all__ = ["ScreenOptions", "ScreenOutcome", "run_app"]
@@ -23,7 +24,8 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
     palette = choose(themes, options.theme)
     for failure in themes.failures:
         print(f"kmon: {failure}", file=sys.stderr)
-    app = KmonApp(options, themes, palette, plain=wants_no_colour())
+    driver = driver_for(sys.stdout.isatty(), sys.stderr.isatty())
+    app = KmonApp(options, themes, palette, plain=wants_no_colour(), driver=driver)
     app.run()
     error = app.feed.engine_error
     if app.return_code and error is None:

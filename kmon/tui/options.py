@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kmon.probe.events import RunEnded
 from kmon.probe.view import RaceView
 from kmon.race.plan import RacePlan
 from kmon.race.source import EventSource
@@ -18,11 +19,21 @@ class ScreenOptions:
 
     ``open_source`` is awaited when the race starts, and again whenever the user starts it anew. ``fps`` is frames
     per second, None chooses 10, or 5 above 16 panes. ``clock`` is CLOCK_MONOTONIC in ns, the clock of the stamps.
+    ``origin`` says where the streams come from when it is no provider: ``simulated``, ``replayed``; by default what
+    the plan says.
+
+    ``board`` opens on the board, one cell per run, instead of the panes. ``judge`` is called once for every end of a
+    run, as it is folded; the first sentence it returns is shown, and no further round is started. ``conclude`` says,
+    when the race has ended, what it has shown; its lines stand below the board.
     """
 
     plan: RacePlan
     open_source: Callable[[], Awaitable[EventSource]]
     start_now: bool = True
+    board: bool = False
+    judge: Callable[[RunEnded], str | None] | None = None
+    conclude: Callable[[RaceView], str] | None = None
+    origin: str = ""
     theme: str = "kmon-dark"
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None
@@ -31,6 +42,10 @@ class ScreenOptions:
     clock: Callable[[], int] = time.monotonic_ns
     key_notes: Mapping[str, str] = field(default_factory=dict)
     """Target name to where its key was found, in words; never the key."""
+
+    @property
+    def shown_origin(self) -> str:
+        return self.origin or ("simulated" if self.plan.simulated else "")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kmon.probe.events import State
-from kmon.probe.state import Observation
+from kmon.probe.state import ENDED, Observation
 from kmon.probe.view import RunView
 from kmon.tui.words import state_word
 
@@ -31,6 +31,12 @@ def matches(seen: Seen, query: str) -> bool:
     state = seen.observation.state
     haystack = (f"{state} {state_word(state)} {run.target} {run.label} {run.scenario} round {run.round}").casefold()
     return all(term in haystack for term in query.casefold().split())
+
+
+def live(runs: Sequence[Seen], wanted_round: int) -> list[Seen]:
+    """Of many rounds those that are worth a pane: the newest, the one wanted, and what is still open of the others."""
+    newest = max((seen.run.round for seen in runs), default=1)
+    return [seen for seen in runs if seen.run.round in (newest, wanted_round) or seen.observation.state not in ENDED]
 
 
 def ordered(runs: Sequence[Seen], sort: str, now_ns: int) -> list[Seen]:

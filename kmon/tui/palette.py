@@ -79,6 +79,7 @@ class Palette:
             "title.dim": pen("ui.muted"),
             "muted": pen("ui.muted"),
             "figure": pen("ui.muted"),
+            "figure.bold": pen("ui.foreground", bold=True),
             "error": pen("state.failed"),
             "text": pen("output.text"),
             "text.gutter": pen("output.text"),

@@ -37,13 +37,16 @@ class Pane(Painted, can_focus=True):
         self._drawn: tuple[object, ...] = ()
 
     def draw(self, run: RunView, seen: Observation, now_ns: int, look: Look, trouble: str = "") -> None:
-        """Draw the run as it stands at ``now_ns``, if anything about it can have changed."""
+        """Draw the run as it stands at ``now_ns``, if anything about it can have changed. It may be another run."""
+        if run.run != self.run.run:
+            self._tails.clear()
         self.run, self.observation, self.look = run, seen, look
         self._now_ns, self._trouble = now_ns, trouble
         width, height = self.size
         if width == 0 or height == 0:
             return
-        state = (width, height, look, seen, trouble, run.nudge_sentence, *(a.revision for a in run.attempts))
+        revisions = [a.revision for a in run.attempts]
+        state = (run.run, width, height, look, seen, trouble, run.nudge_sentence, *revisions)
         settled = seen.state in ENDED and (run.nudge is None or run.nudge.ending is not None)
         if settled and state == self._drawn:
             return

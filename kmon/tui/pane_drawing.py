@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from kmon.probe.state import ENDED, Observation
-from kmon.probe.timeline import S
+from kmon.probe.timeline import S, Timeline
 from kmon.probe.view import AttemptView, RunView
 from kmon.race.nudge import FOLLOW_UP
 from kmon.tui import figures, words
@@ -95,8 +95,8 @@ def _names(run: RunView, look: Look) -> list[str]:
         names.append(f"round {run.round}")
     if look.scenario:
         names.append(one_line(run.scenario))
-    if len(run.attempts) > 1 and (main := run.main) is not None and main.role == "retry":
-        names.append(f"attempt {sum(1 for a in run.attempts if a.role != 'nudge')}")
+    if (main := run.main) is not None and main.role in ("retry", "turn"):
+        names.append(words.attempt_name(run, main))
     if run.target != run.label and model:
         names.append(one_line(model))
     return names
@@ -135,8 +135,9 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
     stalls = len(timeline.stalls)
     open_ns = timeline.open_gap_ns(now_ns)
     stalls += open_ns is not None and open_ns >= timeline.stall_ns
-    longest = "-" if longest_ns is None else figures.seconds(longest_ns, 2 if longest_ns < S else 1)
-    figure = f"max {longest:<7} stalls {stalls}" if width >= 34 else f"max {longest}"
+    name, shown_ns = ("ttft", timeline.ttft_ns()) if _late_first_token(timeline, now_ns) else ("max", longest_ns)
+    longest = "-" if shown_ns is None else figures.seconds(shown_ns, 2 if shown_ns < S else 1)
+    figure = f"{name} {longest:<7} stalls {stalls}" if width >= 34 else f"{name} {longest}"
     mark = f" {timeline.stall_ns / S:g} s{'-' if look.ascii else '┄'} "
     label = "gaps " if width >= 44 else ""
     columns = width - len(label) - len(mark) - len(figure)
@@ -147,7 +148,7 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
     known = [gap for gap in gaps_ns if gap is not None]
     # Time runs to the right and fills from the left, so that a young run does not look like an old one.
     ordered: list[int | None] = [*known, *([None] * (columns - len(known)))]
-    stalled = longest_ns is not None and longest_ns >= timeline.stall_ns
+    stalled = shown_ns is not None and shown_ns >= timeline.stall_ns
     return (
         Span(label, "muted"),
         *sparkline(ordered, timeline.stall_ns, ascii=look.ascii),
@@ -161,7 +162,7 @@ def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -
     timeline = attempt.timeline
     ttft_ns = timeline.ttft_ns()
     parts: list[str] = []
-    if ttft_ns is not None:
+    if ttft_ns is not None and not _late_first_token(timeline, now_ns):
         parts.append(f"ttft {figures.seconds(ttft_ns, 2)}")
     if seen.state in ENDED:
         if attempt.finish_reason:
@@ -173,9 +174,10 @@ def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -
     else:
         parts.append(f"{figures.count(timeline.chunk.ticks)} chunks")
         if seen.keepalive_ns is not None:
-            parts.append(f"keep-alive {figures.seconds(seen.keepalive_ns)} ago")
-        if seen.state != "streaming" and timeline.progress.ticks:
-            parts.append(f"{figures.chunk_rate(timeline, now_ns):.0f}/s")
+            alive = f"keep-alive {figures.seconds(seen.keepalive_ns)} ago"
+            if len("  ".join([*parts, alive])) > width:  # a sign of life in a silence is worth more than totals
+                parts = [part for part in parts if len(f"{part}  {alive}") <= width][:1]
+            parts.append(alive)
     line = ""
     for part in parts:
         longer = f"{line}  {part}" if line else part
@@ -184,13 +186,19 @@ def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -
     return (Span(line, "figure"),)
 
 
+def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
+    """Whether the wait for the first token was a stall and no gap since was longer: then it is the figure to show."""
+    ttft_ns = timeline.ttft_ns()
+    return ttft_ns is not None and ttft_ns >= timeline.stall_ns and ttft_ns > (timeline.max_gap_ns(now_ns) or 0)
+
+
 def _notes(run: RunView, seen: Observation, width: int, limit: int, trouble: str) -> list[Row]:
     """Why it ended badly (or what the screen itself could not do), in at most ``limit`` rows."""
     if trouble:
         return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
     if seen.state not in ENDED or seen.state == "done":
         return []
-    sentence = words.failure(run)
+    sentence = words.failure(run.main) if run.main is not None else ""
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
 

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from kmon.race.plan import RacePlan
 from kmon.tui.figures import plural
 from kmon.tui.rows import one_line, shorten
+from kmon.tui.scroll_bar import ascii_scroll_bar
 from kmon.tui.steady import SteadyScreen
 
 if TYPE_CHECKING:
@@ -32,17 +33,23 @@ class PlanScreen(SteadyScreen[bool]):
 
     def __init__(self, kmon: KmonApp) -> None:
         super().__init__(id="plan-screen")
-        self._content = plan_content(kmon.options.plan, kmon.options.key_notes, again=kmon.started)
+        options = kmon.options
+        self._ascii = options.ascii
+        self._content = plan_content(options.plan, options.key_notes, options.shown_origin, again=kmon.started)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="plan"):
             yield Static(self._content, markup=False)
 
+    def on_mount(self) -> None:
+        if self._ascii:
+            ascii_scroll_bar(self.query_one(VerticalScroll))
+
     def action_decide(self, go: bool) -> None:
         self.dismiss(go)
 
 
-def plan_content(plan: RacePlan, key_notes: Mapping[str, str], *, again: bool = False) -> Content:
+def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, again: bool = False) -> Content:
     """The plan in words: rows, rounds, the number of paid requests, and the upper bound of output tokens."""
     parts: list[str | tuple[str, str]] = [
         ("\nkmon", "bold"),
@@ -60,8 +67,8 @@ def plan_content(plan: RacePlan, key_notes: Mapping[str, str], *, again: bool = 
     parts.append(f"\n  {plural(plan.rounds, 'round')} of {per_round}")
     parts.append(f", at most {plan.concurrency} at once\n" if plan.concurrency else ", each round started together\n")
     parts.append(f"  a stall is {plan.stall_s:g} s without a token; time limit {plan.timeout_s:g} s per attempt\n\n")
-    if plan.simulated:
-        parts.append(("  simulated: no provider is asked, nothing is paid\n", "bold"))
+    if origin:
+        parts.append((f"  {origin}: no provider is asked, nothing is paid\n", "bold"))
     else:
         parts.append((f"  {plural(plan.requests, 'paid request')}", "bold $warning"))
         parts.append(f", at most {plan.max_output_tokens} output tokens in all\n")

@@ -13,7 +13,7 @@ from kmon.probe.state import derive
 from kmon.probe.view import RunView
 from kmon.tui import bars, words
 from kmon.tui.grid import PaneGrid
-from kmon.tui.ordering import SORTS, Seen, matches, ordered
+from kmon.tui.ordering import SORTS, Seen, live, matches, ordered
 from kmon.tui.painted import Painted
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
@@ -42,6 +42,7 @@ class RaceScreen(SteadyScreen[None]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,z", "zoom", "Zoom", id="race.zoom"),
+        Binding("b", "app.toggle_board", "Board", id="race.board"),
         Binding("slash", "filter", "Filter", id="race.filter"),
         Binding("s", "sort", "Sort", id="race.sort"),
         Binding("escape", "clear_filter", "Show all", id="race.clear-filter", show=False),
@@ -61,7 +62,7 @@ class RaceScreen(SteadyScreen[None]):
         super().__init__(id="race")
         ink = kmon.ink
         self.header_line = Painted(ink, id="header", classes="line")
-        self.grid = PaneGrid()
+        self.grid = PaneGrid(ascii=ink.ascii)
         self.message = Painted(ink, id="message")
         self.status_line = Painted(ink, id="status", classes="line")
         self.hint_line = Painted(ink, id="hints", classes="line")
@@ -76,6 +77,7 @@ class RaceScreen(SteadyScreen[None]):
         self._sorted_ns: int | None = None
         self._moved = False
         self._round = 1
+        self._wanted: RunView | None = None
 
     def compose(self) -> ComposeResult:
         yield self.header_line
@@ -100,12 +102,15 @@ class RaceScreen(SteadyScreen[None]):
         width, height = self.size
         race = self.app.feed.race
         runs = [Seen(run, derive(run, now_ns)) for run in race.runs.values()]
-        self._mount_missing(runs)
-        shown = [seen for seen in self._arranged(runs, now_ns) if matches(seen, self.query_text)]
+        paned = runs
+        if self.app.options.board:
+            paned = live(runs, self._wanted.round if self._wanted is not None else 0)
+        self._mount_missing(paned)
+        shown = [seen for seen in self._arranged(paned, now_ns) if matches(seen, self.query_text)]
         self.grid.show([self.panes[seen.run.run] for seen in shown])
         self._keep_focus()
         self._say_if_empty(bool(runs), bool(shown), width, height)
-        look = self._look(runs)
+        look = self._look(paned)
         window = self.grid.window_region
         for seen in shown:
             pane = self.panes[seen.run.run]
@@ -122,10 +127,14 @@ class RaceScreen(SteadyScreen[None]):
         current = self.current
         seen = next((s for s in runs if current is not None and s.run.run == current.run), None)
         sentence = words.status_sentence(*seen, now_ns) if seen else "no run yet"
+        if app.announcement:
+            sentence = f"enough: {app.announcement}"
         alarm = bool(seen and seen.observation.contradiction)
         feed = app.feed
         self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
-        self.hint_line.paint([bars.hints(bars.RACE_HINTS, width, ascii=ascii)])
+        self.hint_line.paint(
+            [bars.hints(bars.PANES_HINTS if app.options.board else bars.RACE_HINTS, width, ascii=ascii)]
+        )
 
     def _mount_missing(self, runs: list[Seen]) -> None:
         known = {seen.run.run for seen in runs}
@@ -158,6 +167,11 @@ class RaceScreen(SteadyScreen[None]):
         order = self.grid.order
         if not order or self.app.focused is self.filter_input:
             return
+        if self._wanted is not None and not self._moved:
+            pane = self.panes.get(self._wanted.run)
+            if pane in order:
+                self._moved = True
+                self.set_focus(pane)
         newest = max((pane.run.round for pane in order if pane.run.attempts), default=1)
         if newest > self._round and not self._moved:
             self._round = newest
@@ -194,11 +208,16 @@ class RaceScreen(SteadyScreen[None]):
             pane.remove()
         self.panes.clear()
         self.grid.show([])
-        self._order, self._sorted_ns, self._moved, self._round = [], None, False, 1
+        self._order, self._sorted_ns, self._moved, self._round, self._wanted = [], None, False, 1, None
+
+    def focus_run(self, run: RunView) -> None:
+        """Put the focus on a run as soon as its pane is there, and keep its round in view."""
+        self._wanted, self._moved = run, False
 
     def focus_pane(self, pane: Pane | None) -> None:
         if pane is not None:
             self._moved = True
+            self.app.announcement = ""
             self.set_focus(pane)
             self.app.redraw()
 
@@ -208,7 +227,9 @@ class RaceScreen(SteadyScreen[None]):
 
     def action_step(self, by: int) -> None:
         order = list(self.grid.order)
-        if order:
+        if self.app.options.board:
+            self.app.action_toggle_board()
+        elif order:
             at = order.index(self.focused) if self.focused in order else 0
             self.focus_pane(order[(at + by) % len(order)])
 

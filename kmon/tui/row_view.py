@@ -11,6 +11,7 @@ from textual.strip import Strip
 
 from kmon.tui.painted import Ink
 from kmon.tui.rows import Row
+from kmon.tui.scroll_bar import ascii_scroll_bar
 
 
 class Rows(Protocol):
@@ -39,6 +40,10 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         self.follow = follow
         self._rows: Rows | None = None
         self._settling = False
+
+    def on_mount(self) -> None:
+        if self.ink.ascii:
+            ascii_scroll_bar(self)
 
     @property
     def room(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from kmon.probe.events import State
 from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS, Observation
-from kmon.probe.view import RunView
+from kmon.probe.view import AttemptView, RunView
 from kmon.tui import figures
 from kmon.tui.rows import one_line
 
@@ -30,21 +30,30 @@ def symbol(state: State, *, ascii: bool) -> str:
     return (ASCII_SYMBOLS if ascii else SYMBOLS)[state]
 
 
-def failure(run: RunView) -> str:
-    """What ended the deciding attempt badly, as one sentence; empty when nothing did."""
-    attempt = run.main
-    if attempt is None:
-        return ""
-    parts: list[str] = []
-    if attempt.signature:
-        parts.append(f"{attempt.signature}:")
-    if attempt.evidence:
-        parts.append(attempt.evidence)
-    error = attempt.error
-    if error is not None and error.message not in attempt.evidence:
-        status = f" {error.status}" if error.status else ""
-        parts.append(f"{error.kind}{status}: {error.message}")
-    return one_line(" ".join(parts))
+def failure(attempt: AttemptView) -> str:
+    """What ended an attempt badly, each fact once: its name, the provider's own words, the evidence."""
+    error, evidence = attempt.error, attempt.evidence
+    said = error.message if error is not None and error.message not in evidence else ""
+    if error is not None and error.status and said.startswith(f"HTTP {error.status}"):
+        evidence = evidence.removeprefix(f"HTTP {error.status}").removeprefix("; ")
+    sentence = one_line("; ".join(part for part in (said, evidence) if part))
+    return ": ".join(part for part in (attempt.signature, sentence) if part)
+
+
+def attempt_name(run: RunView, attempt: AttemptView) -> str:
+    """What an attempt is called beside its siblings: ``attempt 2``, ``turn 2 · tools run``, ``nudge``."""
+    if attempt.role == "nudge":
+        return "nudge"
+    tries, turn = 0, 1
+    for other in run.attempts:
+        if other.role in ("first", "retry"):
+            tries, turn = tries + 1, 1
+        elif other.role == "turn":
+            turn += 1
+        if other is attempt:
+            break
+    name = f"turn {turn} · tools run" if attempt.role == "turn" else f"attempt {tries}"
+    return f"attempt {tries}, {name}" if attempt.role == "turn" and tries > 1 else name
 
 
 def figure(run: RunView, seen: Observation, now_ns: int) -> str:
@@ -55,7 +64,8 @@ def figure(run: RunView, seen: Observation, now_ns: int) -> str:
     timeline = attempt.timeline
     match seen.state:
         case "streaming":
-            return f"{figures.chunk_rate(timeline, now_ns):.0f}/s"
+            rate = figures.rate(figures.chunk_rate(timeline, now_ns))
+            return rate or f"gap {figures.seconds(seen.open_gap_ns or 0)}"
         case "stalled":
             return figures.seconds(seen.open_gap_ns or 0)
         case "connecting" | "waiting" | "finishing":
@@ -73,31 +83,35 @@ def state_word(state: State) -> str:
 
 def status_sentence(run: RunView, seen: Observation, now_ns: int) -> str:
     """Claim against observation for one run, as the status bar says it."""
+    return f"{run.target}: {situation(run, seen, now_ns)}"
+
+
+def situation(run: RunView, seen: Observation, now_ns: int) -> str:
+    """Claim against observation for one run, without its name."""
     attempt = run.main
-    who = run.target
     if seen.contradiction:
-        return f"{who}: {seen.contradiction}"
+        return seen.contradiction
     if attempt is None:
-        return f"{who}: queued"
+        return "queued"
     timeline = attempt.timeline
     gap = figures.seconds(seen.open_gap_ns or 0)
     match seen.state:
         case "streaming":
-            return f"{who}: streaming, last token {gap} ago"
+            return f"streaming, last token {gap} ago"
         case "waiting":
-            return f"{who}: waiting for the first token, {gap}"
+            return f"waiting for the first token, {gap}"
         case "connecting":
-            return f"{who}: connecting, {figures.seconds(timeline.duration_ns(now_ns))}"
+            return f"connecting, {figures.seconds(timeline.duration_ns(now_ns))}"
         case "finishing":
-            return f"{who}: finished ({attempt.finish_reason or 'terminal event'}), stream still open"
+            return f"finished ({attempt.finish_reason or 'terminal event'}), stream still open"
         case "stalled":
-            return f"{who}: silent {gap}"
+            return f"silent {gap}"
         case "done":
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
-            return f"{who}: done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            return f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
         case _:
-            why = failure(run)
-            return f"{who}: {seen.state}, {why}" if why else f"{who}: {seen.state}"
+            why = failure(attempt)
+            return f"{seen.state}, {why}" if why else seen.state
 
 
 _TOTALS: tuple[tuple[str, State, frozenset[State]], ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmon.probe.view import AttemptView, RunView
 from kmon.race.nudge import FOLLOW_UP
-from kmon.tui import figures
+from kmon.tui import figures, words
 from kmon.tui.flow import FlowWrap
 from kmon.tui.pane_drawing import Look
 from kmon.tui.rows import Row, Span, one_line, wrap
@@ -48,7 +48,7 @@ class FlowRows:
             if block is None:
                 block = self._blocks[attempt.number] = _Block(width, self.look)
             block.wrapped.follow(attempt)
-            block.head = [_heading(attempt, width, self.look)]
+            block.head = [_heading(run, attempt, width, self.look)]
             if attempt.segments_dropped:
                 gone = f"({figures.count(attempt.segments_dropped)} characters before this were let go)"
                 block.head.append((Span(gone, "muted"),))
@@ -68,9 +68,9 @@ class FlowRows:
         return ()
 
 
-def _heading(attempt: AttemptView, width: int, look: Look) -> Row:
+def _heading(run: RunView, attempt: AttemptView, width: int, look: Look) -> Row:
     line = "-" if look.ascii else "─"
-    what = f"nudge: {FOLLOW_UP}" if attempt.role == "nudge" else f"attempt {attempt.number}"
+    what = f"nudge: {FOLLOW_UP}" if attempt.role == "nudge" else words.attempt_name(run, attempt)
     text = f"{line * 2} {what}  {one_line(attempt.url)} "
     return (Span(text + line * max(0, width - len(text)), "nudge" if attempt.role == "nudge" else "title.dim"),)
 
@@ -82,10 +82,8 @@ def _ending(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> list
         parts: list[str] = [attempt.ending]
         if attempt.finish_reason:
             parts.append(f"finish {attempt.finish_reason}")
-        if attempt.signature:
-            parts.append(f"{attempt.signature}: {attempt.evidence}")
-        if attempt.error is not None:
-            parts.append(f"{attempt.error.kind}: {attempt.error.message}")
+        if (attempt.signature or attempt.error) and (why := words.failure(attempt)):
+            parts.append(why)
         parts.append(figures.seconds(attempt.timeline.duration_ns(now_ns)))
         pen = f"state.{attempt.ending}" if not good else "state.done"
         rows += [(Span(text, pen),) for text in wrap(", ".join(parts), width, 6)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from kmon.verdict.outcome import OUTCOMES, OutcomeName
+from kmon.verdict.outcome import OUTCOMES, UNCOUNTED, OutcomeName
 from kmon.verdict.statistics import Interval, at_most, compound, wilson
 from kmon.verdict.survival import Observation, Percentile, kaplan_meier
 from kmon.verdict.trial import Trial
@@ -47,6 +47,7 @@ class ArmFigures(Struct, frozen=True):
     at_most_failing: float | None
     failures: dict[OutcomeName, int]
     rate_limited: int
+    not_asked: int
     cancelled: int
     ttft_s: tuple[Percentile, ...]
     max_gap_s: tuple[Percentile, ...]
@@ -76,9 +77,10 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         failures={
             outcome: outcomes[outcome]
             for outcome in OUTCOMES
-            if outcome not in ("pass", "rate-limited", "cancelled") and outcomes[outcome]
+            if outcome != "pass" and outcome not in UNCOUNTED and outcomes[outcome]
         },
         rate_limited=outcomes["rate-limited"],
+        not_asked=outcomes["not-asked"],
         cancelled=outcomes["cancelled"],
         ttft_s=_percentiles([trial.first_token() for trial in trials]),
         max_gap_s=_percentiles([trial.longest_gap() for trial in trials]),

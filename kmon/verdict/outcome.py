@@ -17,11 +17,11 @@ OutcomeName = Literal[
     "dropped", "incomplete", "in-stream-error",
     "http-error", "rate-limited", "connect-error",
     "invalid-tool-call", "wrong-answer", "empty-answer", "only-reasoning",
-    "cancelled",
+    "not-asked", "cancelled",
 ]  # fmt: skip
 OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
-UNCOUNTED: frozenset[OutcomeName] = frozenset({"rate-limited", "cancelled"})
-"""Neither passes nor failures: the first is counted apart and said, the second is the user's own doing."""
+UNCOUNTED: frozenset[OutcomeName] = frozenset({"rate-limited", "not-asked", "cancelled"})
+"""Neither passes nor failures: the first is counted apart and said, the others never reached the target or its end."""
 FINISHED: frozenset[OutcomeName] = frozenset(
     {"pass", "invalid-tool-call", "wrong-answer", "empty-answer", "only-reasoning"}
 )
@@ -54,6 +54,7 @@ SIGNS: dict[OutcomeName, Signs] = {
     "wrong-answer": Signs("WRONG", "❌", "W"),
     "empty-answer": Signs("EMPTY", "❌", "0"),
     "only-reasoning": Signs("ONLY THOUGHTS", "❌", "?"),
+    "not-asked": Signs("NOT ASKED", "➖", "N"),
     "cancelled": Signs("CANCELLED", "➖", "-"),
 }
 
@@ -88,6 +89,8 @@ _BY_ERROR: dict[str, OutcomeName] = {
     "cut": "dropped",
     "protocol": "dropped",
     "network": "dropped",
+    "credentials": "not-asked",
+    "not-sent": "not-asked",
 }
 """Outcome by the kind of the error that ended a run; any other kind came inside the stream."""
 _RATE_LIMIT_CODES = ("ratelimit", "throttl", "toomanyrequests")

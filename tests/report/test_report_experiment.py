@@ -84,7 +84,7 @@ async def test_a_proven_difference_stops_the_race_early_and_says_so() -> None:
     tests = [line for line in printed if "Test" in line and ":" in line]
     assert len(tests) < 40
     assert any(line.startswith("enough: bad fails more than good") for line in printed)
-    assert "stopped after" in printed[-1]
+    assert "proven after" in printed[-1]
 
 
 async def test_a_rate_limit_is_counted_apart() -> None:

@@ -36,19 +36,22 @@ class ScriptedSource:
     closed: bool = False
 
     def __post_init__(self) -> None:
-        self.played = asyncio.Event()
+        self.idle = False
+        """Whether all events so far were handed over."""
         self._more: asyncio.Queue[list[ev.Event] | None] = asyncio.Queue()
 
     async def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
         for at in range(0, len(self.events), 50):
             yield self.events[at : at + 50]
-        self.played.set()
+        self.idle = True
         if self.crash:
             raise RuntimeError(self.crash)
         while (batch := await self._more.get()) is not None:
             yield batch
+            self.idle = self._more.empty()
 
     def add(self, *more: ev.Event) -> None:
+        self.idle = False
         self._more.put_nowait(list(more))
 
     async def command(self, command: Command) -> None:
@@ -144,9 +147,11 @@ class Script:
         return self
 
 
-def race(scripts: Sequence[Script], *, rounds: int = 1, simulated: bool = True) -> list[ev.Event]:
+def race(
+    scripts: Sequence[Script], *, scenario: str = "code-tools", rounds: int = 1, simulated: bool = True
+) -> list[ev.Event]:
     """All scripts as one stream of events, in order of time."""
-    started = ev.RaceStarted(0, tuple(s.target for s in scripts), "code-tools", rounds, simulated)
+    started = ev.RaceStarted(0, tuple(s.target for s in scripts), scenario, rounds, simulated)
     merged = sorted((event for script in scripts for event in script.events), key=lambda event: event.t_ns)
     return [started, *merged, ev.EngineHealth(0, 0.3, 5_100)]
 

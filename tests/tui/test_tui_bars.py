@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from scripted import Script, race, showcase
 
 from kmon.probe.events import EngineHealth, State
@@ -34,7 +33,7 @@ def head(**changes: object) -> Header:
         "race": view,
         "scenario": "code-tools",
         "rounds": 5,
-        "simulated": True,
+        "origin": "simulated",
         "states": states,
         "elapsed_ns": 42_000_000_000,
     }
@@ -46,6 +45,11 @@ def test_the_header_names_the_race_and_counts_its_runs() -> None:
     assert line.startswith(" kmon  code-tools · round 1 of 5 · simulated")
     assert "● 1 streaming  ▲ 2 stalled  ✖ 2 failed  ✔ 1" in line
     assert line.endswith(" 00:42 ")
+
+
+def test_the_header_says_where_the_streams_come_from() -> None:
+    assert "replayed" in text(bars.header(head(origin="replayed"), 140))
+    assert text(bars.header(head(origin=""), 140)).startswith(" kmon  code-tools · round 1 of 5  ")
 
 
 def test_at_80_columns_the_header_drops_words_but_no_number() -> None:
@@ -64,23 +68,24 @@ def test_filter_and_sort_are_said() -> None:
     assert "worst first" in line
 
 
-@pytest.mark.parametrize("width", range(1, 160))
-def test_the_lines_are_exactly_as_wide_as_the_screen(width: int) -> None:
-    view = head().race
-    assert row_width(bars.header(head(frozen=True, filter="x"), width)) == width
-    assert row_width(bars.status("together: silent", True, view, None, width, ascii=False)) == width
-    assert row_width(bars.status("together: silent", True, view, "gone", width, ascii=False)) == width
-    assert row_width(bars.hints(bars.RACE_HINTS, width)) == width
+def test_the_lines_are_exactly_as_wide_as_the_screen() -> None:
+    full = head(frozen=True, filter="x")
+    for width in range(1, 160):
+        assert row_width(bars.header(full, width)) == width
+        assert row_width(bars.status("together: silent", True, full.race, None, width, ascii=False)) == width
+        assert row_width(bars.status("together: silent", True, full.race, "gone", width, ascii=False)) == width
+        assert row_width(bars.hints(bars.RACE_HINTS, width)) == width
 
 
-@pytest.mark.parametrize("width", range(20, 120))
-def test_a_hint_is_whole_or_not_there(width: int) -> None:
+def test_a_hint_is_whole_or_not_there() -> None:
     whole = {f"{key} {word}" for key, word in bars.RACE_HINTS}
-    shown = {part.strip() for part in text(bars.hints(bars.RACE_HINTS, width)).split("  ") if part.strip()}
-    if width < 89:  # with single blanks between hints there is nothing to split at
-        assert shown <= whole
-    assert "q quit" in text(bars.hints(bars.RACE_HINTS, width))
-    assert "? help" in text(bars.hints(bars.RACE_HINTS, width))
+    for width in range(20, 120):
+        line = text(bars.hints(bars.RACE_HINTS, width))
+        shown = {part.strip() for part in line.split("  ") if part.strip()}
+        if width < 89:  # with single blanks between hints there is nothing to split at
+            assert shown <= whole
+        assert "q quit" in line
+        assert "? help" in line
 
 
 def test_all_hints_are_there_when_there_is_room() -> None:

@@ -10,6 +10,7 @@ from scripted import CODE, THOUGHT, S, Script, race, showcase
 from kmon.dialects.delta import StreamError, Usage
 from kmon.probe.state import derive
 from kmon.probe.view import RaceView, RunView
+from kmon.tui import words
 from kmon.tui.flow import FlowWrap
 from kmon.tui.pane_drawing import Flow, Look, draw_pane
 from kmon.tui.rows import Row, row_width
@@ -50,7 +51,7 @@ def test_a_stalled_pane_is_drawn_as_in_the_design() -> None:
         '│     """Sort by di▌                                   │',
         "│                                                      │",
         "│ gaps ▃▂▂▃▄▅▅▅▆▆▆▆▆▆▇▇▇▇▇▇  5 s┄ max 16.7 s  stalls 1 │",
-        "│ ttft 0.41 s  15 chunks  keep-alive 1.0 s ago  0/s    │",
+        "│ ttft 0.41 s  15 chunks  keep-alive 1.0 s ago         │",
         "╰──────────────────────────────────────────────────────╯",
     ]
 
@@ -73,15 +74,37 @@ def test_a_done_pane_tells_finish_tokens_and_time() -> None:
 
 
 def test_a_failed_pane_names_signature_evidence_and_error() -> None:
-    error = StreamError("http", "rate limited", 429)
-    script = (
-        Script("r1", "groq")
-        .start()
-        .end(0.4, "failed", signature="rate-limited", evidence="429, retry after 20 s", error=error)
-    )
+    error = StreamError("http", "HTTP 429: Rate limit reached, try again in 20 s", 429)
+    evidence = "HTTP 429; headers after 0.30 s, 0 chunks"
+    script = Script("r1", "groq").start().end(0.4, "failed", signature="rate-limited", evidence=evidence, error=error)
     text = " ".join(line.strip("│ ") for line in drawn(script, 9.0))
     assert "✖ failed 429" in text
-    assert "rate-limited: 429, retry after 20 s http 429: rate limited" in text
+    said = "rate-limited: HTTP 429: Rate limit reached, try again in 20 s; headers after 0.30 s, 0 chunks"
+    assert said in text
+    run = run_of(script, 9.0)
+    assert words.status_sentence(run, derive(run, 9 * S), 9 * S) == f"groq: failed, {said}"
+
+
+def test_nothing_is_said_to_arrive_when_nothing_does() -> None:
+    script = Script("r1", "together").start().say(0.5, "hello", piece=5)
+    for at_s in (1.0, 4.5, 20.0):
+        assert "0/s" not in "".join(drawn(script, at_s)).replace("10/s", "")
+    assert "gap 4.0 s" in drawn(script, 4.5)[0]
+
+
+def test_a_narrow_pane_prefers_a_sign_of_life_to_totals() -> None:
+    script = Script("r1", "together").start().say(0.5, CODE[:60], every_s=0.2).keepalive(19.0)
+    assert "ttft 0.41 s  keep-alive 1.0 s ago" in drawn(script, 20.0, width=40, height=5)[-2]
+
+
+def test_a_late_first_token_is_shown_as_ttft_and_not_as_a_gap_of_nothing() -> None:
+    script = Script("r1", "together").start().say(8.0, CODE, every_s=0.01)
+    rows = rows_of(run_of(script, 9.0), 9 * S, 56, 7, PLAIN)
+    gaps, figures = ("".join(span.text for span in row) for row in rows[-3:-1])
+    assert "ttft 7.9 s   stalls 1" in gaps
+    assert "max" not in gaps
+    assert "ttft" not in figures
+    assert any(span.pen == "gap.stall" and "ttft" in span.text for span in rows[-3])
 
 
 def test_a_nudge_is_set_apart_with_its_answer_and_its_outcome() -> None:
@@ -100,6 +123,16 @@ def test_a_short_pane_still_tells_the_outcome_of_a_nudge() -> None:
 def test_a_retry_says_which_attempt_it_is() -> None:
     script = Script("r1", "groq").start().end(1.0, "failed").start(2.0, "retry").say(3.0, "hello")
     assert "attempt 2" in drawn(script, 4.0, width=60)[0]
+
+
+def test_a_further_turn_of_a_tool_chain_says_which_it_is_and_shows_its_own_words() -> None:
+    script = Script("r1", "groq").start().call(0.4, "weather", "{}").finish(1.0, "tool_calls")
+    script.start(1.1, "turn").say(1.5, "It is 22 degrees.")
+    lines = drawn(script, 2.0, width=70)
+    assert "turn 2 · tools run" in lines[0]
+    assert "It is 22 degrees." in lines[1]
+    again = script.end(2.0, "failed", role="turn").start(3.0, "retry").finish(3.5).start(4.0, "turn")
+    assert "attempt 2, turn 2 · tools run" in drawn(again, 5.0, width=70)[0]
 
 
 def test_scenario_and_round_are_named_only_where_they_tell_panes_apart() -> None:

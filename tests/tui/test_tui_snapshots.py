@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted import showcase
+from board_scripts import board_plan, board_scripts
+from scripted import S, showcase
 from textual.pilot import Pilot
 from tui_stage import Stage
 
+from kmon.probe.events import RaceEnded
+
 Compare = Callable[..., bool]
+BOARD: dict[str, Any] = {"plan": board_plan(), "board": True}
 
 
 def compare(snap_compare: Compare, stage: Stage, size: tuple[int, int], *keys: str) -> bool:
@@ -19,6 +23,10 @@ def compare(snap_compare: Compare, stage: Stage, size: tuple[int, int], *keys: s
         await stage.press(pilot, *keys)
 
     return snap_compare(stage.app, terminal_size=size, run_before=arrange)
+
+
+def board(**options: object) -> Stage:
+    return Stage(board_scripts(), at_s=66.3, options={**BOARD, **options})
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -41,6 +49,32 @@ def test_race_without_colour(snap_compare: Compare) -> None:
 @pytest.mark.parametrize("keys", [("1", "z"), ("1", "z", "right"), ("1", "z", "left")], ids=["flow", "gaps", "raw"])
 def test_zoom(snap_compare: Compare, keys: tuple[str, ...]) -> None:
     assert compare(snap_compare, Stage(showcase()), (100, 36), *keys)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_board_dark(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(snap_compare, board(), size)
+
+
+def test_board_light(snap_compare: Compare) -> None:
+    assert compare(snap_compare, board(theme="kmon-light"), (80, 24), "left")
+
+
+def test_board_ascii(snap_compare: Compare) -> None:
+    assert compare(snap_compare, board(ascii=True), (80, 24))
+
+
+def test_board_concluded(snap_compare: Compare) -> None:
+    text = "target  pass rate (95 %)\nkimi    60 % (31-83 %), 10 runs\n\nConclusion: " + "kimi fails more often; " * 6
+    stage = Stage(board_scripts(10, open_round=False), at_s=110.0, options={**BOARD, "conclude": lambda _race: text})
+
+    async def arrange(pilot: Pilot[Any]) -> None:
+        await stage.settle(pilot)
+        stage.source.add(RaceEnded(105 * S, 36, 4, 105_000.0))
+        await stage.settle(pilot)
+        await stage.press(pilot, "2", "home", "right", "right")
+
+    assert snap_compare(stage.app, terminal_size=(80, 24), run_before=arrange)
 
 
 def test_help(snap_compare: Compare) -> None:

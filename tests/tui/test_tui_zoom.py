@@ -23,20 +23,15 @@ async def test_the_flow_follows_until_the_user_scrolls_up_and_resumes_at_the_end
         await stage.press(pilot, "z")
         assert "following" in stage.text()
         await stage.press(pilot, "pageup")
-        await pilot.pause(0.3)
-        await stage.settle(pilot)
-        assert not zoom(stage).view.follow
+        await stage.until(pilot, lambda: not zoom(stage).view.follow, "the view let go of its end")
         assert "scrolled back" in stage.text()
         held = zoom(stage).view.scroll_y
         stage.source.add(ev.DeltaArrived(29 * S, "r1", 1, "text", "\nmore\n" * 30))
-        await pilot.pause(0.1)
         await stage.settle(pilot)
         assert zoom(stage).view.scroll_y == held
         await stage.press(pilot, "end")
-        await pilot.pause(0.5)
-        await stage.settle(pilot)
+        await stage.until(pilot, lambda: "more" in stage.text(), "the end of the flow")
         assert zoom(stage).view.follow
-        assert "more" in stage.text()
 
 
 async def test_space_switches_following_on_and_off() -> None:
@@ -67,6 +62,19 @@ async def test_the_flow_keeps_the_history_of_all_attempts() -> None:
             "still here", "nudge answered, first still silent",
         )
     ]  # fmt: skip
+    assert places == sorted(places)
+
+
+async def test_the_flow_keeps_every_turn_of_a_tool_chain() -> None:
+    script = Script("r1", "groq").start().call(0.4, "weather", "{}").finish(1.0, "tool_calls")
+    script.start(1.1, "turn").say(1.5, "It is 22 degrees.")
+    stage = Stage([script], at_s=2.0)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "z")
+        shown = stage.text()
+    parts = ("attempt 1", "weather {}", "turn 2 · tools run", "It is 22 degrees.")
+    places = [shown.index(part) for part in parts]
     assert places == sorted(places)
 
 

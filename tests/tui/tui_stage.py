@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,29 +29,50 @@ class Stage:
         self.clock = FrozenClock(int(self.at_s * S))
         self.sources: list[ScriptedSource] = []
         names = [script.target for script in self.scripts]
-        values = {"plan": plan(*names), "open_source": self._open, "clock": self.clock, **self.options}
+        # Frames are drawn when the test asks for one; the app's own timer need not hurry.
+        values = {"plan": plan(*names), "open_source": self._open, "clock": self.clock, "fps": 2, **self.options}
         screen_options = ScreenOptions(**values)
         themes = load_themes(screen_options.user_theme_dirs)
         palette = choose(themes, screen_options.theme)
         self.app = KmonApp(screen_options, themes, palette, plain=self.plain)
+        self._told: list[str] = []
+        show = self.app.notify
+
+        def notify(message: str, **how: Any) -> None:  # noqa: ANN401
+            self._told.append(message)
+            show(message, **how)
+
+        self.app.notify = notify  # type: ignore[method-assign,assignment]
 
     @property
     def source(self) -> ScriptedSource:
         return self.sources[-1]
 
     async def _open(self) -> ScriptedSource:
-        events = [event for event in race(self.scripts) if event.t_ns <= self.clock.now_ns]
+        shown = self.app.options.plan
+        events = race(self.scripts, scenario=shown.scenario, rounds=shown.rounds)
+        events = [event for event in events if event.t_ns <= self.clock.now_ns]
         self.sources.append(ScriptedSource(events, crash=self.crash))
         return self.source
 
     async def settle(self, pilot: Pilot[None]) -> None:
         """Wait until every event is folded and drawn."""
-        while self.app.started and not (self.sources and self.source.played.is_set()):
+        while self.app.started and not (self.sources and self.source.idle):
             await pilot.pause(0.01)
         await self.app.feed.folded()
         for _ in range(3):  # mount, lay out, draw
-            self.app.redraw()
-            await pilot.pause()
+            if self.app.frozen_ns is None:
+                self.app.redraw()
+            await pilot.pause(0)
+
+    async def until(self, pilot: Pilot[None], seen: Callable[[], bool], what: str) -> None:
+        """Wait for something that takes a moment; fails with the screen after 20 s."""
+        for _ in range(1000):
+            await self.settle(pilot)
+            if seen():
+                return
+            await pilot.pause(0.02)
+        raise AssertionError(f"never saw {what}; the screen was:\n{self.text()}")
 
     async def press(self, pilot: Pilot[None], *keys: str) -> None:
         await pilot.press(*keys)
@@ -74,4 +96,5 @@ class Stage:
         return "\n".join(lines)
 
     def toasts(self) -> list[str]:
-        return [str(note.message) for note in self.app._notifications]
+        """Every toast so far, on one line each; those that have gone, too."""
+        return [" ".join(message.split()) for message in self._told]

@@ -1,0 +1,161 @@
+"""The board as rows: a pure function of the board, the window on it and the cell in focus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from kmon.probe.state import ENDED
+from kmon.probe.timeline import S
+from kmon.tui import words
+from kmon.tui.board import Board, BoardCell, BoardRow
+from kmon.tui.board_window import MARGIN, PITCH, TAIL_CELLS, Place, Window
+from kmon.tui.rows import BLANK, Row, Span, fit, one_line, row_width, shorten
+from kmon.verdict.outcome import CUT, FINISHED, SIGNS, UNCOUNTED, Outcome, OutcomeName
+
+_PASSED_CELLS = 9
+
+
+def draw_board(board: Board, view: Window, focus: Place, *, ascii: bool) -> list[Row]:
+    """The heading, then each arm in view. Rows are as wide as they need to be."""
+    rows = [_heading(board, view, ascii)]
+    for at in range(view.first_row, min(view.first_row + view.rows, len(board.rows))):
+        row = board.rows[at]
+        in_focus = focus.round if focus.row == at else None
+        shown = shorten(one_line(row.name), view.name_cells)
+        name = (Span(" " * MARGIN), Span(shown, "title" if in_focus is None else "border.focus"))
+        cells = (*_cells(row, view, in_focus, ascii), *_tail(row))
+        if view.stacked:
+            rows.append((*fit(name, MARGIN + view.name_cells + 2), _rate(row)))
+            rows.append((Span(" " * MARGIN), *cells))
+        else:
+            rows.append((*fit(name, view.cells_x), *cells, _rate(row)))
+        rows += [BLANK] * view.blank_lines
+    return rows
+
+
+def _heading(board: Board, view: Window, ascii: bool) -> Row:
+    older, newer = ("<", ">") if ascii else ("◂", "▸")
+    numbers = " ".join(f"{number % 1000:^{PITCH - 1}}" for number in range(view.first_round, view.last_round + 1))
+    hidden = view.rows < len(board.rows)
+    return (
+        Span("" if view.stacked else f"{' ' * MARGIN}target", "muted"),
+        Span(" " * (view.cells_x - (0 if view.stacked else MARGIN + len("target")))),
+        Span(older if view.first_round > 1 else " ", "cursor"),
+        Span(numbers, "muted"),
+        Span(newer if view.last_round < board.rounds else " ", "cursor"),
+        Span(f" {'passed':<{_PASSED_CELLS}} ttft p50".ljust(TAIL_CELLS), "muted"),
+        Span("" if view.stacked else "pass rate (95 %)", "muted"),
+        Span(f"  {view.first_row + 1}-{view.first_row + view.rows} of {len(board.rows)}" if hidden else "", "muted"),
+    )
+
+
+def _cells(row: BoardRow, view: Window, in_focus: int | None, ascii: bool) -> Iterator[Span]:
+    """The slots of one arm, a bracket or a blank before each and one after the last."""
+    for number in range(view.first_round, view.last_round + 1):
+        before = "[" if number == in_focus else "]" if number - 1 == in_focus else " "
+        yield Span(before, "border.focus")
+        yield cell_span(row.cells.get(number), ascii=ascii)
+    yield Span("]" if view.last_round == in_focus else " ", "border.focus")
+
+
+def cell_span(cell: BoardCell | None, *, ascii: bool) -> Span:
+    """Three cells: a symbol and the class of an outcome, or a live state and the seconds of silence."""
+    if cell is None:
+        return Span(f" {words.symbol('queued', ascii=ascii)} ", "state.queued")
+    if cell.outcome is not None:
+        return Span(sign(cell.outcome.name, ascii=ascii).center(PITCH - 1), _pen(cell.outcome.name))
+    state, gap_ns = cell.seen.state, cell.seen.open_gap_ns or 0
+    text = words.symbol(state, ascii=ascii)
+    if state in ("stalled", "waiting") and gap_ns >= S:
+        text += f"{min(gap_ns // S, 99)}"
+    return Span(text.center(PITCH - 1), f"state.{state}")
+
+
+def sign(name: OutcomeName, *, ascii: bool) -> str:
+    """A shape for passed, failed or not counted, and a letter for the class of what did not pass."""
+    mark = SIGNS[name].mark
+    if ascii:
+        return mark
+    if name == "pass":
+        return words.symbol("done", ascii=False)
+    if name == "cancelled":
+        return words.symbol("cancelled", ascii=False)
+    return f"{words.symbol('cancelled' if name in UNCOUNTED else 'failed', ascii=False)}{mark}"
+
+
+def _pen(name: OutcomeName) -> str:
+    if name == "pass":
+        return "state.done"
+    if name in UNCOUNTED:
+        return "state.cancelled"
+    return "state.incomplete" if name in FINISHED else "state.timed-out" if name in CUT else "state.failed"
+
+
+def _tail(row: BoardRow) -> Row:
+    tally = row.figures
+    if tally is None:
+        return (Span(" " * TAIL_CELLS, "figure"),)
+    median = tally.ttft_s[0]
+    ttft = "-" if median.seconds is None else f"{'> ' if median.kind == 'above' else ''}{median.seconds:.2f} s"
+    return (Span(f" {f'{tally.passes}/{tally.n}':<{_PASSED_CELLS}} {ttft}".ljust(TAIL_CELLS), "figure"),)
+
+
+def _rate(row: BoardRow) -> Span:
+    words_of_rate = "no run has ended" if row.figures is None else row.figures.words
+    return Span(words_of_rate, "muted" if row.figures is None else "figure.bold")
+
+
+def legend(board: Board, width: int, *, ascii: bool) -> Row:
+    """What the symbols in view mean, as many as fit: outcomes first, the commonest failures before the rare."""
+    row: Row = (Span(" " * MARGIN),)
+    cells = [cell for arm in board.rows for cell in arm.cells.values()]
+    outcomes = {cell.outcome.name for cell in cells if cell.outcome is not None} | {"pass"}
+    states = dict.fromkeys(cell.seen.state for cell in cells if cell.outcome is None and cell.seen.state not in ENDED)
+    items = [
+        *(
+            (sign(name, ascii=ascii), SIGNS[name].label.lower() if name != "pass" else "OK", _pen(name))
+            for name in SIGNS
+            if name in outcomes
+        ),
+        *((words.symbol(state, ascii=ascii), state, f"state.{state}") for state in states),
+    ]
+    for symbol, meaning, pen in items:
+        longer = (*row, Span(symbol, pen), Span(f" {meaning}  ", "muted"))
+        if row_width(longer) - 2 > width:
+            break
+        row = longer
+    return row
+
+
+class Said(NamedTuple):
+    """What the status bar says of a cell: which it is, how it stands, and whether that is alarming."""
+
+    head: str
+    sentence: str
+    alarm: bool = False
+
+
+def say_cell(who: str, cell: BoardCell | None, now_ns: int) -> Said:
+    """The cell in words: live, how it stands; ended, how it came out, and that a retry does not count."""
+    if cell is None:
+        return Said(who, "not begun")
+    if cell.outcome is None:
+        return Said(who, words.situation(cell.run, cell.seen, now_ns), bool(cell.seen.contradiction))
+    retried = f", retried: {cell.retried.signs.label} (does not count)" if cell.retried else ""
+    head = f"{who}: {cell.outcome.signs.label}{retried}"
+    return Said(head, one_line(cell.outcome.sentence), _failed(cell.outcome))
+
+
+def _failed(outcome: Outcome) -> bool:
+    return outcome.counted and not outcome.passed
+
+
+def row_names(board: Board) -> Sequence[int]:
+    """How many cells each arm's name takes."""
+    return [row_width((Span(one_line(row.name)),)) for row in board.rows]
+
+
+def lines_needed(board: Board, view: Window) -> int:
+    """Lines that show every arm, without blank ones between them."""
+    return 1 + len(board.rows) * (1 + view.stacked)

@@ -1,0 +1,269 @@
+"""The board on the screen: every run of a test as a cell, filling as it happens, and in the end what it has shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from kmon.probe.view import RunView
+from kmon.tui import bars
+from kmon.tui.board import Board, BoardCell, Tally
+from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
+from kmon.tui.board_window import Place, Window, window
+from kmon.tui.conclusion import conclusion_rows
+from kmon.tui.painted import Ink, Painted
+from kmon.tui.pane import Pane
+from kmon.tui.pane_drawing import Look
+from kmon.tui.row_view import RowView
+from kmon.tui.rows import Span, fit, shorten
+from kmon.tui.steady import SteadyScreen
+
+if TYPE_CHECKING:
+    from kmon.tui.app import KmonApp
+
+CONCLUSION_LINES = 8
+"""The least room for the conclusion; the board gives way when there are many arms."""
+PREVIEW_LINES = 7
+"""The least height of the pane of the run in focus; with less room it is left out."""
+ROOMY_LINES = 20
+"""From here up the status bar has two lines: which cell, and its sentence in full."""
+SIDEWAYS_CELLS = 16
+
+
+class BoardCells(Painted):
+    """The cells. A click is told as the cell it hit."""
+
+    class Chosen(Message):
+        """A cell was clicked; ``enter`` when it was a double click."""
+
+        def __init__(self, place: Place, *, enter: bool) -> None:
+            super().__init__()
+            self.place, self.enter = place, enter
+
+    def __init__(self, ink: Ink) -> None:
+        super().__init__(ink, id="board")
+        self.window: Window | None = None
+
+    def on_click(self, event: events.Click) -> None:
+        place = self.window.place_at(event.x, event.y) if self.window else None
+        if place is not None:
+            self.post_message(self.Chosen(place, enter=event.chain == 2))
+
+
+class BoardScreen(SteadyScreen[None]):
+    """One row per arm, one cell per round. Frames come from the app, as for the race screen."""
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,z", "zoom", "Zoom", id="board.zoom"),
+        Binding("b,tab,shift+tab", "app.toggle_board", "Panes", id="board.panes"),
+        Binding("up", "move(-1, 0)", "Up", id="board.up", show=False),
+        Binding("down", "move(1, 0)", "Down", id="board.down", show=False),
+        Binding("left", "move(0, -1)", "Left", id="board.left", show=False),
+        Binding("right", "move(0, 1)", "Right", id="board.right", show=False),
+        Binding("home", "to_round(1)", "First round", id="board.first", show=False),
+        Binding("end", "to_newest", "Newest round", id="board.newest", show=False),
+        Binding("pageup", "read(-1)", "Conclusion up", id="board.page-up", show=False),
+        Binding("pagedown", "read(1)", "Conclusion down", id="board.page-down", show=False),
+        Binding("shift+left", "sideways(-1)", "Tables left", id="board.tables-left", show=False),
+        Binding("shift+right", "sideways(1)", "Tables right", id="board.tables-right", show=False),
+        *(Binding(str(n), f"to_row({n})", f"Row {n}", id=f"board.row-{n}", show=False) for n in range(1, 10)),
+    ]
+    app: KmonApp
+
+    def __init__(self, kmon: KmonApp) -> None:
+        super().__init__(id="board-screen")
+        ink = kmon.ink
+        self.header_line = Painted(ink, id="header", classes="line")
+        self.cells = BoardCells(ink)
+        self.legend_line = Painted(ink, id="legend", classes="line")
+        self.conclusion = RowView(ink, id="conclusion", follow=True)
+        self.conclusion.can_focus = False
+        self.status_line = Painted(ink, id="status")
+        self.hint_line = Painted(ink, id="hints", classes="line")
+        self.focus_place = Place(0, 1)
+        self.board: Board | None = None
+        self.preview: Pane | None = None
+        self._tally = Tally(kmon.options.plan)
+        self._moved = False
+        self._text = ""
+        self._concluded_at = 0
+        self._left = 0
+        self._shown: tuple[str, int, int] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self.header_line
+        yield self.cells
+        yield self.legend_line
+        yield self.conclusion
+        yield self.status_line
+        yield self.hint_line
+
+    # -- drawing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def cell(self) -> BoardCell | None:
+        """The cell in focus; None while its run has not begun."""
+        if self.board is None or self.focus_place.row >= len(self.board.rows):
+            return None
+        return self.board.rows[self.focus_place.row].cells.get(self.focus_place.round)
+
+    @property
+    def current(self) -> RunView | None:
+        """The run that keys act on."""
+        return self.cell.run if self.cell is not None else None
+
+    def draw(self, now_ns: int) -> None:
+        """Draw one frame as of ``now_ns``."""
+        app = self.app
+        width, height = self.size
+        ascii = app.options.ascii
+        board = self.board = self._tally.board(app.feed.race, app.feed.endings, now_ns)
+        if not self._moved:
+            self.focus_place = Place(self.focus_place.row, max(1, board.newest))
+        self.set_class(height < 10, "-short")
+        self.set_class(height >= ROOMY_LINES, "-roomy")
+        self._conclude()
+        free = height - 3 - (2 if height >= ROOMY_LINES else 1)
+        room = self._room(board, width, free)
+        self.cells.styles.height = max(1, room)
+        view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, room)
+        self.cells.window = view
+        self.cells.paint(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
+        self._preview(now_ns, shown=room < free and not self._text)
+        self.legend_line.paint([legend(board, width, ascii=ascii)])
+        states = [cell.state for row in board.rows for cell in row.cells.values()]
+        self.header_line.paint([bars.header(app.header_values(states, now_ns), width)])
+        self._draw_status(board, now_ns, width)
+        keys = bars.BOARD_HINTS if not self._text else bars.CONCLUDED_HINTS
+        self.hint_line.paint([bars.hints(keys, width, ascii=ascii)])
+
+    def _room(self, board: Board, width: int, free: int) -> int:
+        """Lines for the cells, of ``free``: the rest is for the run in focus or, in the end, for the conclusion."""
+        view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, free)
+        needed = lines_needed(board, view)
+        if self._text:
+            return min(needed, max(2, free - CONCLUSION_LINES))
+        spaced = needed + len(board.rows)
+        return next((lines for lines in (spaced, needed) if free - lines >= PREVIEW_LINES), free)
+
+    def _preview(self, now_ns: int, *, shown: bool) -> None:
+        """The pane of the run in focus, where there is room for it."""
+        cell = self.cell
+        if self.preview is None:
+            if cell is None or not shown:
+                return
+            self.preview = Pane(cell.run, self.app.ink, self._look())
+            self.preview.can_focus = False
+            self.mount(self.preview, after=self.legend_line)
+        self.preview.display = shown
+        self.preview.visible = cell is not None
+        if cell is not None and shown:
+            trouble = self.app.feed.broken.get(cell.run.run, "")
+            self.preview.draw(cell.run, cell.seen, now_ns, self._look(), trouble)
+
+    def _look(self) -> Look:
+        options = self.app.options
+        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True)
+
+    def _draw_status(self, board: Board, now_ns: int, width: int) -> None:
+        app, feed = self.app, self.app.feed
+        said = say_cell(f"{board.rows[self.focus_place.row].name}, round {self.focus_place.round}", self.cell, now_ns)
+        if feed.engine_error and not feed.race.runs:
+            said = Said("no run", feed.engine_error, True)
+        elif app.announcement:
+            said = Said("enough", app.announcement)
+        ascii, alarm = app.options.ascii, said.alarm
+        if self.status_line.size.height < 2:
+            line = f"{said.head}: {said.sentence}"
+            self.status_line.paint([bars.status(line, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
+            return
+        pen = "status.alarm" if alarm else "status"
+        head = bars.status(said.head, alarm, feed.race, feed.engine_error, width, ascii=ascii)
+        self.status_line.paint([head, fit((Span(shorten(f" {said.sentence}", width), pen),), width, "status")])
+
+    def _conclude(self) -> None:
+        """Once the race has ended, and again when a retry has: ask what it has shown."""
+        feed, conclude = self.app.feed, self.app.options.conclude
+        if conclude is None:
+            return
+        if feed.over and self._concluded_at != len(feed.endings):
+            self._concluded_at = len(feed.endings)
+            self._text = conclude(feed.race)
+            self.set_class(bool(self._text), "-concluded")
+        wanted = (self._text, self.conclusion.room, self._left)
+        if self._text and self.conclusion.room > 0 and wanted != self._shown:
+            self._shown = wanted
+            self.conclusion.show(conclusion_rows(*wanted))
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.call_after_refresh(self.app.redraw)
+
+    # -- what the keys do ------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """A new race begins: its runs are counted anew."""
+        self._tally = Tally(self.app.options.plan)
+        self.board, self.focus_place, self._moved = None, Place(0, 1), False
+        self._text, self._concluded_at, self._left, self._shown = "", 0, 0, None
+        self.remove_class("-concluded")
+
+    def focus_on(self, place: Place) -> None:
+        """Put the focus on a cell, or on the nearest there is."""
+        board = self.board
+        if board is None or not board.rows:
+            return
+        self._moved = True
+        self.app.announcement = ""
+        self.focus_place = Place(
+            max(0, min(place.row, len(board.rows) - 1)),
+            max(1, min(place.round, board.rounds)),
+        )
+        self.app.redraw()
+
+    def focus_run(self, run: RunView) -> None:
+        """Put the focus on a run's cell, if it has one."""
+        for at, row in enumerate(self.board.rows if self.board is not None else ()):
+            cell = row.cells.get(run.round)
+            if cell is not None and cell.run.run == run.run:
+                self.focus_on(Place(at, run.round))
+
+    def action_move(self, down: int, right: int) -> None:
+        self.focus_on(Place(self.focus_place.row + down, self.focus_place.round + right))
+
+    def action_to_round(self, number: int) -> None:
+        self.focus_on(Place(self.focus_place.row, number))
+
+    def action_to_newest(self) -> None:
+        """Back to the newest round, and stay with it."""
+        self.focus_on(Place(self.focus_place.row, self.board.newest if self.board is not None else 1))
+        self._moved = False
+
+    def action_to_row(self, number: int) -> None:
+        self.focus_on(Place(number - 1, self.focus_place.round))
+
+    def action_zoom(self) -> None:
+        if self.current is not None:
+            self.app.zoom(self.current.run)
+
+    def action_read(self, by: int) -> None:
+        if by < 0:
+            self.conclusion.action_page_up()
+        else:
+            self.conclusion.action_page_down()
+
+    def action_sideways(self, by: int) -> None:
+        self._left = max(0, self._left + by * SIDEWAYS_CELLS)
+        self.app.redraw()
+
+    def on_pane_chosen(self, message: Pane.Chosen) -> None:
+        self.app.zoom(message.run_id)
+
+    def on_board_cells_chosen(self, message: BoardCells.Chosen) -> None:
+        self.focus_on(message.place)
+        if message.enter:
+            self.action_zoom()

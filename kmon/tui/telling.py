@@ -1,0 +1,62 @@
+"""What the screen tells in toasts: gathered from what happened, and merged into one where room is scarce."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from textual.notifications import SeverityLevel
+
+from kmon.tui.feed import Feed
+from kmon.tui.rows import wrap
+
+SMALL_LINES = 30
+"""Screens with fewer lines have one toast at a time: three would cover three panes."""
+TOAST_S, TOAST_SMALL_S = 4.0, 3.0
+_SMALL_CELLS, _SMALL_ROWS = 54, 3
+"""The room of the one toast: it stays clear of every title, since no pane in full view is less than five lines tall."""
+_BY_WEIGHT: tuple[SeverityLevel, ...] = ("information", "warning", "error")
+
+
+class Told(NamedTuple):
+    """One message. It may quote what came from outside, so it is never markup."""
+
+    message: str
+    severity: SeverityLevel = "information"
+
+
+def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
+    """Take what happened since the last call: one message for all stalls, one for all failures, each notice.
+
+    ``runs_are_told`` leaves the first two out: the board says them for every run already.
+    """
+    runs = feed.race.runs
+    told: list[Told] = []
+    if feed.stalls and not runs_are_told:
+        names = [f"{runs[s.run].target} ({s.phase})" for s in feed.stalls if s.run in runs]
+        told.append(Told(f"stalled: {enumerate_names(names)}", "warning"))
+    if feed.failures and not runs_are_told:
+        ended = [f"{e.target} {e.state}{f', {e.signature}' if e.signature else ''}" for e in feed.failures]
+        told.append(Told(enumerate_names(ended), "error"))
+    for notice in feed.notices:
+        told.append(Told(notice.message, "information" if notice.level == "info" else notice.level))
+    for alerts in (feed.stalls, feed.failures, feed.notices):
+        alerts.clear()
+    return told
+
+
+def merged(told: Sequence[Told]) -> Told:
+    """Several messages as one, as grave as the gravest."""
+    worst = max((t.severity for t in told), key=_BY_WEIGHT.index)
+    return Told("; ".join(t.message for t in told), worst)
+
+
+def small(message: str) -> str:
+    """A message in the few lines that a small screen can spare."""
+    return "\n".join(wrap(message, _SMALL_CELLS, _SMALL_ROWS))
+
+
+def enumerate_names(names: Sequence[str]) -> str:
+    """``a, b, c and 4 more``."""
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
