@@ -26,6 +26,8 @@ commands:
   kmon decode FILE...   what recorded streams say
   kmon replay FILE...   play recorded streams through the real HTTP stack into the race screen
   kmon sim              a loopback provider that can go wrong in every way
+  kmon signatures       what kmon can say about a stream; kmon explain NAME tells all about one
+  kmon selftest         whether kmon says the right thing about every fault and every healthy twin
   kmon config           every setting, and where its value came from
 'kmon COMMAND --help' tells the options of each.
 
@@ -71,6 +73,9 @@ def _dispatch(arguments: list[str]) -> int:
         "decode": (_decode_parser, _decode),
         "replay": (_replay_parser, _replay),
         "sim": (_sim_parser, _sim),
+        "signatures": (_signatures_parser, _signatures),
+        "explain": (_explain_parser, _explain),
+        "selftest": (_selftest_parser, _selftest),
         "config": (_config_parser, _config),
     }
     if arguments and arguments[0] in commands:
@@ -219,6 +224,29 @@ def _config_parser() -> _Parser:
     return _parser("config", "Print every setting, its value and where the value came from.")
 
 
+def _signatures_parser() -> _Parser:
+    return _parser("signatures", "List the named faults of a stream: what each is on the wire.")
+
+
+def _explain_parser() -> _Parser:
+    parser = _parser("explain", "Tell what a signature usually means, what looks alike, and where it was seen.")
+    parser.add_argument("name", metavar="NAME", help="a name of 'kmon signatures'")
+    return parser
+
+
+def _selftest_parser() -> _Parser:
+    parser = _parser(
+        "selftest",
+        "Run every fault and every healthy twin through the real probe on loopback; print who was called what.",
+    )
+    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="runs of each (default 20)")
+    parser.add_argument(
+        "--speed", type=float, default=5.0, metavar="X", help="compress time, to 20 at most (default 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    return parser
+
+
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +308,24 @@ def _sim(options: argparse.Namespace) -> int:
     from kmon.simulator.serve import main as serve
 
     return serve(SimOptions(options.host, options.port, options.profile, options.speed, options.seed))
+
+
+def _signatures(options: argparse.Namespace) -> int:
+    from kmon.report.signatures import list_all
+
+    return list_all()
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from kmon.report.signatures import explain
+
+    return explain(options.name)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from kmon.report.selftest import main as selftest
+
+    return selftest(seeds=options.seeds, speed=options.speed, as_json=options.json)
 
 
 def _config(options: argparse.Namespace) -> int:

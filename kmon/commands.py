@@ -56,10 +56,10 @@ def watch(options: argparse.Namespace) -> int:
 
 def repeat(options: argparse.Namespace) -> int:
     """Repeat identical requests and judge them: a board on a terminal, else lines or JSON."""
+    from kmon.probe.tool_call import unjudgeable
     from kmon.report.experiment import Experiment
     from kmon.report.experiment import main as headless
     from kmon.verdict.thresholds import Thresholds
-    from kmon.verdict.tool_call import unjudgeable
     from kmon.verdict.watch import Watch
 
     thresholds = Thresholds(fail_under=options.fail_under, max_stall_s=options.max_stall, max_ttft_s=options.max_ttft)

@@ -22,7 +22,9 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.wire import Decoder
 from kmon.probe import events as ev
 from kmon.probe.asking import ask, url_of
+from kmon.probe.content import Asked
 from kmon.probe.failure import answer_error, is_stream
+from kmon.probe.sightings import Sightings
 from kmon.probe.signature import Signature, decide
 from kmon.probe.stall import StallWatch
 from kmon.probe.timeline import Timeline
@@ -94,7 +96,14 @@ class Probe:
         self.transcript = Transcript()
         self._stalls = StallWatch(run, attempt, self.timeline, emit)
         self._request_ids: dict[str, str] = {}
-        self._malformed = 0
+        self._seen = Sightings()
+        self._asked = Asked(
+            target.model,
+            scenario.tools,
+            prompt="\n".join(message.content for message in messages),
+            wants_usage=target.stream_options,
+        )
+        self._lingered = False
         self._graced = False
         self._total_deadline_s = 0.0
 
@@ -115,6 +124,7 @@ class Probe:
         except TimeoutError:
             error = self.transcript.error
             state = self._judge(error) if self._settled else "timed-out"
+            self._lingered = self.timeline.t_done is not None
             if state == "timed-out":
                 error = StreamError("timeout", f"no end within {self._limits.timeout_s:g} s")
         except asyncio.CancelledError:
@@ -207,8 +217,7 @@ class Probe:
 
     def _take(self, t_ns: int, delta: Delta) -> None:
         self.transcript.add(delta)
-        if delta.error is not None and delta.error.kind == "malformed-frame":
-            self._malformed += 1
+        self._seen.add(t_ns, delta)
         if delta.server_ms is not None:
             self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
         event = self._translate(t_ns, delta)
@@ -238,7 +247,17 @@ class Probe:
         if left_open is not None:
             self._stalls.left_open(end_ns, left_open)
         error = None if error is None or state == "done" else self._translate.error(error)
-        signature = decide(state, self.timeline, error=error, malformed_frames=self._malformed, end_ns=end_ns)
+        found = decide(
+            state,
+            self.timeline,
+            asked=self._asked,
+            said=self.transcript,
+            seen=self._seen,
+            error=error,
+            lingered=self._lingered,
+            end_ns=end_ns,
+        )
+        signature = Signature(found.name, self._translate.redacted(found.evidence))
         self._emit(
             ev.AttemptEnded(end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error)
         )

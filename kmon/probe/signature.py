@@ -1,12 +1,20 @@
-"""The name of what broke in one attempt, with the evidence line a support engineer would accept."""
+"""The name of what broke in one attempt, with the evidence line a support engineer would accept.
+
+The names, what they mean and what looks alike stand in ``kmon/catalog/signatures.toml``.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
+from kmon.probe.content import Asked, content_finding
 from kmon.probe.events import Ending
+from kmon.probe.sightings import Sightings
+from kmon.probe.silence import resumed, unended
 from kmon.probe.timeline import S, Timeline
+from kmon.transport.errors import CONNECT_TIMEOUT
 
 
 class Signature(NamedTuple):
@@ -28,41 +36,67 @@ ERROR_NAMES = {
     "corrupt-frame": "corrupt-frame",
     "credentials": "no-credentials",
     "not-sent": "not-sent",
+    "internal": "internal-error",
 }
 """Signature by the kind of the error that ended an attempt."""
+BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
+"""The same, where no response had begun."""
 
 
 def decide(
     ending: Ending,
     timeline: Timeline,
     *,
+    asked: Asked,
+    said: Transcript,
+    seen: Sightings,
     error: StreamError | None,
-    malformed_frames: int,
+    lingered: bool,
     end_ns: int,
 ) -> Signature:
-    """Name an ended attempt from its clocks and its error."""
+    """Name an ended attempt. ``lingered``: the body had not ended a while after its terminal event.
+
+    The evidence may quote foreign text, which is raw. Never raises.
+    """
     evidence = describe(timeline, end_ns)
-    if error is not None and ending == "failed":
-        if error.kind == "http":
-            return Signature(_http_name(error.status), f"HTTP {error.status}; {evidence}")
-        name = ERROR_NAMES.get(error.kind, "network-error")
-        if error.kind == "reset" and timeline.t_headers is None:
-            name = "reset-before-headers"
-        return Signature(name, evidence)
-    if ending == "timed-out":
-        return Signature(_silence_name(timeline), evidence)
-    if ending == "incomplete":
-        cut = "inside a frame" if malformed_frames else "cleanly"
-        return Signature("truncated-no-finish", f"the body ended {cut}, without finish reason or end event; {evidence}")
-    if ending == "done" and malformed_frames:
-        return Signature("malformed-frame", f"{malformed_frames} frame(s) could not be read; {evidence}")
-    if ending == "done" and timeline.t_done is None:
-        return Signature("finish-without-done", f"a finish reason but no end event; {evidence}")
-    resumed_ms = [s.duration_ms for s in timeline.stalls if s.ended and s.phase != "before-first-token"]
-    if ending == "done" and resumed_ms:  # a slow first token that came is slow, not broken
-        longest_ms = max(resumed_ms)
-        return Signature("stall-resumed", f"longest silence {longest_ms / 1000:.1f} s, then it went on; {evidence}")
-    return Signature(None, evidence)
+    name, sentence = _named(ending, timeline, asked, said, seen, error, lingered, end_ns)
+    return Signature(name, f"{sentence}; {evidence}" if sentence else evidence)
+
+
+def _named(
+    ending: Ending,
+    timeline: Timeline,
+    asked: Asked,
+    said: Transcript,
+    seen: Sightings,
+    error: StreamError | None,
+    lingered: bool,
+    end_ns: int,
+) -> tuple[str | None, str]:
+    match ending:
+        case "failed" if error is not None:
+            return _failed(error, timeline, seen)
+        case "timed-out":
+            return unended(timeline, asked, said, seen, end_ns)
+        case "incomplete":
+            cut = "inside a frame" if said.malformed_frames else "cleanly"
+            return "truncated-no-finish", f"the body ended {cut}, without finish reason or end event"
+        case "done":
+            return _done(timeline, asked, said, seen, lingered)
+    return None, ""
+
+
+def _failed(error: StreamError, timeline: Timeline, seen: Sightings) -> tuple[str, str]:
+    if error.kind == "http":
+        return _http_name(error.status), f"HTTP {error.status}"
+    if error.kind == "connect" and error.code == CONNECT_TIMEOUT:
+        missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no TLS"
+        return "connect-timeout", f"nobody refused: {missing}"
+    if error.kind == "in-stream":
+        return "error-in-stream", "the first event" if seen.error_first else "after the stream had begun"
+    if timeline.t_headers is None and error.kind in BEFORE_HEADERS:
+        return BEFORE_HEADERS[error.kind], ""
+    return ERROR_NAMES.get(error.kind, "network-error"), ""
 
 
 def _http_name(status: int | None) -> str:
@@ -71,19 +105,22 @@ def _http_name(status: int | None) -> str:
     return "http-server-error" if status is not None and status >= 500 else "http-error"
 
 
-def _silence_name(timeline: Timeline) -> str:
-    if timeline.t_request_sent is None:
-        return "connect-timeout"
-    if timeline.t_headers is None:
-        return "no-headers"
-    last_progress_ns = timeline.progress.last_ns
-    if timeline.life.last_ns is not None and timeline.life.last_ns > (last_progress_ns or 0):
-        return "keep-alives-only"
-    if last_progress_ns is None:
-        return "no-first-token"
-    if timeline.open_gap_ns(timeline.byte.last_ns or 0) == 0 and not timeline.stalls:
-        return "total-timeout"
-    return "hang-mid-stream" if timeline.stalls and not timeline.stalls[-1].ended else "total-timeout"
+def _done(
+    timeline: Timeline, asked: Asked, said: Transcript, seen: Sightings, lingered: bool
+) -> tuple[str | None, str]:
+    if said.malformed_frames:
+        return "malformed-frame", f"{said.malformed_frames} frame(s) could not be read"
+    if found := content_finding(asked, said, seen):
+        return found.name, found.sentence
+    if timeline.t_done is None:
+        return "finish-without-done", "a finish reason but no end event"
+    if said.finish_reason is None:
+        return "done-without-finish", "an end event but no finish reason: complete or cut, nobody says"
+    if silence := resumed(timeline, seen):
+        return silence
+    if lingered:
+        return "linger-after-done", "the end event came, the body did not end"
+    return None, ""
 
 
 def describe(timeline: Timeline, now_ns: int) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
-from itertools import cycle, islice
+from itertools import islice
 from random import Random
 from typing import Literal
 
@@ -102,8 +103,14 @@ def answer(request: ChatRequest, reasoning_tokens: int, rng: Random) -> Answer:
 
 
 def reasoning(count: int) -> Iterator[Piece]:
-    """``count`` tokens of thinking."""
-    return islice(cycle(Piece("reasoning", token) for token in tokens(_file("reasoning").strip() + " ")), count)
+    """``count`` tokens of thinking. What does not fit into one pass is thought again, but not word for word."""
+    return islice((Piece("reasoning", token) for turn in itertools.count(1) for token in _thoughts(turn)), count)
+
+
+@cache
+def _thoughts(turn: int) -> tuple[str, ...]:
+    again = f"Looking at it once more, for the {turn}th time. " if turn > 1 else ""
+    return tuple(tokens(f"{again}{_file('reasoning').strip()} "))
 
 
 def _called(call: Call) -> Iterator[Piece]:

@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
+        self._woken.set()
         self.closed.set()
         self._on_close(self)
 
@@ -82,7 +83,7 @@ class Connection(asyncio.Protocol):
     async def read_request(self) -> Request | None:
         """The next request, or None when there will be none. Raises HttpError for one that cannot be served."""
         self._answering = False
-        while not self.client_left:
+        while not (self.client_left or self._closing):
             request = self._parser.next()
             if request is not None:
                 self._answering = True
@@ -123,6 +124,11 @@ class Connection(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+
+    def hang_up(self) -> None:
+        """Close with FIN once what was written is sent, without ending a body."""
+        self._closing = True
+        self._transport.close()
 
     async def stop(self) -> None:
         """End whatever is going on, whoever is served, and wait until the socket is closed."""

@@ -88,7 +88,8 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
                 raise ValueError(f"{name} goes from {span[0]:g} down to {span[1]:g}; write the smaller one first")
 
 
-def _seconds(span: SecondsSpan, rng: Random) -> float:
+def seconds_in(span: SecondsSpan, rng: Random) -> float:
+    """A duration: the one given, or one of the span."""
     return rng.uniform(span[0], span[1]) if isinstance(span, tuple) else span
 
 
@@ -97,7 +98,8 @@ def tokens_in(span: TokensSpan, rng: Random) -> int:
     return rng.randint(span[0], span[1]) if isinstance(span, tuple) else span
 
 
-def _later(steps: Script, delay_s: float) -> Script:
+def later(steps: Script, delay_s: float) -> Script:
+    """The same steps after a delay; the first must be a ``Send``."""
     first = steps[0]
     assert isinstance(first, Send)
     return (replace(first, after_s=first.after_s + delay_s), *steps[1:])
@@ -117,7 +119,7 @@ class Stall(Fault, frozen=True, tag="stall"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, after = split(script, tokens_in(self.after_tokens, setting.rng))
-        return (*before, *_later(after, _seconds(self.duration_s, setting.rng)))
+        return (*before, *later(after, seconds_in(self.duration_s, setting.rng)))
 
 
 class StallWhenTools(Stall, frozen=True, tag="stall-when-tools"):
@@ -172,10 +174,10 @@ class SlowFirstToken(Fault, frozen=True, tag="slow-first-token"):
     every_s: EverySeconds = 1.0
 
     def script(self, script: Script, setting: Setting) -> Script:
-        prefill_s = _seconds(self.duration_s, setting.rng)
+        prefill_s = seconds_in(self.duration_s, setting.rng)
         sign = setting.frames.keepalive()
         if sign is None:
-            return (script[0], *_later(script[1:], prefill_s))
+            return (script[0], *later(script[1:], prefill_s))
         return (script[0], Beat(sign, self.every_s, prefill_s), *script[1:])
 
 
@@ -194,7 +196,7 @@ class SlowBursts(Fault, frozen=True, tag="slow-bursts"):
         for step in script:
             if isinstance(step, Send) and step.kind in PROGRESS:
                 first = sent % self.burst_tokens == 0
-                step = replace(step, after_s=_seconds(self.duration_s, rng) if first else 0.0)
+                step = replace(step, after_s=seconds_in(self.duration_s, rng) if first else 0.0)
                 sent += 1
             steps.append(step)
         return steps

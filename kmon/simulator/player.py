@@ -10,7 +10,7 @@ from kmon.simulator.connection import Connection
 from kmon.simulator.held import Conversation, HeldAnswers
 from kmon.simulator.http import LAST_CHUNK, chunk, response_head, whole
 from kmon.simulator.ledger import Exchange
-from kmon.simulator.script import Beat, End, Head, Hold, Reset, Script, Send, Silence, Whole
+from kmon.simulator.script import Beat, Close, End, Head, Hold, Raw, Reset, Script, Send, Silence, Whole
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid")
 
@@ -47,11 +47,20 @@ class Player:
                 case Hold() | Silence():
                     await asyncio.Event().wait()
                 case Reset():
-                    announced = chunk(step.data)
-                    await self._send(announced[: len(announced) // 2])
+                    announced = chunk(step.data) if step.data else b""
+                    if announced:
+                        await self._send(announced[: len(announced) // 2])
                     await self._until(step.after_s)
                     self._connection.reset()
                     self._exchange.end("reset")
+                    return
+                case Raw():
+                    await self._until(step.after_s)
+                    await self._send(step.data)
+                case Close():
+                    await self._until(step.after_s)
+                    self._exchange.end("clean")
+                    self._connection.hang_up()
                     return
                 case End():
                     await self._until(step.after_s)

@@ -59,6 +59,19 @@ class Reset(Struct, frozen=True):
     after_s: float = 0.05
 
 
+class Raw(Struct, frozen=True):
+    """Bytes as they are, outside of any framing: half a chunk, a response of one's own, what is no HTTP."""
+
+    data: bytes
+    after_s: float = 0.0
+
+
+class Close(Struct, frozen=True):
+    """Close the connection with FIN, whatever was promised."""
+
+    after_s: float = 0.0
+
+
 class End(Struct, frozen=True):
     """End the chunked body properly; the connection may be used again."""
 
@@ -74,7 +87,7 @@ class Whole(Struct, frozen=True):
     after_s: float = 0.0
 
 
-Step = Head | Send | Beat | Hold | Silence | Reset | End | Whole
+Step = Head | Send | Raw | Beat | Hold | Silence | Reset | Close | End | Whole
 Script = tuple[Step, ...]
 
 
@@ -105,7 +118,7 @@ def offsets(script: Script) -> tuple[float, ...]:
             case Beat(duration_s=float() as duration_s):
                 times.append(at_s)
                 at_s += duration_s
-            case Head() | Send() | Reset() | End() | Whole():
+            case Head() | Send() | Raw() | Reset() | Close() | End() | Whole():
                 at_s += step.after_s
                 times.append(at_s)
     return tuple(times)

@@ -11,6 +11,9 @@ import httpx
 
 from kmon.dialects.delta import StreamError
 
+CONNECT_TIMEOUT = "connect-timeout"
+"""The code of a connection that nobody refused and nobody accepted in time."""
+
 
 class NotSentError(Exception):
     """A client refused to send a request; ``error`` says why."""
@@ -22,6 +25,8 @@ class NotSentError(Exception):
 
 def stream_error(exc: BaseException) -> StreamError:
     """Name what went wrong, looking through the chain of causes."""
+    if isinstance(exc, httpcore.ConnectTimeout | httpx.ConnectTimeout):
+        return StreamError("connect", "no connection within the connect timeout", code=CONNECT_TIMEOUT)
     causes = list(_causes(exc))
     text = next((str(c) for c in causes if str(c)), type(exc).__name__)
     for cause in causes:
@@ -35,8 +40,6 @@ def stream_error(exc: BaseException) -> StreamError:
             return StreamError("connect", "connection refused: nothing listens on that address and port")
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return StreamError("reset", "the peer reset the connection (TCP RST)")
-    if isinstance(exc, httpcore.ConnectTimeout | httpx.ConnectTimeout):
-        return StreamError("connect", text)
     if isinstance(exc, httpcore.ProxyError):
         return StreamError("connect", f"the proxy refused: {text}")
     if isinstance(exc, httpcore.ConnectError | httpx.ConnectError):

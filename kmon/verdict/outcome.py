@@ -9,7 +9,7 @@ from msgspec import Struct
 from kmon.catalog.model import Scenario
 from kmon.dialects.delta import StreamError
 from kmon.probe.events import RunEnded
-from kmon.verdict.tool_call import shown, tool_call_problem
+from kmon.probe.tool_call import shown, tool_call_problem
 
 OutcomeName = Literal[
     "pass",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -17,24 +17,43 @@ SHOWN_CHARS = 120
 """How much of a foreign text a sentence quotes."""
 
 
+ToolFault = Literal["tool-not-offered", "tool-arguments-unfinished", "tool-arguments-invalid", "tool-arguments-misfit"]
+
+
+class ToolProblem(NamedTuple):
+    """What is wrong with a call: its signature, and a sentence without its full stop."""
+
+    name: ToolFault
+    sentence: str
+
+
 def tool_call_problem(call: ToolCall, tools: Sequence[Tool]) -> str | None:
-    """What is wrong with ``call`` as a sentence without its full stop, or None if it can be carried out.
+    """What is wrong with ``call`` as a sentence without its full stop, or None if it can be carried out."""
+    problem = tool_problem(call, tools)
+    return None if problem is None else problem.sentence
+
+
+def tool_problem(call: ToolCall, tools: Sequence[Tool]) -> ToolProblem | None:
+    """What is wrong with ``call``, or None if it can be carried out.
 
     Blank arguments count as ``{}``: that is how several providers spell a call without any.
     """
     tool = next((tool for tool in tools if tool.name == call.name), None)
     if tool is None:
-        return (
-            f"called {shown(call.name)!r}, a tool that was not offered" if call.name else "called a tool without a name"
-        )
+        named = f"called {shown(call.name)!r}, a tool that was not offered" if call.name else ""
+        return ToolProblem("tool-not-offered", named or "called a tool without a name")
     try:
         arguments = msgspec.json.decode(call.arguments.strip() or "{}")
     except (ValueError, RecursionError) as error:
-        return f"{tool.name}: the arguments are not JSON ({shown(str(error))}): {shown(call.arguments)}"
+        sentence = f"{tool.name}: the arguments are not JSON ({shown(str(error))}): {shown(call.arguments)}"
+        return ToolProblem("tool-arguments-unfinished" if _cut(error) else "tool-arguments-invalid", sentence)
     if not isinstance(arguments, dict):
-        return f"{tool.name}: the arguments are not a JSON object: {shown(call.arguments)}"
+        sentence = f"{tool.name}: the arguments are not a JSON object: {shown(call.arguments)}"
+        return ToolProblem("tool-arguments-invalid", sentence)
     misfit = _misfit(arguments, tool)
-    return None if misfit is None else f"{tool.name}: the arguments do not fit the schema: {misfit}"
+    if misfit is None:
+        return None
+    return ToolProblem("tool-arguments-misfit", f"{tool.name}: the arguments do not fit the schema: {misfit}")
 
 
 def unjudgeable(scenario: Scenario) -> str | None:
@@ -58,6 +77,11 @@ def shown(text: str) -> str:
     """``text`` on one line and bounded, to stand in a sentence."""
     line = " ".join(text.split())
     return line if len(line) <= SHOWN_CHARS else line[: SHOWN_CHARS - 1] + "…"
+
+
+def _cut(error: Exception) -> bool:
+    """Whether JSON was valid as far as it went, in the words of the parser."""
+    return "truncated" in str(error)
 
 
 def _misfit(arguments: dict[str, Any], tool: Tool) -> str | None:

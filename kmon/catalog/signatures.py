@@ -1,0 +1,79 @@
+"""The named faults of a stream as data: what each is on the wire, what it usually means, what looks alike."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.toml_source import TomlSource, parse_toml
+
+Group = Literal["before the body", "silence", "endings", "content"]
+
+
+class SignatureText(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known about one signature. ``faults`` and ``twins`` are the simulator's, by name.
+
+    A fault in parentheses is no fault of an answer but a place where nobody answers properly. A signature that no
+    fault commits says why in ``unsimulated``.
+    """
+
+    group: Group
+    wire: str
+    means: str
+    twin: str
+    f: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    twins: tuple[str, ...] = ()
+    unsimulated: str = ""
+
+
+class Beyond(Struct, frozen=True, forbid_unknown_fields=True):
+    """Numbers of the fault list that are no signature of one attempt, and why."""
+
+    f: tuple[str, ...]
+    why: str
+
+
+@cache
+def signatures() -> dict[str, SignatureText]:
+    """Every signature by its name, in the order of the file."""
+    source = _source()
+    return {name: _read(source, name, table) for name, table in source.table["signatures"].items()}
+
+
+@cache
+def beyond() -> tuple[Beyond, ...]:
+    """What is left out of the signatures on purpose."""
+    return msgspec.convert(tuple(_source().table["beyond"]), tuple[Beyond, ...])
+
+
+def signature_text(name: str) -> SignatureText:
+    """The text of one signature. Raises :class:`UsageError` that names the closest ones."""
+    known = signatures()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else "'kmon signatures' lists them"
+    raise UsageError(f"there is no signature {name[:80]!r}; {hint}")
+
+
+def _source() -> TomlSource:
+    return parse_toml(Path("signatures.toml"), files("kmon.catalog").joinpath("signatures.toml").read_text("utf-8"))
+
+
+def _read(source: TomlSource, name: str, table: object) -> SignatureText:
+    try:
+        found = msgspec.convert(table, SignatureText)
+    except msgspec.ValidationError as error:
+        raise source.invalid(["signatures", name], error, SignatureText.__struct_fields__) from None
+    if bool(found.faults) == bool(found.unsimulated):
+        raise source.error(["signatures", name], "needs faults, or else a reason in unsimulated, and not both")
+    return found

@@ -1,0 +1,60 @@
+"""Promises about the signatures as data: complete, true to the code, and each with a way to see it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from typing import get_args
+
+import pytest
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.signatures import beyond, signature_text, signatures
+from kmon.probe import content, signature, silence, tool_call, usage
+from kmon.probe.events import Ending, StallPhase
+from kmon.report.selftest_cases import cases
+from kmon.simulator.choice import FAULTS
+
+DECIDING = (content, signature, silence, tool_call, usage)
+KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")
+OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8"}
+
+
+def decided() -> set[str]:
+    """Every kebab-case word in the modules that decide: signatures, and a few words that are known to be none."""
+    words: set[str] = set()
+    for module in DECIDING:
+        tree = ast.parse(inspect.getsource(importlib.import_module(module.__name__)))
+        words |= {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return {word for word in words if KEBAB.match(word)} - OTHER_WORDS
+
+
+def test_every_signature_the_code_can_give_is_in_the_data_and_the_other_way_round() -> None:
+    assert decided() == set(signatures())
+
+
+def test_every_number_of_the_fault_list_is_a_signature_or_says_why_not() -> None:
+    named = {number for text in signatures().values() for number in text.f}
+    named |= {number for left_out in beyond() for number in left_out.f}
+    assert named == {f"F{number:02}" for number in range(1, 61)}
+
+
+@pytest.mark.parametrize("name", signatures())
+def test_what_a_signature_can_be_seen_with_exists_and_is_tested(name: str) -> None:
+    text = signatures()[name]
+    tested = {(case.fault.partition(":")[0], case.expects) for case in cases()}
+    assert {(fault, name) for fault in text.faults} - tested <= {("stall", name)}
+    assert {(twin, None) for twin in text.twins} <= tested
+    assert {fault for fault in (*text.faults, *text.twins) if not fault.startswith("(")} <= set(FAULTS)
+    assert text.faults or text.unsimulated
+
+
+def test_every_case_expects_a_signature_that_exists() -> None:
+    assert {case.expects for case in cases()} - {None} <= set(signatures())
+
+
+def test_an_unknown_name_is_answered_with_the_closest() -> None:
+    with pytest.raises(UsageError, match=r"did you mean .*keep-alives-only"):
+        signature_text("keepalive-only")

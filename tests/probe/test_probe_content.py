@@ -1,0 +1,209 @@
+"""Promises about what is said of an answer's content: faults are named, and what merely looks like one is not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kmon.catalog.model import Tool
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.probe.content import Asked, content_finding
+from kmon.probe.model_names import may_be_same
+from kmon.probe.repetition import loop_at_end, passage_sent_twice
+from kmon.probe.sightings import Sightings
+from kmon.probe.signature import decide
+from kmon.probe.timeline import Timeline
+
+WEATHER = Tool(
+    name="get_weather",
+    parameters={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+ASKED = Asked("moonshotai/Kimi-K2.6", (WEATHER,), "What is the weather?", wants_usage=True)
+STOP = Delta(finish_reason="stop")
+CALLED = Delta(finish_reason="tool_calls")
+DONE = Delta(done=True, chunk=False)
+
+
+def call(arguments: str, name: str = "get_weather", call_id: str = "c1") -> Delta:
+    return Delta(tools=(ToolFragment(0, call_id, name, arguments),))
+
+
+def found(*deltas: Delta, asked: Asked = ASKED) -> str | None:
+    said, seen = Transcript(), Sightings()
+    for number, delta in enumerate((*deltas, DONE)):
+        said.add(delta)
+        seen.add(number * 1_000_000, delta)
+    finding = content_finding(asked, said, seen)
+    return None if finding is None else finding.name
+
+
+def words(text: str) -> list[Delta]:
+    return [Delta(text=f"{word} ") for word in text.split(" ")]
+
+
+PROSE = " ".join(f"word{n} of the {n}th kind" for n in range(60))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ('{"city": "Tokyo"}', None),
+        (' \n{"city":\n"Tokyo"} ', None),
+        ('{"city": "To', "tool-arguments-unfinished"),
+        ('{"city": ', "tool-arguments-unfinished"),
+        ("{'city': 'Tokyo'}", "tool-arguments-invalid"),
+        ('"Tokyo"', "tool-arguments-invalid"),
+        ('{"city": 3}', "tool-arguments-misfit"),
+        ("", "tool-arguments-misfit"),
+    ],
+)
+def test_arguments_of_a_tool_call_are_whole_valid_and_fit(arguments: str, name: str | None) -> None:
+    assert found(call(arguments), CALLED) == name
+
+
+def test_a_tool_that_was_not_offered_is_named_and_kimis_form_of_id_is_none() -> None:
+    assert found(call("{}", "get_whether"), CALLED) == "tool-not-offered"
+    assert found(call('{"city": "Oslo"}', call_id="functions.get_weather:0"), CALLED) is None
+
+
+def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_about() -> None:
+    leak = "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
+    assert found(Delta(text=leak), STOP) == "tool-markers-leaked"
+    assert found(Delta(reasoning=leak), Delta(text="Done."), STOP) == "tool-markers-leaked"
+    assert found(Delta(text=f"It writes `{leak}` first."), STOP) is None
+    assert found(Delta(text=leak), STOP, asked=Asked("m", prompt=f"What is {leak}?")) is None
+
+
+def test_an_answer_without_an_answer_is_told_apart_by_what_it_did_hold() -> None:
+    assert found(STOP) == "empty-answer"
+    assert found(Delta(reasoning="hm"), Delta(finish_reason="length")) == "only-reasoning"
+    assert found(CALLED) == "finish-mismatch"
+    assert found(Delta(text="ok"), CALLED) == "finish-mismatch"
+    assert found(call('{"city": "Oslo"}'), STOP) is None
+    assert found(Delta(text="Yes."), STOP) is None
+
+
+def test_a_loop_is_found_in_text_reasoning_and_arguments() -> None:
+    loop = "Let me check the file again. " * 20
+    assert found(*words(PROSE + " " + loop), Delta(finish_reason="length")) == "repetition-loop"
+    assert found(Delta(reasoning="The " * 200), Delta(finish_reason="length")) == "repetition-loop"
+    assert found(call('{"city": "' + "Tokyo, " * 90), CALLED) == "repetition-loop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-" * 500,
+        "0, " * 300,
+        "".join(f"| item {n} | not available | {n % 7} |\n" for n in range(40)),
+        "ha " * 20,
+        "".join(f"assert add({n}, 1) == {n + 1}\n" for n in range(60)),
+        "\n" * 2_000,
+    ],
+)
+def test_rulers_tables_and_like_lines_are_no_loop(text: str) -> None:
+    assert loop_at_end(text) is None
+
+
+def test_a_passage_that_comes_twice_chunk_for_chunk_is_a_duplicate() -> None:
+    chunks = [f"{word} " for word in PROSE.split(" ")]
+    assert passage_sent_twice(chunks) is None
+    assert passage_sent_twice([*chunks[:120], *chunks[40:120], *chunks[120:]]) == "".join(chunks[40:120])
+    assert passage_sent_twice(["| a | b | c |\n"] * 60) is None
+
+
+def test_output_after_the_finish_reason_is_out_of_order_but_one_late_word_is_not() -> None:
+    assert found(Delta(text="a"), STOP, *words("b c d")) == "reordered-chunks"
+    assert found(Delta(text="a"), STOP, Delta(text=" late")) is None
+    early = Delta(tools=(ToolFragment(0, "", "", '{"city":'),))
+    assert found(early, call(' "Oslo"}'), CALLED) == "reordered-chunks"
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "same"),
+    [
+        ("moonshotai/Kimi-K2.6", "accounts/fireworks/models/kimi-k2p6", True),
+        ("moonshotai/Kimi-K2.6", "moonshotai/kimi-k2.5", False),
+        ("moonshotai/Kimi-K2-Instruct-0905", "kimi-k2-0711-preview", False),
+        ("moonshotai/Kimi-K2-Instruct", "moonshotai/kimi-k2-0905", True),
+        ("kimi-k2-thinking", "kimi-k2-instruct", False),
+        ("kimi-latest", "kimi-k2.6", True),
+        ("gpt-4o", "gpt-4o-2024-08-06", True),
+        ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929", True),
+        ("moonshotai/Kimi-K2.6", "meta-llama/Llama-3.3-70B", False),
+        ("openrouter/auto", "moonshotai/kimi-k2.6", True),
+        ("my-model", "something-else", True),
+    ],
+)
+def test_two_names_are_two_models_only_when_both_say_so(asked: str, served: str, same: bool) -> None:
+    assert may_be_same(asked, served) == same
+
+
+def test_another_model_or_a_changing_host_is_told() -> None:
+    other = Delta(text="a", model="meta-llama/Llama-3.3-70B")
+    assert found(other, STOP) == "wrong-model"
+    switched = (Delta(text="a", upstream="Together"), Delta(text="b", upstream="DeepInfra"))
+    assert found(*switched, STOP) == "upstream-switched"
+
+
+def test_usage_is_missed_only_where_it_was_announced_and_doubted_only_where_it_cannot_be() -> None:
+    announced = Delta(text="hello", raw='{"choices":[], "usage": null}')
+    assert found(announced, STOP) == "usage-missing"
+    assert found(Delta(text="hello"), STOP) is None
+    assert found(*words(PROSE), STOP, Delta(usage=Usage(1, 3, 4))) == "usage-mismatch"
+    assert found(*words(PROSE), STOP, Delta(usage=Usage(1, 3_000, 3_001))) is None
+    assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, reasoning_tokens=10))) == "usage-mismatch"
+    assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, reasoning_tokens=890))) is None
+
+
+FRAGMENTS = st.builds(ToolFragment, st.integers(0, 2), st.text(max_size=4), st.text(max_size=4), st.text(max_size=12))
+DELTAS = st.builds(
+    Delta,
+    text=st.text(max_size=30),
+    reasoning=st.text(max_size=30),
+    tools=st.lists(FRAGMENTS, max_size=2).map(tuple),
+    finish_reason=st.none() | st.sampled_from(["stop", "length", "tool_calls", "\ud800"]),
+    usage=st.none() | st.builds(Usage, st.none() | st.integers(), st.none() | st.integers(), st.none()),
+    error=st.none() | st.builds(StreamError, st.sampled_from(["in-stream", "malformed-frame"]), st.text(max_size=5)),
+    keepalive=st.booleans(),
+    done=st.booleans(),
+    model=st.none() | st.text(max_size=20),
+    upstream=st.none() | st.text(max_size=5),
+    raw=st.text(max_size=20),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(DELTAS, max_size=25),
+    st.sampled_from(["done", "incomplete", "failed", "timed-out", "cancelled"]),
+    st.booleans(),
+)
+def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lingered: bool) -> None:
+    said, seen, timeline = Transcript(), Sightings(), Timeline(0, 1_000_000)
+    timeline.on_phase("request_sent", 0)
+    for number, delta in enumerate(deltas):
+        t_ns = number * 700_000
+        said.add(delta)
+        seen.add(t_ns, delta)
+        timeline.on_chunk(
+            t_ns,
+            text=bool(delta.text),
+            progress=delta.progress,
+            finish=delta.finish_reason is not None,
+            done=delta.done,
+        )
+    timeline.on_closed(len(deltas) * 700_000)
+    signature = decide(
+        ending,  # type: ignore[arg-type]
+        timeline,
+        asked=ASKED,
+        said=said,
+        seen=seen,
+        error=said.error,
+        lingered=lingered,
+        end_ns=len(deltas) * 700_000,
+    )
+    assert signature.evidence

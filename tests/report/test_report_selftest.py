@@ -1,0 +1,57 @@
+"""Promises of the self-test: a small matrix of real streams is right, and the rates decide the exit code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kmon.cli import main
+from kmon.report.selftest import as_object, matrix, rates
+from kmon.report.selftest_bench import Bench, RowResult, run_bench
+from kmon.report.selftest_cases import Case, cases
+
+
+async def test_every_case_is_called_by_its_name() -> None:
+    bench = await run_bench(cases(), seeds=2, speed=8.0, concurrency=128)
+    counted = rates(bench.rows)
+    assert counted.faults + counted.twins == 2 * len(cases())
+    # One of two: a busy machine can make a real silence in any stream, but hardly twice in the same case.
+    wrong = [row for row in bench.rows if not row.right]
+    assert not wrong, "\n".join(matrix(bench, counted, speed=8.0))
+
+
+def row(expects: str | None, **said: int) -> RowResult:
+    told = {None if name == "nothing" else name.replace("_", "-"): times for name, times in said.items()}
+    return RowResult(Case("stall", expects), told, {})
+
+
+def test_the_rates_count_names_of_faults_and_flags_of_twins() -> None:
+    good = rates([row("stall-resumed", stall_resumed=98, nothing=2), row(None, nothing=99, stall_resumed=1)])
+    assert (good.right, good.faults, good.flagged, good.twins, good.good) == (98, 100, 1, 100, True)
+    assert not rates([row("stall-resumed", stall_resumed=97, nothing=3), row(None, nothing=100)]).good
+    assert not rates([row("stall-resumed", stall_resumed=100), row(None, nothing=98, stall_resumed=2)]).good
+
+
+def test_the_matrix_marks_wrong_rows_and_says_both_rates() -> None:
+    bench = Bench((row("stall-resumed", stall_resumed=1, nothing=1), row(None, nothing=2)), 12.0)
+    lines = matrix(bench, rates(bench.rows), speed=5.0)
+    assert lines[1].startswith("! stall") and lines[1].endswith("nothing 1") and lines[2].startswith("  stall")
+    assert any("1 of 2 faults (50.00%" in line for line in lines)
+    assert json.loads(as_object(bench, rates(bench.rows)))["ok"] is False
+
+
+@pytest.mark.parametrize("flags", [["--seeds", "0"], ["--speed", "0"], ["--speed", "nan"], ["--speed", "21"]])
+def test_a_bench_that_could_not_tell_anything_is_refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selftest", *flags]) == 2
+    assert capsys.readouterr().err.startswith("kmon: --")
+
+
+def test_signatures_lists_all_and_explain_tells_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["signatures"]) == 0
+    listed = capsys.readouterr().out
+    assert "  hang-mid-stream " in listed and "F60" in listed
+    assert main(["explain", "hang-mid-stream"]) == 0
+    assert "half-open" in capsys.readouterr().out
+    assert main(["explain", "hang"]) == 2
+    assert "did you mean hang-mid-stream?" in capsys.readouterr().err
