@@ -133,13 +133,13 @@ def describe(timeline: Timeline, now_ns: int) -> str:
     else:
         parts.append("no request was sent")
     if timeline.t_headers is not None:
-        parts.append(_counted(timeline.chunk.ticks, "chunk"))
+        parts.append(f"{timeline.chunk.ticks} chunk{_s(timeline.chunk.ticks)}")
     if timeline.progress.last_ns is not None:
         parts.append(f"last progress {(now_ns - timeline.progress.last_ns) / S:.1f} s before the end")
     if timeline.life.ticks:
-        parts.append(_counted(timeline.life.ticks, "keep-alive"))
+        parts.append(f"{timeline.life.ticks} keep-alive{_s(timeline.life.ticks)}")
     return ", ".join(parts)
 
 
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
