@@ -175,8 +175,12 @@ class KmonApp(App[None]):
 
     @property
     def now_ns(self) -> int:
-        """The moment that is shown: now, or when the view was frozen."""
-        return self.options.clock() if self.frozen_ns is None else self.frozen_ns
+        """The moment that is shown: now, when the view was frozen, or the last that a lost engine told of."""
+        if self.frozen_ns is not None:
+            return self.frozen_ns
+        if self.feed.engine_error is not None and self.feed.heard_ns is not None:
+            return self.feed.heard_ns
+        return self.options.clock()
 
     def _frame(self) -> None:
         self._frames += 1

@@ -84,6 +84,27 @@ async def test_a_lost_engine_is_said_and_what_was_there_is_kept() -> None:
         assert "no engine" in stage.toasts()[-1]
 
 
+async def test_of_a_lost_engine_no_pane_goes_on_to_a_stall_and_no_provider_is_accused() -> None:
+    stage = Stage([Script("r1", "together").start().say(0.5, "one "), Script("r2", "groq").start()], at_s=2.0)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "streaming" in stage.text()
+        stage.source.fail("pipe closed")
+        await stage.until(pilot, lambda: "engine gone" in stage.text(), "the loss")
+        stage.clock.now_ns = 60 * S
+        await stage.settle(pilot)
+        text = stage.text()
+        assert "streaming, engine gone" in text
+        assert "together: was streaming when the engine was lost" in text
+        assert "STALLED" not in text
+        assert "claims" not in text
+        await stage.press(pilot, "z")
+        await stage.until(pilot, lambda: "Raw" in stage.text(), "the zoomed pane")
+        assert "streaming, engine gone" in stage.text()
+    assert [run.target for run in stage.app.feed.race.runs.values()] == ["together", "groq"]
+    assert not stage.app.interrupted
+
+
 async def test_an_engine_that_cannot_start_is_said() -> None:
     async def refuse() -> None:
         raise OSError("no such file")
