@@ -139,3 +139,10 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
         load_settings({}, {}, tmp_path, tmp_path / "user").settings
         == load_settings({}, {}, tmp_path / "empty", tmp_path / "user").settings
     )
+
+
+def test_a_giant_of_that_name_is_no_dotenv_file(tmp_path: Path) -> None:
+    with (tmp_path / ".env").open("wb") as file:
+        file.truncate(80 << 20)
+    with pytest.raises(UsageError, match=r"\.env is larger than 1048576 bytes"):
+        read_dotenv(tmp_path / ".env")
