@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.load import load_catalog
+from kmon.catalog.resolve import custom_target
 from kmon.config import (
     SETTINGS,
     Environment,
@@ -104,6 +105,16 @@ def test_a_key_that_cannot_be_sent_is_refused_without_repeating_it(bad: str) -> 
     problem = key_problem(CATALOG.targets["groq"], Environment({}, {"GROQ_API_KEY": bad}))
     assert problem is not None and problem.startswith("GROQ_API_KEY in .env has spaces or characters no key has")
     assert KEY not in problem
+
+
+def test_a_key_does_not_go_over_plain_http_to_another_machine() -> None:
+    env = Environment({"MY_KEY": KEY})
+    assert key_problem(custom_target("http://llm.example:8000/v1", "m", "chat", "MY_KEY"), env) == (
+        "target llm.example:8000 would send MY_KEY in environment to llm.example:8000 for all to read; use https://"
+    )
+    for fine in ("http://127.0.0.1:8000/v1", "http://localhost/v1", "https://llm.example/v1"):
+        assert key_problem(custom_target(fine, "m", "chat", "MY_KEY"), env) is None
+    assert key_problem(custom_target("http://llm.example/v1", "m"), env) is None
 
 
 def test_a_key_is_used_for_one_target_only() -> None:
