@@ -128,8 +128,6 @@ def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> li
     parts.append(f"{figures.count(max(race.chunks, health.chunks if health else 0))} chunks")
     shorter = [parts[:n] for n in range(len(parts), 0, -1)]
     pen = "status.alarm" if busy else "status.engine"
-    if busy:  # the lag says how busy, so the two stay together
-        shorter = shorter[:2]
     return [*((Span(dot.join(some), pen), *dropped) for some in shorter), ()]
 
 

@@ -75,10 +75,10 @@ def _title(run: RunView, seen: Observation, width: int, now_ns: int, look: Look)
     state = f" {words.standing(run, seen, now_ns, ascii=look.ascii, lost=look.lost, brief=width < 30)} "
     room = width - 4 - cell_len(state)
     names = _names(run, look)
-    shown = shorten(names[0], max(1, room - 2))
+    shown = shorten(names[0], max(1, room - 3))
     left: Row = (Span(f" {shown} ", "title"),)
     for name in names[1:]:
-        if row_width(left) + cell_len(name) + 1 <= room:
+        if row_width(left) + cell_len(name) + 1 < room:  # a cell of the border stays between name and state
             left = (*left, Span(f"{name} ", "title.dim"))
     return (
         Span(upper_left + line, "border"),

@@ -17,7 +17,7 @@ from kmon.tui.ordering import SORTS, Seen, live, matches, ordered
 from kmon.tui.painted import Painted
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
-from kmon.tui.rows import BLANK, Row, Span, shorten
+from kmon.tui.rows import BLANK, Row, Span, wrap
 from kmon.tui.steady import SteadyScreen
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ class RaceScreen(SteadyScreen[None]):
         self.set_class(height < 10, "-short")
         if text:
             rows: list[Row] = [BLANK] * max(0, self.message.size.height // 2 - 1)
-            centred = shorten(text, max(1, width)).center(width)
-            self.message.paint([*rows, (Span(centred, "muted"),)])
+            lines = wrap(text, max(1, width), max(1, height))
+            self.message.paint([*rows, *((Span(line.center(width), "muted"),) for line in lines)])
 
     def on_resize(self, _event: Resize) -> None:
         self.call_after_refresh(self.app.redraw)

@@ -116,14 +116,15 @@ class ZoomScreen(SteadyScreen[None]):
             text = f"[{name}]" if index == self.tab else f" {name} "
             row = (*row, Span(text, "tab.active" if index == self.tab else "tab"))
         following = "following" if self.view.follow else "scrolled back: space or End follows"
-        if self.tab == 2:
-            row = (*row, Span("  arrival, since the last chunk, kind", "muted"))
         if self.tab != 1:
             row = (*row, Span(f"  {following}", "muted" if self.view.follow else "frozen"))
         lost = self.app.feed.engine_error is not None
         standing = words.standing(run, seen, now_ns, ascii=self.look.ascii, lost=lost)
         state = Span(f" {standing} ", "muted" if lost and seen.state not in ENDED else f"state.{seen.state}")
         right: Row = (state,)
+        legend = Span("  arrival, since the last chunk, kind", "muted")
+        if self.tab == 2 and row_width((*row, legend, state)) < width:
+            row = (*row, legend)
         for who in (run.target, run.label):
             longer = (Span(f" {one_line(who)} ", "title"), state)
             if row_width(row) + row_width(longer) < width:
