@@ -7,6 +7,7 @@ interrupted.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -35,6 +36,9 @@ exit codes:
   0 every run ended well   1 a run failed   2 wrong usage or configuration   3 kmon itself failed   130 interrupted
 """
 
+_STDOUT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What writing can fail with when a disk is full or a file or terminal is gone."""
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse whose errors are one sentence in kmon's voice, with exit code 2."""
@@ -46,8 +50,11 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Never raises and never prints a traceback (set KMON_DEBUG=1 to see one)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None:  # the caller closed it
+        print("kmon: cannot write to stdout: it is closed", file=sys.stderr)
+        return 3
     try:
-        return _dispatch(arguments)
+        return _flushed(arguments)
     except UsageError as error:
         print(f"kmon: {error}", file=sys.stderr)
         return 2
@@ -56,11 +63,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our stdout has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 130
-    except Exception as error:
-        if os.environ.get("KMON_DEBUG"):
-            raise
-        print(f"kmon: internal error: {type(error).__name__}; KMON_DEBUG=1 shows where", file=sys.stderr)
+    except OSError as error:
+        if error.errno not in _STDOUT_ERRNOS:
+            return _internal(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it exits
+        print(f"kmon: cannot write to stdout: {error.strerror}", file=sys.stderr)
         return 3
+    except Exception as error:
+        return _internal(error)
+
+
+def _flushed(arguments: list[str]) -> int:
+    """Run the command and write all it printed while there is still someone to say that it cannot be written."""
+    try:
+        return _dispatch(arguments)
+    finally:
+        sys.stdout.flush()
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("KMON_DEBUG"):
+        raise error
+    print(f"kmon: internal error: {type(error).__name__}; KMON_DEBUG=1 shows where", file=sys.stderr)
+    return 3
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -97,7 +122,9 @@ def _race_options(parser: _Parser) -> None:
     aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
     aim.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint, with --model")
     aim.add_argument("--model", metavar="ID", help="the model to ask for at --base-url")
-    aim.add_argument("--dialect", metavar="NAME", default="chat", help="wire format at --base-url (default chat)")
+    aim.add_argument(
+        "--dialect", metavar="NAME", default="chat", help="there: chat, converse, messages, deepinfra (default chat)"
+    )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
     limits = parser.add_argument_group("thresholds")
     limits.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
@@ -107,9 +134,17 @@ def _race_options(parser: _Parser) -> None:
     )
     demo = parser.add_argument_group("simulator")
     demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
-    demo.add_argument("--profile", metavar="NAME|FILE", help="how the simulator behaves (see 'kmon sim --help')")
-    demo.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
-    demo.add_argument("--speed", type=float, metavar="X", help="compress simulated time (default 1; test --demo: 10)")
+    demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
+    demo.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="same seed, same streams; test: same order of targets (default 1)",
+    )
+    demo.add_argument(
+        "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
+    )
 
 
 def _screen_options(parser: _Parser) -> None:
@@ -203,6 +238,7 @@ def _replay_parser() -> _Parser:
     parser.add_argument("--as-recorded", action="store_true", help="keep the recorded duration whatever --speed says")
     parser.add_argument("--json", action="store_true", help="no screen: one JSON object per event")
     parser.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
+    parser.add_argument("--timeout", dest="timeout_s", type=float, metavar="S", help="end an attempt (default 300)")
     parser.set_defaults(max_requests=None, max_tokens=None)
     _screen_options(parser)
     return parser
@@ -213,7 +249,7 @@ def _sim_parser() -> _Parser:
     parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
     parser.add_argument(
-        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000 or a TOML file"
+        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000, seed-002 or a TOML file"
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")

@@ -244,8 +244,8 @@ def _screen(
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3
-    if outcome.race.started is None:
-        return 0  # the plan was looked at and left
     if outcome.interrupted:
         return 130
+    if outcome.race.started is None:
+        return 0  # the plan was looked at and left
     return exit_code(outcome.race) if experiment is None else experiment.exit_code(outcome.race)

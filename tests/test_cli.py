@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kmon.dialects import NAMES
+from kmon.simulator.profile import built_in
 from tests.terminal.provider import chunk, provider
 
 
@@ -102,6 +104,29 @@ def test_version_and_help_answer(tmp_path: Path) -> None:
     for command in ([], ["run"], ["targets"], ["decode"], ["replay"], ["sim"], ["config"], ["scenarios"], ["doctor"]):
         done = kmon(*command, "--help", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["targets", "scenarios", "config", "--help"])
+@pytest.mark.parametrize(("redirection", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
+def test_a_stdout_that_takes_nothing_is_a_sentence(command: str, redirection: str, why: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m kmon {command} {redirection}",
+        shell=True,
+        cwd=tmp_path,
+        env=clean_env(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, f"kmon: cannot write to stdout: {why}\n")
+
+
+def test_help_names_every_profile_and_every_dialect_that_can_be_asked(tmp_path: Path) -> None:
+    said = " ".join(kmon("sim", "--help", cwd=tmp_path).stdout.split())
+    assert all(name in said for name in built_in())
+    said = " ".join(kmon("run", "--help", cwd=tmp_path).stdout.split())
+    assert ", ".join(NAMES) in said
 
 
 def test_json_keeps_its_contract(tmp_path: Path) -> None:

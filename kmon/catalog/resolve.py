@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import get_args
 
 from msgspec.structs import replace
 
@@ -16,6 +15,8 @@ from kmon.catalog.load import Catalog
 from kmon.catalog.model import Auth, DialectName, Scenario, Target
 
 _CONTROL = "@control"
+_BARE_DIALECTS: tuple[DialectName, ...] = ("chat", "converse", "messages", "deepinfra")
+"""What an endpoint that is no more than an address can be asked in."""
 _AUTH: dict[str, Auth] = {"converse": "aws", "messages": "x-api-key"}
 """How an endpoint nobody described wants its key, by dialect; elsewhere as a bearer token."""
 
@@ -101,11 +102,10 @@ def _control(preset: Target, text: str) -> Target:
 
 
 def _dialect(text: str) -> DialectName:
-    for name in get_args(DialectName):
+    for name in _BARE_DIALECTS:
         if text == name:
-            dialect: DialectName = name
-            return dialect
-    raise UsageError(f"there is no dialect {text!r}; use one of {', '.join(get_args(DialectName))}")
+            return name
+    raise UsageError(f"there is no dialect {text!r}; use one of {', '.join(_BARE_DIALECTS)}")
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -34,6 +34,8 @@ def load(path: Path | str) -> list[Interaction]:
         raise UsageError(f"{path} is empty; give {KINDS}")
     try:
         found = _raw_stream(data) or _json(data) or _raw_answer(path, data) or cassette.interactions_of(documents(data))
+    except RecursionError:  # anchors can nest what the text does not
+        raise UsageError(f"{path} is nested too deeply to be read; give {KINDS}") from None
     except ValueError as exc:
         raise UsageError(f"{path} is no readable recording: {exc}; give {KINDS}") from None
     if not found:
@@ -52,8 +54,11 @@ def _json(data: bytes) -> list[Interaction] | None:
     if data.lstrip()[:1] != b"{":
         return None
     lines = _lines(data)
-    if lines and trace.is_trace(lines):
-        return trace.interactions_of(lines)
+    whole = lines or _lines(data[: data.rfind(b"\n") + 1])  # a recording may have been cut in its last line
+    if trace.is_trace(whole):
+        if not (attempts := trace.interactions_of(whole)):
+            raise ValueError("it ends before any attempt began")
+        return attempts
     if (
         lines
         and all("choices" in line or "error" in line for line in lines)

@@ -132,6 +132,14 @@ def test_a_terminal_that_goes_away_without_a_signal_is_noticed(tmp_path: Path) -
     assert all_gone(offspring)
 
 
+@pytest.mark.parametrize("sign", ["kmon", "simulated", "engine ok"])
+def test_sigterm_at_any_moment_of_the_start_is_told_by_the_exit_code(sign: str, tmp_path: Path) -> None:
+    with Terminal(["--demo"], cwd=tmp_path) as terminal:
+        terminal.until(lambda text: sign in text, sign)
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.ended() == 130
+
+
 def test_a_key_reaches_the_provider_and_nothing_else(tmp_path: Path) -> None:
     key = "sk-terminal-secret-42"
     (tmp_path / ".env").write_text(f"HOUSE_KEY={key}\n")
