@@ -84,7 +84,10 @@ def _flushed(arguments: list[str]) -> int:
 def _internal(error: Exception) -> int:
     if os.environ.get("KMON_DEBUG"):
         raise error
-    print(f"kmon: internal error: {type(error).__name__}; KMON_DEBUG=1 shows where", file=sys.stderr)
+    from kmon.simulator.embedded import SimulatorError
+
+    what = str(error) if isinstance(error, SimulatorError) else f"internal error: {type(error).__name__}"
+    print(f"kmon: {what}; KMON_DEBUG=1 shows where", file=sys.stderr)
     return 3
 
 

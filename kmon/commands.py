@@ -75,8 +75,11 @@ def repeat(options: argparse.Namespace) -> int:
             if problem := unjudgeable(row.scenario):
                 raise UsageError(problem)
         watched = [(row.target, row.scenario) for row in plan.rows]
-        proof = Watch(watched, pass_rate=options.pass_rate) if options.until_proven else None
-        experiment = Experiment(plan, thresholds, proof)
+        experiment = Experiment(
+            plan,
+            thresholds,
+            (lambda: Watch(watched, pass_rate=options.pass_rate)) if options.until_proven else None,
+        )
         if options.json or options.no_tui or not sys.stdout.isatty():
             if not plan.simulated:
                 print(f"kmon: {cost(plan)}", file=sys.stderr)
@@ -219,11 +222,16 @@ def _screen(
     from kmon.report.summary import summary
     from kmon.tui.launch import ScreenOptions, run_app
 
+    async def source() -> EngineProcess:
+        if experiment is not None:
+            experiment.begin()
+        return await EngineProcess.start(ready.plan, ready.keys)
+
     settings = ready.loaded.settings
     outcome = run_app(
         ScreenOptions(
             plan=ready.plan,
-            open_source=lambda: EngineProcess.start(ready.plan, ready.keys),
+            open_source=source,
             start_now=start_now,
             theme=settings.theme,
             user_theme_dirs=[user_config_dir() / "themes"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -35,12 +35,17 @@ class Outcomes(Struct, frozen=True, tag="test_outcome", tag_field="type"):
 
 
 class Experiment:
-    """The trials of a test as they end. With a ``watch`` it also knows when enough was measured."""
+    """The trials of a test as they end. With a ``new_watch`` it also knows when enough was measured."""
 
-    def __init__(self, plan: RacePlan, thresholds: Thresholds, watch: Watch | None = None) -> None:
-        self._plan, self.thresholds, self._watch = plan, thresholds, watch
+    def __init__(self, plan: RacePlan, thresholds: Thresholds, new_watch: Callable[[], Watch] | None = None) -> None:
+        self._plan, self.thresholds, self._new_watch = plan, thresholds, new_watch
         self._scenarios = {row.scenario.name: row.scenario for row in plan.rows}
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was measured: a race that is started anew is an experiment of its own."""
         self.trials: list[Trial] = []
+        self._watch = None if self._new_watch is None else self._new_watch()
 
     def outcome(self, result: ev.RunEnded) -> Outcome:
         """How a run came out, by its scenario's check."""

@@ -37,7 +37,7 @@ def plan(*targets: Target, rounds: int = 5) -> RacePlan:
 async def lines(
     race_plan: RacePlan, thresholds: Thresholds | None = None, watch: Watch | None = None, *, as_json: bool = False
 ) -> tuple[list[str], int]:
-    experiment = Experiment(race_plan, thresholds or Thresholds(), watch)
+    experiment = Experiment(race_plan, thresholds or Thresholds(), None if watch is None else lambda: watch)
     out = io.StringIO()
     view = await race(race_plan, Keys({}), TrialJson(experiment) if as_json else TrialLines(experiment), out)
     return out.getvalue().splitlines(), experiment.exit_code(view)
