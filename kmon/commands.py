@@ -19,6 +19,7 @@ from kmon.config import Loaded, keyed_targets, load, user_config_dir
 from kmon.race.aim import RACE_DEMO, TEST_DEMO, Demo, check_cost, cost, key_notes, keys_for, rows, simulated
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.simulator.embedded import Embedded
+from kmon.transport.proxy import proxy_for
 
 if TYPE_CHECKING:
     from kmon.report.experiment import Experiment
@@ -196,6 +197,8 @@ def _plan(
         connect_timeout_s=settings.connect_timeout_s,
         simulated=all(row.target.simulated for row in plan_rows),
     )
+    for target in {row.target.base_url: row.target for row in plan.rows}.values():
+        proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return plan
 
@@ -241,4 +244,8 @@ def _screen(
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3
+    if outcome.interrupted:
+        return 130
+    if outcome.race.started is None:
+        return 0  # the plan was looked at and left
     return exit_code(outcome.race) if experiment is None else experiment.exit_code(outcome.race)

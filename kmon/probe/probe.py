@@ -41,6 +41,10 @@ DONE_GRACE_S = 0.5
 """How long to wait after the terminal event for the peer to close; servers linger."""
 
 
+BREATH_DELTAS = 200
+HEADER_LIMIT_CHARS = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds of one attempt, in seconds. ``timeout_s`` bounds it as a whole."""
@@ -91,6 +95,8 @@ class Probe:
         self._stalls = StallWatch(run, attempt, self.timeline, emit)
         self._request_ids: dict[str, str] = {}
         self._malformed = 0
+        self._graced = False
+        self._total_deadline_s = 0.0
 
     async def go(self) -> Outcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
@@ -99,6 +105,7 @@ class Probe:
         self._emit(
             ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy_for(url)))
         )
+        self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
         try:
@@ -117,8 +124,13 @@ class Probe:
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError) as exc:
             error = stream_error(exc)
             state = "done" if self.timeline.t_done is not None else "failed"
-        except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ImportError, ValueError) as exc:
+        except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ValueError) as exc:
             error, state = stream_error(exc), "failed"
+        except Exception as exc:  # whatever it was, an attempt that began must end, and say so
+            error, state = (
+                StreamError("internal", f"kmon itself failed in this attempt: {type(exc).__name__}"),
+                "failed",
+            )
         finally:
             self._stalls.stop()
         return self._end(state, error)
@@ -140,35 +152,49 @@ class Probe:
             on_socket=self._stalls.on_socket,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
-            self._request_ids = {name: self._translate.redacted(value) for name, value in kept(answer.headers).items()}
+            self._request_ids = {
+                name: self._translate.redacted(value)[:HEADER_LIMIT_CHARS]
+                for name, value in kept(answer.headers).items()
+            }
             self._emit(
                 ev.HeadersReceived(
                     answer.headers_ns, self.run, self.attempt, answer.status, self._request_ids, answer.content_type
                 )
             )
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
-                body = await answer.body(ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S)
+                left_s = self._total_deadline_s - asyncio.get_running_loop().time()
+                body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
                 return answer_error(answer.status, answer.content_type, answer.headers, body, code=answer.error_code)
             await self._read(answer, self._wire.decoder(), deadline)
         return self.transcript.error
 
     async def _read(self, answer: Answer, decoder: Decoder, deadline: asyncio.Timeout) -> None:
-        loop = asyncio.get_running_loop()
-        total_deadline_s = deadline.when() or loop.time()
         async for t_ns, data in answer.reads():
-            deltas = decoder.feed(data)
+            deltas = coalesced(decoder.feed(data))
             if not deltas:
                 self.timeline.on_bytes(t_ns)
                 self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, len(data)))
-            for delta in deltas:
+            for i, delta in enumerate(deltas):
+                if self.timeline.t_done is not None:
+                    break  # what follows the end is no part of the answer
                 self._take(t_ns, delta)
+                self._shorten(deadline, delta)
+                if i % BREATH_DELTAS == BREATH_DELTAS - 1:
+                    await asyncio.sleep(0)  # one stream in a hurry must not keep the others waiting
             if self._wire.final and self.timeline.t_done is not None:
                 return
-            if self._settled:
-                grace_s = DONE_GRACE_S if self.timeline.t_done is not None else FINISH_GRACE_S
-                deadline.reschedule(min(total_deadline_s, loop.time() + grace_s))
         for delta in decoder.end():
             self._take(time.monotonic_ns(), delta)
+
+    def _shorten(self, deadline: asyncio.Timeout, delta: Delta) -> None:
+        """Once the outcome is known, wait for the rest no longer than a grace that only progress renews."""
+        if self.timeline.t_done is not None:
+            grace_s = DONE_GRACE_S
+        elif self._settled and (delta.progress or not self._graced):
+            grace_s, self._graced = FINISH_GRACE_S, True
+        else:
+            return
+        deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))
 
     @property
     def _finished(self) -> bool:
@@ -217,6 +243,20 @@ class Probe:
             ev.AttemptEnded(end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error)
         )
         return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns)
+
+
+def coalesced(deltas: list[Delta]) -> list[Delta]:
+    """The deltas of one read, with keep-alives that came in a row in it as one: they share their moment."""
+    if len(deltas) < 2:
+        return deltas
+    following = [*deltas[1:], None]
+    return [
+        d for d, after in zip(deltas, following, strict=True) if not (_idle(d) and after is not None and _idle(after))
+    ]
+
+
+def _idle(delta: Delta) -> bool:
+    return delta.keepalive and not delta.chunk and not delta.done
 
 
 def _fatal(error: StreamError | None) -> bool:

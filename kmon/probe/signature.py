@@ -96,9 +96,13 @@ def describe(timeline: Timeline, now_ns: int) -> str:
     else:
         parts.append("no request was sent")
     if timeline.t_headers is not None:
-        parts.append(f"{timeline.chunk.ticks} chunks")
+        parts.append(_counted(timeline.chunk.ticks, "chunk"))
     if timeline.progress.last_ns is not None:
         parts.append(f"last progress {(now_ns - timeline.progress.last_ns) / S:.1f} s before the end")
     if timeline.life.ticks:
-        parts.append(f"{timeline.life.ticks} keep-alives")
+        parts.append(_counted(timeline.life.ticks, "keep-alive"))
     return ", ".join(parts)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"

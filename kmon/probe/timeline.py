@@ -186,8 +186,8 @@ class Timeline:
     def max_gap_ns(self, now_ns: int) -> int | None:
         """The longest progress gap, the open one included.
 
-        The wait for the first token is TTFT, not a gap, and counts here only while (or if for ever) nothing else
-        came. None when nothing was ever sent.
+        The wait for the first token is TTFT, not a gap; it counts here while (or if for ever) nothing else came, and
+        when it was a stall, so that no stall is longer than the longest gap. None when nothing was ever sent.
         """
         if self.progress.last_ns is None:
             if self.t_closed is not None or self.t_done is not None:
@@ -197,7 +197,8 @@ class Timeline:
         open_ns = 0
         if self.t_finish is None and self.t_done is None and self.t_closed is None:
             open_ns = self.open_gap_ns(now_ns) or 0
-        return max(self.progress.max_gap_ns, self.tail_gap_ns, open_ns)
+        stalled_ns = int(max((stall.duration_ms for stall in self.stalls), default=0.0) * MS)
+        return max(self.progress.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
 
     def duration_ns(self, now_ns: int) -> int:
         """Attempt start to its end, or to now."""

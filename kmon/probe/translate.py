@@ -11,6 +11,7 @@ from kmon.dialects.text import Cleaner, clean
 from kmon.probe.events import DeltaArrived
 from kmon.probe.redact import Redactor
 
+MESSAGE_LIMIT_CHARS = 400
 NAME_LIMIT_CHARS = 200
 """Longer ids, names and finish reasons are cut."""
 
@@ -51,8 +52,8 @@ class Translator:
         """An error fit to be shown: every string in it cleaned, the key taken out."""
         return msgspec.structs.replace(
             error,
-            message=self.redacted(error.message),
-            code=None if error.code is None else self.redacted(error.code),
+            message=self.redacted(error.message)[:MESSAGE_LIMIT_CHARS],
+            code=self._short(error.code),
             frame=None if error.frame is None else self.redacted(error.frame),
         )
 

@@ -211,7 +211,7 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
     if event.kind == "keepalive" and not event.done:
         timeline.on_keepalive(event.t_ns)
         return None
-    tool = any(fragment.arguments or fragment.name for fragment in event.tools)
+    tool = any(fragment.arguments for fragment in event.tools)
     return timeline.on_chunk(
         event.t_ns,
         chunk=event.chunk,

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Sequence
 
 from kmon.probe.events import BytesArrived, DeltaArrived, EngineHealth, Event
 
-LIMIT_EVENTS = 500_000
-"""Events that may wait for a front end that does not read. Past it chunks are let go, counted and said."""
+LIMIT_EVENTS = 200_000
+LIMIT_CHARS = 64_000_000
+"""What may wait for a front end that does not read. Past either limit chunks are let go, counted and said."""
 
 
 class Outbox:
     """A bounded queue of events. Only chunks are ever let go; what frames them always arrives."""
 
-    def __init__(self, limit_events: int = LIMIT_EVENTS) -> None:
-        self._limit = limit_events
+    def __init__(self, limit_events: int = LIMIT_EVENTS, limit_chars: int = LIMIT_CHARS) -> None:
+        self._limit_events, self._limit_chars = limit_events, limit_chars
+        self._waiting_chars = 0
         self._waiting: list[Event] = []
         self._wake = asyncio.Event()
         self._closed = False
@@ -25,7 +27,9 @@ class Outbox:
     def put(self, event: Event) -> None:
         if isinstance(event, DeltaArrived):
             self.chunks += event.chunk
-        if len(self._waiting) >= self._limit and isinstance(event, DeltaArrived | BytesArrived | EngineHealth):
+            self._waiting_chars += len(event.text) + len(event.reasoning) + len(event.raw)
+        full = len(self._waiting) >= self._limit_events or self._waiting_chars >= self._limit_chars
+        if full and isinstance(event, DeltaArrived | BytesArrived | EngineHealth):
             self.dropped += 1
             return
         self._waiting.append(event)
@@ -39,7 +43,7 @@ class Outbox:
         """Everything put since the last batch, until closed and empty."""
         while True:
             if self._waiting:
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting, self._waiting_chars = self._waiting, [], 0
                 yield batch
             elif self._closed:
                 return

@@ -97,10 +97,10 @@ def columns_of(out: TextIO) -> int | None:
 
 
 def exit_code(view: RaceView) -> int:
-    """0 when every run ended well, 1 when one did not, 130 when interrupted."""
-    if view.ended is not None and view.ended.interrupted:
+    """0 when every run ended well, 1 when one did not (or never told), 130 when interrupted."""
+    if view.ended is None or view.ended.interrupted:
         return 130
-    return 1 if any(result.state != "done" for result in view.results) else 0
+    return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 
 def main(plan: RacePlan, keys: Keys, *, as_json: bool) -> int:

@@ -23,7 +23,8 @@ from kmon.transport.connect import connect_first
 from kmon.transport.phase import OnPhase, OnSocket
 from kmon.transport.tls import TlsStream
 
-READ_BYTES = 65_536
+READ_BYTES = 16_384
+"""Small enough that a peer which floods keeps the loop busy for milliseconds at a time, not for longer."""
 BUFFER_LIMIT_BYTES = 1 << 20
 """Unread bytes kept before the socket is left alone; TCP's own window then holds the sender."""
 

@@ -45,6 +45,8 @@ def stream_error(exc: BaseException) -> StreamError:
         return StreamError("cut", "the peer closed the connection in the middle of the body")
     if isinstance(exc, httpcore.RemoteProtocolError) and "without sending a response" in text:
         return StreamError("cut", "the peer closed the connection without sending a response")
+    if isinstance(exc, httpx.DecodingError):
+        return StreamError("protocol", text)
     if isinstance(exc, httpcore.ProtocolError | httpx.ProtocolError):
         return StreamError("protocol", f"the answer is not valid HTTP: {text}")
     return StreamError("network", text)

@@ -22,7 +22,8 @@ TIMING_HEADERS = (
 SERVER_LATENCY = "server-latency-ms"
 """Kept beside them: the server's own total in ms, where the stream tells it (Bedrock ``metrics.latencyMs``)."""
 
-VALUE_LIMIT_CHARS = 200
+VALUE_LIMIT_CHARS = 2_000
+"""More than any id has; what is shown is cut after keys were taken out, not before."""
 
 
 def kept(headers: Mapping[str, str]) -> dict[str, str]:

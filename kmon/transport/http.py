@@ -19,6 +19,7 @@ import httpx
 from kmon import __version__
 from kmon.transport.backend import StampingBackend
 from kmon.transport.phase import OnPhase, OnSocket
+from kmon.transport.unpack import Unpacker
 
 USER_AGENT = f"kmon/{__version__}"
 ERROR_BODY_LIMIT_BYTES = 65_536
@@ -48,9 +49,16 @@ class Answer:
         return der
 
     async def reads(self) -> AsyncIterator[tuple[int, bytes]]:
-        """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone."""
-        async for data in self._response.aiter_bytes():
-            yield self._last_read_ns(), data
+        """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone.
+
+        Raises ``httpx.DecodingError`` for an encoding that was not asked for and cannot be undone.
+        """
+        undo = Unpacker(self._response.headers.get("content-encoding", ""))
+        async for packed in self._response.aiter_raw():
+            t_ns = self._last_read_ns()
+            for data in undo(packed):
+                yield t_ns, data
+                await asyncio.sleep(0)
 
     async def body(self, limit_bytes: int, limit_s: float) -> bytes:
         """What comes of the body within both limits, for answers that are not streams; a cut one is not worse.
@@ -60,9 +68,9 @@ class Answer:
         if self._whole is not None:
             return self._whole
         out = bytearray()
-        with contextlib.suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
+        with contextlib.suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError, httpx.DecodingError):
             async with asyncio.timeout(limit_s):
-                async for data in self._response.aiter_bytes():
+                async for _, data in self.reads():
                     out += data
                     if len(out) >= limit_bytes:
                         break

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
 import urllib.request
 from urllib.parse import urlsplit
 
+from kmon.catalog.errors import UsageError
+
+SCHEMES = ("http", "https", "socks5", "socks5h")
+
 
 def proxy_for(url: str) -> str | None:
-    """The proxy URL that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY ask for, or None for a direct connection."""
+    """The proxy URL that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY ask for, or None for a direct connection.
+
+    Raises :class:`UsageError` for one that cannot be used.
+    """
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy and "://" not in proxy:
+    if not proxy:
+        return None
+    if "://" not in proxy:
         proxy = f"http://{proxy}"
+    if problem := _problem(proxy):
+        raise UsageError(f"the proxy set for {parts.scheme}:// (in the environment) {problem}")
     return proxy
 
 
@@ -24,3 +36,16 @@ def shown(proxy: str | None) -> str | None:
         return None
     parts = urlsplit(proxy)
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def _problem(proxy: str) -> str | None:
+    try:
+        parts = urlsplit(proxy)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        return "is no URL; correct or unset it"
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        return f"is not one of {', '.join(f'{scheme}://HOST:PORT' for scheme in SCHEMES)}; correct or unset it"
+    if parts.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        return "is a SOCKS proxy, which needs the package socksio; run 'pip install socksio' or unset it"
+    return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import ceil
 from pathlib import Path
@@ -31,10 +33,15 @@ from kmon.tui.palette import Palette
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.telling import SMALL_LINES, TOAST_S, TOAST_SMALL_S, Told, enumerate_names, gather, merged, small
+from kmon.tui.terminal import let_go_of_lost_terminal
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
+HANG_UP_LIMIT_S = 5.0
+"""How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+INTERRUPTED = 130
+"""The exit code of a race that was told to stop."""
 TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 
@@ -78,6 +85,7 @@ class KmonApp(App[None]):
         """Why the race was stopped early, for the status bar, until the focus is moved."""
         self.started = False
         self.interrupted = False
+        self._lost = False
         self.frozen_ns: int | None = None
         self.no_color = plain
         self.race_screen = RaceScreen(self)
@@ -104,7 +112,7 @@ class KmonApp(App[None]):
         self.set_class(self.options.ascii, "-ascii")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+            loop.add_signal_handler(number, self._on_signal, number)
         self.set_interval(1 / (self.options.fps or FPS), self._frame)
         self.set_interval(TELL_EVERY_S, self.tell)
         for failure in self.themes.failures:
@@ -122,7 +130,25 @@ class KmonApp(App[None]):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.remove_signal_handler(number)
 
-    def _on_signal(self) -> None:
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self.on_terminal_lost()
+        else:
+            self._told_to_leave()
+
+    def on_terminal_lost(self) -> None:
+        """Leave, and do not depend on anything that would still want to draw."""
+        if self._lost:
+            return
+        self._lost = True
+        let_go_of_lost_terminal()
+        last_resort = threading.Timer(HANG_UP_LIMIT_S, os._exit, (INTERRUPTED,))
+        last_resort.daemon = True
+        last_resort.start()
+        self._told_to_leave()
+
+    def _told_to_leave(self) -> None:
+        self.interrupted = self.interrupted or not self.feed.over
         self.run_worker(self.action_quit(), exit_on_error=False)
 
     def _decided(self, go: bool | None) -> None:
@@ -140,7 +166,8 @@ class KmonApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave: close every stream first, and keep what still arrives for the summary."""
-        self.interrupted = self.started and not self.feed.over and self.feed.engine_error is None
+        cut_short = self.started and not self.feed.over and self.feed.engine_error is None
+        self.interrupted = self.interrupted or cut_short
         await self.feed.close()
         self.exit()
 

@@ -107,7 +107,9 @@ class PaneGrid(Widget):
         wanted = set(panes)
         for child in self.query_children(Pane):
             child.display = child in wanted
-        self.refresh(layout=True)
+        if panes:
+            # The request of a child makes the grid arrange its children anew; its own would keep their places.
+            panes[0].refresh(layout=True)
 
     def neighbour(self, pane: Pane, dx: int, dy: int) -> Pane | None:
         """The pane next to ``pane`` in a direction, or None at the edge."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from kmon.probe.state import ENDED, Observation
-from kmon.probe.timeline import S, Timeline
+from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.view import AttemptView, RunView
 from kmon.race.nudge import FOLLOW_UP
 from kmon.tui import figures, words
@@ -189,7 +189,9 @@ def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -
 def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
     """Whether the wait for the first token was a stall and no gap since was longer: then it is the figure to show."""
     ttft_ns = timeline.ttft_ns()
-    return ttft_ns is not None and ttft_ns >= timeline.stall_ns and ttft_ns > (timeline.max_gap_ns(now_ns) or 0)
+    if ttft_ns is None or ttft_ns < timeline.stall_ns:
+        return False
+    return (timeline.max_gap_ns(now_ns) or 0) - ttft_ns < MS  # the longest counts this wait, too, rounded
 
 
 def _notes(run: RunView, seen: Observation, width: int, limit: int, trouble: str) -> list[Row]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import struct
 
 import pytest
 
+from kmon.dialects.delta import Delta
 from kmon.probe import events as ev
+from kmon.probe.probe import coalesced
 from tests.race.racing import outcome, plan, sse, target
 from tests.transport.loopback import END, HEAD, Script, chunked, serving
 
@@ -214,3 +217,85 @@ async def test_a_key_that_is_echoed_in_pieces_appears_nowhere_either() -> None:
     said = "".join(e.text for e in events if isinstance(e, ev.DeltaArrived))
     assert said == results[0].text == "it is [key], isn't it"
     assert not any(part in repr(events) for part in ("secret-01", "23456789"))
+
+
+async def test_a_server_that_talks_on_after_its_end_is_left_and_not_listened_to() -> None:
+    gone = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + sse("all of it", finish="stop", done=True))
+        try:
+            while True:
+                writer.write(sse(" and more"))
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        finally:
+            gone.set()
+
+    async with serving(script) as url:
+        results, _ = await outcome(plan(target(url)))
+        async with asyncio.timeout(10):
+            await gone.wait()
+    assert (results[0].state, results[0].text) == ("done", "all of it")
+
+
+async def test_comments_do_not_renew_the_grace_after_a_finish_reason() -> None:
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + sse("a", finish="stop"))
+        while True:
+            writer.write(chunked(b": still here\n\n"))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    result, _ = await ending(script)
+    assert (result.state, result.signature) == ("done", "finish-without-done")
+
+
+async def test_an_http_error_whose_body_drips_keeps_its_status() -> None:
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 500 No\r\ncontent-length: 1000\r\n\r\nbroken")
+        while True:
+            writer.write(b".")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    result, _ = await ending(script, timeout_s=1.0)
+    assert result.error is not None
+    assert (result.state, result.error.kind, result.error.status) == ("failed", "http", 500)
+
+
+async def test_a_bomb_of_two_layers_is_refused_without_being_unpacked() -> None:
+    bomb = gzip.compress(gzip.compress(b"\0" * 30_000_000))
+    head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip, gzip\r\n\r\n")
+    result, _ = await ending(answering(head + chunked(bomb) + END))
+    assert (result.state, result.signature) == ("failed", "protocol-error")
+
+
+async def test_a_flood_of_comments_delays_no_other_stream_and_counts_once_per_read() -> None:
+    async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        while True:
+            writer.write(chunked(b": k\n" * 4_000))
+            await writer.drain()
+
+    async def steady(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for _ in range(40):
+            writer.write(sse("x"))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.write(sse(finish="stop", done=True) + END)
+
+    async with serving(flood) as loud, serving(steady) as quiet:
+        results, events = await outcome(plan(target(quiet, "quiet"), target(loud, "loud"), stall_s=1.0, timeout_s=4.0))
+    ended = {result.target: result for result in results}
+    assert (ended["quiet"].state, ended["quiet"].stalls) == ("done", ())
+    comments = sum(isinstance(e, ev.DeltaArrived) and e.kind == "keepalive" for e in events)
+    assert comments == ended["loud"].keepalives < 60_000
+
+
+def test_keepalives_in_a_row_within_one_read_are_one() -> None:
+    comment, word = Delta(keepalive=True, chunk=False, raw="k"), Delta(text="a")
+    assert coalesced([comment, comment, word, comment, comment, comment]) == [comment, word, comment]
+    assert coalesced([word, word]) == [word, word]
+    assert coalesced([]) == []

@@ -24,6 +24,13 @@ def test_the_wait_for_the_first_token_is_ttft_and_not_a_gap() -> None:
     assert line.max_gap_ns(int(3.5 * S)) == S // 2
 
 
+def test_a_wait_for_the_first_token_that_was_a_stall_is_also_the_longest_gap() -> None:
+    line = timeline()
+    text(line, 8.0)
+    text(line, 8.1)
+    assert line.max_gap_ns(int(8.1 * S)) == 7 * S
+
+
 def test_the_open_gap_counts_before_it_ends() -> None:
     line = timeline()
     text(line, 2.0)

@@ -26,7 +26,8 @@ _TAKE_TERMINAL = (
 class Terminal:
     """``with Terminal([...]) as terminal``: runs ``python -m kmon ARGS`` on a terminal of its own.
 
-    ``stderr`` is where its diagnostics go instead, as with ``2>file``.
+    ``stderr`` is where its diagnostics go instead, as with ``2>file``. Unless ``controlling``, it is a terminal that
+    sends no signals: no SIGHUP when it is closed.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Terminal:
         rows: int = 40,
         env: Mapping[str, str] | None = None,
         stderr: IO[bytes] | None = None,
+        controlling: bool = True,
     ) -> None:
         self.raw = bytearray()
         self._screen = pyte.Screen(columns, rows)
@@ -46,7 +48,13 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, sys.executable, "-m", "kmon", *arguments],
+            [
+                sys.executable,
+                *(("-c", _TAKE_TERMINAL, sys.executable) if controlling else ()),
+                "-m",
+                "kmon",
+                *arguments,
+            ],
             stdin=slave,
             stdout=slave,
             stderr=stderr or slave,

@@ -45,6 +45,13 @@ def gone(pid: int) -> bool:
     return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+def all_gone(pids: list[int], limit_s: float = 20.0) -> bool:
+    deadline_s = time.monotonic() + limit_s
+    while not all(gone(pid) for pid in pids) and time.monotonic() < deadline_s:
+        os.sched_yield()
+    return all(gone(pid) for pid in pids)
+
+
 def test_hostile_model_text_reaches_the_terminal_as_harmless_characters(tmp_path: Path) -> None:
     with provider(*(chunk(word) for word in HOSTILE), chunk("END-OF-IT", "stop")) as server:
         with Terminal(kmon(server.url), cwd=tmp_path) as terminal:
@@ -102,10 +109,35 @@ def test_every_way_out_closes_the_streams_and_takes_the_children_along(how: str,
         assert code == 130
         assert ALTERNATE_SCREEN_OFF in terminal.raw
         assert b"cancelled" in terminal.raw.rpartition(ALTERNATE_SCREEN_OFF)[2]
-    deadline_s = time.monotonic() + 20
-    while not all(gone(pid) for pid in offspring) and time.monotonic() < deadline_s:
-        os.sched_yield()
-    assert all(gone(pid) for pid in offspring)
+    assert all_gone(offspring)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_busy_screen_whose_terminal_is_closed_leaves_no_process_behind(attempt: int, tmp_path: Path) -> None:
+    with Terminal(["--demo"], cwd=tmp_path) as terminal:
+        terminal.until(lambda text: "streaming" in text, f"streams, for the {attempt + 1}. time")
+        offspring = children(terminal.process.pid)  # the engine and the simulator
+        assert len(offspring) == 2 or not Path("/proc").is_dir()
+        terminal.hang_up()
+        assert terminal.ended() == 130
+    assert all_gone(offspring)
+
+
+def test_a_terminal_that_goes_away_without_a_signal_is_noticed(tmp_path: Path) -> None:
+    with Terminal(["--demo"], cwd=tmp_path, controlling=False) as terminal:
+        terminal.until(lambda text: "streaming" in text, "streams")
+        offspring = children(terminal.process.pid)
+        terminal.hang_up()
+        assert terminal.ended() == 130
+    assert all_gone(offspring)
+
+
+@pytest.mark.parametrize("sign", ["kmon", "simulated", "engine ok"])
+def test_sigterm_at_any_moment_of_the_start_is_told_by_the_exit_code(sign: str, tmp_path: Path) -> None:
+    with Terminal(["--demo"], cwd=tmp_path) as terminal:
+        terminal.until(lambda text: sign in text, sign)
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.ended() == 130
 
 
 def test_a_key_reaches_the_provider_and_nothing_else(tmp_path: Path) -> None:

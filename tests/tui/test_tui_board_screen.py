@@ -303,7 +303,6 @@ async def test_every_size_draws_the_board_and_resizes(ended: bool) -> None:
             stage.source.add(race_ended(66))
         for size in ((120, 40), (200, 60), (40, 10), (24, 6), (20, 5), (7, 3), (1, 1), (80, 24)):
             await pilot.resize_terminal(*size)
-            await stage.settle(pilot)
-            await stage.press(pilot, "up", "right", "end")
+            await stage.press(pilot, "right", "end")
         assert "67 % (30-90 %), 6 runs" in stage.text()
         assert ("Conclusion" in stage.text()) == ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 
@@ -216,6 +217,28 @@ async def test_one_key_quits_and_closes_every_stream(key: str) -> None:
     assert stage.source.closed
     assert stage.app.interrupted
     assert not stage.app.is_running
+
+
+async def test_leaving_before_the_engine_is_up_is_an_interruption() -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    stage = Stage([], options={"open_source": never})
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await pilot.press("q")
+    assert stage.app.interrupted
+
+
+async def test_leaving_twice_is_still_an_interruption() -> None:
+    stage = Stage([Script("r1", "groq").start().say(0.5, "hi")])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.app.action_quit()
+        stage.app.feed.race.runs.clear()
+        stage.app.feed.race.apply(ev.RaceEnded(S, 0, 0, 1_000.0, interrupted=True))
+        assert stage.app.feed.over
+        await stage.app.action_quit()
+    assert stage.app.interrupted
 
 
 async def test_the_plan_comes_first_and_enter_starts() -> None:

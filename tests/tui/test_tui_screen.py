@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from scripted import CODE, S, Script, showcase
 from textual.events import Resize
 from textual.geometry import Region, Size
@@ -18,15 +17,13 @@ from kmon.tui.zoom_screen import ZoomScreen
 SIZE = (80, 24)
 
 
-@pytest.mark.parametrize("start", [(200, 60), (1, 1)])
-async def test_every_size_draws_and_resizes(start: tuple[int, int]) -> None:
+async def test_every_size_draws_and_resizes() -> None:
     stage = Stage(showcase())
-    async with stage.app.run_test(size=start) as pilot:
+    async with stage.app.run_test(size=(1, 1)) as pilot:
         await stage.settle(pilot)
-        for size in ((120, 40), (40, 10), (24, 6), (20, 5), (7, 3), (1, 1), (100, 30)):
-            await stage.press(pilot, "z", "right", "right", "escape")
+        for size in ((200, 60), (120, 40), (40, 10), (24, 6), (20, 5), (7, 3), (100, 30)):
             await pilot.resize_terminal(*size)
-            await stage.settle(pilot)
+            await stage.press(pilot, "z", "right", "right", "escape")
         assert "STALLED" in stage.text()
 
 
@@ -183,15 +180,17 @@ async def test_a_small_screen_has_one_toast_at_a_time_and_none_is_lost() -> None
 async def test_no_toast_covers_the_title_of_the_pane_in_focus() -> None:
     stage = Stage(showcase())
     async with stage.app.run_test(size=(80, 24), notifications=True) as pilot:
+        grid = stage.app.race_screen.grid
         for height in (10, 16, 24, 29):
             await pilot.resize_terminal(80, height)
-            for key in "2478":
+            for key in "28":
                 await stage.press(pilot, key)
+                focused = stage.app.focused
+                assert focused is not None
+                await stage.until(pilot, lambda pane=focused: pane.region in grid.region, "the pane in full view")
                 stage.app.say("a sentence that is much longer than one line " * 20, "error")
                 await stage.until(pilot, lambda: bool(stage.app.screen.query(Toast)), "the toast")
                 toast = stage.app.screen.query_one(Toast).region
-                focused = stage.app.focused
-                assert focused is not None
                 assert not toast.overlaps(Region(focused.region.x, focused.region.y, focused.region.width, 1))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from scripted import FrozenClock, S, Script, ScriptedSource, plan, race
+from textual.events import Key
+from textual.keys import _character_to_key as character_to_key
 from textual.pilot import Pilot
 
 from kmon.tui.app import KmonApp
@@ -61,9 +64,17 @@ class Stage:
             await pilot.pause(0.01)
         await self.app.feed.folded()
         for _ in range(3):  # mount, lay out, draw
+            await self._app_has_caught_up()
             if self.app.frozen_ns is None:
                 self.app.redraw()
             await pilot.pause(0)
+
+    async def _app_has_caught_up(self) -> None:
+        """Wait until the app, too, has worked through its messages; a pause waits for the screen alone."""
+        if self.app.is_running:
+            reached = asyncio.Event()
+            self.app.call_later(reached.set)
+            await reached.wait()
 
     async def until(self, pilot: Pilot[None], seen: Callable[[], bool], what: str) -> None:
         """Wait for something that takes a moment; fails with the screen after 20 s."""
@@ -75,8 +86,13 @@ class Stage:
         raise AssertionError(f"never saw {what}; the screen was:\n{self.text()}")
 
     async def press(self, pilot: Pilot[None], *keys: str) -> None:
-        await pilot.press(*keys)
-        await self.settle(pilot)
+        """Press keys one after the other. Pilot's own ``press`` sleeps after each until the CPU seems idle."""
+        for key in keys:
+            name, character = (character_to_key(key), key) if len(key) == 1 else (key, None)
+            event = Key(name, character)
+            event.set_sender(self.app)
+            self.app.post_message(event)
+            await self.settle(pilot)
 
     def panes(self) -> list[Pane]:
         """The panes that are shown, in order."""
