@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from kmon.catalog.address import host_and_port, is_loopback
+from kmon.catalog.aws import FALLBACK_REGION
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential_variables, has_key, key_problem, key_source, key_variable
 from kmon.catalog.load import Catalog, load_catalog
-from kmon.catalog.model import Target
+from kmon.catalog.model import REGION, Target
 from kmon.catalog.toml_source import TomlSource, read_toml
 
 __all__ = [
@@ -128,7 +132,8 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
         values[name], provenance[name] = value, place
     settings = msgspec.convert(values, Settings)
     catalog = load_catalog(tables)
-    return Loaded(settings, provenance, env, tables, catalog, (*notes, *_redirected(catalog, tables, project_dir)))
+    _check_destinations(catalog, tables, user_dir)
+    return Loaded(settings, provenance, env, tables, catalog, notes)
 
 
 def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
@@ -209,16 +214,32 @@ def _number(raw: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _redirected(catalog: Catalog, tables: tuple[TomlSource, ...], project_dir: Path) -> Iterator[str]:
-    """A project's file that sends a known key to another place is worth a word: projects are cloned."""
+def _check_destinations(catalog: Catalog, tables: tuple[TomlSource, ...], user_dir: Path) -> None:
+    """Refuse a project's file that sends a known key to a new host: projects are cloned, keys are their owner's.
+
+    Known are the keys and hosts of kmon's own targets and of the user's own file. This machine may have any key.
+    """
+    own = tuple(source for source in tables if source.path.parent == user_dir)
     homes: dict[str, set[str]] = {}
-    for preset in load_catalog().targets.values():
+    for preset in load_catalog(own).targets.values() if len(own) < len(tables) else ():
         for variable in preset.key_env:
-            homes.setdefault(variable, set()).add(preset.base_url)
+            homes.setdefault(variable, set()).add(urlsplit(preset.base_url).netloc)
     for source in tables:
-        for name in source.table.get("targets", {}) if source.path.parent == project_dir else ():
+        for name, table in source.table.get("targets", {}).items() if source not in own else ():
             target = catalog.targets[name]
-            away = [variable for variable in target.key_env if target.base_url not in homes.get(variable, ())]
-            if known := [variable for variable in away if variable in homes]:
-                line = source.line_of(("targets", name))
-                yield f"{source.path} line {line}: target {name} sends {known[0]} to {target.base_url}"
+            for variable in target.key_env if not is_loopback(target.base_url) else ():
+                if not _at_home(target.base_url, homes.get(variable)):
+                    key = "base_url" if "base_url" in table else "key_env"
+                    raise source.error(
+                        ("targets", name, key),
+                        f"a project's file may not send {variable} to {host_and_port(target.base_url)}; give the "
+                        f"target a key_env of its own, or put it into {user_dir / FILE_NAME} if you trust it",
+                    )
+
+
+def _at_home(base_url: str, homes: set[str] | None) -> bool:
+    """Whether a key goes where it always went; None, a key nobody knows, may go anywhere."""
+    if homes is None:
+        return True
+    host = urlsplit(base_url.replace(REGION, FALLBACK_REGION)).netloc
+    return any(re.fullmatch(re.escape(home).replace(re.escape(REGION), "[a-z0-9-]+"), host) for home in homes)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.load import load_catalog
+from kmon.catalog.resolve import custom_target
 from kmon.config import (
     SETTINGS,
     Environment,
@@ -106,6 +107,16 @@ def test_a_key_that_cannot_be_sent_is_refused_without_repeating_it(bad: str) -> 
     assert KEY not in problem
 
 
+def test_a_key_does_not_go_over_plain_http_to_another_machine() -> None:
+    env = Environment({"MY_KEY": KEY})
+    assert key_problem(custom_target("http://llm.example:8000/v1", "m", "chat", "MY_KEY"), env) == (
+        "target llm.example:8000 would send MY_KEY in environment to llm.example:8000 for all to read; use https://"
+    )
+    for fine in ("http://127.0.0.1:8000/v1", "http://localhost/v1", "https://llm.example/v1"):
+        assert key_problem(custom_target(fine, "m", "chat", "MY_KEY"), env) is None
+    assert key_problem(custom_target("http://llm.example/v1", "m"), env) is None
+
+
 def test_a_key_is_used_for_one_target_only() -> None:
     env = Environment({"MOONSHOT_API_KEY": KEY, "GROQ_API_KEY": KEY})
     assert [target.name for target in keyed_targets(CATALOG, env)] == ["groq", "moonshot"]
@@ -139,3 +150,10 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
         load_settings({}, {}, tmp_path, tmp_path / "user").settings
         == load_settings({}, {}, tmp_path / "empty", tmp_path / "user").settings
     )
+
+
+def test_a_giant_of_that_name_is_no_dotenv_file(tmp_path: Path) -> None:
+    with (tmp_path / ".env").open("wb") as file:
+        file.truncate(80 << 20)
+    with pytest.raises(UsageError, match=r"\.env is larger than 1048576 bytes"):
+        read_dotenv(tmp_path / ".env")

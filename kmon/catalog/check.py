@@ -51,6 +51,8 @@ def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
     _check_name(entry)
     if scenario is None or not scenario.messages:
         raise entry.error("messages", f"scenario {entry.name!r} has no messages; add at least one")
+    if not scenario.title.isprintable():
+        raise entry.error("title", "must be one line without control or direction characters; take them out")
     if scenario.max_tokens < 1:
         raise entry.error("max_tokens", "must be at least 1")
     names = [tool.name for tool in scenario.tools]

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 from kmon.catalog.errors import UsageError
+from kmon.catalog.toml_source import read_settings
 
 
 class Environment(Mapping[str, str]):
@@ -45,12 +46,13 @@ def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     """The variables of a ``.env`` file, and a sentence for each line that is no ``NAME=value``.
 
     A missing file, or a directory of that name (some virtual environments), holds nothing. Nothing is interpolated:
-    a ``$`` in a key is a ``$``. Raises :class:`UsageError` if the file cannot be read.
+    a ``$`` in a key is a ``$``. Raises :class:`UsageError` if the file cannot be read or is no such file by its size.
     """
     try:
-        if not path.is_file():
+        raw = read_settings(path) if path.is_file() else None
+        if raw is None:
             return {}, ()
-        text = path.read_text(encoding="utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; fix its permissions") from None
     except UnicodeDecodeError:

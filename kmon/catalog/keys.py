@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from kmon.catalog import aws
-from kmon.catalog.address import is_loopback
+from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.model import Target
@@ -51,6 +52,9 @@ def key_problem(target: Target, env: Environment) -> str | None:
         return f"{key_names(target)} is not set (needed by target {target.name}); put it in .env or run 'kmon --demo'"
     if not all(_sendable(secret) for secret in Credential(credential_variables(target, env)).secrets):
         return f"{key_source(target, env)} has spaces or characters no key has; copy the key again, without quotes"
+    if key_place(target, env) and urlsplit(target.base_url).scheme == "http" and not is_loopback(target.base_url):
+        where = host_and_port(target.base_url)
+        return f"target {target.name} would send {key_source(target, env)} to {where} for all to read; use https://"
     return None
 
 

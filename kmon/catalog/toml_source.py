@@ -77,20 +77,34 @@ class TomlSource:
 
 def read_toml(path: Path) -> TomlSource | None:
     """Read a settings file; None if there is none. Raises :class:`UsageError` if it cannot be used."""
-    try:
-        raw = path.read_bytes() if path.exists() else None
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; fix its permissions or move it away") from None
+    raw = read_settings(path)
     if raw is None:
         return None
-    if len(raw) > SIZE_LIMIT_BYTES:
-        raise UsageError(f"{path} is larger than {SIZE_LIMIT_BYTES} bytes, which is no settings file; move it away")
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{path} line {line} is not UTF-8 text; save the file as UTF-8") from None
     return parse_toml(path, text)
+
+
+def read_settings(path: Path) -> bytes | None:
+    """The bytes of a settings file; None if there is none. Only a regular file is opened: a pipe would never end.
+
+    Raises :class:`UsageError` for one that is something else, too large or not to be read.
+    """
+    try:
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise UsageError(f"cannot read {path}: it is not a regular file; move it away")
+        with path.open("rb") as file:
+            raw = file.read(SIZE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; fix its permissions or move it away") from None
+    if len(raw) > SIZE_LIMIT_BYTES:
+        raise UsageError(f"{path} is larger than {SIZE_LIMIT_BYTES} bytes, which is no settings file; move it away")
+    return raw
 
 
 def parse_toml(path: Path, text: str) -> TomlSource:

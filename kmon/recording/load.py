@@ -34,6 +34,8 @@ def load(path: Path | str) -> list[Interaction]:
         raise UsageError(f"{path} is empty; give {KINDS}")
     try:
         found = _raw_stream(data) or _json(data) or _raw_answer(path, data) or cassette.interactions_of(documents(data))
+    except RecursionError:  # anchors can nest what the text does not
+        raise UsageError(f"{path} is nested too deeply to be read; give {KINDS}") from None
     except ValueError as exc:
         raise UsageError(f"{path} is no readable recording: {exc}; give {KINDS}") from None
     if not found:

@@ -6,6 +6,9 @@ from typing import Any
 
 import yaml
 
+DEPTH_LIMIT = 100
+"""Cassettes nest about ten levels. The composer recurses once per level, in C where nothing stops it."""
+
 _BASE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -36,7 +39,10 @@ _PlainLoader.yaml_implicit_resolvers = {
 def documents(data: bytes) -> list[Any]:
     """All documents in ``data``. Raises ValueError, saying what is wrong on which line."""
     try:
+        _check_depth(data)
         return list(yaml.load_all(data, _PlainLoader))
+    except _TooDeepError as exc:
+        raise ValueError(f"it is nested more than {DEPTH_LIMIT} levels deep on line {exc.args[0]}") from None
     except yaml.MarkedYAMLError as exc:
         line = f" on line {exc.problem_mark.line + 1}" if exc.problem_mark else ""
         raise ValueError(f"{exc.problem or exc.context or 'bad YAML'}{line}") from None
@@ -44,3 +50,19 @@ def documents(data: bytes) -> list[Any]:
         raise ValueError(" ".join(str(exc).split())) from None
     except (TypeError, ValueError, OverflowError, RecursionError, LookupError, AttributeError) as exc:
         raise ValueError(f"unreadable YAML ({type(exc).__name__})") from None
+
+
+class _TooDeepError(Exception):
+    """Nesting beyond the limit; its argument is the line, from 1."""
+
+
+def _check_depth(data: bytes) -> None:
+    """Refuse deep nesting by reading events alone, which needs no recursion, before anything is composed."""
+    depth = 0
+    for event in yaml.parse(data, _PlainLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise _TooDeepError(event.start_mark.line + 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1

@@ -32,7 +32,8 @@ from kmon.tui.painted import Ink
 from kmon.tui.palette import Palette
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
-from kmon.tui.telling import SMALL_LINES, TOAST_S, TOAST_SMALL_S, Told, enumerate_names, gather, merged, small
+from kmon.tui.system_commands import system_commands
+from kmon.tui.telling import TOAST_S, Told, enumerate_names, gather, merged, small
 from kmon.tui.terminal import let_go_of_lost_terminal
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
@@ -175,8 +176,12 @@ class KmonApp(App[None]):
 
     @property
     def now_ns(self) -> int:
-        """The moment that is shown: now, or when the view was frozen."""
-        return self.options.clock() if self.frozen_ns is None else self.frozen_ns
+        """The moment that is shown: now, when the view was frozen, or the last that a lost engine told of."""
+        if self.frozen_ns is not None:
+            return self.frozen_ns
+        if self.feed.engine_error is not None and self.feed.heard_ns is not None:
+            return self.feed.heard_ns
+        return self.options.clock()
 
     def _frame(self) -> None:
         self._frames += 1
@@ -213,20 +218,13 @@ class KmonApp(App[None]):
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def say(self, message: str, severity: SeverityLevel = "information") -> None:
-        """A toast, on a small screen instead of the one before. What it says is never markup: it may be quoted."""
-        if self._roomy:
-            self.notify(message, severity=severity, timeout=TOAST_S, markup=False)
-            return
+        """A toast instead of the one before. What it says is never markup: it may be quoted."""
         self.clear_notifications()
-        self.notify(small(message), severity=severity, timeout=TOAST_SMALL_S, markup=False)
-        self._toast_until_tick = self._ticks + ceil(TOAST_SMALL_S / TELL_EVERY_S)
-
-    @property
-    def _roomy(self) -> bool:
-        return self.size.height >= SMALL_LINES
+        self.notify(small(message), severity=severity, timeout=TOAST_S, markup=False)
+        self._toast_until_tick = self._ticks + ceil(TOAST_S / TELL_EVERY_S)
 
     def tell(self) -> None:
-        """Once a second: toasts for what happened since; on a small screen merged, and not before the last is gone."""
+        """Once a second: one toast for what happened since, and not before the last is gone."""
         self._ticks += 1
         feed = self.feed
         if feed.stalls and self.options.bell:
@@ -239,10 +237,9 @@ class KmonApp(App[None]):
             self._told_enough = True
             self.announcement = feed.enough
             self._untold.append(Told(f"enough: {feed.enough}"))
-        if not self._untold or (not self._roomy and self._ticks < self._toast_until_tick):
+        if not self._untold or self._ticks < self._toast_until_tick:
             return
-        for told in self._untold if self._roomy else [merged(self._untold)]:
-            self.say(*told)
+        self.say(*merged(self._untold))
         self._untold.clear()
 
     # -- what the keys do ------------------------------------------------------------------------------------------
@@ -370,34 +367,4 @@ class KmonApp(App[None]):
                 self.board_screen.focus_run(run)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        race = screen if isinstance(screen, RaceScreen) else None
-        board = screen if isinstance(screen, BoardScreen) else None
-        yield SystemCommand("Nudge", "Ask the run in focus: are you still there?", lambda: self._act("nudge"))
-        yield SystemCommand("Cancel", "Close the stream of the run in focus", lambda: self._act("cancel"))
-        yield SystemCommand("Retry", "A new attempt of the run in focus", lambda: self._act("retry"))
-        yield SystemCommand("Cancel all", "Close every open stream", self.action_cancel_all)
-        yield SystemCommand("Retry all", "A new attempt of every run that did not end well", self.action_retry_all)
-        yield SystemCommand("Freeze or go on", "Hold the view still; the race goes on", self.action_freeze)
-        if race is not None:
-            yield SystemCommand("Zoom", "Flow, gaps and raw chunks of the run in focus", race.action_zoom)
-            yield SystemCommand("Filter", "Show only some panes", race.action_filter)
-            yield SystemCommand("Sort", "Next order of the panes", race.action_sort)
-        if board is not None:
-            yield SystemCommand("Zoom", "Flow, gaps and raw chunks of the run in focus", board.action_zoom)
-        if race is not None or board is not None:
-            what = "The live panes" if board is not None else "Every run as a cell, round by round"
-            yield SystemCommand("Panes" if board is not None else "Board", what, self.action_toggle_board)
-        yield SystemCommand("Copy", "The output of the run in focus, to the clipboard", self.action_copy)
-        yield SystemCommand("Screenshot", "An SVG picture in the current directory", self._screenshot_later)
-        yield SystemCommand("Start anew", "Show the plan, then run it again", self.action_start_anew)
-        for name in self.themes.palettes:
-            yield SystemCommand(f"Theme {name}", "Change the colours", lambda name=name: self.use_theme(name))
-        yield SystemCommand("Help", "Keys, symbols and words", self.action_help)
-        yield SystemCommand("Quit", "Close all streams and leave", self.action_quit)
-
-    async def _act(self, action: Action) -> None:
-        await self.action_command(action)
-
-    def _screenshot_later(self) -> None:
-        # After the palette that asked for it is gone.
-        self.set_timer(0.1, self.action_screenshot)
+        return system_commands(self, screen)

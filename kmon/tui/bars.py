@@ -27,6 +27,8 @@ CONCLUDED_HINTS: tuple[tuple[str, str], ...] = (
     ("enter", "zoom"), ("b", "panes"), ("pgup pgdn", "read"), ("shift+arrows", "tables"), ("r", "retry"),
     ("R", "retry all"), ("y", "copy"), ("?", "help"), ("q", "quit"),
 )  # fmt: skip
+BUSY_LAG_MS = 200.0
+"""Above it the machine is too busy to be trusted with fine differences."""
 _LAST_TO_GO = (
     "quit",
     "help",
@@ -119,12 +121,14 @@ def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> li
     dropped: Row = ()
     if health is not None and health.dropped:
         dropped = (Span(f"{dot}{figures.count(health.dropped)} dropped", "status.alarm"),)
-    parts = ["engine ok" if race.started else "engine starting"]
+    busy = health is not None and health.lag_ms > BUSY_LAG_MS
+    parts = ["engine busy" if busy else "engine ok" if race.started else "engine starting"]
     if health is not None:
-        parts.append(f"lag {health.lag_ms:.1f} ms")
+        parts.append(f"lag {health.lag_ms:.{0 if busy else 1}f} ms")
     parts.append(f"{figures.count(max(race.chunks, health.chunks if health else 0))} chunks")
     shorter = [parts[:n] for n in range(len(parts), 0, -1)]
-    return [*((Span(dot.join(some), "status.engine"), *dropped) for some in shorter), ()]
+    pen = "status.alarm" if busy else "status.engine"
+    return [*((Span(dot.join(some), pen), *dropped) for some in shorter), ()]
 
 
 def hints(keys: Sequence[tuple[str, str]], width: int, *, ascii: bool = False) -> Row:

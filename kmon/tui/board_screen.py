@@ -9,8 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from kmon.probe.state import ENDED
 from kmon.probe.view import RunView
-from kmon.tui import bars
+from kmon.tui import bars, words
 from kmon.tui.board import Board, BoardCell, Tally
 from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
 from kmon.tui.board_window import Place, Window, window
@@ -168,7 +169,8 @@ class BoardScreen(SteadyScreen[None]):
 
     def _look(self) -> Look:
         options = self.app.options
-        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True)
+        lost = self.app.feed.engine_error is not None
+        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True, lost=lost)
 
     def _draw_status(self, board: Board, now_ns: int, width: int) -> None:
         app, feed = self.app, self.app.feed
@@ -177,6 +179,8 @@ class BoardScreen(SteadyScreen[None]):
             said = Said("no run", feed.engine_error, True)
         elif app.announcement:
             said = Said("enough", app.announcement)
+        elif feed.engine_error and self.cell is not None and self.cell.seen.state not in ENDED:
+            said = Said(said.head, words.unmeasured(self.cell.seen))
         ascii, alarm = app.options.ascii, said.alarm
         if self.status_line.size.height < 2:
             line = f"{said.head}: {said.sentence}"

@@ -31,6 +31,8 @@ class Feed:
     ) -> None:
         self.race = RaceView()
         self.engine_error: str | None = None
+        self.heard_ns: int | None = None
+        """The stamp of the latest event of the engine: what is known is known up to then."""
         self.broken: dict[str, str] = {}
         """Runs whose worker failed, with a sentence."""
         self.stalls: list[ev.StallStarted] = []
@@ -102,6 +104,8 @@ class Feed:
     async def _take(self, batch: Sequence[ev.Event]) -> None:
         by_run: dict[str, list[ev.Event]] = {}
         for event in batch:
+            if not isinstance(event, ev.Notice):  # a notice may be this side's word on the loss of the engine
+                self.heard_ns = max(self.heard_ns or 0, event.t_ns)
             match event:
                 case ev.RunQueued():
                     self.race.apply(event)

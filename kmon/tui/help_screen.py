@@ -13,10 +13,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from kmon.probe.events import State
+from kmon.tui.board_drawing import sign
 from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
 from kmon.tui.scroll_bar import ascii_scroll_bar
 from kmon.tui.steady import SteadyScreen
 from kmon.tui.words import MEANINGS, state_word, symbol
+from kmon.verdict.outcome import SIGNS, UNCOUNTED, OutcomeName
 
 MEANING_WIDTH = 52
 """Cells of a meaning beside its word, so that the page fits 80 columns."""
@@ -72,6 +74,10 @@ class HelpScreen(SteadyScreen[None], ModalScreen[None]):
             ascii_scroll_bar(self.query_one(VerticalScroll))
 
 
+def _outcome(name: OutcomeName) -> str:
+    return f"{name.replace('-', ' ')}, not counted" if name in UNCOUNTED else name.replace("-", " ")
+
+
 def help_content(*, ascii: bool) -> Content:
     """The whole page."""
     parts: list[str | tuple[str, str]] = []
@@ -87,6 +93,8 @@ def help_content(*, ascii: bool) -> Content:
     section("Keys", list(KEYS))
     states: tuple[State, ...] = get_args(State)
     section("States", [(f"{symbol(s, ascii=ascii)} {state_word(s)}", MEANINGS[s]) for s in states])
+    outcomes = [(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}", _outcome(name)) for name in SIGNS]
+    section("Board", [*outcomes, ("[ ]", "the run in focus; a number is its silence in seconds")])
     gutters = ASCII_GUTTERS if ascii else GUTTERS
     section("Token flow", [("no mark", "text"), (gutters["reasoning"], "reasoning"), (gutters["tool"], "a tool call")])
     scale = "one column per second, the worst gap in it, from 50 ms (low) to 60 s (full), always this scale"

@@ -30,6 +30,8 @@ class Look:
     ascii: bool = False
     scenario: bool = False
     round: bool = False
+    lost: bool = False
+    """Whether the engine is gone, so that nothing is measured any more."""
 
     @property
     def border(self) -> tuple[str, str, str, str, str, str]:
@@ -69,16 +71,14 @@ def draw_pane(
 
 def _title(run: RunView, seen: Observation, width: int, now_ns: int, look: Look) -> Row:
     upper_left, line, upper_right, *_ = look.border
-    pen = f"state.{seen.state}"
-    figure = words.figure(run, seen, now_ns)
-    sign = f" {words.symbol(seen.state, ascii=look.ascii)} {words.state_word(seen.state)}"
-    state = f"{sign} {figure} " if figure and width >= 30 else f"{sign} "
+    pen = "muted" if look.lost and seen.state not in ENDED else f"state.{seen.state}"
+    state = f" {words.standing(run, seen, now_ns, ascii=look.ascii, lost=look.lost, brief=width < 30)} "
     room = width - 4 - cell_len(state)
     names = _names(run, look)
-    shown = shorten(names[0], max(1, room - 2))
+    shown = shorten(names[0], max(1, room - 3))
     left: Row = (Span(f" {shown} ", "title"),)
     for name in names[1:]:
-        if row_width(left) + cell_len(name) + 1 <= room:
+        if row_width(left) + cell_len(name) + 1 < room:  # a cell of the border stays between name and state
             left = (*left, Span(f"{name} ", "title.dim"))
     return (
         Span(upper_left + line, "border"),

@@ -17,7 +17,7 @@ from kmon.tui.ordering import SORTS, Seen, live, matches, ordered
 from kmon.tui.painted import Painted
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
-from kmon.tui.rows import BLANK, Row, Span, shorten
+from kmon.tui.rows import BLANK, Row, Span, wrap
 from kmon.tui.steady import SteadyScreen
 
 if TYPE_CHECKING:
@@ -126,10 +126,11 @@ class RaceScreen(SteadyScreen[None]):
         self.header_line.paint([bars.header(head, width)])
         current = self.current
         seen = next((s for s in runs if current is not None and s.run.run == current.run), None)
-        sentence = words.status_sentence(*seen, now_ns) if seen else "no run yet"
+        lost = app.feed.engine_error is not None
+        sentence = words.status_sentence(*seen, now_ns, lost=lost) if seen else "no run yet"
         if app.announcement:
             sentence = f"enough: {app.announcement}"
-        alarm = bool(seen and seen.observation.contradiction)
+        alarm = bool(seen and seen.observation.contradiction and not lost)
         feed = app.feed
         self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
         self.hint_line.paint(
@@ -160,6 +161,7 @@ class RaceScreen(SteadyScreen[None]):
             ascii=self.app.options.ascii,
             scenario=len({seen.run.scenario for seen in runs}) > 1,
             round=len({seen.run.round for seen in runs}) > 1,
+            lost=self.app.feed.engine_error is not None,
         )
 
     def _keep_focus(self) -> None:
@@ -194,8 +196,8 @@ class RaceScreen(SteadyScreen[None]):
         self.set_class(height < 10, "-short")
         if text:
             rows: list[Row] = [BLANK] * max(0, self.message.size.height // 2 - 1)
-            centred = shorten(text, max(1, width)).center(width)
-            self.message.paint([*rows, (Span(centred, "muted"),)])
+            lines = wrap(text, max(1, width), max(1, height))
+            self.message.paint([*rows, *((Span(line.center(width), "muted"),) for line in lines)])
 
     def on_resize(self, _event: Resize) -> None:
         self.call_after_refresh(self.app.redraw)

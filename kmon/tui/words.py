@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from kmon.probe.events import State
-from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS, Observation
+from kmon.probe.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation
 from kmon.probe.view import AttemptView, RunView
 from kmon.tui import figures
 from kmon.tui.rows import one_line
@@ -81,9 +81,23 @@ def state_word(state: State) -> str:
     return "STALLED" if state == "stalled" else state
 
 
-def status_sentence(run: RunView, seen: Observation, now_ns: int) -> str:
+def standing(run: RunView, seen: Observation, now_ns: int, *, ascii: bool, lost: bool, brief: bool = False) -> str:
+    """Symbol, state and figure of a run; of one that a ``lost`` engine left open, that it is measured no more."""
+    sign = symbol(seen.state, ascii=ascii)
+    if lost and seen.state not in ENDED:
+        return f"{sign} engine gone" if brief else f"{sign} {seen.state}, engine gone"
+    number = "" if brief else figure(run, seen, now_ns)
+    return " ".join(part for part in (sign, state_word(seen.state), number) if part)
+
+
+def status_sentence(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False) -> str:
     """Claim against observation for one run, as the status bar says it."""
-    return f"{run.target}: {situation(run, seen, now_ns)}"
+    return f"{run.target}: {unmeasured(seen) if lost and seen.state not in ENDED else situation(run, seen, now_ns)}"
+
+
+def unmeasured(seen: Observation) -> str:
+    """What can be said of an open run when the engine is gone: nothing about its provider."""
+    return f"was {seen.state} when the engine was lost, not measured since"
 
 
 def situation(run: RunView, seen: Observation, now_ns: int) -> str:

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 
-from kmon.probe.state import Observation, derive
+from kmon.probe.state import ENDED, Observation, derive
 from kmon.probe.view import RunView
 from kmon.tui import bars, words
 from kmon.tui.painted import Painted
@@ -101,8 +101,9 @@ class ZoomScreen(SteadyScreen[None]):
         self.header_line.paint([bars.header(app.header_values(states, now_ns), width)])
         self.tab_line.paint([self._tabs(run, seen, now_ns, width)])
         feed = app.feed
-        sentence = words.status_sentence(run, seen, now_ns)
-        alarm = bool(seen.contradiction)
+        lost = feed.engine_error is not None
+        sentence = words.status_sentence(run, seen, now_ns, lost=lost)
+        alarm = bool(seen.contradiction) and not lost
         self.status_line.paint(
             [bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=self.look.ascii)]
         )
@@ -115,14 +116,15 @@ class ZoomScreen(SteadyScreen[None]):
             text = f"[{name}]" if index == self.tab else f" {name} "
             row = (*row, Span(text, "tab.active" if index == self.tab else "tab"))
         following = "following" if self.view.follow else "scrolled back: space or End follows"
-        if self.tab == 2:
-            row = (*row, Span("  arrival, since the last chunk, kind", "muted"))
         if self.tab != 1:
             row = (*row, Span(f"  {following}", "muted" if self.view.follow else "frozen"))
-        sign = words.symbol(seen.state, ascii=self.look.ascii)
-        figure = words.figure(run, seen, now_ns)
-        state = Span(f" {sign} {words.state_word(seen.state)} {figure} ", f"state.{seen.state}")
+        lost = self.app.feed.engine_error is not None
+        standing = words.standing(run, seen, now_ns, ascii=self.look.ascii, lost=lost)
+        state = Span(f" {standing} ", "muted" if lost and seen.state not in ENDED else f"state.{seen.state}")
         right: Row = (state,)
+        legend = Span("  arrival, since the last chunk, kind", "muted")
+        if self.tab == 2 and row_width((*row, legend, state)) < width:
+            row = (*row, legend)
         for who in (run.target, run.label):
             longer = (Span(f" {one_line(who)} ", "title"), state)
             if row_width(row) + row_width(longer) < width:

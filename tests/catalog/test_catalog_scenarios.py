@@ -1,11 +1,14 @@
 """Promises about what is asked: the field report's requests, and a long text of any size."""
 
+from pathlib import Path
+
 import pytest
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.filler import MARK, filler
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario
+from kmon.catalog.toml_source import parse_toml
 
 CATALOG = load_catalog()
 
@@ -76,3 +79,10 @@ def test_an_unknown_scenario_is_answered_with_the_nearest() -> None:
         resolve_scenario(CATALOG, "code-tool")
     with pytest.raises(UsageError, match="use one of code, code-tools, tool-call"):
         resolve_scenario(CATALOG, "xyz")
+
+
+@pytest.mark.parametrize("title", ["t\\u001b[31m", "t\\u202e", "a\\nb"])
+def test_a_title_that_could_act_on_a_terminal_is_refused(title: str) -> None:
+    toml = f'[scenarios.mine]\ntitle = "{title}"\nmax_tokens = 9\nmessages = [{{role = "user", content = "hi"}}]\n'
+    with pytest.raises(UsageError, match=r"line 2, key 'scenarios\.mine\.title': must be one line without control"):
+        load_catalog([parse_toml(Path("kmon.toml"), toml)])

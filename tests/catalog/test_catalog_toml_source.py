@@ -1,5 +1,6 @@
 """Promises about finding things in TOML: the right line, whatever stands around it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -89,11 +90,17 @@ def test_a_file_that_is_not_utf8_is_refused_by_its_line(tmp_path: Path) -> None:
 
 def test_a_directory_of_that_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kmon.toml").mkdir()
-    with pytest.raises(UsageError, match=r"cannot read .*kmon\.toml: Is a directory"):
+    with pytest.raises(UsageError, match=r"cannot read .*kmon\.toml: it is not a regular file"):
         read_toml(tmp_path / "kmon.toml")
 
 
 def test_a_file_of_absurd_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kmon.toml").write_bytes(b"#" * (2 << 20))
     with pytest.raises(UsageError, match="no settings file"):
+        read_toml(tmp_path / "kmon.toml")
+
+
+def test_a_pipe_of_that_name_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "kmon.toml")
+    with pytest.raises(UsageError, match=r"cannot read .*kmon\.toml: it is not a regular file"):
         read_toml(tmp_path / "kmon.toml")

@@ -258,3 +258,17 @@ def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
         assert load_recording(path)
     except UsageError as refused:
         assert str(path) in str(refused)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param('{"a":' * 100_000, id="json"),
+        pytest.param("interactions:\n- " + "{a: " * 60_000, id="flow"),
+        pytest.param("- " * 5_000 + "x", id="block"),
+    ],
+)
+def test_bottomless_nesting_is_refused_in_a_sentence(content: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nested more than 100 levels deep on line \d") as refused:
+        recorded(tmp_path, content)
+    assert "\n" not in str(refused.value)

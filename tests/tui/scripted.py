@@ -49,10 +49,16 @@ class ScriptedSource:
         while (batch := await self._more.get()) is not None:
             yield batch
             self.idle = self._more.empty()
+        if self.crash:
+            raise RuntimeError(self.crash)
 
     def add(self, *more: ev.Event) -> None:
         self.idle = False
         self._more.put_nowait(list(more))
+
+    def fail(self, why: str) -> None:
+        self.crash = why
+        self._more.put_nowait(None)
 
     async def command(self, command: Command) -> None:
         self.commands.append(command)

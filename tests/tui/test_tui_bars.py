@@ -103,6 +103,15 @@ def test_the_engine_tells_lag_and_chunks_or_that_it_is_gone() -> None:
     assert text(bars.status("x: done", False, view, "died", 90, ascii=False)).endswith("engine gone: kept what it had ")
 
 
+def test_a_busy_engine_is_said_with_its_lag_as_a_warning() -> None:
+    view = head().race
+    view.health = EngineHealth(0, 512.3, 5_100)
+    row = bars.status("x: done", False, view, None, 60, ascii=False)
+    assert text(row).endswith("engine busy · lag 512 ms · 5.1 k chunks ")
+    assert "status.alarm" in {span.pen for span in row if "engine busy" in span.text}
+    assert text(bars.status("x: done", False, view, None, 45, ascii=False)).endswith("engine busy · lag 512 ms ")
+
+
 def test_dropped_events_are_said() -> None:
     view = head().race
     view.health = EngineHealth(0, 0.3, 5_100, 12)

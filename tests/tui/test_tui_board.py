@@ -16,7 +16,8 @@ from kmon.race.plan import RacePlan
 from kmon.tui.board import Board, BoardCell, Tally
 from kmon.tui.board_drawing import cell_span, draw_board, legend, row_names, say_cell, sign
 from kmon.tui.board_window import Place, Window, window
-from kmon.verdict.outcome import OUTCOMES
+from kmon.tui.help_screen import help_content
+from kmon.verdict.outcome import OUTCOMES, SIGNS
 from kmon.verdict.words import rate_words
 
 ARM = ARMS[0]
@@ -207,3 +208,9 @@ def test_the_status_bar_says_how_a_cell_stands_or_how_it_came_out() -> None:
     assert hung.head == "kimi, round 2: TIMEOUT"
     assert hung.sentence.startswith("nothing came in 9.0 s")
     assert hung.alarm
+
+
+def test_the_help_explains_every_sign_of_the_board() -> None:
+    for ascii in (False, True):
+        page = help_content(ascii=ascii).plain
+        assert all(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}" in page for name in OUTCOMES)

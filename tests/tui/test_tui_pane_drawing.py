@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,14 @@ def rows_of(run: RunView, now_ns: int, width: int, height: int, look: Look, trou
             wrapped.follow(attempt)
         tails.append(wrapped.tail(max(1, height - 2), look.cursor if attempt is run.main else ""))
     return draw_pane(run, derive(run, now_ns), Flow(*tails), width, height, now_ns, look, trouble)
+
+
+@pytest.mark.parametrize("width", range(30, 70))
+def test_between_the_names_and_the_state_there_is_always_room(width: int) -> None:
+    script = Script("r1", "together").start().say(0.5, "hello").end(2.0, "failed", signature="reset")
+    title = drawn(script, 3.0, width)[0]
+    assert not re.search("[^ ─╭]─", title)
+    assert " ✖ failed " in title
 
 
 def test_a_stalled_pane_is_drawn_as_in_the_design() -> None:

@@ -39,11 +39,11 @@ async def test_a_resize_that_is_out_of_date_is_dropped() -> None:
         assert screen.size == Size(*SIZE)
 
 
-async def test_a_terminal_that_is_too_small_says_so() -> None:
+async def test_a_terminal_that_is_too_small_says_what_is_needed() -> None:
     stage = Stage(showcase())
     async with stage.app.run_test(size=(20, 5)) as pilot:
         await stage.settle(pilot)
-        assert "too small" in stage.text()
+        assert " ".join(stage.text().split()).find("20x5 is too small: kmon needs 24x6") >= 0
 
 
 async def test_all_eight_panes_are_on_an_80x24_screen() -> None:
@@ -82,6 +82,27 @@ async def test_a_lost_engine_is_said_and_what_was_there_is_kept() -> None:
         assert any("pipe closed" in toast for toast in stage.toasts())
         await stage.press(pilot, "x")
         assert "no engine" in stage.toasts()[-1]
+
+
+async def test_of_a_lost_engine_no_pane_goes_on_to_a_stall_and_no_provider_is_accused() -> None:
+    stage = Stage([Script("r1", "together").start().say(0.5, "one "), Script("r2", "groq").start()], at_s=2.0)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        assert "streaming" in stage.text()
+        stage.source.fail("pipe closed")
+        await stage.until(pilot, lambda: "engine gone" in stage.text(), "the loss")
+        stage.clock.now_ns = 60 * S
+        await stage.settle(pilot)
+        text = stage.text()
+        assert "streaming, engine gone" in text
+        assert "together: was streaming when the engine was lost" in text
+        assert "STALLED" not in text
+        assert "claims" not in text
+        await stage.press(pilot, "z")
+        await stage.until(pilot, lambda: "Raw" in stage.text(), "the zoomed pane")
+        assert "streaming, engine gone" in stage.text()
+    assert [run.target for run in stage.app.feed.race.runs.values()] == ["together", "groq"]
+    assert not stage.app.interrupted
 
 
 async def test_an_engine_that_cannot_start_is_said() -> None:

@@ -34,6 +34,16 @@ async def test_the_flow_follows_until_the_user_scrolls_up_and_resumes_at_the_end
         assert zoom(stage).view.follow
 
 
+async def test_the_raw_tab_says_whether_it_follows_however_narrow() -> None:
+    stage = Stage([Script("r1", "together").start().say(0.5, CODE * 20, piece=40)])
+    async with stage.app.run_test(size=(60, 24)) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "z", "left", "space")
+        await stage.until(pilot, lambda: "scrolled back" in stage.text(), "the view let go of its end")
+        await stage.press(pilot, "space")
+        await stage.until(pilot, lambda: " following " in stage.text(), "the view follows again")
+
+
 async def test_space_switches_following_on_and_off() -> None:
     stage = Stage([Script("r1", "together").start().say(0.5, CODE * 20, piece=40)])
     async with stage.app.run_test(size=SIZE) as pilot:
