@@ -147,7 +147,7 @@ async def test_a_proxy_is_what_is_connected_to_and_its_password_is_not_shown(mon
     monkeypatch.delenv("no_proxy", raising=False)
     async with serving(answering(models("kimi-k2.6")), requests=requests) as url:
         monkeypatch.setenv("http_proxy", url.replace("http://", "http://user:hunter2@"))
-        found = await examined(target("http://provider.invalid/v1"))
+        found = await examined(target("http://provider.invalid/v1", key_env=()))
         monkeypatch.delenv("http_proxy")
     assert found.ok, found.findings
     assert requests[0].startswith(b"GET http://provider.invalid/v1/models ")
