@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError
 from kmon.dialects.text import clean
 from kmon.transport.headers import retry_after_s
 
-MESSAGE_LIMIT_CHARS = 400
+MESSAGE_LIMIT_CHARS = 2_000
+"""More than is shown: what is shown is cut after keys were taken out, not before."""
+HOST_LIMIT_CHARS = 255
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
 STREAM_TYPES = ("text/event-stream", EVENT_STREAM_TYPE, "application/octet-stream", "")
 
@@ -36,6 +39,7 @@ def answer_error(
     text = clean(body.decode("utf-8", "replace"))
     retry_s = retry_after_s(headers.get("retry-after"), datetime.datetime.now(datetime.UTC))
     message, said_code = _message(text)
+    message = _redirection(status, headers.get("location", "")) or message
     code = code or said_code
     if status == 200:
         what = "JSON" if "json" in content_type else content_type or "something else"
@@ -57,8 +61,21 @@ def _message(text: str) -> tuple[str, str | None]:
     except (ValueError, RecursionError):
         return " ".join(text.split())[:MESSAGE_LIMIT_CHARS] or "no body", None
     error = value.get("error", value) if isinstance(value, dict) else value
+    if error in (None, "", {}, []):
+        return "no message", None
     if isinstance(error, dict):
         message = error.get("message") or error.get("detail") or error.get("type") or json.dumps(error)
         code = error.get("code") or error.get("type")
-        return str(message)[:MESSAGE_LIMIT_CHARS], None if code is None else str(code)[:100]
+        return str(message)[:MESSAGE_LIMIT_CHARS], None if code is None else str(code)[:MESSAGE_LIMIT_CHARS]
     return str(error)[:MESSAGE_LIMIT_CHARS], None
+
+
+def _redirection(status: int, location: str) -> str | None:
+    """Where a redirect points, its host only: paths and queries may hold tokens. None if it is none."""
+    if not 300 <= status < 400 or not location:
+        return None
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    return f"redirected to {host[:HOST_LIMIT_CHARS] if host else 'another path'}, not followed"

@@ -54,8 +54,11 @@ def _json(data: bytes) -> list[Interaction] | None:
     if data.lstrip()[:1] != b"{":
         return None
     lines = _lines(data)
-    if lines and trace.is_trace(lines):
-        return trace.interactions_of(lines)
+    whole = lines or _lines(data[: data.rfind(b"\n") + 1])  # a recording may have been cut in its last line
+    if trace.is_trace(whole):
+        if not (attempts := trace.interactions_of(whole)):
+            raise ValueError("it ends before any attempt began")
+        return attempts
     if (
         lines
         and all("choices" in line or "error" in line for line in lines)

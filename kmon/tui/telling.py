@@ -1,4 +1,4 @@
-"""What the screen tells in toasts: gathered from what happened, and merged into one where room is scarce."""
+"""What the screen tells in toasts: gathered from what happened, and merged into one at a time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from textual.notifications import SeverityLevel
 from kmon.tui.feed import Feed
 from kmon.tui.rows import wrap
 
-SMALL_LINES = 30
-"""Screens with fewer lines have one toast at a time: three would cover three panes."""
-TOAST_S, TOAST_SMALL_S = 4.0, 3.0
+TOAST_S = 3.0
 _SMALL_CELLS, _SMALL_ROWS = 54, 3
 """The room of the one toast: it stays clear of every title, since no pane in full view is less than five lines tall."""
 _BY_WEIGHT: tuple[SeverityLevel, ...] = ("information", "warning", "error")
@@ -52,7 +50,7 @@ def merged(told: Sequence[Told]) -> Told:
 
 
 def small(message: str) -> str:
-    """A message in the few lines that a small screen can spare."""
+    """A message in the few lines that the panes can spare."""
     return "\n".join(wrap(message, _SMALL_CELLS, _SMALL_ROWS))
 
 

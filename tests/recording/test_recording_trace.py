@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kmon.catalog.errors import UsageError
 from kmon.recording import Interaction, load
 from kmon.recording.decode import Decoded, decode
 
@@ -90,3 +93,14 @@ def test_errors_come_back_as_what_they_were(tmp_path: Path) -> None:
 
 def test_a_race_that_was_cut_off_is_truncated(tmp_path: Path) -> None:
     assert only(tmp_path, delta(1, "text", "hel")).signature == "truncated-no-finish"
+
+
+def test_a_recording_cut_in_its_last_line_is_read_up_to_there(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl"
+    lines = [json.dumps(line) for line in ({"type": "race_started", "t_ns": 0}, delta(1, "text", "hel"), END)]
+    path.write_text("\n".join(lines)[:-40])
+    (interaction,) = load(path)
+    assert (decode("f", interaction).text, decode("f", interaction).signature) == ("hel", "truncated-no-finish")
+    path.write_text("\n".join(lines[:2])[:-20])
+    with pytest.raises(UsageError, match="it ends before any attempt began"):
+        load(path)

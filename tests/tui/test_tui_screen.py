@@ -168,17 +168,21 @@ async def test_a_failed_run_and_a_notice_are_told_without_markup() -> None:
         assert "[@click=app.quit]x[/] failed, reset; [/] [b" in stage.text()
 
 
-async def test_a_large_screen_has_room_for_a_toast_each() -> None:
+async def test_a_large_screen_too_has_one_toast_at_a_time() -> None:
     stage = Stage([Script("r1", "together").start()])
-    async with stage.app.run_test(size=(120, 40)) as pilot:
+    async with stage.app.run_test(size=(120, 40), notifications=True) as pilot:
         await stage.settle(pilot)
         stage.source.add(ev.StallStarted(6 * S, "r1", 1, "before-first-token", 5_000.0), ev.Notice(S, "info", "noted"))
         await stage.settle(pilot)
         stage.app.tell()
-        assert stage.toasts() == ["stalled: together (before-first-token)", "noted"]
+        await stage.settle(pilot)
+        assert stage.toasts() == ["stalled: together (before-first-token); noted"]
+        stage.app.say("something else")
+        await stage.settle(pilot)
+        assert len(stage.app.screen.query(Toast)) == 1
 
 
-async def test_a_small_screen_has_one_toast_at_a_time_and_none_is_lost() -> None:
+async def test_toasts_come_one_at_a_time_and_none_is_lost() -> None:
     stage = Stage(showcase())
     async with stage.app.run_test(size=SIZE, notifications=True) as pilot:
         await stage.settle(pilot)

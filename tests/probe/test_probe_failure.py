@@ -1,0 +1,41 @@
+"""Promises about answers that are no stream: what they said, in one error."""
+
+from __future__ import annotations
+
+import pytest
+
+from kmon.dialects.delta import StreamError
+from kmon.probe.failure import answer_error
+from kmon.probe.translate import Translator
+
+KEY = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def refused(status: int, body: str, **headers: str) -> StreamError:
+    return answer_error(status, "application/json", headers, body.encode())
+
+
+@pytest.mark.parametrize("body", ['{"error":null}', '{"error":{}}', '{"error":""}', "{}", "null", "[]"])
+def test_an_error_that_says_nothing_is_called_that(body: str) -> None:
+    assert refused(429, body).message == "HTTP 429: no message"
+
+
+def test_a_redirect_is_named_with_its_host_only() -> None:
+    away = refused(308, "", location="https://user:secret@login.example:8443/path?token=secret")
+    assert away.message == "HTTP 308: redirected to login.example, not followed"
+    assert refused(302, "<html>", location="/login?token=secret").message == (
+        "HTTP 302: redirected to another path, not followed"
+    )
+    assert refused(302, "", location="http://[").message == "HTTP 302: redirected to another path, not followed"
+    assert refused(304, "").message == "HTTP 304: no body"
+
+
+@pytest.mark.parametrize("before", [*range(350, 400, 7), 1_000])
+def test_a_key_where_a_message_is_cut_is_taken_out_first(before: int) -> None:
+    error = refused(401, f'{{"error":{{"message":"{"x" * before}{KEY}","code":"{"y" * (before // 4)}{KEY}"}}}}')
+    shown = Translator("r1", 1, secrets=[KEY]).error(error)
+    assert KEY[:8] not in shown.message and KEY[:8] not in (shown.code or "")
+
+
+def test_a_wait_that_is_no_number_is_not_told() -> None:
+    assert refused(429, '{"error":"slow down"}', **{"retry-after": "nan"}).message == "HTTP 429: slow down"
