@@ -61,10 +61,10 @@ async def examine(
     """Measure the way to ``target``; every step of every try has ``limit_s``.
 
     Nothing that costs is sent: chat targets are asked for their list of models, others for their base URL, without
-    the key.
+    the key. Raises :class:`UsageError` for a proxy in the environment that cannot be used.
     """
     question, check = _question(target, env)
-    host, port, proxy_problem = _peer(question)
+    host, port = _peer(question)
     start = Examination(
         target=target.name,
         model=target.model,
@@ -77,8 +77,6 @@ async def examine(
         key=key_source(target, env),
         check=check or Check("skipped", "not asked"),
     )
-    if proxy_problem:
-        return replace(start, check=Check("failed", proxy_problem))
     lookups = await five(lambda: look_up(host, port, limit_s))
     addresses = next((lookup.addresses for lookup in lookups if lookup.addresses), ())
     reaches = await reach_all(addresses, limit_s)
@@ -147,13 +145,7 @@ def _question(target: Target, env: Environment) -> tuple[Question, Check | None]
     return Question(url=url, headers=headers, proxy=proxy, safe=safe), check
 
 
-def _peer(question: Question) -> tuple[str, int, str | None]:
-    """Host and port of whoever is connected to, or a sentence about a proxy that cannot be used."""
-    try:
-        parts = urlsplit(question.proxy or question.url)
-        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        host, port = "", None
-    if host and port:
-        return host, port, None
-    return host, 0, "the proxy that the environment asks for is no URL of a proxy; correct or unset its variable"
+def _peer(question: Question) -> tuple[str, int]:
+    """Host and port of whoever is connected to: the endpoint, or the proxy before it."""
+    parts = urlsplit(question.proxy or question.url)
+    return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
