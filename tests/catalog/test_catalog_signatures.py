@@ -19,7 +19,7 @@ from kmon.simulator.choice import FAULTS
 
 DECIDING = (content, signature, silence, tool_call, usage)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")
-OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8"}
+OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8", "keep-alive"}
 
 
 def decided() -> set[str]:
