@@ -42,10 +42,11 @@ def _line(decoded: Decoded) -> str:
 def _block(decoded: Decoded, interaction: Interaction) -> str:
     """A few lines for people, every string cleaned."""
     usage = decoded.usage
+    chunks = f"{decoded.chunks} chunk{'' if decoded.chunks == 1 else 's'}"
     lines = [
         f"{decoded.file} #{decoded.interaction}  {decoded.dialect}  {interaction.request.model or '-'}"
         f"  HTTP {decoded.status if decoded.status is not None else '?'}",
-        f"  finish {decoded.finish_reason or '-'}  done {'yes' if decoded.done else 'no'}  {decoded.chunks} chunks"
+        f"  finish {decoded.finish_reason or '-'}  done {'yes' if decoded.done else 'no'}  {chunks}"
         + (f"  tokens {usage.prompt_tokens}/{usage.completion_tokens}/{usage.total_tokens}" if usage else ""),
     ]
     if decoded.signature:

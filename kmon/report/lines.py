@@ -47,13 +47,14 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
             return f"nudge: {event.sentence}"
         case ev.RunEnded():
             why = event.error.message if event.error is not None else event.signature or ""
-            chunks = f"{event.chunks} chunks in {event.duration_ms / 1000:.1f} s"
+            plural = "" if event.chunks == 1 else "s"
+            chunks = f"{event.chunks} chunk{plural} in {event.duration_ms / 1000:.1f} s"
             return f"{event.state.upper() if event.state != 'done' else 'done'}, {chunks}" + (f": {why}" if why else "")
     return None
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:
-    attempt = run.attempt(event.attempt)
+    attempt = run.attempt(event.attempt) if event.kind in ("text", "reasoning", "tool") else None
     if attempt is None or attempt.timeline.progress.ticks != 1 or attempt.timeline.progress.last_ns != event.t_ns:
         return None
     ttft_ns = attempt.timeline.ttft_ns()

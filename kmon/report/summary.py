@@ -43,7 +43,7 @@ def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int
 def totals(results: Sequence[RunEnded]) -> str:
     """``3 of 4 runs ended well; 2 stalls, the longest silence 24.6 s (together, code-tools)``."""
     ok = sum(result.state == "done" for result in results)
-    line = f"{ok} of {len(results)} runs ended well"
+    line = f"{ok} of {len(results)} run{'' if len(results) == 1 else 's'} ended well"
     stalls = sum(len(result.stalls) for result in results)
     worst = max(results, key=lambda result: result.max_gap_ms or 0.0, default=None)
     if worst is not None and worst.max_gap_ms is not None:
@@ -84,7 +84,8 @@ def _words(result: RunEnded) -> str:
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
     if result.turns > 1:
-        said.append(f"{result.turns} turns, {result.tool_results} tool results")
+        plural = "" if result.tool_results == 1 else "s"
+        said.append(f"{result.turns} turns, {result.tool_results} tool result{plural}")
     if result.nudge:
         said.append(f"[{result.nudge}]")
     return "; ".join(said)

@@ -21,6 +21,8 @@ from kmon.simulator.wire import Spoken
 
 EVENTS_PER_S = 40.0
 """The rate of a recording that does not know its own."""
+SCENARIO_NAME = "recorded"
+"""What was asked is known by the stream it got, which names the target."""
 KEPT_HEADERS = ("content-type", "retry-after", "x-request-id", "request-id", "x-amzn-requestid", "x-amzn-errortype")
 BASE_PATHS: Mapping[str, str] = {"chat": "/v1", "converse": "", "messages": ""}
 """The dialects a recording can be asked for in, and what their clients expect a base URL to end with."""
@@ -124,7 +126,8 @@ def _one_line(value: str) -> str:
 def replay_targets(recordings: Recordings, origin: str) -> list[tuple[Target, Scenario]]:
     """What to race to see each recorded stream again, from a simulator at ``origin`` that serves them."""
     return [
-        (_target(one, origin), scenario(one.name, one.dialect, one.interaction.request)) for one in replayed(recordings)
+        (_target(one, origin), scenario(SCENARIO_NAME, one.dialect, one.interaction.request))
+        for one in replayed(recordings)
     ]
 
 

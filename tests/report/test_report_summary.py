@@ -38,6 +38,10 @@ def test_totals_name_the_longest_silence_and_whose_it_was() -> None:
     assert line == "1 of 2 runs ended well; 1 stall, the longest silence 17.6 s (together, code-tools)"
 
 
+def test_one_run_is_one_run() -> None:
+    assert totals([FAILED]) == "0 of 1 run ended well"
+
+
 @given(st.integers(70, 300))
 def test_a_terminal_is_never_overrun(columns: int) -> None:
     assert all(len(line) <= columns for line in table([DONE, FAILED], columns=columns).splitlines())

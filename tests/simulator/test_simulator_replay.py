@@ -100,6 +100,7 @@ def test_every_recorded_stream_becomes_a_target_and_its_scenario() -> None:
     files = {"dir/tool streaming.yaml": [recorded(), recorded(index=1, streaming=False), recorded(index=2)]}
     pairs = replay_targets(files, "http://127.0.0.1:9")
     assert [target.name for target, _ in pairs] == ["tool-streaming#0", "tool-streaming#2"]
+    assert {scenario.name for _, scenario in pairs} == {"recorded"}
     target, scenario = pairs[1]
     assert target.label == "groq/moonshotai/kimi-k2-instruct-0905"
     assert target.base_url == "http://127.0.0.1:9/replay/0-tool-streaming/2/v1"
