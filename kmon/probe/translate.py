@@ -54,7 +54,7 @@ class Translator:
             error,
             message=self.redacted(error.message)[:MESSAGE_LIMIT_CHARS],
             code=self._short(error.code),
-            frame=None if error.frame is None else self.redacted(error.frame),
+            frame=None if error.frame is None else self._redactor.evidence(clean(error.frame)),
         )
 
     def redacted(self, text: str) -> str:
