@@ -56,11 +56,15 @@ def test_every_read_is_stamped_between_sending_and_reading() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps what a TCP socket receives")
 def test_a_late_reader_still_learns_when_the_bytes_came() -> None:
+    """The kernel begins to stamp a moment after the first socket asked, so the first tries may know the read only."""
     here, there = connected()
     with here, there:
         ask_for_stamps(here)
-        there.sendall(b"early")
-        sent_ns = time.monotonic_ns()
-        threading.Event().wait(0.3)
-        stamp_ns, _ = receive(here, 100)
-        assert stamp_ns - sent_ns < 0.2 * S
+        for _ in range(20):
+            there.sendall(b"early")
+            sent_ns = time.monotonic_ns()
+            threading.Event().wait(0.3)
+            stamp_ns, _data = receive(here, 100)
+            if stamp_ns - sent_ns < 0.2 * S:
+                return
+    raise AssertionError("no read of twenty was stamped with the time of its arrival")
