@@ -53,6 +53,7 @@ BAD = {
     "unknown flag": (["run", "--dmeo"], "unrecognized arguments: --dmeo"),
     "unreadable cassette": (["decode", "missing.yaml"], "missing.yaml"),
     "unreadable replay": (["replay", "missing.yaml"], "missing.yaml"),
+    "a pass rate above 1": (["test", "--demo", "--fail-under", "7"], "--fail-under must be from 0 to 1, not 7"),
     "too many requests": (["run", "--demo", "--count", "9", "--max-requests", "10"], "more than --max-requests 10"),
 }
 
@@ -228,3 +229,9 @@ def test_the_four_rows_of_the_field_report_stall_only_with_tools_on_together(tmp
     stalled = {(run["target"], run["scenario"]) for run in ended if run["stalls"]}
     assert stalled == {("together", "code-tools")}
     assert {run["state"] for run in ended} == {"done"}
+
+
+def test_a_chain_is_told_turn_by_turn_in_lines(tmp_path: Path) -> None:
+    told = kmon("run", "--demo", "openrouter", "--scenario", "tool-chain:2", "--speed", "20", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "tool results sent, request 3 of the conversation started" in told.stdout

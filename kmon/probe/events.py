@@ -191,6 +191,29 @@ class RaceEnded(_Event, frozen=True, tag="race_ended"):
     interrupted: bool = False
 
 
+class ClaimChanged(_Event, frozen=True, tag="claim"):
+    """What the chat program that is being watched shows from now on, as it shows it: ``connected | idle``.
+
+    Only where its own rules are mirrored, as for a gateway; an ordinary HTTP client's claim follows from the stream.
+    """
+
+    run: str
+    attempt: int
+    claim: str
+
+
+class Diagnosed(_Event, frozen=True, tag="diagnosis"):
+    """On which side a run hangs, told from several vantage points: ``adapter-buffering`` and a sentence with figures.
+
+    A later one of the same run replaces it; an empty ``name`` takes it back.
+    """
+
+    run: str
+    attempt: int
+    name: str
+    sentence: str
+
+
 class EngineHealth(_Event, frozen=True, tag="engine_health"):
     """How well the engine itself keeps time: the worst event-loop lag since the last report."""
 
@@ -209,4 +232,5 @@ class Notice(_Event, frozen=True, tag="notice"):
 Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
+    | ClaimChanged | Diagnosed
 )  # fmt: skip

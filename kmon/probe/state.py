@@ -82,7 +82,10 @@ def _state(attempt: AttemptView, now_ns: int) -> State:
 
 
 def _claim(attempt: AttemptView) -> str:
-    """What an ordinary HTTP client shows: open until its iterator ends, ended quietly on any clean close."""
+    """What a client shows: the watched one itself, or an ordinary HTTP client, which is open until its iterator ends
+    and ends quietly on any clean close."""
+    if attempt.claim is not None:
+        return attempt.claim
     if attempt.ending is not None:
         return {"failed": "error", "timed-out": "error"}.get(attempt.ending, "idle")
     return "connecting" if attempt.timeline.t_headers is None else "streaming"

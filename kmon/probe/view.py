@@ -56,6 +56,8 @@ class AttemptView:
     ending: ev.Ending | None = None
     signature: str | None = None
     evidence: str = ""
+    claim: str | None = None
+    """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
 
     def append(self, kind: str, text: str) -> None:
         """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
@@ -87,6 +89,8 @@ class RunView:
     t_queued: int
     attempts: list[AttemptView] = field(default_factory=list)
     nudge_sentence: str = ""
+    diagnosis: ev.Diagnosed | None = None
+    """On which side it hangs, where several vantage points tell."""
     ended: ev.RunEnded | None = None
 
     @property
@@ -146,6 +150,9 @@ class RaceView:
             case ev.NudgeResult():
                 if run := self.runs.get(event.run):
                     run.nudge_sentence = event.sentence
+            case ev.Diagnosed():
+                if run := self.runs.get(event.run):
+                    run.diagnosis = event if event.name else None
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
                     run.ended = event
@@ -167,6 +174,7 @@ class RaceView:
         if event.role != "nudge":
             run.ended = None
             run.nudge_sentence = ""
+            run.diagnosis = None
 
 
 def _fold(view: AttemptView, event: ev.Event) -> None:
@@ -181,6 +189,8 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_bytes(event.t_ns)
         case ev.DeltaArrived():
             _fold_delta(view, event)
+        case ev.ClaimChanged():
+            view.claim = event.claim
         case ev.AttemptEnded():
             timeline.on_closed(event.t_ns)
             view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence

@@ -10,8 +10,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from kmon.probe.events import Event, Notice
+from kmon.race.hosting import Plan
 from kmon.race.pipe import Do, Start, pack, read_up
-from kmon.race.plan import Keys, RacePlan
+from kmon.race.plan import Keys
 from kmon.race.source import Command
 
 STDERR_LIMIT_BYTES = 4096
@@ -29,7 +30,7 @@ class EngineProcess:
         self._closing = False
 
     @classmethod
-    async def start(cls, plan: RacePlan, keys: Keys) -> EngineProcess:
+    async def start(cls, plan: Plan, keys: Keys) -> EngineProcess:
         """Start the engine and its race."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from kmon.probe.events import Event
-from kmon.race.plan import Keys, RacePlan
+from kmon.race.hosting import Plan
+from kmon.race.plan import Keys
 from kmon.race.source import Command
 
 MESSAGE_LIMIT_BYTES = 256 * 1024 * 1024
@@ -21,7 +22,7 @@ _LENGTH = struct.Struct(">I")
 class Start(Struct, frozen=True, tag="start"):
     """The first message down: the plan, and the keys beside it. Keys travel by this pipe only: not argv, not env."""
 
-    plan: RacePlan
+    plan: Plan
     keys: Keys
 
 

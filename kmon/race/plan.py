@@ -16,7 +16,7 @@ class Row(Struct, frozen=True):
     scenario: Scenario
 
 
-class RacePlan(Struct, frozen=True, kw_only=True):
+class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     """Rows times rounds. ``concurrency`` bounds the runs open at once; None means one round at a time.
 
     ``timeout_s`` bounds a whole attempt; kmon has no read timeout, it reports silence instead of ending it.

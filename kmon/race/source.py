@@ -31,3 +31,11 @@ class EventSource(Protocol):
     async def command(self, command: Command) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class Host(EventSource, Protocol):
+    """An ``EventSource`` that lives on the running event loop: what the engine's process, or a test, hosts."""
+
+    def start(self) -> None:
+        """Begin. Returns at once; what happens is told by ``batches``."""
+        ...

@@ -31,9 +31,7 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
     match event:
         case ev.AttemptStarted():
             via = f" through proxy {event.proxy}" if event.proxy else ""
-            return {"first": "started", "retry": f"attempt {event.attempt} started", "nudge": "nudged"}[
-                event.role
-            ] + via
+            return _started(event) + via
         case ev.HeadersReceived() if event.status != 200:
             return f"answered HTTP {event.status}"
         case ev.DeltaArrived():
@@ -51,6 +49,18 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
             chunks = f"{event.chunks} chunk{plural} in {event.duration_ms / 1000:.1f} s"
             return f"{event.state.upper() if event.state != 'done' else 'done'}, {chunks}" + (f": {why}" if why else "")
     return None
+
+
+def _started(event: ev.AttemptStarted) -> str:
+    match event.role:
+        case "first":
+            return "started"
+        case "retry":
+            return f"attempt {event.attempt} started"
+        case "turn":
+            return f"tool results sent, request {event.attempt} of the conversation started"
+        case "nudge":
+            return "nudged"
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:

@@ -1,0 +1,126 @@
+"""The options of the commands that race: ``kmon``, ``kmon run``, ``kmon test`` and ``kmon replay``."""
+
+from __future__ import annotations
+
+import argparse
+
+from kmon import __version__
+from kmon.arguments.parser import Parser, command_parser
+
+EPILOG = """\
+commands:
+  kmon [TARGET...]      watch a race in the terminal (lines instead, when stdout is not a terminal)
+  kmon run [TARGET...]  the same race without a screen: lines for people, or --json
+  kmon test [TARGET...] identical requests again and again: pass rates, and what they prove
+  kmon targets          what can be aimed at, and where its key was found; --check asks each provider
+  kmon doctor [TARGET...]  DNS, TCP, TLS, key, clock, left-over programs: is it me or the path?
+  kmon scenarios        what can be asked
+  kmon decode FILE...   what recorded streams say
+  kmon replay FILE...   play recorded streams through the real HTTP stack into the race screen
+  kmon sim              a loopback provider that can go wrong in every way
+  kmon signatures       what kmon can say about a stream; kmon explain NAME tells all about one
+  kmon selftest         whether kmon says the right thing about every fault and every healthy twin
+  kmon config           every setting, and where its value came from
+'kmon COMMAND --help' tells the options of each.
+
+exit codes:
+  0 every run ended well   1 a run failed   2 wrong usage or configuration   3 kmon itself failed   130 interrupted
+"""
+
+
+def race_options(parser: Parser) -> None:
+    aim = parser.add_argument_group("what to race")
+    aim.add_argument("targets", nargs="*", metavar="TARGET", help="a name of 'kmon targets', or provider/model")
+    aim.add_argument("--scenario", action="append", metavar="NAME[,NAME]", help="what to ask (default: code)")
+    aim.add_argument("--count", type=int, metavar="N", help="rounds: one run per target and scenario each (default 1)")
+    aim.add_argument("--concurrency", type=int, metavar="N", help="runs open at once (default: one round at a time)")
+    aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start what would send more requests")
+    aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
+    aim.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint, with --model")
+    aim.add_argument("--model", metavar="ID", help="the model to ask for at --base-url")
+    aim.add_argument(
+        "--dialect", metavar="NAME", default="chat", help="there: chat, converse, messages, deepinfra (default chat)"
+    )
+    aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
+    limits = parser.add_argument_group("thresholds")
+    limits.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
+    limits.add_argument("--timeout", dest="timeout_s", type=float, metavar="S", help="end an attempt (default 300)")
+    limits.add_argument(
+        "--connect-timeout", dest="connect_timeout_s", type=float, metavar="S", help="DNS, TCP and TLS (default 10)"
+    )
+    demo = parser.add_argument_group("simulator")
+    demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
+    demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
+    demo.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="same seed, same streams; test: same order of targets (default 1)",
+    )
+    demo.add_argument(
+        "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
+    )
+
+
+def screen_options(parser: Parser) -> None:
+    screen = parser.add_argument_group("screen")
+    screen.add_argument("--theme", metavar="NAME", help="colours (default kmon-dark; t switches)")
+    screen.add_argument("--fps", type=int, metavar="N", help="frames per second (default 10; 5 above 16 panes)")
+    screen.add_argument("--bell", action="store_true", default=None, help="ring the terminal bell on a stall")
+    screen.add_argument("--ascii", action="store_true", default=None, help="draw with ASCII characters only")
+    screen.add_argument("--yes", action="store_true", help="start without showing the plan first")
+    screen.add_argument("--no-tui", action="store_true", help="lines instead of a screen")
+
+
+def watch_parser() -> Parser:
+    parser = Parser(
+        prog="kmon",
+        description="Watch many LLM streams at once and see which one is silent right now.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"kmon {__version__}")
+    race_options(parser)
+    screen_options(parser)
+    return parser
+
+
+def run_parser() -> Parser:
+    parser = command_parser("run", "Race without a screen: lines for people, or one JSON object per event.")
+    race_options(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object per line, flushed as it happens")
+    return parser
+
+
+def test_parser() -> Parser:
+    parser = command_parser("test", "Repeat identical requests, count what passes, and say what that proves.")
+    race_options(parser)
+    parser.set_defaults(count=10)
+    design = parser.add_argument_group("experiment")
+    design.add_argument("--no-nonce", action="store_true", help="let prompt caches answer: send the very same request")
+    design.add_argument("--spacing", type=float, default=0.0, metavar="S", help="least time between rounds (default 0)")
+    design.add_argument("--per-target", type=int, default=1, metavar="N", help="open at once per target (default 1)")
+    design.add_argument("--until-proven", action="store_true", help="stop as soon as a difference is proven")
+    design.add_argument("--pass-rate", type=float, metavar="R", help="with --until-proven: also prove R kept or missed")
+    thresholds = parser.add_argument_group("thresholds that decide exit code 1")
+    thresholds.add_argument("--fail-under", type=float, metavar="R", help="least pass rate per target, such as 0.95")
+    thresholds.add_argument("--max-stall", type=float, metavar="S", help="longest silence")
+    thresholds.add_argument("--max-ttft", type=float, metavar="S", help="longest wait for the first token")
+    parser.add_argument("--json", action="store_true", help="no screen: one JSON object per line")
+    screen_options(parser)
+    return parser
+
+
+def replay_parser() -> Parser:
+    parser = command_parser("replay", "Play recorded streams through the real HTTP stack into the race screen.")
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress recorded time (default 1)")
+    parser.add_argument("--as-recorded", action="store_true", help="keep the recorded duration whatever --speed says")
+    parser.add_argument("--json", action="store_true", help="no screen: one JSON object per event")
+    parser.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
+    parser.add_argument("--timeout", dest="timeout_s", type=float, metavar="S", help="end an attempt (default 300)")
+    parser.set_defaults(max_requests=None, max_tokens=None)
+    screen_options(parser)
+    return parser

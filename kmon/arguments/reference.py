@@ -1,0 +1,76 @@
+"""The options of the commands that do not race: what there is to know, to check, to read and to serve."""
+
+from __future__ import annotations
+
+from kmon.arguments.parser import Parser, command_parser
+
+
+def targets_parser() -> Parser:
+    parser = command_parser("targets", "List what can be aimed at, and where each key was found (never the key).")
+    parser.add_argument("names", nargs="*", metavar="TARGET", help="only these")
+    parser.add_argument("--check", action="store_true", help="ask each provider's GET /models")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    return parser
+
+
+def doctor_parser() -> Parser:
+    parser = command_parser(
+        "doctor",
+        "Measure every step of the way to each target five times (nothing that costs is sent), and say what is wrong.",
+    )
+    parser.add_argument("names", nargs="*", metavar="TARGET", help="only these (default: those with a key)")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="limit of each step (default 10)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per target, and one for this machine")
+    return parser
+
+
+def scenarios_parser() -> Parser:
+    return command_parser("scenarios", "List what can be asked.")
+
+
+def decode_parser() -> Parser:
+    parser = command_parser(
+        "decode", "Read cassettes (go-vcr, vcrpy), raw bodies and kmon recordings; say what they hold."
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON object per recorded stream")
+    return parser
+
+
+def sim_parser() -> Parser:
+    parser = command_parser("sim", "Serve a loopback provider with paced, deterministic streams and every fault.")
+    parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
+    parser.add_argument(
+        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000, seed-002 or a TOML file"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
+    return parser
+
+
+def config_parser() -> Parser:
+    return command_parser("config", "Print every setting, its value and where the value came from.")
+
+
+def signatures_parser() -> Parser:
+    return command_parser("signatures", "List the named faults of a stream: what each is on the wire.")
+
+
+def explain_parser() -> Parser:
+    parser = command_parser("explain", "Tell what a signature usually means, what looks alike, and where it was seen.")
+    parser.add_argument("name", metavar="NAME", help="a name of 'kmon signatures'")
+    return parser
+
+
+def selftest_parser() -> Parser:
+    parser = command_parser(
+        "selftest",
+        "Run every fault and every healthy twin through the real probe on loopback; print who was called what.",
+    )
+    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="runs of each (default 20)")
+    parser.add_argument(
+        "--speed", type=float, default=5.0, metavar="X", help="compress time, to 20 at most (default 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    return parser

@@ -1,0 +1,129 @@
+"""From flags and files to a race that is ready to start; the simulator is started here if one is wanted."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import Scenario, Target
+from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
+from kmon.config import Loaded, keyed_targets, load
+from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, rows, simulated
+from kmon.race.plan import Keys, RacePlan, Row
+from kmon.simulator.embedded import Embedded
+from kmon.transport.proxy import proxy_for
+
+DEFAULT_SCENARIO = "code"
+TEST_TIMEOUT_S = 60.0
+"""Total limit of an attempt of a test where none was set: a hang must not take five minutes each time."""
+FIELD_REPORT_PROFILE = "seed-000"
+"""How the simulator behaves when targets or scenarios are named: as in the report of stalls with tools on Together."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A race that is ready to start."""
+
+    plan: RacePlan
+    keys: Keys
+    loaded: Loaded
+
+
+@contextlib.contextmanager
+def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool) -> Iterator[Prepared]:
+    """Settle what to race. The simulator, if it takes part, lives as long as the context."""
+    _check(options)
+    loaded = load(flags_of(options))
+    for note in loaded.notes:
+        print(f"kmon: {note}", file=sys.stderr)
+    given = loaded.provenance["timeout_s"] != "default"
+    timeout_s = TEST_TIMEOUT_S if demo is TEST_DEMO and not given else None
+    targets = _targets(options, loaded)
+    on_simulator = options.demo or options.profile is not None
+    if not on_simulator and not targets:
+        targets = list(keyed_targets(loaded.catalog, loaded.env))
+        on_simulator = fall_back_to_demo and not targets
+    if not on_simulator and not targets:
+        raise UsageError("no target was named and no key is set; name one, put a key in .env or use --demo")
+    if not on_simulator:
+        plan = plan_of(rows(targets, _scenarios(options, loaded, demo)), loaded, options, timeout_s=timeout_s)
+        yield Prepared(plan, keys_for(plan, loaded.env), loaded)
+        return
+    named = bool(_targets(options, loaded))
+    whole = not named and options.profile is None and options.scenario is None
+    targets = targets if named else [resolve_target(loaded.catalog, name) for name in demo.targets]
+    scenarios = [resolve_scenario(loaded.catalog, demo.scenario)] if whole else _scenarios(options, loaded, demo)
+    profile = options.profile or (demo.profile if whole or demo is TEST_DEMO else FIELD_REPORT_PROFILE)
+    speed = options.speed or (demo.speed if whole else 1.0)
+    with Embedded.running(profile=profile, speed=speed, seed=options.seed) as simulator:
+        aimed = [simulated(target, simulator.origin) for target in targets]
+        timeout_s = demo.timeout_s if whole and options.timeout_s is None else timeout_s
+        yield Prepared(plan_of(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s), Keys({}), loaded)
+
+
+def _check(options: argparse.Namespace) -> None:
+    if bool(options.base_url) != bool(options.model):
+        raise UsageError("--base-url and --model belong together; give both, or name a target")
+    if options.speed is not None and not 0 < options.speed < float("inf"):
+        raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
+    for flag in ("max_requests", "max_tokens"):
+        if (value := getattr(options, flag)) is not None and value < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} must be 1 or more, not {value}")
+
+
+def check_experiment(options: argparse.Namespace) -> None:
+    for flag, low, high in (
+        ("fail_under", 0, 1),
+        ("max_stall", 0, 86_400),
+        ("max_ttft", 0, 86_400),
+        ("spacing", 0, 3_600),
+    ):
+        value = getattr(options, flag)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"--{flag.replace('_', '-')} must be from {low} to {high}, not {value:g}")
+    if options.per_target < 1:
+        raise UsageError(f"--per-target must be 1 or more, not {options.per_target}")
+    if options.pass_rate is not None and not options.until_proven:
+        raise UsageError("--pass-rate needs --until-proven; to fail under a rate use --fail-under")
+
+
+def flags_of(options: argparse.Namespace) -> dict[str, object]:
+    """The flags that are settings, by the setting's name."""
+    names = ("stall_s", "timeout_s", "connect_timeout_s", "concurrency", "theme", "fps", "bell", "ascii")
+    return {"rounds": getattr(options, "count", None)} | {name: getattr(options, name, None) for name in names}
+
+
+def _scenarios(options: argparse.Namespace, loaded: Loaded, demo: Demo) -> list[Scenario]:
+    default = demo.scenario if demo is TEST_DEMO else DEFAULT_SCENARIO
+    names = [name.strip() for given in options.scenario or [default] for name in given.split(",")]
+    return [resolve_scenario(loaded.catalog, name) for name in dict.fromkeys(names)]
+
+
+def _targets(options: argparse.Namespace, loaded: Loaded) -> list[Target]:
+    named = [resolve_target(loaded.catalog, name) for name in options.targets]
+    if options.base_url:
+        named.append(custom_target(options.base_url, options.model, options.dialect, options.api_key_env))
+    return named
+
+
+def plan_of(
+    plan_rows: Sequence[Row], loaded: Loaded, options: argparse.Namespace, *, timeout_s: float | None = None
+) -> RacePlan:
+    settings = loaded.settings
+    plan = RacePlan(
+        rows=tuple(plan_rows),
+        rounds=settings.rounds,
+        concurrency=settings.concurrency,
+        stall_s=settings.stall_s,
+        timeout_s=timeout_s or settings.timeout_s,
+        connect_timeout_s=settings.connect_timeout_s,
+        simulated=all(row.target.simulated for row in plan_rows),
+    )
+    for target in {row.target.base_url: row.target for row in plan.rows}.values():
+        proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
+    check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
+    return plan

@@ -1,0 +1,64 @@
+"""Hands a race that is ready to the screen, and prints what is left of it when the screen is gone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from kmon.commands.prepare import Prepared
+from kmon.config import user_config_dir
+from kmon.race.aim import key_notes
+
+if TYPE_CHECKING:
+    from kmon.report.experiment import Experiment
+
+
+def show(
+    options: argparse.Namespace,
+    ready: Prepared,
+    *,
+    start_now: bool,
+    origin: str = "",
+    experiment: Experiment | None = None,
+) -> int:
+    from kmon.race.child import EngineProcess
+    from kmon.report.headless import columns_of, exit_code
+    from kmon.report.summary import summary
+    from kmon.tui.launch import ScreenOptions, run_app
+
+    async def source() -> EngineProcess:
+        if experiment is not None:
+            experiment.begin()
+        return await EngineProcess.start(ready.plan, ready.keys)
+
+    settings = ready.loaded.settings
+    outcome = run_app(
+        ScreenOptions(
+            plan=ready.plan,
+            open_source=source,
+            start_now=start_now,
+            theme=settings.theme,
+            user_theme_dirs=[user_config_dir() / "themes"],
+            fps=options.fps if ready.loaded.provenance["fps"] == "default" else settings.fps,
+            bell=settings.bell,
+            ascii=settings.ascii,
+            key_notes=key_notes(ready.plan, ready.loaded.env),
+            origin=origin,
+            board=experiment is not None,
+            judge=experiment.add if experiment is not None else None,
+            conclude=(lambda _: experiment.conclusion()) if experiment is not None else None,
+        )
+    )
+    if experiment is not None and experiment.trials:
+        print(experiment.conclusion())
+    elif said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
+        print(said)
+    if outcome.engine_error:
+        print(f"kmon: {outcome.engine_error}", file=sys.stderr)
+        return 3
+    if outcome.interrupted:
+        return 130
+    if outcome.race.started is None:
+        return 0  # the plan was looked at and left
+    return exit_code(outcome.race) if experiment is None else experiment.exit_code(outcome.race)

@@ -1,0 +1,18 @@
+"""Which host carries out a plan: one line per kind of plan, so that the engine need not know them apart."""
+
+from __future__ import annotations
+
+from kmon.race.plan import Keys, RacePlan
+from kmon.race.source import Host
+
+Plan = RacePlan
+"""Everything the engine can be asked to do."""
+
+
+def host(plan: Plan, keys: Keys) -> Host:
+    """The host of ``plan``, not started yet. Call it on a running event loop."""
+    match plan:
+        case RacePlan():
+            from kmon.race.supervisor import Supervisor
+
+            return Supervisor(plan, keys)
