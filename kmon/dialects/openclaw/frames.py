@@ -1,0 +1,70 @@
+"""The three frames of the gateway: requests, their responses by id, and events. Text in, typed values out.
+
+Source: the gateway's protocol documents and recordings of two releases. Payloads stay plain JSON objects, since both
+releases add members at will; what reads one of them checks what it needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+FRAME_LIMIT_BEFORE_HELLO_BYTES = 64 * 1024
+"""Until the handshake is over neither side accepts a longer frame; then the gateway's ``policy.maxPayload`` rules."""
+
+
+class FrameError(ValueError):
+    """A message that is no frame; its text says what it is instead."""
+
+
+class Request(Struct, frozen=True, tag_field="type", tag="req"):
+    id: str
+    method: str
+    params: dict[str, Any] = {}
+
+
+class GatewayError(Struct, frozen=True):
+    """Why a request was refused. ``retry_after_ms`` is set where the gateway asks to be asked again."""
+
+    code: str
+    message: str = ""
+    details: dict[str, Any] | None = None
+    retryable: bool = False
+    retry_after_ms: float | None = msgspec.field(default=None, name="retryAfterMs")
+
+
+class Response(Struct, frozen=True, tag_field="type", tag="res"):
+    """The answer to the request of the same ``id``; responses come in any order."""
+
+    id: str
+    ok: bool
+    payload: Any = None
+    error: GatewayError | None = None
+
+
+class GatewayEvent(Struct, frozen=True, tag_field="type", tag="event"):
+    """``seq`` counts per connection (2026.9) or for all connections (2026.2); the challenge has none."""
+
+    event: str
+    payload: dict[str, Any] = {}
+    seq: int | None = None
+
+
+Frame = Request | Response | GatewayEvent
+
+_decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+
+
+def parse(text: str | bytes) -> Frame:
+    """The frame of one WebSocket text message. Raises :class:`FrameError` with the reason, never anything else."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(str(error) or type(error).__name__) from None
+
+
+def encode(frame: Frame) -> str:
+    """A frame as it is sent."""
+    return msgspec.json.encode(frame).decode()
