@@ -14,6 +14,7 @@ from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.config import Loaded, keyed_targets, load
 from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, rows, simulated
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.policy import Policy
 from kmon.simulator.embedded import Embedded
 from kmon.transport.proxy import proxy_for
 
@@ -119,8 +120,7 @@ def plan_of(
         rounds=settings.rounds,
         concurrency=settings.concurrency,
         stall_s=settings.stall_s,
-        timeout_s=timeout_s or settings.timeout_s,
-        connect_timeout_s=settings.connect_timeout_s,
+        policy=Policy(timeout_s=timeout_s or settings.timeout_s, connect_timeout_s=settings.connect_timeout_s),
         simulated=all(row.target.simulated for row in plan_rows),
     )
     for target in {row.target.base_url: row.target for row in plan.rows}.values():

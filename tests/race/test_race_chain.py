@@ -12,6 +12,7 @@ from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ToolFragment
 from kmon.race.chain import next_turn
 from kmon.race.plan import RacePlan, Row
+from kmon.race.policy import Policy
 from tests.race.racing import outcome, sse, target
 from tests.transport.loopback import END, HEAD, chunked, serving
 
@@ -72,7 +73,7 @@ async def test_a_chain_runs_its_tools_over_the_wire_and_tells_where_it_died() ->
         writer.write(calling if results < 2 else HEAD + sse("cut off") + END)
 
     async with serving(script, requests=bodies) as url:
-        plan = RacePlan(rows=(Row(target(url), SCENARIO),), stall_s=30, timeout_s=30)
+        plan = RacePlan(rows=(Row(target(url), SCENARIO),), stall_s=30, policy=Policy(timeout_s=30))
         results, events = await outcome(plan)
     ended = results[0]
     assert (ended.state, ended.turns, ended.tool_results, ended.attempts) == ("incomplete", 3, 2, 3)
