@@ -48,6 +48,7 @@ def race_options(parser: Parser) -> None:
     limits.add_argument(
         "--connect-timeout", dest="connect_timeout_s", type=float, metavar="S", help="DNS, TCP and TLS (default 10)"
     )
+    policy_options(parser)
     demo = parser.add_argument_group("simulator")
     demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
     demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
@@ -60,6 +61,24 @@ def race_options(parser: Parser) -> None:
     )
     demo.add_argument(
         "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
+    )
+
+
+def policy_options(parser: Parser) -> None:
+    policy = parser.add_argument_group(
+        "retries, timeouts, fallback", "All off unless set: silence is reported, not ended. More of it in kmon.toml."
+    )
+    for flag, name, words in (
+        ("--header-timeout", "header_timeout_s", "end an attempt that has no response headers after S seconds"),
+        ("--first-token-timeout", "first_token_timeout_s", "... no token after S seconds"),
+        ("--idle-timeout", "idle_timeout_s", "... no further token for S seconds"),
+        ("--retry-base", "retry_base_s", "first wait at most S seconds, doubled each time, jittered (default 1)"),
+    ):
+        policy.add_argument(flag, dest=name, type=float, metavar="S", help=words)
+    policy.add_argument("--retries", type=int, metavar="N", help="try what may pass again up to N times (default 0)")
+    policy.add_argument("--fallback", metavar="TARGET[,TARGET]", help="then ask these, one after the other")
+    policy.add_argument(
+        "--fallback-when", metavar="WHEN", help="before-first-token (default), or anytime: gives up what was said"
     )
 
 

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from kmon.race.plan import RacePlan
+from kmon.race.policy import policy_words
 from kmon.tui.figures import plural
 from kmon.tui.rows import one_line, shorten
 from kmon.tui.scroll_bar import ascii_scroll_bar
@@ -74,7 +75,10 @@ def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, a
     else:
         parts.append((f"  {plural(plan.requests, 'paid request')}", "bold $warning"))
         parts.append(f", at most {plan.max_output_tokens} output tokens in all\n")
-        parts.append(("  every nudge and every retry is one more request\n", "$kmon-muted"))
+        extra = "every nudge and every retry by hand is one more request"
+        if plan.policy.retries or plan.policy.fallback:
+            extra = f"retries and fallbacks are counted as if all were needed; {extra}"
+        parts.append((f"  {extra}\n", "$kmon-muted"))
     parts += [
         "\n  ",
         ("Enter", "bold $accent"),

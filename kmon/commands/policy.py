@@ -1,0 +1,61 @@
+"""From settings to the policy of a race, refused in one sentence where it contradicts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import Target
+from kmon.catalog.resolve import resolve_target
+from kmon.config import Loaded
+from kmon.dialects import refusal
+from kmon.race.plan import Row
+from kmon.race.policy import Policy, conflict
+from kmon.settings import SETTINGS
+
+
+def policy_of(
+    loaded: Loaded,
+    rows: Sequence[Row],
+    *,
+    timeout_s: float | None,
+    jitter_seed: int | None,
+    aimed: Callable[[Target], Target],
+) -> Policy:
+    """The policy that the settings describe for ``rows``.
+
+    ``timeout_s`` replaces the total limit where a demonstration has its own; ``aimed`` turns a fallback to the
+    simulator where the race is held there. Raises :class:`UsageError` naming the two settings that do not fit.
+    """
+    values = {name: value or None for name, value in _set(loaded).items() if SETTINGS[name].kind == "limit"}
+    values = {**_set(loaded), **values, "timeout_s": timeout_s or loaded.settings.timeout_s}
+    values["fallback"] = [aimed(resolve_target(loaded.catalog, name)) for name in loaded.settings.fallback]
+    policy = msgspec.convert({**values, "jitter_seed": jitter_seed}, Policy)
+    if found := conflict(policy, loaded.settings.stall_s, tuple(row.target for row in rows)):
+        one = _named(found.first, policy, loaded, timeout_s)
+        if found.second not in SETTINGS or found.second == found.first:
+            raise UsageError(f"{one}: {found.why}; change it")
+        other = _named(found.second, policy, loaded, timeout_s)
+        raise UsageError(f"{one} and {other} do not fit together: {found.why}; change one of them")
+    for row in rows:
+        for target in policy.beside(row.target):
+            if problem := refusal(target, row.scenario):
+                raise UsageError(f"{_named('fallback', policy, loaded, timeout_s)}: {problem}")
+    return policy
+
+
+def _set(loaded: Loaded) -> dict[str, object]:
+    settings = msgspec.structs.asdict(loaded.settings)
+    return {name: settings[name] for name in Policy.__struct_fields__ if name in settings}
+
+
+def _named(name: str, policy: Policy, loaded: Loaded, timeout_s: float | None) -> str:
+    """A setting with its value and its place: ``idle_timeout_s 3 (--idle-timeout)``."""
+    value = getattr(policy, name) if name in Policy.__struct_fields__ else getattr(loaded.settings, name)
+    place = "the demonstration's own" if name == "timeout_s" and timeout_s else loaded.provenance[name]
+    if name == "fallback":
+        value = ",".join(loaded.settings.fallback)
+    shown = f"{value:g}" if isinstance(value, float) else ",".join(value) or "[]" if isinstance(value, tuple) else value
+    return f"{name} {shown} ({place})"
