@@ -44,14 +44,14 @@ def next_due(timeline: Timeline, limits: Limits) -> Due | None:
     sent_ns, headers_ns, token_ns = timeline.t_request_sent, timeline.t_headers, timeline.progress.last_ns
     running = (
         (sent_ns if headers_ns is None else None, limits.header_s, "header_timeout_s", "no response headers within"),
-        (sent_ns if token_ns is None else None, limits.first_token_s, "first_token_timeout_s", "no first token within"),
+        (sent_ns if token_ns is None else None, limits.first_token_s, "first_token_timeout_s", "no token within"),
         (_later(headers_ns, timeline.byte.last_ns), limits.byte_s, "byte_timeout_s", "no byte for"),
         (_later(headers_ns, timeline.chunk.last_ns), limits.chunk_s, "chunk_timeout_s", "no chunk for"),
         (token_ns, limits.idle_s, "idle_timeout_s", "no token for"),
     )
     return min(
         (
-            Due(start_ns + int(limit_s * S), setting, f"{words} {limit_s:g} s ({_spoken(setting)})")
+            Due(start_ns + int(limit_s * S), setting, f"{_spoken(setting)}: {words} {limit_s:g} s")
             for start_ns, limit_s, setting, words in running
             if start_ns is not None and limit_s is not None
         ),

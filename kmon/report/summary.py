@@ -81,7 +81,10 @@ def _words(result: RunEnded) -> str:
         said.append(named + " ".join(result.error.message.split())[:160])
     elif result.signature:
         said.append(f"{result.signature}: {result.evidence}")
-        if result.error is not None and result.error.code != "timeout_s":  # a limit that was set, and passed
+        if result.error is not None and result.error.code not in (
+            None,
+            "timeout_s",
+        ):  # a limit that was set, and passed
             said.append(result.error.message)
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
