@@ -68,17 +68,17 @@ def policy_options(parser: Parser) -> None:
     policy = parser.add_argument_group(
         "retries, timeouts, fallback", "All off unless set: silence is reported, not ended. More of it in kmon.toml."
     )
+    policy.add_argument("--retries", type=int, metavar="N", help="try what may pass again up to N times (default 0)")
     for flag, name, words in (
-        ("--header-timeout", "header_timeout_s", "end an attempt that has no response headers after S seconds"),
-        ("--first-token-timeout", "first_token_timeout_s", "... no token after S seconds"),
-        ("--idle-timeout", "idle_timeout_s", "... no further token for S seconds"),
-        ("--retry-base", "retry_base_s", "first wait at most S seconds, doubled each time, jittered (default 1)"),
+        ("--retry-base", "retry_base_s", "first wait at most S, doubled each time, with full jitter (default 1)"),
+        ("--header-timeout", "header_timeout_s", "end an attempt without response headers after S seconds"),
+        ("--first-token-timeout", "first_token_timeout_s", "end one without a first token after S seconds"),
+        ("--idle-timeout", "idle_timeout_s", "end one that has sent no further token for S seconds"),
     ):
         policy.add_argument(flag, dest=name, type=float, metavar="S", help=words)
-    policy.add_argument("--retries", type=int, metavar="N", help="try what may pass again up to N times (default 0)")
-    policy.add_argument("--fallback", metavar="TARGET[,TARGET]", help="then ask these, one after the other")
+    policy.add_argument("--fallback", metavar="TARGET[,TARGET]", help="when retries are used up: ask these in turn")
     policy.add_argument(
-        "--fallback-when", metavar="WHEN", help="before-first-token (default), or anytime: gives up what was said"
+        "--fallback-when", metavar="WHEN", help="before-first-token (default), or anytime: give up what was said"
     )
 
 

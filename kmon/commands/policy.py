@@ -33,16 +33,17 @@ def policy_of(
     values = {**_set(loaded), **values, "timeout_s": timeout_s or loaded.settings.timeout_s}
     values["fallback"] = [aimed(resolve_target(loaded.catalog, name)) for name in loaded.settings.fallback]
     policy = msgspec.convert({**values, "jitter_seed": jitter_seed}, Policy)
-    if found := conflict(policy, loaded.settings.stall_s, tuple(row.target for row in rows)):
-        one = _named(found.first, policy, loaded, timeout_s)
+    as_set = msgspec.structs.replace(policy, timeout_s=loaded.settings.timeout_s)  # a demonstration may be shorter
+    if found := conflict(as_set, loaded.settings.stall_s, tuple(row.target for row in rows)):
+        one = _named(found.first, loaded)
         if found.second not in SETTINGS or found.second == found.first:
             raise UsageError(f"{one}: {found.why}; change it")
-        other = _named(found.second, policy, loaded, timeout_s)
+        other = _named(found.second, loaded)
         raise UsageError(f"{one} and {other} do not fit together: {found.why}; change one of them")
     for row in rows:
         for target in policy.beside(row.target):
             if problem := refusal(target, row.scenario):
-                raise UsageError(f"{_named('fallback', policy, loaded, timeout_s)}: {problem}")
+                raise UsageError(f"{_named('fallback', loaded)}: {problem}")
     return policy
 
 
@@ -51,11 +52,8 @@ def _set(loaded: Loaded) -> dict[str, object]:
     return {name: settings[name] for name in Policy.__struct_fields__ if name in settings}
 
 
-def _named(name: str, policy: Policy, loaded: Loaded, timeout_s: float | None) -> str:
+def _named(name: str, loaded: Loaded) -> str:
     """A setting with its value and its place: ``idle_timeout_s 3 (--idle-timeout)``."""
-    value = getattr(policy, name) if name in Policy.__struct_fields__ else getattr(loaded.settings, name)
-    place = "the demonstration's own" if name == "timeout_s" and timeout_s else loaded.provenance[name]
-    if name == "fallback":
-        value = ",".join(loaded.settings.fallback)
+    value = getattr(loaded.settings, name)
     shown = f"{value:g}" if isinstance(value, float) else ",".join(value) or "[]" if isinstance(value, tuple) else value
-    return f"{name} {shown} ({place})"
+    return f"{name} {shown} ({loaded.provenance[name]})"
