@@ -20,7 +20,7 @@ class LimitWatch:
         self._timeline, self._limits, self._end = timeline, limits, end
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
-        self._stopped = False
+        self._stopped = not limits.any_wait
         self.passed: Due | None = None
 
     def look(self) -> None:

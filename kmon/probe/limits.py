@@ -25,6 +25,12 @@ class Limits:
     chunk_s: float | None = None
     idle_s: float | None = None
 
+    @property
+    def any_wait(self) -> bool:
+        """Whether anything is limited that :func:`next_due` watches."""
+        waits = (self.header_s, self.first_token_s, self.byte_s, self.chunk_s, self.idle_s)
+        return any(limit_s is not None for limit_s in waits)
+
 
 class Due(NamedTuple):
     """A limit and when it will have passed, if nothing comes before. ``setting`` is its name, ``sentence`` says it."""

@@ -163,13 +163,13 @@ class Run:
     def retry(self) -> None:
         """Ask an open run to start over: its attempt is cancelled and a new one follows in the same run.
 
-        One that waits for a scheduled attempt makes it now.
+        One that waits for a scheduled attempt makes it now. Between two attempts the next is about to begin anyway.
         """
         if self.waiting:
             self._pause.hurry()
-            return
-        self._again = True
-        self.cancel()
+        elif self.active:
+            self._again = True
+            self.cancel()
 
     def nudge(self) -> None:
         """Send the follow-up beside the open attempt; only one nudge is open at a time."""

@@ -86,7 +86,7 @@ class Supervisor:
                 self._results[run.name] = run.skip()
             case "cancel":
                 run.cancel()
-            case "retry" if run.active or run.waiting:
+            case "retry" if run in self._open.values():
                 run.retry()
             case "retry" if run not in self._queued:
                 self._begin(run)

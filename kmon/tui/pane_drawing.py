@@ -97,7 +97,8 @@ def _names(run: RunView, look: Look) -> list[str]:
         names.append(one_line(run.scenario))
     if (main := run.main) is not None and main.role in ("retry", "turn", "fallback"):
         names.append(words.attempt_name(run, main))
-    if run.target != run.label and model:
+    elsewhere = main is not None and main.target  # where the model is another one
+    if run.target != run.label and model and not elsewhere:
         names.append(one_line(model))
     return names
 
@@ -118,7 +119,7 @@ def _body(
     nudge = _nudge(run, flow, width, room, look)
     room -= len(nudge)
     rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
-    if not rows and room > 0 and seen.state not in ENDED:
+    if not rows and room > 0 and seen.state not in ENDED and run.scheduled is None:
         rows = [(Span(_before_first_token(seen), "muted"),)]
     blanks = [BLANK] * (room - len(rows))
     return [*rows, *nudge, *notes, *blanks, *foot]

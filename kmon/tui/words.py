@@ -141,7 +141,9 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
             return f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
         case _:
-            why = called_off(run) or failure(attempt)
+            if called := called_off(run):
+                return called
+            why = failure(attempt)
             return f"{seen.state}, {why}" if why else seen.state
 
 

@@ -226,6 +226,17 @@ async def test_retry_by_hand_ends_the_wait_at_once(tmp_path: Path) -> None:
     assert (ended.state, ended.attempts, ended.retries) == ("done", 2, 1)
 
 
+async def test_an_impatient_retry_by_hand_is_one_attempt_not_two(tmp_path: Path) -> None:
+    async with provider(tmp_path, '[[rule]]\nfirst = 1\nfault = "rate-limited"\nretry_after_s = 50\n') as sim:
+        async with racing(plan(sim, "one", retries=1)) as watched:
+            await watched.until(lambda e: isinstance(e, ev.RetryScheduled))
+            await watched.do("retry")
+            await watched.do("retry")
+            await watched.until(lambda e: isinstance(e, ev.RaceEnded))
+        assert len(seen(sim)) == 2
+    assert len([e for e in watched.events if isinstance(e, ev.RunEnded)]) == 1
+
+
 async def test_a_nudge_while_waiting_is_explained_not_sent(tmp_path: Path) -> None:
     async with provider(tmp_path, '[[rule]]\nfault = "rate-limited"\nretry_after_s = 50\n') as sim:
         async with racing(plan(sim, "one", retries=1)) as watched:
