@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
 from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.aws import FALLBACK_REGION
@@ -22,6 +20,7 @@ from kmon.catalog.keys import credential_variables, has_key, key_problem, key_so
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.model import REGION, Target
 from kmon.catalog.toml_source import TomlSource, read_toml
+from kmon.settings import SECTIONS, SETTINGS, Rule, Settings
 
 __all__ = [
     "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "credential_variables", "has_key",
@@ -29,58 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 FILE_NAME = "kmon.toml"
-_SECTIONS = ("defaults", "targets", "scenarios", "doctor")
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-class Settings(Struct, frozen=True, kw_only=True):
-    """What a user may set. Seconds carry ``_s``; ``concurrency`` None means one round at a time."""
-
-    stall_s: float = 5.0
-    timeout_s: float = 300.0
-    connect_timeout_s: float = 10.0
-    rounds: int = 1
-    concurrency: int | None = None
-    theme: str = "kmon-dark"
-    fps: int = 10
-    bell: bool = False
-    ascii: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What one setting may be, and the flag that sets it. Seconds are above 0 and at most ``high``."""
-
-    flag: str
-    kind: Literal["seconds", "count", "switch", "name"]
-    high: int = 0
-
-    @property
-    def wanted(self) -> str:
-        """The rule in words."""
-        match self.kind:
-            case "seconds":
-                return f"a number of seconds above 0 and at most {self.high}"
-            case "count":
-                return f"a whole number from 1 to {self.high}"
-            case "switch":
-                return "true or false"
-            case "name":
-                return "a name"
-
-
-SETTINGS: dict[str, Rule] = {
-    "stall_s": Rule("--stall", "seconds", 86_400),
-    "timeout_s": Rule("--timeout", "seconds", 86_400),
-    "connect_timeout_s": Rule("--connect-timeout", "seconds", 3_600),
-    "rounds": Rule("--count", "count", 10_000),
-    "concurrency": Rule("--concurrency", "count", 1_000),
-    "theme": Rule("--theme", "name"),
-    "fps": Rule("--fps", "count", 60),
-    "bell": Rule("--bell", "switch"),
-    "ascii": Rule("--ascii", "switch"),
-}
-"""Per setting, its rule. In ``[defaults]`` it goes by this name, in the environment by ``KMON_`` and it in capitals."""
+_SECTIONS = (*SECTIONS, "targets", "scenarios", "doctor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +74,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
     for name, raw, place, complaint in (*_from_tables(tables), *_from_env(env), *_from_flags(flags)):
-        value = _value(SETTINGS[name], raw)
+        value = SETTINGS[name].value(raw)
         if value is None:
             raise UsageError(complaint)
         values[name], provenance[name] = value, place
@@ -162,17 +110,25 @@ Given = tuple[str, object, str, str]
 
 def _from_tables(tables: tuple[TomlSource, ...]) -> Iterator[Given]:
     for source in tables:
-        given = source.table.get("defaults", {})
-        if not isinstance(given, dict):
-            raise source.error(("defaults",), "must be a table; write [defaults]")
-        for name, raw in given.items():
-            if name not in SETTINGS:
-                raise source.unknown(("defaults", name), SETTINGS)
-            path = ("defaults", name)
-            place = f"{source.path} line {source.line_of(path)}"
-            if isinstance(raw, str) and SETTINGS[name].kind != "name":
-                raw = None  # in TOML a quoted number is text, and saying so beats guessing
-            yield name, raw, place, str(source.error(path, f"must be {SETTINGS[name].wanted}"))
+        for section in SECTIONS:
+            given = source.table.get(section, {})
+            if not isinstance(given, dict):
+                raise source.error((section,), f"must be a table; write [{section}]")
+            for name, raw in given.items():
+                yield _from_table(source, section, name, raw)
+
+
+def _from_table(source: TomlSource, section: str, name: str, raw: object) -> Given:
+    path = (section, name)
+    if name not in SETTINGS:
+        raise source.unknown(path, [known for known, rule in SETTINGS.items() if rule.section == section])
+    rule = SETTINGS[name]
+    if rule.section != section:
+        raise source.error(path, f"belongs in [{rule.section}]")
+    if isinstance(raw, str) and rule.kind not in ("name", "choice"):
+        raw = None  # in TOML a quoted number is text and names are a list, and saying so beats guessing
+    place = f"{source.path} line {source.line_of(path)}"
+    return name, raw, place, str(source.error(path, f"must be {rule.wanted}"))
 
 
 def _from_env(env: Environment) -> Iterator[Given]:
@@ -188,30 +144,6 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[Given]:
         if raw is not None:
             rule = SETTINGS[name]
             yield name, raw, rule.flag, f"{rule.flag} must be {rule.wanted}, not {raw!r}"
-
-
-def _value(rule: Rule, raw: object) -> float | int | bool | str | None:
-    """The value ``raw`` stands for under ``rule``, or None if it stands for none."""
-    if rule.kind == "name":
-        return raw.strip() or None if isinstance(raw, str) and raw.isprintable() else None
-    if rule.kind == "switch":
-        return _SWITCH.get(raw.strip().lower()) if isinstance(raw, str) else raw if isinstance(raw, bool) else None
-    number = _number(raw)
-    if number is None or not 0 < number <= rule.high:
-        return None
-    if rule.kind == "seconds":
-        return number
-    return int(number) if number == int(number) else None
-
-
-def _number(raw: object) -> float | None:
-    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
-        return None
-    try:
-        number = float(raw)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _check_destinations(catalog: Catalog, tables: tuple[TomlSource, ...], user_dir: Path) -> None:

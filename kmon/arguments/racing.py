@@ -48,6 +48,7 @@ def race_options(parser: Parser) -> None:
     limits.add_argument(
         "--connect-timeout", dest="connect_timeout_s", type=float, metavar="S", help="DNS, TCP and TLS (default 10)"
     )
+    policy_options(parser)
     demo = parser.add_argument_group("simulator")
     demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
     demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
@@ -60,6 +61,24 @@ def race_options(parser: Parser) -> None:
     )
     demo.add_argument(
         "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
+    )
+
+
+def policy_options(parser: Parser) -> None:
+    policy = parser.add_argument_group(
+        "retries, timeouts, fallback", "All off unless set: silence is reported, not ended. More of it in kmon.toml."
+    )
+    policy.add_argument("--retries", type=int, metavar="N", help="try what may pass again up to N times (default 0)")
+    for flag, name, words in (
+        ("--retry-base", "retry_base_s", "first wait at most S, doubled each time, with full jitter (default 1)"),
+        ("--header-timeout", "header_timeout_s", "end an attempt without response headers after S seconds"),
+        ("--first-token-timeout", "first_token_timeout_s", "end one without a first token after S seconds"),
+        ("--idle-timeout", "idle_timeout_s", "end one that has sent no further token for S seconds"),
+    ):
+        policy.add_argument(flag, dest=name, type=float, metavar="S", help=words)
+    policy.add_argument("--fallback", metavar="TARGET[,TARGET]", help="when retries are used up: ask these in turn")
+    policy.add_argument(
+        "--fallback-when", metavar="WHEN", help="before-first-token (default), or anytime: give up what was said"
     )
 
 

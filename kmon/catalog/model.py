@@ -119,6 +119,9 @@ class Scenario(Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
+    parallel_calls: bool | None = None
+    """Whether several tools may be called in one turn, where the dialect can say so (``chat``, ``messages``); None
+    leaves it to the provider."""
     max_tokens: int = 1024
     filler_tokens: int | None = None
     """Approximate size of the text that stands for ``{filler}`` in a message; None where there is none."""

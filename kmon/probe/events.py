@@ -23,7 +23,9 @@ Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
 StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip
-AttemptRole = Literal["first", "retry", "turn", "nudge"]
+AttemptRole = Literal["first", "retry", "turn", "nudge", "fallback"]
+"""Why an attempt was made. ``retry`` is one more at the same target, by the policy or because someone asked;
+``fallback`` one at the next target of the policy's list."""
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag_field="type"):
@@ -37,6 +39,8 @@ class RaceStarted(_Event, frozen=True, tag="race_started"):
     simulated: bool = False
     stall_ms: float = 5000.0
     timeout_ms: float = 0.0
+    policy: dict[str, float | int | str | list[str]] = {}
+    """Limits, retries and fallbacks that were set, by the names of their settings."""
 
 
 class RunQueued(_Event, frozen=True, tag="run_queued"):
@@ -56,6 +60,10 @@ class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
     role: AttemptRole
     url: str
     proxy: str | None = None
+    turn: int = 1
+    """Which request of the conversation it is."""
+    target: str = ""
+    """The target it is aimed at, only where that is not the run's own: after a fallback."""
 
 
 class PhaseReached(_Event, frozen=True, tag="phase"):
@@ -135,6 +143,27 @@ class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
     error: StreamError | None = None
 
 
+class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
+    """The policy makes another attempt after ``attempt``, in ``delay_ms``; nothing was sent for it yet.
+
+    ``number`` of ``of`` counts the retries of this request at its target, or the fallbacks of the list. ``reason`` says
+    why, and where the delay is from if the server asked for it: ``HTTP 429, Retry-After``.
+    """
+
+    run: str
+    attempt: int
+    role: AttemptRole
+    target: str
+    reason: str
+    delay_ms: float
+    number: int
+    of: int
+    after_first_token: bool = False
+    """Whether the attempt had begun to answer: what it said is given up, and may be paid for twice."""
+    retry_after_ms: float | None = None
+    """What the server asked for; longer than ``delay_ms`` where that was more than the policy waits."""
+
+
 class NudgeResult(_Event, frozen=True, tag="nudge_result"):
     """What came of a nudge, as a sentence: ``first resumed 0.4 s after the nudge``. May be refined once."""
 
@@ -182,6 +211,10 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Requests of the conversation, up to the one that ended it: where a chain of tool calls got to."""
     tool_results: int = 0
     """Tool results that were sent back on the way."""
+    retries: int = 0
+    """Attempts that the policy added, fallbacks included."""
+    answered_by: str = ""
+    """The target of the last attempt, only where that is not the run's own: after a fallback."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):
@@ -232,5 +265,5 @@ class Notice(_Event, frozen=True, tag="notice"):
 Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
-    | ClaimChanged | Diagnosed
+    | ClaimChanged | Diagnosed | RetryScheduled
 )  # fmt: skip

@@ -24,6 +24,8 @@ from kmon.probe import events as ev
 from kmon.probe.asking import ask, url_of
 from kmon.probe.content import Asked
 from kmon.probe.failure import answer_error, is_stream
+from kmon.probe.limit_watch import LimitWatch
+from kmon.probe.limits import Limits
 from kmon.probe.sightings import Sightings
 from kmon.probe.signature import Signature, decide
 from kmon.probe.stall import StallWatch
@@ -48,15 +50,6 @@ HEADER_LIMIT_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Thresholds of one attempt, in seconds. ``timeout_s`` bounds it as a whole."""
-
-    stall_s: float
-    timeout_s: float
-    connect_timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended, with all it said."""
 
@@ -70,7 +63,10 @@ class Outcome:
 
 
 class Probe:
-    """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does)."""
+    """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does).
+
+    ``turn`` is which request of the conversation it is; ``aimed`` names its target where that is not the run's own.
+    """
 
     def __init__(
         self,
@@ -85,8 +81,11 @@ class Probe:
         limits: Limits,
         network: Network,
         emit: Callable[[ev.Event], None],
+        turn: int = 1,
+        aimed: str = "",
     ) -> None:
         self.run, self.attempt, self.role = run, attempt, role
+        self._turn, self._aimed = turn, aimed
         self._target, self._credential, self._limits = target, credential, limits
         self._network, self._emit = network, emit
         self._wire = dialect(target.dialect)
@@ -95,6 +94,8 @@ class Probe:
         self.timeline = Timeline(time.monotonic_ns(), int(limits.stall_s * 1e9))
         self.transcript = Transcript()
         self._stalls = StallWatch(run, attempt, self.timeline, emit)
+        self._deadline = asyncio.timeout(None)
+        self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)
         self._request_ids: dict[str, str] = {}
         self._seen = Sightings()
         self._asked = Asked(
@@ -111,22 +112,20 @@ class Probe:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
         url = url_of(self._target, self._request, self._credential)
         self.timeline.t_start = time.monotonic_ns()
-        self._emit(
-            ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy_for(url)))
-        )
+        self._started(url, shown(proxy_for(url)))
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
         try:
-            async with asyncio.timeout(self._limits.timeout_s) as deadline:
-                error = await self._stream(deadline)
+            async with asyncio.timeout(self._limits.timeout_s) as self._deadline:
+                error = await self._stream()
             state = self._judge(error)
         except TimeoutError:
             error = self.transcript.error
             state = self._judge(error) if self._settled else "timed-out"
             self._lingered = self.timeline.t_done is not None
             if state == "timed-out":
-                error = StreamError("timeout", f"no end within {self._limits.timeout_s:g} s")
+                error = self._timeout()
         except asyncio.CancelledError:
             state, error = "cancelled", StreamError("cancelled", "cancelled by the user")
         except NotSentError as exc:
@@ -143,16 +142,21 @@ class Probe:
             )
         finally:
             self._stalls.stop()
+            self._limit_watch.stop()
         return self._end(state, error)
 
     def never_began(self) -> Outcome:
         """End an attempt that was cancelled before it could send anything."""
-        self._emit(ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, self._target.base_url))
+        self._started(self._target.base_url, None)
         return self._end("cancelled", StreamError("cancelled", "cancelled before it began"))
+
+    def _started(self, url: str, proxy: str | None) -> None:
+        at_ns, turn, aimed = self.timeline.t_start, self._turn, self._aimed
+        self._emit(ev.AttemptStarted(at_ns, self.run, self.attempt, self.role, url, proxy, turn=turn, target=aimed))
 
     # -- the exchange --------------------------------------------------------------------------------------------------
 
-    async def _stream(self, deadline: asyncio.Timeout) -> StreamError | None:
+    async def _stream(self) -> StreamError | None:
         async with ask(
             self._target,
             self._request,
@@ -172,13 +176,14 @@ class Probe:
                 )
             )
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
+                self._limit_watch.stop()
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
                 return answer_error(answer.status, answer.content_type, answer.headers, body, code=answer.error_code)
-            await self._read(answer, self._wire.decoder(), deadline)
+            await self._read(answer, self._wire.decoder())
         return self.transcript.error
 
-    async def _read(self, answer: Answer, decoder: Decoder, deadline: asyncio.Timeout) -> None:
+    async def _read(self, answer: Answer, decoder: Decoder) -> None:
         async for t_ns, data in answer.reads():
             deltas = coalesced(decoder.feed(data))
             if not deltas:
@@ -188,7 +193,7 @@ class Probe:
                 if self.timeline.t_done is not None:
                     break  # what follows the end is no part of the answer
                 self._take(t_ns, delta)
-                self._shorten(deadline, delta)
+                self._shorten(delta)
                 if i % BREATH_DELTAS == BREATH_DELTAS - 1:
                     await asyncio.sleep(0)  # one stream in a hurry must not keep the others waiting
             if self._wire.final and self.timeline.t_done is not None:
@@ -196,7 +201,7 @@ class Probe:
         for delta in decoder.end():
             self._take(time.monotonic_ns(), delta)
 
-    def _shorten(self, deadline: asyncio.Timeout, delta: Delta) -> None:
+    def _shorten(self, delta: Delta) -> None:
         """Once the outcome is known, wait for the rest no longer than a grace that only progress renews."""
         if self.timeline.t_done is not None:
             grace_s = DONE_GRACE_S
@@ -204,7 +209,7 @@ class Probe:
             grace_s, self._graced = FINISH_GRACE_S, True
         else:
             return
-        deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))
+        self._deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))
 
     @property
     def _finished(self) -> bool:
@@ -226,6 +231,7 @@ class Probe:
             self._stalls.ended(t_ns, stall)
         self._emit(event)
         self._stalls.arm(t_ns)
+        self._limit_watch.look()
 
     def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self.timeline.on_phase(phase, t_ns)
@@ -233,8 +239,21 @@ class Probe:
             self._emit(ev.PhaseReached(t_ns, self.run, self.attempt, phase, detail))
         if phase == "request_sent":
             self._stalls.arm(t_ns)
+        self._limit_watch.look()
 
     # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _give_up(self) -> None:
+        """A limit has passed: let the time of the whole attempt be over now."""
+        if not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    def _timeout(self) -> StreamError:
+        """Which limit passed, by its setting in ``code``."""
+        passed = self._limit_watch.passed
+        if passed is not None:
+            return StreamError("timeout", passed.sentence, code=passed.setting)
+        return StreamError("timeout", f"no end within {self._limits.timeout_s:g} s", code="timeout_s")
 
     def _judge(self, error: StreamError | None) -> ev.Ending:
         if _fatal(error):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kmon.probe.events import StallPhase, State
+from kmon.probe.events import RetryScheduled, StallPhase, State
 from kmon.probe.timeline import S
 from kmon.probe.view import AttemptView, RunView
 
@@ -44,7 +44,23 @@ def derive(run: RunView, now_ns: int) -> Observation:
     attempt = run.main
     if attempt is None:
         return Observation("queued", "idle")
+    if run.scheduled is not None:  # an ordinary client's library tries again without a word
+        return Observation("queued", "connecting")
+    if run.ended is not None and run.ended.state == "cancelled":  # perhaps while it waited for a retry
+        return Observation("cancelled", "idle")
     return derive_attempt(attempt, now_ns)
+
+
+def retry_left_s(scheduled: RetryScheduled, now_ns: int) -> float:
+    """Seconds until a scheduled attempt begins."""
+    return max(0.0, (scheduled.t_ns - now_ns) / S + scheduled.delay_ms / 1000)
+
+
+def retry_sentence(scheduled: RetryScheduled, now_ns: int) -> str:
+    """What is waited for: ``retry 2 of 3 in 4.2 s (HTTP 429, Retry-After)``."""
+    what = "retry" if scheduled.role == "retry" else f"falls back to {scheduled.target},"
+    when = f" in {retry_left_s(scheduled, now_ns):.1f} s" if scheduled.delay_ms else ""
+    return f"{what} {scheduled.number} of {scheduled.of}{when} ({scheduled.reason})"
 
 
 def derive_attempt(attempt: AttemptView, now_ns: int) -> Observation:

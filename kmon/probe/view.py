@@ -56,6 +56,9 @@ class AttemptView:
     ending: ev.Ending | None = None
     signature: str | None = None
     evidence: str = ""
+    turn: int = 1
+    target: str = ""
+    """The target asked, where that is not the run's own: after a fallback."""
     claim: str | None = None
     """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
 
@@ -89,6 +92,8 @@ class RunView:
     t_queued: int
     attempts: list[AttemptView] = field(default_factory=list)
     nudge_sentence: str = ""
+    scheduled: ev.RetryScheduled | None = None
+    """The attempt that the policy makes next, while it is waited for."""
     diagnosis: ev.Diagnosed | None = None
     """On which side it hangs, where several vantage points tell."""
     ended: ev.RunEnded | None = None
@@ -150,12 +155,15 @@ class RaceView:
             case ev.NudgeResult():
                 if run := self.runs.get(event.run):
                     run.nudge_sentence = event.sentence
+            case ev.RetryScheduled():
+                if run := self.runs.get(event.run):
+                    run.scheduled = event
             case ev.Diagnosed():
                 if run := self.runs.get(event.run):
                     run.diagnosis = event if event.name else None
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
-                    run.ended = event
+                    run.ended, run.scheduled = event, None
             case _:
                 run = self.runs.get(event.run)
                 attempt = run.attempt(event.attempt) if run else None
@@ -170,9 +178,13 @@ class RaceView:
             return
         stall_ms = self.started.stall_ms if self.started else 5000.0
         timeline = Timeline(event.t_ns, int(stall_ms * MS))
-        run.attempts.append(AttemptView(event.attempt, event.role, timeline, event.url, event.proxy))
+        run.attempts.append(
+            AttemptView(
+                event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
+            )
+        )
         if event.role != "nudge":
-            run.ended = None
+            run.ended = run.scheduled = None
             run.nudge_sentence = ""
             run.diagnosis = None
 

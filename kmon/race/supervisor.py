@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
-from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
+from kmon.race.course import Aim
 from kmon.race.health import watch_lag
 from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
@@ -28,9 +28,9 @@ class Supervisor:
         self._plan, self._keys = plan, keys
         self._outbox = Outbox()
         self._network = Network()
-        for row in plan.rows:
-            preload(row.target, self._network)
-        self._limits = Limits(plan.stall_s, plan.timeout_s, plan.connect_timeout_s)
+        for target in plan.asked:
+            preload(target, self._network)
+        self._limits = plan.policy.limits(plan.stall_s)
         self._runs: dict[str, Run] = {}
         self._results: dict[str, ev.RunEnded] = {}
         self._queued: list[Run] = []
@@ -57,7 +57,8 @@ class Supervisor:
                 plan.rounds,
                 plan.simulated,
                 plan.stall_s * 1000,
-                plan.timeout_s * 1000,
+                plan.policy.timeout_s * 1000,
+                plan.policy.told(),
             )
         )
         self._ending = self._spawn(self._race())
@@ -85,7 +86,7 @@ class Supervisor:
                 self._results[run.name] = run.skip()
             case "cancel":
                 run.cancel()
-            case "retry" if run.active:
+            case "retry" if run in self._open.values():
                 run.retry()
             case "retry" if run not in self._queued:
                 self._begin(run)
@@ -121,8 +122,8 @@ class Supervisor:
     # -- the race ------------------------------------------------------------------------------------------------------
 
     async def _race(self) -> None:
-        for row in self._plan.rows:
-            await prepare(row.target, self._keys.for_target(row.target), self._network, self._limits.connect_timeout_s)
+        for target in self._plan.asked:
+            await prepare(target, self._keys.for_target(target), self._network, self._limits.connect_timeout_s)
         for number in range(1, self._plan.rounds + 1):
             if self._stopping:
                 break
@@ -176,7 +177,8 @@ class Supervisor:
             name=f"r{number}.{index + 1}",
             row=row,
             round_number=number,
-            credential=self._keys.for_target(row.target),
+            aims=[Aim(to, self._keys.for_target(to)) for to in (row.target, *self._plan.policy.beside(row.target))],
+            policy=self._plan.policy,
             limits=self._limits,
             network=self._network,
             emit=self._emit,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from kmon.probe import events as ev
+from kmon.probe.state import retry_sentence
 from kmon.probe.timeline import S
 from kmon.probe.view import RaceView, RunView
+from kmon.race.policy import policy_words
 
 
 def line(event: ev.Event, race: RaceView) -> str | None:
@@ -13,9 +15,10 @@ def line(event: ev.Event, race: RaceView) -> str | None:
         case ev.RaceStarted():
             count = f"{event.count} round{'' if event.count == 1 else 's'}"
             simulated = ", simulated" if event.simulated else ""
+            policy = f"; {policy_words(event.policy)}" if event.policy else ""
             return (
                 f"race: {', '.join(event.targets)}; scenario {event.scenario}, {count}, "
-                f"stall threshold {event.stall_ms / 1000:g} s{simulated}"
+                f"stall threshold {event.stall_ms / 1000:g} s{simulated}{policy}"
             )
         case ev.Notice():
             return f"{event.level}: {event.message}"
@@ -43,11 +46,15 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
             return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase})"
         case ev.NudgeResult():
             return f"nudge: {event.sentence}"
+        case ev.RetryScheduled():
+            return retry_sentence(event, event.t_ns)
         case ev.RunEnded():
             why = event.error.message if event.error is not None else event.signature or ""
             plural = "" if event.chunks == 1 else "s"
             chunks = f"{event.chunks} chunk{plural} in {event.duration_ms / 1000:.1f} s"
-            return f"{event.state.upper() if event.state != 'done' else 'done'}, {chunks}" + (f": {why}" if why else "")
+            by = f", answered by {event.answered_by}" if event.answered_by else ""
+            ending = event.state.upper() if event.state != "done" else "done"
+            return f"{ending}{by}, {chunks}" + (f": {why}" if why else "")
     return None
 
 
@@ -57,6 +64,8 @@ def _started(event: ev.AttemptStarted) -> str:
             return "started"
         case "retry":
             return f"attempt {event.attempt} started"
+        case "fallback":
+            return f"attempt {event.attempt} started, at {event.target}"
         case "turn":
             return f"tool results sent, request {event.attempt} of the conversation started"
         case "nudge":

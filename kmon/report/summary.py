@@ -81,11 +81,20 @@ def _words(result: RunEnded) -> str:
         said.append(named + " ".join(result.error.message.split())[:160])
     elif result.signature:
         said.append(f"{result.signature}: {result.evidence}")
+        if result.error is not None and result.error.code not in (
+            None,
+            "timeout_s",
+        ):  # a limit that was set, and passed
+            said.append(result.error.message)
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
     if result.turns > 1:
         plural = "" if result.tool_results == 1 else "s"
         said.append(f"{result.turns} turns, {result.tool_results} tool result{plural}")
+    if result.answered_by:
+        said.append(f"answered by {result.answered_by}")
+    if result.retries:
+        said.append(f"attempt {result.attempts}")
     if result.nudge:
         said.append(f"[{result.nudge}]")
     return "; ".join(said)

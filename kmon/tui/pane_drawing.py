@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from kmon.probe.state import ENDED, Observation
+from kmon.probe.state import ENDED, Observation, retry_sentence
 from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.view import AttemptView, RunView
 from kmon.race.nudge import FOLLOW_UP
@@ -95,9 +95,10 @@ def _names(run: RunView, look: Look) -> list[str]:
         names.append(f"round {run.round}")
     if look.scenario:
         names.append(one_line(run.scenario))
-    if (main := run.main) is not None and main.role in ("retry", "turn"):
+    if (main := run.main) is not None and main.role in ("retry", "turn", "fallback"):
         names.append(words.attempt_name(run, main))
-    if run.target != run.label and model:
+    elsewhere = main is not None and main.target  # where the model is another one
+    if run.target != run.label and model and not elsewhere:
         names.append(one_line(model))
     return names
 
@@ -113,12 +114,12 @@ def _body(
     if height >= 3:
         foot.append(_figures(attempt, seen, width, now_ns))
     room = height - len(foot)
-    notes = _notes(run, seen, width, min(room, max(1, room // 2)), trouble)
+    notes = _notes(run, seen, width, min(room, max(1, room // 2)), now_ns, trouble)
     room -= len(notes)
     nudge = _nudge(run, flow, width, room, look)
     room -= len(nudge)
     rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
-    if not rows and room > 0 and seen.state not in ENDED:
+    if not rows and room > 0 and seen.state not in ENDED and run.scheduled is None:
         rows = [(Span(_before_first_token(seen), "muted"),)]
     blanks = [BLANK] * (room - len(rows))
     return [*rows, *nudge, *notes, *blanks, *foot]
@@ -194,13 +195,17 @@ def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
     return (timeline.max_gap_ns(now_ns) or 0) - ttft_ns < MS  # the longest counts this wait, too, rounded
 
 
-def _notes(run: RunView, seen: Observation, width: int, limit: int, trouble: str) -> list[Row]:
-    """Why it ended badly (or what the screen itself could not do), in at most ``limit`` rows."""
+def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int, trouble: str) -> list[Row]:
+    """Why it ended badly and what follows (or what the screen itself could not do), in at most ``limit`` rows."""
     if trouble:
         return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
+    if run.scheduled is not None and run.main is not None and limit > 0:
+        again: Row = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
+        why = wrap(words.failure(run.main), width, limit - 1) if limit > 1 else []
+        return [*((Span(line, "error"),) for line in why), again]
     if seen.state not in ENDED or seen.state == "done":
         return []
-    sentence = words.failure(run.main) if run.main is not None else ""
+    sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
 

@@ -6,6 +6,7 @@ import asyncio
 
 from kmon.probe.view import RaceView
 from kmon.report.lines import line
+from kmon.report.summary import table
 from tests.race.racing import outcome, plan, sse, target
 from tests.transport.loopback import END, HEAD, serving
 
@@ -34,3 +35,45 @@ async def test_only_progress_is_announced_though_all_comes_in_one_read() -> None
 
 async def test_one_chunk_is_one_chunk() -> None:
     assert "1 chunk in" in (await lines(sse(finish="stop", done=True)))[-1]
+
+
+async def test_a_retry_and_a_fallback_are_said_before_they_are_made_and_in_the_table() -> None:
+    refused = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
+
+    async def busy(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(refused)
+
+    async def well(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + sse("Hi", finish="stop", done=True) + END)
+
+    async with serving(busy) as first, serving(well) as second:
+        policy = {"retries": 1, "retry_base_s": 0.01, "fallback": (target(second, "other"),)}
+        results, events = await outcome(plan(target(first), **policy))
+    view, said = RaceView(), []
+    for event in events:
+        view.apply(event)
+        if (words := line(event, view)) is not None:
+            said.append(words.partition("here")[2].strip())
+    assert [words.partition(" in 0.0 s")[0] for words in said[1:-2]] == [
+        "started",
+        "answered HTTP 503",
+        "retry 1 of 1",
+        "attempt 2 started",
+        "answered HTTP 503",
+        "falls back to other, 1 of 1 (HTTP 503)",
+        "attempt 3 started, at other",
+    ]
+    assert said[-2].startswith("first text after")
+    assert said[-1].startswith("done, answered by other, 2 chunks")
+    assert "falls back to other before the first token" in said[0]
+    assert table(results).endswith("finish stop; answered by other; attempt 3")
+
+
+async def test_a_limit_that_passed_is_named_in_the_table() -> None:
+    async def mute(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(mute) as url:
+        results, _ = await outcome(plan(target(url), header_timeout_s=0.2))
+    assert table(results).endswith("header timeout: no response headers within 0.2 s")
+    assert "no-headers: " in table(results)
