@@ -29,6 +29,8 @@ class Connection:
         self._unsent: asyncio.Queue[bytes | int] = asyncio.Queue()
         self._unsent_bytes = 0
         self._closing = False
+        self.close_code: int | None = None
+        """The code this side closed with, if it did first."""
 
     def may(self, scope: str) -> bool:
         return self.admitted is not None and scope in self.admitted.scopes
@@ -55,6 +57,7 @@ class Connection:
         """Send what is unsent, then close."""
         if not self._closing:
             self._closing = True
+            self.close_code = code
             self._reason = reason
             self._unsent.put_nowait(code)
 

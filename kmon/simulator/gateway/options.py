@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from kmon.catalog.errors import UsageError
 from kmon.simulator.gateway.release import QUEUE_MODES, RELEASES, TICK_S, Protocol, QueueMode, Release
+from kmon.simulator.prompt import NUDGE
 
 Mechanism = Literal["a", "b", "c"]
 MECHANISMS: tuple[Mechanism, ...] = ("a", "b", "c")
@@ -77,9 +78,18 @@ def checked(options: GatewayOptions) -> GatewayOptions:
         raise UsageError("--token: must not be empty; clients authenticate with it")
     if not 0 < options.speed <= SPEED_LIMIT:
         raise UsageError(f"--speed {options.speed:g}: must be above 0 and at most {SPEED_LIMIT:g}")
+    if not options.tick_s > 0:
+        raise UsageError(f"--tick {options.tick_s:g}: must be above 0 seconds")
     if not 0 <= options.port <= 65_535:
         raise UsageError(f"--port {options.port}: a port is 0 to 65535; 0 takes any free one")
     return options
+
+
+def gateway_flags(*, protocol: Protocol, token: str, queue: QueueMode | None, fault: GatewayFault | None) -> list[str]:
+    """The same choices as arguments of the child process."""
+    flags = [f"--protocol={protocol}", f"--token={token}"]
+    flags += [f"--queue={queue}"] if queue else []
+    return flags + ([f"--gateway-fault={fault}"] if fault else [])
 
 
 class Behaviour(Struct, frozen=True):
@@ -96,8 +106,8 @@ class Behaviour(Struct, frozen=True):
 
 MARKS: dict[str, Behaviour] = {
     "normal": Behaviour("smooth"),
-    "slow": Behaviour("slow-but-steady:factor=25"),
-    "abort": Behaviour("slow-but-steady:factor=25"),
+    "slow": Behaviour("slow-but-steady:factor=8"),
+    "abort": Behaviour("slow-but-steady:factor=8"),
     "stall20": Behaviour("stall:after_tokens=5,duration_s=20"),
     "stall": Behaviour("stall:after_tokens=5,duration_s=20"),
     "burst": Behaviour("proxy-buffering:buffer_bytes=10000000"),
@@ -116,18 +126,26 @@ MARKS: dict[str, Behaviour] = {
     ),
     "buffer": Behaviour(buffered=True),
     "ollama-normal": Behaviour("smooth", buffered=True),
-    "ollama-slow": Behaviour("slow-but-steady:factor=25", buffered=True),
+    "ollama-slow": Behaviour("slow-but-steady:factor=8", buffered=True),
     **{fault: Behaviour(fault=fault) for fault in GATEWAY_FAULTS},
 }
 """What the marks do. The names of the first ones are those of the recorded scenarios."""
+
+
+MECHANISM_FAULTS: dict[Mechanism, str] = {
+    "a": "slow-but-steady:factor=5",
+    "b": "slow-but-steady:factor=6",
+    "c": "reset-mid-chunk:after_tokens=20",
+}
+"""What the provider does under each mechanism, unless a mark says otherwise or somebody just asks who is there."""
 
 
 def behaviour(message: str, options: GatewayOptions) -> Behaviour:
     """What the first known mark of ``message`` asks for, under what the options ask of every run."""
     asked = next((MARKS[name] for name in _MARK.findall(message) if name in MARKS), Behaviour())
     fault, once = asked.provider_fault, asked.once
-    if not fault and options.mechanism == "c":
-        fault, once = "reset-mid-chunk:after_tokens=20", True
+    if not fault and options.mechanism is not None and not NUDGE.search(message):
+        fault, once = MECHANISM_FAULTS[options.mechanism], options.mechanism == "c"
     return Behaviour(
         fault,
         once,

@@ -77,7 +77,7 @@ class Run:
         """What the run adds to the session's history, besides the user's row."""
         self._behaviour = behaviour
         self._options = options
-        self._row = row
+        self.row = row
         self._ask = ask
         self._history = history
         self._on_steered = on_steered
@@ -129,7 +129,7 @@ class Run:
     def settle(self, state: RunState) -> None:
         """End the account; only the first ending counts."""
         if self.state == "open":
-            self.state = self._row["state"] = state
+            self.state = self.row["state"] = state
             self.over.set()
 
     async def _fail(self, failure: Failure) -> None:
@@ -168,7 +168,7 @@ class Run:
                 messages.append({"role": "user", "content": message.prompt})
 
     async def _reply(self, messages: list[Body]) -> Reply:
-        self._row["provider_requests"] += 1
+        self.row["provider_requests"] += 1
         fault = "" if self._behaviour.once and self._attempt > 1 else self._behaviour.provider_fault
         body: Body = {"model": self._options.model, "messages": messages, "stream": True, "tools": TOOLS}
         body["stream_options"] = {"include_usage": True}

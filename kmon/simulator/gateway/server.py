@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -35,10 +35,14 @@ RUN_EVENTS = ("chat", "agent")
 class Gateway:
     """A loopback gateway. Use as an async context manager; ``port`` is known inside it.
 
-    Leaving kills open runs as protocol 3 does; :meth:`shut_down` before it shuts down as the release would.
+    ``on_run_ended`` is called with the ledger's row of each run that has ended. Leaving kills open runs as protocol 3
+    does; :meth:`shut_down` before it shuts down as the release would.
     """
 
-    def __init__(self, options: GatewayOptions) -> None:
+    def __init__(
+        self, options: GatewayOptions, *, on_run_ended: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        self._on_run_ended = on_run_ended
         self.options = options
         self.port = options.port
         self.ledger = GatewayLedger()
@@ -53,7 +57,7 @@ class Gateway:
         """Listen. Raises OSError when the address cannot be used."""
         timeout = aiohttp.ClientTimeout(total=None)
         self._http = aiohttp.ClientSession(timeout=timeout)
-        self.sessions = Sessions(self.options, self._http, self.ledger, self._tell, self._fault)
+        self.sessions = Sessions(self.options, self._http, self.ledger, self._tell, self._fault, self._on_run_ended)
         self._methods = Methods(self.options, self.sessions, self._presence)
         app = web.Application()
         app.router.add_get("/{path:.*}", self._get)
@@ -210,10 +214,11 @@ class Gateway:
                 await self._talk(connection, socket)
         finally:
             self._connections.discard(connection)
+            code = connection.close_code or socket.close_code or 1006
             connection.close(1000)
             await asyncio.wait({writer}, timeout=2.0)
             writer.cancel()
-            self.ledger.closed[socket.close_code or 1006] += 1
+            self.ledger.closed[code] += 1
             self._introduce(connection, "disconnect")
         return socket
 

@@ -35,6 +35,7 @@ class Sessions:
         ledger: GatewayLedger,
         tell: Tell,
         on_fault: Callable[[GatewayFault], Awaitable[None]],
+        on_ended: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.all: OrderedDict[str, Session] = OrderedDict()
         self.runs: OrderedDict[str, Run | Message] = OrderedDict()
@@ -44,6 +45,7 @@ class Sessions:
         self._ledger = ledger
         self._tell = tell
         self._on_fault = on_fault
+        self._on_ended = on_ended
         self._rng = Random(options.seed)
         self._tasks: dict[Run, asyncio.Task[None]] = {}
 
@@ -140,6 +142,8 @@ class Sessions:
         finally:
             run.settle("aborted")
             del self._tasks[run]
+            if self._on_ended is not None:
+                self._on_ended(run.row)
             run_id = run.message.run_id
             if not self._options.release.rows_at_start:
                 session.add(run_id, user)
