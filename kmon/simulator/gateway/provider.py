@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 from msgspec import Struct
 
 from kmon.dialects.sse import Event, SSEDecoder
 from kmon.simulator.choice import HEADER
+from kmon.simulator.gateway.release import FailureReason
 
 READ_BYTES = 65_536
 ERROR_BODY_BYTES = 2_000
@@ -43,9 +44,9 @@ Piece = Text | ToolPart | Finished
 
 
 class ProviderError(Exception):
-    """A call that did not end well. ``reason`` is the gateway's word for it, ``detail`` what its library said."""
+    """A call that did not end well. ``detail`` is what its library said."""
 
-    def __init__(self, reason: Literal["timeout", "server_error", "truncated"], detail: str) -> None:
+    def __init__(self, reason: FailureReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
@@ -59,7 +60,7 @@ async def ask(http: aiohttp.ClientSession, base_url: str, body: dict[str, Any], 
         async with http.post(url, json=body, headers=headers) as response:
             if response.status != 200:
                 await response.content.read(ERROR_BODY_BYTES)
-                raise ProviderError("server_error", f"HTTP {response.status}")
+                raise ProviderError("http", f"HTTP {response.status}")
             finished = False
             async for piece in _pieces(response):
                 finished = finished or isinstance(piece, Finished)
@@ -67,7 +68,7 @@ async def ask(http: aiohttp.ClientSession, base_url: str, body: dict[str, Any], 
             if not finished:
                 raise ProviderError("truncated", "Stream ended without finish_reason")
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
-        raise ProviderError("timeout", "terminated") from None
+        raise ProviderError("reset", "terminated") from None
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[Piece]:
@@ -79,7 +80,7 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[Piece]:
                 continue
             event = _event(item.data)
             if isinstance(event.get("error"), dict):
-                raise ProviderError("server_error", str(event["error"].get("message", "error"))[:200])
+                raise ProviderError("http", str(event["error"].get("message", "error"))[:200])
             usage = event.get("usage")
             if isinstance(usage, dict) and isinstance(usage.get("completion_tokens"), int):
                 output_tokens = usage["completion_tokens"]

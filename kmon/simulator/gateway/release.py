@@ -11,6 +11,8 @@ from msgspec import Struct
 
 Protocol = Literal[3, 4]
 QueueMode = Literal["collect", "steer", "followup", "interrupt"]
+FailureReason = Literal["reset", "truncated", "http"]
+"""A call whose connection broke, whose stream ended without a finish reason, or that was refused."""
 QUEUE_MODES: tuple[QueueMode, ...] = ("collect", "steer", "followup", "interrupt")
 
 CLIENT_IDS = frozenset(
@@ -61,10 +63,8 @@ class Release(Struct, frozen=True):
     """Whether a failed call is told to the chat at once and then retried behind its back."""
     drains: bool
     """Whether shutting down waits for open runs."""
-    broken_delays_s: tuple[float, ...]
-    """The waits before each retry of a stream that broke, as recorded."""
-    refused_delays_s: tuple[float, ...]
-    """The same after an HTTP error."""
+    retry_delays_s: dict[FailureReason, tuple[float, ...]]
+    """The waits before each retry, as recorded, by what went wrong first; after the last it gives up."""
 
 
 RELEASES: dict[Protocol, Release] = {
@@ -81,8 +81,7 @@ RELEASES: dict[Protocol, Release] = {
         empty_retries=None,
         silent_retries=True,
         drains=False,
-        broken_delays_s=(2.0, 8.0),
-        refused_delays_s=(2.0, 8.0),
+        retry_delays_s={"reset": (2.0, 8.0), "truncated": (2.0, 8.0), "http": (2.0, 8.0)},
     ),
     4: Release(
         protocol=4,
@@ -97,7 +96,10 @@ RELEASES: dict[Protocol, Release] = {
         empty_retries=1,
         silent_retries=False,
         drains=True,
-        broken_delays_s=(1.2, 1.5, 2.4, 7.1, 12.6, 26.0, 21.0),
-        refused_delays_s=(0.5, 2.0, 5.5, 10.2, 17.0, 30.0),
+        retry_delays_s={
+            "reset": (1.2, 1.5, 2.4, 7.1, 12.6, 26.0, 21.0),
+            "truncated": (0.9, 1.6, 5.8, 10.2, 20.0, 22.5),
+            "http": (0.5, 2.0, 5.5, 10.2, 17.0, 30.0),
+        },
     ),
 }

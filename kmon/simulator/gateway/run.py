@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -88,7 +88,7 @@ class Run:
     async def play(self) -> None:
         """The whole run. Cancelled by an abort or the gateway's end."""
         self.voice.prepared()
-        delays = None
+        delays: Iterator[float] | None = None
         empties = 0
         while self.state == "open":
             self._attempt += 1
@@ -97,10 +97,8 @@ class Run:
                 await self._turns()
             except ProviderError as failed:
                 failure = self._failure(failed)
-                release = self._options.release
                 if delays is None:
-                    told = release.refused_delays_s if failed.reason == "server_error" else release.broken_delays_s
-                    delays = iter(told)
+                    delays = iter(self._options.release.retry_delays_s[failed.reason])
                 delay_s = next(delays, None)
                 if delay_s is None or self._options.silent_retries:
                     await self._fail(failure)
@@ -133,17 +131,13 @@ class Run:
             self.over.set()
 
     async def _fail(self, failure: Failure) -> None:
-        if self.voice.silent:  # told already; only who watches agent events learns of this one
-            self.voice.attempt_failed(failure)
-        else:
-            if not self._options.release.silent_retries:
-                self.voice.attempt_failed(failure)
+        self.voice.attempt_failed(failure)
         self.voice.failed(failure)
         self.rows.append({"role": "assistant", "content": [], "stopReason": "error", "errorMessage": failure.detail})
         self.voice.silent = self._options.silent_retries
 
     def _failure(self, failed: ProviderError) -> Failure:
-        if failed.reason == "server_error":
+        if failed.reason == "http":
             return Failure(REFUSED.format(detail=failed.detail), "server_error", failed.detail)
         return Failure(STREAM_BROKE, "timeout", failed.detail, "timeout")
 
