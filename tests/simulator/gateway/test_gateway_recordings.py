@@ -40,6 +40,8 @@ NAMES = (
         "normal", "tool", "stall20", "burst", "reset", "flaky", "eof", "http500", "empty", "abort", "hang", "shutdown",
     )),
 )  # fmt: skip
+UNFINISHED = ("2.17-reset", "hang", "shutdown")
+"""Recordings that stop in the middle: of a silent retry, of a hang; and those whose connection is gone."""
 
 pytestmark = pytest.mark.skipif(not FOLDER, reason="KMON_GATEWAY_RECORDINGS names no recordings")
 
@@ -144,3 +146,6 @@ async def test_the_kinds_of_frames_come_in_the_recorded_order(name: str) -> None
             else:
                 await client.until(lambda: len(got()) >= len(expected))
             assert got()[: len(expected)] == expected
+            if not name.endswith(UNFINISHED):
+                await client.ask("health")  # what came before its answer is all there is
+                assert got()[len(expected) :] == [("req:health", ""), ("res:health:ok", "")]
