@@ -133,8 +133,8 @@ MARKS: dict[str, Behaviour] = {
 
 
 MECHANISM_FAULTS: dict[Mechanism, str] = {
-    "a": "slow-but-steady:factor=5",
-    "b": "slow-but-steady:factor=6",
+    "a": "slow-but-steady:factor=2",
+    "b": "slow-but-steady:factor=2.5",
     "c": "reset-mid-chunk:after_tokens=20",
 }
 """What the provider does under each mechanism, unless a mark says otherwise or somebody just asks who is there."""

@@ -18,7 +18,8 @@ from kmon.simulator.gateway.provider import Piece, ask
 from kmon.simulator.gateway.release import DELTA_EVERY_S, STEER_LIMIT_S, QueueMode
 from kmon.simulator.gateway.run import Message, Point, Run
 from kmon.simulator.gateway.session import Session
-from kmon.simulator.gateway.voice import Subject, Voice, Voice4
+from kmon.simulator.gateway.voice import Subject, Voice
+from kmon.simulator.gateway.voice4 import Voice4
 
 SESSION_LIMIT = 200
 RUN_LIMIT = 1_000
