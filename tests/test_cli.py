@@ -267,7 +267,9 @@ def test_retries_and_a_fallback_are_told_in_json(tmp_path: Path) -> None:
         ("r1.3", "retry", 1),
         ("r1.3", "retry", 2),
     ]
-    ended = {e["target"]: (e["state"], e["attempts"], e.get("answered_by")) for e in events if e["type"] == "run_ended"}
+    ended = {
+        e["target"]: (e["state"], e["attempts"], e.get("fallback_target")) for e in events if e["type"] == "run_ended"
+    }
     assert ended == {"together": ("done", 3, None), "fireworks": ("done", 2, None), "groq": ("done", 4, "mistral")}
 
 

@@ -130,3 +130,17 @@ def test_a_fallback_that_cannot_carry_the_scenario_is_refused(tmp_path: Path) ->
     toml += 'base_url = "https://api.deepinfra.com/v1/inference"\nkey_env = ["DEEPINFRA_API_KEY"]\n'
     found = loaded(tmp_path, toml, {}, "--fallback", "native")
     assert refusal(found, scenario="code-tools").startswith("fallback native (--fallback): ")
+
+
+def test_an_experiment_takes_no_notice_of_retries_and_fallbacks(tmp_path: Path) -> None:
+    found = loaded(tmp_path, '[policy]\nretries = 2\nfallback = ["together"]\nidle_timeout_s = 20\n')
+    asked = rows([resolve_target(found.catalog, "together")], [resolve_scenario(found.catalog, "code")])
+    made = policy_of(found, asked, timeout_s=None, jitter_seed=None, aimed=lambda target: target, once=True)
+    assert (made.retries, made.fallback, made.idle_timeout_s) == (0, (), 20)
+
+
+def test_the_shorter_limit_of_a_demonstration_contradicts_nothing(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "[policy]\nfirst_token_timeout_s = 60\n")
+    asked = rows([resolve_target(found.catalog, "together")], [resolve_scenario(found.catalog, "code")])
+    made = policy_of(found, asked, timeout_s=20, jitter_seed=None, aimed=lambda target: target)
+    assert (made.first_token_timeout_s, made.timeout_s) == (60, 20)

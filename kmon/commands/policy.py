@@ -23,16 +23,20 @@ def policy_of(
     timeout_s: float | None,
     jitter_seed: int | None,
     aimed: Callable[[Target], Target],
+    once: bool = False,
 ) -> Policy:
     """The policy that the settings describe for ``rows``.
 
     ``timeout_s`` replaces the total limit where a demonstration has its own; ``aimed`` turns a fallback to the
-    simulator where the race is held there. Raises :class:`UsageError` naming the two settings that do not fit.
+    simulator where the race is held there; ``once`` leaves retries and fallbacks out. Raises :class:`UsageError`
+    naming the two settings that do not fit.
     """
     values = {name: value or None for name, value in _set(loaded).items() if SETTINGS[name].kind == "limit"}
     values = {**_set(loaded), **values, "timeout_s": timeout_s or loaded.settings.timeout_s}
     values["fallback"] = [aimed(resolve_target(loaded.catalog, name)) for name in loaded.settings.fallback]
     policy = msgspec.convert({**values, "jitter_seed": jitter_seed}, Policy)
+    if once:
+        policy = policy.once()
     as_set = msgspec.structs.replace(policy, timeout_s=loaded.settings.timeout_s)  # a demonstration may be shorter
     if found := conflict(as_set, loaded.settings.stall_s, tuple(row.target for row in rows)):
         one = _named(found.first, loaded)

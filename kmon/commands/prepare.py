@@ -139,13 +139,14 @@ def plan_of(
         timeout_s=timeout_s,
         jitter_seed=None if origin is None else options.seed,
         aimed=lambda target: target if origin is None else simulated(target, origin),
+        once=once,
     )
     plan = RacePlan(
         rows=tuple(plan_rows),
         rounds=settings.rounds,
         concurrency=settings.concurrency,
         stall_s=settings.stall_s,
-        policy=policy.once() if once else policy,
+        policy=policy,
         simulated=all(row.target.simulated for row in plan_rows),
     )
     if plan.policy.tools == "sequential":

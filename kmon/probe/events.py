@@ -213,7 +213,7 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Tool results that were sent back on the way."""
     retries: int = 0
     """Attempts that the policy added, fallbacks included."""
-    answered_by: str = ""
+    fallback_target: str = ""
     """The target of the last attempt, only where that is not the run's own: after a fallback."""
 
 

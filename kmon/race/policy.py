@@ -153,5 +153,6 @@ def conflict(policy: Policy, stall_s: float, raced: tuple[Target, ...]) -> Confl
     for at, target in enumerate(policy.fallback):
         if any(same(target, other) for other in policy.fallback[:at]):
             return Conflict("fallback", "fallback", f"it names {target.name} twice")
-    alone = next((target for target in raced if policy.fallback and not policy.beside(target)), None)
-    return None if alone is None else Conflict("fallback", "target", f"{alone.name} cannot fall back to itself")
+    if policy.fallback and not any(policy.beside(target) for target in raced):
+        return Conflict("fallback", "target", f"{raced[0].name} cannot fall back to itself")
+    return None

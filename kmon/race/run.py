@@ -263,7 +263,7 @@ class Run:
             turns=self._turns,
             tool_results=results_in(self._conversation) - results_in(self._messages),
             retries=self._retries,
-            answered_by=self._course.fallen_back,
+            fallback_target=self._course.fallen_back,
         )
 
     def _say(self, message: str) -> None:

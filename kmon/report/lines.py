@@ -52,10 +52,15 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
             why = event.error.message if event.error is not None else event.signature or ""
             plural = "" if event.chunks == 1 else "s"
             chunks = f"{event.chunks} chunk{plural} in {event.duration_ms / 1000:.1f} s"
-            by = f", answered by {event.answered_by}" if event.answered_by else ""
+            by = f", {fallen_back(event)}" if event.fallback_target else ""
             ending = event.state.upper() if event.state != "done" else "done"
             return f"{ending}{by}, {chunks}" + (f": {why}" if why else "")
     return None
+
+
+def fallen_back(ended: ev.RunEnded) -> str:
+    """Who answered in place of the run's own target, or was the last that did not."""
+    return f"{'answered by' if ended.state == 'done' else 'last at'} {ended.fallback_target}"
 
 
 def _started(event: ev.AttemptStarted) -> str:

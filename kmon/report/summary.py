@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kmon.probe.events import RunEnded
 from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.probe.view import RaceView
+from kmon.report.lines import fallen_back
 
 HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks")
 _NUMBERS = frozenset({"total s", "ttft s", "max gap s", "stalls", "chunks"})
@@ -91,8 +92,8 @@ def _words(result: RunEnded) -> str:
     if result.turns > 1:
         plural = "" if result.tool_results == 1 else "s"
         said.append(f"{result.turns} turns, {result.tool_results} tool result{plural}")
-    if result.answered_by:
-        said.append(f"answered by {result.answered_by}")
+    if result.fallback_target:
+        said.append(fallen_back(result))
     if result.retries:
         said.append(f"attempt {result.attempts}")
     if result.nudge:

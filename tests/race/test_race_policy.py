@@ -62,6 +62,7 @@ def test_a_contradiction_is_found_and_both_settings_are_named(policy: Policy, fi
 def test_a_list_of_fallbacks_may_hold_the_target_itself_if_it_holds_another() -> None:
     policy = Policy(fallback=(TOGETHER, GROQ))
     assert conflict(policy, 5.0, (TOGETHER, GROQ)) is None
+    assert conflict(Policy(fallback=(GROQ,)), 5.0, (TOGETHER, GROQ)) is None  # then groq alone has none
     assert policy.beside(TOGETHER) == (GROQ,)
     assert policy.beside(GROQ) == (TOGETHER,)
 

@@ -84,7 +84,7 @@ async def test_a_rate_limit_is_waited_out_and_the_second_request_is_answered(
         await all_closed(sim)
         assert seen(sim) == [("one", "rate-limited", 429, "clean"), ("one", "smooth", 200, "clean")]
         assert connections(sim) == (2, 0)
-    assert (ended.state, ended.attempts, ended.retries, ended.answered_by) == ("done", 2, 1, "")
+    assert (ended.state, ended.attempts, ended.retries, ended.fallback_target) == ("done", 2, 1, "")
     (told,) = scheduled(watched)
     assert (told.reason, told.number, told.of, told.role, told.target) == (words, 1, 2, "retry", "one")
     assert not told.after_first_token
@@ -144,7 +144,7 @@ async def test_an_unknown_model_is_not_retried_but_asked_elsewhere(tmp_path: Pat
     async with provider(tmp_path, '[[rule]]\nprovider = "one"\nfault = "unknown-model"\n') as sim:
         ended, _ = await race_of(plan(sim, "one", "two", retries=3))
         assert [(name, status) for name, _, status, _ in seen(sim)] == [("one", 404), ("two", 200)]
-    assert (ended.state, ended.answered_by) == ("done", "two")
+    assert (ended.state, ended.fallback_target) == ("done", "two")
 
 
 async def test_a_silent_target_is_left_before_its_first_token_for_the_next(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ async def test_a_silent_target_is_left_before_its_first_token_for_the_next(tmp_p
         assert connections(sim) == (2, 0)
         mute = sim.ledger.report(stamps=False)["requests"][0]
         assert mute["chunks"] == 0
-    assert (ended.target, ended.answered_by, ended.state, ended.retries) == ("one", "two", "done", 1)
+    assert (ended.target, ended.fallback_target, ended.state, ended.retries) == ("one", "two", "done", 1)
     (told,) = scheduled(watched)
     assert (told.role, told.target, told.number, told.of, told.delay_ms) == ("fallback", "two", 1, 1, 0)
     assert roles(watched) == [("first", ""), ("fallback", "two")]
@@ -173,7 +173,18 @@ async def test_the_list_is_followed_to_its_end_each_target_with_its_own_retries(
     async with provider(tmp_path, rules) as sim:
         ended, _ = await race_of(plan(sim, "one", "two", "three", retries=1))
         assert [name for name, *_ in seen(sim)] == ["one", "one", "two", "two", "three"]
-    assert (ended.state, ended.answered_by, ended.attempts) == ("done", "three", 5)
+    assert (ended.state, ended.fallback_target, ended.attempts) == ("done", "three", 5)
+
+
+async def test_a_fallback_may_speak_another_dialect(tmp_path: Path) -> None:
+    async with provider(tmp_path, '[[rule]]\nprovider = "one"\nfault = "http-500"\n') as sim:
+        race = plan(sim, "one")
+        claude = Target(name="two", provider="two", model="k", dialect="messages", base_url=f"{sim.origin}/two")
+        policy = Policy(timeout_s=20.0, fallback=(claude,))
+        ended, _ = await race_of(RacePlan(rows=race.rows, policy=policy, stall_s=30, simulated=True))
+        requests = sim.ledger.report(stamps=False)["requests"]
+    assert [(row["dialect"], row["status"]) for row in requests] == [("chat", 500), ("messages", 200)]
+    assert (ended.state, ended.fallback_target, bool(ended.text)) == ("done", "two", True)
 
 
 HANGS = '[[rule]]\nprovider = "one"\nfault = "hang-mid-stream"\nafter_tokens = 5\n'
@@ -188,7 +199,7 @@ async def test_an_answer_that_has_begun_is_given_up_only_if_the_policy_says_so(t
         assert [name for name, *_ in seen(sim)] == ["one", "one", "two"]
     assert (stays.state, stays.signature) == ("timed-out", "hang-mid-stream")
     assert stays.error is not None and stays.error.message == "idle timeout: no token for 0.4 s"
-    assert (leaves.state, leaves.answered_by) == ("done", "two")
+    assert (leaves.state, leaves.fallback_target) == ("done", "two")
     (told,) = scheduled(watched)
     assert told.after_first_token
 
