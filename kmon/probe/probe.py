@@ -22,10 +22,11 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.wire import Decoder
 from kmon.probe import events as ev
 from kmon.probe.asking import ask, url_of
+from kmon.probe.blame import Blame
 from kmon.probe.content import Asked
 from kmon.probe.failure import answer_error, is_stream
 from kmon.probe.sightings import Sightings
-from kmon.probe.signature import Signature, decide
+from kmon.probe.signature import Ended, Signature, decide
 from kmon.probe.stall import StallWatch
 from kmon.probe.timeline import Timeline
 from kmon.probe.translate import Translator
@@ -67,6 +68,7 @@ class Outcome:
     timeline: Timeline
     request_ids: dict[str, str]
     end_ns: int
+    blame: Blame | None = None
 
 
 class Probe:
@@ -94,7 +96,7 @@ class Probe:
         self._translate = Translator(run, attempt, secrets=credential.secrets)
         self.timeline = Timeline(time.monotonic_ns(), int(limits.stall_s * 1e9))
         self.transcript = Transcript()
-        self._stalls = StallWatch(run, attempt, self.timeline, emit)
+        self._stalls = StallWatch(run, attempt, self.timeline, network.machine, emit)
         self._request_ids: dict[str, str] = {}
         self._seen = Sightings()
         self._asked = Asked(
@@ -110,10 +112,10 @@ class Probe:
     async def go(self) -> Outcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
         url = url_of(self._target, self._request, self._credential)
+        proxy = proxy_for(url)
         self.timeline.t_start = time.monotonic_ns()
-        self._emit(
-            ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy_for(url)))
-        )
+        self._stalls.proxied = proxy is not None
+        self._emit(ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy)))
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
@@ -159,7 +161,7 @@ class Probe:
             credential=self._credential,
             network=self._network,
             on_phase=self._on_phase,
-            on_socket=self._stalls.on_socket,
+            on_line=self._stalls.on_line,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
             self._request_ids = {
@@ -248,20 +250,19 @@ class Probe:
             self._stalls.left_open(end_ns, left_open)
         error = None if error is None or state == "done" else self._translate.error(error)
         found = decide(
-            state,
-            self.timeline,
-            asked=self._asked,
-            said=self.transcript,
-            seen=self._seen,
-            error=error,
-            lingered=self._lingered,
-            end_ns=end_ns,
+            Ended(state, self.timeline, self._asked, self.transcript, self._seen, error, end_ns, self._lingered)
         )
-        signature = Signature(found.name, self._translate.redacted(found.evidence))
+        blame = self._stalls.blame
+        evidence = found.evidence
+        if blame is not None and found.name is not None:
+            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{blame.evidence}"
+        signature = Signature(found.name, self._translate.redacted(evidence))
         self._emit(
-            ev.AttemptEnded(end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error)
+            ev.AttemptEnded(
+                end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error, blame
+            )
         )
-        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns)
+        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns, blame)
 
 
 def coalesced(deltas: list[Delta]) -> list[Delta]:

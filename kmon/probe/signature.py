@@ -5,6 +5,7 @@ The names, what they mean and what looks alike stand in ``kmon/catalog/signature
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from kmon.dialects.assemble import Transcript
@@ -43,46 +44,39 @@ BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers
 """The same, where no response had begun."""
 
 
-def decide(
-    ending: Ending,
-    timeline: Timeline,
-    *,
-    asked: Asked,
-    said: Transcript,
-    seen: Sightings,
-    error: StreamError | None,
-    lingered: bool,
-    end_ns: int,
-) -> Signature:
-    """Name an ended attempt. ``lingered``: the body had not ended a while after its terminal event.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that has ended, with all that its name is decided by."""
 
-    The evidence may quote foreign text, which is raw. Never raises.
-    """
-    evidence = describe(timeline, end_ns)
-    name, sentence = _named(ending, timeline, asked, said, seen, error, lingered, end_ns)
+    ending: Ending
+    timeline: Timeline
+    asked: Asked
+    said: Transcript
+    seen: Sightings
+    error: StreamError | None
+    end_ns: int
+    lingered: bool = False
+    """The body had not ended a while after its terminal event."""
+
+
+def decide(ended: Ended) -> Signature:
+    """Name an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
+    evidence = describe(ended.timeline, ended.end_ns)
+    name, sentence = _named(ended)
     return Signature(name, f"{sentence}; {evidence}" if sentence else evidence)
 
 
-def _named(
-    ending: Ending,
-    timeline: Timeline,
-    asked: Asked,
-    said: Transcript,
-    seen: Sightings,
-    error: StreamError | None,
-    lingered: bool,
-    end_ns: int,
-) -> tuple[str | None, str]:
-    match ending:
-        case "failed" if error is not None:
-            return _failed(error, timeline, seen)
+def _named(ended: Ended) -> tuple[str | None, str]:
+    match ended.ending:
+        case "failed" if ended.error is not None:
+            return _failed(ended.error, ended.timeline, ended.seen)
         case "timed-out":
-            return unended(timeline, asked, said, seen, end_ns)
+            return unended(ended.timeline, ended.asked, ended.said, ended.seen, ended.end_ns)
         case "incomplete":
-            cut = "inside a frame" if said.malformed_frames else "cleanly"
+            cut = "inside a frame" if ended.said.malformed_frames else "cleanly"
             return "truncated-no-finish", f"the body ended {cut}, without finish reason or end event"
         case "done":
-            return _done(timeline, asked, said, seen, lingered)
+            return _done(ended)
     return None, ""
 
 
@@ -105,20 +99,19 @@ def _http_name(status: int | None) -> str:
     return "http-server-error" if status is not None and status >= 500 else "http-error"
 
 
-def _done(
-    timeline: Timeline, asked: Asked, said: Transcript, seen: Sightings, lingered: bool
-) -> tuple[str | None, str]:
+def _done(ended: Ended) -> tuple[str | None, str]:
+    said = ended.said
     if said.malformed_frames:
         return "malformed-frame", f"{said.malformed_frames} frame(s) could not be read"
-    if found := content_finding(asked, said, seen):
+    if found := content_finding(ended.asked, said, ended.seen):
         return found.name, found.sentence
-    if timeline.t_done is None:
+    if ended.timeline.t_done is None:
         return "finish-without-done", "a finish reason but no end event"
     if said.finish_reason is None:
         return "done-without-finish", "an end event but no finish reason: complete or cut, nobody says"
-    if silence := resumed(timeline, seen):
+    if silence := resumed(ended.timeline, ended.seen):
         return silence
-    if lingered:
+    if ended.lingered:
         return "linger-after-done", "the end event came, the body did not end"
     return None, ""
 

@@ -205,6 +205,7 @@ class Run:
             nudge=self._nudge_sentence,
             turns=self._turns,
             tool_results=results_in(self._conversation) - results_in(self._messages),
+            blame=outcome.blame,
         )
 
     def _say(self, message: str) -> None:

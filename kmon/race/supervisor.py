@@ -12,6 +12,7 @@ from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
 from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
+from kmon.race.canary import sing
 from kmon.race.health import watch_lag
 from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
@@ -61,7 +62,8 @@ class Supervisor:
             )
         )
         self._ending = self._spawn(self._race())
-        self._spawn(watch_lag(self._outbox))
+        self._spawn(watch_lag(self._outbox, self._network.machine))
+        self._spawn(sing(self._network))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 

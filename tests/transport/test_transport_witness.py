@@ -73,7 +73,7 @@ def test_a_closed_socket_has_no_witness(pair: Pair) -> None:
 
 def test_the_fields_are_read_from_where_linux_keeps_them() -> None:
     words = [0] * 24
-    words[4], words[11], words[15], words[22], words[23] = 1, 17_200, 31_500, 65_536, 3
+    words[4], words[11], words[12], words[15], words[22], words[23] = 1, 17_200, 900, 31_500, 65_536, 3
     info = struct.pack("=8B24I", *range(8), *words) + bytes(128)  # newer kernels tell more
-    assert parsed(info, 7) == Witness(17_200, 3, 31.5, 1, 65_536, 7)
+    assert parsed(info, 7) == Witness(17_200, 3, 31.5, 1, 65_536, 7, last_ack_received_ms=900, unanswered_probes=3)
     assert parsed(info[:103], 7) is None
