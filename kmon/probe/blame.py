@@ -41,9 +41,16 @@ class Blame(Struct, frozen=True):
     why: str
     evidence: str
 
+    @property
+    def brief(self) -> str:
+        """``provider, likely: TCP answers, no data``."""
+        if self.name == "unknown":
+            return f"{self.certainty}: {self.why}"
+        return f"{self.name}{', likely' if self.certainty == 'likely' else ''}: {self.why}"
+
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Silence:
     """What is known of one silence. Durations are ns; None where nobody watches, or nobody can tell here."""
 
     gap_ns: int
@@ -90,7 +97,7 @@ class Testimony:
         return self.heard_ns is not None and self.heard_ns < min(self.stall_ns, self.gap_ns // 2)
 
 
-def blame(said: Testimony) -> Blame:
+def blame(said: Silence) -> Blame:
     """Weigh the witnesses: those at home first, since what they explain needs nobody else."""
     name, certainty, why, sentence = _own(said) or _far(said)
     facts = ", ".join(_facts(said))
@@ -100,7 +107,7 @@ def blame(said: Testimony) -> Blame:
 _Found = tuple[Party, Certainty, str, str]
 
 
-def _own(said: Testimony) -> _Found | None:
+def _own(said: Silence) -> _Found | None:
     seen = said.witness
     if said.asleep_ns:
         slept = f"this machine slept {said.asleep_ns / S:.1f} s"
@@ -109,7 +116,7 @@ def _own(said: Testimony) -> _Found | None:
         return "us", "certain", f"{seen.unread_bytes} bytes unread", "kmon itself did not read what had come"
     for still_ns, who, why in (
         (said.late_ns, "kmon itself stood still", "kmon was late"),
-        (said.canary_mute_ns, "the canary on this machine was silent, too", "canary silent, too"),
+        (said.canary_mute_ns, "the canary on this machine was silent, too,", "canary silent, too"),
     ):
         if still_ns is not None and still_ns >= OWN_SHARE * said.stall_ns and said.gap_ns - still_ns < said.stall_ns:
             return "us", "certain", why, f"{who} for {still_ns / S:.1f} s of it; without that it is no stall"
@@ -119,12 +126,12 @@ def _own(said: Testimony) -> _Found | None:
     return None
 
 
-def _lying(said: Testimony, seen: Witness) -> bool:
+def _lying(said: Silence, seen: Witness) -> bool:
     """Whether unread bytes have been there for a while, and did not just come."""
     return seen.last_data_received_ms >= LYING_MS or (said.before is not None and said.before.unread_bytes > 0)
 
 
-def _far(said: Testimony) -> _Found:
+def _far(said: Silence) -> _Found:
     seen = said.witness
     if said.lively:
         return "provider", "certain", "alive, no output", "the provider is there and sends no output"
@@ -134,10 +141,10 @@ def _far(said: Testimony) -> _Found:
         near = f"; all {said.together} streams stopped in the same instant, so near this machine" * bool(said.together)
         if said.sent_again:
             what = "what kmon sends does not get through: the path is dead, or the machine at its end"
-            return "path", "certain", "retransmits, no answer", what + near
+            return "path", "likely", "retransmits, no answer", what + near
         if seen.unanswered_probes >= 2 and min(said.asked_ns or 0, said.quiet_ns or 0) >= PATIENCE_NS:
             what = "nobody acknowledges: the path is dead, or the machine at its end"
-            return "path", "certain", "no TCP answer", what + near
+            return "path", "likely", "no TCP answer", what + near
         return (
             "unknown",
             "cannot tell",
@@ -153,7 +160,7 @@ def _far(said: Testimony) -> _Found:
     return "provider", "likely", "TCP answers, no data", "the provider is silent"
 
 
-def _facts(said: Testimony) -> list[str]:
+def _facts(said: Silence) -> list[str]:
     """The witnesses in a row, each in a few words."""
     seen, facts = said.witness, ["socket open"]
     if seen is not None:

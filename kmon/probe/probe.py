@@ -255,7 +255,8 @@ class Probe:
         blame = self._stalls.blame
         evidence = found.evidence
         if blame is not None and found.name is not None:
-            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{blame.evidence}"
+            told = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
+            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{told}"
         signature = Signature(found.name, self._translate.redacted(evidence))
         self._emit(
             ev.AttemptEnded(

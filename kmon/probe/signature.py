@@ -120,7 +120,7 @@ def describe(timeline: Timeline, now_ns: int) -> str:
     """The facts in one line: headers, chunks, last progress, keep-alives."""
     parts = []
     if timeline.t_request_sent is not None and timeline.t_headers is not None:
-        parts.append(f"headers after {(timeline.t_headers - timeline.t_request_sent) / S:.2f} s")
+        parts.append(f"headers after {max(0, timeline.t_headers - timeline.t_request_sent) / S:.2f} s")
     elif timeline.t_request_sent is not None:
         parts.append(f"request sent {(now_ns - timeline.t_request_sent) / S:.1f} s ago, no headers")
     else:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from kmon.probe.blame import Blame, Testimony, blame
+from kmon.probe.blame import Blame, Silence, blame
 from kmon.probe.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted
 from kmon.probe.timeline import MS, S, Timeline
 from kmon.transport.machine import Machine
@@ -127,10 +127,10 @@ class StallWatch:
             )
         )
 
-    def _at_home(self, now_ns: int, gap_ns: int) -> Testimony:
+    def _at_home(self, now_ns: int, gap_ns: int) -> Silence:
         """What this machine says of itself during the last ``gap_ns``."""
         machine, since_ns = self._machine, now_ns - gap_ns
-        return Testimony(
+        return Silence(
             gap_ns=gap_ns,
             stall_ns=self._timeline.stall_ns,
             late_ns=machine.late_ns(since_ns, now_ns),

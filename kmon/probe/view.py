@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.probe import events as ev
+from kmon.probe.blame import Blame
 from kmon.probe.timeline import MS, Timeline
 
 TEXT_LIMIT_CHARS = 200_000
@@ -56,6 +57,10 @@ class AttemptView:
     ending: ev.Ending | None = None
     signature: str | None = None
     evidence: str = ""
+    blame: Blame | None = None
+    """Whose the open stall is; once the attempt has ended, whose its longest one was."""
+    blames: list[Blame | None] = field(default_factory=list)
+    """The same for each stall that is over, in order."""
     claim: str | None = None
     """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
 
@@ -195,7 +200,13 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_closed(event.t_ns)
             view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence
             view.error = event.error or view.error
-        case _:  # stalls are found by the timeline itself, from the same stamps
+            view.blame = event.blame
+        case ev.StallStarted() | ev.Blamed():  # that there is one, the timeline finds itself, from the same stamps
+            view.blame = event.blame
+        case ev.StallEnded():
+            view.blame = None
+            view.blames.append(event.blame)
+        case _:
             pass
 
 

@@ -195,9 +195,11 @@ def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
 
 
 def _notes(run: RunView, seen: Observation, width: int, limit: int, trouble: str) -> list[Row]:
-    """Why it ended badly (or what the screen itself could not do), in at most ``limit`` rows."""
+    """Whose the open silence is, why it ended badly, or what the screen could not do, in at most ``limit`` rows."""
     if trouble:
         return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
+    if seen.state == "stalled" and run.main is not None and run.main.blame is not None and limit > 0:
+        return [(Span(shorten(one_line(run.main.blame.brief), width), "muted"),)]
     if seen.state not in ENDED or seen.state == "done":
         return []
     sentence = words.failure(run.main) if run.main is not None else ""
