@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kmon.catalog.signatures import failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.probe.content import Asked, content_finding
@@ -25,23 +26,8 @@ class Signature(NamedTuple):
     evidence: str
 
 
-ERROR_NAMES = {
-    "dns": "dns-failure",
-    "connect": "connect-failure",
-    "tls": "tls-failure",
-    "reset": "reset-mid-stream",
-    "cut": "cut-mid-body",
-    "protocol": "protocol-error",
-    "not-a-stream": "not-a-stream",
-    "in-stream": "error-in-stream",
-    "corrupt-frame": "corrupt-frame",
-    "credentials": "no-credentials",
-    "not-sent": "not-sent",
-    "internal": "internal-error",
-}
-"""Signature by the kind of the error that ended an attempt."""
 BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
-"""The same, where no response had begun."""
+"""Signature by the kind of an error where no response had begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +68,7 @@ def _named(ended: Ended) -> tuple[str | None, str]:
 
 def _failed(error: StreamError, timeline: Timeline, seen: Sightings) -> tuple[str, str]:
     if error.kind == "http":
-        return _http_name(error.status), f"HTTP {error.status}"
+        return failure_name(error.kind, error.status), f"HTTP {error.status}"
     if error.kind == "connect" and error.code == CONNECT_TIMEOUT:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no TLS"
         return "connect-timeout", f"nobody refused: {missing}"
@@ -90,13 +76,7 @@ def _failed(error: StreamError, timeline: Timeline, seen: Sightings) -> tuple[st
         return "error-in-stream", "the first event" if seen.error_first else "after the stream had begun"
     if timeline.t_headers is None and error.kind in BEFORE_HEADERS:
         return BEFORE_HEADERS[error.kind], ""
-    return ERROR_NAMES.get(error.kind, "network-error"), ""
-
-
-def _http_name(status: int | None) -> str:
-    if status == 429:
-        return "rate-limited"
-    return "http-server-error" if status is not None and status >= 500 else "http-error"
+    return failure_name(error.kind, error.status), ""
 
 
 def _done(ended: Ended) -> tuple[str | None, str]:
