@@ -35,6 +35,8 @@ class Overheard(Struct, frozen=True):
     prompt: str = ""
     wants_usage: bool = False
     said_sha256: str = ""
+    read: bool = False
+    """Whether the whole of it was understood; the answer cannot be judged by a request that is half known."""
 
 
 def place(path: str) -> Place:
@@ -74,6 +76,7 @@ def overheard(path: str, body: bytes, *, whole: bool) -> Overheard:
         "\n".join(_said(members(message)) for message in messages) or text(value.get("input")),
         members(value.get("stream_options")).get("include_usage") is True,
         said_hash(said) if said else "",
+        read=True,
     )
 
 

@@ -14,7 +14,7 @@ SWITCHING = 101
 
 
 class Answering:
-    """Reads the answers to the requests in ``waiting`` (shared with the client's side) and tells each request's watcher."""
+    """Reads the answers to the requests in ``waiting`` (shared with the client's side); tells their watchers."""
 
     def __init__(self, waiting: deque[Open]) -> None:
         self._waiting = waiting
