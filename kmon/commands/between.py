@@ -24,7 +24,9 @@ def proxy(options: argparse.Namespace) -> int:
     if keep < 1:
         raise UsageError(f"--keep must be 1 or more, not {keep}")
     loaded = load(flags_of(options))
-    plan = _plan(options, loaded, host=options.host, port=options.port, keep=keep)
+    with listener(options.host, options.port) as sock:  # that it can be used is known before anything is shown
+        port = int(sock.getsockname()[1])
+    plan = _plan(options, loaded, host=options.host, port=port, keep=keep)
     if options.headless or options.json or options.no_tui or not sys.stdout.isatty():
         return headless(plan, as_json=options.json)
     return _show(options, plan, loaded)
@@ -64,15 +66,11 @@ def _plan(options: argparse.Namespace, loaded: Loaded, *, host: str, port: int, 
 
 
 def _show(options: argparse.Namespace, plan: ProxyPlan, loaded: Loaded) -> int:
-    import msgspec
-
     from kmon.race.child import EngineProcess
     from kmon.report.headless import columns_of
     from kmon.report.summary import summary
     from kmon.tui.launch import ScreenOptions, run_app
 
-    with listener(plan.host, plan.port) as sock:  # that it can be used is known before the screen opens
-        plan = msgspec.structs.replace(plan, port=sock.getsockname()[1])
     url = listening_url(plan, plan.port)
 
     async def source() -> EngineProcess:

@@ -32,8 +32,10 @@ async def watch(host: Host, reporter: Reporter, out: TextIO, complaints: TextIO)
             for event in batch:
                 view.apply(event)
                 if isinstance(event, ev.Notice):
-                    problem = event.message if event.level == "error" else problem
-                    print(f"kmon: {event.message}", file=complaints, flush=True)
+                    if event.level == "error":
+                        problem = event.message
+                    else:
+                        print(f"kmon: {event.message}", file=complaints, flush=True)
                     if not isinstance(reporter, JsonReporter):
                         continue
                 for words in reporter.lines(event, view):

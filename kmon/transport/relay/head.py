@@ -96,7 +96,7 @@ def request_head(data: bytes) -> RequestHead:
     method, target = found[1].decode(), found[2].decode("latin-1")
     if method == "CONNECT" or not target.startswith(("/", "*")):
         raise HeadError(
-            "kmon proxy is a base URL, not the proxy of HTTP_PROXY: give it to the program as its base URL", 405
+            "this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL", 405
         )
     return RequestHead(headers, int(found[3]), method, target)
 

@@ -59,14 +59,11 @@ class Server:
         complain: Callable[[str], None],
     ) -> None:
         self._sock, self._upstream = sock, upstream
+        self.port = int(sock.getsockname()[1])
         self._context, self._connect_timeout_s = context, connect_timeout_s
         self._watch, self._complain = watch, complain
         self._clients: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept())
-
-    @property
-    def port(self) -> int:
-        return int(self._sock.getsockname()[1])
 
     @property
     def clients(self) -> int:
