@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from kmon.arguments import racing, reference
+from kmon.arguments import between, racing, reference
 from kmon.arguments.parser import Parser
 from kmon.catalog.errors import UsageError
 
@@ -73,6 +73,8 @@ def _dispatch(arguments: list[str]) -> int:
         "scenarios": (reference.scenarios_parser, _scenarios),
         "decode": (reference.decode_parser, _decode),
         "replay": (racing.replay_parser, _replay),
+        "proxy": (between.proxy_parser, _proxy),
+        "wrap": (between.wrap_parser, _wrap),
         "sim": (reference.sim_parser, _sim),
         "signatures": (reference.signatures_parser, _signatures),
         "explain": (reference.explain_parser, _explain),
@@ -139,6 +141,18 @@ def _decode(options: argparse.Namespace) -> int:
     from kmon.report.decode import main as decode
 
     return decode(options.files, as_json=options.json)
+
+
+def _proxy(options: argparse.Namespace) -> int:
+    from kmon.commands.between import proxy
+
+    return proxy(options)
+
+
+def _wrap(options: argparse.Namespace) -> int:
+    from kmon.commands.between import wrap
+
+    return wrap(options)
 
 
 def _sim(options: argparse.Namespace) -> int:

@@ -17,6 +17,8 @@ commands:
   kmon scenarios        what can be asked
   kmon decode FILE...   what recorded streams say
   kmon replay FILE...   play recorded streams through the real HTTP stack into the race screen
+  kmon proxy --to TARGET  pass a program's requests on, byte for byte, and watch them
+  kmon wrap --to TARGET -- COMMAND  the same for one program, with its base URL set
   kmon sim              a loopback provider that can go wrong in every way
   kmon signatures       what kmon can say about a stream; kmon explain NAME tells all about one
   kmon selftest         whether kmon says the right thing about every fault and every healthy twin

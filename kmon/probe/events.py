@@ -53,6 +53,14 @@ class RunQueued(_Event, frozen=True, tag="run_queued"):
     scenario: str
     round: int
     dialect: str
+    note: str = ""
+    """Who asks, where that is somebody else: the User-Agent of a request that is only watched."""
+
+
+class RunForgotten(_Event, frozen=True, tag="run_forgotten"):
+    """A run that ended is let go, so that what is kept of a watch without end stays bounded."""
+
+    run: str
 
 
 class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
@@ -281,5 +289,5 @@ class Notice(_Event, frozen=True, tag="notice"):
 Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
-    | ClaimChanged | Diagnosed | RetryScheduled | Blamed
+    | ClaimChanged | Diagnosed | RetryScheduled | Blamed | RunForgotten
 )  # fmt: skip

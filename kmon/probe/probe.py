@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import httpcore
 import httpx
@@ -17,24 +16,16 @@ import httpx
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects import dialect
-from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.wire import Decoder
 from kmon.probe import events as ev
+from kmon.probe.account import Account, Outcome, coalesced, fatal
 from kmon.probe.asking import ask, url_of
-from kmon.probe.blame import Blame
 from kmon.probe.content import Asked
 from kmon.probe.failure import answer_error, is_stream
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
-from kmon.probe.sightings import Sightings
-from kmon.probe.signature import Ended, Signature, decide
-from kmon.probe.stall import StallWatch
-from kmon.probe.timeline import Timeline
-from kmon.probe.translate import Translator
-from kmon.probe.view import fold_chunk
 from kmon.transport.errors import NotSentError, stream_error
-from kmon.transport.headers import SERVER_LATENCY, kept
 from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
 from kmon.transport.network import Network
 from kmon.transport.phase import Phase
@@ -47,21 +38,6 @@ DONE_GRACE_S = 0.5
 
 
 BREATH_DELTAS = 200
-HEADER_LIMIT_CHARS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended, with all it said."""
-
-    state: ev.Ending
-    signature: Signature
-    error: StreamError | None
-    transcript: Transcript
-    timeline: Timeline
-    request_ids: dict[str, str]
-    end_ns: int
-    blame: Blame | None = None
 
 
 class Probe:
@@ -89,23 +65,28 @@ class Probe:
         self.run, self.attempt, self.role = run, attempt, role
         self._turn, self._aimed = turn, aimed
         self._target, self._credential, self._limits = target, credential, limits
-        self._network, self._emit = network, emit
+        self._network = network
         self._wire = dialect(target.dialect)
         self._request = self._wire.request(target, scenario, messages)
-        self._translate = Translator(run, attempt, secrets=credential.secrets)
-        self.timeline = Timeline(time.monotonic_ns(), int(limits.stall_s * 1e9))
-        self.transcript = Transcript()
-        self._stalls = StallWatch(run, attempt, self.timeline, network.machine, emit)
-        self._deadline = asyncio.timeout(None)
-        self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)
-        self._request_ids: dict[str, str] = {}
-        self._seen = Sightings()
-        self._asked = Asked(
+        asked = Asked(
             target.model,
             scenario.tools,
             prompt="\n".join(message.content for message in messages),
             wants_usage=target.stream_options,
         )
+        self._account = Account(
+            run,
+            attempt,
+            role,
+            asked=asked,
+            secrets=credential.secrets,
+            stall_s=limits.stall_s,
+            machine=network.machine,
+            emit=emit,
+        )
+        self.timeline, self.transcript = self._account.timeline, self._account.transcript
+        self._deadline = asyncio.timeout(None)
+        self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)
         self._lingered = False
         self._graced = False
         self._total_deadline_s = 0.0
@@ -113,20 +94,17 @@ class Probe:
     async def go(self) -> Outcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
         url = url_of(self._target, self._request, self._credential)
-        proxy = proxy_for(url)
-        self.timeline.t_start = time.monotonic_ns()
-        self._stalls.proxied = proxy is not None
-        self._started(url, shown(proxy))
+        self._started(time.monotonic_ns(), url, shown(proxy_for(url)))
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
         try:
             async with asyncio.timeout(self._limits.timeout_s) as self._deadline:
                 error = await self._stream()
-            state = self._judge(error)
+            state = self._account.judge(error)
         except TimeoutError:
             error = self.transcript.error
-            state = self._judge(error) if self._settled else "timed-out"
+            state = self._account.judge(error) if self._settled else "timed-out"
             self._lingered = self.timeline.t_done is not None
             if state == "timed-out":
                 error = self._timeout()
@@ -145,18 +123,17 @@ class Probe:
                 "failed",
             )
         finally:
-            self._stalls.stop()
+            self._account.stalls.stop()
             self._limit_watch.stop()
-        return self._end(state, error)
+        return self._account.end(state, error, lingered=self._lingered)
 
     def never_began(self) -> Outcome:
         """End an attempt that was cancelled before it could send anything."""
-        self._started(self._target.base_url, None)
-        return self._end("cancelled", StreamError("cancelled", "cancelled before it began"))
+        self._started(self.timeline.t_start, self._target.base_url, None)
+        return self._account.end("cancelled", StreamError("cancelled", "cancelled before it began"))
 
-    def _started(self, url: str, proxy: str | None) -> None:
-        at_ns, turn, aimed = self.timeline.t_start, self._turn, self._aimed
-        self._emit(ev.AttemptStarted(at_ns, self.run, self.attempt, self.role, url, proxy, turn=turn, target=aimed))
+    def _started(self, t_ns: int, url: str, proxy: str | None) -> None:
+        self._account.started(t_ns, url, proxy, turn=self._turn, aimed=self._aimed)
 
     # -- the exchange --------------------------------------------------------------------------------------------------
 
@@ -167,18 +144,10 @@ class Probe:
             credential=self._credential,
             network=self._network,
             on_phase=self._on_phase,
-            on_line=self._stalls.on_line,
+            on_line=self._account.stalls.on_line,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
-            self._request_ids = {
-                name: self._translate.redacted(value)[:HEADER_LIMIT_CHARS]
-                for name, value in kept(answer.headers).items()
-            }
-            self._emit(
-                ev.HeadersReceived(
-                    answer.headers_ns, self.run, self.attempt, answer.status, self._request_ids, answer.content_type
-                )
-            )
+            self._account.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
                 self._limit_watch.stop()
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
@@ -191,8 +160,7 @@ class Probe:
         async for t_ns, data in answer.reads():
             deltas = coalesced(decoder.feed(data))
             if not deltas:
-                self.timeline.on_bytes(t_ns)
-                self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, len(data)))
+                self._account.bytes(t_ns, len(data))
             for i, delta in enumerate(deltas):
                 if self.timeline.t_done is not None:
                     break  # what follows the end is no part of the answer
@@ -216,33 +184,16 @@ class Probe:
         self._deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))
 
     @property
-    def _finished(self) -> bool:
-        return self.timeline.t_finish is not None or self.timeline.t_done is not None
-
-    @property
     def _settled(self) -> bool:
         """Whether the outcome is known and only the rest of the stream is still to come."""
-        return self._finished or _fatal(self.transcript.error)
+        return self._account.finished or fatal(self.transcript.error)
 
     def _take(self, t_ns: int, delta: Delta) -> None:
-        self.transcript.add(delta)
-        self._seen.add(t_ns, delta)
-        if delta.server_ms is not None:
-            self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
-        event = self._translate(t_ns, delta)
-        stall = fold_chunk(self.timeline, event)
-        if stall is not None:
-            self._stalls.ended(t_ns, stall)
-        self._emit(event)
-        self._stalls.arm(t_ns)
+        self._account.take(t_ns, delta)
         self._limit_watch.look()
 
     def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
-        self.timeline.on_phase(phase, t_ns)
-        if phase != "headers":
-            self._emit(ev.PhaseReached(t_ns, self.run, self.attempt, phase, detail))
-        if phase == "request_sent":
-            self._stalls.arm(t_ns)
+        self._account.phase(phase, t_ns, detail)
         self._limit_watch.look()
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -258,49 +209,3 @@ class Probe:
         if passed is not None:
             return StreamError("timeout", passed.sentence, code=passed.setting)
         return StreamError("timeout", f"no end within {self._limits.timeout_s:g} s", code="timeout_s")
-
-    def _judge(self, error: StreamError | None) -> ev.Ending:
-        if _fatal(error):
-            return "failed"
-        return "done" if self._finished else "incomplete"
-
-    def _end(self, state: ev.Ending, error: StreamError | None) -> Outcome:
-        end_ns = time.monotonic_ns()
-        left_open = self.timeline.on_closed(end_ns)
-        if left_open is not None:
-            self._stalls.left_open(end_ns, left_open)
-        error = None if error is None or state == "done" else self._translate.error(error)
-        found = decide(
-            Ended(state, self.timeline, self._asked, self.transcript, self._seen, error, end_ns, self._lingered)
-        )
-        blame = self._stalls.blame
-        evidence = found.evidence
-        if blame is not None and found.name is not None:
-            told = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
-            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{told}"
-        signature = Signature(found.name, self._translate.redacted(evidence))
-        self._emit(
-            ev.AttemptEnded(
-                end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error, blame
-            )
-        )
-        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns, blame)
-
-
-def coalesced(deltas: list[Delta]) -> list[Delta]:
-    """The deltas of one read, with keep-alives that came in a row in it as one: they share their moment."""
-    if len(deltas) < 2:
-        return deltas
-    following = [*deltas[1:], None]
-    return [
-        d for d, after in zip(deltas, following, strict=True) if not (_idle(d) and after is not None and _idle(after))
-    ]
-
-
-def _idle(delta: Delta) -> bool:
-    return delta.keepalive and not delta.chunk and not delta.done
-
-
-def _fatal(error: StreamError | None) -> bool:
-    """Whether an error ends an attempt. A frame that could not be read alone does not."""
-    return error is not None and error.kind != "malformed-frame"

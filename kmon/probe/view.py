@@ -95,6 +95,8 @@ class RunView:
     round: int
     dialect: str
     t_queued: int
+    note: str = ""
+    """Who asks, where that is not kmon."""
     attempts: list[AttemptView] = field(default_factory=list)
     nudge_sentence: str = ""
     scheduled: ev.RetryScheduled | None = None
@@ -154,7 +156,10 @@ class RaceView:
                     event.round,
                     event.dialect,
                     event.t_ns,
+                    event.note,
                 )
+            case ev.RunForgotten():
+                self.runs.pop(event.run, None)
             case ev.AttemptStarted():
                 self._start(event)
             case ev.NudgeResult():

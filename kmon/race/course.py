@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Target
+from kmon.probe.account import Outcome
 from kmon.probe.events import AttemptRole
-from kmon.probe.probe import Outcome
 from kmon.race.policy import Policy
 from kmon.race.retrying import Wait, cause_of, elsewhere, reason, wait
 

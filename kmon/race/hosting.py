@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kmon.race.plan import Keys, RacePlan
+from kmon.race.proxy_plan import ProxyPlan
 from kmon.race.source import Host
 
-Plan = RacePlan
+Plan = RacePlan | ProxyPlan
 """Everything the engine can be asked to do."""
 
 
@@ -16,3 +17,7 @@ def host(plan: Plan, keys: Keys) -> Host:
             from kmon.race.supervisor import Supervisor
 
             return Supervisor(plan, keys)
+        case ProxyPlan():
+            from kmon.race.proxy_watch import ProxyWatch
+
+            return ProxyWatch(plan)

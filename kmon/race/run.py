@@ -13,14 +13,15 @@ from dataclasses import replace
 
 from kmon.catalog.model import Message
 from kmon.dialects.delta import StreamError
+from kmon.probe.account import Outcome
 from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
 from kmon.probe.limits import Limits
-from kmon.probe.probe import Outcome, Probe
+from kmon.probe.probe import Probe
 from kmon.probe.signature import Signature
-from kmon.probe.timeline import MS
 from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
 from kmon.race.course import Aim, Course, Step
+from kmon.race.ended import run_ended
 from kmon.race.nudge import follow_up, verdict
 from kmon.race.order import with_nonce
 from kmon.race.pause import Pause
@@ -230,41 +231,21 @@ class Run:
             await asyncio.wait([task])
 
     def _ended(self, outcome: Outcome) -> RunEnded:
-        timeline, said = outcome.timeline, outcome.transcript
-        safe = Translator(self.name, self._attempts, secrets=self._course.aim.credential.secrets)
-        end_ns = outcome.end_ns
-        return RunEnded(
-            end_ns,
-            self.name,
-            self._row.target.name,
-            self._attempts,
-            outcome.state,
-            outcome.signature.name,
-            outcome.signature.evidence,
-            outcome.error,
-            _ms(timeline.ttft_ns()),
-            _ms(timeline.max_gap_ns(end_ns)),
-            tuple(timeline.stalls),
-            said.chunks,
-            safe.redacted(said.text),
-            safe.redacted(said.reasoning),
-            tuple(safe.tool_call(call) for call in said.tool_calls),
-            None if said.finish_reason is None else safe.redacted(said.finish_reason),
-            said.usage,
-            safe.redacted(said.response_id or ""),
-            outcome.request_ids,
+        return run_ended(
+            outcome,
+            name=self.name,
+            target=self._row.target.name,
             label=self._row.target.label,
             scenario=self._row.scenario.name,
-            round=self._round,
-            ttfo_ms=_ms(timeline.ttfo_ns()),
-            duration_ms=(end_ns - (self._t_begin or timeline.t_start)) / MS,
-            keepalives=timeline.life.ticks,
+            round_number=self._round,
+            attempts=self._attempts,
+            safe=Translator(self.name, self._attempts, secrets=self._course.aim.credential.secrets),
+            t_begin=self._t_begin or outcome.timeline.t_start,
             nudge=self._nudge_sentence,
             turns=self._turns,
             tool_results=results_in(self._conversation) - results_in(self._messages),
             retries=self._retries,
             fallback_target=self._course.fallen_back,
-            blame=outcome.blame,
         )
 
     def _say(self, message: str) -> None:
@@ -277,7 +258,3 @@ def _called_off(outcome: Outcome, step: Step) -> Outcome:
     error = StreamError("cancelled", f"cancelled before {what} {step.number} of {step.of} ({step.reason})")
     signature = Signature(None, outcome.signature.evidence)
     return replace(outcome, state="cancelled", error=error, signature=signature, end_ns=time.monotonic_ns())
-
-
-def _ms(duration_ns: int | None) -> float | None:
-    return None if duration_ns is None else duration_ns / MS

@@ -24,6 +24,8 @@ def line(event: ev.Event, race: RaceView) -> str | None:
             return f"{event.level}: {event.message}"
         case ev.RaceEnded() | ev.EngineHealth() | ev.RunQueued() | ev.PhaseReached() | ev.BytesArrived():
             return None
+        case ev.RunForgotten():
+            return None
         case _:
             run = race.runs.get(event.run)
             words = _run_words(event, run) if run is not None else None
@@ -34,7 +36,8 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
     match event:
         case ev.AttemptStarted():
             via = f" through proxy {event.proxy}" if event.proxy else ""
-            return _started(event) + via
+            by = f" by {run.note}" if run.note else ""
+            return _started(event) + by + via
         case ev.HeadersReceived() if event.status != 200:
             return f"answered HTTP {event.status}"
         case ev.DeltaArrived():

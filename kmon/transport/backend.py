@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Iterable
@@ -81,6 +82,23 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self._ended = True
         self._sock.close()
         self._wake.set()
+
+    async def ended(self) -> None:
+        """Wait until the peer has ended the connection, whatever is still to be read."""
+        while not self._ended:
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def half_close(self) -> None:
+        """Say that nothing more will be written; what comes can still be read."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    async def reset(self) -> None:
+        """Close with a TCP reset, which tells the peer that what it has is not the whole."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self.aclose()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None

@@ -10,7 +10,7 @@ from kmon.probe.state import ENDED, Observation
 from kmon.probe.view import RunView
 from kmon.tui.words import state_word
 
-SORTS = ("queued order", "worst first", "longest gap first")
+SORTS = ("queued order", "worst first", "longest gap first", "newest first")
 
 _SEVERITY: tuple[State, ...] = (
     "stalled", "failed", "timed-out", "incomplete", "waiting", "connecting", "streaming", "finishing", "queued",
@@ -45,7 +45,7 @@ def ordered(runs: Sequence[Seen], sort: str, now_ns: int) -> list[Seen]:
         return sorted(runs, key=lambda s: (_SEVERITY.index(s.observation.state), -(s.observation.open_gap_ns or 0)))
     if sort == "longest gap first":
         return sorted(runs, key=lambda s: -_longest_ns(s.run, now_ns))
-    return list(runs)
+    return list(reversed(runs)) if sort == "newest first" else list(runs)
 
 
 def _longest_ns(run: RunView, now_ns: int) -> int:

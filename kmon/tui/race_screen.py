@@ -72,7 +72,7 @@ class RaceScreen(SteadyScreen[None]):
         self.filter_input.cursor_blink = False
         self.panes: dict[str, Pane] = {}
         self.query_text = ""
-        self.sort = SORTS[0]
+        self.sort = kmon.options.sort
         self._order: list[str] = []
         self._sorted_ns: int | None = None
         self._moved = False
@@ -120,7 +120,7 @@ class RaceScreen(SteadyScreen[None]):
 
     def _draw_bars(self, runs: list[Seen], now_ns: int, width: int) -> None:
         app, ascii = self.app, self.app.options.ascii
-        sort = "" if self.sort == SORTS[0] else self.sort
+        sort = "" if self.sort == app.options.sort else self.sort
         states = [seen.observation.state for seen in runs]
         head = app.header_values(states, now_ns, sort=sort, query=self.query_text)
         self.header_line.paint([bars.header(head, width)])
@@ -189,7 +189,7 @@ class RaceScreen(SteadyScreen[None]):
         elif self.app.feed.engine_error and not any_run:
             text = self.app.feed.engine_error
         elif not any_run:
-            text = "starting: no run yet"
+            text = self.app.options.nothing_yet
         elif not any_shown:
             text = f'no run matches "{self.query_text}": Esc shows all'
         self.set_class(bool(text), "-message")
