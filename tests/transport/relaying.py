@@ -37,7 +37,7 @@ class Seen:
         self.phases.append(phase)
 
     def upstream_line(self, line: Line) -> None:
-        assert sock.fileno() >= 0
+        assert line.peer
 
     def answered(self, t_ns: int, head: ResponseHead) -> None:
         self.answer = head
