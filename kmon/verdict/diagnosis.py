@@ -36,8 +36,9 @@ def diagnose(seen: Sight, *, stall_s: float = STALL_S) -> Diagnosis | None:
         )
     if not seen.ticking and not seen.gone:
         return Diagnosis("gateway-event-loop", f"nothing for {seen.link_s:.0f} s, not even a tick")
-    if seen.ahead and run.empty_final:
-        return Diagnosis("queued-follow-up", f"message {run.short} waits behind run {seen.ahead}; its final was empty")
+    if seen.ahead:
+        told = "; its final was empty" if run.empty_final else ""
+        return Diagnosis("queued-follow-up", f"message {run.short} waits behind run {seen.ahead}{told}")
     if run.open and seen.queued:
         return _queued(seen, stall_s)
     if run.silent_retry and not run.answered:
