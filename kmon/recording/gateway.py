@@ -65,7 +65,7 @@ def frames(lines: Sequence[dict[str, Any]]) -> Iterator[Recorded]:
             continue
         try:
             frame = parse(msgspec.json.encode(line.get("frame")))
-        except (FrameError, UnicodeEncodeError):
+        except (FrameError, UnicodeEncodeError, RecursionError):
             continue
         yield Recorded(_t_ns(line.get("rel")), line["dir"], frame)
 

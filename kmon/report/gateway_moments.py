@@ -8,11 +8,14 @@ from typing import Any
 from msgspec import Struct
 
 from kmon.dialects.openclaw.claim import Claim
-from kmon.dialects.openclaw.runs import Change, Tracker
+from kmon.dialects.openclaw.frames import Frame
+from kmon.dialects.openclaw.runs import RUNS_LIMIT, Change, Direction, Tracker
 from kmon.recording.gateway import closed, duration_ns, frames
 from kmon.verdict.diagnosis import diagnose
 from kmon.verdict.sight import S, sight
 
+HELLO_FRAMES = 3
+"""Challenge, connect and its answer: what a client learns before its session begins."""
 SAMPLES_LIMIT = 2_000
 """A recording of days is looked at this often, however long it is."""
 
@@ -38,27 +41,28 @@ class Playback:
         self.end_ns = duration_ns(lines)
         self.gone = False
         self._claims: dict[str, Claim] = {}
-        self._hello: list[tuple[int, Any, str]] = []
+        self._hello: list[tuple[int, Frame, Direction]] = []
         step_ns = max(S, self.end_ns // SAMPLES_LIMIT)
         next_ns = step_ns
         for t_ns, direction, frame in frames(lines):
             while next_ns < t_ns:
                 self._look(next_ns)
                 next_ns += step_ns
-            self.changes += self.tracker.feed(t_ns, frame, direction)
-            self._mirror(t_ns, frame, direction)
+            changed = self.tracker.feed(t_ns, frame, direction)
+            self.changes += changed
+            self._mirror(t_ns, frame, direction, changed)
         while next_ns < self.end_ns:
             self._look(next_ns)
             next_ns += step_ns
         self.gone = closed(lines) is not None
         self._look(self.end_ns)
 
-    def _mirror(self, t_ns: int, frame: Any, direction: str) -> None:  # noqa: ANN401
+    def _mirror(self, t_ns: int, frame: Frame, direction: Direction, changed: Sequence[Change]) -> None:
         """Feed the client of every session. One that sent nothing over this connection is inferred."""
-        if len(self._hello) < 3:
+        if len(self._hello) < HELLO_FRAMES:
             self._hello.append((t_ns, frame, direction))
-        for run in self.tracker.runs.values():
-            if run.session not in self._claims:
+        for run in (change.run for change in changed if change.run is not None):
+            if run.session not in self._claims and len(self._claims) < RUNS_LIMIT:
                 claim = self._claims[run.session] = Claim(run.session, inferred=run.origin != "sent")
                 for said in self._hello:
                     claim.feed(*said)

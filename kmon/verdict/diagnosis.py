@@ -77,7 +77,7 @@ def _silent(seen: Sight, stall_s: float) -> Diagnosis | None:
         return None
     if run.failed_try or run.status == "retrying":
         return Diagnosis("gateway-retrying", f"try {run.tries} of run {run.short} failed; the gateway tries again")
-    if (tool := run.open_tool) is not None and seen.tool_s >= stall_s:
+    if (tool := run.open_tool) is not None:
         return Diagnosis("gateway-stuck", f"run {run.short} waits for its tool {tool.name}, {seen.tool_s:.0f} s")
     if run.lifecycle == "finishing":
         return Diagnosis("gateway-stuck", f"the model of run {run.short} has ended, and the run has not, {quiet} later")
@@ -100,4 +100,6 @@ def _silent(seen: Sight, stall_s: float) -> Diagnosis | None:
                 f"run {run.short} is silent for {quiet}, ticks go on; cannot tell without the provider's side "
                 "whether it is provider-stall or adapter-buffering"
             )
+            if seen.tools_hidden:
+                sentence += " (or a tool: this release shows tools to the sender alone)"
             return Diagnosis("cannot-tell", sentence)

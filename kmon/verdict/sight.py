@@ -39,7 +39,7 @@ class Sight:
     """How long it has shown that."""
     open_s: float
     quiet_s: float
-    """Since the run's last text or, before any, since it began."""
+    """Since the run's last text or tool event or, before any, since it began."""
     frame_s: float
     """Since its last frame of any kind."""
     tool_s: float
@@ -50,6 +50,8 @@ class Sight:
     ticking: bool
     link_s: float
     """Since the last frame of the connection."""
+    tools_hidden: bool
+    """Protocol 3 tells of tools to the sender alone, and this connection is another."""
     gone: bool
     """The gateway said that it stops, or the socket is closed."""
 
@@ -72,19 +74,20 @@ def sight(
     began_ns = run.t_started_ns if run.t_started_ns is not None else run.t_first_ns
     waiting = tracker.sessions[run.session].queue if run.session in tracker.sessions else []
     behind = [tracker.runs[one].short for one in waiting if one in tracker.runs and tracker.runs[one] is not run]
-    ahead = next((one.short for one in tracker.open_runs(run.session) if one is not run and run.waiting), "")
+    in_front = [one.short for one in tracker.open_runs(run.session) if one is not run] if run.waiting else []
     return Sight(
         run,
         provider or ProviderSide(),
         claim,
         ago(claim_since_ns),
         open_s=ago(began_ns),
-        quiet_s=ago(max(began_ns, run.t_text_ns or began_ns)),
+        quiet_s=ago(max(began_ns, run.t_text_ns or began_ns, run.t_tool_ns or began_ns)),
         frame_s=ago(run.t_last_ns),
         tool_s=ago(run.open_tool.t_start_ns) if run.open_tool else 0.0,
         queued=tuple(behind) if run.open else (),
-        ahead=ahead,
+        ahead=in_front[0] if in_front else "",
         ticking=tracker.pulse.ticking(now_ns) is not False,
         link_s=ago(tracker.pulse.t_heard_ns),
+        tools_hidden=0 < tracker.pulse.protocol < 4 and run.origin != "sent",
         gone=closed or tracker.pulse.t_shutdown_ns is not None,
     )

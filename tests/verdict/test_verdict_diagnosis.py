@@ -128,6 +128,15 @@ def test_the_sentence_carries_the_figures() -> None:
 
 
 @needs_recordings
+def test_tools_are_no_silence_to_who_sees_them_and_said_to_be_hidden_from_who_does_not() -> None:
+    scenario = "2026.2.17-multitool"
+    assert told(f"openclaw-{scenario}.jsonl", scenario, 6.1) is None
+    tracker, _ = replayed(f"openclaw-{scenario}.observer.jsonl", until_s=6.1)
+    blind = diagnose(sight(tracker, first_run(tracker, scenario), int(6.1 * S)))
+    assert blind is not None and blind.name == "cannot-tell" and "shows tools to the sender alone" in blind.sentence
+
+
+@needs_recordings
 def test_a_queued_message_itself_says_what_it_waits_for() -> None:
     tracker, _ = replayed("openclaw-2026.2.17-hang.jsonl", until_s=40)
     queued = tracker.runs["kmon-hang-f-9d31f8"]
