@@ -62,7 +62,8 @@ class Ended(Struct, frozen=True):
         return f"the gateway's WebSocket closed with {explained(self.code, self.reason)}"
 
 
-Heard = GatewayEvent | Response | Gap | Life | Unreadable | Ended
+Heard = GatewayEvent | Response | Request | Gap | Life | Unreadable | Ended
+"""A :class:`Request` is one that was sent here; all else came in."""
 
 
 def backoff_s(failures: int) -> float:
@@ -73,7 +74,7 @@ def backoff_s(failures: int) -> float:
 class Link:
     """A gateway that let us in. Make one with :func:`open_link`."""
 
-    def __init__(self, socket: WebSocket, hello: Hello) -> None:
+    def __init__(self, socket: WebSocket, hello: Hello, t_ns: int, answer: Response) -> None:
         self.hello = hello
         self._socket = socket
         self._ids = itertools.count(1)
@@ -82,6 +83,7 @@ class Link:
         self._sequence = Sequence()
         self._ticks = Ticks(hello.tick_ms, time.monotonic_ns())
         self.ended: Ended | None = None
+        self._queue.put_nowait((t_ns, answer))
 
     async def request(self, method: str, params: dict[str, Any], limit_s: float = REQUEST_WAIT_S) -> Response:
         """Ask and wait for the answer, however the answers are ordered. See :meth:`asked`."""
@@ -104,6 +106,7 @@ class Link:
             raise ExchangeError(StreamError("websocket-closed", self.ended.sentence, code=str(self.ended.code)))
         self._asked[request.id] = answer
         try:
+            await self._queue.put((time.monotonic_ns(), request))
             await self._socket.send(frames.encode(request))
             if on_sent is not None:
                 on_sent(time.monotonic_ns())
@@ -115,7 +118,7 @@ class Link:
             self._asked.pop(request.id, None)
 
     async def heard(self) -> AsyncIterator[tuple[int, Heard]]:
-        """Everything else the gateway says, stamped, until it :class:`Ended`."""
+        """All that is said, stamped and in order, from the hello until it :class:`Ended`; never the ``connect``."""
         while True:
             t_ns, heard = await self._queue.get()
             yield t_ns, heard
@@ -148,13 +151,14 @@ class Link:
             except FrameError as error:
                 await self._queue.put((t_ns, Unreadable(_unreadable(error, message))))
                 continue
-            if isinstance(frame, Response) and (waiting := self._asked.get(frame.id)) is not None:
-                if not waiting.done():
-                    waiting.set_result((t_ns, frame))
-            elif isinstance(frame, GatewayEvent):
-                if (gap := self._sequence.see(frame.seq)) is not None:
-                    await self._queue.put((t_ns, gap))
-                await self._queue.put((t_ns, frame))
+            if isinstance(frame, Request):
+                continue  # a gateway asks nothing of an operator
+            if isinstance(frame, GatewayEvent) and (gap := self._sequence.see(frame.seq)) is not None:
+                await self._queue.put((t_ns, gap))
+            await self._queue.put((t_ns, frame))
+            waiting = self._asked.get(frame.id) if isinstance(frame, Response) else None
+            if waiting is not None and isinstance(frame, Response) and not waiting.done():
+                waiting.set_result((t_ns, frame))
 
     async def _watch_ticks(self) -> None:
         while (left_ns := self._ticks.deadline_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - it moves meanwhile
@@ -205,10 +209,10 @@ async def open_link(
                     on_socket=on_socket,
                 )
             )
-            got = await _shaken(socket, Handshake(access, scopes, device), challenge_wait_s)
+            got, t_ns, answer = await _shaken(socket, Handshake(access, scopes, device), challenge_wait_s)
             if isinstance(got, Hello):
                 socket.allow(got.max_payload_bytes)
-                link = Link(socket, got)
+                link = Link(socket, got, t_ns, answer)
                 tasks = [asyncio.create_task(link.read()), asyncio.create_task(socket.pinging())]
                 try:
                     yield link
@@ -222,11 +226,11 @@ async def open_link(
         await asyncio.sleep(got.wait_ms / 1000)
 
 
-async def _shaken(socket: WebSocket, handshake: Handshake, limit_s: float) -> Hello | TryAgain:
+async def _shaken(socket: WebSocket, handshake: Handshake, limit_s: float) -> tuple[Hello | TryAgain, int, Response]:
     greeted = False
     try:
         async with asyncio.timeout(limit_s):
-            async for _, message in socket.messages():
+            async for t_ns, message in socket.messages():
                 if message.kind == "close":
                     raise ExchangeError(
                         StreamError(
@@ -254,8 +258,8 @@ async def _shaken(socket: WebSocket, handshake: Handshake, limit_s: float) -> He
                     await socket.send(frames.encode(step))
                 elif isinstance(step, Refused):
                     raise ExchangeError(step.error)
-                elif step is not None:
-                    return step
+                elif step is not None and isinstance(frame, Response):
+                    return step, t_ns, frame
     except TimeoutError:
         what = "no answer to connect" if greeted else "no challenge"
         raise ExchangeError(
