@@ -9,9 +9,13 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw"]
+DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw", "ws"]
 Role = Literal["system", "user", "assistant", "tool"]
 Auth = Literal["bearer", "x-api-key", "aws"]
+SOCKET_DIALECTS: frozenset[DialectName] = frozenset({"openclaw", "ws"})
+"""Those that go over a WebSocket."""
+SESSION_PREFIX = "agent:main:kmon-"
+"""How the sessions that kmon begins at a gateway are called."""
 REGION = "{region}"
 """Stands in a base URL for the region, which is settled when the request is sent."""
 

@@ -124,7 +124,7 @@ class Attempt:
             state = self._judge(error)
         except TimeoutError:
             error = self.transcript.error
-            state = self._judge(error) if self._settled else "timed-out"
+            state = self._judge(error) if self._settled else "done" if self.over() else "timed-out"
             self._lingered = self.timeline.t_done is not None
             if state == "timed-out":
                 error = StreamError("timeout", f"no end within {self._limits.timeout_s:g} s")
@@ -146,6 +146,10 @@ class Attempt:
             self._stalls.stop()
         return self._end(state, error)
 
+    def followed_up(self, t_ns: int) -> None:
+        """A follow-up was sent beside this attempt."""
+        self.followed_up_ns = t_ns
+
     def never_began(self) -> Outcome:
         """End an attempt that was cancelled before it could send anything."""
         self._emit(ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, self._target.base_url))
@@ -163,6 +167,10 @@ class Attempt:
     async def exchange(self, deadline: asyncio.Timeout) -> StreamError | None:
         """Ask, and take what comes. Returns the error the answer ended with, if any; raises what the network raises."""
         raise NotImplementedError
+
+    def over(self) -> bool:
+        """Whether an attempt whose time is up has done what it was for."""
+        return False
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
         """The attempt's name where its carrier knows more than the stream tells."""

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message
+from kmon.probe.attempt import Attempt, Limits, Outcome
 from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RunEnded, RunQueued
-from kmon.probe.probe import Limits, Outcome, Probe
+from kmon.probe.probing import attempt_in
 from kmon.probe.timeline import MS
 from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
@@ -37,17 +38,20 @@ class Run:
         network: Network,
         emit: Callable[[Event], None],
         nonce: bool = False,
+        session: str = "",
     ) -> None:
         self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._round = row, round_number
         self._credential, self._limits, self._network, self._emit = credential, limits, network, emit
+        self._session = session
+        """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
         self._attempts = 0
-        self._main: Probe | None = None
+        self._main: Attempt | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = ""
@@ -134,9 +138,9 @@ class Run:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _probe(self, role: AttemptRole, messages: tuple[Message, ...]) -> Probe:
+    def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
         self._attempts += 1
-        return Probe(
+        return attempt_in(self._row.target.dialect)(
             run=self.name,
             attempt=self._attempts,
             role=role,
@@ -147,12 +151,14 @@ class Run:
             limits=self._limits,
             network=self._network,
             emit=self._emit,
+            session=session or self._session,
         )
 
-    async def _nudged(self, first: Probe) -> None:
+    async def _nudged(self, first: Attempt) -> None:
         t_nudge = time.monotonic_ns()
         gap_before_ns = first.timeline.open_gap_ns(t_nudge) or 0
-        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text))
+        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text), first.session)
+        probe.on_request_sent = first.followed_up
         task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
         try:
             while not (task.done() and (first.timeline.t_closed or self._nudge_sentence)):
