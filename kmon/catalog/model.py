@@ -14,6 +14,8 @@ Role = Literal["system", "user", "assistant", "tool"]
 Auth = Literal["bearer", "x-api-key", "aws"]
 SOCKET_DIALECTS: frozenset[DialectName] = frozenset({"openclaw", "ws"})
 """Those that go over a WebSocket."""
+GATEWAY_KEY_ENV = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
+"""What a gateway lets in by; a variable whose name ends in PASSWORD holds a password, any other a token."""
 SESSION_PREFIX = "agent:main:kmon-"
 """How the sessions that kmon begins at a gateway are called."""
 REGION = "{region}"

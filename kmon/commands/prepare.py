@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Scenario, Target
+from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.config import Loaded, keyed_targets, load
 from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, rows, simulated
@@ -66,7 +66,8 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
 
 
 def _check(options: argparse.Namespace) -> None:
-    if bool(options.base_url) != bool(options.model):
+    unnamed = options.dialect in SOCKET_DIALECTS and not options.model
+    if bool(options.base_url) != bool(options.model) and not (options.base_url and unnamed):
         raise UsageError("--base-url and --model belong together; give both, or name a target")
     if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
@@ -121,6 +122,7 @@ def plan_of(
         stall_s=settings.stall_s,
         timeout_s=timeout_s or settings.timeout_s,
         connect_timeout_s=settings.connect_timeout_s,
+        session=getattr(options, "session", None) or "",
         simulated=all(row.target.simulated for row in plan_rows),
     )
     for target in {row.target.base_url: row.target for row in plan.rows}.values():

@@ -26,7 +26,7 @@ from kmon.probe import events as ev
 from kmon.probe.attempt import Attempt
 from kmon.probe.content import Asked
 from kmon.probe.signature import Signature
-from kmon.probe.socket_faults import closed_signature, held
+from kmon.probe.socket_faults import closed_signature, held, told_otherwise
 from kmon.transport.device_key import device_in, state_dir
 from kmon.transport.errors import ExchangeError
 from kmon.transport.gateway import Ended, Heard, Life, Link, Unreadable, open_link
@@ -185,18 +185,8 @@ class GatewayAttempt(Attempt):
     # -- its name ------------------------------------------------------------------------------------------------------
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
-        if (closed := closed_signature(error, self._pongs, found)) is not None:
-            return closed
-        if state == "failed" and error is not None and error.kind == "cancelled":
-            return Signature("run-aborted", f"{error.message}; {found.evidence}")
-        if state != "done":
-            return found
-        if (name := held(self.timeline, self.followed_up_ns)) is not None:
-            return Signature(name.name, f"{name.evidence}; {found.evidence}")
-        if self._retried:
-            told = f"the chat was told {self._retried!r}; the answer came afterwards, as agent events alone"
-            return Signature("answer-after-chat-error", f"{told}; {found.evidence}")
-        if self._gaps and found.name is None:
-            lost = sum(gap.lost for gap in self._gaps)
-            return Signature("sequence-gap", f"{lost} event(s) never came; {found.evidence}")
-        return found
+        lost = sum(gap.lost for gap in self._gaps)
+        named = closed_signature(error, self._pongs, found)
+        if named is None and state == "done":
+            named = held(self.timeline, self.followed_up_ns, found) or told_otherwise(self._retried, lost, found)
+        return found if named is None else named

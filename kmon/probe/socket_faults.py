@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmon.dialects.delta import StreamError
 from kmon.probe.signature import Signature
-from kmon.probe.timeline import MS, S, Timeline
+from kmon.probe.timeline import MS, Timeline
 
 HELD_WITHIN_NS = 300 * MS
 """How soon after the follow-up an answer must come that only waited for it."""
@@ -26,6 +26,8 @@ def closed_signature(error: StreamError | None, pongs: int, found: Signature) ->
         return None
     if error.kind == "websocket-closed":
         return Signature("websocket-closed", f"{error.message}; {found.evidence}")
+    if error.kind == "cancelled" and found.name is not None:
+        return Signature("run-aborted", f"{error.message}; {found.evidence}")
     if error.kind in REFUSALS:
         return Signature(REFUSALS[error.kind], f"{error.message}; {found.evidence}")
     if error.kind == "timeout" and pongs and found.name in ("no-first-token", "hang-mid-stream", "keep-alives-only"):
@@ -33,7 +35,7 @@ def closed_signature(error: StreamError | None, pongs: int, found: Signature) ->
     return None
 
 
-def held(timeline: Timeline, followed_up_ns: int | None) -> Signature | None:
+def held(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Signature | None:
     """Whether an answer lay ready and was delivered only when the next message was sent."""
     if followed_up_ns is None:
         return None
@@ -41,9 +43,19 @@ def held(timeline: Timeline, followed_up_ns: int | None) -> Signature | None:
         end_ns = timeline.t_start + (stall.start_ms + stall.duration_ms) * MS
         after_ns = end_ns - followed_up_ns
         if stall.ended and 0 <= after_ns <= HELD_WITHIN_NS:
-            silent_s = stall.duration_ms / 1000
+            silence = f"silent for {stall.duration_ms / 1000:.1f} s"
             return Signature(
                 "delivery-held",
-                f"silent for {silent_s:.1f} s, then there {after_ns / S * 1000:.0f} ms after the next message was sent",
+                f"{silence}, then there {after_ns / MS:.0f} ms after the next message was sent; {found.evidence}",
             )
+    return None
+
+
+def told_otherwise(retried: str, lost_events: int, found: Signature) -> Signature | None:
+    """What was amiss with an answer that came whole: the chat had been told of an error, or events are missing."""
+    if retried:
+        told = f"the chat was told {retried!r}; the answer came afterwards, as agent events alone"
+        return Signature("answer-after-chat-error", f"{told}; {found.evidence}")
+    if lost_events and found.name is None:
+        return Signature("sequence-gap", f"{lost_events} event(s) never came; {found.evidence}")
     return None
