@@ -12,6 +12,7 @@ commands:
   kmon [TARGET...]      watch a race in the terminal (lines instead, when stdout is not a terminal)
   kmon run [TARGET...]  the same race without a screen: lines for people, or --json
   kmon test [TARGET...] identical requests again and again: pass rates, and what they prove
+  kmon gateway [URL]    watch every run of a WebSocket gateway; sends nothing but reads
   kmon targets          what can be aimed at, and where its key was found; --check asks each provider
   kmon doctor [TARGET...]  DNS, TCP, TLS, key, clock, left-over programs: is it me or the path?
   kmon scenarios        what can be asked

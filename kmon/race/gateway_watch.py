@@ -61,11 +61,7 @@ class GatewayWatch:
 
     def start(self) -> None:
         self._t_start = time.monotonic_ns()
-        self._emit(
-            ev.RaceStarted(
-                self._t_start, self._plan.targets, self._plan.scenario, 1, stall_ms=self._plan.stall_s * 1000
-            )
-        )
+        self._emit(ev.RaceStarted(self._t_start, (self._plan.name,), "watched", 1, stall_ms=self._plan.stall_s * 1000))
         self._watching = self._spawn(self._watch())
         self._spawn(self._follow_claims())
         self._spawn(watch_lag(self._outbox))
@@ -179,8 +175,8 @@ class GatewayWatch:
                 for pane in self._panes.values():
                     pane.alive(t_ns, change.delta)
             return
-        pane = self._panes.get(run.id)
-        if pane is None:
+        found = self._panes.get(run.id)
+        if found is None:
             if len(self._panes) >= PANES_LIMIT:
                 gone = next((one for one in self._panes.values() if not one.open), None)
                 if gone is None:
@@ -188,10 +184,10 @@ class GatewayWatch:
                 del self._panes[gone.run.id]
             self._numbers += 1
             stall_ns = int(self._plan.stall_s * S)
-            pane = self._panes[run.id] = WatchedRun(
+            found = self._panes[run.id] = WatchedRun(
                 f"g{self._numbers}", run, self._plan.url, stall_ns, self._emit, t_ns
             )
-        pane.changed(t_ns, change.what, change.delta)
+        found.changed(t_ns, change.what, change.delta)
         if run.origin == "queue" and "dequeued" in change.what and (waited := self._panes.get(run.behind)) is not None:
             waited.end(t_ns)
 
