@@ -30,7 +30,8 @@ def scenarios_parser() -> Parser:
 
 def decode_parser() -> Parser:
     parser = command_parser(
-        "decode", "Read cassettes (go-vcr, vcrpy), raw bodies and kmon recordings; say what they hold."
+        "decode",
+        "Read cassettes (go-vcr, vcrpy), raw bodies, a gateway's frames and kmon recordings.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="one JSON object per recorded stream")
@@ -80,7 +81,7 @@ def signatures_parser() -> Parser:
 
 def explain_parser() -> Parser:
     parser = command_parser("explain", "Tell what a signature usually means, what looks alike, and where it was seen.")
-    parser.add_argument("name", metavar="NAME", help="a name of 'kmon signatures'")
+    parser.add_argument("name", metavar="NAME", help="a signature or diagnosis of 'kmon signatures'")
     return parser
 
 

@@ -195,11 +195,16 @@ class ClaimChanged(_Event, frozen=True, tag="claim"):
     """What the chat program that is being watched shows from now on, as it shows it: ``connected | idle``.
 
     Only where its own rules are mirrored, as for a gateway; an ordinary HTTP client's claim follows from the stream.
+    A busy line comes without its running seconds (``running | connected``): they count from ``t_ns``.
     """
 
     run: str
     attempt: int
     claim: str
+    gateway_run: str = ""
+    """The gateway's own run, by a few characters of its id."""
+    opened_ns: int | None = None
+    """When that run began; None where it is the attempt's own start."""
 
 
 class Diagnosed(_Event, frozen=True, tag="diagnosis"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kmon.probe.claimed import contradiction, shown_claim
 from kmon.probe.events import StallPhase, State
 from kmon.probe.timeline import S
 from kmon.probe.view import AttemptView, RunView
@@ -44,16 +45,17 @@ def derive(run: RunView, now_ns: int) -> Observation:
     attempt = run.main
     if attempt is None:
         return Observation("queued", "idle")
-    return derive_attempt(attempt, now_ns)
+    return derive_attempt(attempt, now_ns, diagnosis=run.diagnosis.name if run.diagnosis else "")
 
 
-def derive_attempt(attempt: AttemptView, now_ns: int) -> Observation:
-    """Observe one attempt at ``now_ns``."""
+def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") -> Observation:
+    """Observe one attempt at ``now_ns``. ``diagnosis`` names the side it hangs on, where that is known."""
     timeline = attempt.timeline
     state = _state(attempt, now_ns)
-    claim = _claim(attempt)
+    claim = _claim(attempt, now_ns)
+    watched = contradiction(attempt, claim, state, now_ns, diagnosis) if attempt.claim is not None else None
     if state in ENDED:
-        return Observation(state, claim)
+        return Observation(state, claim, contradiction=watched or "")
     gap_ns = timeline.open_gap_ns(now_ns)
     return Observation(
         state,
@@ -62,7 +64,7 @@ def derive_attempt(attempt: AttemptView, now_ns: int) -> Observation:
         phase=timeline.stall_phase(),
         alive_ns=timeline.byte.open_ns(now_ns),
         keepalive_ns=timeline.life.open_ns(now_ns),
-        contradiction=_contradiction(attempt, state, claim, gap_ns, now_ns),
+        contradiction=_contradiction(attempt, state, claim, gap_ns, now_ns) if watched is None else watched,
     )
 
 
@@ -81,11 +83,11 @@ def _state(attempt: AttemptView, now_ns: int) -> State:
     return "waiting" if timeline.t_request_sent is not None else "connecting"
 
 
-def _claim(attempt: AttemptView) -> str:
+def _claim(attempt: AttemptView, now_ns: int) -> str:
     """What a client shows: the watched one itself, or an ordinary HTTP client, which is open until its iterator ends
     and ends quietly on any clean close."""
     if attempt.claim is not None:
-        return attempt.claim
+        return shown_claim(attempt, now_ns)
     if attempt.ending is not None:
         return {"failed": "error", "timed-out": "error"}.get(attempt.ending, "idle")
     return "connecting" if attempt.timeline.t_headers is None else "streaming"

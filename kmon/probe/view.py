@@ -58,6 +58,10 @@ class AttemptView:
     evidence: str = ""
     claim: str | None = None
     """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
+    claim_ns: int = 0
+    """Since when it has shown that."""
+    gateway_run: str = ""
+    opened_ns: int | None = None
 
     def append(self, kind: str, text: str) -> None:
         """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
@@ -190,13 +194,20 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
         case ev.DeltaArrived():
             _fold_delta(view, event)
         case ev.ClaimChanged():
-            view.claim = event.claim
+            _fold_claim(view, event)
         case ev.AttemptEnded():
             timeline.on_closed(event.t_ns)
             view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence
             view.error = event.error or view.error
         case _:  # stalls are found by the timeline itself, from the same stamps
             pass
+
+
+def _fold_claim(view: AttemptView, event: ev.ClaimChanged) -> None:
+    if view.claim != event.claim:
+        view.claim, view.claim_ns = event.claim, event.t_ns
+    view.gateway_run = event.gateway_run or view.gateway_run
+    view.opened_ns = view.opened_ns if event.opened_ns is None else event.opened_ns
 
 
 def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:

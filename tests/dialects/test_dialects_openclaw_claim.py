@@ -32,7 +32,7 @@ S = 1_000_000_000
 ENTER_S = 0.25
 SAMPLE_S = 1.0
 """The longest time between two samples of the screen, with the drawing before it."""
-TWIN_S = 0.3
+TWIN_S = 0.5
 """How much faster another run of the same scenario may have been than its recorded twin."""
 WAITING = "flibbertigibbeting kerfuffling dillydallying noodling bamboozling moseying hobnobbing pondering conjuring"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from kmon.dialects.openclaw.frames import Frame, GatewayError, GatewayEvent, Request, Response
 from kmon.dialects.openclaw.run import GatewayRun
-from kmon.dialects.openclaw.runs import RUNS_LIMIT, Change, Tracker
-from tests.dialects.gateway_recordings import ALL, OBSERVED, needs_recordings, replayed
+from kmon.dialects.openclaw.runs import RUNS_LIMIT, Change, Tracker, history_texts, in_flight
+from tests.dialects.gateway_recordings import ALL, OBSERVED, needs_recordings, recorded, replayed
 
 
 def only(tracker: Tracker, session: str) -> GatewayRun:
@@ -117,6 +117,27 @@ def test_a_hang_stays_open_and_ticks_go_on() -> None:
     assert only(tracker, "hang").open
     assert tracker.pulse.ticks == 3 and tracker.pulse.ticking(int(100e9))
     assert not tracker.pulse.ticking(int(200e9))
+
+
+def histories(name: str) -> list[object]:
+    """Every answer to ``chat.history`` in a recording."""
+    asked = {f.id for _, _, f in recorded(name) if isinstance(f, Request) and f.method == "chat.history"}
+    return [f.payload for _, _, f in recorded(name) if isinstance(f, Response) and f.id in asked]
+
+
+@needs_recordings
+def test_the_history_has_the_answer_that_the_chat_never_got() -> None:
+    answer = replayed("openclaw-2026.2.17-flaky.jsonl")[0].runs["kmon-flaky-e1324b"].answer.text
+    said = history_texts(histories("openclaw-2026.2.17-flaky.jsonl")[-1])[-1]
+    assert said.strip() == answer  # events come trimmed, the transcript as the provider wrote it
+
+
+@needs_recordings
+def test_the_history_of_protocol_4_tells_the_run_in_flight() -> None:
+    told = in_flight(histories("openclaw-2026.9.6-hang.jsonl")[0])
+    tracker, _ = replayed("openclaw-2026.9.6-hang.jsonl", until_s=46)
+    assert told["text"] == tracker.runs[told["runId"]].answer.text
+    assert in_flight(histories("openclaw-2026.9.6-normal.jsonl")[0]) == {}
 
 
 def chat(run: str, state: str, **more: object) -> GatewayEvent:

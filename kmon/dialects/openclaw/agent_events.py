@@ -113,6 +113,7 @@ def _tool(run: GatewayRun, t_ns: int, frame: GatewayEvent, told: dict[str, Any])
     call = text(told.get("toolCallId"))[:200]
     if not call:
         return [], deltas.said("", frame, run)
+    run.t_tool_ns = t_ns
     tool = run.tools.get(call)
     if tool is None:
         if len(run.tools) >= TOOLS_LIMIT:

@@ -40,6 +40,8 @@ class GatewayRun:
     t_started_ns: int | None = None
     """When its agent began, the first time."""
     t_text_ns: int | None = None
+    t_tool_ns: int | None = None
+    """The last that was heard of a tool: one that runs is no silence of the model."""
     t_ended_ns: int | None = None
     """When it was last seen to end; None again once it goes on."""
     t_chat_ended_ns: int | None = None
