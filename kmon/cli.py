@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from kmon.arguments import between, racing, reference
+from kmon.arguments import between, gateway, racing, reference
 from kmon.arguments.parser import Parser
 from kmon.catalog.errors import UsageError
 
@@ -68,6 +68,7 @@ def _dispatch(arguments: list[str]) -> int:
     commands: dict[str, tuple[Callable[[], Parser], Callable[[argparse.Namespace], int]]] = {
         "run": (racing.run_parser, _run),
         "test": (racing.test_parser, _test),
+        "gateway": (gateway.gateway_parser, _gateway),
         "targets": (reference.targets_parser, _targets),
         "doctor": (reference.doctor_parser, _doctor),
         "scenarios": (reference.scenarios_parser, _scenarios),
@@ -114,6 +115,12 @@ def _replay(options: argparse.Namespace) -> int:
     from kmon.commands import race
 
     return race.replay(options)
+
+
+def _gateway(options: argparse.Namespace) -> int:
+    from kmon.commands.gateway import watch
+
+    return watch(options)
 
 
 def _targets(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ commands:
   kmon [TARGET...]      watch a race in the terminal (lines instead, when stdout is not a terminal)
   kmon run [TARGET...]  the same race without a screen: lines for people, or --json
   kmon test [TARGET...] identical requests again and again: pass rates, and what they prove
+  kmon gateway [URL]    watch every run of a WebSocket gateway; sends nothing but reads
   kmon targets          what can be aimed at, and where its key was found; --check asks each provider
   kmon doctor [TARGET...]  DNS, TCP, TLS, key, clock, left-over programs: is it me or the path?
   kmon scenarios        what can be asked
@@ -38,12 +39,16 @@ def race_options(parser: Parser) -> None:
     aim.add_argument("--concurrency", type=int, metavar="N", help="runs open at once (default: one round at a time)")
     aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start what would send more requests")
     aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
-    aim.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint, with --model")
+    aim.add_argument("--base-url", metavar="URL", help="any endpoint, with --model (openclaw and ws need none)")
     aim.add_argument("--model", metavar="ID", help="the model to ask for at --base-url")
     aim.add_argument(
-        "--dialect", metavar="NAME", default="chat", help="there: chat, converse, messages, deepinfra (default chat)"
+        "--dialect",
+        metavar="NAME",
+        default="chat",
+        help="there: chat, converse, messages, deepinfra, openclaw, ws (default chat)",
     )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
+    aim.add_argument("--session", metavar="KEY", help="go on with this session of a gateway (default: a fresh one)")
     limits = parser.add_argument_group("thresholds")
     limits.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
     limits.add_argument("--timeout", dest="timeout_s", type=float, metavar="S", help="end an attempt (default 300)")

@@ -9,9 +9,15 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw"]
+DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw", "ws"]
 Role = Literal["system", "user", "assistant", "tool"]
 Auth = Literal["bearer", "x-api-key", "aws"]
+SOCKET_DIALECTS: frozenset[DialectName] = frozenset({"openclaw", "ws"})
+"""Those that go over a WebSocket."""
+GATEWAY_KEY_ENV = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
+"""What a gateway lets in by; a variable whose name ends in PASSWORD holds a password, any other a token."""
+SESSION_PREFIX = "agent:main:kmon-"
+"""How the sessions that kmon begins at a gateway are called."""
 REGION = "{region}"
 """Stands in a base URL for the region, which is settled when the request is sent."""
 

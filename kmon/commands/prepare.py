@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Scenario, Target
+from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.policy import policy_of
 from kmon.config import Loaded, keyed_targets, load
@@ -75,7 +75,8 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
 
 
 def _check(options: argparse.Namespace) -> None:
-    if bool(options.base_url) != bool(options.model):
+    unnamed = options.dialect in SOCKET_DIALECTS and not options.model
+    if bool(options.base_url) != bool(options.model) and not (options.base_url and unnamed):
         raise UsageError("--base-url and --model belong together; give both, or name a target")
     if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
@@ -147,6 +148,7 @@ def plan_of(
         concurrency=settings.concurrency,
         stall_s=settings.stall_s,
         policy=policy,
+        session=getattr(options, "session", None) or "",
         simulated=all(row.target.simulated for row in plan_rows),
     )
     if plan.policy.tools == "sequential":

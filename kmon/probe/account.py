@@ -84,10 +84,18 @@ class Account:
             self.stalls.arm(t_ns)
 
     def headers(self, t_ns: int, status: int, headers: Mapping[str, str], content_type: str) -> None:
-        self._request_ids = {
-            name: self.translate.redacted(value)[:HEADER_LIMIT_CHARS] for name, value in kept(headers).items()
-        }
+        self.identified(t_ns, status, kept(headers), content_type)
+
+    def identified(self, t_ns: int, status: int, ids: Mapping[str, str], content_type: str = "") -> None:
+        """The answer began, and has these ids at the other end."""
+        self._request_ids = {name: self.translate.redacted(value)[:HEADER_LIMIT_CHARS] for name, value in ids.items()}
         self._emit(ev.HeadersReceived(t_ns, self.run, self.attempt, status, self._request_ids, content_type))
+
+    def start_over(self) -> None:
+        """The other end began its answer anew: what was said, and the error it ended with, do not count."""
+        chunks = self.transcript.chunks
+        self.transcript = Transcript()
+        self.transcript.chunks = chunks
 
     def bytes(self, t_ns: int, size: int) -> None:
         """A read that completed no chunk."""
@@ -121,9 +129,11 @@ class Account:
         lingered: bool = False,
         note: str = "",
         plain: bool = False,
+        named: Callable[[Signature], Signature] | None = None,
     ) -> Outcome:
         """Close the clocks and name what happened. ``note`` stands before the evidence; ``plain`` is an answer in
-        no dialect, which is judged by its transport alone."""
+        no dialect, which is judged by its transport alone; ``named`` is asked where its carrier knows more than the
+        stream tells."""
         end_ns = time.monotonic_ns()
         self.stalls.stop()
         left_open = self.timeline.on_closed(end_ns)
@@ -136,6 +146,7 @@ class Account:
             found = decide(
                 Ended(state, self.timeline, self.asked, self.transcript, self._seen, error, end_ns, lingered)
             )
+        found = found if named is None else named(found)
         evidence = f"{note}; {found.evidence}" if note else found.evidence
         blame = self.stalls.blame
         if blame is not None and found.name is not None:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from kmon.catalog import aws
 from kmon.catalog.address import is_loopback
 from kmon.catalog.credential import Credential
-from kmon.catalog.model import REGION, Target
+from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
 from kmon.dialects import dialect
 from kmon.dialects.wire import WireRequest
 from kmon.transport.http import Answer, exchange
@@ -59,6 +59,11 @@ def ask(
 
 def preload(target: Target, network: Network) -> None:
     """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
+    if target.dialect in SOCKET_DIALECTS:
+        from kmon.probe.probing import attempt_in
+
+        attempt_in(target.dialect)
+        return
     dialect(target.dialect)
     if target.dialect == AWS_DIALECT:
         _ = network.bedrock

@@ -1,143 +1,33 @@
-"""One attempt, from the first packet to its name: sends a request, stamps what comes, tells what happened.
-
-The probe never decides what to do next; it emits events and returns an :class:`Outcome`. Cancelling its task closes
-the socket and ends the attempt as ``cancelled``.
-"""
+"""One attempt over HTTP, from the first packet to its name: sends a request, stamps what comes, tells what happened."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
 
-import httpcore
-import httpx
-
-from kmon.catalog.credential import Credential
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects import dialect
-from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.delta import StreamError
 from kmon.dialects.wire import Decoder
-from kmon.probe import events as ev
-from kmon.probe.account import Account, Outcome, coalesced, fatal
+from kmon.probe.account import coalesced
 from kmon.probe.asking import ask, url_of
-from kmon.probe.content import Asked
+from kmon.probe.attempt import Attempt
 from kmon.probe.failure import answer_error, is_stream
-from kmon.probe.limit_watch import LimitWatch
-from kmon.probe.limits import Limits
-from kmon.transport.errors import NotSentError, stream_error
 from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
-from kmon.transport.network import Network
-from kmon.transport.phase import Phase
-from kmon.transport.proxy import proxy_for, shown
-
-FINISH_GRACE_S = 2.0
-"""How long to wait after a finish reason, or an error, for usage, late content and ``[DONE]``."""
-DONE_GRACE_S = 0.5
-"""How long to wait after the terminal event for the peer to close; servers linger."""
-
 
 BREATH_DELTAS = 200
 
 
-class Probe:
-    """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does).
+class Probe(Attempt):
+    """An attempt over HTTP."""
 
-    ``turn`` is which request of the conversation it is; ``aimed`` names its target where that is not the run's own.
-    """
+    def prepare(self) -> None:
+        self._wire = dialect(self._target.dialect)
+        self._request = self._wire.request(self._target, self._scenario, self._messages)
 
-    def __init__(
-        self,
-        *,
-        run: str,
-        attempt: int,
-        role: ev.AttemptRole,
-        target: Target,
-        scenario: Scenario,
-        messages: Sequence[Message],
-        credential: Credential,
-        limits: Limits,
-        network: Network,
-        emit: Callable[[ev.Event], None],
-        turn: int = 1,
-        aimed: str = "",
-    ) -> None:
-        self.run, self.attempt, self.role = run, attempt, role
-        self._turn, self._aimed = turn, aimed
-        self._target, self._credential, self._limits = target, credential, limits
-        self._network = network
-        self._wire = dialect(target.dialect)
-        self._request = self._wire.request(target, scenario, messages)
-        asked = Asked(
-            target.model,
-            scenario.tools,
-            prompt="\n".join(message.content for message in messages),
-            wants_usage=target.stream_options,
-        )
-        self._account = Account(
-            run,
-            attempt,
-            role,
-            asked=asked,
-            secrets=credential.secrets,
-            stall_s=limits.stall_s,
-            machine=network.machine,
-            emit=emit,
-        )
-        self.timeline, self.transcript = self._account.timeline, self._account.transcript
-        self._deadline = asyncio.timeout(None)
-        self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)
-        self._lingered = False
-        self._graced = False
-        self._total_deadline_s = 0.0
+    def url(self) -> str:
+        return url_of(self._target, self._request, self._credential)
 
-    async def go(self) -> Outcome:
-        """Run the attempt to its end. Never raises for what the network or the provider does."""
-        url = url_of(self._target, self._request, self._credential)
-        self._started(time.monotonic_ns(), url, shown(proxy_for(url)))
-        self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
-        error: StreamError | None = None
-        state: ev.Ending
-        try:
-            async with asyncio.timeout(self._limits.timeout_s) as self._deadline:
-                error = await self._stream()
-            state = self._account.judge(error)
-        except TimeoutError:
-            error = self.transcript.error
-            state = self._account.judge(error) if self._settled else "timed-out"
-            self._lingered = self.timeline.t_done is not None
-            if state == "timed-out":
-                error = self._timeout()
-        except asyncio.CancelledError:
-            state, error = "cancelled", StreamError("cancelled", "cancelled by the user")
-        except NotSentError as exc:
-            error, state = exc.error, "failed"
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError) as exc:
-            error = stream_error(exc)
-            state = "done" if self.timeline.t_done is not None else "failed"
-        except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ValueError) as exc:
-            error, state = stream_error(exc), "failed"
-        except Exception as exc:  # whatever it was, an attempt that began must end, and say so
-            error, state = (
-                StreamError("internal", f"kmon itself failed in this attempt: {type(exc).__name__}"),
-                "failed",
-            )
-        finally:
-            self._account.stalls.stop()
-            self._limit_watch.stop()
-        return self._account.end(state, error, lingered=self._lingered)
-
-    def never_began(self) -> Outcome:
-        """End an attempt that was cancelled before it could send anything."""
-        self._started(self.timeline.t_start, self._target.base_url, None)
-        return self._account.end("cancelled", StreamError("cancelled", "cancelled before it began"))
-
-    def _started(self, t_ns: int, url: str, proxy: str | None) -> None:
-        self._account.started(t_ns, url, proxy, turn=self._turn, aimed=self._aimed)
-
-    # -- the exchange --------------------------------------------------------------------------------------------------
-
-    async def _stream(self) -> StreamError | None:
+    async def exchange(self) -> StreamError | None:
         async with ask(
             self._target,
             self._request,
@@ -149,7 +39,6 @@ class Probe:
         ) as answer:
             self._account.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
-                self._limit_watch.stop()
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
                 return answer_error(answer.status, answer.content_type, answer.headers, body, code=answer.error_code)
@@ -172,40 +61,3 @@ class Probe:
                 return
         for delta in decoder.end():
             self._take(time.monotonic_ns(), delta)
-
-    def _shorten(self, delta: Delta) -> None:
-        """Once the outcome is known, wait for the rest no longer than a grace that only progress renews."""
-        if self.timeline.t_done is not None:
-            grace_s = DONE_GRACE_S
-        elif self._settled and (delta.progress or not self._graced):
-            grace_s, self._graced = FINISH_GRACE_S, True
-        else:
-            return
-        self._deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))
-
-    @property
-    def _settled(self) -> bool:
-        """Whether the outcome is known and only the rest of the stream is still to come."""
-        return self._account.finished or fatal(self.transcript.error)
-
-    def _take(self, t_ns: int, delta: Delta) -> None:
-        self._account.take(t_ns, delta)
-        self._limit_watch.look()
-
-    def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
-        self._account.phase(phase, t_ns, detail)
-        self._limit_watch.look()
-
-    # -- the end -------------------------------------------------------------------------------------------------------
-
-    def _give_up(self) -> None:
-        """A limit has passed: let the time of the whole attempt be over now."""
-        if not self._deadline.expired():
-            self._deadline.reschedule(asyncio.get_running_loop().time())
-
-    def _timeout(self) -> StreamError:
-        """Which limit passed, by its setting in ``code``."""
-        passed = self._limit_watch.passed
-        if passed is not None:
-            return StreamError("timeout", passed.sentence, code=passed.setting)
-        return StreamError("timeout", f"no end within {self._limits.timeout_s:g} s", code="timeout_s")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Scenario, Target
+from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.config import Environment, credential_variables, key_problem, key_source
 from kmon.dialects import refusal
 from kmon.race.plan import Keys, RacePlan, Row
@@ -63,6 +63,8 @@ def one_call_at_a_time(row: Row) -> Row:
 
 def simulated(target: Target, origin: str) -> Target:
     """The same target, aimed at the simulator at ``origin``: its dialect, model and body, but no key and no headers."""
+    if target.dialect in SOCKET_DIALECTS:
+        raise UsageError(f"target {target.name} cannot be raced on the simulated provider; leave it out")
     version = "/v1" if target.dialect == "chat" else ""
     return msgspec.structs.replace(
         target, base_url=f"{origin}/{target.provider}{version}", key_env=(), headers={}, simulated=True

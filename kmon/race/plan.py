@@ -37,6 +37,8 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     nonce: bool = False
     spacing_s: float = 0.0
     per_target: int | None = None
+    session: str = ""
+    """The session to go on with at a gateway; empty for a fresh one per run."""
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -98,6 +98,10 @@ class ProxyWatch:
         elif command.action in ("nudge", "retry"):
             self._say("info", NOT_HERE.format(command.action))
 
+    async def interrupt(self) -> None:
+        """A watch has no end of its own: being told to stop is how it ends."""
+        await self.close()
+
     async def close(self) -> None:
         """Close every exchange on both sides and stop listening."""
         if self._closed:

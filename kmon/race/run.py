@@ -14,9 +14,10 @@ from dataclasses import replace
 from kmon.catalog.model import Message
 from kmon.dialects.delta import StreamError
 from kmon.probe.account import Outcome
+from kmon.probe.attempt import Attempt
 from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
 from kmon.probe.limits import Limits
-from kmon.probe.probe import Probe
+from kmon.probe.probing import attempt_in
 from kmon.probe.signature import Signature
 from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
@@ -48,6 +49,7 @@ class Run:
         network: Network,
         emit: Callable[[Event], None],
         nonce: bool = False,
+        session: str = "",
     ) -> None:
         self.name = name
         self.target = row.target.name
@@ -56,11 +58,13 @@ class Run:
         self._limits, self._network, self._emit = limits, network, emit
         self._course, self._pause = Course(policy, aims, name), Pause()
         self._one_call = policy.tools == "sequential"
+        self._session = session
+        """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
         self._attempts = self._retries = 0
-        self._main: Probe | None = None
+        self._main: Attempt | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = ""
@@ -190,9 +194,9 @@ class Run:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _probe(self, role: AttemptRole, messages: tuple[Message, ...]) -> Probe:
+    def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
         self._attempts += 1
-        return Probe(
+        return attempt_in(self._row.target.dialect)(
             run=self.name,
             attempt=self._attempts,
             role=role,
@@ -205,12 +209,14 @@ class Run:
             emit=self._emit,
             turn=self._turns,
             aimed=self._course.fallen_back,
+            session=session or self._session,
         )
 
-    async def _nudged(self, first: Probe) -> None:
+    async def _nudged(self, first: Attempt) -> None:
         t_nudge = time.monotonic_ns()
         gap_before_ns = first.timeline.open_gap_ns(t_nudge) or 0
-        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text))
+        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text), first.session)
+        probe.on_request_sent = first.followed_up
         task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
         try:
             while not (task.done() and (first.timeline.t_closed or self._nudge_sentence)):

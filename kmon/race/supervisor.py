@@ -185,6 +185,7 @@ class Supervisor:
             network=self._network,
             emit=self._emit,
             nonce=self._plan.nonce,
+            session=self._plan.session,
         )
         self._runs[run.name] = run
         return run

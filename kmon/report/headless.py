@@ -14,9 +14,9 @@ import msgspec
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
-from kmon.race.plan import Keys, RacePlan
+from kmon.race.hosting import Plan, host
+from kmon.race.plan import Keys
 from kmon.race.source import Command
-from kmon.race.supervisor import Supervisor
 from kmon.report.lines import line
 from kmon.report.summary import summary
 
@@ -64,16 +64,16 @@ class JsonReporter:
         return False
 
 
-async def race(plan: RacePlan, keys: Keys, reporter: Reporter, out: TextIO) -> RaceView:
+async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO) -> RaceView:
     """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
-    supervisor = Supervisor(plan, keys)
+    hosted = host(plan, keys)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(supervisor.interrupt()))
+        loop.add_signal_handler(number, lambda: asyncio.ensure_future(hosted.interrupt()))
     view = RaceView()
-    supervisor.start()
+    hosted.start()
     try:
-        async for batch in supervisor.batches():
+        async for batch in hosted.batches():
             for event in batch:
                 view.apply(event)
                 for words in reporter.lines(event, view):
@@ -82,10 +82,10 @@ async def race(plan: RacePlan, keys: Keys, reporter: Reporter, out: TextIO) -> R
             if view.ended is not None:
                 break
             if reporter.enough():
-                await supervisor.command(Command("enough"))
+                await hosted.command(Command("enough"))
     finally:
         with contextlib.suppress(asyncio.CancelledError):
-            await supervisor.close()
+            await hosted.close()
     if closing := reporter.closing(view):
         print(closing, file=out, flush=True)
     return view
@@ -103,7 +103,7 @@ def exit_code(view: RaceView) -> int:
     return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 
-def main(plan: RacePlan, keys: Keys, *, as_json: bool) -> int:
+def main(plan: Plan, keys: Keys, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = JsonReporter() if as_json else LineReporter(columns_of(sys.stdout))
     return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout)))

@@ -38,7 +38,7 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
             via = f" through proxy {event.proxy}" if event.proxy else ""
             by = f" by {run.note}" if run.note else ""
             return _started(event) + by + via
-        case ev.HeadersReceived() if event.status != 200:
+        case ev.HeadersReceived() if event.status not in (101, 200):
             return f"answered HTTP {event.status}"
         case ev.DeltaArrived():
             return _first_progress(event, run)

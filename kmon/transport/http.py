@@ -42,6 +42,17 @@ class Answer:
         self._whole: bytes | None = None
 
     @property
+    def stream(self) -> httpcore.AsyncNetworkStream:
+        """The connection itself: what an answer that switches protocols (101) goes on with."""
+        stream: httpcore.AsyncNetworkStream = self._response.extensions["network_stream"]
+        return stream
+
+    @property
+    def last_read_ns(self) -> int:
+        """When the bytes that were read last arrived."""
+        return self._last_read_ns()
+
+    @property
     def certificate(self) -> bytes | None:
         """The server's certificate in DER; None where the answer came without TLS."""
         session = self._response.extensions["network_stream"].get_extra_info("ssl_object")
