@@ -9,8 +9,8 @@ from kmon.catalog.credential import Credential
 from kmon.catalog.model import Target
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
+from kmon.probe.account import Outcome
 from kmon.probe.events import Ending
-from kmon.probe.probe import Outcome
 from kmon.probe.signature import Signature
 from kmon.probe.timeline import S, Timeline
 from kmon.race.course import Aim, Course
