@@ -142,10 +142,9 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _sim(options: argparse.Namespace) -> int:
-    from kmon.simulator.serve import SimOptions
-    from kmon.simulator.serve import main as serve
+    from kmon.commands import sim
 
-    return serve(SimOptions(options.host, options.port, options.profile, options.speed, options.seed))
+    return sim.serve(options)
 
 
 def _signatures(options: argparse.Namespace) -> int:

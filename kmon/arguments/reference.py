@@ -49,6 +49,27 @@ def sim_parser() -> Parser:
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
+    gateway = parser.add_argument_group("a chat gateway (WebSocket) over that provider")
+    gateway.add_argument("--gateway", action="store_true", help="serve one; its runs make real requests to a provider")
+    gateway.add_argument("--protocol", type=int, metavar="3|4", help="of 2026.2.17 or of 2026.9.6 (default 3)")
+    gateway.add_argument("--token", metavar="T", help="what clients must present (default: one that is printed)")
+    gateway.add_argument(
+        "--mechanism",
+        metavar="a|b|c",
+        help="how it seems stuck: a the adapter buffers, b a follow-up makes a false idle, c a silent retry",
+    )
+    gateway.add_argument(
+        "--queue", metavar="MODE", help="collect, steer, followup or interrupt (default: the release's own)"
+    )
+    gateway.add_argument(
+        "--gateway-fault",
+        metavar="NAME",
+        help="of every run: stuck, held, tick-loss, frozen, seq-gap, slow-consumer or shutdown",
+    )
+    gateway.add_argument("--tick", type=float, metavar="S", help="seconds between ticks, before --speed (default 30)")
+    gateway.add_argument(
+        "--provider-url", metavar="URL", help="base URL of its model calls (default: a simulated provider of its own)"
+    )
     return parser
 
 

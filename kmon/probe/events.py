@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
+from kmon.probe.blame import Blame
 from kmon.transport.phase import Phase
 from kmon.transport.witness import Witness
 
@@ -121,6 +122,16 @@ class StallStarted(_Event, frozen=True, tag="stall_started"):
     gap_ms: float
     witness: Witness | None = None
     """What the kernel said of the socket at that moment; None where it says nothing, or the gap had just ended."""
+    blame: Blame | None = None
+    """Whose silence it is, as far as is known at that moment; a ``blame`` event corrects it."""
+
+
+class Blamed(_Event, frozen=True, tag="blame"):
+    """The witnesses were heard again while a stall was open, and now say something else."""
+
+    run: str
+    attempt: int
+    blame: Blame
 
 
 class StallEnded(_Event, frozen=True, tag="stall_ended"):
@@ -131,6 +142,7 @@ class StallEnded(_Event, frozen=True, tag="stall_ended"):
     phase: StallPhase
     gap_ms: float
     ended: bool = True
+    blame: Blame | None = None
 
 
 class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
@@ -141,6 +153,8 @@ class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
     signature: str | None = None
     evidence: str = ""
     error: StreamError | None = None
+    blame: Blame | None = None
+    """Of its longest stall; None where there was none, or nobody looked."""
 
 
 class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
@@ -215,6 +229,8 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Attempts that the policy added, fallbacks included."""
     fallback_target: str = ""
     """The target of the last attempt, only where that is not the run's own: after a fallback."""
+    blame: Blame | None = None
+    """Whose the longest stall of the deciding attempt was."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):
@@ -265,5 +281,5 @@ class Notice(_Event, frozen=True, tag="notice"):
 Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
-    | ClaimChanged | Diagnosed | RetryScheduled
+    | ClaimChanged | Diagnosed | RetryScheduled | Blamed
 )  # fmt: skip

@@ -22,12 +22,13 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.wire import Decoder
 from kmon.probe import events as ev
 from kmon.probe.asking import ask, url_of
+from kmon.probe.blame import Blame
 from kmon.probe.content import Asked
 from kmon.probe.failure import answer_error, is_stream
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
 from kmon.probe.sightings import Sightings
-from kmon.probe.signature import Signature, decide
+from kmon.probe.signature import Ended, Signature, decide
 from kmon.probe.stall import StallWatch
 from kmon.probe.timeline import Timeline
 from kmon.probe.translate import Translator
@@ -60,6 +61,7 @@ class Outcome:
     timeline: Timeline
     request_ids: dict[str, str]
     end_ns: int
+    blame: Blame | None = None
 
 
 class Probe:
@@ -93,7 +95,7 @@ class Probe:
         self._translate = Translator(run, attempt, secrets=credential.secrets)
         self.timeline = Timeline(time.monotonic_ns(), int(limits.stall_s * 1e9))
         self.transcript = Transcript()
-        self._stalls = StallWatch(run, attempt, self.timeline, emit)
+        self._stalls = StallWatch(run, attempt, self.timeline, network.machine, emit)
         self._deadline = asyncio.timeout(None)
         self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)
         self._request_ids: dict[str, str] = {}
@@ -111,8 +113,10 @@ class Probe:
     async def go(self) -> Outcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
         url = url_of(self._target, self._request, self._credential)
+        proxy = proxy_for(url)
         self.timeline.t_start = time.monotonic_ns()
-        self._started(url, shown(proxy_for(url)))
+        self._stalls.proxied = proxy is not None
+        self._started(url, shown(proxy))
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
@@ -163,7 +167,7 @@ class Probe:
             credential=self._credential,
             network=self._network,
             on_phase=self._on_phase,
-            on_socket=self._stalls.on_socket,
+            on_line=self._stalls.on_line,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
             self._request_ids = {
@@ -267,20 +271,20 @@ class Probe:
             self._stalls.left_open(end_ns, left_open)
         error = None if error is None or state == "done" else self._translate.error(error)
         found = decide(
-            state,
-            self.timeline,
-            asked=self._asked,
-            said=self.transcript,
-            seen=self._seen,
-            error=error,
-            lingered=self._lingered,
-            end_ns=end_ns,
+            Ended(state, self.timeline, self._asked, self.transcript, self._seen, error, end_ns, self._lingered)
         )
-        signature = Signature(found.name, self._translate.redacted(found.evidence))
+        blame = self._stalls.blame
+        evidence = found.evidence
+        if blame is not None and found.name is not None:
+            told = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
+            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{told}"
+        signature = Signature(found.name, self._translate.redacted(evidence))
         self._emit(
-            ev.AttemptEnded(end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error)
+            ev.AttemptEnded(
+                end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error, blame
+            )
         )
-        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns)
+        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns, blame)
 
 
 def coalesced(deltas: list[Delta]) -> list[Delta]:

@@ -37,6 +37,7 @@ class Observation:
     """Time since the last byte of any kind."""
     keepalive_ns: int | None = None
     contradiction: str = ""
+    """Claim against observation in words. A silence of this machine's own making accuses nobody."""
 
 
 def derive(run: RunView, now_ns: int) -> Observation:
@@ -110,6 +111,8 @@ def _claim(attempt: AttemptView) -> str:
 def _contradiction(attempt: AttemptView, state: State, claim: str, gap_ns: int | None, now_ns: int) -> str:
     if state != "stalled" or gap_ns is None:
         return ""
+    if attempt.blame is not None and attempt.blame.name == "us":
+        return f"silent {gap_ns / S:.1f} s, but that is us: {attempt.blame.why}"
     timeline = attempt.timeline
     heard_ns = timeline.byte.open_ns(now_ns)
     if timeline.t_headers is None:

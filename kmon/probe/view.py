@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.probe import events as ev
+from kmon.probe.blame import Blame
 from kmon.probe.timeline import MS, Timeline
 
 TEXT_LIMIT_CHARS = 200_000
@@ -59,6 +60,10 @@ class AttemptView:
     turn: int = 1
     target: str = ""
     """The target asked, where that is not the run's own: after a fallback."""
+    blame: Blame | None = None
+    """Whose the open stall is; once the attempt has ended, whose its longest one was."""
+    blames: list[Blame | None] = field(default_factory=list)
+    """The same for each stall that is over, in order."""
     claim: str | None = None
     """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
 
@@ -207,7 +212,13 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_closed(event.t_ns)
             view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence
             view.error = event.error or view.error
-        case _:  # stalls are found by the timeline itself, from the same stamps
+            view.blame = event.blame
+        case ev.StallStarted() | ev.Blamed():  # that there is one, the timeline finds itself, from the same stamps
+            view.blame = event.blame
+        case ev.StallEnded():
+            view.blame = None
+            view.blames.append(event.blame)
+        case _:
             pass
 
 

@@ -264,6 +264,7 @@ class Run:
             tool_results=results_in(self._conversation) - results_in(self._messages),
             retries=self._retries,
             fallback_target=self._course.fallen_back,
+            blame=outcome.blame,
         )
 
     def _say(self, message: str) -> None:

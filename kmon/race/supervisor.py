@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
 from kmon.probe.timeline import MS
+from kmon.race.canary import sing
 from kmon.race.course import Aim
 from kmon.race.health import watch_lag
 from kmon.race.order import shuffled
@@ -62,7 +63,8 @@ class Supervisor:
             )
         )
         self._ending = self._spawn(self._race())
-        self._spawn(watch_lag(self._outbox))
+        self._spawn(watch_lag(self._outbox, self._network.machine))
+        self._spawn(sing(self._network))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 

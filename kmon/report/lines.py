@@ -40,10 +40,14 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
         case ev.DeltaArrived():
             return _first_progress(event, run)
         case ev.StallStarted():
-            return f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting"
+            whose = f" ({event.blame.brief})" if event.blame is not None else ""
+            return f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting{whose}"
+        case ev.Blamed():
+            return f"still silent; {event.blame.brief}; {event.blame.evidence}"
         case ev.StallEnded():
             went_on = "went on" if event.ended else "ended"
-            return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase})"
+            whose = f"; {event.blame.brief}" if event.blame is not None and event.blame.name == "us" else ""
+            return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase}{whose})"
         case ev.NudgeResult():
             return f"nudge: {event.sentence}"
         case ev.RetryScheduled():

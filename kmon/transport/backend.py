@@ -20,8 +20,9 @@ import httpcore
 
 from kmon.transport.arrival import ask_for_stamps, receive
 from kmon.transport.connect import connect_first
-from kmon.transport.phase import OnPhase, OnSocket
+from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.tls import TlsStream
+from kmon.transport.witness import Line
 
 READ_BYTES = 16_384
 """Small enough that a peer which floods keeps the loop busy for milliseconds at a time, not for longer."""
@@ -98,6 +99,11 @@ class StampedStream(httpcore.AsyncNetworkStream):
                 return bool(self._arrivals) or self._ended
         return None
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes read of the socket that nobody has asked for yet."""
+        return self._buffered_bytes
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
@@ -140,8 +146,8 @@ class StampedStream(httpcore.AsyncNetworkStream):
 class StampingBackend(httpcore.AsyncNetworkBackend):
     """Opens :class:`StampedStream` connections; ``stream`` is the latest one."""
 
-    def __init__(self, on_phase: OnPhase, on_socket: OnSocket | None = None) -> None:
-        self._on_phase, self._on_socket = on_phase, on_socket
+    def __init__(self, on_phase: OnPhase, on_line: OnLine | None = None) -> None:
+        self._on_phase, self._on_line = on_phase, on_line
         self.stream: StampedStream | None = None
 
     async def connect_tcp(
@@ -166,9 +172,9 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
         ask_for_stamps(sock)
         peer = sock.getpeername()
         self._on_phase("connect", time.monotonic_ns(), f"{peer[0]}:{peer[1]}")
-        self.stream = StampedStream(sock, self._on_phase)
-        if self._on_socket is not None:
-            self._on_socket(sock)
+        self.stream = stream = StampedStream(sock, self._on_phase)
+        if self._on_line is not None:
+            self._on_line(Line(sock, f"{host}:{port}", lambda: stream.held_bytes))
         return self.stream
 
     async def sleep(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ import httpx
 
 from kmon import __version__
 from kmon.transport.backend import StampingBackend
-from kmon.transport.phase import OnPhase, OnSocket
+from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.unpack import Unpacker
 
 USER_AGENT = f"kmon/{__version__}"
@@ -93,13 +93,13 @@ async def exchange(
     ssl_context: ssl.SSLContext,
     connect_timeout_s: float,
     proxy: str | None = None,
-    on_socket: OnSocket | None = None,
+    on_line: OnLine | None = None,
 ) -> AsyncIterator[Answer]:
     """Send a request and yield its answer once the headers are in; leaving the context closes the socket.
 
     Raises httpcore or httpx exceptions; :func:`kmon.transport.errors.stream_error` names them.
     """
-    backend = StampingBackend(on_phase, on_socket)
+    backend = StampingBackend(on_phase, on_line)
 
     async def trace(event: str, info: Mapping[str, Any]) -> None:
         if event == "http11.send_request_body.complete":

@@ -196,13 +196,15 @@ def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
 
 
 def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int, trouble: str) -> list[Row]:
-    """Why it ended badly and what follows (or what the screen itself could not do), in at most ``limit`` rows."""
+    """Whose the open silence is, why it ended badly and what follows, or what the screen itself could not do."""
     if trouble:
         return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
     if run.scheduled is not None and run.main is not None and limit > 0:
         again: Row = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
         why = wrap(words.failure(run.main), width, limit - 1) if limit > 1 else []
         return [*((Span(line, "error"),) for line in why), again]
+    if seen.state == "stalled" and run.main is not None and run.main.blame is not None and limit > 0:
+        return [(Span(shorten(one_line(run.main.blame.brief), width), "muted"),)]
     if seen.state not in ENDED or seen.state == "done":
         return []
     sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
