@@ -71,17 +71,16 @@ def fallen_back(ended: ev.RunEnded) -> str:
 
 
 def _started(event: ev.AttemptStarted) -> str:
+    at = f", at {event.target}" if event.target else ""
     match event.role:
         case "first":
             return "started"
-        case "retry":
-            return f"attempt {event.attempt} started"
-        case "fallback":
-            return f"attempt {event.attempt} started, at {event.target}"
+        case "retry" | "fallback":
+            return f"attempt {event.attempt} started{at}"
         case "turn":
-            return f"tool results sent, request {event.attempt} of the conversation started"
+            return f"tool results sent{at}, request {event.turn} of the conversation started"
         case "nudge":
-            return "nudged"
+            return f"nudged{at}"
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:

@@ -12,7 +12,7 @@ from kmon.tui import figures
 from kmon.tui.rows import one_line
 
 MEANINGS: dict[State, str] = {
-    "queued": "waits for its turn",
+    "queued": "waits for its turn, or for another attempt",
     "connecting": "DNS, TCP, TLS, sending the request",
     "waiting": "request sent, no token yet",
     "streaming": "tokens arrive",
