@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from kmon.transport.phase import Phase
 from kmon.transport.relay.head import RequestHead, ResponseHead
@@ -106,7 +106,7 @@ async def relaying(url: str, context: ssl.SSLContext | None = None) -> AsyncIter
 def open_sockets() -> int:
     """How many sockets this process holds."""
     count = 0
-    for name in os.listdir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
+            count += str(entry.readlink()).startswith("socket:")
     return count

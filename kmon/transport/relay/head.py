@@ -95,9 +95,7 @@ def request_head(data: bytes) -> RequestHead:
         raise HeadError("the client speaks no HTTP/1.1")
     method, target = found[1].decode(), found[2].decode("latin-1")
     if method == "CONNECT" or not target.startswith(("/", "*")):
-        raise HeadError(
-            "this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL", 405
-        )
+        raise HeadError("this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL", 405)
     return RequestHead(headers, int(found[3]), method, target)
 
 
