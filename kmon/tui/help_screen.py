@@ -34,7 +34,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("space", "in the zoom: follow the end, or stay"),
     ("p", "freeze the view; the race goes on"),
     ("/", "filter by state, target or scenario; Esc shows all"),
-    ("s", "sort: queued order, worst or longest gap first, newest first"),
+    ("s", "sort: queued order, worst first, longest gap first"),
     ("y", "copy the output to the clipboard (OSC 52, works over ssh)"),
     ("t", "next theme"),
     ("ctrl+s", "SVG picture of the screen, in the current directory"),

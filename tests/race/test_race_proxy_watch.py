@@ -155,6 +155,18 @@ async def test_an_upstream_that_cannot_be_reached_fails_the_run_by_name() -> Non
         assert (ended.state, ended.signature) == ("failed", "dns-failure")
 
 
+async def test_a_signature_that_cannot_hold_is_said_once() -> None:
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=AKIA0123456789/x, SignedHeaders=host, Signature=0123abcd"}
+    async with proxying("http://no-such-region.invalid.amazonaws.com") as middle:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+            for _ in range(2):
+                await http.post(f"{middle.url}/model/{KIMI}/converse-stream", json={}, headers=signed)
+        await middle.watched.ended(2)
+        said = [event.message for event in middle.watched.events if isinstance(event, ev.Notice)]
+        assert sum("SigV4, which covers the Host header" in message for message in said) == 1
+        assert "AKIA0123456789" not in spoken(middle.watched.events)
+
+
 async def test_the_kept_runs_are_bounded_and_all_are_counted() -> None:
     async with before_simulator(keep=3) as middle, httpx.AsyncClient(trust_env=False) as http:
         for _ in range(40):
