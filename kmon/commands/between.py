@@ -89,11 +89,15 @@ def _show(options: argparse.Namespace, plan: ProxyPlan, loaded: Loaded) -> int:
             origin=f"{url} to {plan.upstream}",
             nothing_yet=f"listening on {url}: give it to a program as its base URL",
             impossible={action: NOT_HERE.format(action) for action in ("nudge", "retry")},
+            round_word="request",
             sort="newest first",
         )
     )
     if said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
         print(said)
+    ended = outcome.race.ended
+    if ended is not None and ended.ok + ended.failed > len(outcome.race.results):
+        print(f"of {ended.ok + ended.failed} requests in all {ended.ok} ended well; only the latest are listed")
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3

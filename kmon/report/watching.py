@@ -57,7 +57,8 @@ def main(plan: ProxyPlan, *, as_json: bool) -> int:
         reporter: Reporter = JsonReporter() if as_json else LineReporter()
         view = await watch(ProxyWatch(plan), reporter, sys.stdout, sys.stderr)
         if not as_json and view.ended is not None:
-            print(f"{view.ended.ok} requests ended well, {view.ended.failed} did not", flush=True)
+            plural = "" if view.ended.ok == 1 else "s"
+            print(f"{view.ended.ok} request{plural} ended well, {view.ended.failed} did not", flush=True)
 
     asyncio.run(run())
     return 0

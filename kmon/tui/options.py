@@ -38,8 +38,10 @@ class ScreenOptions:
     """What the screen says while there is no run."""
     impossible: Mapping[Action, str] = field(default_factory=dict)
     """Commands that cannot be obeyed here, with a sentence that says why."""
+    round_word: str = "round"
+    """What the number of a run counts."""
     sort: str = "queued order"
-    """The order of the panes at first, one of ``ordering.SORTS``."""
+    """The order of the panes at first, ``ordering.NEWEST_FIRST`` or one of ``ordering.SORTS``."""
     theme: str = "kmon-dark"
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None

@@ -30,6 +30,7 @@ class Look:
     ascii: bool = False
     scenario: bool = False
     round: bool = False
+    round_word: str = "round"
     lost: bool = False
     """Whether the engine is gone, so that nothing is measured any more."""
 
@@ -92,7 +93,7 @@ def _names(run: RunView, look: Look) -> list[str]:
     model = run.label.partition("/")[2]
     names = [one_line(run.target)]
     if look.round:
-        names.append(f"round {run.round}")
+        names.append(f"{look.round_word} {run.round}")
     if look.scenario:
         names.append(one_line(run.scenario))
     if (main := run.main) is not None and main.role in ("retry", "turn", "fallback"):

@@ -133,9 +133,9 @@ class RaceScreen(SteadyScreen[None]):
         alarm = bool(seen and seen.observation.contradiction and not lost)
         feed = app.feed
         self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
-        self.hint_line.paint(
-            [bars.hints(bars.PANES_HINTS if app.options.board else bars.RACE_HINTS, width, ascii=ascii)]
-        )
+        hints = bars.PANES_HINTS if app.options.board else bars.RACE_HINTS
+        possible = [hint for hint in hints if hint[1].partition(" ")[0] not in app.options.impossible]
+        self.hint_line.paint([bars.hints(possible, width, ascii=ascii)])
 
     def _mount_missing(self, runs: list[Seen]) -> None:
         known = {seen.run.run for seen in runs}
@@ -161,6 +161,7 @@ class RaceScreen(SteadyScreen[None]):
             ascii=self.app.options.ascii,
             scenario=len({seen.run.scenario for seen in runs}) > 1,
             round=len({seen.run.round for seen in runs}) > 1,
+            round_word=self.app.options.round_word,
             lost=self.app.feed.engine_error is not None,
         )
 
@@ -253,7 +254,9 @@ class RaceScreen(SteadyScreen[None]):
         self.app.zoom(message.run_id)
 
     def action_sort(self) -> None:
-        self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+        first = self.app.options.sort
+        sorts = SORTS if first in SORTS else (first, *SORTS)
+        self.sort = sorts[(sorts.index(self.sort) + 1) % len(sorts)]
         self._sorted_ns = None
         self.app.redraw()
         self.app.say(f"sorted: {self.sort}")

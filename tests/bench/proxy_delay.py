@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import urllib.request
 from pathlib import Path
 
@@ -31,7 +32,7 @@ PERCENTILES = (50, 90, 99, 99.9)
 async def stamps(origin: str, model: str, request_id: str) -> list[int]:
     """Arrival of every chunk of one stream, CLOCK_MONOTONIC ns."""
     upstream = Upstream.of(origin)
-    stream, clock = await upstream.dial(None, 5.0, lambda *_: None, lambda _: None)  # type: ignore[arg-type]
+    stream, clock = await upstream.dial(ssl.create_default_context(), 5.0, lambda *_: None, lambda _: None)
     body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": "go"}]})
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nx-request-id: {request_id}\r\n"
