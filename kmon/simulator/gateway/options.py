@@ -13,9 +13,9 @@ from kmon.simulator.prompt import NUDGE
 
 Mechanism = Literal["a", "b", "c"]
 MECHANISMS: tuple[Mechanism, ...] = ("a", "b", "c")
-GatewayFault = Literal["stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown"]
+GatewayFault = Literal["starting", "stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown"]
 GATEWAY_FAULTS: tuple[GatewayFault, ...] = (
-    "stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown",
+    "starting", "stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown",
 )  # fmt: skip
 
 MODEL = "moonshotai/kimi-k2-0905"
@@ -117,7 +117,7 @@ MARKS: dict[str, Behaviour] = {
     "eof": Behaviour("truncated-no-finish:after_tokens=5"),
     "http500": Behaviour("http-500"),
     "empty": Behaviour("empty-answer"),
-    "tool": Behaviour("smooth", prompt='Run exec 1 time with command "sleep 4; echo tool-done-1" and 1 steps.'),
+    "tool": Behaviour("smooth", prompt='Run exec in one step with command "sleep 4; echo tool-done-1".'),
     "multitool": Behaviour(
         "smooth",
         prompt="Run exec in 3 steps with commands "
@@ -127,7 +127,7 @@ MARKS: dict[str, Behaviour] = {
     "buffer": Behaviour(buffered=True),
     "ollama-normal": Behaviour("smooth", buffered=True),
     "ollama-slow": Behaviour("slow-but-steady:factor=8", buffered=True),
-    **{fault: Behaviour(fault=fault) for fault in GATEWAY_FAULTS},
+    **{fault: Behaviour(fault=fault) for fault in GATEWAY_FAULTS if fault != "starting"},
 }
 """What the marks do. The names of the first ones are those of the recorded scenarios."""
 

@@ -80,6 +80,13 @@ class Scenario(Struct, frozen=True):
         """The kinds of the first ``count`` lines."""
         return sequence([line.frame for line in self.lines[:count]], self.session)
 
+    def observed(self) -> list[tuple[str, str]] | None:
+        """What a second client, which may only read, was told of the runs; None where that was not recorded."""
+        if not (Path(FOLDER or "") / f"openclaw-{self.name}.observer.jsonl").is_file():
+            return None
+        lines = Scenario.load(f"{self.name}.observer").lines
+        return [pair for pair in sequence([line.frame for line in lines], self.session) if pair[1]]
+
     @property
     def requests(self) -> list[tuple[int, Line]]:
         """What was sent after the handshake, each with its place among the lines."""
@@ -134,10 +141,17 @@ async def test_the_kinds_of_frames_come_in_the_recorded_order(name: str) -> None
     def got() -> list[tuple[str, str]]:
         return sequence(client.frames, scenario.session)
 
+    def watched() -> list[tuple[str, str]]:
+        return [pair for pair in sequence(observer.frames, scenario.session) if pair[1]]
+
     async with provider(scenario) as url:
         mechanism: Mechanism | None = "a" if "ollama" in name else None
         options = GatewayOptions(url, protocol=scenario.protocol, speed=SPEED, mechanism=mechanism)
-        async with Gateway(options) as gateway, connected(gateway.url) as client:
+        async with (
+            Gateway(options) as gateway,
+            connected(gateway.url, scopes=["operator.read"]) as observer,
+            connected(gateway.url) as client,
+        ):
             await follow(scenario, client)
             if name.endswith("shutdown"):
                 await client.until(lambda: "text" in [kind for kind, _ in got()])
@@ -146,6 +160,9 @@ async def test_the_kinds_of_frames_come_in_the_recorded_order(name: str) -> None
             else:
                 await client.until(lambda: len(got()) >= len(expected))
             assert got()[: len(expected)] == expected
+            if (events := scenario.observed()) is not None:
+                await observer.until(lambda: len(watched()) >= len(events))
+                assert watched()[: len(events)] == events
             if not name.endswith(UNFINISHED):
                 await client.ask("health")  # what came before its answer is all there is
                 assert got()[len(expected) :] == [("req:health", ""), ("res:health:ok", "")]

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.simulator.gateway.client import Client, connected
@@ -170,6 +171,11 @@ async def test_an_abort_ends_the_run_with_what_it_had_and_the_provider_request_t
         assert answer["payload"] == {"ok": True, "aborted": True, "runIds": ["run-1"]}
         assert text((await client.event("chat", runId="run-1", state="aborted"))["message"])
         assert gateway.sessions.open_runs == []
+        async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+            ended = None
+            while ended != "client":
+                async with http.get(gateway.options.provider_url.replace("gateway/v1", "_kmon/ledger")) as answered:
+                    ended = (await answered.json())["requests"][0]["ended"]
         idle = await client.ask("chat.abort", sessionKey=SESSION)
         assert idle["payload"]["aborted"] is False
 
@@ -247,6 +253,15 @@ async def test_a_shutdown_kills_the_run_in_protocol_3_and_drains_it_in_4(
         assert [state for state in states if state not in ("delta", "status")] == ending
     async with connected(gateway.url) as client:
         assert (await client.ask("health"))["ok"]
+
+
+async def test_the_same_seed_says_the_same(start: Start) -> None:
+    said = []
+    for seed in (1, 1, 2):
+        gateway = await start(seed=seed)
+        async with connected(gateway.url) as client:
+            said.append(client.events("connect.challenge")[0]["nonce"])
+    assert said[0] == said[1] != said[2]
 
 
 async def test_bad_requests_are_refused_and_the_connection_stays(start: Start) -> None:

@@ -47,7 +47,7 @@ async def test_it_says_where_it_listens_and_tells_each_run_and_stops_with_0(prot
         (["--gateway", "--queue", "later"], "the queue modes are collect, steer, followup, interrupt"),
         (["--gateway", "--mechanism", "b", "--queue", "steer"], "leave --queue steer out"),
         (["--gateway", "--protocol", "5"], "speaks 3 or 4"),
-        (["--gateway", "--gateway-fault", "x"], "the faults are stuck, held"),
+        (["--gateway", "--gateway-fault", "x"], "the faults are starting, stuck, held"),
         (["--gateway", "--provider-url", "x"], "must start with http"),
         (["--gateway", "--provider-url", "http://x", "--profile", "demo"], "leave one out"),
         (["--gateway", "--tick", "0"], "above 0 seconds"),
