@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -72,8 +73,8 @@ def checked(options: GatewayOptions) -> GatewayOptions:
         raise UsageError(f"--mechanism b needs a queue that makes messages wait; leave --queue {options.queue} out")
     if options.fault is not None and options.fault not in GATEWAY_FAULTS:
         raise UsageError(f"--gateway-fault {options.fault}: the faults are {', '.join(GATEWAY_FAULTS)}")
-    if not options.provider_url.startswith(("http://", "https://")):
-        raise UsageError(f"--provider-url {options.provider_url}: must start with http:// or https://")
+    if not _is_http(options.provider_url):
+        raise UsageError("--provider-url: must be http:// or https:// with a host, and a base URL such as ends in /v1")
     if not options.token and not options.password:
         raise UsageError("--token: must not be empty; clients authenticate with it")
     if not 0 < options.speed <= SPEED_LIMIT:
@@ -92,6 +93,14 @@ def gateway_flags(*, protocol: Protocol, token: str, queue: QueueMode | None, fa
     return flags + ([f"--gateway-fault={fault}"] if fault else [])
 
 
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, no IPv6 address
+        return False
+
+
 class Behaviour(Struct, frozen=True):
     """What happens to one run. ``provider_fault`` is a fault header's value; on the first attempt only if ``once``."""
 
@@ -107,7 +116,8 @@ class Behaviour(Struct, frozen=True):
 MARKS: dict[str, Behaviour] = {
     "normal": Behaviour("smooth"),
     "slow": Behaviour("slow-but-steady:factor=8"),
-    "abort": Behaviour("slow-but-steady:factor=8"),
+    "abort": Behaviour("slow-but-steady:factor=40"),
+    "drip": Behaviour("slow-but-steady:factor=40"),
     "stall20": Behaviour("stall:after_tokens=5,duration_s=20"),
     "stall": Behaviour("stall:after_tokens=5,duration_s=20"),
     "burst": Behaviour("proxy-buffering:buffer_bytes=10000000"),

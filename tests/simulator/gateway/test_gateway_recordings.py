@@ -31,6 +31,8 @@ from tests.simulator.gateway.kinds import sequence
 Frame = dict[str, Any]
 FOLDER = os.environ.get("KMON_GATEWAY_RECORDINGS")
 SPEED = 100.0
+SPEEDS = {"2026.2.17-ollama-slow": 25.0}
+"""Slower where a follow-up must come while a run of the simulator's own length is open."""
 NAMES = (
     *(f"2026.2.17-{name}" for name in (
         "normal", "tool", "multitool", "stall20", "reset", "flaky", "eof", "abort", "hang", "ollama-normal",
@@ -70,6 +72,10 @@ class Scenario(Struct, frozen=True):
     @property
     def protocol(self) -> Protocol:
         return 4 if self.name.startswith("2026.9") else 3
+
+    @property
+    def speed(self) -> float:
+        return SPEEDS.get(self.name, SPEED)
 
     @property
     def session(self) -> str:
@@ -118,7 +124,7 @@ async def provider(scenario: Scenario) -> AsyncIterator[str]:
         finally:
             await runner.cleanup()
     else:
-        async with Simulator(profile.load("smooth"), speed=SPEED) as simulator:
+        async with Simulator(profile.load("smooth"), speed=scenario.speed) as simulator:
             yield simulator.base_url("gateway")
 
 
@@ -129,7 +135,7 @@ async def follow(scenario: Scenario, client: Client) -> None:
     for place, line in scenario.requests:
         seen = len(scenario.kinds(place))
         await client.until(lambda seen=seen: len(sequence(client.frames, scenario.session)) >= seen)
-        await asyncio.sleep(max(0.0, line.rel / SPEED - (clock() - began_s)))
+        await asyncio.sleep(max(0.0, line.rel / scenario.speed - (clock() - began_s)))
         await client.post(line.frame["method"], line.frame["params"])
 
 
@@ -146,7 +152,7 @@ async def test_the_kinds_of_frames_come_in_the_recorded_order(name: str) -> None
 
     async with provider(scenario) as url:
         mechanism: Mechanism | None = "a" if "ollama" in name else None
-        options = GatewayOptions(url, protocol=scenario.protocol, speed=SPEED, mechanism=mechanism)
+        options = GatewayOptions(url, protocol=scenario.protocol, speed=scenario.speed, mechanism=mechanism)
         async with (
             Gateway(options) as gateway,
             connected(gateway.url, scopes=["operator.read"]) as observer,
