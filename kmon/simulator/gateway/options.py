@@ -144,10 +144,13 @@ MARKS: dict[str, Behaviour] = {
 
 MECHANISM_FAULTS: dict[Mechanism, str] = {
     "a": "slow-but-steady:factor=2",
-    "b": "slow-but-steady:factor=2.5",
+    "b": "slow-first-token:duration_s=20",
     "c": "reset-mid-chunk:after_tokens=20",
 }
-"""What the provider does under each mechanism, unless a mark says otherwise or somebody just asks who is there."""
+"""What the provider does under each mechanism, unless a mark says otherwise or somebody just asks who is there.
+
+In b it is mute for long: a piece of text would end the false idle.
+"""
 
 
 def behaviour(message: str, options: GatewayOptions) -> Behaviour:
