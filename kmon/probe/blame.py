@@ -145,12 +145,8 @@ def _far(said: Silence) -> _Found:
         if seen.unanswered_probes >= 2 and min(said.asked_ns or 0, said.quiet_ns or 0) >= PATIENCE_NS:
             what = "nobody acknowledges: the path is dead, or the machine at its end"
             return "path", "likely", "no TCP answer", what + near
-        return (
-            "unknown",
-            "cannot tell",
-            "asking the peer's TCP",
-            "cannot tell yet, the peer was asked and may still answer",
-        )
+        what = "cannot tell yet, the peer was asked and may still answer"
+        return "unknown", "cannot tell", "asking the peer", what
     if said.sent_again:
         what = "the path loses packets, though some get through"
         return "path", "likely", "retransmits", what

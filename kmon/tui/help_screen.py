@@ -51,6 +51,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("keep-alive", "a sign of life that is not a token"),
     ("claims", "what an ordinary client would show at this moment"),
     ("signature", "the named fault of an attempt, with its evidence"),
+    ("blame", "whose an open silence is: us, the path, the provider; the zoom has all"),
     ("lag", "how late the engine's own clock was, at worst"),
 )
 

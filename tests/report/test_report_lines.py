@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from kmon.probe import events as ev
+from kmon.probe.blame import Blame
 from kmon.probe.view import RaceView
 from kmon.report.lines import line
 from kmon.report.summary import table
@@ -77,3 +79,16 @@ async def test_a_limit_that_passed_is_named_in_the_table() -> None:
         results, _ = await outcome(plan(target(url), header_timeout_s=0.2))
     assert table(results).endswith("header timeout: no response headers within 0.2 s")
     assert "no-headers: " in table(results)
+
+
+def test_a_stall_says_whose_it_is_and_corrects_itself() -> None:
+    view = RaceView()
+    asking = Blame("unknown", "cannot tell", "asking the peer", "cannot tell yet")
+    ours = Blame("us", "certain", "kmon was late", "kmon late by 3.00 s: kmon itself stood still")
+    view.apply(ev.RunQueued(0, "r1", "together", "together/m", "code", 1, "chat"))
+    started = line(ev.StallStarted(0, "r1", 1, "mid-text", 5_000.0, blame=asking), view)
+    corrected = line(ev.Blamed(0, "r1", 1, ours), view)
+    ended = line(ev.StallEnded(0, "r1", 1, "mid-text", 6_000.0, blame=ours), view)
+    assert started is not None and started.endswith("5.0 s and counting (cannot tell: asking the peer)")
+    assert corrected is not None and "us: kmon was late; kmon late by 3.00 s" in corrected
+    assert ended is not None and ended.endswith("(mid-text; us: kmon was late)")
