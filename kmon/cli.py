@@ -142,6 +142,10 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _sim(options: argparse.Namespace) -> int:
+    if options.report is not None or options.json:
+        from kmon.report.bench import main as report
+
+        return report(url=options.report, port=options.port, as_json=options.json)
     from kmon.simulator.serve import SimOptions
     from kmon.simulator.serve import main as serve
 

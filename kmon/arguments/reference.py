@@ -38,14 +38,23 @@ def decode_parser() -> Parser:
 
 
 def sim_parser() -> Parser:
-    parser = command_parser("sim", "Serve a loopback provider with paced, deterministic streams and every fault.")
+    parser = command_parser(
+        "sim",
+        "Serve a loopback provider with paced, deterministic streams and every fault: a torture bench for any client. "
+        "Tells of each request what its client did, and in a table when it ends.",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
     parser.add_argument(
-        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000, seed-002 or a TOML file"
+        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000 to seed-003 or a TOML file"
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
+    report = parser.add_argument_group("what its clients did")
+    report.add_argument(
+        "--report", nargs="?", const="", metavar="URL", help="ask the bench that runs on --port, or at URL, and end"
+    )
+    report.add_argument("--json", action="store_true", help="with --report: one JSON object per client and fault")
     return parser
 
 

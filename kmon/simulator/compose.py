@@ -89,7 +89,8 @@ def compose(
     rng = Random(key)
     pace = profile.pace(provider, request.model)
     wire = dialect.wire(request, rng)
-    said = fault.answer(answer(request, pace.reasoning_tokens, rng))
+    heard = fault.heard(request)
+    said = fault.answer(answer(heard, pace.reasoning_tokens, rng))
     used = usage(request, said)
     write = streamed if request.stream else complete
     script = write(wire, said, used, pace, rng)

@@ -6,13 +6,16 @@ A fault may change what is said (:meth:`Fault.answer`) and what is sent (:meth:`
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
 from random import Random
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, reasoning
+from kmon.simulator.chat import ChatRequest
 from kmon.simulator.pacing import Seconds
 from kmon.simulator.script import (
     PROGRESS,
@@ -64,6 +67,10 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
         tag = self.__struct_config__.tag
         assert isinstance(tag, str)
         return tag
+
+    def heard(self, request: ChatRequest) -> ChatRequest:
+        """What the model takes the request for."""
+        return request
 
     def answer(self, answer: Answer) -> Answer:
         return answer
@@ -253,16 +260,19 @@ class ErrorFirst(Fault, frozen=True, tag="error-first"):
 
 
 class RateLimited(Fault, frozen=True, tag="rate-limited"):
-    """429 with Retry-After."""
+    """429 with Retry-After: in seconds, as a date, or without it."""
 
     streams_only: ClassVar[bool] = False
     retry_after_s: Annotated[int, Meta(ge=0, le=86_400)] = 3
+    says: Literal["seconds", "date", "nothing"] = "seconds"
 
     def script(self, script: Script, setting: Setting) -> Script:
         refused = setting.frames.refusal(
             429, "Rate limit reached for requests", "rate_limit_error", "rate_limit_exceeded"
         )
-        headers = (*refused.headers, ("retry-after", str(self.retry_after_s)))
+        date = formatdate(time.time() + self.retry_after_s, usegmt=True)
+        said = {"seconds": str(self.retry_after_s), "date": date, "nothing": ""}[self.says]
+        headers = (*refused.headers, *((("retry-after", said),) if said else ()))
         return (replace(refused, headers=headers, after_s=0.1),)
 
 

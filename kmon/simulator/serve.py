@@ -1,10 +1,11 @@
-"""``kmon sim``: the simulator in the foreground, with a line per finished request."""
+"""``kmon sim``: the simulator in the foreground. It tells of every client what it did, and at the end in a table."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
@@ -13,18 +14,17 @@ from msgspec import Struct
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
 from kmon.simulator import profile
-from kmon.simulator.ledger import Ended, Exchange
+from kmon.simulator.behaviour import behaviour, told
+from kmon.simulator.bench_report import client_name, table
+from kmon.simulator.ledger import Exchange
 from kmon.simulator.script import Script
 from kmon.simulator.server import LEDGER_PATH, Simulator, is_loopback
 
 SPEED_LIMIT = 10_000.0
-CLOSED: dict[Ended, str] = {
-    "open": "still open",
-    "clean": "ended",
-    "client": "client left",
-    "reset": "reset",
-    "stopped": "stopped",
-}
+HANGS_S = (10.0, 60.0, 300.0)
+"""After so much silence a client that still waits is told of: a line each."""
+LOOK_EVERY_S = 0.5
+LINE_LIMIT_CHARS = 400
 
 
 class SimOptions(Struct, frozen=True):
@@ -81,7 +81,7 @@ def _unusable(options: SimOptions, error: OSError) -> str:
 
 
 async def serve(options: SimOptions) -> None:
-    """Serve until SIGINT or SIGTERM, printing one line per finished request."""
+    """Serve until SIGINT or SIGTERM, printing a line per finished request, and one per client that hangs."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -93,28 +93,50 @@ async def serve(options: SimOptions) -> None:
         except BrokenPipeError:  # nobody reads any more; whoever piped us has gone
             stop.set()
 
-    async with listening(options, on_finished=lambda exchange: say(finished_line(exchange))) as simulator:
+    async with listening(options, on_finished=lambda exchange: say(line_of(exchange))) as simulator:
         say(f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}, seed {options.seed})")
         say(f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6")
         say(f"  for an AWS client: endpoint_url={simulator.origin}/bedrock; the ledger is at {LEDGER_PATH}")
         say("  a fault by model name: --model sim/hang-mid-stream; by header: x-kmon-fault: stall:duration_s=8")
-        await stop.wait()
+        watch = asyncio.create_task(_tell_of_waiting(simulator, say))
+        try:
+            await stop.wait()
+        finally:
+            watch.cancel()
+            report = simulator.report(stamps=False)
+    if report["requests"]:
+        say("")
+        for line in table(report):
+            say(line)
 
 
-def finished_line(exchange: Exchange) -> str:
-    """One request for a person: who, what, how much, how it ended."""
-    ended_ns = exchange.t_ended_ns or exchange.t_request_ns
+async def _tell_of_waiting(simulator: Simulator, say: Callable[[str], None]) -> None:
+    """A line for each client that still waits after so much silence."""
+    lines: dict[int, int] = {}
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        now_ns = time.monotonic_ns()
+        waiting = [exchange for exchange in simulator.ledger.exchanges if exchange.ended == "open"]
+        lines = {exchange.id: lines.get(exchange.id, 0) for exchange in waiting}
+        for exchange in waiting:
+            due = lines[exchange.id]
+            if due < len(HANGS_S) and behaviour(exchange, now_ns).waited_ms >= HANGS_S[due] * 1000:
+                lines[exchange.id] += 1
+                say(line_of(exchange))
+
+
+def line_of(exchange: Exchange) -> str:
+    """One request for a person: who asked what on which connection, what was sent, what the client did."""
     parts = [
+        f"{exchange.connection}:{exchange.id}",
+        client_name(exchange.user_agent) or "(no User-Agent)",
         f"{exchange.provider}/{exchange.model}" if exchange.model else f"{exchange.method} {exchange.path}",
         exchange.fault or "-",
         str(exchange.status or "no answer"),
         f"{exchange.chunks} chunks" if exchange.chunks else f"{exchange.bytes} bytes",
-        f"{(ended_ns - exchange.t_request_ns) / 1e9:.1f} s",
-        CLOSED[exchange.ended],
+        told(exchange, time.monotonic_ns()),
     ]
-    if exchange.hidden_retry:
-        parts.append(f"hidden retry of the client (attempt={exchange.client_attempt})")
-    return clean("  ".join(parts)).replace("\n", " ")[:300]
+    return clean("  ".join(parts)).replace("\n", " ")[:LINE_LIMIT_CHARS]
 
 
 def main(options: SimOptions) -> int:

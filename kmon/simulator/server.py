@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from kmon.dialects.text import clean
+from kmon.simulator.behaviour import described
 from kmon.simulator.chat_wire import error_body, models_body
 from kmon.simulator.choice import FAULTS, HEADER, check, from_header, from_model
 from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
@@ -23,6 +27,7 @@ from kmon.simulator.script import Script, Whole
 from kmon.simulator.sse import JSON_HEADERS
 
 CONNECTION_LIMIT = 1_024
+USER_AGENT_LIMIT_CHARS = 200
 LEDGER_PATH = "/_kmon/ledger"
 REPLAY_ROOT = "/replay/"
 MODELS = ("moonshotai/Kimi-K2.6", "openai/gpt-oss-120b", *(f"sim/{name}" for name in FAULTS))
@@ -93,6 +98,14 @@ class Simulator:
         """What a client that imitates talking to ``provider`` is aimed at."""
         return f"{self.origin}/{provider}/v1"
 
+    def report(self, *, stamps: bool) -> dict[str, Any]:
+        """The ledger, ready for JSON, and in it what each client did."""
+        report = self.ledger.report(stamps=stamps)
+        now_ns = time.monotonic_ns()
+        for row, exchange in zip(report["requests"], self.ledger.exchanges, strict=True):
+            row["client"] = described(exchange, now_ns)
+        return report
+
     def _opened(self, connection: Connection) -> None:
         self._accepted += 1
         self._clients[connection] = _Client(self._accepted)
@@ -124,6 +137,7 @@ class Simulator:
         exchange.amz_sdk_request = request.headers.get(AMZ_REQUEST, "")
         exchange.amz_sdk_invocation_id = request.headers.get(AMZ_INVOCATION, "")
         exchange.client_attempt = client_attempt(request.headers)
+        exchange.user_agent = clean(request.headers.get("user-agent", "")).replace("\n", " ")[:USER_AGENT_LIMIT_CHARS]
         try:
             await self._route(connection, exchange, request)
         finally:
@@ -162,6 +176,7 @@ class Simulator:
         talk = conversation(exchange.provider, chat)
         exchange.model, exchange.conversation = chat.model, conversation_hash(chat)
         exchange.stream, exchange.tools, exchange.tool_result = bool(chat.stream), bool(chat.tools), chat.tool_result
+        self.ledger.asked(exchange)
         exchange.released = self._held.release(talk)
         composed = compose(
             chat,
@@ -192,7 +207,7 @@ class Simulator:
         if not client.exchanges and not client.onlooker:  # who only looks is not counted
             client.onlooker = True
             self.ledger.opened -= 1
-        body = json.dumps(self.ledger.report(stamps=request.query.get("stamps") == "1")).encode()
+        body = json.dumps(self.report(stamps=request.query.get("stamps") == "1")).encode()
         await connection.send(whole(200, JSON_HEADERS, body))
 
 
