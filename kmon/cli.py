@@ -146,10 +146,21 @@ def _sim(options: argparse.Namespace) -> int:
         from kmon.report.bench import main as report
 
         return report(url=options.report, port=options.port, as_json=options.json)
+    from kmon.simulator.places import PLACES
     from kmon.simulator.serve import SimOptions
     from kmon.simulator.serve import main as serve
 
-    return serve(SimOptions(options.host, options.port, options.profile, options.speed, options.seed))
+    return serve(
+        SimOptions(
+            options.host,
+            options.port,
+            options.profile,
+            options.speed,
+            options.seed,
+            fault=options.fault,
+            places=tuple(PLACES) if options.places else (),
+        )
+    )
 
 
 def _signatures(options: argparse.Namespace) -> int:

@@ -50,6 +50,12 @@ def sim_parser() -> Parser:
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
+    parser.add_argument(
+        "--fault", default="", metavar="NAME", help="for every request: NAME, NAME:key=value, or a place of --places"
+    )
+    parser.add_argument(
+        "--places", action="store_true", help="also open addresses that refuse, are mute, or bad at TLS"
+    )
     report = parser.add_argument_group("what its clients did")
     report.add_argument(
         "--report", nargs="?", const="", metavar="URL", help="ask the bench that runs on --port, or at URL, and end"

@@ -102,6 +102,7 @@ class Probe:
             scenario.tools,
             prompt="\n".join(message.content for message in messages),
             wants_usage=target.stream_options,
+            called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
         )
         self._lingered = False
         self._graced = False

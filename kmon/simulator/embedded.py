@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from kmon.catalog.errors import UsageError
@@ -32,7 +33,8 @@ class Embedded:
 
     The child ends with the context, and by itself when this process dies in any way. Entering raises
     :class:`UsageError` for options it refuses and :class:`SimulatorError` when it does not come up. ``replay`` are
-    recordings to serve as well (see ``replay.py``).
+    recordings to serve as well (see ``replay.py``), ``fault`` is one for every request, and ``places`` are to be open
+    beside those that the profile sends anybody to (see ``places.py``).
     """
 
     def __init__(
@@ -43,16 +45,31 @@ class Embedded:
         seed: int = 1,
         replay: Sequence[str | Path] = (),
         as_recorded: bool = False,
+        fault: str = "",
+        places: Sequence[str] = (),
     ) -> None:
         files = [f"--replay={file}" for file in replay]
         flags = ["--as-recorded"] if as_recorded else []
-        self._arguments = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", *files, *flags]
+        asked = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--fault={fault}"]
+        self._arguments = [*asked, *(f"--place={name}" for name in places), *files, *flags]
         self.port = 0
+        self.origins: dict[str, str] = {}
+        """Of the places that are open, by name (see ``places.py``)."""
+        self.authority_pem = ""
+        """Who vouches for the certificate of the place ``tls``; empty where that is not open."""
+        self._places: list[tuple[str, str]] = []
 
     @property
     def origin(self) -> str:
         """Scheme, host and port, without a path."""
         return f"http://127.0.0.1:{self.port}"
+
+    def origin_for(self, provider: str) -> str:
+        """Where the profile has a client go that imitates talking to ``provider``: here, or to a place."""
+        for pattern, name in self._places:
+            if fnmatchcase(provider.lower(), pattern.lower()):
+                return self.origins[name]
+        return self.origin
 
     @property
     def pid(self) -> int:
@@ -73,9 +90,13 @@ class Embedded:
         seed: int = 1,
         replay: Sequence[str | Path] = (),
         as_recorded: bool = False,
+        fault: str = "",
+        places: Sequence[str] = (),
     ) -> Iterator[Embedded]:
         """The same for callers without an event loop."""
-        embedded = cls(profile, speed=speed, seed=seed, replay=replay, as_recorded=as_recorded)
+        embedded = cls(
+            profile, speed=speed, seed=seed, replay=replay, as_recorded=as_recorded, fault=fault, places=places
+        )
         embedded._start()
         try:
             yield embedded
@@ -100,7 +121,9 @@ class Embedded:
                 start_new_session=True,  # a Ctrl-C in the terminal is for its parent
             )
             try:
-                self.port = int(json.loads(self._ready_line())["port"])
+                ready = json.loads(self._ready_line())
+                self.port, self.origins, self.authority_pem = int(ready["port"]), ready["origins"], ready["authority"]
+                self._places = [(pattern, name) for pattern, name in ready["places"]]
             except ValueError:
                 self._stop()
                 complaints.seek(0)

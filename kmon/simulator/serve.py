@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -17,6 +19,7 @@ from kmon.simulator import profile
 from kmon.simulator.behaviour import behaviour, told
 from kmon.simulator.bench_report import client_name, table
 from kmon.simulator.ledger import Exchange
+from kmon.simulator.places import PLACES
 from kmon.simulator.script import Script
 from kmon.simulator.server import LEDGER_PATH, Simulator, is_loopback
 
@@ -35,6 +38,10 @@ class SimOptions(Struct, frozen=True):
     profile: str = "smooth"
     speed: float = 1.0
     seed: int = 1
+    fault: str = ""
+    """A fault for every request, or the name of a place where every request goes; empty for the profile alone."""
+    places: Collection[str] = ()
+    """Places to open beside those that the profile sends anybody to."""
 
 
 @asynccontextmanager
@@ -51,8 +58,9 @@ async def listening(
         raise UsageError(f"--port {options.port}: a port is 0 to 65535; 0 takes any free one")
     if not 0 < options.speed <= SPEED_LIMIT:
         raise UsageError(f"--speed {options.speed:g}: must be above 0 and at most {SPEED_LIMIT:g}")
+    behaviour_of = profile.load(options.profile)
     simulator = Simulator(
-        profile.load(options.profile),
+        behaviour_of.with_fault(options.fault) if options.fault else behaviour_of,
         # a name may stand for two addresses, and port 0 would then mean two ports
         host="127.0.0.1" if options.host == "localhost" else options.host,
         port=options.port,
@@ -60,6 +68,7 @@ async def listening(
         seed=options.seed,
         replays=replays,
         on_finished=on_finished,
+        places=options.places,
     )
     try:
         await simulator.__aenter__()
@@ -93,11 +102,14 @@ async def serve(options: SimOptions) -> None:
         except BrokenPipeError:  # nobody reads any more; whoever piped us has gone
             stop.set()
 
+    with tempfile.TemporaryDirectory(prefix="kmon-sim-") as scratch:
+        await _served(options, Path(scratch), say, stop)
+
+
+async def _served(options: SimOptions, scratch: Path, say: Callable[[str], None], stop: asyncio.Event) -> None:
     async with listening(options, on_finished=lambda exchange: say(line_of(exchange))) as simulator:
-        say(f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}, seed {options.seed})")
-        say(f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6")
-        say(f"  for an AWS client: endpoint_url={simulator.origin}/bedrock; the ledger is at {LEDGER_PATH}")
-        say("  a fault by model name: --model sim/hang-mid-stream; by header: x-kmon-fault: stall:duration_s=8")
+        for line in _greeting(options, simulator, scratch):
+            say(line)
         watch = asyncio.create_task(_tell_of_waiting(simulator, say))
         try:
             await stop.wait()
@@ -108,6 +120,21 @@ async def serve(options: SimOptions) -> None:
         say("")
         for line in table(report):
             say(line)
+
+
+def _greeting(options: SimOptions, simulator: Simulator, scratch: Path) -> Iterator[str]:
+    """How to aim a client at it, and at each of its places."""
+    faulty = f", fault {options.fault}" if options.fault else ""
+    yield f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}{faulty}, seed {options.seed})"
+    yield f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6"
+    yield f"  for an AWS client: endpoint_url={simulator.origin}/bedrock; the ledger is at {LEDGER_PATH}"
+    yield "  a fault by model name: --model sim/hang-mid-stream; by header: x-kmon-fault: stall:duration_s=8"
+    for name, origin in simulator.opened_places.origins.items():
+        yield f"  {name}: {origin}/v1 ({PLACES[name]})"
+    if simulator.opened_places.authority_pem:
+        authority = scratch / "authority.pem"
+        authority.write_bytes(simulator.opened_places.authority_pem)
+        yield f"  to trust the simulator's own authority, which vouches for tls: SSL_CERT_FILE={authority}"
 
 
 async def _tell_of_waiting(simulator: Simulator, say: Callable[[str], None]) -> None:
