@@ -69,12 +69,18 @@ def config_parser() -> Parser:
 
 
 def signatures_parser() -> Parser:
-    return command_parser("signatures", "List the named faults of a stream: what each is on the wire.")
+    parser = command_parser("signatures", "List the named faults of a stream: what each is on the wire.")
+    parser.add_argument(
+        "--numbers", action="store_true", help="by the numbers F01 to F60: signature, faults, or why none"
+    )
+    return parser
 
 
 def explain_parser() -> Parser:
     parser = command_parser("explain", "Tell what a signature usually means, what looks alike, and where it was seen.")
-    parser.add_argument("name", metavar="NAME", help="a name of 'kmon signatures'")
+    parser.add_argument(
+        "name", metavar="NAME", help="a name of 'kmon signatures', a number such as F14, or a field report: seed-001"
+    )
     return parser
 
 
@@ -88,4 +94,5 @@ def selftest_parser() -> Parser:
         "--speed", type=float, default=5.0, metavar="X", help="compress time, to 20 at most (default 5)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--output", metavar="FILE", help="also write the JSON object to this file")
     return parser

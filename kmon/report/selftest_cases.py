@@ -42,7 +42,8 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def name(self) -> str:
         """The fault, and what of the request is not as usual."""
-        more = [word for word in (self.dialect, self.ask, self.place) if word not in ("chat", "words", "")]
+        place = "" if self.fault == f"({self.place})" else self.place
+        more = [word for word in (self.dialect, self.ask, place) if word not in ("chat", "words", "")]
         return " ".join([self.fault.partition(":")[0], *more])
 
     def scenario(self, seed: int) -> Scenario:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
-from kmon.catalog.signatures import SignatureText, beyond, signature_text, signatures
+from kmon.catalog.signatures import SignatureText, beyond, coverage, signature_text, signatures
 
 COLUMNS = 100
+SIGNATURE_COLUMNS = 44
+"""A longer list of signatures may stand out of its column."""
 
 
 def list_all() -> int:
@@ -22,14 +25,43 @@ def list_all() -> int:
     print("\nno signature of one attempt")
     for left_out in beyond():
         print(f"  {' '.join(left_out.f).ljust(width + 17)}  {left_out.why}")
-    print("\n'kmon explain NAME' tells what one usually means, what looks alike, and how to see it on the simulator.")
+    print("\n'kmon signatures --numbers' goes by the numbers F01 to F60 instead, with the fault that shows each.")
+    print("'kmon explain NAME' tells what one usually means, what looks alike, and how to see it on the simulator.")
+    return 0
+
+
+def list_numbers() -> int:
+    """Print one line per number of the fault list: the signature, and the faults that show it, or why there is none."""
+    rows = [
+        (c.number, " ".join(c.signatures) or "-", " ".join(c.faults), "; ".join(c.why)) for c in coverage().values()
+    ]
+    width = max(len(row[1]) for row in rows if len(row[1]) <= SIGNATURE_COLUMNS)
+    print(f"{'':<3}  {'signature'.ljust(width)}  faults of the simulator; why none")
+    for number, named, faults, why in rows:
+        said = "; ".join(part for part in (faults, why) if part)
+        for i, line in enumerate(textwrap.wrap(said, COLUMNS - width, break_on_hyphens=False)):
+            print(f"{number if not i else '':<3}  {(named if not i else '').ljust(width)}  {line}")
     return 0
 
 
 def explain(name: str) -> int:
-    """Print all that is known about one signature. Raises UsageError for a name that is none."""
-    print("\n".join(explanation(name, signature_text(name))))
+    """Print all that is known about one signature, or about a number such as F14. Raises UsageError for neither."""
+    found = coverage().get(name.upper())
+    if found is None:
+        print("\n".join(explanation(name, signature_text(name))))
+        return 0
+    for why in found.why:
+        print("\n".join(_paragraph(found.number, why)))
+    if found.why and found.faults:
+        print("\n".join(_paragraph("see it", commands(found.faults))))
+    for i, signature in enumerate(found.signatures):
+        print("\n".join((["", ""] if i or found.why else [])[:1] + explanation(signature, signature_text(signature))))
     return 0
+
+
+def commands(faults: Sequence[str]) -> str:
+    """What to type to see these."""
+    return f"kmon run --fault {' | '.join(fault.strip('()') for fault in faults)}"
 
 
 def explanation(name: str, text: SignatureText) -> list[str]:
@@ -41,11 +73,10 @@ def explanation(name: str, text: SignatureText) -> list[str]:
     lines += _paragraph("looks alike", text.twin)
     if text.sources:
         lines += _paragraph("seen in", ", ".join(text.sources))
-    shown = [fault for fault in text.faults if not fault.startswith("(")]
-    if shown:
-        lines += _paragraph("see it", f"kmon sim, then ask it with the header x-kmon-fault: {' or '.join(shown)}")
+    if text.faults:
+        lines += _paragraph("see it", commands(text.faults))
         if text.twins:
-            lines += _paragraph("see its twin", f"the same with {' or '.join(text.twins)}")
+            lines += _paragraph("see its twin", commands(text.twins))
     if text.unsimulated:
         lines += _paragraph("not simulated", text.unsimulated)
     return lines

@@ -60,6 +60,8 @@ def facts(request: ChatRequest, provider: str, dialect: Dialect = CHAT) -> Facts
         tool_result=request.tool_result,
         nudge=is_nudge(request),
         dialect=dialect.name,
+        include_usage=request.wants_usage,
+        prompt_chars=sum(len(message.text) for message in request.messages),
     )
 
 

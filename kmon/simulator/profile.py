@@ -4,6 +4,7 @@
 provider = "together"         # with * as a wildcard; model likewise
 dialect = "chat"              # or converse, messages, deepinfra
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
+prompt_chars = 4000           # only conversations at least so long; include_usage = true: only who asks for usage
 probability = 0.4             # exactly four of every ten that are alike (see deck.py); the seed decides which
 fault = "stall"               # passes requests by whose dialect cannot have it
 duration_s = [15, 30]         # the fault's own parameters
@@ -51,6 +52,14 @@ class Facts(Struct, frozen=True):
     tool_result: bool
     nudge: bool
     dialect: Spoken = "chat"
+    include_usage: bool = False
+    prompt_chars: int = 0
+    """Of all messages. Requests of other lengths are alike all the same."""
+
+    @property
+    def alike(self) -> Facts:
+        """What is counted when chance decides."""
+        return replace(self, prompt_chars=0)
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +71,8 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
     tools: bool | None = None
     tool_result: bool | None = None
     nudge: bool | None = None
+    include_usage: bool | None = None
+    prompt_chars: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
     def holds(self, facts: Facts) -> bool:
@@ -73,6 +84,8 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
             and self.tools in (None, facts.tools)
             and self.tool_result in (None, facts.tool_result)
             and self.nudge in (None, facts.nudge)
+            and self.include_usage in (None, facts.include_usage)
+            and facts.prompt_chars >= self.prompt_chars
         )
 
 

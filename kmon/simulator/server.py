@@ -221,7 +221,7 @@ class Simulator:
             provider=exchange.provider,
             seed=self._seed,
             ordinal=self._ordinals.next(exchange.provider, chat.model, exchange.conversation),
-            turn=self._ordinals.next(facts(chat, exchange.provider, dialect)),
+            turn=self._ordinals.next(facts(chat, exchange.provider, dialect).alike),
             dialect=dialect,
             speed=self._speed,
             asked=fault,
