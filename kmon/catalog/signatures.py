@@ -47,7 +47,7 @@ class Beyond(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Covered(Struct, frozen=True):
-    """One number of the fault list: the signatures kmon gives it, the simulator's faults for it, or why there are none."""
+    """One number of the fault list: the signatures kmon gives it, the simulator's faults for it, or why none."""
 
     number: str
     signatures: tuple[str, ...]

@@ -47,7 +47,10 @@ def rates(rows: Sequence[RowResult]) -> Rates:
 
 
 def main(*, seeds: int, speed: float, as_json: bool, output: str | None = None) -> int:
-    """Run, print, and keep the matrix in ``output`` if it is given; 0 if kmon is right often enough and flags no healthy stream, else 1."""
+    """Run, print, and keep the matrix in ``output`` if it is given.
+
+    Returns 0 if kmon is right often enough and flags no healthy stream, else 1.
+    """
     if not 1 <= seeds <= 1_000:
         raise UsageError(f"--seeds must be from 1 to 1000, not {seeds}")
     if not 0 < speed <= SPEED_LIMIT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from kmon.catalog.field_reports import FieldReport, field_reports
 from kmon.catalog.signatures import SignatureText, beyond, coverage, signature_text, signatures
 
 COLUMNS = 100
@@ -45,7 +46,10 @@ def list_numbers() -> int:
 
 
 def explain(name: str) -> int:
-    """Print all that is known about one signature, or about a number such as F14. Raises UsageError for neither."""
+    """Print all that is known about one signature, number such as F14, or field report. Raises UsageError for none."""
+    if report := field_reports().get(name.lower()):
+        print("\n".join(report_lines(name.lower(), report)))
+        return 0
     found = coverage().get(name.upper())
     if found is None:
         print("\n".join(explanation(name, signature_text(name))))
@@ -57,6 +61,15 @@ def explain(name: str) -> int:
     for i, signature in enumerate(found.signatures):
         print("\n".join((["", ""] if i or found.why else [])[:1] + explanation(signature, signature_text(signature))))
     return 0
+
+
+def report_lines(name: str, report: FieldReport) -> list[str]:
+    """What a field report complains of, and the command that shows each."""
+    lines = [f"{name}: {report.title}", f"  the simulator behaves so with --profile {report.profile}", ""]
+    for complaint in report.fault:
+        more = f"; {complaint.means}" if complaint.means else ""
+        lines += [f"{complaint.says} -> {complaint.shows}{more}", f"  {complaint.command}"]
+    return lines
 
 
 def commands(faults: Sequence[str]) -> str:
