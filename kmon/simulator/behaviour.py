@@ -13,7 +13,7 @@ Did = Literal["took-all", "closed", "gave-up", "hangs", "does-not-read", "was-re
 
 WORDS: dict[str, str] = {
     "took-all": "took all that was sent",
-    "closed": "closed while the answer was coming",
+    "closed": "closed while bytes were coming",
     "gave-up": "gave up in the silence",
     "hangs": "still waits",
     "does-not-read": "sent its request and does not read",

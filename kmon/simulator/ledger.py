@@ -120,9 +120,9 @@ class Ledger:
         self._exchanges.append(exchange)
         return exchange
 
-    def asked(self, exchange: Exchange) -> None:
-        """What is asked is known by now: tell whether this client has asked it before."""
-        key = (exchange.user_agent, exchange.provider, exchange.model, exchange.conversation)
+    def asked(self, exchange: Exchange, fault: str = "") -> None:
+        """What is asked, with the fault the client asked for, is known by now: tell whether it has asked it before."""
+        key = (exchange.user_agent, exchange.provider, exchange.model, exchange.conversation, fault)
         before = self._last.pop(key, None)
         self._last[key] = exchange
         if len(self._last) > REQUEST_LIMIT:

@@ -213,7 +213,7 @@ class Simulator:
         talk = conversation(exchange.provider, chat)
         exchange.model, exchange.conversation = chat.model, conversation_hash(chat)
         exchange.stream, exchange.tools, exchange.tool_result = bool(chat.stream), bool(chat.tools), chat.tool_result
-        self.ledger.asked(exchange)
+        self.ledger.asked(exchange, fault.name if fault is not None else "")
         exchange.released = self._held.release(talk)
         composed = compose(
             chat,
