@@ -19,7 +19,8 @@ PROGRAM = (
     (_RETURN, 0, 0, _KEEP),
     (_RETURN, 0, 0, _DROP),
 )
-"""Classic BPF over the TCP header: a goodbye is let through, so that the simulator knows when its client has left."""
+"""Classic BPF over the TCP header: a goodbye is let through, so that the simulator knows when its client has left. (Not
+that of a client which has sent more since then: what it sent is missing before its goodbye.)"""
 
 
 def attach_deaf_filter(sock: socket.socket) -> None:
