@@ -46,7 +46,10 @@ def sim_parser() -> Parser:
     parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
     parser.add_argument(
-        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000 to seed-003 or a TOML file"
+        "--profile",
+        default="smooth",
+        metavar="NAME|FILE",
+        help="smooth, demo, seed-000, seed-001, seed-002, seed-003 or a TOML file",
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
