@@ -81,6 +81,7 @@ class Attempt:
                 scenario.tools,
                 prompt="\n".join(message.content for message in messages),
                 wants_usage=target.stream_options,
+                called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
             ),
             secrets=credential.secrets,
             stall_s=limits.stall_s,
