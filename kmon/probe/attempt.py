@@ -146,6 +146,14 @@ class Attempt:
             self._stalls.stop()
         return self._end(state, error)
 
+    @property
+    def dialect(self) -> str:
+        return self._target.dialect
+
+    def join(self, first: Attempt) -> None:
+        """This attempt is a nudge beside ``first``."""
+        self.on_request_sent = first.followed_up
+
     def followed_up(self, t_ns: int) -> None:
         """A follow-up was sent beside this attempt."""
         self.followed_up_ns = t_ns

@@ -17,8 +17,9 @@ from kmon.catalog.errors import UsageError
 from kmon.catalog.model import SESSION_PREFIX
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.device import Device
-from kmon.dialects.openclaw.frames import Request, Response
+from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
 from kmon.dialects.openclaw.handshake import READ, WRITE, Access
 from kmon.dialects.openclaw.liveness import Gap
 from kmon.dialects.openclaw.runs import Change, Tracker
@@ -68,12 +69,20 @@ class GatewayAttempt(Attempt):
         spoken = [message.content for message in self._messages if message.role != "assistant"]
         self._text = spoken[-1] if self.role == "nudge" else "\n\n".join(spoken)
         self._asked = Asked("", prompt=self._text)  # which model answers is the gateway's business
-        self._tracker = Tracker()
-        self._followed = f"kmon-{self._key}"
-        self._first = self._followed
+        self.tracker = Tracker()
+        self.followed = f"kmon-{self._key}"
+        self._first = self.followed
+        self.claim = Claim(self.session)
+        """What the gateway's own client would show of the session; a nudge shares that of the attempt it joins."""
+        self._joined = False
         self._retried = ""
         self._pongs = 0
         self._gaps: list[Gap] = []
+
+    def join(self, first: Attempt) -> None:
+        super().join(first)
+        if isinstance(first, GatewayAttempt):
+            self.claim, self._joined = first.claim, True
 
     def url(self) -> str:
         return self._target.base_url
@@ -129,7 +138,7 @@ class GatewayAttempt(Attempt):
         if self.timeline.t_request_sent is None:
             return
         with contextlib.suppress(ExchangeError, httpcore.NetworkError, httpcore.TimeoutException):
-            await link.request("chat.abort", {"sessionKey": self.session, "runId": self._followed}, ABORT_WAIT_S)
+            await link.request("chat.abort", {"sessionKey": self.session, "runId": self.followed}, ABORT_WAIT_S)
 
     # -- hearing -------------------------------------------------------------------------------------------------------
 
@@ -145,9 +154,12 @@ class GatewayAttempt(Attempt):
             case Unreadable():
                 self._take(t_ns, Delta(error=heard.error))
             case Request():
-                self._tracker.feed(t_ns, heard, "out")
-            case Response() | _:
-                for change in self._tracker.feed(t_ns, heard):
+                self.tracker.feed(t_ns, heard, "out")
+                self.claim.feed(t_ns, heard, "out")
+            case GatewayEvent() | Response():
+                if not self._joined or isinstance(heard, Response):  # its events come to the first one, too
+                    self.claim.feed(t_ns, heard)
+                for change in self.tracker.feed(t_ns, heard):
                     self._follow(t_ns, change, deadline)
 
     def _follow(self, t_ns: int, change: Change, deadline: asyncio.Timeout) -> None:
@@ -156,16 +168,16 @@ class GatewayAttempt(Attempt):
             if change.delta is not None:
                 self._take(t_ns, change.delta)
             return
-        if run.origin == "queue" and run.behind == self._followed and "dequeued" in change.what:
-            self._followed = run.id  # the turn that our queued message became
-        if run.id != self._followed:
+        if run.origin == "queue" and run.behind == self.followed and "dequeued" in change.what:
+            self.followed = run.id  # the turn that our queued message became
+        if run.id != self.followed:
             return
         if "retry" in change.what and self.transcript.error is not None:
             self._go_on(run.error, deadline)
         if "chat-empty" in change.what:
             if run.behind:  # not answered: it waits behind that run, or is part of it
-                if self._tracker.pulse.protocol >= 4:
-                    self._followed = run.behind
+                if self.tracker.pulse.protocol >= 4:
+                    self.followed = run.behind
             elif not run.open and not run.silent_retry:
                 self._take(t_ns, Delta(finish_reason="empty-final", done=True))
             return

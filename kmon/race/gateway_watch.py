@@ -57,6 +57,7 @@ class GatewayWatch:
         self._watching: asyncio.Task[None] | None = None
         self._t_start = 0
         self._failed = False
+        self._lost = False
         self._interrupted = False
 
     def start(self) -> None:
@@ -119,7 +120,7 @@ class GatewayWatch:
                     open_timeout_s=self._plan.connect_timeout_s,
                     on_phase=lambda *_: None,
                 ) as link:
-                    failures = 0
+                    failures, self._lost = 0, False
                     self._say("info", self._welcome(link, again=before))
                     if before:
                         self._spawn(self._reload(link, self._sessions()))
@@ -138,7 +139,7 @@ class GatewayWatch:
                     self._failed = True
                     self._say("error", f"{self._plan.url}: {lost}")
                     return
-            failures += 1
+            failures, self._lost = failures + 1, True
             wait_s = backoff_s(failures)
             self._say("warning", f"{lost}; connecting again in {wait_s:g} s")
             for claim in self._claims.values():
@@ -148,6 +149,9 @@ class GatewayWatch:
     async def _listen(self, link: Link) -> str:
         async for t_ns, heard in link.heard():
             if isinstance(heard, Ended):
+                if self._tracker.pulse.t_shutdown_ns is not None:  # it stopped: nobody will ever end these runs
+                    for pane in self._panes.values():
+                        pane.lost(t_ns, f"the gateway stopped while the run was open; {heard.sentence}")
                 return heard.sentence
             self._hear(t_ns, heard, link)
         return "the connection ended"
@@ -202,7 +206,7 @@ class GatewayWatch:
     def _show_claims(self, t_ns: int) -> None:
         for pane in self._panes.values():
             if pane.open and (claim := self._claims.get(pane.run.session)) is not None:
-                pane.shows(t_ns, claim.shown(t_ns).standing)
+                pane.look(t_ns, self._tracker, claim, closed=self._lost)
 
     async def _follow_claims(self) -> None:
         """A claim changes by itself, too: a notice is shown for seconds only."""
