@@ -197,7 +197,8 @@ class GatewayAttempt(Attempt):
     # -- its name ------------------------------------------------------------------------------------------------------
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
-        lost = sum(gap.lost for gap in self._gaps)
+        per_connection = self.tracker.pulse.protocol >= 4  # 2026.2 counts what others got, too: a hole proves nothing
+        lost = sum(gap.lost for gap in self._gaps) if per_connection else 0
         named = closed_signature(error, self._pongs, found)
         if named is None and state == "done":
             named = held(self.timeline, self.followed_up_ns, found) or told_otherwise(self._retried, lost, found)

@@ -97,7 +97,7 @@ def recordings() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", recordings(), ids=lambda path: path.stem)
-def test_every_recorded_handshake_ends_in_a_hello_and_no_event_is_missing(path: Path) -> None:
+def test_every_recorded_handshake_ends_in_a_hello(path: Path) -> None:
     handshake, sequence, steps, gaps = Handshake(Access(), (), lambda: DEVICE), Sequence(), [], []
     for line in path.read_text("utf-8").splitlines():
         entry = json.loads(line)
@@ -112,23 +112,23 @@ def test_every_recorded_handshake_ends_in_a_hello_and_no_event_is_missing(path: 
             gaps.append(gap)
     if not steps:
         pytest.skip("the recording holds no handshake")
-    assert isinstance(steps[0], Request) and isinstance(steps[1], Hello) and not gaps
+    assert isinstance(steps[0], Request) and isinstance(steps[1], Hello)
     hello = steps[1]
+    allowed = 0 if hello.protocol >= 4 else 1  # 2026.2 counts what another client got, too
+    assert sum(gap.lost for gap in gaps) <= allowed
     assert hello.protocol == (3 if "2026.2" in path.name else 4)
     assert (hello.tick_ms, hello.max_payload_bytes) == (30_000, 26_214_400)
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
-    )
-)
+SCALARS = st.none() | st.booleans() | st.floats() | st.text()
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_no_hello_whatever_it_holds_is_more_than_refused(payload: object) -> None:
     assert isinstance(answered(payload), Refused | Hello)
     with contextlib.suppress(FrameError):
-        Handshake(Access(), (), lambda: DEVICE).feed(
-            GatewayEvent("connect.challenge", {"nonce": payload, "ts": payload})
-        )
+        odd = GatewayEvent("connect.challenge", {"nonce": payload, "ts": payload})
+        Handshake(Access(), (), lambda: DEVICE).feed(odd)
 
 
 # -- gaps, ticks, codes ------------------------------------------------------------------------------------------------
