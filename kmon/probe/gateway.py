@@ -20,7 +20,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.device import Device
 from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
-from kmon.dialects.openclaw.handshake import READ, WRITE, Access
+from kmon.dialects.openclaw.handshake import READ, WRITE, Access, is_hello
 from kmon.dialects.openclaw.liveness import Gap
 from kmon.dialects.openclaw.runs import Change, Tracker
 from kmon.probe import events as ev
@@ -74,6 +74,8 @@ class GatewayAttempt(Attempt):
         self._first = self.followed
         self.claim = Claim(self.session)
         """What the gateway's own client would show of the session; a nudge shares that of the attempt it joins."""
+        self.moved = asyncio.Event()
+        """Set by every frame, for whoever mirrors this attempt; they clear it."""
         self._joined = False
         self._retried = ""
         self._pongs = 0
@@ -143,6 +145,7 @@ class GatewayAttempt(Attempt):
     # -- hearing -------------------------------------------------------------------------------------------------------
 
     def _hear(self, t_ns: int, heard: Heard, deadline: asyncio.Timeout) -> None:
+        self.moved.set()
         match heard:
             case Ended():
                 raise ExchangeError(StreamError("websocket-closed", heard.sentence, code=str(heard.code)))
@@ -157,8 +160,8 @@ class GatewayAttempt(Attempt):
                 self.tracker.feed(t_ns, heard, "out")
                 self.claim.feed(t_ns, heard, "out")
             case GatewayEvent() | Response():
-                if not self._joined or isinstance(heard, Response):  # its events come to the first one, too
-                    self.claim.feed(t_ns, heard)
+                if not self._joined or (isinstance(heard, Response) and not is_hello(heard)):
+                    self.claim.feed(t_ns, heard)  # of a nudge only what it sent: its events come to the first one, too
                 for change in self.tracker.feed(t_ns, heard):
                     self._follow(t_ns, change, deadline)
 

@@ -17,7 +17,7 @@ import httpcore
 from kmon.catalog.credential import Credential
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
-from kmon.dialects.openclaw.handshake import READ
+from kmon.dialects.openclaw.handshake import READ, is_hello
 from kmon.dialects.openclaw.liveness import Gap
 from kmon.dialects.openclaw.runs import Change, Tracker, history_texts, in_flight
 from kmon.probe import events as ev
@@ -56,6 +56,8 @@ class GatewayWatch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._t_start = 0
+        self._hello: tuple[int, Response] | None = None
+        """The last one, for the claims of sessions that appear later."""
         self._failed = False
         self._lost = False
         self._interrupted = False
@@ -199,9 +201,13 @@ class GatewayWatch:
             waited.end(t_ns)
 
     def _claim(self, t_ns: int, frame: GatewayEvent | Response) -> None:
+        if isinstance(frame, Response) and is_hello(frame):
+            self._hello = (t_ns, frame)
         for run in self._tracker.runs.values():
             if run.session and run.session not in self._claims:
-                self._claims[run.session] = Claim(run.session, inferred=True)
+                claim = self._claims[run.session] = Claim(run.session, inferred=True)
+                if self._hello is not None:
+                    claim.feed(*self._hello)
         for claim in self._claims.values():
             claim.feed(t_ns, frame)
         self._show_claims(t_ns)

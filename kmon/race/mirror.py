@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -10,7 +11,8 @@ from kmon.probe.attempt import Attempt
 from kmon.probe.events import Event
 from kmon.verdict.telling import Telling
 
-LOOK_EVERY_S = 0.25
+QUIET_S = 1.0
+"""How often to look when no frame comes: a claim and a diagnosis change by themselves, too."""
 
 
 async def mirrored(attempt: Attempt, stall_s: float, emit: Callable[[Event], None]) -> None:
@@ -27,4 +29,7 @@ async def mirrored(attempt: Attempt, stall_s: float, emit: Callable[[Event], Non
         if run is not None:
             for event in telling.look(time.monotonic_ns(), attempt.tracker, run, attempt.claim):
                 emit(event)
-        await asyncio.sleep(LOOK_EVERY_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_S):
+                await attempt.moved.wait()
+        attempt.moved.clear()

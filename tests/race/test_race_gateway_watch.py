@@ -11,6 +11,7 @@ import pytest
 
 from kmon.catalog.model import GATEWAY_KEY_ENV
 from kmon.probe import events as ev
+from kmon.race.child import EngineProcess
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.gateway_watch import GatewayWatch
 from kmon.race.plan import Keys
@@ -71,7 +72,9 @@ async def test_the_claim_of_the_chat_program_is_told_beside_what_is_seen() -> No
         await peer.request("never")
 
     async with gateway(talk, protocol=3) as url, watching(url) as watched:
-        await watched.until(lambda e: isinstance(e, ev.ClaimChanged) and e.run == "g1" and e.claim.endswith("| idle"))
+        await watched.until(
+            lambda e: isinstance(e, ev.ClaimChanged) and e.run == "g1" and e.claim == "connected | idle"
+        )
         told = await watched.until(lambda e: isinstance(e, ev.Diagnosed) and e.name == "queued-follow-up")
         shown.set()
         await watched.until(lambda e: isinstance(e, ev.RunEnded) and e.run == "g1")
@@ -133,6 +136,22 @@ async def test_who_is_not_let_in_is_told_once_and_the_watch_is_over() -> None:
         over = await watched.until(lambda event: isinstance(event, ev.RaceEnded))
     assert isinstance(over, ev.RaceEnded) and over.failed == 1
     assert any("refuses the token" in notice.message for notice in watched.view.notices)
+
+
+async def test_the_engine_hosts_a_watch_in_a_process_of_its_own() -> None:
+    async def talk(peer: Peer) -> None:
+        await peer.says("run-a", A, "one")
+        await peer.final("run-a", A, "one")
+        await peer.request("never")
+
+    async with gateway(talk) as url:
+        plan = GatewayPlan(name="gateway", url=url, key_env=GATEWAY_KEY_ENV)
+        watched = Watched(await EngineProcess.start(plan, Keys({GATEWAY_KEY_ENV[0]: TOKEN})))
+        try:
+            ended = await watched.ended()
+        finally:
+            await watched.finish()
+    assert (ended.state, ended.text) == ("done", "one")
 
 
 async def test_a_watch_ends_after_its_time() -> None:
