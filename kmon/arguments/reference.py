@@ -62,7 +62,7 @@ def sim_parser() -> Parser:
     gateway.add_argument(
         "--gateway-fault",
         metavar="NAME",
-        help="of every run: stuck, held, tick-loss, frozen, seq-gap, slow-consumer or shutdown",
+        help="starting (at first), or of every run: stuck, held, tick-loss, frozen, seq-gap, slow-consumer or shutdown",
     )
     gateway.add_argument("--tick", type=float, metavar="S", help="seconds between ticks, before --speed (default 30)")
     gateway.add_argument(

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.claim_rules import WATCHDOG_LINE
 from kmon.dialects.openclaw.frames import Frame, GatewayEvent, Request, Response, encode, parse
-from tests.dialects.gateway_recordings import lines, needs_recordings, recorded
+from tests.dialects.gateway_recordings import OBSERVED, lines, needs_recordings, recorded
 from tests.dialects.test_dialects_openclaw_runs import frame as any_frame
 
 S = 1_000_000_000
@@ -219,6 +219,30 @@ def test_the_watchdog_speaks_when_the_real_one_did() -> None:
             claim.feed(int(t_s * S), one, direction)
     assert claim.shown(int((real_s - SAMPLE_S) * S)).notice != WATCHDOG_LINE
     assert claim.shown(int(real_s * S)).notice == WATCHDOG_LINE
+
+
+def every_second(name: str, session: str, *, inferred: bool) -> list[str]:
+    """The mirrored line at every second of a recording."""
+    claim, shown = Claim(session, inferred=inferred), list[str]()
+    for t_ns, direction, one in recorded(name):
+        while (len(shown) + 1) * S < t_ns:
+            shown.append(claim.shown((len(shown) + 1) * S).standing)
+        claim.feed(t_ns, one, direction)
+    return shown
+
+
+@needs_recordings
+@pytest.mark.parametrize("name", OBSERVED)
+def test_a_watcher_infers_the_line_that_the_sender_of_the_messages_shows(name: str) -> None:
+    """But for the first fractions of a second of a run, and a follow-up before the gateway says a word of it."""
+    asked = [one for _, _, one in recorded(name) if isinstance(one, Request) and one.method == "chat.send"]
+    session = asked[0].params["sessionKey"]
+    sender = every_second(name, session, inferred=False)
+    observer = every_second(name.replace(".jsonl", ".observer.jsonl"), session, inferred=True)
+    differing = [second for second, (a, b) in enumerate(zip(sender, observer, strict=False), 1) if a != b]
+    if name == "openclaw-2026.9.6-hang.jsonl":
+        differing = [second for second in differing if not 46 < second < 167]
+    assert len(sender) > 1 and len(differing) <= 3, differing
 
 
 def connected(protocol: int, *, inferred: bool = False) -> Claim:

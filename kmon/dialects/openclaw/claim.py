@@ -70,6 +70,7 @@ class Claim:
         self._rules = rules
         self._inferred = inferred
         self._pending = ""
+        self._queued = False
         self._since_ns = 0
         self._connection, self._connection_ns = "connecting", 0
         self._error_due_ns: int | None = None
@@ -167,13 +168,19 @@ class Claim:
 
     def _on_chat(self, t_ns: int, said: dict[str, Any]) -> None:
         run, state = text(said.get("runId")), text(said.get("state"))
-        if not run or text(said.get("sessionKey")) != self.session or state == "status":
+        if not run or text(said.get("sessionKey")) != self.session:
+            return
+        if state == "status":  # moves nothing, but tells a watcher of a message that was sent
+            if self._inferred and not self.active and run != self._pending and run not in self._ended:
+                self._typed(t_ns, run)
+                self._sent(t_ns, ok=True)
             return
         if run in self._ended and state in ("delta", "final"):
             return
         known = run in (self.active, self._pending)
         empty = state == "final" and not message_text(said.get("message"))
         if self._inferred and empty and not known and self.active:
+            self._queued = True
             self._typed(t_ns, run)
             self._sent(t_ns, ok=True)
         if not self.active and (self.rules.typed_is_active or state == "delta"):
@@ -209,8 +216,11 @@ class Claim:
         phase = told.get("phase")
         starts = said.get("stream") == "lifecycle" and phase == "start"
         here = text(said.get("sessionKey")) == self.session
-        if starts and here and run and (run == self._pending or (self._inferred and not self.active)):
-            self._adopt(run)
+        inferred = self._inferred and not self.active and not self._queued
+        if starts and here and run:
+            self._queued = False  # what waited was not typed now: its run begins unknown to the client
+            if run == self._pending or inferred:
+                self._adopt(run)
         if not run or run != self.active:
             return
         self._error_due_ns = None

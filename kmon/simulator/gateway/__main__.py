@@ -33,7 +33,7 @@ async def _embedded(given: argparse.Namespace) -> None:
             provider = await stack.enter_async_context(listening(simulated))
             said["provider_port"] = provider.port
         ports = []
-        for mechanism, url in zip_longest(mechanisms, given.provider_url):
+        for number, (mechanism, url) in enumerate(zip_longest(mechanisms, given.provider_url)):
             options = GatewayOptions(
                 provider_url=provider.base_url(provider_name(mechanism)) if provider is not None else url,
                 protocol=given.protocol,
@@ -42,7 +42,7 @@ async def _embedded(given: argparse.Namespace) -> None:
                 queue=given.queue,
                 fault=given.gateway_fault,
                 speed=given.speed,
-                seed=given.seed,
+                seed=given.seed + number,  # run ids are drawn from it, and must differ between gateways
                 tick_s=given.tick,
             )
             gateway = await stack.enter_async_context(gateway_listening(options))

@@ -68,6 +68,8 @@ class Connection:
         self._unsent_bytes += len(data)
         self._unsent.put_nowait(data)
         if self._unsent_bytes > MAX_BUFFERED_BYTES:
+            while not self._unsent.empty():  # nobody takes it
+                self._unsent.get_nowait()
             self.close(POLICY_VIOLATION, "slow consumer")
 
     async def write(self) -> None:

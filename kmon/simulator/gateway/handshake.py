@@ -59,6 +59,16 @@ class ConnectParams(Struct, frozen=True):
     device: Device | None = None
 
 
+def shape(error: GatewayError) -> dict[str, Any]:
+    """An error as it is sent: only the members it has."""
+    sent: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.details:
+        sent["details"] = error.details
+    if error.retryable:
+        sent |= {"retryable": True, "retryAfterMs": error.retry_after_ms}
+    return sent
+
+
 class Admitted(Struct, frozen=True):
     """A client that may talk."""
 

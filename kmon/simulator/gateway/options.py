@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -13,9 +14,9 @@ from kmon.simulator.prompt import NUDGE
 
 Mechanism = Literal["a", "b", "c"]
 MECHANISMS: tuple[Mechanism, ...] = ("a", "b", "c")
-GatewayFault = Literal["stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown"]
+GatewayFault = Literal["starting", "stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown"]
 GATEWAY_FAULTS: tuple[GatewayFault, ...] = (
-    "stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown",
+    "starting", "stuck", "held", "tick-loss", "frozen", "seq-gap", "slow-consumer", "shutdown",
 )  # fmt: skip
 
 MODEL = "moonshotai/kimi-k2-0905"
@@ -72,8 +73,8 @@ def checked(options: GatewayOptions) -> GatewayOptions:
         raise UsageError(f"--mechanism b needs a queue that makes messages wait; leave --queue {options.queue} out")
     if options.fault is not None and options.fault not in GATEWAY_FAULTS:
         raise UsageError(f"--gateway-fault {options.fault}: the faults are {', '.join(GATEWAY_FAULTS)}")
-    if not options.provider_url.startswith(("http://", "https://")):
-        raise UsageError(f"--provider-url {options.provider_url}: must start with http:// or https://")
+    if not _is_http(options.provider_url):
+        raise UsageError("--provider-url: must be http:// or https:// with a host, and a base URL such as ends in /v1")
     if not options.token and not options.password:
         raise UsageError("--token: must not be empty; clients authenticate with it")
     if not 0 < options.speed <= SPEED_LIMIT:
@@ -92,6 +93,14 @@ def gateway_flags(*, protocol: Protocol, token: str, queue: QueueMode | None, fa
     return flags + ([f"--gateway-fault={fault}"] if fault else [])
 
 
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, no IPv6 address
+        return False
+
+
 class Behaviour(Struct, frozen=True):
     """What happens to one run. ``provider_fault`` is a fault header's value; on the first attempt only if ``once``."""
 
@@ -107,7 +116,8 @@ class Behaviour(Struct, frozen=True):
 MARKS: dict[str, Behaviour] = {
     "normal": Behaviour("smooth"),
     "slow": Behaviour("slow-but-steady:factor=8"),
-    "abort": Behaviour("slow-but-steady:factor=8"),
+    "abort": Behaviour("slow-but-steady:factor=40"),
+    "drip": Behaviour("slow-but-steady:factor=40"),
     "stall20": Behaviour("stall:after_tokens=5,duration_s=20"),
     "stall": Behaviour("stall:after_tokens=5,duration_s=20"),
     "burst": Behaviour("proxy-buffering:buffer_bytes=10000000"),
@@ -117,7 +127,7 @@ MARKS: dict[str, Behaviour] = {
     "eof": Behaviour("truncated-no-finish:after_tokens=5"),
     "http500": Behaviour("http-500"),
     "empty": Behaviour("empty-answer"),
-    "tool": Behaviour("smooth", prompt='Run exec 1 time with command "sleep 4; echo tool-done-1" and 1 steps.'),
+    "tool": Behaviour("smooth", prompt='Run exec in one step with command "sleep 4; echo tool-done-1".'),
     "multitool": Behaviour(
         "smooth",
         prompt="Run exec in 3 steps with commands "
@@ -127,17 +137,20 @@ MARKS: dict[str, Behaviour] = {
     "buffer": Behaviour(buffered=True),
     "ollama-normal": Behaviour("smooth", buffered=True),
     "ollama-slow": Behaviour("slow-but-steady:factor=8", buffered=True),
-    **{fault: Behaviour(fault=fault) for fault in GATEWAY_FAULTS},
+    **{fault: Behaviour(fault=fault) for fault in GATEWAY_FAULTS if fault != "starting"},
 }
 """What the marks do. The names of the first ones are those of the recorded scenarios."""
 
 
 MECHANISM_FAULTS: dict[Mechanism, str] = {
     "a": "slow-but-steady:factor=2",
-    "b": "slow-but-steady:factor=2.5",
+    "b": "slow-first-token:duration_s=20",
     "c": "reset-mid-chunk:after_tokens=20",
 }
-"""What the provider does under each mechanism, unless a mark says otherwise or somebody just asks who is there."""
+"""What the provider does under each mechanism, unless a mark says otherwise or somebody just asks who is there.
+
+In b it is mute for long: a piece of text would end the false idle.
+"""
 
 
 def behaviour(message: str, options: GatewayOptions) -> Behaviour:

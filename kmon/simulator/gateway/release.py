@@ -35,6 +35,10 @@ DELTA_EVERY_S = 0.15
 """A chat delta follows the one before no sooner than this; agent events are not held back."""
 STEER_LIMIT_S = 120.0
 """A message that waits to be steered into a run is told its own empty end after this, consumed or not."""
+STARTING_S = 3.0
+"""How long a gateway that is still starting turns clients away."""
+RETRY_AFTER_MS = 500
+"""When it asks them to come again."""
 TICK_S = 30.0
 HEALTH_S = 60.0
 MAX_PAYLOAD_BYTES = 26_214_400

@@ -67,7 +67,8 @@ async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
         )
         token = options.token if options.token == TOKEN else "the given one"
         say(f"kmon sim: gateway listening on {gateway.url} (protocol {options.protocol}, token {token})")
-        say(f"  its model calls go to {options.provider_url}; the ledger is at {gateway.origin}{LEDGER_PATH}")
+        where = options.provider_url if provider is not None else "the given --provider-url"  # it may hold a password
+        say(f"  its model calls go to {where}; the ledger is at {gateway.origin}{LEDGER_PATH}")
         say(f"  mechanism {options.mechanism or 'none'}, queue {options.queue_mode}, speed {options.speed:g}")
         say("  a fault by a mark in the message: [[slow]] [[hang]] [[reset]] [[flaky]] [[tool]] [[stuck]] [[held]] ...")
         await signals.get()

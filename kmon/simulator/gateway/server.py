@@ -10,14 +10,14 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from kmon.dialects.openclaw.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, Request, parse
+from kmon.dialects.openclaw.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, GatewayError, Request, parse
 from kmon.simulator.gateway import payloads
 from kmon.simulator.gateway.connection import Connection
-from kmon.simulator.gateway.handshake import POLICY_VIOLATION, Refused, judge
+from kmon.simulator.gateway.handshake import POLICY_VIOLATION, Refused, judge, shape
 from kmon.simulator.gateway.ledger import GatewayLedger
 from kmon.simulator.gateway.methods import Methods
 from kmon.simulator.gateway.options import GatewayFault, GatewayOptions
-from kmon.simulator.gateway.release import HEALTH_S, MAX_PAYLOAD_BYTES
+from kmon.simulator.gateway.release import HEALTH_S, MAX_PAYLOAD_BYTES, RETRY_AFTER_MS, STARTING_S
 from kmon.simulator.gateway.sessions import Sessions
 from kmon.simulator.gateway.voice import now_ms
 from kmon.simulator.server import LEDGER_PATH
@@ -29,6 +29,7 @@ GAP_FRAMES = 3
 """How many numbers a simulated gap leaves out."""
 SERVICE_RESTART = 1012
 TOO_BIG = 1009
+TRY_AGAIN_LATER = 1013
 RUN_EVENTS = ("chat", "agent")
 
 
@@ -51,6 +52,7 @@ class Gateway:
         self._seq = 0
         self._version = {"presence": 1, "health": 1}
         self._ticking = True
+        self._frozen = False
         self._began_s = time.monotonic()
 
     async def __aenter__(self) -> Gateway:
@@ -152,7 +154,7 @@ class Gateway:
             case "tick-loss":
                 self._ticking = False
             case "frozen":
-                self._ticking = False
+                self._ticking, self._frozen = False, True
                 for connection in self._connections:
                     connection.frozen = True
             case "seq-gap":
@@ -204,12 +206,13 @@ class Gateway:
         socket = web.WebSocketResponse(max_msg_size=MAX_PAYLOAD_BYTES, autoping=True, timeout=2.0)
         await socket.prepare(request)
         connection = Connection(socket, self.sessions.new_id(), self.ledger)
+        connection.frozen = self._frozen
         self.ledger.opened += 1
         self._connections.add(connection)
         writer = asyncio.create_task(connection.write())
         try:
             if len(self._connections) > CONNECTION_LIMIT:
-                connection.close(1013, "too many connections")
+                connection.close(TRY_AGAIN_LATER, "too many connections")
             else:
                 await self._talk(connection, socket)
         finally:
@@ -270,17 +273,15 @@ class Gateway:
         if request is None:
             return False
         if request.method != "connect":
-            shape = {"code": "INVALID_REQUEST", "message": "invalid handshake: first request must be connect"}
-            connection.refuse(request.id, shape)
-            connection.close(POLICY_VIOLATION, "invalid handshake: first request must be connect")
+            error = GatewayError("INVALID_REQUEST", "invalid handshake: first request must be connect")
+            connection.refuse(request.id, shape(error))
+            connection.close(POLICY_VIOLATION, error.message)
             return False
         self.ledger.requests["connect"] += 1
-        judged = judge(request.params, nonce, self.options)
+        judged = self._starting() or judge(request.params, nonce, self.options)
         if isinstance(judged, Refused):
-            error = judged.error
-            shape = {"code": error.code, "message": error.message}
-            connection.refuse(request.id, {**shape, "details": error.details} if error.details else shape)
-            connection.close(judged.close_code, error.message[:100])
+            connection.refuse(request.id, shape(judged.error))
+            connection.close(judged.close_code, judged.error.message[:100])
             return False
         connection.admitted = judged
         health = payloads.health(self.options, self.sessions.all.values())
@@ -291,6 +292,19 @@ class Gateway:
         if self.options.protocol == 3:
             self._tell_health()
         return True
+
+    def _starting(self) -> Refused | None:
+        """The refusal of a gateway that has only just begun, if it is to be one."""
+        if self.options.fault != "starting" or time.monotonic() - self._began_s > STARTING_S / self.options.speed:
+            return None
+        error = GatewayError(
+            "UNAVAILABLE",
+            "gateway starting",
+            {"reason": "startup-sidecars"},
+            retryable=True,
+            retry_after_ms=max(1.0, RETRY_AFTER_MS / self.options.speed),
+        )
+        return Refused(error, TRY_AGAIN_LATER)
 
     def _introduce(self, connection: Connection, reason: str) -> None:
         """Tell the others who came or went."""

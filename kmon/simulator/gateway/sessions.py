@@ -114,7 +114,7 @@ class Sessions:
         async def reached(point: Point) -> None:
             if point == "before-end" and fault == "stuck":
                 await asyncio.Event().wait()
-            if point == "first-text" and fault not in (None, "stuck", "held"):
+            if point == "first-text" and fault not in (None, "starting", "stuck", "held"):
                 await self._on_fault(fault)
 
         speak = Voice if self._options.protocol == 3 else Voice4
@@ -186,6 +186,7 @@ class Sessions:
         for message in run.steered:
             self._empty_final(session, message)
         run.steered.clear()
+        session.queue.clear()  # who stops a run means all that waited for it, too
         content = [{"type": "text", "text": partial}] if partial else []
         run.rows.append({"role": "assistant", "content": content, "stopReason": "aborted"})
         run.settle("aborted")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
 
@@ -113,6 +115,21 @@ async def test_what_is_no_connect_ends_the_connection(start: Start, text: str, c
     async with opened(gateway.url) as client:
         await client.socket.send_str(text)
         assert await client.closed() == code
+
+
+async def test_a_gateway_that_is_starting_asks_to_come_again(start: Start) -> None:
+    gateway = await start(fault="starting", protocol=4, speed=10.0)
+    async with opened(gateway.url) as client:
+        error = (await client.ask("connect", **connect_params()))["error"]
+        assert error["code"] == "UNAVAILABLE"
+        assert error["details"] == {"reason": "startup-sidecars"}
+        assert error["retryAfterMs"] == 50
+        assert await client.closed() == 1013
+    async with asyncio.timeout(20):
+        while True:
+            async with opened(gateway.url) as client:
+                if (await client.ask("connect", **connect_params()))["ok"]:
+                    break
 
 
 async def test_over_http_it_tells_its_health_and_its_ledger(start: Start) -> None:

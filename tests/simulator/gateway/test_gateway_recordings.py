@@ -31,6 +31,8 @@ from tests.simulator.gateway.kinds import sequence
 Frame = dict[str, Any]
 FOLDER = os.environ.get("KMON_GATEWAY_RECORDINGS")
 SPEED = 100.0
+SPEEDS = {"2026.2.17-ollama-slow": 25.0}
+"""Slower where a follow-up must come while a run of the simulator's own length is open."""
 NAMES = (
     *(f"2026.2.17-{name}" for name in (
         "normal", "tool", "multitool", "stall20", "reset", "flaky", "eof", "abort", "hang", "ollama-normal",
@@ -72,6 +74,10 @@ class Scenario(Struct, frozen=True):
         return 4 if self.name.startswith("2026.9") else 3
 
     @property
+    def speed(self) -> float:
+        return SPEEDS.get(self.name, SPEED)
+
+    @property
     def session(self) -> str:
         sent = (line.frame for line in self.lines if line.frame.get("method") == "chat.send")
         return str(next(sent)["params"]["sessionKey"])
@@ -79,6 +85,13 @@ class Scenario(Struct, frozen=True):
     def kinds(self, count: int | None = None) -> list[tuple[str, str]]:
         """The kinds of the first ``count`` lines."""
         return sequence([line.frame for line in self.lines[:count]], self.session)
+
+    def observed(self) -> list[tuple[str, str]] | None:
+        """What a second client, which may only read, was told of the runs; None where that was not recorded."""
+        if not (Path(FOLDER or "") / f"openclaw-{self.name}.observer.jsonl").is_file():
+            return None
+        lines = Scenario.load(f"{self.name}.observer").lines
+        return [pair for pair in sequence([line.frame for line in lines], self.session) if pair[1]]
 
     @property
     def requests(self) -> list[tuple[int, Line]]:
@@ -111,7 +124,7 @@ async def provider(scenario: Scenario) -> AsyncIterator[str]:
         finally:
             await runner.cleanup()
     else:
-        async with Simulator(profile.load("smooth"), speed=SPEED) as simulator:
+        async with Simulator(profile.load("smooth"), speed=scenario.speed) as simulator:
             yield simulator.base_url("gateway")
 
 
@@ -122,7 +135,7 @@ async def follow(scenario: Scenario, client: Client) -> None:
     for place, line in scenario.requests:
         seen = len(scenario.kinds(place))
         await client.until(lambda seen=seen: len(sequence(client.frames, scenario.session)) >= seen)
-        await asyncio.sleep(max(0.0, line.rel / SPEED - (clock() - began_s)))
+        await asyncio.sleep(max(0.0, line.rel / scenario.speed - (clock() - began_s)))
         await client.post(line.frame["method"], line.frame["params"])
 
 
@@ -134,10 +147,17 @@ async def test_the_kinds_of_frames_come_in_the_recorded_order(name: str) -> None
     def got() -> list[tuple[str, str]]:
         return sequence(client.frames, scenario.session)
 
+    def watched() -> list[tuple[str, str]]:
+        return [pair for pair in sequence(observer.frames, scenario.session) if pair[1]]
+
     async with provider(scenario) as url:
         mechanism: Mechanism | None = "a" if "ollama" in name else None
-        options = GatewayOptions(url, protocol=scenario.protocol, speed=SPEED, mechanism=mechanism)
-        async with Gateway(options) as gateway, connected(gateway.url) as client:
+        options = GatewayOptions(url, protocol=scenario.protocol, speed=scenario.speed, mechanism=mechanism)
+        async with (
+            Gateway(options) as gateway,
+            connected(gateway.url, scopes=["operator.read"]) as observer,
+            connected(gateway.url) as client,
+        ):
             await follow(scenario, client)
             if name.endswith("shutdown"):
                 await client.until(lambda: "text" in [kind for kind, _ in got()])
@@ -146,6 +166,9 @@ async def test_the_kinds_of_frames_come_in_the_recorded_order(name: str) -> None
             else:
                 await client.until(lambda: len(got()) >= len(expected))
             assert got()[: len(expected)] == expected
+            if (events := scenario.observed()) is not None:
+                await observer.until(lambda: len(watched()) >= len(events))
+                assert watched()[: len(events)] == events
             if not name.endswith(UNFINISHED):
                 await client.ask("health")  # what came before its answer is all there is
                 assert got()[len(expected) :] == [("req:health", ""), ("res:health:ok", "")]

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.simulator.gateway.client import Client, connected
@@ -99,7 +100,7 @@ async def test_mechanism_a_tells_nothing_until_the_provider_has_ended(start: Sta
 async def test_mechanism_b_ends_a_follow_up_at_once_and_answers_it_later_under_a_new_run(start: Start) -> None:
     gateway = await start(mechanism="b", protocol=4)
     async with connected(gateway.url) as client:
-        await client.send("write a python function", "run-1")
+        await client.send("hello [[drip]]", "run-1")
         await client.event("chat", runId="run-1", state="delta")
         await client.send("are you still there?", "run-2")
         empty = await client.event("chat", runId="run-2", state="final")
@@ -134,7 +135,7 @@ async def test_mechanism_c_tells_an_error_and_keeps_the_answer_to_itself(start: 
 async def test_steer_answers_a_follow_up_inside_the_open_run(start: Start) -> None:
     gateway = await start(protocol=4)
     async with connected(gateway.url) as client:
-        await client.send("go [[slow]]", "run-1")
+        await client.send("go [[drip]]", "run-1")
         await client.event("chat", runId="run-1", state="delta")
         await client.send("are you still there?", "run-2")
         await client.event("chat", runId="run-1", state="final")
@@ -153,7 +154,7 @@ async def test_interrupt_aborts_the_open_run_and_followup_keeps_messages_apart(s
         await client.event("chat", runId="run-2", state="final")
     gateway = await start(protocol=3, queue="followup")
     async with connected(gateway.url) as client:
-        await client.send("go [[slow]]", "run-1")
+        await client.send("go [[drip]]", "run-1")
         await client.event("chat", runId="run-1", state="delta")
         await client.send("one", "run-2")
         await client.send("two", "run-3")
@@ -170,6 +171,11 @@ async def test_an_abort_ends_the_run_with_what_it_had_and_the_provider_request_t
         assert answer["payload"] == {"ok": True, "aborted": True, "runIds": ["run-1"]}
         assert text((await client.event("chat", runId="run-1", state="aborted"))["message"])
         assert gateway.sessions.open_runs == []
+        async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+            ended = None
+            while ended != "client":
+                async with http.get(gateway.options.provider_url.replace("gateway/v1", "_kmon/ledger")) as answered:
+                    ended = (await answered.json())["requests"][0]["ended"]
         idle = await client.ask("chat.abort", sessionKey=SESSION)
         assert idle["payload"]["aborted"] is False
 
@@ -247,6 +253,15 @@ async def test_a_shutdown_kills_the_run_in_protocol_3_and_drains_it_in_4(
         assert [state for state in states if state not in ("delta", "status")] == ending
     async with connected(gateway.url) as client:
         assert (await client.ask("health"))["ok"]
+
+
+async def test_the_same_seed_says_the_same(start: Start) -> None:
+    said = []
+    for seed in (1, 1, 2):
+        gateway = await start(seed=seed)
+        async with connected(gateway.url) as client:
+            said.append(client.events("connect.challenge")[0]["nonce"])
+    assert said[0] == said[1] != said[2]
 
 
 async def test_bad_requests_are_refused_and_the_connection_stays(start: Start) -> None:
