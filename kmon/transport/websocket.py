@@ -53,6 +53,7 @@ class WebSocket:
         self._answer, self._stream = answer, answer.stream
         self._reader = MessageReader(limit_bytes)
         self._writing = asyncio.Lock()
+        self._last_ns = 0
         self._arrived: deque[tuple[int, Message]] = deque()
         """Messages that came in one read with the one before: whoever stops listening leaves them to the next."""
         self.closed: Message | None = None
@@ -87,7 +88,8 @@ class WebSocket:
                 data, lost = b"", str(error)
             else:
                 lost = "the connection ended without a close frame" if not data else ""
-            t_ns = self._answer.last_read_ns
+            self._last_ns = max(self._last_ns, self._answer.last_read_ns)  # kernel stamps may step back by some ns
+            t_ns = self._last_ns
             if not data:
                 self.closed = Message("close", lost.encode(), ABNORMAL)
                 yield t_ns, self.closed
