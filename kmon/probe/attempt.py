@@ -61,7 +61,7 @@ class Attempt:
         aimed: str = "",
         session: str = "",
     ) -> None:
-        self.attempt, self.role = attempt, role
+        self.run, self.attempt, self.role = run, attempt, role
         self._turn, self._aimed = turn, aimed
         self._target, self._credential, self._limits = target, credential, limits
         self._network, self._emit = network, emit
@@ -140,6 +140,14 @@ class Attempt:
         return self._account.end(
             state, error, lingered=self._lingered, named=lambda found: self._named(state, error, found)
         )
+
+    @property
+    def dialect(self) -> str:
+        return self._target.dialect
+
+    def join(self, first: Attempt) -> None:
+        """This attempt is a nudge beside ``first``."""
+        self.on_request_sent = first.followed_up
 
     def followed_up(self, t_ns: int) -> None:
         """A follow-up was sent beside this attempt."""
