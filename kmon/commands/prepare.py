@@ -156,6 +156,7 @@ def plan_of(
         stall_s=settings.stall_s,
         policy=policy,
         session=getattr(options, "session", None) or "",
+        nudge_after_s=getattr(options, "nudge_after", None),
         simulated=all(row.target.simulated for row in plan_rows),
     )
     if plan.policy.tools == "sequential":

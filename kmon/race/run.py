@@ -19,6 +19,7 @@ from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RetrySche
 from kmon.probe.limits import Limits
 from kmon.probe.probing import attempt_in
 from kmon.probe.signature import Signature
+from kmon.probe.timeline import S
 from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
 from kmon.race.course import Aim, Course, Step
@@ -29,6 +30,7 @@ from kmon.race.order import with_nonce
 from kmon.race.pause import Pause
 from kmon.race.plan import Row
 from kmon.race.policy import Policy
+from kmon.race.provider_side import Sighting
 from kmon.transport.network import Network
 
 NUDGE_WATCH_S = 0.2
@@ -51,6 +53,8 @@ class Run:
         emit: Callable[[Event], None],
         nonce: bool = False,
         session: str = "",
+        sighting: Sighting | None = None,
+        nudge_after_s: float | None = None,
     ) -> None:
         self.name = name
         self.target = row.target.name
@@ -59,6 +63,7 @@ class Run:
         self._limits, self._network, self._emit = limits, network, emit
         self._course, self._pause = Course(policy, aims, name), Pause()
         self._one_call = policy.tools == "sequential"
+        self._sighting, self._nudge_after_s = sighting, nudge_after_s
         self._session = session
         """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
         self._conversation = self._messages
@@ -141,14 +146,27 @@ class Run:
         probe = self._probe(role, self._conversation)
         self._main = probe
         self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
-        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._emit))
+        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._emit, self._sighting))
+        patience = asyncio.create_task(self._lose_patience(probe))
         try:
             return await self._main_task
         except asyncio.CancelledError:  # cancelled before the task took its first step
             return probe.never_began()
         finally:
             mirror.cancel()
-            await asyncio.wait([mirror])
+            patience.cancel()
+            await asyncio.wait([mirror, patience])
+
+    async def _lose_patience(self, probe: Attempt) -> None:
+        """Nudge once, as soon as the attempt has been silent for as long as the plan says."""
+        if self._nudge_after_s is None:
+            return
+        while True:
+            gap_ns = probe.timeline.open_gap_ns(time.monotonic_ns()) or 0
+            if gap_ns >= self._nudge_after_s * S:
+                break
+            await asyncio.sleep(max(NUDGE_WATCH_S, self._nudge_after_s - gap_ns / S) if gap_ns else NUDGE_WATCH_S)
+        self.nudge()
 
     def _onward(self, outcome: Outcome) -> tuple[Message, ...] | None:
         chain = self._row.scenario.chain

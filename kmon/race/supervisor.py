@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
@@ -17,6 +17,7 @@ from kmon.race.health import watch_lag
 from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.provider_side import Sighting
 from kmon.race.run import Run
 from kmon.race.source import Command
 from kmon.transport.network import Network
@@ -25,8 +26,10 @@ from kmon.transport.network import Network
 class Supervisor:
     """Hosts a race on the running event loop. Create it inside one; ``start`` begins the first round."""
 
-    def __init__(self, plan: RacePlan, keys: Keys) -> None:
+    def __init__(self, plan: RacePlan, keys: Keys, *, sightings: Mapping[str, Sighting] | None = None) -> None:
         self._plan, self._keys = plan, keys
+        self._sightings = sightings or {}
+        """Per target, who sees its gateway's provider."""
         self._outbox = Outbox()
         self._network = Network()
         for target in plan.asked:
@@ -186,6 +189,8 @@ class Supervisor:
             emit=self._emit,
             nonce=self._plan.nonce,
             session=self._plan.session,
+            sighting=self._sightings.get(row.target.name),
+            nudge_after_s=self._plan.nudge_after_s,
         )
         self._runs[run.name] = run
         return run
