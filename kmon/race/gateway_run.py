@@ -59,6 +59,7 @@ class WatchedRun:
         self.transcript = Transcript()
         self.timeline = Timeline(t_ns, self._stall_ns)
         self._stalls = StallWatch(self.name, self._attempts, self.timeline, self._machine, self._emit)
+        self._stalls.between = "gateway"
         self._emit(ev.AttemptStarted(t_ns, self.name, self._attempts, role, self._url))
         self.timeline.on_phase("request_sent", t_ns)
         self.timeline.on_phase("headers", t_ns)

@@ -15,7 +15,7 @@ from kmon.catalog.model import Message
 from kmon.dialects.delta import StreamError
 from kmon.probe.account import Outcome
 from kmon.probe.attempt import Attempt
-from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
+from kmon.probe.events import AttemptRole, Diagnosed, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
 from kmon.probe.limits import Limits
 from kmon.probe.probing import attempt_in
 from kmon.probe.signature import Signature
@@ -73,7 +73,7 @@ class Run:
         self._main: Attempt | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
-        self._nudge_sentence = ""
+        self._nudge_sentence = self._diagnosis = ""
         self._again = False
         emit(
             RunQueued(
@@ -101,7 +101,7 @@ class Run:
         """Make an attempt, another for each further turn, and all anew for as long as someone asks for a retry."""
         while True:
             self._again = False
-            self._nudge_sentence, self._retries = "", 0
+            self._nudge_sentence, self._diagnosis, self._retries = "", "", 0
             self._course.anew()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
             outcome = await self._answered("retry" if self._attempts else "first")
@@ -146,7 +146,7 @@ class Run:
         probe = self._probe(role, self._conversation)
         self._main = probe
         self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
-        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._emit, self._sighting))
+        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._mirror, self._sighting))
         patience = asyncio.create_task(self._lose_patience(probe))
         try:
             return await self._main_task
@@ -275,7 +275,14 @@ class Run:
             tool_results=results_in(self._conversation) - results_in(self._messages),
             retries=self._retries,
             fallback_target=self._course.fallen_back,
+            diagnosis=self._diagnosis,
         )
+
+    def _mirror(self, event: Event) -> None:
+        """What is told beside a gateway's run; the last side it hung on is part of the last word on the run."""
+        if isinstance(event, Diagnosed) and event.name:
+            self._diagnosis = f"{event.name}: {event.sentence}"
+        self._emit(event)
 
     def _say(self, message: str) -> None:
         self._emit(Notice(time.monotonic_ns(), "info", message))

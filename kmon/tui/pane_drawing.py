@@ -204,6 +204,8 @@ def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int,
         again: Row = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
         why = wrap(words.failure(run.main), width, limit - 1) if limit > 1 else []
         return [*((Span(line, "error"),) for line in why), again]
+    if run.main is not None and run.main.claim is not None and run.main.ending is None and limit > 0:
+        return _both_sides(run, seen, width, limit)
     if seen.state == "stalled" and run.main is not None and run.main.blame is not None and limit > 0:
         return [(Span(shorten(one_line(run.main.blame.brief), width), "muted"),)]
     if seen.state not in ENDED or seen.state == "done":
@@ -211,6 +213,15 @@ def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int,
     sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
+
+
+def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Row]:
+    """What the chat program shows of a gateway's run, and below it on which side the run hangs."""
+    shown: Row = (Span("TUI  ", "muted"), Span(shorten(one_line(seen.claim), max(1, width - 5)), "figure"))
+    if run.diagnosis is None:
+        return [shown]
+    sentence = one_line(f"{run.diagnosis.name}: {run.diagnosis.sentence}")
+    return [shown, *((Span(line, "error"),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
 
 
 def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Row]:
