@@ -37,6 +37,17 @@ def proxy_parser() -> Parser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
     parser.add_argument(
+        "--gateway",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="also watch the gateway that asks through this proxy (default: that of the target gateway), "
+        "and say on which side a run hangs",
+    )
+    parser.add_argument(
+        "--api-key-env", metavar="NAME", help="with --gateway: environment variable with its token or ...PASSWORD"
+    )
+    parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help=f"port (default {DEFAULT_PORT}; 0: any free one, printed)"
     )
     parser.add_argument("--keep", type=int, metavar="N", help="ended requests that stay on the screen (default 12)")

@@ -8,11 +8,14 @@ import sys
 from kmon.catalog import aws
 from kmon.catalog.errors import UsageError
 from kmon.catalog.resolve import custom_target, resolve_target
+from kmon.commands.gateway import gateway_plan
 from kmon.commands.prepare import flags_of
 from kmon.config import Loaded, load, user_config_dir
+from kmon.race.hosting import Plan
 from kmon.race.plan import Keys, RacePlan
 from kmon.race.proxy_plan import KEEP_RUNS, ProxyPlan
 from kmon.race.proxy_watch import NOT_HERE, listening_url
+from kmon.race.sides_plan import Side, SidesPlan
 from kmon.transport.relay.server import listener
 
 
@@ -27,9 +30,14 @@ def proxy(options: argparse.Namespace) -> int:
     with listener(options.host, options.port) as sock:  # that it can be used is known before anything is shown
         port = int(sock.getsockname()[1])
     plan = _plan(options, loaded, host=options.host, port=port, keep=keep)
+    hosted: Plan = plan
+    keys = Keys({})
+    if options.gateway is not None:
+        watched, keys = gateway_plan(options.gateway or None, options.api_key_env, loaded)
+        hosted = SidesPlan(gateways=watched, sides=(Side(watched.name, plan),), show_calls=True)
     if options.headless or options.json or options.no_tui or not sys.stdout.isatty():
-        return headless(plan, as_json=options.json)
-    return _show(options, plan, loaded)
+        return headless(hosted, keys, as_json=options.json)
+    return _show(options, plan, loaded, hosted, keys)
 
 
 def wrap(options: argparse.Namespace) -> int:
@@ -65,7 +73,7 @@ def _plan(options: argparse.Namespace, loaded: Loaded, *, host: str, port: int, 
     )
 
 
-def _show(options: argparse.Namespace, plan: ProxyPlan, loaded: Loaded) -> int:
+def _show(options: argparse.Namespace, plan: ProxyPlan, loaded: Loaded, hosted: Plan, keys: Keys) -> int:
     from kmon.race.child import EngineProcess
     from kmon.report.headless import columns_of
     from kmon.report.summary import summary
@@ -74,7 +82,7 @@ def _show(options: argparse.Namespace, plan: ProxyPlan, loaded: Loaded) -> int:
     url = listening_url(plan, plan.port)
 
     async def source() -> EngineProcess:
-        return await EngineProcess.start(plan, Keys({}))
+        return await EngineProcess.start(hosted, keys)
 
     settings = loaded.settings
     outcome = run_app(

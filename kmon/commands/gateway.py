@@ -11,11 +11,35 @@ from kmon.catalog.keys import credential_variables, key_problem
 from kmon.catalog.resolve import custom_target, resolve_target
 from kmon.commands.prepare import Prepared, flags_of
 from kmon.commands.screen import show
-from kmon.config import load
+from kmon.config import Loaded, load
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.plan import Keys, RacePlan
 from kmon.transport.device_key import device_in, state_dir
 from kmon.transport.proxy import proxy_for
+
+
+def gateway_plan(
+    url: str | None, api_key_env: str | None, loaded: Loaded, *, watch_s: float | None = None
+) -> tuple[GatewayPlan, Keys]:
+    """Which gateway to watch, and with what. Raises UsageError for what cannot be used."""
+    if url and (problem := base_url_problem(url, websocket=True)):
+        raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")
+    target = resolve_target(loaded.catalog, "gateway")
+    if url or api_key_env:
+        target = custom_target(url or target.base_url, None, "openclaw", api_key_env)
+    if problem := key_problem(target, loaded.env):
+        raise UsageError(problem)
+    proxy_for(target.base_url)
+    device_in(state_dir())  # a key that cannot be used is said before anything is shown
+    plan = GatewayPlan(
+        name=target.name,
+        url=target.base_url,
+        key_env=target.key_env,
+        stall_s=loaded.settings.stall_s,
+        connect_timeout_s=loaded.settings.connect_timeout_s,
+        watch_s=watch_s,
+    )
+    return plan, Keys(credential_variables(target, loaded.env))
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -24,26 +48,9 @@ def watch(options: argparse.Namespace) -> int:
 
     if options.watch_s is not None and not 0 < options.watch_s <= 86_400:
         raise UsageError(f"--for must be above 0 and at most 86400 seconds, not {options.watch_s:g}")
-    if options.url and (problem := base_url_problem(options.url, websocket=True)):
-        raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")
     loaded = load(flags_of(options))
-    target = resolve_target(loaded.catalog, "gateway")
-    if options.url or options.api_key_env:
-        target = custom_target(options.url or target.base_url, None, "openclaw", options.api_key_env)
-    if problem := key_problem(target, loaded.env):
-        raise UsageError(problem)
-    proxy_for(target.base_url)
-    device_in(state_dir())  # a key that cannot be used is said before anything is shown
     settings = loaded.settings
-    plan = GatewayPlan(
-        name=target.name,
-        url=target.base_url,
-        key_env=target.key_env,
-        stall_s=settings.stall_s,
-        connect_timeout_s=settings.connect_timeout_s,
-        watch_s=options.watch_s,
-    )
-    keys = Keys(credential_variables(target, loaded.env))
+    plan, keys = gateway_plan(options.url, options.api_key_env, loaded, watch_s=options.watch_s)
     if options.json or options.no_tui or not sys.stdout.isatty():
         return headless(plan, keys, as_json=options.json)
     nothing_asked = RacePlan(rows=(), stall_s=settings.stall_s)

@@ -10,25 +10,25 @@ from typing import TextIO
 from kmon.catalog.errors import UsageError
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
-from kmon.race.proxy_plan import ProxyPlan
-from kmon.race.proxy_watch import ProxyWatch
+from kmon.race.hosting import Plan, host
+from kmon.race.plan import Keys
 from kmon.race.source import Host
 from kmon.report.headless import JsonReporter, LineReporter, Reporter
 
 
-async def watch(host: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
-    """Report what ``host`` tells until SIGINT, SIGTERM or SIGHUP; notices go to ``complaints`` as well as JSON.
+async def watch(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
+    """Report what ``hosted`` tells until SIGINT, SIGTERM or SIGHUP; notices go to ``complaints`` as well as JSON.
 
     Raises :class:`UsageError` when the watch could not begin.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(host.close()))
+        loop.add_signal_handler(number, lambda: asyncio.ensure_future(hosted.close()))
     view = RaceView()
-    host.start()
+    hosted.start()
     problem = ""
     try:
-        async for batch in host.batches():
+        async for batch in hosted.batches():
             for event in batch:
                 view.apply(event)
                 if isinstance(event, ev.Notice):
@@ -44,18 +44,18 @@ async def watch(host: Host, reporter: Reporter, out: TextIO, complaints: TextIO)
             if view.ended is not None:
                 break
     finally:
-        await host.close()
+        await hosted.close()
     if problem and not view.runs:
         raise UsageError(problem)
     return view
 
 
-def main(plan: ProxyPlan, *, as_json: bool) -> int:
-    """Run a proxy on a fresh event loop, writing to stdout; 0 when it was stopped on purpose."""
+def main(plan: Plan, keys: Keys, *, as_json: bool) -> int:
+    """Run a proxy, alone or beside the gateway that uses it, on a fresh event loop; 0 when stopped on purpose."""
 
     async def run() -> None:
         reporter: Reporter = JsonReporter() if as_json else LineReporter()
-        view = await watch(ProxyWatch(plan), reporter, sys.stdout, sys.stderr)
+        view = await watch(host(plan, keys), reporter, sys.stdout, sys.stderr)
         if not as_json and view.ended is not None:
             plural = "" if view.ended.ok == 1 else "s"
             print(f"{view.ended.ok} request{plural} ended well, {view.ended.failed} did not", flush=True)
