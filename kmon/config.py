@@ -29,14 +29,18 @@ __all__ = [
 ]  # fmt: skip
 
 FILE_NAME = "kmon.toml"
-_SECTIONS = ("defaults", "targets", "scenarios", "doctor")
+AUTO = "auto"
+_SECTIONS = ("defaults", "alerts", "targets", "scenarios", "doctor")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What a user may set. Seconds carry ``_s``; ``concurrency`` None means one round at a time."""
+    """What a user may set. Seconds carry ``_s``; ``concurrency`` None means one round at a time.
 
-    stall_s: float = 5.0
+    Of the alerts, 0 turns a rule off; ``on_alert`` is a command line without a shell.
+    """
+
+    stall_s: float | Literal["auto"] = 5.0
     timeout_s: float = 300.0
     connect_timeout_s: float = 10.0
     rounds: int = 1
@@ -45,15 +49,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     fps: int = 10
     bell: bool = False
     ascii: bool = False
+    alert_success_rate: float = 0.95
+    alert_failures: float = 5
+    alert_chunks: float = 3.0
+    on_alert: str = ""
+    alert_webhook: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one setting may be, and the flag that sets it. Seconds are above 0 and at most ``high``."""
+    """What one setting may be, and the flag that sets it. Seconds are above 0 and at most ``high``.
+
+    ``key`` is its name in ``[alerts]`` if it belongs there; without one it goes by its own name in ``[defaults]``.
+    ``own`` is a setting that acts on this machine: a project's files, which are cloned, may not make it.
+    """
 
     flag: str
-    kind: Literal["seconds", "count", "switch", "name"]
+    kind: Literal["seconds", "seconds-or-auto", "count", "number", "switch", "name", "text"]
     high: int = 0
+    key: str = ""
+    own: bool = False
 
     @property
     def wanted(self) -> str:
@@ -61,6 +76,12 @@ class Rule:
         match self.kind:
             case "seconds":
                 return f"a number of seconds above 0 and at most {self.high}"
+            case "seconds-or-auto":
+                return f"a number of seconds above 0 and at most {self.high}, or auto"
+            case "number":
+                return f"a number from 0 (off) to {self.high}"
+            case "text":
+                return "one line of text"
             case "count":
                 return f"a whole number from 1 to {self.high}"
             case "switch":
@@ -70,7 +91,7 @@ class Rule:
 
 
 SETTINGS: dict[str, Rule] = {
-    "stall_s": Rule("--stall", "seconds", 86_400),
+    "stall_s": Rule("--stall", "seconds-or-auto", 86_400),
     "timeout_s": Rule("--timeout", "seconds", 86_400),
     "connect_timeout_s": Rule("--connect-timeout", "seconds", 3_600),
     "rounds": Rule("--count", "count", 10_000),
@@ -79,8 +100,18 @@ SETTINGS: dict[str, Rule] = {
     "fps": Rule("--fps", "count", 60),
     "bell": Rule("--bell", "switch"),
     "ascii": Rule("--ascii", "switch"),
+    "alert_success_rate": Rule("--alert-success-rate", "number", 1, "success_rate"),
+    "alert_failures": Rule("--alert-failures", "number", 10_000, "consecutive_failures"),
+    "alert_chunks": Rule("--alert-chunks", "number", 10_000, "chunks_per_stream"),
+    "on_alert": Rule("--on-alert", "text", key="command", own=True),
+    "alert_webhook": Rule("--alert-webhook", "text", key="webhook", own=True),
 }
-"""Per setting, its rule. In ``[defaults]`` it goes by this name, in the environment by ``KMON_`` and it in capitals."""
+"""Per setting, its rule. In the environment it goes by ``KMON_`` and its name in capitals."""
+_SETTINGS_IN: dict[str, dict[str, str]] = {
+    "defaults": {name: name for name, rule in SETTINGS.items() if not rule.key},
+    "alerts": {rule.key: name for name, rule in SETTINGS.items() if rule.key},
+}
+"""Per table of ``kmon.toml``, its keys and the settings they stand for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +156,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     env = Environment(environ, dotenv)
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
-    for name, raw, place, complaint in (*_from_tables(tables), *_from_env(env), *_from_flags(flags)):
+    for name, raw, place, complaint in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):
         value = _value(SETTINGS[name], raw)
         if value is None:
             raise UsageError(complaint)
@@ -160,19 +191,25 @@ Given = tuple[str, object, str, str]
 """A setting's name, its raw value, where it came from, and the complaint should it not be usable."""
 
 
-def _from_tables(tables: tuple[TomlSource, ...]) -> Iterator[Given]:
+def _from_tables(tables: tuple[TomlSource, ...], user_dir: Path) -> Iterator[Given]:
     for source in tables:
-        given = source.table.get("defaults", {})
-        if not isinstance(given, dict):
-            raise source.error(("defaults",), "must be a table; write [defaults]")
-        for name, raw in given.items():
-            if name not in SETTINGS:
-                raise source.unknown(("defaults", name), SETTINGS)
-            path = ("defaults", name)
-            place = f"{source.path} line {source.line_of(path)}"
-            if isinstance(raw, str) and SETTINGS[name].kind != "name":
-                raw = None  # in TOML a quoted number is text, and saying so beats guessing
-            yield name, raw, place, str(source.error(path, f"must be {SETTINGS[name].wanted}"))
+        for section, names in _SETTINGS_IN.items():
+            given = source.table.get(section, {})
+            if not isinstance(given, dict):
+                raise source.error((section,), f"must be a table; write [{section}]")
+            for key, raw in given.items():
+                path = (section, key)
+                if key not in names:
+                    raise source.unknown(path, names)
+                name = names[key]
+                rule = SETTINGS[name]
+                if rule.own and source.path.parent != user_dir:
+                    where = f"give {rule.flag}, or put it into {user_dir / FILE_NAME}"
+                    raise source.error(path, f"a project's file may not set off anything on an alert; {where}")
+                place = f"{source.path} line {source.line_of(path)}"
+                if isinstance(raw, str) and rule.kind not in ("name", "text") and raw != AUTO:
+                    raw = None  # in TOML a quoted number is text, and saying so beats guessing
+                yield name, raw, place, str(source.error(path, f"must be {rule.wanted}"))
 
 
 def _from_env(env: Environment) -> Iterator[Given]:
@@ -180,6 +217,8 @@ def _from_env(env: Environment) -> Iterator[Given]:
         variable = f"KMON_{name.upper()}"
         if variable in env:
             place = f"{variable} in {env.source(variable)}"
+            if rule.own and env.source(variable) == ".env":
+                raise UsageError(f"{place}: a project's file may not set off anything on an alert; give {rule.flag}")
             yield name, env[variable], place, f"{place} must be {rule.wanted}; change it or unset it"
 
 
@@ -192,14 +231,18 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[Given]:
 
 def _value(rule: Rule, raw: object) -> float | int | bool | str | None:
     """The value ``raw`` stands for under ``rule``, or None if it stands for none."""
-    if rule.kind == "name":
+    if rule.kind == "seconds-or-auto" and raw == AUTO:
+        return AUTO
+    if rule.kind in ("name", "text"):
         return raw.strip() or None if isinstance(raw, str) and raw.isprintable() else None
     if rule.kind == "switch":
         return _SWITCH.get(raw.strip().lower()) if isinstance(raw, str) else raw if isinstance(raw, bool) else None
     number = _number(raw)
+    if rule.kind == "number":
+        return number if number is not None and 0 <= number <= rule.high else None
     if number is None or not 0 < number <= rule.high:
         return None
-    if rule.kind == "seconds":
+    if rule.kind in ("seconds", "seconds-or-auto"):
         return number
     return int(number) if number == int(number) else None
 

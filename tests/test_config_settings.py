@@ -62,7 +62,7 @@ def test_layers_are_mixed_setting_by_setting(project: Path, user: Path) -> None:
 
 @pytest.mark.parametrize("raw", ["-1", "0", "nan", "inf", "-inf", "soon", "1e9", "5s", "1" * 400])
 def test_seconds_that_are_none_are_refused_by_flag_variable_and_line(raw: str, project: Path, user: Path) -> None:
-    wanted = "must be a number of seconds above 0 and at most 86400"
+    wanted = "must be a number of seconds above 0 and at most 86400, or auto"
     assert refusal({"stall_s": raw}, {}, project, user) == f"--stall {wanted}, not {raw!r}"
     assert refusal({}, {"KMON_STALL_S": raw}, project, user).startswith(f"KMON_STALL_S in environment {wanted}")
     (project / "kmon.toml").write_text(f'[defaults]\ntimeout_s = 9\nstall_s = "{raw}"\n')

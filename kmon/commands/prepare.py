@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
-from kmon.config import Loaded, keyed_targets, load
+from kmon.config import SETTINGS, Loaded, keyed_targets, load
 from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, rows, simulated
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.simulator.embedded import Embedded
 from kmon.transport.proxy import proxy_for
+from kmon.verdict.alerts import AlertThresholds
 
 DEFAULT_SCENARIO = "code"
+UNLEARNED_STALL_S = 5.0
+"""With ``--stall auto``: the threshold while a target's gaps are too few to learn from."""
 TEST_TIMEOUT_S = 60.0
 """Total limit of an attempt of a test where none was set: a hang must not take five minutes each time."""
 FIELD_REPORT_PROFILE = "seed-000"
@@ -93,8 +96,8 @@ def check_experiment(options: argparse.Namespace) -> None:
 
 def flags_of(options: argparse.Namespace) -> dict[str, object]:
     """The flags that are settings, by the setting's name."""
-    names = ("stall_s", "timeout_s", "connect_timeout_s", "concurrency", "theme", "fps", "bell", "ascii")
-    return {"rounds": getattr(options, "count", None)} | {name: getattr(options, name, None) for name in names}
+    given = {name: getattr(options, name, None) for name in SETTINGS}
+    return given | {"rounds": getattr(options, "count", None)}
 
 
 def _scenarios(options: argparse.Namespace, loaded: Loaded, demo: Demo) -> list[Scenario]:
@@ -118,10 +121,16 @@ def plan_of(
         rows=tuple(plan_rows),
         rounds=settings.rounds,
         concurrency=settings.concurrency,
-        stall_s=settings.stall_s,
+        stall_s=UNLEARNED_STALL_S if isinstance(settings.stall_s, str) else settings.stall_s,
+        learn_stall=isinstance(settings.stall_s, str),
         timeout_s=timeout_s or settings.timeout_s,
         connect_timeout_s=settings.connect_timeout_s,
         simulated=all(row.target.simulated for row in plan_rows),
+        alerts=AlertThresholds(
+            success_rate=settings.alert_success_rate,
+            failures=settings.alert_failures,
+            chunks=settings.alert_chunks,
+        ),
     )
     for target in {row.target.base_url: row.target for row in plan.rows}.values():
         proxy_for(target.base_url)  # one that cannot be used is said before anything is sent

@@ -24,6 +24,7 @@ StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip
 AttemptRole = Literal["first", "retry", "turn", "nudge"]
+AlertRule = Literal["success-rate", "consecutive-failures", "chunks-per-stream"]
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag_field="type"):
@@ -37,6 +38,8 @@ class RaceStarted(_Event, frozen=True, tag="race_started"):
     simulated: bool = False
     stall_ms: float = 5000.0
     timeout_ms: float = 0.0
+    stall_learned: bool = False
+    """Whether ``stall_ms`` gives way to what each target's own gaps teach."""
 
 
 class RunQueued(_Event, frozen=True, tag="run_queued"):
@@ -104,6 +107,16 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
     """The chunk as received, cleaned and bounded, for the raw view."""
 
 
+class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
+    """From now on a silence of ``threshold_ms`` in this phase of the attempt is a stall; learned from ``gaps`` gaps."""
+
+    run: str
+    attempt: int
+    phase: StallPhase
+    threshold_ms: float
+    gaps: int
+
+
 class StallStarted(_Event, frozen=True, tag="stall_started"):
     """A progress gap passed the threshold. ``gap_ms`` is its length at ``t_ns``; it is still open."""
 
@@ -113,6 +126,8 @@ class StallStarted(_Event, frozen=True, tag="stall_started"):
     gap_ms: float
     witness: Witness | None = None
     """What the kernel said of the socket at that moment; None where it says nothing, or the gap had just ended."""
+    threshold_ms: float | None = None
+    """What the gap passed."""
 
 
 class StallEnded(_Event, frozen=True, tag="stall_ended"):
@@ -133,6 +148,7 @@ class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
     signature: str | None = None
     evidence: str = ""
     error: StreamError | None = None
+    chunks: int = 0
 
 
 class NudgeResult(_Event, frozen=True, tag="nudge_result"):
@@ -214,6 +230,40 @@ class Diagnosed(_Event, frozen=True, tag="diagnosis"):
     sentence: str
 
 
+class ErrorCount(Struct, frozen=True):
+    """How often streams failed one way: a signature, or the state they ended in where none was found."""
+
+    name: str
+    count: int
+
+
+class TargetHealth(_Event, frozen=True, tag="target_health"):
+    """How the streams of one target went so far: every attempt that ended, nudges and what the user cancelled left out.
+
+    ``success_rate`` is ``ok / streams``, a share. ``chunks_per_stream`` is the average of those that ended well, None
+    before the first.
+    """
+
+    target: str
+    streams: int
+    ok: int
+    success_rate: float
+    consecutive_failures: int
+    chunks_per_stream: float | None
+    top_errors: tuple[ErrorCount, ...]
+
+
+class Alert(_Event, frozen=True, tag="alert"):
+    """A target's health crossed a threshold. Said once, and again only after it had recovered."""
+
+    target: str
+    rule: AlertRule
+    figure: float
+    threshold: float
+    streams: int
+    sentence: str
+
+
 class EngineHealth(_Event, frozen=True, tag="engine_health"):
     """How well the engine itself keeps time: the worst event-loop lag since the last report."""
 
@@ -232,5 +282,5 @@ class Notice(_Event, frozen=True, tag="notice"):
 Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
-    | ClaimChanged | Diagnosed
+    | ClaimChanged | Diagnosed | StallThreshold | TargetHealth | Alert
 )  # fmt: skip

@@ -24,6 +24,7 @@ from kmon.probe import events as ev
 from kmon.probe.asking import ask, url_of
 from kmon.probe.content import Asked
 from kmon.probe.failure import answer_error, is_stream
+from kmon.probe.habits import Habits, Lessons
 from kmon.probe.sightings import Sightings
 from kmon.probe.signature import Signature, decide
 from kmon.probe.stall import StallWatch
@@ -85,6 +86,7 @@ class Probe:
         limits: Limits,
         network: Network,
         emit: Callable[[ev.Event], None],
+        habits: Habits | None = None,
     ) -> None:
         self.run, self.attempt, self.role = run, attempt, role
         self._target, self._credential, self._limits = target, credential, limits
@@ -95,6 +97,7 @@ class Probe:
         self.timeline = Timeline(time.monotonic_ns(), int(limits.stall_s * 1e9))
         self.transcript = Transcript()
         self._stalls = StallWatch(run, attempt, self.timeline, emit)
+        self._lessons = None if habits is None else Lessons(habits, run, attempt, self.timeline, emit)
         self._request_ids: dict[str, str] = {}
         self._seen = Sightings()
         self._asked = Asked(
@@ -114,6 +117,8 @@ class Probe:
         self._emit(
             ev.AttemptStarted(self.timeline.t_start, self.run, self.attempt, self.role, url, shown(proxy_for(url)))
         )
+        if self._lessons is not None:
+            self._lessons.begin(self.timeline.t_start)
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
@@ -225,6 +230,8 @@ class Probe:
         if stall is not None:
             self._stalls.ended(t_ns, stall)
         self._emit(event)
+        if self._lessons is not None and delta.progress:
+            self._lessons.review(t_ns, self.timeline.stall_phase())
         self._stalls.arm(t_ns)
 
     def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
@@ -259,7 +266,17 @@ class Probe:
         )
         signature = Signature(found.name, self._translate.redacted(found.evidence))
         self._emit(
-            ev.AttemptEnded(end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error)
+            ev.AttemptEnded(
+                end_ns,
+                self.run,
+                self.attempt,
+                self.role,
+                state,
+                signature.name,
+                signature.evidence,
+                error,
+                chunks=self.transcript.chunks,
+            )
         )
         return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns)
 

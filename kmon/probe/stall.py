@@ -26,18 +26,27 @@ class StallWatch:
         self._sock = sock
 
     def arm(self, now_ns: int) -> None:
-        """Make sure a timer is running. It is not moved per chunk: when it fires it looks again."""
-        if self._timer is None and not self._announced:
-            gap_ns = self._timeline.open_gap_ns(now_ns)
-            if gap_ns is not None:
-                wait_s = max(0.0, (self._timeline.stall_ns - gap_ns) / S)
-                self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
+        """Make sure a timer is running. It is not moved per chunk: when it fires it looks again.
+
+        Only where thresholds are learned can one be due sooner than the timer that runs; then it is set anew.
+        """
+        if self._announced or (self._timer is not None and not self._timeline.learned):
+            return
+        gap_ns = self._timeline.open_gap_ns(now_ns)
+        if gap_ns is None:
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = max(0.0, (self._timeline.threshold_ns() - gap_ns) / S)
+        if self._timer is not None and self._timer.when() > loop.time() + wait_s:
+            self.stop()
+        if self._timer is None:
+            self._timer = loop.call_later(wait_s, self._look)
 
     def _look(self) -> None:
         self._timer = None
         now_ns = time.monotonic_ns()
         gap_ns = self._timeline.open_gap_ns(now_ns)
-        if gap_ns is not None and gap_ns >= self._timeline.stall_ns:
+        if gap_ns is not None and gap_ns >= self._timeline.threshold_ns():
             witness = None if self._sock is None else witness_of(self._sock)
             self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, witness)
         else:
@@ -45,7 +54,8 @@ class StallWatch:
 
     def _announce(self, t_ns: int, phase: StallPhase, gap_ms: float, witness: Witness | None = None) -> None:
         self._announced = True
-        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness))
+        threshold_ms = self._timeline.threshold_ns(phase) / MS
+        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, threshold_ms))
 
     def ended(self, t_ns: int, stall: Stall) -> None:
         """An arrival ended a stall."""

@@ -117,6 +117,9 @@ class RaceView:
     ended: ev.RaceEnded | None = None
     health: ev.EngineHealth | None = None
     notices: list[ev.Notice] = field(default_factory=list)
+    targets: dict[str, ev.TargetHealth] = field(default_factory=dict)
+    """The health of each target by its name, once a stream of it has ended."""
+    alerts: list[ev.Alert] = field(default_factory=list)
     chunks: int = 0
 
     @property
@@ -135,6 +138,10 @@ class RaceView:
                 self.health = event
             case ev.Notice():
                 self.notices.append(event)
+            case ev.TargetHealth():
+                self.targets[event.target] = event
+            case ev.Alert():
+                self.alerts.append(event)
             case ev.RunQueued():
                 self.runs[event.run] = RunView(
                     event.run,
@@ -189,6 +196,8 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_bytes(event.t_ns)
         case ev.DeltaArrived():
             _fold_delta(view, event)
+        case ev.StallThreshold():
+            timeline.on_threshold(event)
         case ev.ClaimChanged():
             view.claim = event.claim
         case ev.AttemptEnded():

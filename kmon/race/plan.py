@@ -7,6 +7,7 @@ from msgspec import Struct
 from kmon.catalog import aws
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Scenario, Target
+from kmon.verdict.alerts import AlertThresholds
 
 
 class Row(Struct, frozen=True):
@@ -19,6 +20,7 @@ class Row(Struct, frozen=True):
 class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     """Rows times rounds. ``concurrency`` bounds the runs open at once; None means one round at a time.
 
+    ``stall_s`` is the silence that is a stall; with ``learn_stall`` only until the target's own gaps have taught more.
     ``timeout_s`` bounds a whole attempt; kmon has no read timeout, it reports silence instead of ending it.
 
     For repeated experiments: ``order_seed`` shuffles the rows of each round reproducibly, ``nonce`` makes every
@@ -30,6 +32,7 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     rounds: int = 1
     concurrency: int | None = None
     stall_s: float = 5.0
+    learn_stall: bool = False
     timeout_s: float = 300.0
     connect_timeout_s: float = 10.0
     simulated: bool = False
@@ -37,6 +40,7 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     nonce: bool = False
     spacing_s: float = 0.0
     per_target: int | None = None
+    alerts: AlertThresholds = AlertThresholds()
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message
 from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RunEnded, RunQueued
+from kmon.probe.habits import Habits
 from kmon.probe.probe import Limits, Outcome, Probe
 from kmon.probe.timeline import MS
 from kmon.probe.translate import Translator
@@ -37,12 +38,14 @@ class Run:
         network: Network,
         emit: Callable[[Event], None],
         nonce: bool = False,
+        habits: Habits | None = None,
     ) -> None:
         self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._round = row, round_number
         self._credential, self._limits, self._network, self._emit = credential, limits, network, emit
+        self._habits = habits
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
@@ -147,6 +150,7 @@ class Run:
             limits=self._limits,
             network=self._network,
             emit=self._emit,
+            habits=self._habits,
         )
 
     async def _nudged(self, first: Probe) -> None:

@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
+from kmon.probe.habits import Habits
 from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
-from kmon.race.health import watch_lag
+from kmon.race.lag import watch_lag
 from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.race.run import Run
 from kmon.race.source import Command
 from kmon.transport.network import Network
+from kmon.verdict.alerts import Vigil
 
 
 class Supervisor:
@@ -31,6 +33,8 @@ class Supervisor:
         for row in plan.rows:
             preload(row.target, self._network)
         self._limits = Limits(plan.stall_s, plan.timeout_s, plan.connect_timeout_s)
+        self._habits = {name: Habits() for name in plan.targets} if plan.learn_stall else {}
+        self._vigil = Vigil(plan.alerts)
         self._runs: dict[str, Run] = {}
         self._results: dict[str, ev.RunEnded] = {}
         self._queued: list[Run] = []
@@ -58,6 +62,7 @@ class Supervisor:
                 plan.simulated,
                 plan.stall_s * 1000,
                 plan.timeout_s * 1000,
+                plan.learn_stall,
             )
         )
         self._ending = self._spawn(self._race())
@@ -181,6 +186,7 @@ class Supervisor:
             network=self._network,
             emit=self._emit,
             nonce=self._plan.nonce,
+            habits=self._habits.get(row.target.name),
         )
         self._runs[run.name] = run
         return run
@@ -215,6 +221,8 @@ class Supervisor:
 
     def _emit(self, event: ev.Event) -> None:
         self._outbox.put(event)
+        for told in self._vigil.watch(event):
+            self._outbox.put(told)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

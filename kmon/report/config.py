@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
+from kmon.catalog.address import host_and_port
 from kmon.config import Loaded
 
 
 def main(loaded: Loaded) -> int:
     """Print a line per setting."""
     values = msgspec.structs.asdict(loaded.settings)
-    name_width = max(map(len, values))
-    value_width = max(len(_shown(value)) for value in values.values())
-    for name, value in values.items():
-        print(f"{name.ljust(name_width)}  {_shown(value).ljust(value_width)}  {loaded.provenance[name]}")
+    shown = {name: _shown(name, value) for name, value in values.items()}
+    name_width = max(map(len, shown))
+    value_width = max(map(len, shown.values()))
+    for name, words in shown.items():
+        print(f"{name.ljust(name_width)}  {words.ljust(value_width)}  {loaded.provenance[name]}")
     return 0
 
 
-def _shown(value: object) -> str:
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _shown(name: str, value: object) -> str:
+    if name == "alert_webhook" and value:
+        return host_and_port(str(value))  # its path may be a secret
+    return "-" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)

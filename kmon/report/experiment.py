@@ -95,6 +95,8 @@ class TrialLines:
             yield ""
         if isinstance(event, ev.Notice):
             yield f"{event.level}: {event.message}"
+        if isinstance(event, ev.Alert):
+            yield f"ALERT {event.sentence}"
         if isinstance(event, ev.RunEnded):
             yield trial_line(event, self._experiment.outcome(event), names(view))
             if (proven := self._experiment.add(event)) and not self._enough:

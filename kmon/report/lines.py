@@ -19,7 +19,16 @@ def line(event: ev.Event, race: RaceView) -> str | None:
             )
         case ev.Notice():
             return f"{event.level}: {event.message}"
-        case ev.RaceEnded() | ev.EngineHealth() | ev.RunQueued() | ev.PhaseReached() | ev.BytesArrived():
+        case ev.Alert():
+            return f"{_clock(event, race)} ALERT {event.sentence}"
+        case (
+            ev.TargetHealth()
+            | ev.RaceEnded()
+            | ev.EngineHealth()
+            | ev.RunQueued()
+            | ev.PhaseReached()
+            | ev.BytesArrived()
+        ):
             return None
         case _:
             run = race.runs.get(event.run)

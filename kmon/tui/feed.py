@@ -28,6 +28,7 @@ class Feed:
         open_source: Callable[[], Awaitable[EventSource]],
         spawn: Spawn,
         judge: Callable[[ev.RunEnded], str | None] | None = None,
+        on_alert: Callable[[ev.Alert], None] | None = None,
     ) -> None:
         self.race = RaceView()
         self.engine_error: str | None = None
@@ -38,11 +39,13 @@ class Feed:
         self.stalls: list[ev.StallStarted] = []
         self.failures: list[ev.RunEnded] = []
         self.notices: list[ev.Notice] = []
+        self.alerts: list[ev.Alert] = []
         self.endings: list[ev.RunEnded] = []
         """Every end of a run, those before a retry included."""
         self.enough = ""
         """What ``judge`` said when enough was measured."""
         self._judge = judge
+        self._on_alert = on_alert
         self._open_source = open_source
         self._spawn = spawn
         self._source: EventSource | None = None
@@ -112,11 +115,16 @@ class Feed:
                     if event.run not in self._queues:
                         self._queues[event.run] = asyncio.Queue(QUEUED_BATCHES)
                         self._spawn(self._fold(event.run), event.run)
-                case ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth():
+                case ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth() | ev.TargetHealth():
                     self.race.apply(event)
                 case ev.Notice():
                     self.race.apply(event)
                     self.notices.append(event)
+                case ev.Alert():
+                    self.race.apply(event)
+                    self.alerts.append(event)
+                    if self._on_alert is not None:
+                        self._on_alert(event)
                 case _:
                     self._alert(event)
                     by_run.setdefault(event.run, []).append(event)
