@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
+from kmon.commands.alarm import alarm_plan
 from kmon.config import SETTINGS, Loaded, keyed_targets, load
 from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, rows, simulated
+from kmon.race.alarm import AlarmPlan
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.simulator.embedded import Embedded
 from kmon.transport.proxy import proxy_for
@@ -34,6 +36,7 @@ class Prepared:
     plan: RacePlan
     keys: Keys
     loaded: Loaded
+    alarm: AlarmPlan
 
 
 @contextlib.contextmanager
@@ -54,7 +57,7 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
         raise UsageError("no target was named and no key is set; name one, put a key in .env or use --demo")
     if not on_simulator:
         plan = plan_of(rows(targets, _scenarios(options, loaded, demo)), loaded, options, timeout_s=timeout_s)
-        yield Prepared(plan, keys_for(plan, loaded.env), loaded)
+        yield prepared_race(plan, keys_for(plan, loaded.env), loaded)
         return
     named = bool(_targets(options, loaded))
     whole = not named and options.profile is None and options.scenario is None
@@ -65,7 +68,12 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
     with Embedded.running(profile=profile, speed=speed, seed=options.seed) as simulator:
         aimed = [simulated(target, simulator.origin) for target in targets]
         timeout_s = demo.timeout_s if whole and options.timeout_s is None else timeout_s
-        yield Prepared(plan_of(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s), Keys({}), loaded)
+        yield prepared_race(plan_of(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s), Keys({}), loaded)
+
+
+def prepared_race(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
+    """A plan with what it needs beside it."""
+    return Prepared(plan, keys, loaded, alarm_plan(loaded, plan))
 
 
 def _check(options: argparse.Namespace) -> None:

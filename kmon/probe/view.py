@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.probe import events as ev
+from kmon.probe.silences import Silences
 from kmon.probe.timeline import MS, Timeline
 
 TEXT_LIMIT_CHARS = 200_000
@@ -120,6 +121,8 @@ class RaceView:
     targets: dict[str, ev.TargetHealth] = field(default_factory=dict)
     """The health of each target by its name, once a stream of it has ended."""
     alerts: list[ev.Alert] = field(default_factory=list)
+    silences: dict[str, Silences] = field(default_factory=dict)
+    """The long silences of each target by its name."""
     chunks: int = 0
 
     @property
@@ -169,6 +172,8 @@ class RaceView:
                 if attempt is not None:
                     if isinstance(event, ev.DeltaArrived) and event.chunk:
                         self.chunks += 1
+                    if isinstance(event, ev.AttemptEnded) and run is not None:
+                        self.silences[run.target].on_attempt_ended(attempt.timeline, event.state, event.t_ns)
                     _fold(attempt, event)
 
     def _start(self, event: ev.AttemptStarted) -> None:
@@ -177,6 +182,7 @@ class RaceView:
             return
         stall_ms = self.started.stall_ms if self.started else 5000.0
         timeline = Timeline(event.t_ns, int(stall_ms * MS))
+        self.silences.setdefault(run.target, Silences()).follow(timeline)
         run.attempts.append(AttemptView(event.attempt, event.role, timeline, event.url, event.proxy))
         if event.role != "nudge":
             run.ended = None

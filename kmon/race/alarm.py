@@ -51,6 +51,9 @@ class AlarmPlan:
         return f"AlarmPlan({' '.join(self.command[:1])!r}, {host_and_port(self.webhook)!r})"
 
 
+NOTHING = AlarmPlan()
+
+
 class Alarm:
     """Carries out a plan for every alert. Make it on the event loop; ``say`` is told what went wrong."""
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
+from kmon.race.alarm import AlarmPlan
 from kmon.race.plan import Keys, RacePlan
 from kmon.report.headless import JsonReporter, Reporter, race
 from kmon.report.verdict_text import verdict_text
@@ -154,7 +155,7 @@ def names(view: RaceView) -> dict[str, str]:
     return {run.run: f"{run.target} ({run.scenario})" if several else run.target for run in view.runs.values()}
 
 
-def main(plan: RacePlan, keys: Keys, experiment: Experiment, *, as_json: bool) -> int:
+def main(plan: RacePlan, keys: Keys, experiment: Experiment, alarm_plan: AlarmPlan, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = TrialJson(experiment) if as_json else TrialLines(experiment)
-    return experiment.exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout)))
+    return experiment.exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))

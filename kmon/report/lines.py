@@ -5,6 +5,7 @@ from __future__ import annotations
 from kmon.probe import events as ev
 from kmon.probe.timeline import S
 from kmon.probe.view import RaceView, RunView
+from kmon.verdict.outlook import outlook
 
 
 def line(event: ev.Event, race: RaceView) -> str | None:
@@ -15,7 +16,7 @@ def line(event: ev.Event, race: RaceView) -> str | None:
             simulated = ", simulated" if event.simulated else ""
             return (
                 f"race: {', '.join(event.targets)}; scenario {event.scenario}, {count}, "
-                f"stall threshold {event.stall_ms / 1000:g} s{simulated}"
+                f"stall threshold {event.stall_ms / 1000:g} s{' until learned' if event.stall_learned else ''}{simulated}"
             )
         case ev.Notice():
             return f"{event.level}: {event.message}"
@@ -32,11 +33,11 @@ def line(event: ev.Event, race: RaceView) -> str | None:
             return None
         case _:
             run = race.runs.get(event.run)
-            words = _run_words(event, run) if run is not None else None
+            words = _run_words(event, run, race) if run is not None else None
             return None if run is None or words is None else f"{_clock(event, race)} {_who(run, race)}  {words}"
 
 
-def _run_words(event: ev.Event, run: RunView) -> str | None:
+def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
     match event:
         case ev.AttemptStarted():
             via = f" through proxy {event.proxy}" if event.proxy else ""
@@ -46,7 +47,7 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
         case ev.DeltaArrived():
             return _first_progress(event, run)
         case ev.StallStarted():
-            return f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting"
+            return _stalled(event, run, race)
         case ev.StallEnded():
             went_on = "went on" if event.ended else "ended"
             return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase})"
@@ -70,6 +71,20 @@ def _started(event: ev.AttemptStarted) -> str:
             return f"tool results sent, request {event.attempt} of the conversation started"
         case "nudge":
             return "nudged"
+
+
+def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
+    said = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting"
+    attempt = run.attempt(event.attempt)
+    if attempt is not None and (learned := attempt.timeline.learned.get(event.phase)):
+        said += f"; {threshold_words(learned)}"
+    expected = outlook(race, run, event.t_ns)
+    return said if expected is None else f"{said}; {expected.words}"
+
+
+def threshold_words(learned: ev.StallThreshold) -> str:
+    """``stall after 1.8 s mid-text (learned, 412 gaps)``."""
+    return f"stall after {learned.threshold_ms / 1000:.1f} s {learned.phase} (learned, {learned.gaps} gaps)"
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:
