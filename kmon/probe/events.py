@@ -116,6 +116,11 @@ class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
     threshold_ms: float
     gaps: int
 
+    @property
+    def words(self) -> str:
+        """``stall after 1.8 s mid-text (learned, 412 gaps)``."""
+        return f"stall after {self.threshold_ms / 1000:.1f} s {self.phase} (learned, {self.gaps} gaps)"
+
 
 class StallStarted(_Event, frozen=True, tag="stall_started"):
     """A progress gap passed the threshold. ``gap_ms`` is its length at ``t_ns``; it is still open."""

@@ -18,8 +18,8 @@ LEAST_NS = 1 * S
 WINDOW = 500
 
 Fate = Literal["ended", "never", "cut-short"]
-"""``ended``: output came. ``never``: the stream broke first, so none ever will. ``cut-short``: kmon's timeout or the user
-ended the wait, and what would have become of it is not known."""
+"""``ended``: output came. ``never``: the stream broke first, so none ever will. ``cut-short``: kmon's timeout or the
+user ended the wait, and what would have become of it is not known."""
 _FATE: dict[Ending, Fate] = {
     "done": "cut-short", "incomplete": "never", "failed": "never", "timed-out": "cut-short", "cancelled": "cut-short",
 }  # fmt: skip

@@ -22,7 +22,7 @@ from kmon.report.lines import line
 from kmon.report.summary import summary
 
 INTERRUPTED_PATIENCE_S = 1.0
-"""How long an interrupted race waits for what an alert has set off; one that ended by itself waits for its whole time."""
+"""How long an interrupted race waits for what an alert has set off; another waits for as long as that may take."""
 NOT_IN_JSON = (ev.EngineHealth, ev.BytesArrived)
 """Events that concern the engine, not the race."""
 

@@ -14,9 +14,10 @@ def line(event: ev.Event, race: RaceView) -> str | None:
         case ev.RaceStarted():
             count = f"{event.count} round{'' if event.count == 1 else 's'}"
             simulated = ", simulated" if event.simulated else ""
+            learned = " until learned" if event.stall_learned else ""
             return (
                 f"race: {', '.join(event.targets)}; scenario {event.scenario}, {count}, "
-                f"stall threshold {event.stall_ms / 1000:g} s{' until learned' if event.stall_learned else ''}{simulated}"
+                f"stall threshold {event.stall_ms / 1000:g} s{learned}{simulated}"
             )
         case ev.Notice():
             return f"{event.level}: {event.message}"
@@ -77,14 +78,9 @@ def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
     said = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting"
     attempt = run.attempt(event.attempt)
     if attempt is not None and (learned := attempt.timeline.learned.get(event.phase)):
-        said += f"; {threshold_words(learned)}"
+        said += f"; {learned.words}"
     expected = outlook(race, run, event.t_ns)
     return said if expected is None else f"{said}; {expected.words}"
-
-
-def threshold_words(learned: ev.StallThreshold) -> str:
-    """``stall after 1.8 s mid-text (learned, 412 gaps)``."""
-    return f"stall after {learned.threshold_ms / 1000:.1f} s {learned.phase} (learned, {learned.gaps} gaps)"
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:

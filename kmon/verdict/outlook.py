@@ -1,8 +1,9 @@
 """Will this silence end? How many of a target's earlier silences that lasted as long as the open one did end.
 
-The share is the conditional Kaplan-Meier estimate from the length of the open gap on. Silences that were cut short by a
-timeout or by the user, and those that are open elsewhere right now, are censored: up to their length they count, beyond
-it nothing is claimed of them. A silence in which the stream broke never ended, which is no censoring: it counts for ever.
+The share is the conditional Kaplan-Meier estimate from the length of the open gap on. Silences that were cut short by
+a timeout or by the user, and those that are open elsewhere right now, are censored: up to their length they count,
+beyond it nothing is claimed of them. A silence in which the stream broke never ended, which is no censoring: it counts
+for ever.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def outlook(race: RaceView, run: RunView, now_ns: int) -> Outlook | None:
 
 
 def expected(silences: Silences, phase: StallPhase, gap_ns: int, own: Timeline | None, now_ns: int) -> Outlook | None:
-    """:func:`outlook` for any length: from the silences of the phase if they are enough, else from all of the target."""
+    """:func:`outlook` for any length: from the silences of the phase if they are enough, else from the target's."""
     for phases in ((phase,), tuple(silences.by_phase)):
         fates: dict[Fate, list[int]] = {"ended": [], "never": [], "cut-short": []}
         for name in phases:
