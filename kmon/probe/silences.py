@@ -57,15 +57,16 @@ class Silences:
 
     def on_gap(self, phase: StallPhase, length_ns: int) -> None:
         """A gap was ended by an arrival."""
-        self._add(phase, length_ns, "ended")
+        self.add(phase, length_ns, "ended")
 
     def on_attempt_ended(self, timeline: Timeline, ending: Ending, t_ns: int) -> None:
         """An attempt is about to be closed, perhaps within a gap."""
         gap_ns = timeline.open_gap_ns(t_ns)
         if gap_ns is not None:
-            self._add(timeline.stall_phase(), gap_ns, _FATE[ending])
+            self.add(timeline.stall_phase(), gap_ns, _FATE[ending])
         self.open = [other for other in self.open if other is not timeline]
 
-    def _add(self, phase: StallPhase, length_ns: int, fate: Fate) -> None:
+    def add(self, phase: StallPhase, length_ns: int, fate: Fate) -> None:
+        """Remember a silence, if it is one that is asked about."""
         if length_ns >= LEAST_NS and phase != "after-last-delta":  # kmon itself ends the wait for the end
             self.by_phase.setdefault(phase, {}).setdefault(fate, Lengths()).add(length_ns)
