@@ -15,7 +15,7 @@ from kmon.probe.timeline import S, Timeline
 
 LEAST_NS = 1 * S
 """Below it nobody asks whether a silence will end."""
-WINDOW = 500
+WINDOW = 200
 
 Fate = Literal["ended", "never", "cut-short"]
 """``ended``: output came. ``never``: the stream broke first, so none ever will. ``cut-short``: kmon's timeout or the

@@ -17,6 +17,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -93,7 +94,7 @@ class Alarm:
 
     async def _run(self, body: bytes) -> None:
         async with self._turn:
-            name = self._plan.command[0]
+            name = Path(self._plan.command[0]).name
             try:
                 process = await asyncio.create_subprocess_exec(
                     *self._plan.command,

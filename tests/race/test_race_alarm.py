@@ -15,6 +15,7 @@ from kmon.race.alarm import AT_ONCE, WAITING, Alarm, AlarmPlan
 from tests.transport.provider import provider, writing
 
 ALERT = Alert(7, "together", "consecutive-failures", 5, 5, 12, "together: 5 streams in a row failed")
+PYTHON = Path(sys.executable).name
 ANSWER = b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n%s\r\n"
 
 
@@ -69,7 +70,7 @@ async def test_a_program_sees_the_environment_it_is_given_and_no_more(tmp_path: 
 async def test_a_program_that_fails_is_said_with_its_last_word_made_harmless() -> None:
     command = program("import sys", r"sys.exit('first\n\x1b[2Jlast \u202eword')")
     (said,) = await notices_of(AlarmPlan(command))
-    assert said == f"the alert command {sys.executable!r} ended with exit code 1: [2Jlast word"
+    assert said == f"the alert command {PYTHON!r} ended with exit code 1: [2Jlast word"
 
 
 async def test_a_program_that_writes_without_end_is_bounded_in_what_is_kept() -> None:
@@ -91,7 +92,7 @@ async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) 
         "time.sleep(600)",
     )
     (said,) = await notices_of(AlarmPlan(command, limit_s=3.0))
-    assert said == f"the alert command {sys.executable!r} had not ended after 3 s and was killed"
+    assert said == f"the alert command {PYTHON!r} had not ended after 3 s and was killed"
     for pid in map(int, pids.read_text().split()):
         await gone(pid)
 
@@ -111,7 +112,7 @@ async def gone(pid: int) -> None:
 
 async def test_a_program_that_is_gone_by_now_is_said() -> None:
     (said,) = await notices_of(AlarmPlan(("/nonexistent/notify",)))
-    assert said == "the alert command '/nonexistent/notify' cannot be started: No such file or directory"
+    assert said == "the alert command 'notify' cannot be started: No such file or directory"
 
 
 async def test_few_run_at_once_few_wait_and_one_too_many_is_said(tmp_path: Path) -> None:
