@@ -118,7 +118,8 @@ _SETTINGS_IN: dict[str, dict[str, str]] = {
 class Loaded:
     """Everything the command line, the files and the environment say, put together."""
 
-    settings: Settings
+    settings: Settings = field(repr=False)
+    """Out of the repr, as the address of a webhook may be a secret."""
     provenance: dict[str, str]
     """Per setting: ``default``, ``PATH line N``, ``KMON_STALL_S in .env`` or the flag."""
     env: Environment
