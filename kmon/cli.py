@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from kmon.arguments import racing, reference
+from kmon.arguments import between, gateway, racing, reference
 from kmon.arguments.parser import Parser
 from kmon.catalog.errors import UsageError
 
@@ -68,11 +68,14 @@ def _dispatch(arguments: list[str]) -> int:
     commands: dict[str, tuple[Callable[[], Parser], Callable[[argparse.Namespace], int]]] = {
         "run": (racing.run_parser, _run),
         "test": (racing.test_parser, _test),
+        "gateway": (gateway.gateway_parser, _gateway),
         "targets": (reference.targets_parser, _targets),
         "doctor": (reference.doctor_parser, _doctor),
         "scenarios": (reference.scenarios_parser, _scenarios),
         "decode": (reference.decode_parser, _decode),
         "replay": (racing.replay_parser, _replay),
+        "proxy": (between.proxy_parser, _proxy),
+        "wrap": (between.wrap_parser, _wrap),
         "sim": (reference.sim_parser, _sim),
         "signatures": (reference.signatures_parser, _signatures),
         "explain": (reference.explain_parser, _explain),
@@ -114,6 +117,12 @@ def _replay(options: argparse.Namespace) -> int:
     return race.replay(options)
 
 
+def _gateway(options: argparse.Namespace) -> int:
+    from kmon.commands.gateway import watch
+
+    return watch(options)
+
+
 def _targets(options: argparse.Namespace) -> int:
     from kmon.config import load
     from kmon.report.targets import main as list_targets
@@ -141,11 +150,22 @@ def _decode(options: argparse.Namespace) -> int:
     return decode(options.files, as_json=options.json)
 
 
-def _sim(options: argparse.Namespace) -> int:
-    from kmon.simulator.serve import SimOptions
-    from kmon.simulator.serve import main as serve
+def _proxy(options: argparse.Namespace) -> int:
+    from kmon.commands.between import proxy
 
-    return serve(SimOptions(options.host, options.port, options.profile, options.speed, options.seed))
+    return proxy(options)
+
+
+def _wrap(options: argparse.Namespace) -> int:
+    from kmon.commands.between import wrap
+
+    return wrap(options)
+
+
+def _sim(options: argparse.Namespace) -> int:
+    from kmon.commands import sim
+
+    return sim.serve(options)
 
 
 def _signatures(options: argparse.Namespace) -> int:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
 from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.aws import FALLBACK_REGION
@@ -22,6 +20,7 @@ from kmon.catalog.keys import credential_variables, has_key, key_problem, key_so
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.model import REGION, Target
 from kmon.catalog.toml_source import TomlSource, read_toml
+from kmon.settings import AUTO, KEYS, SECTIONS, SETTINGS, Rule, Section, Settings
 
 __all__ = [
     "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "credential_variables", "has_key",
@@ -29,89 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 FILE_NAME = "kmon.toml"
-AUTO = "auto"
-_SECTIONS = ("defaults", "alerts", "targets", "scenarios", "doctor")
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-class Settings(Struct, frozen=True, kw_only=True):
-    """What a user may set. Seconds carry ``_s``; ``concurrency`` None means one round at a time.
-
-    Of the alerts, 0 turns a rule off; ``on_alert`` is a command line without a shell.
-    """
-
-    stall_s: float | Literal["auto"] = 5.0
-    timeout_s: float = 300.0
-    connect_timeout_s: float = 10.0
-    rounds: int = 1
-    concurrency: int | None = None
-    theme: str = "kmon-dark"
-    fps: int = 10
-    bell: bool = False
-    ascii: bool = False
-    alert_success_rate: float = 0.95
-    alert_failures: float = 5
-    alert_chunks: float = 3.0
-    on_alert: str = ""
-    alert_webhook: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What one setting may be, and the flag that sets it. Seconds are above 0 and at most ``high``.
-
-    ``key`` is its name in ``[alerts]`` if it belongs there; without one it goes by its own name in ``[defaults]``.
-    ``own`` is a setting that acts on this machine: a project's files, which are cloned, may not make it.
-    """
-
-    flag: str
-    kind: Literal["seconds", "seconds-or-auto", "count", "number", "switch", "name", "text"]
-    high: int = 0
-    key: str = ""
-    own: bool = False
-
-    @property
-    def wanted(self) -> str:
-        """The rule in words."""
-        match self.kind:
-            case "seconds":
-                return f"a number of seconds above 0 and at most {self.high}"
-            case "seconds-or-auto":
-                return f"a number of seconds above 0 and at most {self.high}, or auto"
-            case "number":
-                return f"a number from 0 (off) to {self.high}"
-            case "text":
-                return "one line of text"
-            case "count":
-                return f"a whole number from 1 to {self.high}"
-            case "switch":
-                return "true or false"
-            case "name":
-                return "a name"
-
-
-SETTINGS: dict[str, Rule] = {
-    "stall_s": Rule("--stall", "seconds-or-auto", 86_400),
-    "timeout_s": Rule("--timeout", "seconds", 86_400),
-    "connect_timeout_s": Rule("--connect-timeout", "seconds", 3_600),
-    "rounds": Rule("--count", "count", 10_000),
-    "concurrency": Rule("--concurrency", "count", 1_000),
-    "theme": Rule("--theme", "name"),
-    "fps": Rule("--fps", "count", 60),
-    "bell": Rule("--bell", "switch"),
-    "ascii": Rule("--ascii", "switch"),
-    "alert_success_rate": Rule("--alert-success-rate", "number", 1, "success_rate"),
-    "alert_failures": Rule("--alert-failures", "number", 10_000, "consecutive_failures"),
-    "alert_chunks": Rule("--alert-chunks", "number", 10_000, "chunks_per_stream"),
-    "on_alert": Rule("--on-alert", "text", key="command", own=True),
-    "alert_webhook": Rule("--alert-webhook", "text", key="webhook", own=True),
-}
-"""Per setting, its rule. In the environment it goes by ``KMON_`` and its name in capitals."""
-_SETTINGS_IN: dict[str, dict[str, str]] = {
-    "defaults": {name: name for name, rule in SETTINGS.items() if not rule.key},
-    "alerts": {rule.key: name for name, rule in SETTINGS.items() if rule.key},
-}
-"""Per table of ``kmon.toml``, its keys and the settings they stand for."""
+_SECTIONS = (*SECTIONS, "targets", "scenarios", "doctor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +75,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
     for name, raw, place, complaint in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):
-        value = _value(SETTINGS[name], raw)
+        value = SETTINGS[name].value(raw)
         if value is None:
             raise UsageError(complaint)
         values[name], provenance[name] = value, place
@@ -194,23 +111,30 @@ Given = tuple[str, object, str, str]
 
 def _from_tables(tables: tuple[TomlSource, ...], user_dir: Path) -> Iterator[Given]:
     for source in tables:
-        for section, names in _SETTINGS_IN.items():
+        for section in SECTIONS:
             given = source.table.get(section, {})
             if not isinstance(given, dict):
                 raise source.error((section,), f"must be a table; write [{section}]")
             for key, raw in given.items():
-                path = (section, key)
-                if key not in names:
-                    raise source.unknown(path, names)
-                name = names[key]
-                rule = SETTINGS[name]
-                if rule.own and source.path.parent != user_dir:
-                    where = f"give {rule.flag}, or put it into {user_dir / FILE_NAME}"
-                    raise source.error(path, f"a project's file may not set off anything on an alert; {where}")
-                place = f"{source.path} line {source.line_of(path)}"
-                if isinstance(raw, str) and rule.kind not in ("name", "text") and raw != AUTO:
-                    raw = None  # in TOML a quoted number is text, and saying so beats guessing
-                yield name, raw, place, str(source.error(path, f"must be {rule.wanted}"))
+                yield _from_table(source, section, key, raw, user_dir)
+
+
+def _from_table(source: TomlSource, section: Section, key: str, raw: object, user_dir: Path) -> Given:
+    path = (section, key)
+    name = KEYS.get((section, key))
+    if name is None:
+        if elsewhere := next((other for other, known in KEYS if known == key), None):
+            raise source.error(path, f"belongs in [{elsewhere}]")
+        raise source.unknown(path, [known for other, known in KEYS if other == section])
+    rule = SETTINGS[name]
+    if rule.own and source.path.parent != user_dir:
+        where = f"give {rule.flag}, or put it into {user_dir / FILE_NAME}"
+        raise source.error(path, f"a project's file may not set off anything on an alert; {where}")
+    words = rule.kind in ("name", "choice", "text") or (rule.kind == "seconds-or-auto" and raw == AUTO)
+    if isinstance(raw, str) and not words:
+        raw = None  # in TOML a quoted number is text and names are a list, and saying so beats guessing
+    place = f"{source.path} line {source.line_of(path)}"
+    return name, raw, place, str(source.error(path, f"must be {rule.wanted}"))
 
 
 def _from_env(env: Environment) -> Iterator[Given]:
@@ -228,34 +152,6 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[Given]:
         if raw is not None:
             rule = SETTINGS[name]
             yield name, raw, rule.flag, f"{rule.flag} must be {rule.wanted}, not {raw!r}"
-
-
-def _value(rule: Rule, raw: object) -> float | int | bool | str | None:
-    """The value ``raw`` stands for under ``rule``, or None if it stands for none."""
-    if rule.kind == "seconds-or-auto" and raw == AUTO:
-        return AUTO
-    if rule.kind in ("name", "text"):
-        return raw.strip() or None if isinstance(raw, str) and raw.isprintable() else None
-    if rule.kind == "switch":
-        return _SWITCH.get(raw.strip().lower()) if isinstance(raw, str) else raw if isinstance(raw, bool) else None
-    number = _number(raw)
-    if rule.kind == "number":
-        return number if number is not None and 0 <= number <= rule.high else None
-    if number is None or not 0 < number <= rule.high:
-        return None
-    if rule.kind in ("seconds", "seconds-or-auto"):
-        return number
-    return int(number) if number == int(number) else None
-
-
-def _number(raw: object) -> float | None:
-    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
-        return None
-    try:
-        number = float(raw)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _check_destinations(catalog: Catalog, tables: tuple[TomlSource, ...], user_dir: Path) -> None:

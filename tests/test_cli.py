@@ -54,6 +54,20 @@ BAD = {
     "unreadable cassette": (["decode", "missing.yaml"], "missing.yaml"),
     "unreadable replay": (["replay", "missing.yaml"], "missing.yaml"),
     "a pass rate above 1": (["test", "--demo", "--fail-under", "7"], "--fail-under must be from 0 to 1, not 7"),
+    "a policy against itself": (
+        ["run", "--demo", "--first-token-timeout", "400"],
+        "first_token_timeout_s 400 (--first-token-timeout) and timeout_s 300 (default) do not fit together",
+    ),
+    "a fallback to itself": (["run", "--demo", "together", "--fallback", "together"], "cannot fall back to itself"),
+    "no such fallback": (["run", "--demo", "--fallback", "nobody"], "there is no target 'nobody'"),
+    "a fallback without a key": (
+        ["run", "--base-url", "http://127.0.0.1:1/v1", "--model", "m", "--fallback", "groq"],
+        "GROQ_API_KEY is not set (needed by target groq)",
+    ),
+    "too many retries": (
+        ["run", "--demo", "together", "--retries", "2", "--max-requests", "2"],
+        "this would send 3 requests, more than --max-requests 2",
+    ),
     "too many requests": (["run", "--demo", "--count", "9", "--max-requests", "10"], "more than --max-requests 10"),
 }
 
@@ -235,3 +249,35 @@ def test_a_chain_is_told_turn_by_turn_in_lines(tmp_path: Path) -> None:
     told = kmon("run", "--demo", "openrouter", "--scenario", "tool-chain:2", "--speed", "20", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     assert "tool results sent, request 3 of the conversation started" in told.stdout
+
+
+def test_retries_and_a_fallback_are_told_in_json(tmp_path: Path) -> None:
+    options = ["--profile", "retries", "--speed", "20", "--scenario", "minimal", "--retry-base", "0.1", "--json"]
+    policy = ["--retries", "2", "--first-token-timeout", "2", "--fallback", "mistral"]
+    done = kmon("run", "together", "fireworks", "groq", *options, *policy, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[0]["policy"]["retries"] == 2 and events[0]["policy"]["fallback"] == ["mistral"]
+    told = [(e["run"], e["role"], e["number"]) for e in events if e["type"] == "retry_scheduled"]
+    assert sorted(told) == [
+        ("r1.1", "retry", 1),
+        ("r1.1", "retry", 2),
+        ("r1.2", "retry", 1),
+        ("r1.3", "fallback", 1),
+        ("r1.3", "retry", 1),
+        ("r1.3", "retry", 2),
+    ]
+    ended = {
+        e["target"]: (e["state"], e["attempts"], e.get("fallback_target")) for e in events if e["type"] == "run_ended"
+    }
+    assert ended == {"together": ("done", 3, None), "fireworks": ("done", 2, None), "groq": ("done", 4, "mistral")}
+
+
+def test_a_test_retries_nothing_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "kmon.toml").write_text("[policy]\nretries = 3\n")
+    done = kmon(
+        "test", "together", "--profile", "retries", "--scenario", "minimal", "--count", "1", "--json", cwd=tmp_path
+    )
+    assert "a test tries nothing again" in done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["attempts"] for e in events if e["type"] == "run_ended"] == [1]

@@ -38,3 +38,7 @@ def test_help_imports_no_network_library_and_no_screen() -> None:
 
 def test_a_race_imports_no_client_of_another_dialect() -> None:
     assert not {"aiobotocore", "botocore", "aiohttp", "yaml", "openai"} & modules_after("import kmon.race.supervisor")
+
+
+def test_a_simulated_provider_imports_nothing_of_the_gateway() -> None:
+    assert not {"aiohttp", "cryptography"} & modules_after("import kmon.commands.sim, kmon.simulator.serve")

@@ -12,11 +12,14 @@ commands:
   kmon [TARGET...]      watch a race in the terminal (lines instead, when stdout is not a terminal)
   kmon run [TARGET...]  the same race without a screen: lines for people, or --json
   kmon test [TARGET...] identical requests again and again: pass rates, and what they prove
+  kmon gateway [URL]    watch every run of a WebSocket gateway; sends nothing but reads
   kmon targets          what can be aimed at, and where its key was found; --check asks each provider
   kmon doctor [TARGET...]  DNS, TCP, TLS, key, clock, left-over programs: is it me or the path?
   kmon scenarios        what can be asked
   kmon decode FILE...   what recorded streams say
   kmon replay FILE...   play recorded streams through the real HTTP stack into the race screen
+  kmon proxy --to TARGET  pass a program's requests on, byte for byte, and watch them
+  kmon wrap --to TARGET -- COMMAND  the same for one program, with its base URL set
   kmon sim              a loopback provider that can go wrong in every way
   kmon signatures       what kmon can say about a stream; kmon explain NAME tells all about one
   kmon selftest         whether kmon says the right thing about every fault and every healthy twin
@@ -36,18 +39,23 @@ def race_options(parser: Parser) -> None:
     aim.add_argument("--concurrency", type=int, metavar="N", help="runs open at once (default: one round at a time)")
     aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start what would send more requests")
     aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
-    aim.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint, with --model")
+    aim.add_argument("--base-url", metavar="URL", help="any endpoint, with --model (openclaw and ws need none)")
     aim.add_argument("--model", metavar="ID", help="the model to ask for at --base-url")
     aim.add_argument(
-        "--dialect", metavar="NAME", default="chat", help="there: chat, converse, messages, deepinfra (default chat)"
+        "--dialect",
+        metavar="NAME",
+        default="chat",
+        help="there: chat, converse, messages, deepinfra, openclaw, ws (default chat)",
     )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
+    aim.add_argument("--session", metavar="KEY", help="go on with this session of a gateway (default: a fresh one)")
     limits = parser.add_argument_group("thresholds")
     _stall_option(limits)
     limits.add_argument("--timeout", dest="timeout_s", type=float, metavar="S", help="end an attempt (default 300)")
     limits.add_argument(
         "--connect-timeout", dest="connect_timeout_s", type=float, metavar="S", help="DNS, TCP and TLS (default 10)"
     )
+    policy_options(parser)
     alert_options(parser)
     demo = parser.add_argument_group("simulator")
     demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
@@ -61,6 +69,24 @@ def race_options(parser: Parser) -> None:
     )
     demo.add_argument(
         "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
+    )
+
+
+def policy_options(parser: Parser) -> None:
+    policy = parser.add_argument_group(
+        "retries, timeouts, fallback", "All off unless set: silence is reported, not ended. More of it in kmon.toml."
+    )
+    policy.add_argument("--retries", type=int, metavar="N", help="try what may pass again up to N times (default 0)")
+    for flag, name, words in (
+        ("--retry-base", "retry_base_s", "first wait at most S, doubled each time, with full jitter (default 1)"),
+        ("--header-timeout", "header_timeout_s", "end an attempt without response headers after S seconds"),
+        ("--first-token-timeout", "first_token_timeout_s", "end one without a first token after S seconds"),
+        ("--idle-timeout", "idle_timeout_s", "end one that has sent no further token for S seconds"),
+    ):
+        policy.add_argument(flag, dest=name, type=float, metavar="S", help=words)
+    policy.add_argument("--fallback", metavar="TARGET[,TARGET]", help="when retries are used up: ask these in turn")
+    policy.add_argument(
+        "--fallback-when", metavar="WHEN", help="before-first-token (default), or anytime: give up what was said"
     )
 
 

@@ -30,7 +30,8 @@ def scenarios_parser() -> Parser:
 
 def decode_parser() -> Parser:
     parser = command_parser(
-        "decode", "Read cassettes (go-vcr, vcrpy), raw bodies and kmon recordings; say what they hold."
+        "decode",
+        "Read cassettes (go-vcr, vcrpy), raw bodies, a gateway's frames and kmon recordings.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="one JSON object per recorded stream")
@@ -42,10 +43,34 @@ def sim_parser() -> Parser:
     parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
     parser.add_argument(
-        "--profile", default="smooth", metavar="NAME|FILE", help="smooth, demo, seed-000, seed-002 or a TOML file"
+        "--profile",
+        default="smooth",
+        metavar="NAME|FILE",
+        help="smooth, demo, retries, seed-000, seed-002 or a TOML file",
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
+    gateway = parser.add_argument_group("a chat gateway (WebSocket) over that provider")
+    gateway.add_argument("--gateway", action="store_true", help="serve one; its runs make real requests to a provider")
+    gateway.add_argument("--protocol", type=int, metavar="3|4", help="of 2026.2.17 or of 2026.9.6 (default 3)")
+    gateway.add_argument("--token", metavar="T", help="what clients must present (default: one that is printed)")
+    gateway.add_argument(
+        "--mechanism",
+        metavar="a|b|c",
+        help="how it seems stuck: a the adapter buffers, b a follow-up makes a false idle, c a silent retry",
+    )
+    gateway.add_argument(
+        "--queue", metavar="MODE", help="collect, steer, followup or interrupt (default: the release's own)"
+    )
+    gateway.add_argument(
+        "--gateway-fault",
+        metavar="NAME",
+        help="starting (at first), or of every run: stuck, held, tick-loss, frozen, seq-gap, slow-consumer or shutdown",
+    )
+    gateway.add_argument("--tick", type=float, metavar="S", help="seconds between ticks, before --speed (default 30)")
+    gateway.add_argument(
+        "--provider-url", metavar="URL", help="base URL of its model calls (default: a simulated provider of its own)"
+    )
     return parser
 
 
@@ -59,7 +84,7 @@ def signatures_parser() -> Parser:
 
 def explain_parser() -> Parser:
     parser = command_parser("explain", "Tell what a signature usually means, what looks alike, and where it was seen.")
-    parser.add_argument("name", metavar="NAME", help="a name of 'kmon signatures'")
+    parser.add_argument("name", metavar="NAME", help="a signature or diagnosis of 'kmon signatures'")
     return parser
 
 

@@ -10,23 +10,25 @@ import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+_EXAMPLE = "https://api.example.com/v1"
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
 
 
-def base_url_problem(url: str) -> str | None:
-    """Why ``url`` cannot be a base URL, or None if it can."""
+def base_url_problem(url: str, *, websocket: bool = False) -> str | None:
+    """Why ``url`` cannot be a base URL, or None if it can. A ``websocket`` has schemes of its own."""
+    schemes, example = (("ws", "wss"), "ws://127.0.0.1:18789") if websocket else (("http", "https"), _EXAMPLE)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "is not a URL; write it like https://api.example.com/v1"
+        return f"is not a URL; write it like {example}"
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         return "has credentials inside; take them out and name the key's variable instead"
-    if parts.scheme not in ("http", "https"):
-        return "must begin with http:// or https://"
+    if parts.scheme not in schemes:
+        return f"must begin with {schemes[0]}:// or {schemes[1]}://"
     if not parts.hostname or not (_HOST.match(parts.hostname) or _is_ip(parts.hostname)) or port == 0:
-        return "has no usable host and port; write it like https://api.example.com/v1"
+        return f"has no usable host and port; write it like {example}"
     if parts.query or parts.fragment:
         return "must end with its path; take out what follows the ? or #"
     if not url.isascii() or not url.isprintable() or " " in url:

@@ -8,7 +8,7 @@ from kmon.catalog.address import base_url_problem, env_name_problem, model_probl
 from kmon.catalog.aws import FALLBACK_REGION
 from kmon.catalog.entry import Entry
 from kmon.catalog.filler import MARK, STEPS_LIMIT, TOKENS_LIMIT
-from kmon.catalog.model import REGION, Message, Scenario
+from kmon.catalog.model import REGION, SOCKET_DIALECTS, Message, Scenario
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
@@ -25,7 +25,8 @@ def check_target(entry: Entry) -> None:
     for key in ("base_url", "model"):
         if key not in given:
             raise entry.error(key, f"target {entry.name!r} has no {key}; add one")
-    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION)):
+    websocket = given.get("dialect") in SOCKET_DIALECTS
+    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION), websocket=websocket):
         raise entry.error("base_url", problem)
     for key in ("model", "control_model"):
         if key in given and (problem := model_problem(given[key])):

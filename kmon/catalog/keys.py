@@ -9,8 +9,9 @@ from kmon.catalog import aws
 from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
-from kmon.catalog.model import Target
+from kmon.catalog.model import SOCKET_DIALECTS, Target
 
+_SAFE = {"http": "https", "ws": "wss"}
 AWS_CHOICES = f"{aws.BEARER}, or {aws.KEY_ID} and {aws.SECRET}, or an AWS profile"
 
 
@@ -30,8 +31,8 @@ def key_place(target: Target, env: Environment) -> aws.Found | None:
 
 def has_key(target: Target, env: Environment) -> bool:
     """True when the target's key is set or it needs none; anything will do for an AWS service on this machine."""
-    if not target.key_env or key_place(target, env) is not None:
-        return True
+    if not target.key_env or target.dialect in SOCKET_DIALECTS or key_place(target, env) is not None:
+        return True  # a gateway may want no key; one that does says so, and what to set
     return _uses_chain(target) and is_loopback(target.base_url)
 
 
@@ -52,9 +53,13 @@ def key_problem(target: Target, env: Environment) -> str | None:
         return f"{key_names(target)} is not set (needed by target {target.name}); put it in .env or run 'kmon --demo'"
     if not all(_sendable(secret) for secret in Credential(credential_variables(target, env)).secrets):
         return f"{key_source(target, env)} has spaces or characters no key has; copy the key again, without quotes"
-    if key_place(target, env) and urlsplit(target.base_url).scheme == "http" and not is_loopback(target.base_url):
+    if (
+        key_place(target, env)
+        and urlsplit(target.base_url).scheme in ("http", "ws")
+        and not is_loopback(target.base_url)
+    ):
         where = host_and_port(target.base_url)
-        return f"target {target.name} would send {key_source(target, env)} to {where} for all to read; use https://"
+        return f"target {target.name} would send {key_source(target, env)} to {where} for all to read; use {_SAFE[urlsplit(target.base_url).scheme]}://"
     return None
 
 

@@ -9,9 +9,15 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw"]
+DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw", "ws"]
 Role = Literal["system", "user", "assistant", "tool"]
 Auth = Literal["bearer", "x-api-key", "aws"]
+SOCKET_DIALECTS: frozenset[DialectName] = frozenset({"openclaw", "ws"})
+"""Those that go over a WebSocket."""
+GATEWAY_KEY_ENV = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
+"""What a gateway lets in by; a variable whose name ends in PASSWORD holds a password, any other a token."""
+SESSION_PREFIX = "agent:main:kmon-"
+"""How the sessions that kmon begins at a gateway are called."""
 REGION = "{region}"
 """Stands in a base URL for the region, which is settled when the request is sent."""
 
@@ -119,6 +125,9 @@ class Scenario(Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
+    parallel_calls: bool | None = None
+    """Whether several tools may be called in one turn, where the dialect can say so (``chat``, ``messages``); None
+    leaves it to the provider."""
     max_tokens: int = 1024
     filler_tokens: int | None = None
     """Approximate size of the text that stands for ``{filler}`` in a message; None where there is none."""

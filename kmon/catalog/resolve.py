@@ -12,11 +12,13 @@ from kmon.catalog.address import base_url_problem, env_name_problem, host_and_po
 from kmon.catalog.errors import UsageError
 from kmon.catalog.filler import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
 from kmon.catalog.load import Catalog
-from kmon.catalog.model import Auth, DialectName, Scenario, Target
+from kmon.catalog.model import GATEWAY_KEY_ENV, SOCKET_DIALECTS, Auth, DialectName, Scenario, Target
 
 _CONTROL = "@control"
-_BARE_DIALECTS: tuple[DialectName, ...] = ("chat", "converse", "messages", "deepinfra")
+_BARE_DIALECTS: tuple[DialectName, ...] = ("chat", "converse", "messages", "deepinfra", "openclaw", "ws")
 """What an endpoint that is no more than an address can be asked in."""
+_UNNAMED_MODELS = {"openclaw": "main", "ws": "messages"}
+"""What stands in the place of a model where there is none to name: the gateway's agent, what is listened for."""
 _AUTH: dict[str, Auth] = {"converse": "aws", "messages": "x-api-key"}
 """How an endpoint nobody described wants its key, by dialect; elsewhere as a bearer token."""
 
@@ -39,10 +41,12 @@ def resolve_target(catalog: Catalog, text: str) -> Target:
     return replace(preset, name=text, model=model)
 
 
-def custom_target(base_url: str, model: str, dialect: str = "chat", api_key_env: str | None = None) -> Target:
+def custom_target(base_url: str, model: str | None, dialect: str = "chat", api_key_env: str | None = None) -> Target:
     """The target of ``--base-url``, ``--model``, ``--dialect`` and ``--api-key-env``, named after its host."""
-    if problem := base_url_problem(base_url):
+    speaks = _dialect(dialect)
+    if problem := base_url_problem(base_url, websocket=speaks in SOCKET_DIALECTS):
         raise UsageError(f"--base-url {problem}")
+    model = model or _UNNAMED_MODELS.get(dialect, "")
     if problem := model_problem(model):
         raise UsageError(f"--model: {problem}")
     if api_key_env is not None and (problem := env_name_problem(api_key_env)):
@@ -53,10 +57,16 @@ def custom_target(base_url: str, model: str, dialect: str = "chat", api_key_env:
         name=host,
         provider=host,
         model=model,
-        dialect=_dialect(dialect),
+        dialect=speaks,
         base_url=base_url.rstrip("/"),
         auth=auth,
-        key_env=(api_key_env,) if api_key_env else aws.KEY_ENV if auth == "aws" else (),
+        key_env=(api_key_env,)
+        if api_key_env
+        else aws.KEY_ENV
+        if auth == "aws"
+        else GATEWAY_KEY_ENV
+        if speaks == "openclaw"
+        else (),
     )
 
 

@@ -17,6 +17,24 @@ from kmon.catalog.toml_source import TomlSource, parse_toml
 Group = Literal["before the body", "silence", "endings", "content"]
 
 
+ERROR_NAMES = {
+    "dns": "dns-failure",
+    "connect": "connect-failure",
+    "tls": "tls-failure",
+    "reset": "reset-mid-stream",
+    "cut": "cut-mid-body",
+    "protocol": "protocol-error",
+    "not-a-stream": "not-a-stream",
+    "malformed-frame": "malformed-frame",
+    "in-stream": "error-in-stream",
+    "corrupt-frame": "corrupt-frame",
+    "credentials": "no-credentials",
+    "not-sent": "not-sent",
+    "internal": "internal-error",
+}
+"""Signature by the kind of the error that ended an attempt, HTTP refusals apart."""
+
+
 class SignatureText(Struct, frozen=True, forbid_unknown_fields=True):
     """What is known about one signature. ``faults`` and ``twins`` are the simulator's, by name.
 
@@ -63,6 +81,15 @@ def signature_text(name: str) -> SignatureText:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else "'kmon signatures' lists them"
     raise UsageError(f"there is no signature {name[:80]!r}; {hint}")
+
+
+def failure_name(kind: str, status: int | None = None) -> str:
+    """The signature of an error by its kind, and of a refusal by its HTTP status: live or recorded, it is the same."""
+    if kind != "http":
+        return ERROR_NAMES.get(kind, "network-error")
+    if status == 429:
+        return "rate-limited"
+    return "http-server-error" if status is not None and status >= 500 else "http-error"
 
 
 def _source() -> TomlSource:

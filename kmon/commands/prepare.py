@@ -8,21 +8,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Scenario, Target
+from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.alarm import alarm_plan
-from kmon.config import SETTINGS, Loaded, keyed_targets, load
-from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, rows, simulated
-from kmon.race.alarm import AlarmPlan
+from kmon.commands.policy import policy_of
+from kmon.config import Loaded, keyed_targets, load
+from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
+from kmon.race.alarm import NOTHING, AlarmPlan
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
 from kmon.transport.proxy import proxy_for
 from kmon.verdict.alerts import AlertThresholds
 
 DEFAULT_SCENARIO = "code"
-UNLEARNED_STALL_S = 5.0
-"""With ``--stall auto``: the threshold while a target's gaps are too few to learn from."""
 TEST_TIMEOUT_S = 60.0
 """Total limit of an attempt of a test where none was set: a hang must not take five minutes each time."""
 FIELD_REPORT_PROFILE = "seed-000"
@@ -36,7 +38,7 @@ class Prepared:
     plan: RacePlan
     keys: Keys
     loaded: Loaded
-    alarm: AlarmPlan
+    alarm: AlarmPlan = NOTHING
 
 
 @contextlib.contextmanager
@@ -55,8 +57,12 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
         on_simulator = fall_back_to_demo and not targets
     if not on_simulator and not targets:
         raise UsageError("no target was named and no key is set; name one, put a key in .env or use --demo")
+    once = demo is TEST_DEMO
+    if once and (loaded.settings.retries or loaded.settings.fallback):
+        print("kmon: a test tries nothing again and falls back to nobody: every request counts", file=sys.stderr)
     if not on_simulator:
-        plan = plan_of(rows(targets, _scenarios(options, loaded, demo)), loaded, options, timeout_s=timeout_s)
+        asked = rows(targets, _scenarios(options, loaded, demo))
+        plan = plan_of(asked, loaded, options, timeout_s=timeout_s, once=once)
         yield prepared_race(plan, keys_for(plan, loaded.env), loaded)
         return
     named = bool(_targets(options, loaded))
@@ -68,7 +74,8 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
     with Embedded.running(profile=profile, speed=speed, seed=options.seed) as simulator:
         aimed = [simulated(target, simulator.origin) for target in targets]
         timeout_s = demo.timeout_s if whole and options.timeout_s is None else timeout_s
-        yield prepared_race(plan_of(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s), Keys({}), loaded)
+        plan = plan_of(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s, origin=simulator.origin, once=once)
+        yield prepared_race(plan, Keys({}), loaded)
 
 
 def prepared_race(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
@@ -77,7 +84,8 @@ def prepared_race(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if bool(options.base_url) != bool(options.model):
+    unnamed = options.dialect in SOCKET_DIALECTS and not options.model
+    if bool(options.base_url) != bool(options.model) and not (options.base_url and unnamed):
         raise UsageError("--base-url and --model belong together; give both, or name a target")
     if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
@@ -104,8 +112,8 @@ def check_experiment(options: argparse.Namespace) -> None:
 
 def flags_of(options: argparse.Namespace) -> dict[str, object]:
     """The flags that are settings, by the setting's name."""
-    given = {name: getattr(options, name, None) for name in SETTINGS}
-    return given | {"rounds": getattr(options, "count", None)}
+    names = [name for name, rule in SETTINGS.items() if rule.flag and name != "rounds"]
+    return {"rounds": getattr(options, "count", None)} | {name: getattr(options, name, None) for name in names}
 
 
 def _scenarios(options: argparse.Namespace, loaded: Loaded, demo: Demo) -> list[Scenario]:
@@ -122,17 +130,35 @@ def _targets(options: argparse.Namespace, loaded: Loaded) -> list[Target]:
 
 
 def plan_of(
-    plan_rows: Sequence[Row], loaded: Loaded, options: argparse.Namespace, *, timeout_s: float | None = None
+    plan_rows: Sequence[Row],
+    loaded: Loaded,
+    options: argparse.Namespace,
+    *,
+    timeout_s: float | None = None,
+    origin: str | None = None,
+    once: bool = False,
 ) -> RacePlan:
+    """The plan for these rows.
+
+    ``origin`` is the simulator's, where they are aimed at it. ``once`` leaves retries and fallbacks out.
+    """
     settings = loaded.settings
+    policy = policy_of(
+        loaded,
+        plan_rows,
+        timeout_s=timeout_s,
+        jitter_seed=None if origin is None else options.seed,
+        aimed=lambda target: target if origin is None else simulated(target, origin),
+        once=once,
+    )
     plan = RacePlan(
         rows=tuple(plan_rows),
         rounds=settings.rounds,
         concurrency=settings.concurrency,
-        stall_s=UNLEARNED_STALL_S if isinstance(settings.stall_s, str) else settings.stall_s,
-        learn_stall=isinstance(settings.stall_s, str),
-        timeout_s=timeout_s or settings.timeout_s,
-        connect_timeout_s=settings.connect_timeout_s,
+        stall_s=settings.first_stall_s,
+        learn_stall=settings.stall_s == AUTO,
+        policy=policy,
+        session=getattr(options, "session", None) or "",
         simulated=all(row.target.simulated for row in plan_rows),
         alerts=AlertThresholds(
             success_rate=settings.alert_success_rate,
@@ -140,7 +166,9 @@ def plan_of(
             chunks=settings.alert_chunks,
         ),
     )
-    for target in {row.target.base_url: row.target for row in plan.rows}.values():
+    if plan.policy.tools == "sequential":
+        plan = msgspec.structs.replace(plan, rows=tuple(one_call_at_a_time(row) for row in plan.rows))
+    for target in {target.base_url: target for target in plan.asked}.values():
         proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return plan

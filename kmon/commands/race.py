@@ -79,7 +79,7 @@ def replay(options: argparse.Namespace) -> int:
     recordings = {file: load_cassette(Path(file)) for file in options.files}
     with Embedded.running(replay=options.files, speed=options.speed, as_recorded=options.as_recorded) as simulator:
         played = [Row(target, scenario) for target, scenario in replay_targets(recordings, simulator.origin)]
-        plan = plan_of(played, loaded, options)
+        plan = plan_of(played, loaded, options, once=True)
         ready = prepared_race(plan, Keys({}), loaded)
         if options.json or options.no_tui or not sys.stdout.isatty():
             return headless(plan, ready.keys, ready.alarm, as_json=options.json)

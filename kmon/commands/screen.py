@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kmon.commands.prepare import Prepared
 from kmon.config import user_config_dir
 from kmon.race.aim import key_notes
+from kmon.race.hosting import Plan
 
 if TYPE_CHECKING:
     from kmon.report.experiment import Experiment
@@ -21,7 +22,9 @@ def show(
     start_now: bool,
     origin: str = "",
     experiment: Experiment | None = None,
+    hosted: Plan | None = None,
 ) -> int:
+    """Show what ``ready`` holds; ``hosted`` is what the engine does where that is no race of kmon's own."""
     from kmon.race.child import EngineProcess
     from kmon.report.headless import columns_of, exit_code
     from kmon.report.summary import summary
@@ -30,7 +33,7 @@ def show(
     async def source() -> EngineProcess:
         if experiment is not None:
             experiment.begin()
-        return await EngineProcess.start(ready.plan, ready.keys)
+        return await EngineProcess.start(hosted or ready.plan, ready.keys)
 
     settings = ready.loaded.settings
     outcome = run_app(

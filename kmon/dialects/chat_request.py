@@ -35,6 +35,8 @@ def chat_request(target: Target, scenario: Scenario, messages: Sequence[Message]
         body["tools"] = [_tool(tool) for tool in scenario.tools]
         if scenario.tool_choice is not None:
             body["tool_choice"] = _tool_choice(scenario.tool_choice)
+        if scenario.parallel_calls is not None:
+            body["parallel_tool_calls"] = scenario.parallel_calls
     if target.stream_options:
         body["stream_options"] = {"include_usage": True}
     if target.token_cap is not None:

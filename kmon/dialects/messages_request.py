@@ -39,6 +39,9 @@ def messages_request(target: Target, scenario: Scenario, messages: Sequence[Mess
         body["tools"] = [_tool(tool) for tool in scenario.tools]
         if scenario.tool_choice is not None:
             body["tool_choice"] = _tool_choice(scenario.tool_choice)
+        if scenario.parallel_calls is not None:
+            single = {"disable_parallel_tool_use": not scenario.parallel_calls}
+            body["tool_choice"] = body.get("tool_choice", {"type": "auto"}) | single
     body |= target.body
     return WireRequest(_path(target.base_url), HEADERS | target.headers, msgspec.json.encode(body))
 

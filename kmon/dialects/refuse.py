@@ -14,6 +14,12 @@ def refusal(target: Target, scenario: Scenario) -> str | None:
             f"{subject} (it has no tools); aim at a target that speaks another dialect instead of {target.name}, "
             "or ask a scenario without tools"
         )
+    several = calls or any(message.role == "assistant" for message in scenario.messages)
+    if target.dialect == "openclaw" and (scenario.tools or several):
+        return (
+            f"{subject} (a gateway has tools and a memory of its own and takes one message); "
+            f"ask a scenario without tools, such as code or minimal, or leave {target.name} out"
+        )
     if target.dialect == "converse" and calls and (not scenario.tools or scenario.tool_choice == "none"):
         return (
             f"{subject} (Bedrock refuses tool calls in a conversation that offers no tools); "

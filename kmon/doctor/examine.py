@@ -13,7 +13,7 @@ from kmon.catalog.aws import base_url_of
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential_variables, key_problem, key_source
-from kmon.catalog.model import Target
+from kmon.catalog.model import SOCKET_DIALECTS, Target
 from kmon.doctor.certificates import Certificate, read_certificate
 from kmon.doctor.endpoint import Exchange, Question, ask, peek
 from kmon.doctor.model_list import Check, Heard, judged
@@ -129,6 +129,8 @@ def _question(target: Target, env: Environment) -> tuple[Question, Check | None]
     """What to ask, and the check where it is settled without asking for the models."""
     credential = Credential(credential_variables(target, env))
     base_url = base_url_of(target, credential.by_env)
+    if target.dialect in SOCKET_DIALECTS:  # the port and the path are asked as HTTP, which a WebSocket server answers
+        base_url = "http" + base_url.removeprefix("ws")
     problem = key_problem(target, env)
     with_key = target.dialect == "chat" and problem is None
     url = f"{base_url}/models" if target.dialect == "chat" else f"{base_url}/"

@@ -7,12 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from kmon.catalog import aws
 from kmon.catalog.address import is_loopback
 from kmon.catalog.credential import Credential
-from kmon.catalog.model import REGION, Target
+from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
 from kmon.dialects import dialect
 from kmon.dialects.wire import WireRequest
 from kmon.transport.http import Answer, exchange
 from kmon.transport.network import Network, Place
-from kmon.transport.phase import OnPhase, OnSocket
+from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
 AWS_DIALECT = "converse"
@@ -31,7 +31,7 @@ def ask(
     network: Network,
     on_phase: OnPhase,
     connect_timeout_s: float,
-    on_socket: OnSocket | None = None,
+    on_line: OnLine | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
     """Send ``request`` when entered and give its answer; leaving closes the socket."""
     if target.dialect == AWS_DIALECT:
@@ -41,7 +41,7 @@ def ask(
             credential=credential,
             on_phase=on_phase,
             connect_timeout_s=connect_timeout_s,
-            on_socket=on_socket,
+            on_line=on_line,
         )
     url = url_of(target, request, credential)
     return exchange(
@@ -53,12 +53,17 @@ def ask(
         ssl_context=network.ssl_context,
         connect_timeout_s=connect_timeout_s,
         proxy=proxy_for(url),
-        on_socket=on_socket,
+        on_line=on_line,
     )
 
 
 def preload(target: Target, network: Network) -> None:
     """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
+    if target.dialect in SOCKET_DIALECTS:
+        from kmon.probe.probing import attempt_in
+
+        attempt_in(target.dialect)
+        return
     dialect(target.dialect)
     if target.dialect == AWS_DIALECT:
         _ = network.bedrock

@@ -116,7 +116,7 @@ def _calls_missing(asked: Asked, said: Transcript, seen: Sightings) -> Finding |
 
 def _other_model(asked: Asked, said: Transcript, seen: Sightings) -> Finding | None:
     served = seen.models[0] if seen.models else ""
-    if served and not may_be_same(asked.model, served):
+    if asked.model and served and not may_be_same(asked.model, served):
         return Finding("wrong-model", f"asked for {shown(asked.model)}, the chunks name {shown(served)}")
     return None
 

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
+from kmon.probe.blame import Blame
 from kmon.transport.phase import Phase
 from kmon.transport.witness import Witness
 
@@ -23,7 +24,9 @@ Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
 StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip
-AttemptRole = Literal["first", "retry", "turn", "nudge"]
+AttemptRole = Literal["first", "retry", "turn", "nudge", "fallback"]
+"""Why an attempt was made. ``retry`` is one more at the same target, by the policy or because someone asked;
+``fallback`` one at the next target of the policy's list."""
 AlertRule = Literal["success-rate", "consecutive-failures", "chunks-per-stream"]
 
 
@@ -38,6 +41,8 @@ class RaceStarted(_Event, frozen=True, tag="race_started"):
     simulated: bool = False
     stall_ms: float = 5000.0
     timeout_ms: float = 0.0
+    policy: dict[str, float | int | str | list[str]] = {}
+    """Limits, retries and fallbacks that were set, by the names of their settings."""
     stall_learned: bool = False
     """Whether ``stall_ms`` gives way to what each target's own gaps teach."""
 
@@ -51,6 +56,14 @@ class RunQueued(_Event, frozen=True, tag="run_queued"):
     scenario: str
     round: int
     dialect: str
+    note: str = ""
+    """Who asks, where that is somebody else: the User-Agent of a request that is only watched."""
+
+
+class RunForgotten(_Event, frozen=True, tag="run_forgotten"):
+    """A run that ended is let go, so that what is kept of a watch without end stays bounded."""
+
+    run: str
 
 
 class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
@@ -59,6 +72,10 @@ class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
     role: AttemptRole
     url: str
     proxy: str | None = None
+    turn: int = 1
+    """Which request of the conversation it is."""
+    target: str = ""
+    """The target it is aimed at, only where that is not the run's own: after a fallback."""
 
 
 class PhaseReached(_Event, frozen=True, tag="phase"):
@@ -131,8 +148,18 @@ class StallStarted(_Event, frozen=True, tag="stall_started"):
     gap_ms: float
     witness: Witness | None = None
     """What the kernel said of the socket at that moment; None where it says nothing, or the gap had just ended."""
+    blame: Blame | None = None
+    """Whose silence it is, as far as is known at that moment; a ``blame`` event corrects it."""
     threshold_ms: float | None = None
     """What the gap passed."""
+
+
+class Blamed(_Event, frozen=True, tag="blame"):
+    """The witnesses were heard again while a stall was open, and now say something else."""
+
+    run: str
+    attempt: int
+    blame: Blame
 
 
 class StallEnded(_Event, frozen=True, tag="stall_ended"):
@@ -143,6 +170,7 @@ class StallEnded(_Event, frozen=True, tag="stall_ended"):
     phase: StallPhase
     gap_ms: float
     ended: bool = True
+    blame: Blame | None = None
 
 
 class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
@@ -153,7 +181,30 @@ class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
     signature: str | None = None
     evidence: str = ""
     error: StreamError | None = None
+    blame: Blame | None = None
+    """Of its longest stall; None where there was none, or nobody looked."""
     chunks: int = 0
+
+
+class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
+    """The policy makes another attempt after ``attempt``, in ``delay_ms``; nothing was sent for it yet.
+
+    ``number`` of ``of`` counts the retries of this request at its target, or the fallbacks of the list. ``reason`` says
+    why, and where the delay is from if the server asked for it: ``HTTP 429, Retry-After``.
+    """
+
+    run: str
+    attempt: int
+    role: AttemptRole
+    target: str
+    reason: str
+    delay_ms: float
+    number: int
+    of: int
+    after_first_token: bool = False
+    """Whether the attempt had begun to answer: what it said is given up, and may be paid for twice."""
+    retry_after_ms: float | None = None
+    """What the server asked for; longer than ``delay_ms`` where that was more than the policy waits."""
 
 
 class NudgeResult(_Event, frozen=True, tag="nudge_result"):
@@ -203,6 +254,12 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Requests of the conversation, up to the one that ended it: where a chain of tool calls got to."""
     tool_results: int = 0
     """Tool results that were sent back on the way."""
+    retries: int = 0
+    """Attempts that the policy added, fallbacks included."""
+    fallback_target: str = ""
+    """The target of the last attempt, only where that is not the run's own: after a fallback."""
+    blame: Blame | None = None
+    """Whose the longest stall of the deciding attempt was."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):
@@ -216,11 +273,16 @@ class ClaimChanged(_Event, frozen=True, tag="claim"):
     """What the chat program that is being watched shows from now on, as it shows it: ``connected | idle``.
 
     Only where its own rules are mirrored, as for a gateway; an ordinary HTTP client's claim follows from the stream.
+    A busy line comes without its running seconds (``running | connected``): they count from ``t_ns``.
     """
 
     run: str
     attempt: int
     claim: str
+    gateway_run: str = ""
+    """The gateway's own run, by a few characters of its id."""
+    opened_ns: int | None = None
+    """When that run began; None where it is the attempt's own start."""
 
 
 class Diagnosed(_Event, frozen=True, tag="diagnosis"):
@@ -287,5 +349,5 @@ class Notice(_Event, frozen=True, tag="notice"):
 Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
-    | ClaimChanged | Diagnosed | StallThreshold | TargetHealth | Alert
+    | ClaimChanged | Diagnosed | RetryScheduled | Blamed | RunForgotten | StallThreshold | TargetHealth | Alert
 )  # fmt: skip

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError
 from kmon.dialects.text import clean
-from kmon.transport.headers import retry_after_s
+from kmon.transport.headers import http_date, retry_after_s
 
 MESSAGE_LIMIT_CHARS = 2_000
 """More than is shown: what is shown is cut after keys were taken out, not before."""
@@ -37,7 +37,9 @@ def answer_error(
     ``code`` is the refusal's code where a client library has read it; otherwise the body may give one.
     """
     text = clean(body.decode("utf-8", "replace"))
-    retry_s = retry_after_s(headers.get("retry-after"), datetime.datetime.now(datetime.UTC))
+    # A date to retry after is one of the server's clock, and so is the date it answers with; ours may be off.
+    now = http_date(headers.get("date")) or datetime.datetime.now(datetime.UTC)
+    retry_s = retry_after_s(headers.get("retry-after"), now)
     message, said_code = _message(text)
     message = _redirection(status, headers.get("location", "")) or message
     code = code or said_code

@@ -5,8 +5,10 @@ The names, what they mean and what looks alike stand in ``kmon/catalog/signature
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from kmon.catalog.signatures import failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.probe.content import Asked, content_finding
@@ -24,71 +26,49 @@ class Signature(NamedTuple):
     evidence: str
 
 
-ERROR_NAMES = {
-    "dns": "dns-failure",
-    "connect": "connect-failure",
-    "tls": "tls-failure",
-    "reset": "reset-mid-stream",
-    "cut": "cut-mid-body",
-    "protocol": "protocol-error",
-    "not-a-stream": "not-a-stream",
-    "in-stream": "error-in-stream",
-    "corrupt-frame": "corrupt-frame",
-    "credentials": "no-credentials",
-    "not-sent": "not-sent",
-    "internal": "internal-error",
-}
-"""Signature by the kind of the error that ended an attempt."""
 BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
-"""The same, where no response had begun."""
+"""Signature by the kind of an error where no response had begun."""
 
 
-def decide(
-    ending: Ending,
-    timeline: Timeline,
-    *,
-    asked: Asked,
-    said: Transcript,
-    seen: Sightings,
-    error: StreamError | None,
-    lingered: bool,
-    end_ns: int,
-) -> Signature:
-    """Name an ended attempt. ``lingered``: the body had not ended a while after its terminal event.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that has ended, with all that its name is decided by."""
 
-    The evidence may quote foreign text, which is raw. Never raises.
-    """
-    evidence = describe(timeline, end_ns)
-    name, sentence = _named(ending, timeline, asked, said, seen, error, lingered, end_ns)
+    ending: Ending
+    timeline: Timeline
+    asked: Asked
+    said: Transcript
+    seen: Sightings
+    error: StreamError | None
+    end_ns: int
+    lingered: bool = False
+    """The body had not ended a while after its terminal event."""
+
+
+def decide(ended: Ended) -> Signature:
+    """Name an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
+    evidence = describe(ended.timeline, ended.end_ns)
+    name, sentence = _named(ended)
     return Signature(name, f"{sentence}; {evidence}" if sentence else evidence)
 
 
-def _named(
-    ending: Ending,
-    timeline: Timeline,
-    asked: Asked,
-    said: Transcript,
-    seen: Sightings,
-    error: StreamError | None,
-    lingered: bool,
-    end_ns: int,
-) -> tuple[str | None, str]:
-    match ending:
-        case "failed" if error is not None:
-            return _failed(error, timeline, seen)
+def _named(ended: Ended) -> tuple[str | None, str]:
+    match ended.ending:
+        case "failed" if ended.error is not None:
+            return _failed(ended.error, ended.timeline, ended.seen)
         case "timed-out":
-            return unended(timeline, asked, said, seen, end_ns)
+            return unended(ended.timeline, ended.asked, ended.said, ended.seen, ended.end_ns)
         case "incomplete":
-            cut = "inside a frame" if said.malformed_frames else "cleanly"
+            cut = "inside a frame" if ended.said.malformed_frames else "cleanly"
             return "truncated-no-finish", f"the body ended {cut}, without finish reason or end event"
         case "done":
-            return _done(timeline, asked, said, seen, lingered)
+            return _done(ended)
     return None, ""
 
 
 def _failed(error: StreamError, timeline: Timeline, seen: Sightings) -> tuple[str, str]:
     if error.kind == "http":
-        return _http_name(error.status), f"HTTP {error.status}"
+        return failure_name(error.kind, error.status), f"HTTP {error.status}"
     if error.kind == "connect" and error.code == CONNECT_TIMEOUT:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no TLS"
         return "connect-timeout", f"nobody refused: {missing}"
@@ -96,29 +76,22 @@ def _failed(error: StreamError, timeline: Timeline, seen: Sightings) -> tuple[st
         return "error-in-stream", "the first event" if seen.error_first else "after the stream had begun"
     if timeline.t_headers is None and error.kind in BEFORE_HEADERS:
         return BEFORE_HEADERS[error.kind], ""
-    return ERROR_NAMES.get(error.kind, "network-error"), ""
+    return failure_name(error.kind, error.status), ""
 
 
-def _http_name(status: int | None) -> str:
-    if status == 429:
-        return "rate-limited"
-    return "http-server-error" if status is not None and status >= 500 else "http-error"
-
-
-def _done(
-    timeline: Timeline, asked: Asked, said: Transcript, seen: Sightings, lingered: bool
-) -> tuple[str | None, str]:
+def _done(ended: Ended) -> tuple[str | None, str]:
+    said = ended.said
     if said.malformed_frames:
         return "malformed-frame", f"{said.malformed_frames} frame(s) could not be read"
-    if found := content_finding(asked, said, seen):
+    if found := content_finding(ended.asked, said, ended.seen):
         return found.name, found.sentence
-    if timeline.t_done is None:
+    if ended.timeline.t_done is None:
         return "finish-without-done", "a finish reason but no end event"
     if said.finish_reason is None:
         return "done-without-finish", "an end event but no finish reason: complete or cut, nobody says"
-    if silence := resumed(timeline, seen):
+    if silence := resumed(ended.timeline, ended.seen):
         return silence
-    if lingered:
+    if ended.lingered:
         return "linger-after-done", "the end event came, the body did not end"
     return None, ""
 
@@ -127,7 +100,7 @@ def describe(timeline: Timeline, now_ns: int) -> str:
     """The facts in one line: headers, chunks, last progress, keep-alives."""
     parts = []
     if timeline.t_request_sent is not None and timeline.t_headers is not None:
-        parts.append(f"headers after {(timeline.t_headers - timeline.t_request_sent) / S:.2f} s")
+        parts.append(f"headers after {max(0, timeline.t_headers - timeline.t_request_sent) / S:.2f} s")
     elif timeline.t_request_sent is not None:
         parts.append(f"request sent {(now_ns - timeline.t_request_sent) / S:.1f} s ago, no headers")
     else:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kmon.probe.events import StallPhase, State
+from kmon.probe.claimed import contradiction, shown_claim
+from kmon.probe.events import RetryScheduled, StallPhase, State
 from kmon.probe.timeline import S
 from kmon.probe.view import AttemptView, RunView
 
@@ -37,6 +38,7 @@ class Observation:
     """Time since the last byte of any kind."""
     keepalive_ns: int | None = None
     contradiction: str = ""
+    """Claim against observation in words. A silence of this machine's own making accuses nobody."""
 
 
 def derive(run: RunView, now_ns: int) -> Observation:
@@ -44,16 +46,33 @@ def derive(run: RunView, now_ns: int) -> Observation:
     attempt = run.main
     if attempt is None:
         return Observation("queued", "idle")
-    return derive_attempt(attempt, now_ns)
+    if run.scheduled is not None:  # an ordinary client's library tries again without a word
+        return Observation("queued", "connecting")
+    if run.ended is not None and run.ended.state == "cancelled":  # perhaps while it waited for a retry
+        return Observation("cancelled", "idle")
+    return derive_attempt(attempt, now_ns, diagnosis=run.diagnosis.name if run.diagnosis else "")
 
 
-def derive_attempt(attempt: AttemptView, now_ns: int) -> Observation:
-    """Observe one attempt at ``now_ns``."""
+def retry_left_s(scheduled: RetryScheduled, now_ns: int) -> float:
+    """Seconds until a scheduled attempt begins."""
+    return max(0.0, (scheduled.t_ns - now_ns) / S + scheduled.delay_ms / 1000)
+
+
+def retry_sentence(scheduled: RetryScheduled, now_ns: int) -> str:
+    """What is waited for: ``retry 2 of 3 in 4.2 s (HTTP 429, Retry-After)``."""
+    what = "retry" if scheduled.role == "retry" else f"falls back to {scheduled.target},"
+    when = f" in {retry_left_s(scheduled, now_ns):.1f} s" if scheduled.delay_ms else ""
+    return f"{what} {scheduled.number} of {scheduled.of}{when} ({scheduled.reason})"
+
+
+def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") -> Observation:
+    """Observe one attempt at ``now_ns``. ``diagnosis`` names the side it hangs on, where that is known."""
     timeline = attempt.timeline
     state = _state(attempt, now_ns)
-    claim = _claim(attempt)
+    claim = _claim(attempt, now_ns)
+    watched = contradiction(attempt, claim, state, now_ns, diagnosis) if attempt.claim is not None else None
     if state in ENDED:
-        return Observation(state, claim)
+        return Observation(state, claim, contradiction=watched or "")
     gap_ns = timeline.open_gap_ns(now_ns)
     return Observation(
         state,
@@ -62,7 +81,7 @@ def derive_attempt(attempt: AttemptView, now_ns: int) -> Observation:
         phase=timeline.stall_phase(),
         alive_ns=timeline.byte.open_ns(now_ns),
         keepalive_ns=timeline.life.open_ns(now_ns),
-        contradiction=_contradiction(attempt, state, claim, gap_ns, now_ns),
+        contradiction=_contradiction(attempt, state, claim, gap_ns, now_ns) if watched is None else watched,
     )
 
 
@@ -81,11 +100,11 @@ def _state(attempt: AttemptView, now_ns: int) -> State:
     return "waiting" if timeline.t_request_sent is not None else "connecting"
 
 
-def _claim(attempt: AttemptView) -> str:
+def _claim(attempt: AttemptView, now_ns: int) -> str:
     """What a client shows: the watched one itself, or an ordinary HTTP client, which is open until its iterator ends
     and ends quietly on any clean close."""
     if attempt.claim is not None:
-        return attempt.claim
+        return shown_claim(attempt, now_ns)
     if attempt.ending is not None:
         return {"failed": "error", "timed-out": "error"}.get(attempt.ending, "idle")
     return "connecting" if attempt.timeline.t_headers is None else "streaming"
@@ -94,6 +113,8 @@ def _claim(attempt: AttemptView) -> str:
 def _contradiction(attempt: AttemptView, state: State, claim: str, gap_ns: int | None, now_ns: int) -> str:
     if state != "stalled" or gap_ns is None:
         return ""
+    if attempt.blame is not None and attempt.blame.name == "us":
+        return f"silent {gap_ns / S:.1f} s, but that is us: {attempt.blame.why}"
     timeline = attempt.timeline
     heard_ns = timeline.byte.open_ns(now_ns)
     if timeline.t_headers is None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.probe import events as ev
+from kmon.probe.blame import Blame
 from kmon.probe.silences import Silences
 from kmon.probe.timeline import MS, Timeline
 
@@ -57,8 +58,19 @@ class AttemptView:
     ending: ev.Ending | None = None
     signature: str | None = None
     evidence: str = ""
+    turn: int = 1
+    target: str = ""
+    """The target asked, where that is not the run's own: after a fallback."""
+    blame: Blame | None = None
+    """Whose the open stall is; once the attempt has ended, whose its longest one was."""
+    blames: list[Blame | None] = field(default_factory=list)
+    """The same for each stall that is over, in order."""
     claim: str | None = None
     """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
+    claim_ns: int = 0
+    """Since when it has shown that."""
+    gateway_run: str = ""
+    opened_ns: int | None = None
 
     def append(self, kind: str, text: str) -> None:
         """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
@@ -88,8 +100,12 @@ class RunView:
     round: int
     dialect: str
     t_queued: int
+    note: str = ""
+    """Who asks, where that is not kmon."""
     attempts: list[AttemptView] = field(default_factory=list)
     nudge_sentence: str = ""
+    scheduled: ev.RetryScheduled | None = None
+    """The attempt that the policy makes next, while it is waited for."""
     diagnosis: ev.Diagnosed | None = None
     """On which side it hangs, where several vantage points tell."""
     ended: ev.RunEnded | None = None
@@ -104,6 +120,11 @@ class RunView:
         """The latest nudge sent after the main attempt began."""
         last = self.attempts[-1] if self.attempts else None
         return last if last is not None and last.role == "nudge" else None
+
+    @property
+    def asked(self) -> str:
+        """The target whose answer decides the run: its own, or the one it fell back to."""
+        return self.target if self.main is None else self.main.target or self.target
 
     def attempt(self, number: int) -> AttemptView | None:
         return next((a for a in reversed(self.attempts) if a.number == number), None)
@@ -154,18 +175,24 @@ class RaceView:
                     event.round,
                     event.dialect,
                     event.t_ns,
+                    event.note,
                 )
+            case ev.RunForgotten():
+                self.runs.pop(event.run, None)
             case ev.AttemptStarted():
                 self._start(event)
             case ev.NudgeResult():
                 if run := self.runs.get(event.run):
                     run.nudge_sentence = event.sentence
+            case ev.RetryScheduled():
+                if run := self.runs.get(event.run):
+                    run.scheduled = event
             case ev.Diagnosed():
                 if run := self.runs.get(event.run):
                     run.diagnosis = event if event.name else None
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
-                    run.ended = event
+                    run.ended, run.scheduled = event, None
             case _:
                 run = self.runs.get(event.run)
                 attempt = run.attempt(event.attempt) if run else None
@@ -173,7 +200,8 @@ class RaceView:
                     if isinstance(event, ev.DeltaArrived) and event.chunk:
                         self.chunks += 1
                     if isinstance(event, ev.AttemptEnded) and run is not None:
-                        self.silences[run.target].on_attempt_ended(attempt.timeline, event.state, event.t_ns)
+                        silences = self.silences[attempt.target or run.target]
+                        silences.on_attempt_ended(attempt.timeline, event.state, event.t_ns)
                     _fold(attempt, event)
 
     def _start(self, event: ev.AttemptStarted) -> None:
@@ -182,10 +210,14 @@ class RaceView:
             return
         stall_ms = self.started.stall_ms if self.started else 5000.0
         timeline = Timeline(event.t_ns, int(stall_ms * MS))
-        self.silences.setdefault(run.target, Silences()).follow(timeline)
-        run.attempts.append(AttemptView(event.attempt, event.role, timeline, event.url, event.proxy))
+        self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
+        run.attempts.append(
+            AttemptView(
+                event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
+            )
+        )
         if event.role != "nudge":
-            run.ended = None
+            run.ended = run.scheduled = None
             run.nudge_sentence = ""
             run.diagnosis = None
 
@@ -205,13 +237,26 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
         case ev.StallThreshold():
             timeline.on_threshold(event)
         case ev.ClaimChanged():
-            view.claim = event.claim
+            _fold_claim(view, event)
         case ev.AttemptEnded():
             timeline.on_closed(event.t_ns)
             view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence
             view.error = event.error or view.error
-        case _:  # stalls are found by the timeline itself, from the same stamps
+            view.blame = event.blame
+        case ev.StallStarted() | ev.Blamed():  # that there is one, the timeline finds itself, from the same stamps
+            view.blame = event.blame
+        case ev.StallEnded():
+            view.blame = None
+            view.blames.append(event.blame)
+        case _:
             pass
+
+
+def _fold_claim(view: AttemptView, event: ev.ClaimChanged) -> None:
+    if view.claim != event.claim:
+        view.claim, view.claim_ns = event.claim, event.t_ns
+    view.gateway_run = event.gateway_run or view.gateway_run
+    view.opened_ns = view.opened_ns if event.opened_ns is None else event.opened_ns
 
 
 def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Scenario, Target
+from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.config import Environment, credential_variables, key_problem, key_source
 from kmon.dialects import refusal
 from kmon.race.plan import Keys, RacePlan, Row
@@ -54,8 +54,17 @@ def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row,
     return found
 
 
+def one_call_at_a_time(row: Row) -> Row:
+    """The row with a chain that asks for one tool call per turn, in a dialect that has a word for it."""
+    if row.scenario.chain is None:
+        return row
+    return Row(row.target, msgspec.structs.replace(row.scenario, parallel_calls=False))
+
+
 def simulated(target: Target, origin: str) -> Target:
     """The same target, aimed at the simulator at ``origin``: its dialect, model and body, but no key and no headers."""
+    if target.dialect in SOCKET_DIALECTS:
+        raise UsageError(f"target {target.name} cannot be raced on the simulated provider; leave it out")
     version = "/v1" if target.dialect == "chat" else ""
     return msgspec.structs.replace(
         target, base_url=f"{origin}/{target.provider}{version}", key_env=(), headers={}, simulated=True
@@ -65,18 +74,18 @@ def simulated(target: Target, origin: str) -> Target:
 def keys_for(plan: RacePlan, env: Environment) -> Keys:
     """The keys the plan needs. Raises :class:`UsageError` naming the variable a target misses."""
     by_env: dict[str, str] = {}
-    for row in plan.rows:
-        if problem := key_problem(row.target, env):
+    for target in plan.asked:
+        if problem := key_problem(target, env):
             raise UsageError(problem)
-        by_env |= credential_variables(row.target, env)
+        by_env |= credential_variables(target, env)
     return Keys(by_env)
 
 
 def key_notes(plan: RacePlan, env: Environment) -> dict[str, str]:
     """Per target name, where its key was found, for the plan screen."""
     return {
-        row.target.name: key_source(row.target, env) or ("simulated" if row.target.simulated else "no key needed")
-        for row in plan.rows
+        target.name: key_source(target, env) or ("simulated" if target.simulated else "no key needed")
+        for target in plan.asked
     }
 
 

@@ -9,14 +9,19 @@ from kmon.catalog.model import Chain, Message, ToolUse
 from kmon.dialects.assemble import Transcript
 
 
-def next_turn(chain: Chain, messages: Sequence[Message], answer: Transcript) -> tuple[Message, ...] | None:
+def next_turn(
+    chain: Chain, messages: Sequence[Message], answer: Transcript, *, one_call: bool = False
+) -> tuple[Message, ...] | None:
     """The conversation after ``answer``'s tool calls were carried out, or None when it goes no further.
 
     It goes no further when the answer calls no tool, when a call cannot be carried out (a name not offered, arguments
     that are no JSON object: the scenario's check tells which), or when more calls came than twice the steps asked for.
+    ``one_call`` carries out the first call of a turn alone, as if the others had not been made: a result then never
+    comes beside another, and the model has to ask again.
     """
     done = results_in(messages)
-    calls = [_use(call.id, call.name, call.arguments, done + i) for i, call in enumerate(answer.tool_calls)]
+    made = answer.tool_calls[:1] if one_call else answer.tool_calls
+    calls = [_use(call.id, call.name, call.arguments, done + i) for i, call in enumerate(made)]
     uses = [use for use in calls if use is not None and use.name in chain.results]
     if not uses or len(uses) < len(calls) or done + len(uses) > 2 * chain.steps:
         return None

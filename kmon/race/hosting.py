@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.plan import Keys, RacePlan
+from kmon.race.proxy_plan import ProxyPlan
 from kmon.race.source import Host
 
-Plan = RacePlan
+Plan = RacePlan | ProxyPlan | GatewayPlan
 """Everything the engine can be asked to do."""
 
 
@@ -16,3 +18,11 @@ def host(plan: Plan, keys: Keys) -> Host:
             from kmon.race.supervisor import Supervisor
 
             return Supervisor(plan, keys)
+        case ProxyPlan():
+            from kmon.race.proxy_watch import ProxyWatch
+
+            return ProxyWatch(plan)
+        case GatewayPlan():
+            from kmon.race.gateway_watch import GatewayWatch
+
+            return GatewayWatch(plan, keys)

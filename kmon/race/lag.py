@@ -1,24 +1,29 @@
-"""How late the event loop wakes up: what a measurement made on this loop may be wrong by."""
+"""Keeps the witnesses at home awake: how late the event loop is, what the clocks do, and a canary beside the race."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from kmon.probe.events import EngineHealth
-from kmon.probe.timeline import MS
+from kmon.probe.events import EngineHealth, Notice
+from kmon.probe.timeline import MS, S
 from kmon.race.outbox import Outbox
+from kmon.transport.machine import TICK_NS, Machine, clocks
 
-TICK_S = 0.02
 REPORT_EVERY_TICKS = 25
 
 
-async def watch_lag(outbox: Outbox) -> None:
-    """Report the worst lateness of a 20 ms tick every half second, for ever."""
+async def watch_lag(outbox: Outbox, machine: Machine) -> None:
+    """Tell ``machine`` the time every 20 ms, and report the worst lateness every half second, for ever."""
+    since_ns = time.monotonic_ns()
     while True:
         worst_ns = 0
         for _ in range(REPORT_EVERY_TICKS):
-            before_ns = time.monotonic_ns()
-            await asyncio.sleep(TICK_S)
-            worst_ns = max(worst_ns, time.monotonic_ns() - before_ns - int(TICK_S * 1e9))
-        outbox.put(EngineHealth(time.monotonic_ns(), worst_ns / MS, outbox.chunks, outbox.dropped))
+            worst_ns = max(worst_ns, machine.tick(clocks()))
+            await asyncio.sleep(TICK_NS / S)
+        now_ns = time.monotonic_ns()
+        if asleep_ns := machine.asleep_ns(since_ns):
+            slept = f"this machine slept for {asleep_ns / S:.0f} s; streams that were open may not have survived it"
+            outbox.put(Notice(now_ns, "warning", slept))
+        since_ns = now_ns
+        outbox.put(EngineHealth(now_ns, worst_ns / MS, outbox.chunks, outbox.dropped))

@@ -7,6 +7,7 @@ from msgspec import Struct
 from kmon.catalog import aws
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Scenario, Target
+from kmon.race.policy import Policy
 from kmon.verdict.alerts import AlertThresholds
 
 
@@ -21,7 +22,7 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     """Rows times rounds. ``concurrency`` bounds the runs open at once; None means one round at a time.
 
     ``stall_s`` is the silence that is a stall; with ``learn_stall`` only until the target's own gaps have taught more.
-    ``timeout_s`` bounds a whole attempt; kmon has no read timeout, it reports silence instead of ending it.
+    ``policy`` says how long an attempt may take and what follows a failed one.
 
     For repeated experiments: ``order_seed`` shuffles the rows of each round reproducibly, ``nonce`` makes every
     request unique so that no prompt cache answers it, ``spacing_s`` is the least time between two requests to one
@@ -33,13 +34,14 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     concurrency: int | None = None
     stall_s: float = 5.0
     learn_stall: bool = False
-    timeout_s: float = 300.0
-    connect_timeout_s: float = 10.0
+    policy: Policy = Policy()
     simulated: bool = False
     order_seed: int | None = None
     nonce: bool = False
     spacing_s: float = 0.0
     per_target: int | None = None
+    session: str = ""
+    """The session to go on with at a gateway; empty for a fresh one per run."""
     alerts: AlertThresholds = AlertThresholds()
 
     @property
@@ -48,19 +50,34 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
         return tuple(dict.fromkeys(row.target.name for row in self.rows))
 
     @property
+    def asked(self) -> tuple[Target, ...]:
+        """Every target that may be asked, fallbacks included."""
+        return (*(row.target for row in self.rows), *self.policy.fallback)
+
+    @property
     def scenario(self) -> str:
         """Scenario names, each once, joined with commas."""
         return ",".join(dict.fromkeys(row.scenario.name for row in self.rows))
 
     @property
     def requests(self) -> int:
-        """How many requests the race sends at most if nobody nudges or retries; a chain counts its turns."""
-        return self.rounds * sum(_turns(row.scenario) for row in self.rows)
+        """How many requests the race sends at most if nobody nudges or retries by hand.
+
+        A chain counts its turns; the policy's retries and fallbacks count as if all were needed.
+        """
+        return self.rounds * sum(_turns(row.scenario) + self._added(row) for row in self.rows)
 
     @property
     def max_output_tokens(self) -> int:
         """Upper bound of output tokens over all requests."""
-        return self.rounds * sum(_turns(row.scenario) * row.scenario.max_tokens for row in self.rows)
+        return self.rounds * sum(
+            (_turns(row.scenario) + self._added(row)) * row.scenario.max_tokens for row in self.rows
+        )
+
+    def _added(self, row: Row) -> int:
+        """Attempts that the policy may add to a run: retries of each request, and the targets further down the list."""
+        elsewhere = len(self.policy.beside(row.target))
+        return _turns(row.scenario) * self.policy.retries + elsewhere * (1 + self.policy.retries)
 
 
 def _turns(scenario: Scenario) -> int:

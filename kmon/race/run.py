@@ -1,23 +1,34 @@
-"""One run: its attempts and turns one after the other, and a nudge beside them. The one thing that really changes."""
+"""One run: its attempts and turns one after the other, and a nudge beside them. The one thing that really changes.
+
+Which attempt follows which is decided by the policy (``course.py``); the run makes it, and says so before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message
-from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RunEnded, RunQueued
+from kmon.dialects.delta import StreamError
+from kmon.probe.account import Outcome
+from kmon.probe.attempt import Attempt
+from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
 from kmon.probe.habits import Habits
-from kmon.probe.probe import Limits, Outcome, Probe
-from kmon.probe.timeline import MS
+from kmon.probe.limits import Limits
+from kmon.probe.probing import attempt_in
+from kmon.probe.signature import Signature
 from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
+from kmon.race.course import Aim, Course, Step
+from kmon.race.ended import run_ended
 from kmon.race.nudge import follow_up, verdict
 from kmon.race.order import with_nonce
+from kmon.race.pause import Pause
 from kmon.race.plan import Row
+from kmon.race.policy import Policy
 from kmon.transport.network import Network
 
 NUDGE_WATCH_S = 0.2
@@ -33,24 +44,31 @@ class Run:
         name: str,
         row: Row,
         round_number: int,
-        credential: Credential,
+        aims: Sequence[Aim],
+        policy: Policy,
         limits: Limits,
         network: Network,
         emit: Callable[[Event], None],
         nonce: bool = False,
-        habits: Habits | None = None,
+        session: str = "",
+        habits: Mapping[str, Habits] | None = None,
     ) -> None:
         self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._round = row, round_number
-        self._credential, self._limits, self._network, self._emit = credential, limits, network, emit
-        self._habits = habits
+        self._limits, self._network, self._emit = limits, network, emit
+        self._course, self._pause = Course(policy, aims, name), Pause()
+        self._habits = habits or {}
+        """By the name of the target: where thresholds are learned, each teaches its own."""
+        self._one_call = policy.tools == "sequential"
+        self._session = session
+        """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
-        self._attempts = 0
-        self._main: Probe | None = None
+        self._attempts = self._retries = 0
+        self._main: Attempt | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = ""
@@ -72,21 +90,55 @@ class Run:
         """Whether the deciding attempt is open."""
         return self._main_task is not None and not self._main_task.done()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an attempt is scheduled that has not begun."""
+        return self._pause.open
+
     async def go(self) -> RunEnded:
         """Make an attempt, another for each further turn, and all anew for as long as someone asks for a retry."""
         while True:
             self._again = False
-            self._nudge_sentence = ""
+            self._nudge_sentence, self._retries = "", 0
+            self._course.anew()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
-            outcome = await self._attempt("retry" if self._attempts else "first")
+            outcome = await self._answered("retry" if self._attempts else "first")
             while (onward := self._onward(outcome)) is not None and not self._again:
                 self._conversation, self._turns = onward, self._turns + 1
-                outcome = await self._attempt("turn")
+                self._course.another_request()
+                outcome = await self._answered("turn")
             if not self._again:
                 break
         ended = self._ended(outcome)
         self._emit(ended)
         return ended
+
+    async def _answered(self, role: AttemptRole) -> Outcome:
+        """One request of the conversation, with the retries and fallbacks that the policy grants it."""
+        while True:
+            outcome = await self._attempt(role)
+            step = self._course.after(outcome)
+            if step is None:
+                return outcome
+            self._emit(self._scheduled(step))
+            if not await self._pause.sit_out(step.delay_s):
+                return _called_off(outcome, step)
+            role, self._retries = step.role, self._retries + 1
+
+    def _scheduled(self, step: Step) -> RetryScheduled:
+        return RetryScheduled(
+            time.monotonic_ns(),
+            self.name,
+            self._attempts if self._main is None else self._main.attempt,
+            step.role,
+            self._course.aim.target.name,
+            step.reason,
+            step.delay_s * 1000,
+            step.number,
+            step.of,
+            step.after_first_token,
+            None if step.retry_after_s is None else step.retry_after_s * 1000,
+        )
 
     async def _attempt(self, role: AttemptRole) -> Outcome:
         probe = self._probe(role, self._conversation)
@@ -101,7 +153,7 @@ class Run:
         chain = self._row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
-        return next_turn(chain, self._conversation, outcome.transcript)
+        return next_turn(chain, self._conversation, outcome.transcript, one_call=self._one_call)
 
     def skip(self) -> RunEnded:
         """End a run that never began, so that every queued run has its ``run_ended``."""
@@ -111,19 +163,28 @@ class Run:
         return ended
 
     def cancel(self) -> None:
-        """Close the sockets of all open attempts now."""
+        """Close the sockets of all open attempts now; a scheduled one is called off."""
+        self._pause.call_off()
         for task in (self._main_task, self._nudge_task):
             if task is not None and not task.done():
                 task.cancel()
 
     def retry(self) -> None:
-        """Ask an open run to start over: its attempt is cancelled and a new one follows in the same run."""
-        self._again = True
-        self.cancel()
+        """Ask an open run to start over: its attempt is cancelled and a new one follows in the same run.
+
+        One that waits for a scheduled attempt makes it now. Between two attempts the next is about to begin anyway.
+        """
+        if self.waiting:
+            self._pause.hurry()
+        elif self.active:
+            self._again = True
+            self.cancel()
 
     def nudge(self) -> None:
         """Send the follow-up beside the open attempt; only one nudge is open at a time."""
-        if self._main is None or not self.active:
+        if self.waiting:
+            self._say(f"{self._row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)")
+        elif self._main is None or not self.active:
             self._say(f"{self._row.target.name}: nothing to nudge, the run has ended (r retries it)")
         elif self._nudge_task is not None and not self._nudge_task.done():
             self._say(f"{self._row.target.name}: the last nudge is still open")
@@ -137,26 +198,30 @@ class Run:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _probe(self, role: AttemptRole, messages: tuple[Message, ...]) -> Probe:
+    def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
         self._attempts += 1
-        return Probe(
+        return attempt_in(self._row.target.dialect)(
             run=self.name,
             attempt=self._attempts,
             role=role,
-            target=self._row.target,
+            target=self._course.aim.target,
             scenario=self._row.scenario,
             messages=messages,
-            credential=self._credential,
+            credential=self._course.aim.credential,
             limits=self._limits,
             network=self._network,
             emit=self._emit,
-            habits=self._habits,
+            turn=self._turns,
+            aimed=self._course.fallen_back,
+            session=session or self._session,
+            habits=self._habits.get(self._course.aim.target.name),
         )
 
-    async def _nudged(self, first: Probe) -> None:
+    async def _nudged(self, first: Attempt) -> None:
         t_nudge = time.monotonic_ns()
         gap_before_ns = first.timeline.open_gap_ns(t_nudge) or 0
-        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text))
+        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text), first.session)
+        probe.on_request_sent = first.followed_up
         task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
         try:
             while not (task.done() and (first.timeline.t_closed or self._nudge_sentence)):
@@ -177,43 +242,30 @@ class Run:
             await asyncio.wait([task])
 
     def _ended(self, outcome: Outcome) -> RunEnded:
-        timeline, said = outcome.timeline, outcome.transcript
-        safe = Translator(self.name, self._attempts, secrets=self._credential.secrets)
-        end_ns = outcome.end_ns
-        return RunEnded(
-            end_ns,
-            self.name,
-            self._row.target.name,
-            self._attempts,
-            outcome.state,
-            outcome.signature.name,
-            outcome.signature.evidence,
-            outcome.error,
-            _ms(timeline.ttft_ns()),
-            _ms(timeline.max_gap_ns(end_ns)),
-            tuple(timeline.stalls),
-            said.chunks,
-            safe.redacted(said.text),
-            safe.redacted(said.reasoning),
-            tuple(safe.tool_call(call) for call in said.tool_calls),
-            None if said.finish_reason is None else safe.redacted(said.finish_reason),
-            said.usage,
-            safe.redacted(said.response_id or ""),
-            outcome.request_ids,
+        return run_ended(
+            outcome,
+            name=self.name,
+            target=self._row.target.name,
             label=self._row.target.label,
             scenario=self._row.scenario.name,
-            round=self._round,
-            ttfo_ms=_ms(timeline.ttfo_ns()),
-            duration_ms=(end_ns - (self._t_begin or timeline.t_start)) / MS,
-            keepalives=timeline.life.ticks,
+            round_number=self._round,
+            attempts=self._attempts,
+            safe=Translator(self.name, self._attempts, secrets=self._course.aim.credential.secrets),
+            t_begin=self._t_begin or outcome.timeline.t_start,
             nudge=self._nudge_sentence,
             turns=self._turns,
             tool_results=results_in(self._conversation) - results_in(self._messages),
+            retries=self._retries,
+            fallback_target=self._course.fallen_back,
         )
 
     def _say(self, message: str) -> None:
         self._emit(Notice(time.monotonic_ns(), "info", message))
 
 
-def _ms(duration_ns: int | None) -> float | None:
-    return None if duration_ns is None else duration_ns / MS
+def _called_off(outcome: Outcome, step: Step) -> Outcome:
+    """A run that was cancelled while it waited: nothing more was sent for it."""
+    what = "retry" if step.role == "retry" else "fallback"
+    error = StreamError("cancelled", f"cancelled before {what} {step.number} of {step.of} ({step.reason})")
+    signature = Signature(None, outcome.signature.evidence)
+    return replace(outcome, state="cancelled", error=error, signature=signature, end_ns=time.monotonic_ns())

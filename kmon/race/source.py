@@ -39,3 +39,7 @@ class Host(EventSource, Protocol):
     def start(self) -> None:
         """Begin. Returns at once; what happens is told by ``batches``."""
         ...
+
+    async def interrupt(self) -> None:
+        """End what is going on; ``race_ended`` then follows by itself."""
+        ...

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
 from kmon.probe.habits import Habits
-from kmon.probe.probe import Limits
 from kmon.probe.timeline import MS
+from kmon.race.canary import sing
+from kmon.race.course import Aim
 from kmon.race.lag import watch_lag
 from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
@@ -30,10 +31,10 @@ class Supervisor:
         self._plan, self._keys = plan, keys
         self._outbox = Outbox()
         self._network = Network()
-        for row in plan.rows:
-            preload(row.target, self._network)
-        self._limits = Limits(plan.stall_s, plan.timeout_s, plan.connect_timeout_s)
-        self._habits = {name: Habits() for name in plan.targets} if plan.learn_stall else {}
+        for target in plan.asked:
+            preload(target, self._network)
+        self._limits = plan.policy.limits(plan.stall_s)
+        self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
         self._vigil = Vigil(plan.alerts)
         self._runs: dict[str, Run] = {}
         self._results: dict[str, ev.RunEnded] = {}
@@ -61,12 +62,14 @@ class Supervisor:
                 plan.rounds,
                 plan.simulated,
                 plan.stall_s * 1000,
-                plan.timeout_s * 1000,
+                plan.policy.timeout_s * 1000,
+                plan.policy.told(),
                 plan.learn_stall,
             )
         )
         self._ending = self._spawn(self._race())
-        self._spawn(watch_lag(self._outbox))
+        self._spawn(watch_lag(self._outbox, self._network.machine))
+        self._spawn(sing(self._network))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -90,7 +93,7 @@ class Supervisor:
                 self._results[run.name] = run.skip()
             case "cancel":
                 run.cancel()
-            case "retry" if run.active:
+            case "retry" if run in self._open.values():
                 run.retry()
             case "retry" if run not in self._queued:
                 self._begin(run)
@@ -126,8 +129,8 @@ class Supervisor:
     # -- the race ------------------------------------------------------------------------------------------------------
 
     async def _race(self) -> None:
-        for row in self._plan.rows:
-            await prepare(row.target, self._keys.for_target(row.target), self._network, self._limits.connect_timeout_s)
+        for target in self._plan.asked:
+            await prepare(target, self._keys.for_target(target), self._network, self._limits.connect_timeout_s)
         for number in range(1, self._plan.rounds + 1):
             if self._stopping:
                 break
@@ -181,12 +184,14 @@ class Supervisor:
             name=f"r{number}.{index + 1}",
             row=row,
             round_number=number,
-            credential=self._keys.for_target(row.target),
+            aims=[Aim(to, self._keys.for_target(to)) for to in (row.target, *self._plan.policy.beside(row.target))],
+            policy=self._plan.policy,
             limits=self._limits,
             network=self._network,
             emit=self._emit,
             nonce=self._plan.nonce,
-            habits=self._habits.get(row.target.name),
+            session=self._plan.session,
+            habits=self._habits,
         )
         self._runs[run.name] = run
         return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
+from kmon.catalog.signatures import failure_name
 from kmon.dialects import DECODABLE, decoder
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError, ToolCall, Usage
@@ -87,7 +88,8 @@ def _refusal(interaction: Interaction) -> StreamError:
 
 
 def _signature(transcript: Transcript, error: StreamError | None) -> str | None:
+    """The name a live attempt would get, as far as bytes without clocks can tell; how the body ended they do not."""
     if error is None:
         ended = transcript.done or transcript.finish_reason is not None
         return None if ended else "truncated-no-finish"
-    return {"http": "http-error", "in-stream": "error-in-stream"}.get(error.kind, error.kind)
+    return failure_name(error.kind, error.status)

@@ -7,7 +7,7 @@ from typing import Any
 
 from kmon.catalog.errors import UsageError
 from kmon.dialects.loose import items, members, parsed
-from kmon.recording import cassette, trace
+from kmon.recording import cassette, gateway, trace
 from kmon.recording.cassette import interaction
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.sniff import EVENT_STREAM_TYPE, SSE_TYPE, is_event_stream, is_sse
@@ -54,6 +54,8 @@ def _json(data: bytes) -> list[Interaction] | None:
     if data.lstrip()[:1] != b"{":
         return None
     lines = _lines(data)
+    if (why := gateway.refusal(lines)) is not None:
+        raise ValueError(why)
     whole = lines or _lines(data[: data.rfind(b"\n") + 1])  # a recording may have been cut in its last line
     if trace.is_trace(whole):
         if not (attempts := trace.interactions_of(whole)):

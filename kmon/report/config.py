@@ -6,6 +6,7 @@ import msgspec
 
 from kmon.catalog.address import host_and_port
 from kmon.config import Loaded
+from kmon.settings import SETTINGS
 
 
 def main(loaded: Loaded) -> int:
@@ -22,4 +23,8 @@ def main(loaded: Loaded) -> int:
 def _shown(name: str, value: object) -> str:
     if name == "alert_webhook" and value:
         return host_and_port(str(value))  # its path may be a secret
+    if SETTINGS[name].kind in ("limit", "number") and not value:
+        return "off"
+    if isinstance(value, tuple):
+        return ",".join(value) or "-"
     return "-" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)

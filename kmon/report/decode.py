@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
-from kmon.recording import Interaction, load
+from kmon.recording import Interaction, gateway, load
 from kmon.recording.decode import Decoded, decodable, decode
+from kmon.report.decode_gateway import decode_runs, run_block
 
 
 def main(files: Sequence[str], *, as_json: bool) -> int:
     """Print every recorded stream of ``files``; return 2 if a file could not be read (the others are printed)."""
     status = 0
     for file in files:
+        if lines := gateway.read(Path(file)):
+            for run in decode_runs(file, lines):
+                print(_line(run) if as_json else run_block(run), flush=True)
+            continue
         try:
             interactions = load(file)
         except UsageError as exc:

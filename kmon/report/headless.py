@@ -15,9 +15,9 @@ import msgspec
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
 from kmon.race.alarm import LIMIT_S, NOTHING, Alarm, AlarmPlan
-from kmon.race.plan import Keys, RacePlan
+from kmon.race.hosting import Plan, host
+from kmon.race.plan import Keys
 from kmon.race.source import Command
-from kmon.race.supervisor import Supervisor
 from kmon.report.lines import line
 from kmon.report.summary import summary
 
@@ -67,14 +67,12 @@ class JsonReporter:
         return False
 
 
-async def race(
-    plan: RacePlan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan = NOTHING
-) -> RaceView:
+async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan = NOTHING) -> RaceView:
     """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
-    supervisor = Supervisor(plan, keys)
+    hosted = host(plan, keys)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(supervisor.interrupt()))
+        loop.add_signal_handler(number, lambda: asyncio.ensure_future(hosted.interrupt()))
     view = RaceView()
 
     def tell(event: ev.Event) -> None:
@@ -83,9 +81,9 @@ async def race(
             print(words, file=out)
 
     alarm = Alarm(alarm_plan, tell)
-    supervisor.start()
+    hosted.start()
     try:
-        async for batch in supervisor.batches():
+        async for batch in hosted.batches():
             for event in batch:
                 if isinstance(event, ev.RaceEnded):
                     # Nothing is measured any more, and race_ended is the last word.
@@ -97,10 +95,10 @@ async def race(
             if view.ended is not None:
                 break
             if reporter.enough():
-                await supervisor.command(Command("enough"))
+                await hosted.command(Command("enough"))
     finally:
         with contextlib.suppress(asyncio.CancelledError):
-            await supervisor.close()
+            await hosted.close()
         await alarm.close(0)
     if closing := reporter.closing(view):
         print(closing, file=out, flush=True)
@@ -119,7 +117,7 @@ def exit_code(view: RaceView) -> int:
     return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 
-def main(plan: RacePlan, keys: Keys, alarm_plan: AlarmPlan, *, as_json: bool) -> int:
+def main(plan: Plan, keys: Keys, alarm_plan: AlarmPlan = NOTHING, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = JsonReporter() if as_json else LineReporter(columns_of(sys.stdout))
     return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))

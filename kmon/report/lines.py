@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from kmon.probe import events as ev
+from kmon.probe.state import retry_sentence
 from kmon.probe.timeline import S
 from kmon.probe.view import RaceView, RunView
+from kmon.race.policy import policy_words
 from kmon.verdict.outlook import outlook
 
 
@@ -15,9 +17,10 @@ def line(event: ev.Event, race: RaceView) -> str | None:
             count = f"{event.count} round{'' if event.count == 1 else 's'}"
             simulated = ", simulated" if event.simulated else ""
             learned = " until learned" if event.stall_learned else ""
+            policy = f"; {policy_words(event.policy)}" if event.policy else ""
             return (
                 f"race: {', '.join(event.targets)}; scenario {event.scenario}, {count}, "
-                f"stall threshold {event.stall_ms / 1000:g} s{learned}{simulated}"
+                f"stall threshold {event.stall_ms / 1000:g} s{learned}{simulated}{policy}"
             )
         case ev.Notice():
             return f"{event.level}: {event.message}"
@@ -30,6 +33,7 @@ def line(event: ev.Event, race: RaceView) -> str | None:
             | ev.RunQueued()
             | ev.PhaseReached()
             | ev.BytesArrived()
+            | ev.RunForgotten()
         ):
             return None
         case _:
@@ -42,40 +46,55 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
     match event:
         case ev.AttemptStarted():
             via = f" through proxy {event.proxy}" if event.proxy else ""
-            return _started(event) + via
-        case ev.HeadersReceived() if event.status != 200:
+            by = f" by {run.note}" if run.note else ""
+            return _started(event) + by + via
+        case ev.HeadersReceived() if event.status not in (101, 200):
             return f"answered HTTP {event.status}"
         case ev.DeltaArrived():
             return _first_progress(event, run)
         case ev.StallStarted():
             return _stalled(event, run, race)
+        case ev.Blamed():
+            return f"still silent; {event.blame.brief}; {event.blame.evidence}"
         case ev.StallEnded():
             went_on = "went on" if event.ended else "ended"
-            return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase})"
+            whose = f"; {event.blame.brief}" if event.blame is not None and event.blame.name == "us" else ""
+            return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase}{whose})"
         case ev.NudgeResult():
             return f"nudge: {event.sentence}"
+        case ev.RetryScheduled():
+            return retry_sentence(event, event.t_ns)
         case ev.RunEnded():
             why = event.error.message if event.error is not None else event.signature or ""
             plural = "" if event.chunks == 1 else "s"
             chunks = f"{event.chunks} chunk{plural} in {event.duration_ms / 1000:.1f} s"
-            return f"{event.state.upper() if event.state != 'done' else 'done'}, {chunks}" + (f": {why}" if why else "")
+            by = f", {fallen_back(event)}" if event.fallback_target else ""
+            ending = event.state.upper() if event.state != "done" else "done"
+            return f"{ending}{by}, {chunks}" + (f": {why}" if why else "")
     return None
 
 
+def fallen_back(ended: ev.RunEnded) -> str:
+    """Who answered in place of the run's own target, or was the last that did not."""
+    return f"{'answered by' if ended.state == 'done' else 'last at'} {ended.fallback_target}"
+
+
 def _started(event: ev.AttemptStarted) -> str:
+    at = f", at {event.target}" if event.target else ""
     match event.role:
         case "first":
             return "started"
-        case "retry":
-            return f"attempt {event.attempt} started"
+        case "retry" | "fallback":
+            return f"attempt {event.attempt} started{at}"
         case "turn":
-            return f"tool results sent, request {event.attempt} of the conversation started"
+            return f"tool results sent{at}, request {event.turn} of the conversation started"
         case "nudge":
-            return "nudged"
+            return f"nudged{at}"
 
 
 def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
-    said = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting"
+    whose = f" ({event.blame.brief})" if event.blame is not None else ""
+    said = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting{whose}"
     attempt = run.attempt(event.attempt)
     if attempt is not None and (learned := attempt.timeline.learned.get(event.phase)):
         said += f"; {learned.words}"

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from kmon.catalog.credential import Credential
 from kmon.probe.asking import prepare
-from kmon.probe.probe import Limits, Probe
+from kmon.probe.limits import Limits
+from kmon.probe.probe import Probe
 from kmon.report.selftest_cases import Case, Place
 from kmon.simulator.embedded import Embedded
 from kmon.transport.network import Network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from kmon.catalog.diagnoses import DiagnosisText, diagnoses
 from kmon.catalog.signatures import SignatureText, beyond, signature_text, signatures
 
 COLUMNS = 100
@@ -22,12 +23,18 @@ def list_all() -> int:
     print("\nno signature of one attempt")
     for left_out in beyond():
         print(f"  {' '.join(left_out.f).ljust(width + 17)}  {left_out.why}")
+    print("\non which side a gateway's run hangs")
+    for name, diagnosis in diagnoses().items():
+        print(f"  {name.ljust(width)}  {' ' * 15}  {diagnosis.seen}")
     print("\n'kmon explain NAME' tells what one usually means, what looks alike, and how to see it on the simulator.")
     return 0
 
 
 def explain(name: str) -> int:
-    """Print all that is known about one signature. Raises UsageError for a name that is none."""
+    """Print all that is known about one signature or diagnosis. Raises UsageError for a name that is neither."""
+    if (diagnosis := diagnoses().get(name)) is not None:
+        print("\n".join(_diagnosis(name, diagnosis)))
+        return 0
     print("\n".join(explanation(name, signature_text(name))))
     return 0
 
@@ -49,6 +56,14 @@ def explanation(name: str, text: SignatureText) -> list[str]:
     if text.unsimulated:
         lines += _paragraph("not simulated", text.unsimulated)
     return lines
+
+
+def _diagnosis(name: str, text: DiagnosisText) -> list[str]:
+    lines = [f"{name}  (on which side a gateway's run hangs)", ""]
+    lines += _paragraph("seen", text.seen)
+    lines += _paragraph("means", text.means)
+    lines += _paragraph("do", text.do)
+    return lines + _paragraph("needs", text.needs)
 
 
 def _paragraph(title: str, words: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kmon.probe.events import RunEnded
 from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.probe.view import RaceView
+from kmon.report.lines import fallen_back
 from kmon.verdict.health import words
 
 HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks")
@@ -95,11 +96,20 @@ def _words(result: RunEnded) -> str:
         said.append(named + " ".join(result.error.message.split())[:160])
     elif result.signature:
         said.append(f"{result.signature}: {result.evidence}")
+        if result.error is not None and result.error.code not in (
+            None,
+            "timeout_s",
+        ):  # a limit that was set, and passed
+            said.append(result.error.message)
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
     if result.turns > 1:
         plural = "" if result.tool_results == 1 else "s"
         said.append(f"{result.turns} turns, {result.tool_results} tool result{plural}")
+    if result.fallback_target:
+        said.append(fallen_back(result))
+    if result.retries:
+        said.append(f"attempt {result.attempts}")
     if result.nudge:
         said.append(f"[{result.nudge}]")
     return "; ".join(said)

@@ -94,7 +94,7 @@ def answer(request: ChatRequest, reasoning_tokens: int, rng: Random) -> Answer:
     if not wanted:
         pieces += [Piece("text", token) for token in tokens(_text(request, rng))]
         return Answer(tuple(pieces), calls_before=before).capped(request.token_limit)
-    if not before:
+    if not before and request.tool_choice != "required":  # who must call has nothing to say first
         lead = f"I'll use {wanted[0].name} to look that up for you."
         pieces += [Piece("text", token) for token in tokens(lead)]
     for call in wanted:

@@ -83,7 +83,7 @@ def compose(
     request lets a held answer go on, and is therefore not held itself.
     """
     key = f"{seed}/{provider}/{request.model}/{conversation_hash(request)}/{ordinal}"
-    fault = asked or profile.fault(facts(request, provider, dialect), seed=seed, turn=turn)
+    fault = asked or profile.fault(facts(request, provider, dialect), seed=seed, turn=turn, ordinal=ordinal)
     if (releases and isinstance(fault, HeldUntilNext)) or (fault.streams_only and not request.stream):
         fault = Smooth()
     rng = Random(key)

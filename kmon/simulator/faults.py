@@ -6,8 +6,10 @@ A fault may change what is said (:meth:`Fault.answer`) and what is sent (:meth:`
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
 from random import Random
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -253,17 +255,21 @@ class ErrorFirst(Fault, frozen=True, tag="error-first"):
 
 
 class RateLimited(Fault, frozen=True, tag="rate-limited"):
-    """429 with Retry-After."""
+    """429 with Retry-After: seconds, or an HTTP date that far ahead, or none at all."""
 
     streams_only: ClassVar[bool] = False
     retry_after_s: Annotated[int, Meta(ge=0, le=86_400)] = 3
+    written: Literal["seconds", "date", "absent"] = "seconds"
 
     def script(self, script: Script, setting: Setting) -> Script:
         refused = setting.frames.refusal(
             429, "Rate limit reached for requests", "rate_limit_error", "rate_limit_exceeded"
         )
-        headers = (*refused.headers, ("retry-after", str(self.retry_after_s)))
-        return (replace(refused, headers=headers, after_s=0.1),)
+        asked = str(self.retry_after_s)
+        if self.written == "date":
+            asked = formatdate(time.time() + self.retry_after_s, usegmt=True)
+        headers = () if self.written == "absent" else (("retry-after", asked),)
+        return (replace(refused, headers=(*refused.headers, *headers), after_s=0.1),)
 
 
 class Http500(Fault, frozen=True, tag="http-500"):

@@ -5,6 +5,7 @@ provider = "together"         # with * as a wildcard; model likewise
 dialect = "chat"              # or converse, messages, deepinfra
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
 probability = 0.4             # exactly four of every ten that are alike (see deck.py); the seed decides which
+first = 2                     # only the first two times that one conversation is asked: a client that retries gets on
 fault = "stall"               # passes requests by whose dialect cannot have it
 duration_s = [15, 30]         # the fault's own parameters
 
@@ -55,6 +56,7 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
     tools: bool | None = None
     tool_result: bool | None = None
     nudge: bool | None = None
+    first: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
     def holds(self, facts: Facts) -> bool:
@@ -73,10 +75,11 @@ class Rule(Struct, frozen=True):
     match: Match
     fault: Fault
 
-    def strikes(self, facts: Facts, *, turn: int, key: str) -> bool:
+    def strikes(self, facts: Facts, *, turn: int, ordinal: int, key: str) -> bool:
         return (
             facts.dialect in self.fault.dialects
             and self.match.holds(facts)
+            and (self.match.first is None or ordinal <= self.match.first)
             and struck(self.match.probability, turn, key)
         )
 
@@ -88,14 +91,17 @@ class Profile(Struct, frozen=True):
     rules: tuple[Rule, ...]
     paces: tuple[tuple[str, PaceChange], ...]
 
-    def fault(self, facts: Facts, *, seed: int, turn: int) -> Fault:
-        """The fault of the first rule that matches the ``turn``-th request of these facts; smooth when none does."""
+    def fault(self, facts: Facts, *, seed: int, turn: int, ordinal: int = 1) -> Fault:
+        """The fault of the first rule that matches the ``turn``-th request of these facts; smooth when none does.
+
+        ``ordinal`` counts the same conversation at the same provider.
+        """
         key = f"{seed}/{facts.provider}/{facts.model}"
         return next(
             (
                 rule.fault
                 for number, rule in enumerate(self.rules)
-                if rule.strikes(facts, turn=turn, key=f"{key}/{number}")
+                if rule.strikes(facts, turn=turn, ordinal=ordinal, key=f"{key}/{number}")
             ),
             Smooth(),
         )

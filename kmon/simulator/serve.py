@@ -64,15 +64,16 @@ async def listening(
     try:
         await simulator.__aenter__()
     except OSError as error:
-        raise UsageError(_unusable(options, error)) from None
+        raise UsageError(unusable(options.host, options.port, error)) from None
     try:
         yield simulator
     finally:
         await simulator.__aexit__()
 
 
-def _unusable(options: SimOptions, error: OSError) -> str:
-    where = f"{options.host} port {options.port}"
+def unusable(host: str, port: int, error: OSError) -> str:
+    """A sentence for who asked for an address that cannot be listened on."""
+    where = f"{host} port {port}"
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use; choose another --port, or 0 for any free one"
     if error.errno == errno.EACCES:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Iterable
@@ -20,8 +21,9 @@ import httpcore
 
 from kmon.transport.arrival import ask_for_stamps, receive
 from kmon.transport.connect import connect_first
-from kmon.transport.phase import OnPhase, OnSocket
+from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.tls import TlsStream
+from kmon.transport.witness import Line
 
 READ_BYTES = 16_384
 """Small enough that a peer which floods keeps the loop busy for milliseconds at a time, not for longer."""
@@ -81,6 +83,23 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self._sock.close()
         self._wake.set()
 
+    async def ended(self) -> None:
+        """Wait until the peer has ended the connection, whatever is still to be read."""
+        while not self._ended:
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def half_close(self) -> None:
+        """Say that nothing more will be written; what comes can still be read."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    async def reset(self) -> None:
+        """Close with a TCP reset, which tells the peer that what it has is not the whole."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self.aclose()
+
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
@@ -97,6 +116,11 @@ class StampedStream(httpcore.AsyncNetworkStream):
             case "is_readable":
                 return bool(self._arrivals) or self._ended
         return None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes read of the socket that nobody has asked for yet."""
+        return self._buffered_bytes
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -140,8 +164,8 @@ class StampedStream(httpcore.AsyncNetworkStream):
 class StampingBackend(httpcore.AsyncNetworkBackend):
     """Opens :class:`StampedStream` connections; ``stream`` is the latest one."""
 
-    def __init__(self, on_phase: OnPhase, on_socket: OnSocket | None = None) -> None:
-        self._on_phase, self._on_socket = on_phase, on_socket
+    def __init__(self, on_phase: OnPhase, on_line: OnLine | None = None) -> None:
+        self._on_phase, self._on_line = on_phase, on_line
         self.stream: StampedStream | None = None
 
     async def connect_tcp(
@@ -166,9 +190,9 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
         ask_for_stamps(sock)
         peer = sock.getpeername()
         self._on_phase("connect", time.monotonic_ns(), f"{peer[0]}:{peer[1]}")
-        self.stream = StampedStream(sock, self._on_phase)
-        if self._on_socket is not None:
-            self._on_socket(sock)
+        self.stream = stream = StampedStream(sock, self._on_phase)
+        if self._on_line is not None:
+            self._on_line(Line(sock, f"{host}:{port}", lambda: stream.held_bytes))
         return self.stream
 
     async def sleep(self, seconds: float) -> None:

@@ -25,7 +25,7 @@ from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange
 from kmon.transport.network import Place
-from kmon.transport.phase import OnPhase, OnSocket
+from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
 OPERATION = "ConverseStream"
@@ -63,7 +63,7 @@ class Bedrock:
         credential: Credential,
         on_phase: OnPhase,
         connect_timeout_s: float,
-        on_socket: OnSocket | None = None,
+        on_line: OnLine | None = None,
     ) -> AsyncIterator[Answer]:
         """Ask and yield the answer once the headers are in, a refusal too; leaving the context closes the socket.
 
@@ -84,7 +84,7 @@ class Bedrock:
                         ssl_context=self._ssl_context,
                         connect_timeout_s=connect_timeout_s,
                         proxy=proxy_for(prepared.url),
-                        on_socket=on_socket,
+                        on_line=on_line,
                     )
                 )
                 answers.append(answer)

@@ -15,12 +15,16 @@ CONNECT_TIMEOUT = "connect-timeout"
 """The code of a connection that nobody refused and nobody accepted in time."""
 
 
-class NotSentError(Exception):
-    """A client refused to send a request; ``error`` says why."""
+class ExchangeError(Exception):
+    """An exchange that cannot go on; ``error`` says why."""
 
     def __init__(self, error: StreamError) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+class NotSentError(ExchangeError):
+    """A client refused to send a request."""
 
 
 def stream_error(exc: BaseException) -> StreamError:

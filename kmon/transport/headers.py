@@ -43,10 +43,14 @@ def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
         pass
     else:
         return max(0.0, seconds) if math.isfinite(seconds) else None
+    when = http_date(value)
+    return None if when is None else max(0.0, (when - now).total_seconds())
+
+
+def http_date(value: str | None) -> datetime.datetime | None:
+    """The moment an HTTP date stands for, or None if it is none."""
     try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
+        when = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.UTC)
-    return max(0.0, (when - now).total_seconds())
+    return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)

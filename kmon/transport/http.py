@@ -18,7 +18,7 @@ import httpx
 
 from kmon import __version__
 from kmon.transport.backend import StampingBackend
-from kmon.transport.phase import OnPhase, OnSocket
+from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.unpack import Unpacker
 
 USER_AGENT = f"kmon/{__version__}"
@@ -40,6 +40,17 @@ class Answer:
         self.error_code: str | None = None
         """The refusal's code, where a client library has read it."""
         self._whole: bytes | None = None
+
+    @property
+    def stream(self) -> httpcore.AsyncNetworkStream:
+        """The connection itself: what an answer that switches protocols (101) goes on with."""
+        stream: httpcore.AsyncNetworkStream = self._response.extensions["network_stream"]
+        return stream
+
+    @property
+    def last_read_ns(self) -> int:
+        """When the bytes that were read last arrived."""
+        return self._last_read_ns()
 
     @property
     def certificate(self) -> bytes | None:
@@ -93,13 +104,13 @@ async def exchange(
     ssl_context: ssl.SSLContext,
     connect_timeout_s: float,
     proxy: str | None = None,
-    on_socket: OnSocket | None = None,
+    on_line: OnLine | None = None,
 ) -> AsyncIterator[Answer]:
     """Send a request and yield its answer once the headers are in; leaving the context closes the socket.
 
     Raises httpcore or httpx exceptions; :func:`kmon.transport.errors.stream_error` names them.
     """
-    backend = StampingBackend(on_phase, on_socket)
+    backend = StampingBackend(on_phase, on_line)
 
     async def trace(event: str, info: Mapping[str, Any]) -> None:
         if event == "http11.send_request_body.complete":

@@ -1,4 +1,4 @@
-"""What all attempts of a race share on the network: whom to trust, and the clients that are costly to make."""
+"""What all attempts of a race share on the network: whom to trust, who is watching, and clients costly to make."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import httpx
+
+from kmon.transport.machine import Machine
 
 if TYPE_CHECKING:
     from kmon.transport.bedrock import Bedrock
@@ -27,6 +29,7 @@ class Network:
 
     def __init__(self) -> None:
         self.ssl_context = httpx.create_ssl_context()
+        self.machine = Machine()
         anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
 
     @cached_property

@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 
 from kmon.catalog.errors import UsageError
 
+_AS_HTTP = {"ws": "http", "wss": "https"}
 SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def proxy_for(url: str) -> str | None:
     """The proxy URL that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY ask for, or None for a direct connection.
+
+    A WebSocket goes where HTTP of its kind would, through the proxy's CONNECT.
 
     Raises :class:`UsageError` for one that cannot be used.
     """
@@ -20,7 +23,7 @@ def proxy_for(url: str) -> str | None:
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    proxy = proxies.get(_AS_HTTP.get(parts.scheme, parts.scheme)) or proxies.get("all")
     if not proxy:
         return None
     if "://" not in proxy:

@@ -26,6 +26,7 @@ class TlsStream(httpcore.AsyncNetworkStream):
         self._inner, self._on_phase = inner, on_phase
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._sending = asyncio.Lock()  # a reader, too, may have records to send (a key update)
 
     @classmethod
     async def over(
@@ -103,5 +104,6 @@ class TlsStream(httpcore.AsyncNetworkStream):
             return done
 
     async def _flush(self, timeout_s: float | None) -> None:
-        if records := self._outgoing.read():
-            await self._inner.write(records, timeout_s)
+        async with self._sending:
+            if records := self._outgoing.read():
+                await self._inner.write(records, timeout_s)

@@ -263,6 +263,9 @@ class KmonApp(App[None]):
         run = self.current
         if run is None:
             return
+        if why := self.options.impossible.get(action):
+            self.say(why)
+            return
         state = derive(run, self.options.clock()).state
         if action in ("nudge", "cancel") and (state in ENDED or (action == "nudge" and state == "queued")):
             verb = "nudge" if action == "nudge" else "cancel"
@@ -277,6 +280,9 @@ class KmonApp(App[None]):
         await self._send("cancel", self._runs_in(lambda state: state not in ENDED), "no run is open")
 
     async def action_retry_all(self) -> None:
+        if why := self.options.impossible.get("retry"):
+            self.say(why)
+            return
         bad = self._runs_in(lambda state: state in ENDED and state != "done")
         await self._send("retry", bad, "no run failed: nothing to retry")
 
@@ -334,7 +340,9 @@ class KmonApp(App[None]):
             self.push_screen(HelpScreen(self.options.ascii))
 
     def action_start_anew(self) -> None:
-        if not isinstance(self.screen, PlanScreen):
+        if not self.options.plan.rows:
+            self.say("there is nothing to start anew: this is a watch, not a race")
+        elif not isinstance(self.screen, PlanScreen):
             self.push_screen(PlanScreen(self), self._decided_anew)
 
     async def _decided_anew(self, go: bool | None) -> None:
@@ -360,7 +368,9 @@ class KmonApp(App[None]):
     def action_toggle_board(self) -> None:
         """From the panes to the board and back, with the focus on the same run."""
         top, run = self._top, self.current
-        if isinstance(top, BoardScreen):
+        if not self.options.plan.rows:
+            self.say("there is no board here: it compares the runs of a race")
+        elif isinstance(top, BoardScreen):
             self.pop_screen()
             if run is not None:
                 self.race_screen.focus_run(run)

@@ -157,6 +157,10 @@ class Feed:
                     self.race.apply(event)
                     if isinstance(event, ev.RunEnded):
                         await self._ended_run(event)
+                    elif isinstance(event, ev.RunForgotten):
+                        del self._queues[run]
+                        self.endings = [ended for ended in self.endings if ended.run != run]
+                        return
             except Exception as error:
                 self.broken[run] = f"kmon could not follow this run: {error or type(error).__name__}"
                 del self._queues[run]

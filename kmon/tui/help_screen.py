@@ -26,7 +26,7 @@ MEANING_WIDTH = 52
 KEYS: tuple[tuple[str, str], ...] = (
     ("n", "nudge: ask 'are you still there?' while the first answer stays open"),
     ("x  X", "cancel this run, cancel all: closes the socket at once"),
-    ("r  R", "retry this run, retry all that did not end well"),
+    ("r  R", "retry this run (a waiting one: now), all that did not end well"),
     ("arrows tab 1-9", "move the focus; a click does, too"),
     ("z Enter", "zoom: flow, gaps, raw chunks; Esc or z goes back"),
     ("b", "the board: every run as a cell, round by round; b or tab goes back"),
@@ -49,9 +49,11 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("alert", "a target's health crossed a threshold: its streams, in the zoom under gaps"),
     ("max", "the longest gap so far, the open one included"),
     ("ttft", "time from request sent to the first token, reasoning counts"),
+    ("again in", "the policy makes another attempt then; x calls it off"),
     ("keep-alive", "a sign of life that is not a token"),
     ("claims", "what an ordinary client would show at this moment"),
     ("signature", "the named fault of an attempt, with its evidence"),
+    ("blame", "whose an open silence is: us, the path, the provider; the zoom has all"),
     ("lag", "how late the engine's own clock was, at worst"),
 )
 

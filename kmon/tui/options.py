@@ -11,7 +11,7 @@ from kmon.probe.events import RunEnded
 from kmon.probe.view import RaceView
 from kmon.race.alarm import NOTHING, AlarmPlan
 from kmon.race.plan import RacePlan
-from kmon.race.source import EventSource
+from kmon.race.source import Action, EventSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,14 @@ class ScreenOptions:
     judge: Callable[[RunEnded], str | None] | None = None
     conclude: Callable[[RaceView], str] | None = None
     origin: str = ""
+    nothing_yet: str = "starting: no run yet"
+    """What the screen says while there is no run."""
+    impossible: Mapping[Action, str] = field(default_factory=dict)
+    """Commands that cannot be obeyed here, with a sentence that says why."""
+    round_word: str = "round"
+    """What the number of a run counts."""
+    sort: str = "queued order"
+    """The order of the panes at first, ``ordering.NEWEST_FIRST`` or one of ``ordering.SORTS``."""
     theme: str = "kmon-dark"
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None

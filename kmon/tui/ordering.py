@@ -11,6 +11,8 @@ from kmon.probe.view import RunView
 from kmon.tui.words import state_word
 
 SORTS = ("queued order", "worst first", "longest gap first")
+NEWEST_FIRST = "newest first"
+"""For a watch that never ends: what is still open stays in view, however much came after it."""
 
 _SEVERITY: tuple[State, ...] = (
     "stalled", "failed", "timed-out", "incomplete", "waiting", "connecting", "streaming", "finishing", "queued",
@@ -40,11 +42,14 @@ def live(runs: Sequence[Seen], wanted_round: int) -> list[Seen]:
 
 
 def ordered(runs: Sequence[Seen], sort: str, now_ns: int) -> list[Seen]:
-    """The runs in the order named by one of ``SORTS``; equal ones stay in queued order."""
+    """The runs in the order named by one of ``SORTS``, or ``NEWEST_FIRST``; equal ones stay in queued order."""
     if sort == "worst first":
         return sorted(runs, key=lambda s: (_SEVERITY.index(s.observation.state), -(s.observation.open_gap_ns or 0)))
     if sort == "longest gap first":
         return sorted(runs, key=lambda s: -_longest_ns(s.run, now_ns))
+    if sort == NEWEST_FIRST:
+        newest = list(reversed(runs))
+        return sorted(newest, key=lambda s: s.observation.state in ENDED)
     return list(runs)
 
 

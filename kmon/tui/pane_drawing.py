@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from kmon.probe.state import ENDED, Observation
+from kmon.probe.state import ENDED, Observation, retry_sentence
 from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.view import AttemptView, RunView
 from kmon.race.nudge import FOLLOW_UP
@@ -30,6 +30,7 @@ class Look:
     ascii: bool = False
     scenario: bool = False
     round: bool = False
+    round_word: str = "round"
     lost: bool = False
     """Whether the engine is gone, so that nothing is measured any more."""
 
@@ -103,12 +104,13 @@ def _names(run: RunView, look: Look) -> list[str]:
     model = run.label.partition("/")[2]
     names = [one_line(run.target)]
     if look.round:
-        names.append(f"round {run.round}")
+        names.append(f"{look.round_word} {run.round}")
     if look.scenario:
         names.append(one_line(run.scenario))
-    if (main := run.main) is not None and main.role in ("retry", "turn"):
+    if (main := run.main) is not None and main.role in ("retry", "turn", "fallback"):
         names.append(words.attempt_name(run, main))
-    if run.target != run.label and model:
+    elsewhere = main is not None and main.target  # where the model is another one
+    if run.target != run.label and model and not elsewhere:
         names.append(one_line(model))
     return names
 
@@ -132,12 +134,12 @@ def _body(
     if height >= 3:
         foot.append(_figures(attempt, seen, width, now_ns))
     room = height - len(foot)
-    notes = _notes(run, seen, width, min(room, max(1, room // 2)), trouble, expected)
+    notes = _notes(run, seen, width, min(room, max(1, room // 2)), now_ns, trouble, expected)
     room -= len(notes)
     nudge = _nudge(run, flow, width, room, look)
     room -= len(nudge)
     rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
-    if not rows and room > 0 and seen.state not in ENDED:
+    if not rows and room > 0 and seen.state not in ENDED and run.scheduled is None:
         rows = [(Span(_before_first_token(seen), "muted"),)]
     blanks = [BLANK] * (room - len(rows))
     return [*rows, *nudge, *notes, *blanks, *foot]
@@ -214,24 +216,35 @@ def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
     return (timeline.max_gap_ns(now_ns) or 0) - ttft_ns < MS  # the longest counts this wait, too, rounded
 
 
-def _notes(run: RunView, seen: Observation, width: int, limit: int, trouble: str, expected: str) -> list[Row]:
-    """Why it ended badly, what is known of such a silence, or what the screen could not do: ``limit`` rows at most."""
+def _notes(
+    run: RunView, seen: Observation, width: int, limit: int, now_ns: int, trouble: str, expected: str
+) -> list[Row]:
+    """Whose the open silence is and what to expect of it, why it ended badly and what follows, or what the screen
+    itself could not do: ``limit`` rows at most."""
     if trouble:
         return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
-    if seen.state not in ENDED and limit > 0:
-        return [(Span(line, "muted"),) for line in wrap(_of_silence(run, seen, expected), width, limit)]
-    if seen.state not in ENDED or seen.state == "done":
+    if run.scheduled is not None and run.main is not None and limit > 0:
+        again: Row = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
+        why = wrap(words.failure(run.main), width, limit - 1) if limit > 1 else []
+        return [*((Span(line, "error"),) for line in why), again]
+    if seen.state not in ENDED:
+        return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
+    if seen.state == "done":
         return []
-    sentence = words.failure(run.main) if run.main is not None else ""
+    sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
 
 
-def _of_silence(run: RunView, seen: Observation, expected: str) -> str:
-    """What is expected of the open silence, and by which threshold it is a stall, if that was learned."""
-    learned = run.main.timeline.learned.get(seen.phase) if run.main is not None and seen.phase is not None else None
-    by = learned.words if learned is not None and seen.state == "stalled" else ""
-    return "; ".join(part for part in (expected, by) if part)
+def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expected: str) -> list[str]:
+    """Whose the open silence is; what is expected of it, and by which threshold it is a stall, if that was learned."""
+    if run.main is None or limit <= 0:
+        return []
+    stalled, blame = seen.state == "stalled", run.main.blame
+    whose = [shorten(one_line(blame.brief), width)] if stalled and blame is not None else []
+    learned = run.main.timeline.learned.get(seen.phase) if stalled and seen.phase is not None else None
+    rest = "; ".join(part for part in (expected, "" if learned is None else learned.words) if part)
+    return [*whose, *(wrap(rest, width, limit - len(whose)) if limit > len(whose) else ())]
 
 
 def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Row]:

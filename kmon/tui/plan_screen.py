@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from kmon.race.plan import RacePlan
+from kmon.race.policy import policy_words
 from kmon.tui.figures import plural
 from kmon.tui.rows import one_line, shorten
 from kmon.tui.scroll_bar import ascii_scroll_bar
@@ -55,10 +56,10 @@ def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, a
         ("\nkmon", "bold"),
         "  runs this race again\n\n" if again else "  will race\n\n",
     ]
-    for row in plan.rows:
-        target = row.target
+    asked = [(row.target, row.scenario.name) for row in plan.rows]
+    for target, role in (*asked, *((target, "if need be") for target in plan.policy.fallback)):
         parts.append((f"  {shorten(one_line(target.name), 24):<24} ", "bold $primary"))
-        parts.append(f"{one_line(row.scenario.name):<12} ")
+        parts.append(f"{one_line(role):<12} ")
         parts.append((f"{shorten(one_line(target.model), 30)}\n", "$kmon-muted"))
         note = key_notes.get(target.name, "")
         if note:
@@ -67,15 +68,20 @@ def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, a
     parts.append(f"\n  {plural(plan.rounds, 'round')} of {per_round}")
     parts.append(f", at most {plan.concurrency} at once\n" if plan.concurrency else ", each round started together\n")
     learned = " (until a target's own gaps teach more)" if plan.learn_stall else ""
-    parts.append(
-        f"  a stall is {plan.stall_s:g} s without a token{learned}; time limit {plan.timeout_s:g} s per attempt\n\n"
-    )
+    limit = f"time limit {plan.policy.timeout_s:g} s per attempt"
+    parts.append(f"  a stall is {plan.stall_s:g} s without a token{learned}; {limit}\n")
+    if policy := policy_words(plan.policy.told()):
+        parts.append(f"  {one_line(policy)}\n")
+    parts.append("\n")
     if origin:
         parts.append((f"  {origin}: no provider is asked, nothing is paid\n", "bold"))
     else:
         parts.append((f"  {plural(plan.requests, 'paid request')}", "bold $warning"))
         parts.append(f", at most {plan.max_output_tokens} output tokens in all\n")
-        parts.append(("  every nudge and every retry is one more request\n", "$kmon-muted"))
+        extra = "every nudge and every retry by hand is one more request"
+        if plan.policy.retries or plan.policy.fallback:
+            extra = f"retries and fallbacks are counted as if all were needed; {extra}"
+        parts.append((f"  {extra}\n", "$kmon-muted"))
     parts += [
         "\n  ",
         ("Enter", "bold $accent"),

@@ -72,7 +72,7 @@ class RaceScreen(SteadyScreen[None]):
         self.filter_input.cursor_blink = False
         self.panes: dict[str, Pane] = {}
         self.query_text = ""
-        self.sort = SORTS[0]
+        self.sort = kmon.options.sort
         self._order: list[str] = []
         self._sorted_ns: int | None = None
         self._moved = False
@@ -122,7 +122,7 @@ class RaceScreen(SteadyScreen[None]):
 
     def _draw_bars(self, runs: list[Seen], now_ns: int, width: int) -> None:
         app, ascii = self.app, self.app.options.ascii
-        sort = "" if self.sort == SORTS[0] else self.sort
+        sort = "" if self.sort == app.options.sort else self.sort
         states = [seen.observation.state for seen in runs]
         head = app.header_values(states, now_ns, sort=sort, query=self.query_text)
         self.header_line.paint([bars.header(head, width)])
@@ -138,9 +138,9 @@ class RaceScreen(SteadyScreen[None]):
         alarm = bool(seen and seen.observation.contradiction and not lost)
         feed = app.feed
         self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
-        self.hint_line.paint(
-            [bars.hints(bars.PANES_HINTS if app.options.board else bars.RACE_HINTS, width, ascii=ascii)]
-        )
+        hints = bars.PANES_HINTS if app.options.board else bars.RACE_HINTS
+        possible = [hint for hint in hints if hint[1].partition(" ")[0] not in app.options.impossible]
+        self.hint_line.paint([bars.hints(possible, width, ascii=ascii)])
 
     def _mount_missing(self, runs: list[Seen]) -> None:
         known = {seen.run.run for seen in runs}
@@ -166,6 +166,7 @@ class RaceScreen(SteadyScreen[None]):
             ascii=self.app.options.ascii,
             scenario=len({seen.run.scenario for seen in runs}) > 1,
             round=len({seen.run.round for seen in runs}) > 1,
+            round_word=self.app.options.round_word,
             lost=self.app.feed.engine_error is not None,
         )
 
@@ -194,7 +195,7 @@ class RaceScreen(SteadyScreen[None]):
         elif self.app.feed.engine_error and not any_run:
             text = self.app.feed.engine_error
         elif not any_run:
-            text = "starting: no run yet"
+            text = self.app.options.nothing_yet
         elif not any_shown:
             text = f'no run matches "{self.query_text}": Esc shows all'
         self.set_class(bool(text), "-message")
@@ -258,7 +259,9 @@ class RaceScreen(SteadyScreen[None]):
         self.app.zoom(message.run_id)
 
     def action_sort(self) -> None:
-        self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+        first = self.app.options.sort
+        sorts = SORTS if first in SORTS else (first, *SORTS)
+        self.sort = sorts[(sorts.index(self.sort) + 1) % len(sorts)]
         self._sorted_ns = None
         self.app.redraw()
         self.app.say(f"sorted: {self.sort}")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from textual.notifications import SeverityLevel
 
+from kmon.probe.blame import Blame
+from kmon.probe.events import RunEnded
 from kmon.tui.feed import Feed
 from kmon.tui.rows import wrap
 
@@ -31,10 +33,13 @@ def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
     runs = feed.race.runs
     told: list[Told] = []
     if feed.stalls and not runs_are_told:
-        names = [f"{runs[s.run].target} ({s.phase})" for s in feed.stalls if s.run in runs]
-        told.append(Told(f"stalled: {enumerate_names(names)}", "warning"))
+        known = [s for s in feed.stalls if s.run in runs]
+        if theirs := [f"{runs[s.run].target} ({s.phase})" for s in known if not _own(s.blame)]:
+            told.append(Told(f"stalled: {enumerate_names(theirs)}", "warning"))
+        if ours := [f"{runs[s.run].target} ({s.blame.why})" for s in known if s.blame is not None and _own(s.blame)]:
+            told.append(Told(f"silent, but that is us: {enumerate_names(ours)}", "warning"))
     if feed.failures and not runs_are_told:
-        ended = [f"{e.target} {e.state}{f', {e.signature}' if e.signature else ''}" for e in feed.failures]
+        ended = [f"{e.target} {e.state}{_why(e)}" for e in feed.failures]
         told.append(Told(enumerate_names(ended), "error"))
     told += [Told(alert.sentence, "error") for alert in feed.alerts]
     for notice in feed.notices:
@@ -42,6 +47,16 @@ def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
     for news in (feed.stalls, feed.failures, feed.alerts, feed.notices):
         news.clear()
     return told
+
+
+def _own(blame: Blame | None) -> bool:
+    return blame is not None and blame.name == "us"
+
+
+def _why(ended: RunEnded) -> str:
+    if ended.blame is not None and _own(ended.blame):
+        return f", but that is us ({ended.blame.why})"
+    return f", {ended.signature}" if ended.signature else ""
 
 
 def merged(told: Sequence[Told]) -> Told:

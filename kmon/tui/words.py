@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 
 from kmon.probe.events import State
-from kmon.probe.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation
+from kmon.probe.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
 from kmon.probe.view import AttemptView, RaceView, RunView
 from kmon.tui import figures
 from kmon.tui.rows import one_line
 from kmon.verdict.outlook import outlook
 
 MEANINGS: dict[State, str] = {
-    "queued": "waits for its turn",
+    "queued": "waits for its turn, or for another attempt",
     "connecting": "DNS, TCP, TLS, sending the request",
     "waiting": "request sent, no token yet",
     "streaming": "tokens arrive",
@@ -41,26 +41,38 @@ def failure(attempt: AttemptView) -> str:
     return ": ".join(part for part in (attempt.signature, sentence) if part)
 
 
+def called_off(run: RunView) -> str:
+    """That a run was cancelled while it waited for another attempt; empty for any other."""
+    ended, last = run.ended, run.main
+    if ended is None or last is None or ended.state != "cancelled" or last.ending in (None, "cancelled"):
+        return ""
+    return one_line(ended.error.message) if ended.error is not None else ""
+
+
 def attempt_name(run: RunView, attempt: AttemptView) -> str:
-    """What an attempt is called beside its siblings: ``attempt 2``, ``turn 2 · tools run``, ``nudge``."""
+    """What an attempt is called beside its siblings: ``attempt 2``, ``turn 2 · tools run``, ``nudge``, ``at groq``."""
     if attempt.role == "nudge":
         return "nudge"
     tries, turn = 0, 1
     for other in run.attempts:
-        if other.role in ("first", "retry"):
-            tries, turn = tries + 1, 1
+        if other.role in ("first", "retry", "fallback"):
+            tries, turn = tries + 1, other.turn
         elif other.role == "turn":
             turn += 1
         if other is attempt:
             break
-    name = f"turn {turn} · tools run" if attempt.role == "turn" else f"attempt {tries}"
-    return f"attempt {tries}, {name}" if attempt.role == "turn" and tries > 1 else name
+    parts = [f"attempt {tries}"] if tries > 1 or turn == 1 else []
+    if turn > 1:
+        parts.append(f"turn {turn} · tools run")
+    if attempt.target:
+        parts.append(f"at {one_line(attempt.target)}")
+    return ", ".join(parts)
 
 
 def figure(run: RunView, seen: Observation, now_ns: int) -> str:
     """The one number that belongs beside the state word; empty when there is none."""
     attempt = run.main
-    if attempt is None:
+    if attempt is None or run.scheduled is not None:
         return ""
     timeline = attempt.timeline
     match seen.state:
@@ -87,6 +99,9 @@ def standing(run: RunView, seen: Observation, now_ns: int, *, ascii: bool, lost:
     sign = symbol(seen.state, ascii=ascii)
     if lost and seen.state not in ENDED:
         return f"{sign} engine gone" if brief else f"{sign} {seen.state}, engine gone"
+    if run.scheduled is not None:
+        left_s = retry_left_s(run.scheduled, now_ns)
+        return f"{sign} again in {left_s:.1f} s" if run.scheduled.delay_ms else f"{sign} falls back"
     number = "" if brief else figure(run, seen, now_ns)
     return " ".join(part for part in (sign, state_word(seen.state), number) if part)
 
@@ -116,6 +131,8 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
         return seen.contradiction
     if attempt is None:
         return "queued"
+    if run.scheduled is not None:
+        return f"{one_line(retry_sentence(run.scheduled, now_ns))}, r makes it now"
     timeline = attempt.timeline
     gap = figures.seconds(seen.open_gap_ns or 0)
     match seen.state:
@@ -133,6 +150,8 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
             return f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
         case _:
+            if called := called_off(run):
+                return called
             why = failure(attempt)
             return f"{seen.state}, {why}" if why else seen.state
 

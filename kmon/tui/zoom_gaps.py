@@ -5,7 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
+from kmon.probe.blame import Blame
 from kmon.probe.events import StallPhase, TargetHealth
 from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.view import AttemptView, RunView
@@ -40,7 +42,7 @@ def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHe
         return GapRows(((Span("waits for its turn", "muted"),),))
     rows = [
         *_chart(attempt.timeline, width, now_ns, look), BLANK,
-        *_stalls(attempt.timeline, now_ns), BLANK,
+        *_stalls(attempt, width, now_ns), BLANK,
         *_longest(attempt, now_ns), BLANK,
         *_phases(attempt.timeline, now_ns), BLANK,
         *_health(health, width),
@@ -65,19 +67,29 @@ def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[
     yield (Span(f"{'':>{_AXIS}}one column is {unit} and shows the worst gap in it; open gap last", "muted"),)
 
 
-def _stalls(timeline: Timeline, now_ns: int) -> Iterator[Row]:
+def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Row]:
+    timeline = attempt.timeline
     open_ns = timeline.open_gap_ns(now_ns)
     stalled_now = open_ns is not None and open_ns >= timeline.threshold_ns()
     number = len(timeline.stalls) + stalled_now
     yield (Span(f"Stalls over {timeline.stall_ns / S:g} s: {number}", "title"),)
     for learned in timeline.learned.values():
         yield (Span(f"  {learned.words}", "muted"),)
-    for stall in timeline.stalls:
+    for stall, blame in zip_longest(timeline.stalls, attempt.blames[: len(timeline.stalls)]):
         end = "" if stall.ended else "  never ended"
         yield _gap(stall.start_ms * MS, stall.duration_ms * MS, stall.phase, end, "gap.stall")
+        yield from _blame(blame, width)
     if stalled_now and open_ns is not None:
         start_ns = now_ns - open_ns - timeline.t_start
         yield _gap(start_ns, open_ns, timeline.stall_phase(), "  open now", "gap.stall")
+        yield from _blame(attempt.blame, width)
+
+
+def _blame(blame: Blame | None, width: int) -> Iterator[Row]:
+    """Whose silence it is, and everything the witnesses said."""
+    if blame is not None:
+        for line in wrap(one_line(f"{blame.brief}; {blame.evidence}"), max(8, width - 4), 6):
+            yield (Span(f"    {line}", "muted"),)
 
 
 def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Row]:

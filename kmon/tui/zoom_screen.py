@@ -93,7 +93,7 @@ class ZoomScreen(SteadyScreen[None]):
         elif self.tab == 1:
             if self._gaps_ns is None or abs(now_ns - self._gaps_ns) >= GAPS_EVERY_NS:
                 self._gaps_ns = now_ns
-                self.view.show(gap_rows(run, room, now_ns, self.look, app.feed.race.targets.get(run.target)))
+                self.view.show(gap_rows(run, room, now_ns, self.look, app.feed.race.targets.get(run.asked)))
         else:
             self._raw.follow(run, room)
             self.view.show(self._raw)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from kmon.probe.events import Alert, AlertRule, AttemptEnded, Event, RunQueued, TargetHealth
+from kmon.probe.events import Alert, AlertRule, AttemptEnded, AttemptStarted, Event, RunQueued, TargetHealth
 from kmon.verdict.health import Streams, percent
 
 AVERAGED = 5
@@ -49,6 +49,8 @@ class Vigil:
     def __init__(self, thresholds: AlertThresholds) -> None:
         self._thresholds = thresholds
         self._target_of: dict[str, str] = {}
+        self._elsewhere: dict[tuple[str, int], str] = {}
+        """The target of each open attempt that is not at its run's own: it fell back."""
         self._streams: dict[str, Streams] = {}
         self._crossed: set[tuple[str, AlertRule]] = set()
 
@@ -56,11 +58,16 @@ class Vigil:
         """The health of the target whose attempt ended, and the alerts that this one raised."""
         if isinstance(event, RunQueued):
             self._target_of[event.run] = event.target
-        elif isinstance(event, AttemptEnded) and (target := self._target_of.get(event.run)) is not None:
+        elif isinstance(event, AttemptStarted) and event.target:
+            self._elsewhere[event.run, event.attempt] = event.target
+        elif isinstance(event, AttemptEnded) and (target := self._asked(event)) is not None:
             health = self._streams.setdefault(target, Streams(target)).add(event)
             if health is not None:
                 yield health
                 yield from self._alerts(health)
+
+    def _asked(self, ended: AttemptEnded) -> str | None:
+        return self._elsewhere.pop((ended.run, ended.attempt), None) or self._target_of.get(ended.run)
 
     def _alerts(self, health: TargetHealth) -> Iterator[Alert]:
         found = findings(health, self._thresholds)

@@ -47,8 +47,11 @@ class Outlook(Struct, frozen=True):
 
 def outlook(race: RaceView, run: RunView, now_ns: int) -> Outlook | None:
     """What is to be expected of the gap of a run that is open now; None without a long one or without enough others."""
-    silences, attempt = race.silences.get(run.target), run.main
-    if silences is None or attempt is None or attempt.ending is not None:
+    attempt = run.main
+    if attempt is None or attempt.ending is not None:
+        return None
+    silences = race.silences.get(run.asked)
+    if silences is None:
         return None
     gap_ns = attempt.timeline.open_gap_ns(now_ns)
     phase = attempt.timeline.stall_phase()

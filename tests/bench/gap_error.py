@@ -21,6 +21,7 @@ from kmon.catalog.model import Message, Scenario, Target
 from kmon.probe.events import DeltaArrived, Event, RaceEnded
 from kmon.race.child import EngineProcess
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.policy import Policy
 from kmon.race.source import Command, EventSource
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions
@@ -68,7 +69,7 @@ def measured(url: str, streams: int) -> dict[str, list[int]]:
         )
         for i in range(streams)
     )
-    plan = RacePlan(rows=rows, timeout_s=120, simulated=True)
+    plan = RacePlan(rows=rows, policy=Policy(timeout_s=120), simulated=True)
     stamps: dict[str, list[int]] = {}
 
     async def source() -> EventSource:

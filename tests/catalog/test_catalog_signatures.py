@@ -10,16 +10,17 @@ from typing import get_args
 
 import pytest
 
+from kmon.catalog import signatures as names_of_failures
 from kmon.catalog.errors import UsageError
 from kmon.catalog.signatures import beyond, signature_text, signatures
-from kmon.probe import content, signature, silence, tool_call, usage
+from kmon.probe import content, signature, silence, socket_faults, tool_call, usage
 from kmon.probe.events import Ending, StallPhase
 from kmon.report.selftest_cases import cases
 from kmon.simulator.choice import FAULTS
 
-DECIDING = (content, signature, silence, tool_call, usage)
+DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call, usage)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")
-OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8", "keep-alive"}
+OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8", "keep-alive", *socket_faults.REFUSALS}
 
 
 def decided() -> set[str]:

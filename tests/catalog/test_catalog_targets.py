@@ -18,13 +18,16 @@ def test_every_provider_of_the_house_is_there() -> None:
     assert set(CATALOG.targets) == {
         "together", "fireworks", "groq", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "kimi-coding",
         "nvidia", "mistral", "openai", "ollama", "vllm", "lm-studio", "bedrock/kimi-k2.5", "bedrock/mistral-large-3",
-        "bedrock/nova-pro", "deepinfra-native", "kimi-code", "moonshot-messages",
+        "bedrock/nova-pro", "deepinfra-native", "kimi-code", "moonshot-messages", "gateway",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("target", CATALOG.targets.values(), ids=CATALOG.targets.keys())
 def test_a_target_reaches_a_versioned_url_and_keys_travel_encrypted(target: Target) -> None:
     parts = urlsplit(target.base_url)
+    if target.dialect == "openclaw":
+        assert (parts.scheme, parts.path) == ("ws", "") and is_loopback(target.base_url)
+        return
     assert ("/v1" in parts.path or target.dialect == "converse") and not target.base_url.endswith("/")
     assert parts.scheme == ("http" if is_loopback(target.base_url) else "https")
     assert bool(target.key_env) != is_loopback(target.base_url)

@@ -48,6 +48,16 @@ def test_the_cap_goes_under_the_targets_name_and_its_body_wins() -> None:
     assert sent["thinking"] == {"type": "disabled"}
 
 
+def test_one_call_per_turn_is_asked_for_only_beside_tools() -> None:
+    plain = Scenario(name="s", messages=(HELLO,), parallel_calls=False)
+    assert "parallel_tool_calls" not in body(target(), plain)
+    assert "parallel_tool_calls" not in body(target(), Scenario(name="s", messages=(HELLO,), tools=(WEATHER,)))
+    asked = Scenario(name="s", messages=(HELLO,), tools=(WEATHER,), parallel_calls=False)
+    assert body(target(), asked)["parallel_tool_calls"] is False
+    sent = json.loads(dialect("messages").request(target(), asked, asked.messages).body)
+    assert sent["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
+
+
 def test_tools_and_tool_choice() -> None:
     sent = body(target(), Scenario(name="s", messages=(HELLO,), tools=(WEATHER,), tool_choice="required"))
     assert sent["tools"][0]["function"] == {

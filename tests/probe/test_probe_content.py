@@ -13,7 +13,7 @@ from kmon.probe.content import Asked, content_finding
 from kmon.probe.model_names import may_be_same
 from kmon.probe.repetition import loop_at_end, passage_sent_twice
 from kmon.probe.sightings import Sightings
-from kmon.probe.signature import decide
+from kmon.probe.signature import Ended, decide
 from kmon.probe.timeline import Timeline
 
 WEATHER = Tool(
@@ -196,14 +196,6 @@ def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lin
             done=delta.done,
         )
     timeline.on_closed(len(deltas) * 700_000)
-    signature = decide(
-        ending,  # type: ignore[arg-type]
-        timeline,
-        asked=ASKED,
-        said=said,
-        seen=seen,
-        error=said.error,
-        lingered=lingered,
-        end_ns=len(deltas) * 700_000,
-    )
+    end_ns = len(deltas) * 700_000
+    signature = decide(Ended(ending, timeline, ASKED, said, seen, said.error, end_ns, lingered))  # type: ignore[arg-type]
     assert signature.evidence

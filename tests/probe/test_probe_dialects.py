@@ -12,6 +12,7 @@ from kmon.catalog.model import Message, Scenario, Target, Tool
 from kmon.probe import events as ev
 from kmon.race.aim import rows
 from kmon.race.plan import RacePlan, Row
+from kmon.race.policy import Policy
 from tests.race.racing import outcome
 from tests.transport.provider import Play, provider, writing
 
@@ -57,7 +58,7 @@ def repeating(once: bytes, again: bytes) -> Play:
 
 
 async def asked(aimed: Target, *, timeout_s: float = 20.0, stall_s: float = 10.0) -> tuple[ev.RunEnded, list[ev.Event]]:
-    plan = RacePlan(rows=(Row(aimed, ASK),), stall_s=stall_s, timeout_s=timeout_s)
+    plan = RacePlan(rows=(Row(aimed, ASK),), stall_s=stall_s, policy=Policy(timeout_s=timeout_s))
     results, events = await outcome(plan, {"KEY": KEY})
     return results[0], events
 

@@ -11,7 +11,7 @@ import pytest
 
 from kmon.dialects.delta import Delta
 from kmon.probe import events as ev
-from kmon.probe.probe import coalesced
+from kmon.probe.account import coalesced
 from tests.race.racing import outcome, plan, sse, target
 from tests.transport.loopback import END, HEAD, Script, chunked, serving
 

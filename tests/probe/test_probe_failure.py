@@ -39,3 +39,10 @@ def test_a_key_where_a_message_is_cut_is_taken_out_first(before: int) -> None:
 
 def test_a_wait_that_is_no_number_is_not_told() -> None:
     assert refused(429, '{"error":"slow down"}', **{"retry-after": "nan"}).message == "HTTP 429: slow down"
+
+
+def test_a_date_to_retry_after_is_read_by_the_servers_own_clock() -> None:
+    headers = {"date": "Fri, 31 Dec 1999 23:59:00 GMT", "retry-after": "Fri, 31 Dec 1999 23:59:07 GMT"}
+    assert refused(429, "", **headers).retry_after_s == 7
+    assert refused(429, "", **headers | {"date": "yesterday"}).retry_after_s == 0  # ours is long past it
+    assert refused(429, "", **{"retry-after": "Fri, 31 Dec 9999 23:59:07 GMT"}).retry_after_s is not None

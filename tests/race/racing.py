@@ -11,6 +11,7 @@ from kmon.catalog.model import Message, Scenario, Target
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.policy import Policy
 from kmon.race.source import Command, EventSource
 from kmon.race.supervisor import Supervisor
 from tests.transport.loopback import chunked
@@ -36,7 +37,9 @@ def target(url: str, name: str = "here", **options: object) -> Target:
 
 
 def plan(*targets: Target, **options: object) -> RacePlan:
-    options = {"stall_s": 30.0, "timeout_s": 30.0, **options}
+    """Rows for the targets; ``options`` are of the plan or of its policy."""
+    limits = {name: options.pop(name) for name in tuple(options) if name in Policy.__struct_fields__}
+    options = {"stall_s": 30.0, "policy": Policy(**{"timeout_s": 30.0, **limits}), **options}  # type: ignore[arg-type]
     return RacePlan(rows=tuple(Row(aim, ASK) for aim in targets), **options)  # type: ignore[arg-type]
 
 

@@ -6,12 +6,16 @@ import asyncio
 import json
 
 from kmon.catalog.load import load_catalog
-from kmon.catalog.model import Message
+from kmon.catalog.model import Message, Target
 from kmon.catalog.resolve import resolve_scenario
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ToolFragment
+from kmon.race.aim import one_call_at_a_time
 from kmon.race.chain import next_turn
 from kmon.race.plan import RacePlan, Row
+from kmon.race.policy import Policy
+from kmon.simulator import profile
+from kmon.simulator.server import Simulator
 from tests.race.racing import outcome, sse, target
 from tests.transport.loopback import END, HEAD, chunked, serving
 
@@ -45,6 +49,15 @@ def test_parallel_calls_are_all_answered_in_order() -> None:
     assert [m.content for m in messages if m.role == "tool"] == ['{"clue": "1"}', '{"clue": "2"}']
 
 
+def test_one_call_at_a_time_answers_the_first_as_if_it_were_the_only_one() -> None:
+    assert SCENARIO.chain is not None
+    both = answer(("follow_clue", '{"clue":"a"}'), ("follow_clue", '{"clue":"b"}'))
+    messages = next_turn(SCENARIO.chain, ASKED, both, one_call=True)
+    assert messages is not None
+    assert [use.arguments for use in messages[1].tool_calls] == [{"clue": "a"}]
+    assert [m.content for m in messages if m.role == "tool"] == ['{"clue": "1"}']
+
+
 def test_text_an_unknown_tool_or_broken_arguments_end_the_chain() -> None:
     assert onward() is None
     assert onward(("rm_rf", "{}")) is None
@@ -61,6 +74,19 @@ def test_a_model_that_never_stops_calling_is_stopped() -> None:
     assert turns == 7
 
 
+async def test_sequential_tools_never_send_two_results_at_once() -> None:
+    parallel = resolve_scenario(load_catalog(), "tool-chain-parallel:3")
+    async with Simulator(profile.load("smooth"), speed=50) as sim:
+        aimed = Target(name="one", provider="one", model="kimi", base_url=sim.base_url("one"))
+        told = []
+        for tools in ("parallel", "sequential"):
+            row = Row(aimed, parallel)
+            row = one_call_at_a_time(row) if tools == "sequential" else row
+            results, _ = await outcome(RacePlan(rows=(row,), stall_s=30, policy=Policy(timeout_s=30, tools=tools)))  # type: ignore[arg-type]
+            told.append((results[0].state, results[0].turns, results[0].tool_results))
+    assert told == [("done", 2, 3), ("done", 4, 3)]
+
+
 async def test_a_chain_runs_its_tools_over_the_wire_and_tells_where_it_died() -> None:
     bodies: list[bytes] = []
     call = {"index": 0, "id": "c", "function": {"name": "follow_clue", "arguments": '{"clue":"x"}'}}
@@ -72,7 +98,7 @@ async def test_a_chain_runs_its_tools_over_the_wire_and_tells_where_it_died() ->
         writer.write(calling if results < 2 else HEAD + sse("cut off") + END)
 
     async with serving(script, requests=bodies) as url:
-        plan = RacePlan(rows=(Row(target(url), SCENARIO),), stall_s=30, timeout_s=30)
+        plan = RacePlan(rows=(Row(target(url), SCENARIO),), stall_s=30, policy=Policy(timeout_s=30))
         results, events = await outcome(plan)
     ended = results[0]
     assert (ended.state, ended.turns, ended.tool_results, ended.attempts) == ("incomplete", 3, 2, 3)

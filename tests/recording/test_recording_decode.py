@@ -108,7 +108,7 @@ def test_an_http_error_to_a_streaming_request_is_printed_and_plain_requests_are_
         },
     ]
     chat, bedrock = decoded(capsys, written(tmp_path, json.dumps({"interactions": entries}), "c.json"))
-    assert (chat["interaction"], chat["status"], chat["signature"]) == (2, 429, "http-error")
+    assert (chat["interaction"], chat["status"], chat["signature"]) == (2, 429, "rate-limited")
     assert chat["error"]["message"] == "slow down"
     assert (bedrock["dialect"], bedrock["error"]["code"]) == ("converse", "ValidationException")
     assert bedrock["error"]["message"] == "bad image"

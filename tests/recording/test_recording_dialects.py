@@ -93,7 +93,7 @@ def test_a_refused_messages_request_is_told(tmp_path: Path) -> None:
     request = {"url": "https://api.kimi.com/coding/v1/messages", "method": "POST", "body": '{"stream": true}'}
     path.write_text(json.dumps({"interactions": [{"request": request, "response": response}]}))
     got = only(path)
-    assert (got.dialect, got.status, got.signature) == ("messages", 429, "http-error")
+    assert (got.dialect, got.status, got.signature) == ("messages", 429, "rate-limited")
     assert got.error is not None and got.error.message == "engine is currently overloaded"
 
 

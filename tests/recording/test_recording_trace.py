@@ -88,7 +88,7 @@ def test_errors_come_back_as_what_they_were(tmp_path: Path) -> None:
     assert only(tmp_path, delta(1, "error", "", error=malformed)).signature == "malformed-frame"
     refused = END | {"state": "failed", "text": "", "error": {"kind": "http", "message": "slow down", "status": 429}}
     got = only(tmp_path, refused | {"tool_calls": [], "finish_reason": None, "usage": None, "reasoning": ""})
-    assert (got.status, got.signature, got.error and got.error.message) == (429, "http-error", "slow down")
+    assert (got.status, got.signature, got.error and got.error.message) == (429, "rate-limited", "slow down")
 
 
 def test_a_race_that_was_cut_off_is_truncated(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from kmon.catalog.model import Check, Message, Scenario, Target
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.policy import Policy
 from kmon.report.experiment import Experiment, TrialJson, TrialLines
 from kmon.report.headless import race
 from kmon.verdict.thresholds import Thresholds
@@ -31,7 +32,13 @@ async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 
 
 def plan(*targets: Target, rounds: int = 5) -> RacePlan:
-    return RacePlan(rows=tuple(Row(aim, ASK) for aim in targets), rounds=rounds, stall_s=30, timeout_s=30, order_seed=1)
+    return RacePlan(
+        rows=tuple(Row(aim, ASK) for aim in targets),
+        rounds=rounds,
+        stall_s=30,
+        policy=Policy(timeout_s=30),
+        order_seed=1,
+    )
 
 
 async def lines(

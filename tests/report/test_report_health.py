@@ -33,7 +33,7 @@ def test_an_alert_is_a_line() -> None:
 def test_a_stall_names_its_learned_threshold_and_what_became_of_such_silences() -> None:
     events = [event for number in range(20) for event in begun(f"r{number}")]
     events += [ev.DeltaArrived(9 * S, f"r{number}", 1, "text", "word ") for number in range(20)]
-    started = ev.StallStarted(3 * S, "now", 1, "mid-text", 2_500.0, None, 1_840.0)
+    started = ev.StallStarted(3 * S, "now", 1, "mid-text", 2_500.0, None, None, 1_840.0)
     learned = ev.StallThreshold(0, "now", 1, "mid-text", 1_840.0, 412)
     race = folded(ev.RaceStarted(0, ("t",), "code", 1, stall_learned=True), *events, *begun("now"), learned, started)
     words = line(started, race)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from kmon.probe import events as ev
+from kmon.probe.blame import Blame
 from kmon.probe.view import RaceView
 from kmon.report.lines import line
+from kmon.report.summary import table
 from tests.race.racing import outcome, plan, sse, target
 from tests.transport.loopback import END, HEAD, serving
 
@@ -34,3 +37,58 @@ async def test_only_progress_is_announced_though_all_comes_in_one_read() -> None
 
 async def test_one_chunk_is_one_chunk() -> None:
     assert "1 chunk in" in (await lines(sse(finish="stop", done=True)))[-1]
+
+
+async def test_a_retry_and_a_fallback_are_said_before_they_are_made_and_in_the_table() -> None:
+    refused = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
+
+    async def busy(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(refused)
+
+    async def well(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + sse("Hi", finish="stop", done=True) + END)
+
+    async with serving(busy) as first, serving(well) as second:
+        policy = {"retries": 1, "retry_base_s": 0.01, "fallback": (target(second, "other"),)}
+        results, events = await outcome(plan(target(first), **policy))
+    view, said = RaceView(), []
+    for event in events:
+        view.apply(event)
+        if (words := line(event, view)) is not None:
+            said.append(words.partition("here")[2].strip())
+    assert [words.partition(" in 0.0 s")[0] for words in said[1:-2]] == [
+        "started",
+        "answered HTTP 503",
+        "retry 1 of 1",
+        "attempt 2 started",
+        "answered HTTP 503",
+        "falls back to other, 1 of 1 (HTTP 503)",
+        "attempt 3 started, at other",
+    ]
+    assert said[-2].startswith("first text after")
+    assert said[-1].startswith("done, answered by other, 2 chunks")
+    assert "falls back to other before the first token" in said[0]
+    assert table(results).endswith("finish stop; answered by other; attempt 3")
+
+
+async def test_a_limit_that_passed_is_named_in_the_table() -> None:
+    async def mute(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(mute) as url:
+        results, _ = await outcome(plan(target(url), header_timeout_s=0.2))
+    assert table(results).endswith("header timeout: no response headers within 0.2 s")
+    assert "no-headers: " in table(results)
+
+
+def test_a_stall_says_whose_it_is_and_corrects_itself() -> None:
+    view = RaceView()
+    asking = Blame("unknown", "cannot tell", "asking the peer", "cannot tell yet")
+    ours = Blame("us", "certain", "kmon was late", "kmon late by 3.00 s: kmon itself stood still")
+    view.apply(ev.RunQueued(0, "r1", "together", "together/m", "code", 1, "chat"))
+    started = line(ev.StallStarted(0, "r1", 1, "mid-text", 5_000.0, blame=asking), view)
+    corrected = line(ev.Blamed(0, "r1", 1, ours), view)
+    ended = line(ev.StallEnded(0, "r1", 1, "mid-text", 6_000.0, blame=ours), view)
+    assert started is not None and started.endswith("5.0 s and counting (cannot tell: asking the peer)")
+    assert corrected is not None and "us: kmon was late; kmon late by 3.00 s" in corrected
+    assert ended is not None and ended.endswith("(mid-text; us: kmon was late)")

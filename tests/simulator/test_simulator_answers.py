@@ -53,7 +53,7 @@ def test_python_is_answered_in_python() -> None:
     assert "```python" in said(asked(messages=user("Write a function that sorts, in Python"))).joined("text")
 
 
-def test_a_question_that_asks_for_a_tool_is_answered_by_calling_it() -> None:
+def test_a_question_that_asks_for_a_tool_is_fallback_target_calling_it() -> None:
     answered = scenario("tool-call")
     assert answered.joined("tool-start") == "get_weather"
     assert json.loads(answered.joined("tool")) == {"city": "Tokyo"}
@@ -94,7 +94,7 @@ def test_a_minimal_prompt_gets_a_minimal_answer() -> None:
     assert scenario("minimal").count("text") < 10
 
 
-def test_a_long_context_is_answered_by_the_question_at_its_end() -> None:
+def test_a_long_context_is_fallback_target_the_question_at_its_end() -> None:
     filler = "Write about the weather of a function. " * 50_000
     assert scenario("long-context").count("text") > 100
     assert "```" in said(asked(messages=user(filler + "Now write a Python class."))).joined("text")

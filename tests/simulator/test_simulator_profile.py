@@ -22,7 +22,7 @@ def written(tmp_path: Path, text: str) -> Profile:
 
 
 def test_the_built_in_profiles_load() -> None:
-    assert built_in() == ("demo", "seed-000", "seed-002", "smooth")
+    assert built_in() == ("demo", "retries", "seed-000", "seed-002", "smooth")
     assert [load(name).name for name in built_in()] == list(built_in())
 
 
@@ -55,6 +55,14 @@ def test_the_first_rule_that_matches_decides(tmp_path: Path) -> None:
     assert profile.fault(facts("Groq", model="kimi"), seed=1, turn=1).name == "http-500"
     assert profile.fault(facts(model="moonshotai/kimi-k2"), seed=1, turn=1) == HangMidStream(after_tokens=7)
     assert profile.fault(facts(), seed=1, turn=1).name == "no-headers"
+
+
+def test_first_strikes_only_the_first_times_that_a_conversation_is_asked(tmp_path: Path) -> None:
+    profile = written(tmp_path, '[[rule]]\nfirst = 2\nfault = "http-500"\n[[rule]]\nfault = "stall"\n')
+    struck = [profile.fault(facts(), seed=1, turn=9, ordinal=n).name for n in (1, 2, 3, 4)]
+    assert struck == ["http-500", "http-500", "stall", "stall"]
+    with pytest.raises(UsageError, match="line 2"):
+        written(tmp_path, '[[rule]]\nfirst = 0\nfault = "http-500"\n')
 
 
 def test_probability_is_a_share_of_every_ten_alike_and_the_seed_decides_which(tmp_path: Path) -> None:
@@ -108,5 +116,5 @@ def test_a_bad_profile_is_refused_with_file_line_key_and_what_to_do(
 
 
 def test_a_profile_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UsageError, match="demo, seed-000, seed-002, smooth"):
+    with pytest.raises(UsageError, match="demo, retries, seed-000, seed-002, smooth"):
         load("nope")

@@ -11,6 +11,7 @@ from kmon.catalog.aws import KEY_ENV
 from kmon.catalog.model import Message, Scenario, Target, Tool, ToolUse
 from kmon.probe import events as ev
 from kmon.race.plan import RacePlan, Row
+from kmon.race.policy import Policy
 from tests.race.racing import outcome, racing
 from tests.transport.fake_bedrock import (
     HEAD,
@@ -63,7 +64,8 @@ def target(url: str, model: str = "moonshotai.kimi-k2.5", **members: object) -> 
 
 
 def plan(aimed: Target, *, timeout_s: float = 30.0, stall_s: float = 20.0) -> RacePlan:
-    return RacePlan(rows=(Row(aimed, TOKYO),), stall_s=stall_s, timeout_s=timeout_s, connect_timeout_s=5.0)
+    policy = Policy(timeout_s=timeout_s, connect_timeout_s=5.0)
+    return RacePlan(rows=(Row(aimed, TOKYO),), stall_s=stall_s, policy=policy)
 
 
 async def played(

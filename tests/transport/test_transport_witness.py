@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kmon.transport.witness import Witness, parsed, witness_of
+from kmon.transport.witness import Line, Witness, parsed, witness_of
 
 Pair = tuple[socket.socket, socket.socket]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
@@ -73,7 +73,41 @@ def test_a_closed_socket_has_no_witness(pair: Pair) -> None:
 
 def test_the_fields_are_read_from_where_linux_keeps_them() -> None:
     words = [0] * 24
-    words[4], words[11], words[15], words[22], words[23] = 1, 17_200, 31_500, 65_536, 3
+    words[4], words[11], words[12], words[15], words[22], words[23] = 1, 17_200, 900, 31_500, 65_536, 3
     info = struct.pack("=8B24I", *range(8), *words) + bytes(128)  # newer kernels tell more
-    assert parsed(info, 7) == Witness(17_200, 3, 31.5, 1, 65_536, 7)
+    assert parsed(info, 7) == Witness(17_200, 3, 31.5, 1, 65_536, 7, last_ack_received_ms=900, unanswered_probes=3)
     assert parsed(info[:103], 7) is None
+
+
+@linux
+def test_a_peers_kernel_acknowledges_when_it_is_asked_though_nobody_there_reads_or_writes(pair: Pair) -> None:
+    here, there = pair
+    there.sendall(b"x")
+    here.recv(1)
+    line = Line(here, "there", lambda: 0)
+    while looked(here).last_ack_received_ms < 1_100:
+        pass
+    line.ask()
+    while looked(here).last_ack_received_ms > 500:
+        pass
+    assert looked(here).last_data_received_ms >= 1_100
+    line.leave_be()
+    assert here.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+
+
+@linux
+def test_bytes_that_are_held_and_not_taken_are_unread_too(pair: Pair) -> None:
+    here, there = pair
+    there.sendall(b"x" * 10)
+    line = Line(here, "there", lambda: 32)
+    while (found := line.look()) is None or found.unread_bytes < 42:
+        pass
+
+
+def test_a_line_that_is_closed_tells_nothing_and_takes_no_offence(pair: Pair) -> None:
+    here, _ = pair
+    line = Line(here, "there", lambda: 0)
+    here.close()
+    line.ask()
+    line.leave_be()
+    assert line.look() is None

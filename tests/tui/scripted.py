@@ -78,11 +78,13 @@ class Script:
         self.events: list[ev.Event] = [ev.RunQueued(0, run, target, label, scenario, round, "chat")]
         self.attempt = 0
 
-    def start(self, at_s: float = 0.0, role: ev.AttemptRole = "first", *, answered: bool = True) -> Script:
+    def start(
+        self, at_s: float = 0.0, role: ev.AttemptRole = "first", *, answered: bool = True, target: str = ""
+    ) -> Script:
         self.attempt += 1
         t = int(at_s * S)
         self.events.append(
-            ev.AttemptStarted(t, self.run, self.attempt, role, "https://api.example/v1/chat/completions")
+            ev.AttemptStarted(t, self.run, self.attempt, role, "https://api.example/v1/chat/completions", target=target)
         )
         for phase, after_ms in (("dns", 12), ("connect", 40), ("tls", 85), ("request_sent", 86)):
             self.events.append(ev.PhaseReached(t + after_ms * MS, self.run, self.attempt, phase))  # type: ignore[arg-type]
@@ -90,6 +92,16 @@ class Script:
             self.events.append(
                 ev.HeadersReceived(t + 180 * MS, self.run, self.attempt, 200, {"x-request-id": "req-7f3a"})
             )
+        return self
+
+    def again(
+        self, at_s: float, delay_s: float, *, role: ev.AttemptRole = "retry", to: str = "", reason: str = "HTTP 429"
+    ) -> Script:
+        """The policy schedules another attempt, the first of two."""
+        t = int(at_s * S)
+        self.events.append(
+            ev.RetryScheduled(t, self.run, self.attempt, role, to or self.target, reason, delay_s * 1000, 1, 2)
+        )
         return self
 
     def say(self, at_s: float, text: str, kind: str = "text", *, every_s: float = 0.02, piece: int = 4) -> Script:

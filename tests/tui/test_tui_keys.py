@@ -60,6 +60,15 @@ async def test_an_ended_run_takes_no_nudge_and_no_cancel() -> None:
         assert stage.toasts() == ["groq is done: nothing to nudge", "groq is done: nothing to cancel"]
 
 
+async def test_a_run_that_waits_for_a_retry_can_be_hurried_and_called_off() -> None:
+    waiting = Script("r1", "together").start().end(1.0, "failed", signature="rate-limited").again(1.0, 60.0)
+    stage = Stage([waiting])
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "r", "x", "X", "R")
+        assert stage.source.commands == [Command("retry", "r1"), Command("cancel", "r1"), Command("cancel", "r1")]
+
+
 async def test_cancel_all_and_retry_all() -> None:
     stage = Stage(showcase())
     async with stage.app.run_test(size=SIZE) as pilot:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scripted import CODE, THOUGHT, S, Script, race, showcase
 
 from kmon.dialects.delta import StreamError, Usage
+from kmon.probe.events import RunEnded
 from kmon.probe.state import derive
 from kmon.probe.view import RaceView, RunView
 from kmon.tui import words
@@ -185,3 +186,55 @@ def test_wide_glyphs_leave_the_border_straight(text: str, width: int) -> None:
 
 
 SHOWCASE = showcase()
+
+
+def limited() -> Script:
+    error = StreamError("http", "HTTP 429: slow down", 429)
+    return (
+        Script("r1", "together")
+        .start()
+        .end(1.0, "failed", signature="rate-limited", evidence="HTTP 429", error=error)
+        .again(1.0, 4.2, reason="HTTP 429, Retry-After")
+    )
+
+
+def test_a_run_that_waits_for_a_retry_says_which_when_and_why() -> None:
+    pane = drawn(limited(), 2.0, width=60, height=8)
+    assert "· again in 3.2 s" in pane[0]
+    assert any("retry 1 of 2 in 3.2 s (HTTP 429, Retry-After)" in row for row in pane)
+    assert any("rate-limited: HTTP 429: slow down" in row for row in pane)
+    run = run_of(limited(), 2.0)
+    sentence = words.status_sentence(run, derive(run, 2 * S), 2 * S)
+    assert sentence == "together: retry 1 of 2 in 3.2 s (HTTP 429, Retry-After), r makes it now"
+
+
+def test_a_retry_that_has_begun_is_an_attempt_like_any_other() -> None:
+    pane = drawn(limited().start(5.3, "retry").say(6.0, "hello"), 6.5, width=60)
+    assert "attempt 2" in pane[0]
+    assert not any("retry 1 of 2" in row for row in pane)
+
+
+def test_a_run_cancelled_while_it_waited_is_shown_as_cancelled() -> None:
+    view = RaceView()
+    script = limited()
+    for event in race([script]):
+        view.apply(event)
+    error = StreamError("cancelled", "cancelled before retry 1 of 2 (HTTP 429)")
+    view.apply(
+        RunEnded(
+            2 * S, "r1", "together", 1, "cancelled", None, "", error, None, None, (), 0, "", "", (), None, None, "", {}
+        )
+    )
+    run = view.runs["r1"]
+    seen = derive(run, 3 * S)
+    assert seen.state == "cancelled"
+    assert words.situation(run, seen, 3 * S) == "cancelled before retry 1 of 2 (HTTP 429)"
+
+
+def test_a_fallback_says_who_answers_and_the_run_keeps_its_name() -> None:
+    script = limited().again(5.0, 0.0, role="fallback", to="groq", reason="HTTP 503")
+    assert any("falls back to groq, 1 of 2 (HTTP 503)" in row for row in drawn(script, 5.0, width=60, height=8))
+    script.start(5.1, "fallback", target="groq").say(6.0, "hello")
+    title = drawn(script, 6.5, width=90)[0]
+    assert "together" in title and "attempt 2, at groq" in title
+    assert "Kimi" not in title  # the model there is another one

@@ -1,0 +1,47 @@
+"""``kmon gateway``: settle which gateway to watch and with what, and hand over to a front end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import credential_variables, key_problem
+from kmon.catalog.resolve import custom_target, resolve_target
+from kmon.commands.prepare import Prepared, flags_of
+from kmon.commands.screen import show
+from kmon.config import load
+from kmon.race.gateway_plan import GatewayPlan
+from kmon.race.plan import Keys, RacePlan
+from kmon.transport.device_key import device_in, state_dir
+from kmon.transport.proxy import proxy_for
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Watch until the user leaves, the time is over, or the gateway does not let kmon in."""
+    from kmon.report.headless import main as headless
+
+    if options.watch_s is not None and not 0 < options.watch_s <= 86_400:
+        raise UsageError(f"--for must be above 0 and at most 86400 seconds, not {options.watch_s:g}")
+    loaded = load(flags_of(options))
+    target = resolve_target(loaded.catalog, "gateway")
+    if options.url or options.api_key_env:
+        target = custom_target(options.url or target.base_url, None, "openclaw", options.api_key_env)
+    if problem := key_problem(target, loaded.env):
+        raise UsageError(problem)
+    proxy_for(target.base_url)
+    device_in(state_dir())  # a key that cannot be used is said before anything is shown
+    settings = loaded.settings
+    plan = GatewayPlan(
+        name=target.name,
+        url=target.base_url,
+        key_env=target.key_env,
+        stall_s=settings.first_stall_s,
+        connect_timeout_s=settings.connect_timeout_s,
+        watch_s=options.watch_s,
+    )
+    keys = Keys(credential_variables(target, loaded.env))
+    if options.json or options.no_tui or not sys.stdout.isatty():
+        return headless(plan, keys, as_json=options.json)
+    nothing_asked = RacePlan(rows=(), stall_s=settings.first_stall_s)
+    return show(options, Prepared(nothing_asked, keys, loaded), start_now=True, origin="watched", hosted=plan)

@@ -1,0 +1,216 @@
+"""What every attempt is, whatever carries it: a request of ours, its limits, and how its end is told.
+
+An attempt never decides what to do next; it keeps its account (``account.py``), which emits the events, and returns an
+:class:`Outcome`. Cancelling its task closes the socket and ends the attempt as ``cancelled``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import httpcore
+import httpx
+
+from kmon.catalog.credential import Credential
+from kmon.catalog.model import Message, Scenario, Target
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import Delta, StreamError
+from kmon.probe import events as ev
+from kmon.probe.account import Account, Outcome, fatal
+from kmon.probe.content import Asked
+from kmon.probe.habits import Habits
+from kmon.probe.limit_watch import LimitWatch
+from kmon.probe.limits import Limits
+from kmon.probe.signature import Signature
+from kmon.probe.timeline import Timeline
+from kmon.transport.errors import ExchangeError, stream_error
+from kmon.transport.network import Network
+from kmon.transport.phase import Phase
+from kmon.transport.proxy import proxy_for, shown
+
+FINISH_GRACE_S = 2.0
+"""How long to wait after a finish reason, or an error, for usage, late content and ``[DONE]``."""
+DONE_GRACE_S = 0.5
+"""How long to wait after the terminal event for the peer to close; servers linger."""
+
+
+class Attempt:
+    """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does).
+
+    ``turn`` is which request of the conversation it is; ``aimed`` names its target where that is not the run's own.
+    """
+
+    error_grace_s = FINISH_GRACE_S
+    """How long an answer that ended in an error may still go on."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        attempt: int,
+        role: ev.AttemptRole,
+        target: Target,
+        scenario: Scenario,
+        messages: Sequence[Message],
+        credential: Credential,
+        limits: Limits,
+        network: Network,
+        emit: Callable[[ev.Event], None],
+        turn: int = 1,
+        aimed: str = "",
+        session: str = "",
+        habits: Habits | None = None,
+    ) -> None:
+        self.attempt, self.role = attempt, role
+        self._turn, self._aimed = turn, aimed
+        self._target, self._credential, self._limits = target, credential, limits
+        self._network, self._emit = network, emit
+        self._scenario, self._messages = scenario, messages
+        self.session = session
+        """The conversation at the other end, where it keeps one: a follow-up goes on with it."""
+        self.followed_up_ns: int | None = None
+        """When a follow-up in the same session was last sent."""
+        self.on_request_sent: Callable[[int], None] | None = None
+        """Told when the request had left."""
+        self._account = Account(
+            run,
+            attempt,
+            role,
+            asked=Asked(
+                target.model,
+                scenario.tools,
+                prompt="\n".join(message.content for message in messages),
+                wants_usage=target.stream_options,
+            ),
+            secrets=credential.secrets,
+            stall_s=limits.stall_s,
+            machine=network.machine,
+            emit=emit,
+            habits=habits,
+        )
+        self._deadline = asyncio.timeout(None)
+        self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)
+        self._lingered = False
+        self._graced = False
+        self._total_deadline_s = 0.0
+        self.prepare()
+
+    @property
+    def timeline(self) -> Timeline:
+        return self._account.timeline
+
+    @property
+    def transcript(self) -> Transcript:
+        return self._account.transcript
+
+    async def go(self) -> Outcome:
+        """Run the attempt to its end. Never raises for what the network or the provider does."""
+        url = self.url()
+        self._started(time.monotonic_ns(), url, shown(proxy_for(url)))
+        self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
+        error: StreamError | None = None
+        state: ev.Ending
+        try:
+            async with asyncio.timeout(self._limits.timeout_s) as self._deadline:
+                error = await self.exchange()
+            state = self._account.judge(error)
+        except TimeoutError:
+            error = self.transcript.error
+            state = self._account.judge(error) if self._settled else "done" if self.over() else "timed-out"
+            self._lingered = self.timeline.t_done is not None
+            if state == "timed-out":
+                error = self._timeout()
+        except asyncio.CancelledError:
+            state, error = "cancelled", StreamError("cancelled", "cancelled by the user")
+        except ExchangeError as exc:
+            error, state = exc.error, "failed"
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.HTTPError) as exc:
+            error = stream_error(exc)
+            state = "done" if self.timeline.t_done is not None else "failed"
+        except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ValueError) as exc:
+            error, state = stream_error(exc), "failed"
+        except Exception as exc:  # whatever it was, an attempt that began must end, and say so
+            error, state = (
+                StreamError("internal", f"kmon itself failed in this attempt: {type(exc).__name__}"),
+                "failed",
+            )
+        finally:
+            self._account.stalls.stop()
+            self._limit_watch.stop()
+        return self._account.end(
+            state, error, lingered=self._lingered, named=lambda found: self._named(state, error, found)
+        )
+
+    def followed_up(self, t_ns: int) -> None:
+        """A follow-up was sent beside this attempt."""
+        self.followed_up_ns = t_ns
+
+    def never_began(self) -> Outcome:
+        """End an attempt that was cancelled before it could send anything."""
+        self._started(self.timeline.t_start, self._target.base_url, None)
+        return self._account.end("cancelled", StreamError("cancelled", "cancelled before it began"))
+
+    # -- what carries it -----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make what is to be sent, before any clock runs."""
+
+    def url(self) -> str:
+        """Where the attempt goes."""
+        raise NotImplementedError
+
+    async def exchange(self) -> StreamError | None:
+        """Ask, and take what comes. Returns the error the answer ended with, if any; raises what the network raises."""
+        raise NotImplementedError
+
+    def over(self) -> bool:
+        """Whether an attempt whose time is up has done what it was for."""
+        return False
+
+    def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
+        """The attempt's name where its carrier knows more than the stream tells."""
+        return found
+
+    # -- what they share -----------------------------------------------------------------------------------------------
+
+    def _started(self, t_ns: int, url: str, proxy: str | None) -> None:
+        self._account.started(t_ns, url, proxy, turn=self._turn, aimed=self._aimed)
+
+    @property
+    def _settled(self) -> bool:
+        """Whether the outcome is known and only the rest of the stream is still to come."""
+        return self._account.finished or fatal(self.transcript.error)
+
+    def _take(self, t_ns: int, delta: Delta) -> None:
+        self._account.take(t_ns, delta)
+        self._limit_watch.look()
+
+    def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
+        self._account.phase(phase, t_ns, detail)
+        self._limit_watch.look()
+        if phase == "request_sent" and self.on_request_sent is not None:
+            self.on_request_sent(t_ns)
+
+    def _shorten(self, delta: Delta) -> None:
+        """Once the outcome is known, wait for the rest no longer than a grace that only progress renews."""
+        if self.timeline.t_done is not None:
+            grace_s = DONE_GRACE_S
+        elif self._settled and (delta.progress or not self._graced):
+            grace_s, self._graced = FINISH_GRACE_S if self._account.finished else self.error_grace_s, True
+        else:
+            return
+        self._deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))
+
+    def _give_up(self) -> None:
+        """A limit has passed: let the time of the whole attempt be over now."""
+        if not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    def _timeout(self) -> StreamError:
+        """Which limit passed, by its setting in ``code``."""
+        passed = self._limit_watch.passed
+        if passed is not None:
+            return StreamError("timeout", passed.sentence, code=passed.setting)
+        return StreamError("timeout", f"no end within {self._limits.timeout_s:g} s", code="timeout_s")

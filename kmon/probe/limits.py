@@ -1,0 +1,73 @@
+"""When an attempt has waited long enough: the limits that may be set, and which of them is due next. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kmon.probe.timeline import S, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds of one attempt, in seconds; None is no limit. ``timeout_s`` bounds it as a whole.
+
+    Headers and first token are waited for from the moment the request was sent; silence on the byte and the chunk
+    clock counts from the response headers on, silence on the progress clock from the first token on.
+    """
+
+    stall_s: float
+    timeout_s: float
+    connect_timeout_s: float
+    header_s: float | None = None
+    first_token_s: float | None = None
+    byte_s: float | None = None
+    chunk_s: float | None = None
+    idle_s: float | None = None
+
+    @property
+    def any_wait(self) -> bool:
+        """Whether anything is limited that :func:`next_due` watches."""
+        waits = (self.header_s, self.first_token_s, self.byte_s, self.chunk_s, self.idle_s)
+        return any(limit_s is not None for limit_s in waits)
+
+
+class Due(NamedTuple):
+    """A limit and when it will have passed, if nothing comes before. ``setting`` is its name, ``sentence`` says it."""
+
+    at_ns: int
+    setting: str
+    sentence: str
+
+
+def next_due(timeline: Timeline, limits: Limits) -> Due | None:
+    """The limit that passes first if nothing more comes; None when none is running (nothing is owed, or none is set).
+
+    The limit of the whole attempt and that of the connection are not among them: they are kept where they are waited.
+    """
+    if timeline.t_finish is not None or timeline.t_done is not None or timeline.t_closed is not None:
+        return None
+    sent_ns, headers_ns, token_ns = timeline.t_request_sent, timeline.t_headers, timeline.progress.last_ns
+    running = (
+        (sent_ns if headers_ns is None else None, limits.header_s, "header_timeout_s", "no response headers within"),
+        (sent_ns if token_ns is None else None, limits.first_token_s, "first_token_timeout_s", "no token within"),
+        (_later(headers_ns, timeline.byte.last_ns), limits.byte_s, "byte_timeout_s", "no byte for"),
+        (_later(headers_ns, timeline.chunk.last_ns), limits.chunk_s, "chunk_timeout_s", "no chunk for"),
+        (token_ns, limits.idle_s, "idle_timeout_s", "no token for"),
+    )
+    return min(
+        (
+            Due(start_ns + int(limit_s * S), setting, f"{_spoken(setting)}: {words} {limit_s:g} s")
+            for start_ns, limit_s, setting, words in running
+            if start_ns is not None and limit_s is not None
+        ),
+        default=None,
+    )
+
+
+def _later(headers_ns: int | None, last_ns: int | None) -> int | None:
+    return None if headers_ns is None else max(headers_ns, last_ns or 0)
+
+
+def _spoken(setting: str) -> str:
+    return setting.removesuffix("_timeout_s").replace("_", "-") + " timeout"

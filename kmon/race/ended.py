@@ -1,0 +1,66 @@
+"""The last word on a run: its deciding attempt's outcome as the ``run_ended`` of the JSON contract."""
+
+from __future__ import annotations
+
+from kmon.probe.account import Outcome
+from kmon.probe.events import RunEnded
+from kmon.probe.timeline import MS
+from kmon.probe.translate import Translator
+
+
+def run_ended(
+    outcome: Outcome,
+    *,
+    name: str,
+    target: str,
+    label: str,
+    scenario: str,
+    round_number: int,
+    attempts: int,
+    safe: Translator,
+    t_begin: int,
+    nudge: str = "",
+    turns: int = 1,
+    tool_results: int = 0,
+    retries: int = 0,
+    fallback_target: str = "",
+) -> RunEnded:
+    """What ``safe`` takes out are the keys the run was asked with. ``t_begin`` is where its duration counts from."""
+    timeline, said, end_ns = outcome.timeline, outcome.transcript, outcome.end_ns
+    return RunEnded(
+        end_ns,
+        name,
+        target,
+        attempts,
+        outcome.state,
+        outcome.signature.name,
+        outcome.signature.evidence,
+        outcome.error,
+        _ms(timeline.ttft_ns()),
+        _ms(timeline.max_gap_ns(end_ns)),
+        tuple(timeline.stalls),
+        said.chunks,
+        safe.redacted(said.text),
+        safe.redacted(said.reasoning),
+        tuple(safe.tool_call(call) for call in said.tool_calls),
+        None if said.finish_reason is None else safe.redacted(said.finish_reason),
+        said.usage,
+        safe.redacted(said.response_id or ""),
+        outcome.request_ids,
+        label=label,
+        scenario=scenario,
+        round=round_number,
+        ttfo_ms=_ms(timeline.ttfo_ns()),
+        duration_ms=(end_ns - t_begin) / MS,
+        keepalives=timeline.life.ticks,
+        nudge=nudge,
+        turns=turns,
+        tool_results=tool_results,
+        retries=retries,
+        fallback_target=fallback_target,
+        blame=outcome.blame,
+    )
+
+
+def _ms(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else duration_ns / MS

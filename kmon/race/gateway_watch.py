@@ -1,0 +1,250 @@
+"""A passive watch: every run of every session of a gateway, seen with ``operator.read`` and nothing more.
+
+It only ever reads. When the connection is lost it is made again, 1 to 30 s later, and what was said meanwhile is taken
+from the history. A first connection that is refused ends the watch with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Literal
+
+import httpcore
+
+from kmon.catalog.credential import Credential
+from kmon.dialects.openclaw.claim import Claim
+from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
+from kmon.dialects.openclaw.handshake import READ
+from kmon.dialects.openclaw.liveness import Gap
+from kmon.dialects.openclaw.runs import Change, Tracker, history_texts, in_flight
+from kmon.probe import events as ev
+from kmon.probe.gateway import access_of, own_device
+from kmon.probe.timeline import MS, S
+from kmon.probe.translate import Translator
+from kmon.race.gateway_plan import GatewayPlan
+from kmon.race.gateway_run import WatchedRun
+from kmon.race.lag import watch_lag
+from kmon.race.outbox import Outbox
+from kmon.race.plan import Keys
+from kmon.race.source import Command
+from kmon.transport.errors import ExchangeError, stream_error
+from kmon.transport.gateway import Ended, Heard, Link, Unreadable, backoff_s, open_link
+from kmon.transport.network import Network
+
+CLAIM_EVERY_S = 1.0
+HISTORY_LIMIT = 10
+PANES_LIMIT = 200
+
+
+class GatewayWatch:
+    """Hosts a watch on the running event loop."""
+
+    def __init__(self, plan: GatewayPlan, keys: Keys) -> None:
+        self._plan = plan
+        name = next((name for name in plan.key_env if keys.by_env.get(name)), None)
+        self._credential = Credential({name: keys.by_env[name]} if name else {})
+        self._safe = Translator("gateway", 1, secrets=self._credential.secrets)
+        self._network = Network()
+        self._outbox = Outbox()
+        self._tracker = Tracker()
+        self._claims: dict[str, Claim] = {}
+        self._panes: dict[str, WatchedRun] = {}
+        self._numbers = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._t_start = 0
+        self._failed = False
+        self._interrupted = False
+
+    def start(self) -> None:
+        self._t_start = time.monotonic_ns()
+        self._emit(ev.RaceStarted(self._t_start, (self._plan.name,), "watched", 1, stall_ms=self._plan.stall_s * 1000))
+        self._watching = self._spawn(self._watch())
+        self._spawn(self._follow_claims())
+        self._spawn(watch_lag(self._outbox, self._network.machine))
+
+    # -- EventSource ---------------------------------------------------------------------------------------------------
+
+    def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
+        return self._outbox.batches()
+
+    async def command(self, command: Command) -> None:
+        """A watch obeys none: whatever it would do is not its own to do."""
+        if command.action != "enough":
+            self._say("info", f"kmon only watches this gateway; {command.action} what it runs from its own client")
+
+    async def interrupt(self) -> None:
+        self._interrupted = True
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for pane in self._panes.values():
+            pane.stop()
+        self._outbox.close()
+
+    # -- the watch -----------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        try:
+            async with asyncio.timeout(self._plan.watch_s):
+                await self._connections()
+        except TimeoutError:
+            pass
+        finally:
+            now_ns = time.monotonic_ns()
+            ended = [result for pane in self._panes.values() for result in pane.results[-1:]]
+            ok = sum(result.state == "done" for result in ended)
+            failed = len(ended) - ok + self._failed
+            took_ms = (now_ns - self._t_start) / MS
+            self._emit(ev.RaceEnded(now_ns, ok, failed, took_ms, interrupted=self._interrupted))
+
+    async def _connections(self) -> None:
+        failures, before = 0, False
+        while True:
+            try:
+                async with open_link(
+                    self._plan.url,
+                    access=access_of(self._credential.by_env),
+                    scopes=(READ,),
+                    device=own_device,
+                    ssl_context=self._network.ssl_context,
+                    open_timeout_s=self._plan.connect_timeout_s,
+                    on_phase=lambda *_: None,
+                ) as link:
+                    failures = 0
+                    self._say("info", self._welcome(link, again=before))
+                    if before:
+                        self._spawn(self._reload(link, self._sessions()))
+                    before = True
+                    lost = await self._listen(link)
+            except (
+                ExchangeError,
+                OSError,
+                httpcore.NetworkError,
+                httpcore.TimeoutException,
+                httpcore.ProtocolError,
+            ) as exc:
+                error = exc.error if isinstance(exc, ExchangeError) else stream_error(exc)
+                lost = error.message
+                if not before:
+                    self._failed = True
+                    self._say("error", f"{self._plan.url}: {lost}")
+                    return
+            failures += 1
+            wait_s = backoff_s(failures)
+            self._say("warning", f"{lost}; connecting again in {wait_s:g} s")
+            for claim in self._claims.values():
+                claim.disconnected(time.monotonic_ns(), lost)
+            await asyncio.sleep(wait_s)
+
+    async def _listen(self, link: Link) -> str:
+        async for t_ns, heard in link.heard():
+            if isinstance(heard, Ended):
+                return heard.sentence
+            self._hear(t_ns, heard, link)
+        return "the connection ended"
+
+    def _hear(self, t_ns: int, heard: Heard, link: Link) -> None:
+        match heard:
+            case Gap():
+                self._say("warning", f"{heard.lost} event(s) of the gateway never came; reading the history instead")
+                self._spawn(self._reload(link, self._sessions()))
+            case Unreadable(error=error):
+                self._say("warning", error.message)
+            case GatewayEvent() | Response():
+                for change in self._tracker.feed(t_ns, heard):
+                    self._change(t_ns, change)
+                self._claim(t_ns, heard)
+                if isinstance(heard, GatewayEvent) and heard.event == "shutdown":
+                    self._say("warning", "the gateway is shutting down")
+            case Request():
+                self._tracker.feed(t_ns, heard, "out")
+
+    def _change(self, t_ns: int, change: Change) -> None:
+        run = change.run
+        if run is None:
+            if change.delta is not None:
+                for pane in self._panes.values():
+                    pane.alive(t_ns, change.delta)
+            return
+        found = self._panes.get(run.id)
+        if found is None:
+            if len(self._panes) >= PANES_LIMIT:
+                gone = next((one for one in self._panes.values() if not one.open), None)
+                if gone is None:
+                    return
+                del self._panes[gone.run.id]
+            self._numbers += 1
+            stall_ns = int(self._plan.stall_s * S)
+            found = self._panes[run.id] = WatchedRun(
+                f"g{self._numbers}", run, self._plan.url, stall_ns, self._network.machine, self._emit, t_ns
+            )
+        found.changed(t_ns, change.what, change.delta)
+        if run.origin == "queue" and "dequeued" in change.what and (waited := self._panes.get(run.behind)) is not None:
+            waited.end(t_ns)
+
+    def _claim(self, t_ns: int, frame: GatewayEvent | Response) -> None:
+        for run in self._tracker.runs.values():
+            if run.session and run.session not in self._claims:
+                self._claims[run.session] = Claim(run.session, inferred=True)
+        for claim in self._claims.values():
+            claim.feed(t_ns, frame)
+        self._show_claims(t_ns)
+
+    def _show_claims(self, t_ns: int) -> None:
+        for pane in self._panes.values():
+            if pane.open and (claim := self._claims.get(pane.run.session)) is not None:
+                pane.shows(t_ns, claim.shown(t_ns).standing)
+
+    async def _follow_claims(self) -> None:
+        """A claim changes by itself, too: a notice is shown for seconds only."""
+        while True:
+            await asyncio.sleep(CLAIM_EVERY_S)
+            self._show_claims(time.monotonic_ns())
+
+    # -- the history ---------------------------------------------------------------------------------------------------
+
+    def _sessions(self) -> list[str]:
+        return list(dict.fromkeys(pane.run.session for pane in self._panes.values() if pane.open and pane.run.session))
+
+    async def _reload(self, link: Link, sessions: Sequence[str]) -> None:
+        """Read what was missed: text of a run that goes on, or that a run ended meanwhile."""
+        for session in sessions:
+            with contextlib.suppress(ExchangeError, httpcore.NetworkError, httpcore.TimeoutException):
+                answer = await link.request("chat.history", {"sessionKey": session, "limit": HISTORY_LIMIT})
+                if answer.ok:
+                    self._caught_up(session, answer)
+
+    def _caught_up(self, session: str, answer: Response) -> None:
+        now_ns = time.monotonic_ns()
+        running, texts = in_flight(answer.payload).get("runId"), history_texts(answer.payload)
+        for pane in self._panes.values():
+            if not pane.open or pane.run.session != session or pane.run.id == running:
+                continue
+            if texts and texts[-1].startswith(pane.run.answer.text) and self._tracker.pulse.protocol >= 4:
+                pane.caught_up(now_ns, texts[-1])
+
+    def _welcome(self, link: Link, *, again: bool) -> str:
+        hello = link.hello
+        return f"{'connected again' if again else 'watching'}: gateway {hello.server}, protocol {hello.protocol}"
+
+    def _say(self, level: Literal["info", "warning", "error"], message: str) -> None:
+        words = " ".join(self._safe.redacted(message).split())[:400]
+        self._emit(ev.Notice(time.monotonic_ns(), level, words))
+
+    def _emit(self, event: ev.Event) -> None:
+        self._outbox.put(event)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

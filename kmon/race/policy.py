@@ -1,0 +1,158 @@
+"""How long a race waits, and what it does about a failure: one value per race, as readable as it is short.
+
+By default kmon reports silence and ends nothing but a connection that never comes and an attempt without end; it
+tries nothing again, because a hidden retry hides what is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kmon.catalog.model import Target
+from kmon.probe.limits import Limits
+
+Cause = Literal["rate-limit", "server-error", "connection", "timeout", "cut-short"]
+"""Why an attempt may be made again (``retrying.py`` says which failure is which)."""
+CAUSES: tuple[Cause, ...] = ("rate-limit", "server-error", "connection", "timeout", "cut-short")
+
+
+LIMIT_WORDS = {
+    "header_timeout_s": "without headers after",
+    "first_token_timeout_s": "without a token after",
+    "byte_timeout_s": "when no byte comes for",
+    "chunk_timeout_s": "when no chunk comes for",
+    "idle_timeout_s": "when no token comes for",
+}
+"""The limits that are off unless they are set, in words."""
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """Limits of an attempt in seconds (None: no limit), and what follows a failed one.
+
+    Headers and first token are waited for from the request on. Silence that ends an attempt is counted on each clock
+    by itself: bytes and chunks from the headers on, tokens from the first one on. ``timeout_s`` bounds the whole.
+    """
+
+    connect_timeout_s: float = 10.0
+    header_timeout_s: float | None = None
+    first_token_timeout_s: float | None = None
+    byte_timeout_s: float | None = None
+    chunk_timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    timeout_s: float = 300.0
+
+    retries: int = 0
+    """How often a request is tried again at one target."""
+    retry_base_s: float = 1.0
+    """The first wait is between 0 and this (full jitter), and the upper end doubles with each retry ..."""
+    retry_cap_s: float = 60.0
+    """... up to this, which also bounds what a ``Retry-After`` may ask for."""
+    retry_on: tuple[Cause, ...] = CAUSES
+    jitter_seed: int | None = None
+    """For waits that can be repeated; None for waits that no two races share."""
+
+    fallback: tuple[Target, ...] = ()
+    """Asked one after the other when a target has used up its retries."""
+    fallback_when: Literal["before-first-token", "anytime"] = "before-first-token"
+    """Whether an answer that has begun is given up for another target's."""
+    tools: Literal["parallel", "sequential"] = "parallel"
+    """Whether a chain lets the model call several tools in one turn, or takes one call at a time."""
+
+    def limits(self, stall_s: float) -> Limits:
+        """The limits of one attempt, beside the threshold of a stall."""
+        return Limits(
+            stall_s,
+            self.timeout_s,
+            self.connect_timeout_s,
+            self.header_timeout_s,
+            self.first_token_timeout_s,
+            self.byte_timeout_s,
+            self.chunk_timeout_s,
+            self.idle_timeout_s,
+        )
+
+    def beside(self, target: Target) -> tuple[Target, ...]:
+        """What ``target`` falls back to: the list without itself."""
+        return tuple(other for other in self.fallback if not same(other, target))
+
+    def once(self) -> Policy:
+        """The same limits, and no second attempt: for experiments, where every request counts by itself."""
+        return replace(self, retries=0, fallback=())
+
+    def told(self) -> dict[str, float | int | str | list[str]]:
+        """What was set beyond the limits every race has, by the names of the settings."""
+        limits: dict[str, float | int | str | list[str]] = {
+            name: value for name in LIMIT_WORDS if (value := getattr(self, name)) is not None
+        }
+        if self.retries:
+            limits |= {"retries": self.retries, "retry_base_s": self.retry_base_s, "retry_cap_s": self.retry_cap_s}
+            limits |= {"retry_on": list(self.retry_on)}
+        if self.fallback:
+            limits |= {"fallback": [t.name for t in self.fallback], "fallback_when": self.fallback_when}
+        return limits | ({"tools": self.tools} if self.tools == "sequential" else {})
+
+
+def policy_words(told: Mapping[str, float | int | str | list[str]]) -> str:
+    """What :meth:`Policy.told` tells, as a sentence of a plan; empty when it tells nothing."""
+    parts = []
+    waits = [(name, words) for name, words in LIMIT_WORDS.items() if name in told]
+    if waits:
+        parts.append("ends " + ", ".join(f"{words} {told[name]:g} s" for name, words in waits))
+    if retries := told.get("retries"):
+        only = told.get("retry_on", [])
+        causes = "" if only == list(CAUSES) or not isinstance(only, list) else f" on {', '.join(only)}"
+        longest = f"first wait up to {told['retry_base_s']:g} s, none above {told['retry_cap_s']:g} s"
+        parts.append(f"{retries} {'retry' if retries == 1 else 'retries'} per request{causes}, {longest}")
+    if isinstance(names := told.get("fallback"), list):
+        when = "at any time" if told.get("fallback_when") == "anytime" else "before the first token"
+        parts.append(f"falls back to {', then '.join(names)} {when}")
+    if told.get("tools") == "sequential":
+        parts.append("one tool call at a time")
+    return "; ".join(parts)
+
+
+def same(one: Target, other: Target) -> bool:
+    """Whether two names stand for one thing to ask."""
+    return (one.base_url, one.model, one.dialect) == (other.base_url, other.model, other.dialect)
+
+
+class Conflict(NamedTuple):
+    """Two settings that cannot both be meant, and why."""
+
+    first: str
+    second: str
+    why: str
+
+
+def conflict(policy: Policy, stall_s: float, raced: tuple[Target, ...]) -> Conflict | None:
+    """The first contradiction in a policy, or None. ``raced`` are the targets it is for."""
+    ordered = (
+        ("header_timeout_s", policy.header_timeout_s, "first_token_timeout_s", policy.first_token_timeout_s),
+        ("header_timeout_s", policy.header_timeout_s, "timeout_s", policy.timeout_s),
+        ("first_token_timeout_s", policy.first_token_timeout_s, "timeout_s", policy.timeout_s),
+        ("byte_timeout_s", policy.byte_timeout_s, "chunk_timeout_s", policy.chunk_timeout_s),
+        ("byte_timeout_s", policy.byte_timeout_s, "timeout_s", policy.timeout_s),
+        ("chunk_timeout_s", policy.chunk_timeout_s, "timeout_s", policy.timeout_s),
+        ("idle_timeout_s", policy.idle_timeout_s, "timeout_s", policy.timeout_s),
+    )
+    for first, low_s, second, high_s in ordered:
+        if low_s is not None and high_s is not None and low_s > high_s:
+            return Conflict(first, second, "the second always passes before the first")
+    for name in ("byte_timeout_s", "chunk_timeout_s", "idle_timeout_s"):
+        limit_s: float | None = getattr(policy, name)
+        if limit_s is not None and limit_s < stall_s:
+            return Conflict(name, "stall_s", "a silence would be ended before it is a stall")
+    if policy.retries and policy.retry_base_s > policy.retry_cap_s:
+        return Conflict("retry_base_s", "retry_cap_s", "the first wait may not be above the longest")
+    if policy.retries and not policy.retry_on:
+        return Conflict("retries", "retry_on", "there is nothing that may be retried")
+    for at, target in enumerate(policy.fallback):
+        if any(same(target, other) for other in policy.fallback[:at]):
+            return Conflict("fallback", "fallback", f"it names {target.name} twice")
+    if policy.fallback and not any(policy.beside(target) for target in raced):
+        return Conflict("fallback", "target", f"{raced[0].name} cannot fall back to itself")
+    return None

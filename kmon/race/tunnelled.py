@@ -1,0 +1,46 @@
+"""A WebSocket that passes through the proxy: its messages as deltas, so that a silence is a gap there, too."""
+
+from __future__ import annotations
+
+from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta
+from kmon.transport.relay.head import ResponseHead
+from kmon.transport.relay.messages import BINARY, PING, PONG, Message, MessageReader
+from kmon.transport.relay.watching import Side
+
+MESSAGE_LIMIT_CHARS = 20_000
+
+
+class Tunnel:
+    """What came from the upstream is the answer; what the client says is shown among the raw chunks only."""
+
+    def __init__(self, head: ResponseHead) -> None:
+        extensions = head.headers.get("sec-websocket-extensions", "")
+        deflate = "permessage-deflate" in extensions
+        self.is_websocket = head.headers.get("upgrade", "").lower() == "websocket"
+        self._readers = {
+            "upstream": MessageReader(deflate=deflate, fresh_context="server_no_context_takeover" in extensions),
+            "client": MessageReader(deflate=deflate, fresh_context="client_no_context_takeover" in extensions),
+        }
+        self.close_code: int | None = None
+        """Of the first close frame, whoever sent it."""
+
+    def feed(self, side: Side, data: bytes) -> list[Delta]:
+        """The messages that ``data`` completes."""
+        if not self.is_websocket:
+            return [Delta(chunk=side == "upstream", raw=f"{len(data)} bytes from the {side}")]
+        return [self._delta(side, message) for message in self._readers[side].feed(data)]
+
+    def _delta(self, side: Side, message: Message) -> Delta:
+        if message.opcode in (PING, PONG):
+            return Delta(keepalive=True, chunk=False, raw=f"{'ping' if message.opcode == PING else 'pong'} from {side}")
+        if (code := message.close_code) is not None:
+            first = self.close_code is None
+            self.close_code = code if first else self.close_code
+            reason = message.data[2:].decode("utf-8", "replace")
+            said = f"close {code}{f' {reason}' if reason else ''} from {side}"
+            return Delta(finish_reason=said if first else None, done=first, chunk=False, raw=said)
+        binary = f"({message.size} bytes of binary)"
+        said = binary if message.opcode == BINARY else message.data.decode("utf-8", "replace")[:MESSAGE_LIMIT_CHARS]
+        if side == "client":
+            return Delta(chunk=False, raw=f"> {said}"[:FRAME_LIMIT_CHARS])
+        return Delta(text=f"{said}\n", raw=said[:FRAME_LIMIT_CHARS])

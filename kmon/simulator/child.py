@@ -1,0 +1,102 @@
+"""A server in a child process: it says on its first line where it listens, and lives as long as its stdin is open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from kmon.catalog.errors import UsageError
+
+START_LIMIT_S = 20.0
+STOP_LIMIT_S = 3.0
+ERROR_LIMIT_BYTES = 2_000
+
+_PASSED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
+_PASSED_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_")
+
+
+class SimulatorError(Exception):
+    """The simulator's process did not start; the message holds what it said on stderr."""
+
+
+class Child:
+    """``python -m MODULE ARGUMENTS`` for as long as the context is open.
+
+    It ends with the context, and by itself when this process dies in any way. Entering raises :class:`UsageError` for
+    options it refuses and :class:`SimulatorError` when it does not come up.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str]) -> None:
+        self._module = module
+        self._arguments = arguments
+        self.ready: dict[str, Any] = {}
+        """What the child said when it was up."""
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def start(self) -> None:
+        with tempfile.TemporaryFile() as complaints:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", self._module, *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                env=_environment(),
+                start_new_session=True,  # a Ctrl-C in the terminal is for its parent
+            )
+            try:
+                self.ready = json.loads(self._ready_line())
+            except ValueError:
+                self.stop()
+                complaints.seek(0)
+                said = complaints.read(ERROR_LIMIT_BYTES).decode("utf-8", "replace").strip()
+                if self._process.returncode == 2:
+                    raise UsageError(said) from None
+                raise SimulatorError(f"the simulator did not start: {said or 'it said nothing'}") from None
+            except BaseException:
+                self.stop()
+                raise
+
+    def _ready_line(self) -> bytes:
+        """What the child says first; empty when it ends or stays silent instead."""
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], START_LIMIT_S)
+        return self._process.stdout.readline() if ready else b""
+
+    def stop(self) -> None:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        try:
+            process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def _environment() -> dict[str, str]:
+    """What a child needs to import this very kmon, and nothing else: it has no use for keys."""
+    kept = {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
+    here = str(Path(__file__).parents[2])
+    path = kept.get("PYTHONPATH")
+    return {**kept, "PYTHONPATH": f"{here}{os.pathsep}{path}" if path else here}

@@ -1,0 +1,105 @@
+"""The upstream's side of a connection: its answers, read along after the fact. Nothing here can change a byte."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from kmon.dialects.delta import StreamError
+from kmon.transport.relay.asking import Open
+from kmon.transport.relay.body import Body, body_of_response
+from kmon.transport.relay.head import HeadError, ResponseHead, end_of_head, response_head
+from kmon.transport.relay.watching import End, Watcher
+
+SWITCHING = 101
+
+
+class Answering:
+    """Reads the answers to the requests in ``waiting`` (shared with the client's side); tells their watchers."""
+
+    def __init__(self, waiting: deque[Open]) -> None:
+        self._waiting = waiting
+        self._pending = bytearray()
+        self._body: Body | None = None
+        self._current: Open | None = None
+        self.problem: HeadError | None = None
+        """Why nothing is read along any more: what came is no HTTP. It is passed on all the same."""
+        self.tunnel: Watcher | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the end of the connection, now, would end an answer as its framing says."""
+        return self._body is not None and self._body.until_close
+
+    @property
+    def begun(self) -> bool:
+        """Whether an answer's head has come and its body has not ended."""
+        return self._body is not None
+
+    def feed(self, t_ns: int, data: bytes) -> bool:
+        """Read along; True when this settled an upgrade, one way or the other."""
+        if self.tunnel is not None:
+            self.tunnel.tunnelled(t_ns, "upstream", data)
+            return False
+        if self.problem is not None:
+            return False
+        try:
+            return self._read(t_ns, data)
+        except HeadError as error:
+            self.problem = error
+            return False
+
+    def _read(self, t_ns: int, data: bytes) -> bool:
+        settled = False
+        while data:
+            if self._body is not None:
+                payload, taken = self._body.feed(data)
+                data = data[taken:]
+                assert self._current is not None
+                if payload:
+                    self._current.watcher.answer_body(t_ns, payload)
+                if self._body.done:
+                    self._close(t_ns)
+                continue
+            self._pending += data
+            end = end_of_head(self._pending)
+            if end is None:
+                return settled
+            raw, data = bytes(self._pending[:end]), bytes(self._pending[end:])
+            self._pending.clear()
+            settled = self._headed(t_ns, response_head(raw)) or settled
+            if self.tunnel is not None:
+                if data:
+                    self.tunnel.tunnelled(t_ns, "upstream", data)
+                return settled
+        return settled
+
+    def _headed(self, t_ns: int, head: ResponseHead) -> bool:
+        if not self._waiting:
+            raise HeadError("an answer that nobody asked for")
+        current = self._waiting[0]
+        if head.status == SWITCHING and current.head.upgrade:
+            current.watcher.answered(t_ns, head)
+            self.tunnel, self._current = current.watcher, current
+            return True
+        if head.status < 200:
+            return False
+        self._current, self._body = current, body_of_response(head, current.head.method)
+        current.watcher.answered(t_ns, head)
+        if self._body.done:
+            self._close(t_ns)
+        return current.head.upgrade
+
+    def _close(self, t_ns: int) -> None:
+        current = self._waiting.popleft()
+        self._body = self._current = None
+        current.watcher.ended(t_ns, End("complete"))
+
+    def upstream_ended(self) -> StreamError | None:
+        """What it means that the upstream closes now, cleanly, with a request open; None if that is how it ends."""
+        if self.problem is not None:
+            return StreamError("protocol", f"the answer is not valid HTTP: {self.problem}")
+        if self.whole:
+            return None
+        if self.begun:
+            return StreamError("cut", "the peer closed the connection in the middle of the body")
+        return StreamError("cut", "the peer closed the connection without sending a response")

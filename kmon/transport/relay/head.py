@@ -1,0 +1,129 @@
+"""Heads of HTTP/1.1 messages: found in bytes, read, and given another Host; no other byte of them changes.
+
+Parsed by hand and not by h11, which would have to write every message anew: what is forwarded must be what came.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+HEAD_LIMIT_BYTES = 256 * 1024
+"""Signed requests and cookies make long heads; what is longer is no head."""
+METHOD_LIMIT_BYTES = 32
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \x00-\x1f\x7f]+) HTTP/1\.([01])\Z")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?\Z")
+_HOST_LINE = re.compile(rb"(?im)^host[ \t]*:[^\r\n]*")
+_END = re.compile(rb"\r?\n\r?\n")
+
+
+class HeadError(ValueError):
+    """What came is no head of HTTP/1.1; the text says what it is, ``status`` how to answer."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Head(Struct, frozen=True):
+    """What both heads have. Names are lower case; values of a repeated name are joined with commas."""
+
+    headers: dict[str, str]
+    minor: int
+    """1 for HTTP/1.1, 0 for HTTP/1.0."""
+
+    def lists(self, name: str, word: str) -> bool:
+        """Whether the comma-separated header ``name`` holds ``word``."""
+        return word in (part.strip().lower() for part in self.headers.get(name, "").split(","))
+
+
+class RequestHead(Head, frozen=True):
+    """``target`` is as sent: path and query."""
+
+    method: str
+    target: str
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def upgrade(self) -> bool:
+        """Whether the client asks for another protocol, such as WebSocket, on this connection."""
+        return self.lists("connection", "upgrade") and bool(self.headers.get("upgrade"))
+
+
+class ResponseHead(Head, frozen=True):
+    status: int
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def end_of_head(data: bytes | bytearray) -> int | None:
+    """Where the head at the start of ``data`` ends, its blank line included; None if it is not all there.
+
+    Raises :class:`HeadError` for one that is too long.
+    """
+    found = _END.search(data)
+    if found is not None:
+        return found.end()
+    if len(data) > HEAD_LIMIT_BYTES:
+        raise HeadError(f"a head of more than {HEAD_LIMIT_BYTES // 1024} KiB", 431)
+    return None
+
+
+def refuse_other_protocols(data: bytes | bytearray) -> None:
+    """Raise :class:`HeadError` as soon as the first bytes of a connection cannot become an HTTP/1.1 request."""
+    if data[:2] == b"\x16\x03":
+        raise HeadError("the client speaks TLS: use http:// in the base URL, kmon itself talks TLS to the upstream")
+    if data[:14] == b"PRI * HTTP/2.0":
+        raise HeadError("the client speaks HTTP/2 without asking: kmon proxy speaks HTTP/1.1", 505)
+    method, blank, _ = bytes(data[: METHOD_LIMIT_BYTES + 1]).partition(b" ")
+    if not _METHOD.match(method) or (not blank and len(data) > METHOD_LIMIT_BYTES):
+        raise HeadError("the client speaks no HTTP")
+
+
+def request_head(data: bytes) -> RequestHead:
+    """Read a whole request head. Raises :class:`HeadError`."""
+    line, headers = _lines(data)
+    found = _REQUEST_LINE.match(line)
+    if found is None:
+        raise HeadError("the client speaks no HTTP/1.1")
+    method, target = found[1].decode(), found[2].decode("latin-1")
+    if method == "CONNECT" or not target.startswith(("/", "*")):
+        raise HeadError("this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL", 405)
+    return RequestHead(headers, int(found[3]), method, target)
+
+
+def response_head(data: bytes) -> ResponseHead:
+    """Read a whole response head. Raises :class:`HeadError`."""
+    line, headers = _lines(data)
+    found = _STATUS_LINE.match(line)
+    if found is None:
+        raise HeadError("the answer is no HTTP/1.1")
+    return ResponseHead(headers, int(found[1]), int(found[2]))
+
+
+def with_host(data: bytes, host: str) -> bytes:
+    """The head with its Host replaced (or given, where HTTP/1.0 had none); every other byte as it was."""
+    line = b"Host: " + host.encode("latin-1")
+    if _HOST_LINE.search(data):
+        return _HOST_LINE.sub(lambda _: line, data, count=1)
+    first, newline, rest = data.partition(b"\n")
+    return first + newline + line + b"\r\n" + rest
+
+
+def _lines(data: bytes) -> tuple[bytes, dict[str, str]]:
+    first, *rest = data.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    headers: dict[str, str] = {}
+    for line in rest:
+        name, colon, value = line.partition(b":")
+        if not colon:
+            continue  # a folded or broken line is the two ends' to judge
+        key, said = name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")
+        headers[key] = f"{headers[key]}, {said}" if key in headers else said
+    return first, headers

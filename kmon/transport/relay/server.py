@@ -1,0 +1,131 @@
+"""Listens on loopback and gives every client a connection of its own to the upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+
+from kmon.catalog.errors import UsageError
+from kmon.transport.arrival import ask_for_stamps
+from kmon.transport.backend import StampedStream
+from kmon.transport.phase import Phase
+from kmon.transport.relay.connection import Connection, answer
+from kmon.transport.relay.upstream import Upstream
+from kmon.transport.relay.watching import Watch
+
+CONNECTION_LIMIT = 1_000
+BACKLOG = 512
+OUT_OF_FILES_S = 0.2
+"""How long to leave new clients waiting when this process may open no more files."""
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises :class:`UsageError` for an address that is not this machine's alone, or in use."""
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"--port {port}: a port is 0 to 65535; 0 takes any free one")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise UsageError(f"--host {host}: no such address; use 127.0.0.1 or ::1") from None
+    if not (str(address[0]).startswith("127.") or address[0] == "::1"):
+        raise UsageError(f"--host {host}: keys pass through the proxy, so it listens on loopback only; use 127.0.0.1")
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise UsageError(_unusable(host, port, error)) from None
+    return sock
+
+
+class Server:
+    """Serves what ``sock`` accepts until :meth:`close`. ``complain`` is told, in a sentence, what was no request."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        upstream: Upstream,
+        *,
+        context: ssl.SSLContext,
+        connect_timeout_s: float,
+        watch: Watch,
+        complain: Callable[[str], None],
+    ) -> None:
+        self._sock, self._upstream = sock, upstream
+        self.port = int(sock.getsockname()[1])
+        self._context, self._connect_timeout_s = context, connect_timeout_s
+        self._watch, self._complain = watch, complain
+        self._clients: set[asyncio.Task[None]] = set()
+        self._accepting = asyncio.create_task(self._accept())
+
+    @property
+    def clients(self) -> int:
+        """Connections open now."""
+        return len(self._clients)
+
+    async def close(self) -> None:
+        """Stop listening and end every connection on both sides."""
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        self._sock.close()
+        for task in self._clients:
+            task.cancel()
+        if self._clients:
+            await asyncio.wait(self._clients)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(self._sock)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
+                    self._complain(f"no further clients are accepted: {error.strerror}")
+                    return
+                await asyncio.sleep(OUT_OF_FILES_S)
+                continue
+            if len(self._clients) >= CONNECTION_LIMIT:
+                with client, contextlib.suppress(OSError):
+                    client.send(answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
+                continue
+            task = asyncio.create_task(self._serve(client))
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        with contextlib.suppress(OSError):
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ask_for_stamps(client)
+        connection = Connection(
+            StampedStream(client, _no_phase),
+            self._upstream,
+            context=self._context,
+            connect_timeout_s=self._connect_timeout_s,
+            watch=self._watch,
+            complain=self._complain,
+        )
+        try:
+            await connection.serve()
+        except Exception as error:  # one connection that failed must not end the others, nor pass unsaid
+            self._complain(f"kmon itself failed in a connection: {type(error).__name__}")
+
+
+def _no_phase(_phase: Phase, _t_ns: int, _detail: str) -> None:
+    """A client's connection is there already when it is accepted."""
+
+
+def _unusable(host: str, port: int, error: OSError) -> str:
+    where = f"{host} port {port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use; choose another --port, or 0 for any free one"
+    if error.errno == errno.EACCES:
+        return f"{where} needs more rights; choose a --port above 1023"
+    return f"cannot listen on {where} ({error.strerror}); choose another --host or --port"

@@ -1,0 +1,50 @@
+"""What passes through a relay, told to whoever watches. Calls return at once; nothing waits for a watcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from kmon.dialects.delta import StreamError
+from kmon.transport.phase import Phase
+from kmon.transport.relay.head import RequestHead, ResponseHead
+from kmon.transport.witness import Line
+
+How = Literal["complete", "client-left", "upstream-ended", "unreachable", "aborted"]
+"""How an exchange ended: answered to its end; the client, or the upstream, went first; nobody there; told to stop."""
+Side = Literal["client", "upstream"]
+
+
+class End(Struct, frozen=True):
+    """``error`` says what the network did; None where it did nothing wrong."""
+
+    how: How
+    error: StreamError | None = None
+
+
+class Watcher(Protocol):
+    """One request and its answer as they pass. Stamps are CLOCK_MONOTONIC ns of the arrival here."""
+
+    def request_body(self, t_ns: int, payload: bytes) -> None: ...
+
+    def phase(self, phase: Phase, t_ns: int, detail: str) -> None: ...
+
+    def upstream_line(self, line: Line) -> None: ...
+
+    def answered(self, t_ns: int, head: ResponseHead) -> None: ...
+
+    def answer_body(self, t_ns: int, payload: bytes) -> None: ...
+
+    def tunnelled(self, t_ns: int, side: Side, data: bytes) -> None:
+        """After a 101: bytes that ``side`` sent."""
+        ...
+
+    def ended(self, t_ns: int, end: End) -> None: ...
+
+
+Abort = Callable[[], None]
+"""Closes the connection on both sides, now."""
+Watch = Callable[[int, RequestHead, Abort], Watcher]
+"""Called with each request's head and its stamp."""

@@ -1,0 +1,185 @@
+"""A WebSocket on kmon's own sockets: opened with the phases, proxies and stamps of any other exchange.
+
+Messages come as ``(t_ns, Message)`` with the stamp of the bytes that completed them. Pings are answered here and sent
+here, and handed on too, since they are life. Nothing waits without a bound: opening has a limit, a peer that closes
+gets a close frame back and its socket is closed at once, and whoever reads bounds the reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Mapping
+
+import httpcore
+
+from kmon.dialects.delta import StreamError
+from kmon.dialects.text import clean
+from kmon.dialects.websocket import (
+    NO_STATUS,
+    NORMAL,
+    Message,
+    MessageReader,
+    Opcode,
+    WebSocketError,
+    accept_of,
+    close_payload,
+    encoded,
+)
+from kmon.transport.errors import ExchangeError
+from kmon.transport.http import Answer, exchange
+from kmon.transport.phase import OnLine, OnPhase
+from kmon.transport.proxy import proxy_for
+
+READ_BYTES = 65_536
+PING_EVERY_S = 20.0
+CLOSE_WAIT_S = 0.5
+"""How long sending the last frame may take; the socket is closed without it then."""
+WRITE_LIMIT_S = 10.0
+ABNORMAL = 1006
+"""Stands for a connection that ended without a close frame; it is never on the wire."""
+REFUSAL_LIMIT_BYTES = 2_000
+REFUSAL_WAIT_S = 1.0
+
+
+class WebSocket:
+    """An open connection. Make one with :func:`open_websocket`."""
+
+    def __init__(self, answer: Answer, limit_bytes: int) -> None:
+        self._answer, self._stream = answer, answer.stream
+        self._reader = MessageReader(limit_bytes)
+        self._writing = asyncio.Lock()
+        self.closed: Message | None = None
+        """How the connection ended, once it has: the peer's close frame, or :data:`ABNORMAL` without one."""
+
+    def allow(self, limit_bytes: int) -> None:
+        """Change the limit of a message from here on."""
+        self._reader.limit_bytes = limit_bytes
+
+    async def messages(self) -> AsyncIterator[tuple[int, Message]]:
+        """What arrives, stamped; the last one is how it closed.
+
+        Raises :class:`ExchangeError` with the kind ``protocol`` when the peer breaks the rules or the limit: the
+        connection is then closed with the code that says so.
+        """
+        while self.closed is None:
+            try:
+                data = await self._stream.read(READ_BYTES)
+            except httpcore.NetworkError as error:
+                data, lost = b"", str(error)
+            else:
+                lost = "the connection ended without a close frame" if not data else ""
+            t_ns = self._answer.last_read_ns
+            if not data:
+                self.closed = Message("close", lost.encode(), ABNORMAL)
+                yield t_ns, self.closed
+                return
+            try:
+                found = self._reader.feed(data)
+            except WebSocketError as error:
+                await self.close(error.code, str(error))
+                raise ExchangeError(StreamError("protocol", f"the peer sent {_what(error)}")) from None
+            for message in found:
+                if message.kind == "ping":
+                    await self._send(Opcode.PONG, message.data)
+                elif message.kind == "close":
+                    self.closed = message
+                    await self._last_frame(message.code if message.code != NO_STATUS else NORMAL, "")
+                yield t_ns, message
+                if self.closed is not None:
+                    return
+
+    async def send(self, text: str) -> None:
+        """Send a text message. Raises ``httpcore.NetworkError``."""
+        await self._send(Opcode.TEXT, text.encode())
+
+    async def pinging(self, every_s: float = PING_EVERY_S) -> None:
+        """Ping for as long as this runs. An answer is never waited for: it shows up among the messages."""
+        with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
+            while self.closed is None:
+                await asyncio.sleep(every_s)
+                await self._send(Opcode.PING, b"kmon")
+
+    async def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """Say goodbye; the socket is closed by leaving the context."""
+        if self.closed is None:
+            self.closed = Message("close", reason.encode(), code)
+            await self._last_frame(code, reason)
+
+    async def _last_frame(self, code: int, reason: str) -> None:
+        with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException, TimeoutError):
+            async with asyncio.timeout(CLOSE_WAIT_S):
+                await self._send(Opcode.CLOSE, close_payload(code, reason))
+
+    async def _send(self, opcode: Opcode, payload: bytes) -> None:
+        async with self._writing:
+            await self._stream.write(encoded(opcode, payload, secrets.token_bytes(4)), WRITE_LIMIT_S)
+
+
+@contextlib.asynccontextmanager
+async def open_websocket(
+    url: str,
+    *,
+    ssl_context: ssl.SSLContext,
+    limit_bytes: int,
+    open_timeout_s: float,
+    on_phase: OnPhase,
+    on_line: OnLine | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> AsyncIterator[WebSocket]:
+    """Open ``ws://`` or ``wss://`` within ``open_timeout_s``; leaving closes the socket, with a close frame if it can.
+
+    Raises :class:`ExchangeError` when whatever answers does not speak WebSocket, or does not answer at all, and
+    httpcore's own exceptions when there is no connection.
+    """
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(open_timeout_s):
+                answer = await stack.enter_async_context(
+                    exchange(
+                        "GET",
+                        url,
+                        headers={**(headers or {}), **upgrade},
+                        body=None,
+                        on_phase=on_phase,
+                        ssl_context=ssl_context,
+                        connect_timeout_s=open_timeout_s,
+                        proxy=proxy_for(url),
+                        on_line=on_line,
+                    )
+                )
+                if answer.status != 101:
+                    raise ExchangeError(await _refusal(answer))
+        except TimeoutError:
+            raise ExchangeError(
+                StreamError("no-upgrade", f"nothing answered the WebSocket upgrade within {open_timeout_s:g} s")
+            ) from None
+        if answer.headers.get("sec-websocket-accept") != accept_of(key):
+            raise ExchangeError(StreamError("protocol", "the answer to the WebSocket upgrade does not fit the request"))
+        socket = WebSocket(answer, limit_bytes)
+        try:
+            yield socket
+        finally:
+            await asyncio.shield(socket.close())
+
+
+async def _refusal(answer: Answer) -> StreamError:
+    """The error of an ordinary HTTP answer to the upgrade: there is a server, but no WebSocket."""
+    body = await answer.body(REFUSAL_LIMIT_BYTES, REFUSAL_WAIT_S)
+    said = " ".join(clean(body.decode("utf-8", "replace")).split())[:200]
+    return StreamError(
+        "not-a-websocket",
+        f"a plain HTTP server answered {answer.status} instead of opening a WebSocket; check the port and the path"
+        + (f" (it said: {said})" if said else ""),
+        answer.status,
+        frame=said or None,
+    )
+
+
+def _what(error: WebSocketError) -> str:
+    return f"what is no valid WebSocket: {error}" if "limit" not in str(error) else str(error)

@@ -1,0 +1,57 @@
+"""What a watched gateway run has to say beside its deltas, as events: each only when it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kmon.dialects.openclaw.claim import Claim
+from kmon.dialects.openclaw.run import GatewayRun
+from kmon.dialects.openclaw.runs import Tracker
+from kmon.probe.events import ClaimChanged, Diagnosed
+from kmon.verdict.diagnosis import STALL_S, Diagnosis, diagnose
+from kmon.verdict.sight import ProviderSide, sight
+
+
+@dataclass(slots=True)
+class Telling:
+    """One kmon run that watches one run of a gateway. Asked after every frame, and every second without one."""
+
+    run: str
+    attempt: int
+    stall_s: float = STALL_S
+    _line: str = ""
+    _since_ns: int = 0
+    _told: str = ""
+
+    def look(
+        self,
+        now_ns: int,
+        tracker: Tracker,
+        gateway_run: GatewayRun,
+        claim: Claim,
+        provider: ProviderSide | None = None,
+        *,
+        closed: bool = False,
+    ) -> list[ClaimChanged | Diagnosed]:
+        """The events that are due. A diagnosis is told anew when its name changes, and taken back when it ends."""
+        due: list[ClaimChanged | Diagnosed] = []
+        shown = claim.shown(now_ns)
+        if shown.standing != self._line:
+            self._line, self._since_ns = shown.standing, now_ns
+            opened_ns = gateway_run.t_started_ns or gateway_run.t_first_ns
+            due.append(ClaimChanged(now_ns, self.run, self.attempt, shown.standing, gateway_run.short, opened_ns))
+        seen = sight(
+            tracker,
+            gateway_run,
+            now_ns,
+            provider=provider,
+            claim=shown,
+            claim_since_ns=self._since_ns,
+            closed=closed,
+        )
+        found: Diagnosis | None = diagnose(seen, stall_s=self.stall_s)
+        name = found.name if found else ""
+        if name != self._told:
+            self._told = name
+            due.append(Diagnosed(now_ns, self.run, self.attempt, name, found.sentence if found else ""))
+        return due

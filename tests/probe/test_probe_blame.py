@@ -1,0 +1,109 @@
+"""Promises of the blame: what each witness is enough for, and that nobody is accused without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmon.probe.blame import Silence, blame
+from kmon.transport.witness import Witness
+
+S = 1_000_000_000
+MS = 1_000_000
+
+
+def seen(**fields: int) -> Witness:
+    told = {"last_data_received_ms": 6_000, "retransmits": 0, "rtt_ms": 31, "unacked": 0}
+    return Witness(**(told | {"receive_space_bytes": 65_536, "unread_bytes": 0} | fields))  # type: ignore[arg-type]
+
+
+ANSWERING = seen(last_ack_received_ms=400)
+MUTE = seen(last_ack_received_ms=6_000, unanswered_probes=2)
+
+
+def silence(**fields: object) -> Silence:
+    told: dict[str, Any] = {"gap_ns": 6 * S, "stall_ns": 5 * S, "heard_ns": 6 * S, "asked_ns": 2 * S}
+    told |= {"witness": ANSWERING, "late_ns": 0, "canary_mute_ns": 0, "asleep_ns": 0}
+    return Silence(**(told | fields))
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "certainty", "sentence"),
+    [
+        (silence(), "provider", "likely", "the provider is silent"),
+        (silence(heard_ns=S), "provider", "certain", "the provider is there and sends no output"),
+        (silence(witness=MUTE), "path", "likely", "nobody acknowledges: the path is dead, or the machine at its end"),
+        (silence(witness=seen(last_ack_received_ms=6_000, unacked=1, retransmits=2)), "path", "likely", "get through"),
+        (silence(witness=seen(last_ack_received_ms=100, retransmits=3), before=seen()), "path", "likely", "loses"),
+        (silence(witness=seen(unread_bytes=90)), "us", "certain", "kmon itself did not read what had come"),
+        (silence(late_ns=2 * S), "us", "certain", "kmon itself stood still for 2.0 s of it"),
+        (silence(canary_mute_ns=2 * S), "us", "certain", "the canary on this machine was silent, too, for 2.0 s"),
+        (silence(asleep_ns=600 * S), "us", "certain", "this machine slept 600.0 s meanwhile"),
+        (silence(together=4), "us", "likely", "all 4 streams stopped in the same instant"),
+        (silence(witness=MUTE, together=4), "path", "likely", "so near this machine"),
+        (silence(proxied=True), "unknown", "cannot tell", "what is silent behind it cannot be seen"),
+        (silence(witness=None), "unknown", "cannot tell", "the kernel does not say here"),
+        (silence(asked_ns=S, witness=seen(last_ack_received_ms=6_000)), "unknown", "cannot tell", "may still answer"),
+    ],
+)
+def test_each_witness_is_enough_for_its_blame(said: Silence, name: str, certainty: str, sentence: str) -> None:
+    found = blame(said)
+    assert (found.name, found.certainty) == (name, certainty)
+    assert sentence in found.evidence
+
+
+def test_the_evidence_is_a_line_for_a_support_engineer() -> None:
+    assert blame(silence()).evidence == (
+        "socket open, bytes unread 0, no retransmits, TCP keep-alive answered 0.4 s ago, kmon in time, "
+        "canary on time: the provider is silent"
+    )
+    assert blame(silence()).brief == "provider, likely: TCP answers, no data"
+
+
+@pytest.mark.parametrize("own", ["late_ns", "canary_mute_ns"])
+def test_a_hiccup_of_this_program_does_not_excuse_a_long_silence(own: str) -> None:
+    assert blame(silence(**{own: 40 * MS})).name == "provider"
+    assert blame(silence(**{own: 2 * S}, gap_ns=20 * S)).name == "provider"
+
+
+def test_bytes_that_are_just_being_read_are_nobodys_fault() -> None:
+    just = seen(unread_bytes=90, last_data_received_ms=1, last_ack_received_ms=1)
+    assert blame(silence(witness=just)).name == "provider"
+    assert blame(silence(witness=just, before=just)).name == "us"
+
+
+def test_an_answer_of_long_ago_is_none() -> None:
+    stale = seen(last_ack_received_ms=9_000, unanswered_probes=3)
+    found = blame(silence(gap_ns=20 * S, asked_ns=15 * S, witness=stale))
+    assert found.name == "path"
+    assert "no TCP answer for 9.0 s" in found.evidence
+
+
+def test_a_set_wall_clock_is_noted_and_decides_nothing() -> None:
+    found = blame(silence(wall_step_ns=-3600 * S))
+    assert found.name == "provider"
+    assert "the wall clock was set by -3600.0 s" in found.evidence
+
+
+NS = st.integers(0, 100 * S)
+LOOKS = st.none() | st.builds(
+    Witness, *[st.integers(0, 100_000)] * 2, st.floats(0, 1_000), *[st.integers(0, 100_000)] * 5
+)
+
+
+@given(
+    st.builds(
+        Silence, NS, st.integers(1, 100 * S), st.none() | NS, LOOKS, LOOKS, st.none() | NS, st.none() | NS,
+        st.none() | NS, st.none() | NS, st.integers(-S, S), st.integers(0, 9), st.booleans(),
+    )
+)  # fmt: skip
+def test_the_provider_is_accused_only_with_a_sign_of_life_of_it_and_no_doubt_at_home(said: Silence) -> None:
+    found = blame(said)
+    assert found.evidence and found.why
+    assert (found.certainty == "cannot tell") == (found.name == "unknown")
+    if found.name == "provider":
+        assert said.acked or said.lively
+        assert not said.asleep_ns

@@ -1,0 +1,207 @@
+"""Promises of the blame on real conditions: each cause is made, over real sockets, and kmon names it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from kmon.probe import events as ev
+from kmon.probe.blame import Blame
+from kmon.probe.state import derive
+from kmon.race.supervisor import Supervisor
+from kmon.simulator.embedded import Embedded
+from tests.race.racing import Watched, plan, racing, sse, target
+from tests.transport.loopback import HEAD, serving
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
+
+
+def blames(race: Watched) -> list[Blame]:
+    """What was said of the open stall, one opinion after the other."""
+    told = [event for event in race.events if isinstance(event, ev.StallStarted | ev.Blamed)]
+    return [event.blame for event in told if event.blame is not None]
+
+
+def names(race: Watched, name: str) -> bool:
+    return any(blame.name == name for blame in blames(race))
+
+
+async def until_named(race: Watched, name: str) -> Blame:
+    def told(event: ev.Event) -> bool:
+        is_blame = isinstance(event, ev.StallStarted | ev.Blamed)
+        return is_blame and event.blame is not None and event.blame.name == name
+
+    event = await race.until(told)
+    assert isinstance(event, ev.StallStarted | ev.Blamed) and event.blame is not None
+    return event.blame
+
+
+async def words_then_silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + sse("some words"))
+    await writer.drain()
+    await asyncio.Event().wait()
+
+
+async def steady(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD)
+    for _word in range(400):
+        writer.write(sse("word "))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+def is_text(event: ev.Event) -> bool:
+    return isinstance(event, ev.DeltaArrived) and event.kind == "text"
+
+
+async def test_a_blocked_loop_is_us() -> None:
+    async with serving(steady) as url, racing(plan(target(url), stall_s=0.6)) as race:
+        await race.until(is_text, 3)
+        time.sleep(1.0)  # what a program must not do on its event loop
+        stall = await race.until(lambda event: isinstance(event, ev.StallEnded))
+        await race.do("cancel")
+        await race.ended()
+    assert isinstance(stall, ev.StallEnded) and stall.blame is not None
+    assert (stall.blame.name, stall.blame.certainty) == ("us", "certain")
+    assert "kmon itself stood still for" in stall.blame.evidence
+
+
+@linux
+async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused() -> None:
+    async with serving(steady) as url, racing(plan(target(url), stall_s=0.5)) as race:
+        await race.until(is_text, 3)
+        assert isinstance(race.source, Supervisor)
+        (stream,) = race.source._network.machine.streams
+        asyncio.get_running_loop().remove_reader(stream._line._sock.fileno())  # type: ignore[attr-defined]
+        found = await until_named(race, "us")
+        said = derive(race.view.runs["r1.1"], time.monotonic_ns()).contradiction
+        await race.do("cancel")
+        ended = await race.ended()
+    assert found.certainty == "certain"
+    assert "kmon itself did not read what had come" in found.evidence
+    assert "that is us" in said and "claims" not in said
+    assert ended.blame is not None and ended.blame.name == "us"
+
+
+@linux
+async def test_a_stopped_provider_whose_kernel_answers_is_the_provider() -> None:
+    async with Embedded() as simulator:
+        race_plan = plan(target(simulator.base_url("sim")), stall_s=1.6, timeout_s=3.0)
+        async with racing(race_plan) as race:
+            await race.until(is_text)
+            os.kill(simulator.pid, signal.SIGSTOP)
+            try:
+                ended = await race.ended()
+            finally:
+                os.kill(simulator.pid, signal.SIGCONT)
+    assert blames(race)[0].brief == "provider, likely: TCP answers, no data"
+    assert ended.signature == "hang-mid-stream"
+    assert ended.evidence.endswith("kmon in time, canary on time: the provider is silent"), ended.evidence
+
+
+async def test_streams_of_several_hosts_that_stop_in_one_instant_are_us() -> None:
+    stop = asyncio.Event()
+
+    async def until_stopped(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        while not stop.is_set():
+            writer.write(sse("word "))
+            await asyncio.sleep(0.02)
+        await asyncio.Event().wait()
+
+    async with serving(until_stopped) as a, serving(until_stopped) as b, serving(until_stopped) as c:
+        three = plan(target(a, "a"), target(b, "b"), target(c, "c"), stall_s=1.6)
+        async with racing(three) as race:
+            for run in ("r1.1", "r1.2", "r1.3"):
+                await race.until(lambda event, run=run: is_text(event) and event.run == run)  # type: ignore[misc]
+            stop.set()
+            found = await until_named(race, "us")
+    assert "all 3 streams stopped in the same instant" in found.evidence
+
+
+@pytest.fixture
+def far_away() -> Iterator[str]:
+    """A network namespace that can be cut off; yields its name."""
+    name = f"kmon{os.getpid()}"
+
+    def ip(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    if sys.platform != "linux" or shutil.which("ip") is None:
+        pytest.skip("needs Linux and iproute2")
+    try:
+        ip("netns", "add", name)
+    except subprocess.CalledProcessError:
+        pytest.skip("needs the right to make network namespaces")
+    try:
+        try:
+            ip("link", "add", f"{name}a", "type", "veth", "peer", "name", "far", "netns", name)
+        except subprocess.CalledProcessError:
+            pytest.skip("this kernel has no veth")
+        ip("addr", "add", "10.213.97.1/30", "dev", f"{name}a")
+        ip("link", "set", f"{name}a", "up")
+        ip("-n", name, "addr", "add", "10.213.97.2/30", "dev", "far")
+        ip("-n", name, "link", "set", "far", "up")
+        yield name
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            ip("link", "del", f"{name}a")
+        ip("netns", "del", name)
+
+
+FAR_SERVER = """
+import asyncio
+from tests.race.racing import sse
+from tests.transport.loopback import HEAD
+async def words_then_silence(reader, writer):
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    writer.write(HEAD + sse("some words"))
+    await asyncio.Event().wait()
+async def main():
+    server = await asyncio.start_server(words_then_silence, "10.213.97.2", 8000)
+    print("up", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+async def test_a_path_that_swallows_everything_is_the_path(far_away: str) -> None:
+    serving_there = await asyncio.create_subprocess_exec(
+        *("ip", "netns", "exec", far_away, sys.executable, "-c", FAR_SERVER), stdout=subprocess.PIPE
+    )
+    try:
+        assert serving_there.stdout is not None
+        assert await serving_there.stdout.readline() == b"up\n"
+        async with racing(plan(target("http://10.213.97.2:8000"), stall_s=1.6)) as race:
+            await race.until(is_text)
+            await asyncio.sleep(0.3)  # the request is acknowledged; from here on only silence is on the wire
+            subprocess.run(["ip", "-n", far_away, "link", "set", "far", "down"], check=True)
+            found = await until_named(race, "path")
+            await race.do("cancel")
+            ended = await race.ended()
+    finally:
+        serving_there.kill()
+        await serving_there.wait()
+    assert found.why == "no TCP answer"
+    assert not names(race, "provider") and not names(race, "us")
+    assert ended.blame is not None and ended.blame.name == "path"
+
+
+async def test_the_canary_sings_beside_a_race_and_leaves_with_it() -> None:
+    async with serving(words_then_silence) as url:
+        async with racing(plan(target(url), stall_s=0.7)) as race:
+            assert isinstance(race.source, Supervisor)
+            machine = race.source._network.machine
+            await race.until(lambda event: isinstance(event, ev.StallStarted))
+            assert machine.canary_mute_ns(0, time.monotonic_ns()) is not None
+        assert machine.canary_mute_ns(0, time.monotonic_ns()) is None
+        assert not machine.streams

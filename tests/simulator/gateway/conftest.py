@@ -1,0 +1,30 @@
+"""A gateway of either protocol over a simulated provider, fast enough for tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from msgspec.structs import replace
+
+from kmon.simulator import profile
+from kmon.simulator.gateway.options import GatewayOptions
+from kmon.simulator.gateway.server import Gateway
+from kmon.simulator.server import Simulator
+
+SPEED = 200.0
+Start = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts a gateway with the given options; it stops with the test."""
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(Simulator(profile.load("smooth"), speed=SPEED))
+
+        async def started(**options: object) -> Gateway:
+            asked = replace(GatewayOptions(simulator.base_url("gateway"), speed=SPEED), **options)
+            return await stack.enter_async_context(Gateway(asked))
+
+        yield started

@@ -1,0 +1,97 @@
+"""Promises of the witnesses at home, on clocks that a test moves: lateness, sleep, set clocks, canary, togetherness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kmon.transport.machine import Clocks, Machine, clocks
+
+S = 1_000_000_000
+MS = 1_000_000
+
+
+def watched(*seconds: float, boot: bool = True) -> Machine:
+    """A machine that was told the time at these moments, its clocks in step."""
+    machine = Machine()
+    for s in seconds:
+        machine.tick(Clocks(int(s * S), int(s * S) + 5 * S if boot else None, int(s * S) + 1_700_000_000 * S))
+    return machine
+
+
+def test_nobody_who_is_not_watched_is_a_witness() -> None:
+    machine = Machine()
+    assert (machine.late_ns(0, S), machine.canary_mute_ns(0, S), machine.asleep_ns(0)) == (None, None, None)
+
+
+def test_a_loop_in_time_was_not_late_and_a_blocked_one_was_for_as_long_as_it_was() -> None:
+    machine = watched(1.0, 1.02, 1.045, 1.065)
+    assert machine.late_ns(0, int(1.07 * S)) == 0
+    machine.tick(Clocks(3 * S, 8 * S, 1_700_000_003 * S))
+    assert machine.late_ns(0, 3 * S) == 1_915 * MS
+    assert machine.late_ns(2 * S, 3 * S) == S
+
+
+def test_a_block_that_lasts_is_seen_before_the_loop_gets_round_to_noting_it() -> None:
+    assert watched(1.0, 1.02).late_ns(0, 2 * S) == 960 * MS
+
+
+def test_sleep_is_what_the_one_clock_counts_and_the_other_does_not() -> None:
+    machine = watched(1.0, 1.02)
+    machine.tick(Clocks(int(1.04 * S), int(606.04 * S), 1_700_000_601 * S + 40 * MS))
+    assert machine.asleep_ns(S) == 600 * S
+    assert machine.asleep_ns(int(1.05 * S)) == 0
+    assert machine.wall_step_ns(S) == 0
+
+
+def test_where_no_clock_counts_sleep_nobody_says_that_there_was_none() -> None:
+    assert watched(1.0, 1.02, boot=False).asleep_ns(0) is None
+
+
+def test_a_wall_clock_that_is_set_is_noted_and_is_no_sleep() -> None:
+    machine = watched(1.0, 1.02)
+    machine.tick(Clocks(int(1.04 * S), int(6.04 * S), 1_699_996_401 * S + 40 * MS))
+    assert machine.wall_step_ns(S) == -3_600 * S
+    assert machine.asleep_ns(S) == 0
+
+
+def test_a_canary_is_mute_from_when_its_next_beat_was_due() -> None:
+    machine = Machine()
+    for ms in (0, 250, 520):
+        machine.canary_heard(ms * MS)
+    assert machine.canary_mute_ns(0, 800 * MS) == 0
+    assert machine.canary_mute_ns(0, 1_770 * MS) == S
+    machine.canary_heard(1_770 * MS)
+    assert machine.canary_mute_ns(0, 1_800 * MS) == S
+    assert machine.canary_mute_ns(1_770 * MS, 1_800 * MS) == 0
+    machine.canary_gone()
+    assert machine.canary_mute_ns(0, 9 * S) is None
+
+
+@dataclass(frozen=True)
+class Quiet:
+    peer: str
+    last_byte_ns: int | None
+
+
+def together(*streams: Quiet) -> int:
+    machine = Machine()
+    machine.streams.update(streams)
+    return machine.fell_silent_together(streams[0])
+
+
+def test_streams_of_several_hosts_that_stop_at_one_moment_stopped_together() -> None:
+    assert together(Quiet("a", S), Quiet("b", S + 90 * MS), Quiet("a", S - 90 * MS), Quiet("c", None)) == 3
+
+
+def test_what_one_host_or_chance_explains_is_not_together() -> None:
+    assert together(Quiet("a", S), Quiet("a", S + 1), Quiet("a", S + 2)) == 0, "its own outage would look the same"
+    assert together(Quiet("a", S), Quiet("b", S + 1)) == 0, "two may do so by chance"
+    assert together(Quiet("a", S), Quiet("b", S + 1), Quiet("c", 3 * S)) == 0, "one went on"
+    assert together(Quiet("a", None), Quiet("b", S), Quiet("c", S), Quiet("d", S)) == 0, "this one had not begun"
+
+
+def test_the_real_clocks_go_forward() -> None:
+    machine = Machine()
+    machine.tick(clocks())
+    assert machine.tick(clocks()) < 20 * S
+    assert not machine.asleep_ns(0)

@@ -1,0 +1,150 @@
+"""Promises of the relay's readers, whatever way the bytes are split: they find the ends and change nothing but Host."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmon.transport.relay.body import Body, body_of_request, body_of_response
+from kmon.transport.relay.head import (
+    HeadError,
+    end_of_head,
+    refuse_other_protocols,
+    request_head,
+    response_head,
+    with_host,
+)
+from kmon.transport.relay.messages import BINARY, CLOSE, PING, TEXT, MessageReader
+
+PAYLOADS = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
+
+
+def split(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted({min(cut, len(data)) for cut in cuts})
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True) if a < b]
+
+
+@given(PAYLOADS, st.lists(st.integers(0, 400), max_size=12), st.binary(max_size=20))
+def test_a_chunked_body_ends_where_it_ends_in_any_split(pieces: list[bytes], cuts: list[int], after: bytes) -> None:
+    wire = b"".join(b"%x;x=1\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nTrailer: yes\r\n\r\n"
+    body, payload, taken = Body("chunked"), b"", 0
+    for part in split(wire + after, cuts):
+        found, used = body.feed(part)
+        payload, taken = payload + found, taken + used
+        if body.done:
+            break
+    assert (payload, taken, body.done) == (b"".join(pieces), len(wire), True)
+
+
+@given(st.integers(1, 60), st.binary(min_size=60, max_size=90), st.lists(st.integers(0, 90), max_size=5))
+def test_a_body_with_a_length_takes_exactly_that(length: int, data: bytes, cuts: list[int]) -> None:
+    body, payload = Body(length), b""
+    for part in split(data, cuts):
+        payload += body.feed(part)[0]
+    assert payload == data[:length]
+    assert body.done
+
+
+@pytest.mark.parametrize("wire", [b"zz\r\n", b"\r\n", b"2\r\nabc\r\n", b"-1\r\n", b"1" * 5000])
+def test_chunks_that_are_none_are_refused(wire: bytes) -> None:
+    with pytest.raises(HeadError):
+        Body("chunked").feed(wire)
+
+
+def test_only_the_host_changes() -> None:
+    raw = b"POST /v1/chat?x=1 HTTP/1.1\r\nX-Ghost: no host: here\r\nhOsT:  127.0.0.1:8787\r\nA: b\r\nA:c\r\n\r\n"
+    assert with_host(raw, "api.test") == raw.replace(b"hOsT:  127.0.0.1:8787", b"Host: api.test")
+    assert with_host(b"GET / HTTP/1.0\r\n\r\n", "api.test") == b"GET / HTTP/1.0\r\nHost: api.test\r\n\r\n"
+    head = request_head(raw)
+    assert (head.method, head.path, head.headers["a"], head.upgrade) == ("POST", "/v1/chat", "b, c", False)
+    assert end_of_head(raw + b"body") == len(raw)
+    assert end_of_head(raw[:-1]) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\x16\x03\x01\x02", "speaks TLS"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2"),
+        (b"\x00\x01\x02", "speaks no HTTP"),
+        (b"hello world this is no request\r\n\r\n", "no HTTP"),
+        (b"CONNECT api.test:443 HTTP/1.1\r\n\r\n", "base URL"),
+        (b"GET http://api.test/ HTTP/1.1\r\n\r\n", "base URL"),
+        (b"G" * 40, "speaks no HTTP"),
+    ],
+)
+def test_what_is_no_request_is_named(data: bytes, why: str) -> None:
+    def read() -> None:
+        refuse_other_protocols(data)
+        request_head(data)
+
+    with pytest.raises(HeadError, match=why):
+        read()
+
+
+def test_a_head_without_end_is_refused() -> None:
+    with pytest.raises(HeadError, match="256 KiB"):
+        end_of_head(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 50_000)
+
+
+def test_which_answers_have_a_body() -> None:
+    plain = response_head(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert body_of_response(plain, "GET").until_close
+    assert body_of_response(plain, "HEAD").done
+    assert body_of_response(response_head(b"HTTP/1.1 204 \r\nContent-Length: 3\r\n\r\n"), "GET").done
+    assert not body_of_response(response_head(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), "GET").done
+    with pytest.raises(HeadError, match="Content-Length"):
+        body_of_request(request_head(b"GET / HTTP/1.1\r\nContent-Length: 3, 4\r\n\r\n"))
+
+
+def frame(opcode: int, data: bytes, *, final: bool = True, mask: bytes = b"", packed: bool = False) -> bytes:
+    first = (0x80 if final else 0) | (0x40 if packed else 0) | opcode
+    size = len(data)
+    head = bytes([first, (0x80 if mask else 0) | (size if size < 126 else 126 if size < 65_536 else 127)])
+    head += b"" if size < 126 else struct.pack(">H", size) if size < 65_536 else struct.pack(">Q", size)
+    return head + mask + (bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data)
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.booleans(), st.lists(st.integers(0, 900)))
+def test_messages_are_read_in_any_split(said: list[bytes], masked: bool, cuts: list[int]) -> None:
+    mask = b"\x01\x7f\xfe\x80" if masked else b""
+    wire = b""
+    for message in said:
+        half = len(message) // 2
+        wire += frame(BINARY, message[:half], final=False, mask=mask) + frame(PING, b"!", mask=mask)
+        wire += frame(0, message[half:], mask=mask)
+    reader, found = MessageReader(), []
+    for part in split(wire, cuts):
+        found += reader.feed(part)
+    assert [m.data for m in found if m.opcode == BINARY] == said
+    assert [m.data for m in found if m.opcode == PING] == [b"!"] * len(said)
+
+
+def test_packed_messages_are_unpacked_with_their_context() -> None:
+    pack, reader = zlib.compressobj(wbits=-15), MessageReader(deflate=True)
+    for text in (b"hello hello hello", b"hello hello hello", b""):
+        packed = (pack.compress(text) + pack.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        (message,) = reader.feed(frame(TEXT, packed, packed=True))
+        assert (message.data, message.size) == (text, len(packed))
+
+
+def test_a_bomb_ends_the_reading() -> None:
+    pack = zlib.compressobj(9, wbits=-15)
+    packed = (pack.compress(bytes(64 << 20)) + pack.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    reader = MessageReader(deflate=True)
+    reader.feed(frame(BINARY, packed, packed=True))
+    assert reader.lost
+    assert reader.feed(b"whatever") == []
+
+
+def test_a_close_tells_its_code_and_nonsense_ends_the_reading() -> None:
+    reader = MessageReader()
+    assert [m.close_code for m in reader.feed(frame(CLOSE, struct.pack(">H", 1000)) + frame(CLOSE, b""))] == [
+        1000,
+        1005,
+    ]
+    assert MessageReader().feed(b"\xff\xff\xff\xff") == []

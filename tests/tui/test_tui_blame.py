@@ -1,0 +1,85 @@
+"""Promises of the screen about blame: short in the pane, whole in the zoom, and no accusation for what is our own."""
+
+from __future__ import annotations
+
+import asyncio
+
+from scripted import S, Script, race
+from tui_stage import Stage
+
+from kmon.probe import events as ev
+from kmon.probe.blame import Blame
+from kmon.probe.state import derive
+from kmon.probe.view import RaceView
+from kmon.tui.feed import Feed
+from kmon.tui.pane_drawing import Flow, Look, draw_pane
+from kmon.tui.telling import gather
+from kmon.tui.zoom_gaps import gap_rows
+
+OURS = Blame("us", "certain", "kmon was late", "kmon late by 3.00 s: kmon itself stood still for 3.0 s of it")
+THEIRS = Blame("provider", "likely", "TCP answers, no data", "bytes unread 0, canary on time: the provider is silent")
+
+
+def stalled(blame: Blame, name: str = "r1", target: str = "together") -> Script:
+    script = Script(name, target).start().say(0.5, "words")
+    script.events.append(ev.StallStarted(6 * S, name, 1, "mid-text", 5_400.0, blame=blame))
+    return script
+
+
+def view_of(*scripts: Script) -> RaceView:
+    view = RaceView()
+    for event in race(scripts):
+        view.apply(event)
+    return view
+
+
+def pane(view: RaceView) -> str:
+    run = view.runs["r1"]
+    rows = draw_pane(run, derive(run, 9 * S), Flow(), 60, 9, 9 * S, Look())
+    return "\n".join("".join(span.text for span in row) for row in rows)
+
+
+def zoomed(view: RaceView, width: int = 70) -> str:
+    rows = gap_rows(view.runs["r1"], width, 9 * S, Look()).rows
+    return "\n".join("".join(span.text for span in row) for row in rows)
+
+
+def test_a_stalled_pane_says_in_a_few_words_whose_it_is() -> None:
+    view = view_of(stalled(THEIRS))
+    assert "provider, likely: TCP answers, no data" in pane(view)
+    view.apply(ev.Blamed(8 * S, "r1", 1, OURS))
+    assert "us: kmon was late" in pane(view)
+    view.apply(ev.StallEnded(9 * S, "r1", 1, "mid-text", 8_400.0, blame=OURS))
+    view.apply(ev.DeltaArrived(9 * S, "r1", 1, "text", "more"))
+    assert "us: kmon was late" not in pane(view)
+
+
+def test_the_zoom_tells_all_the_witnesses_said_of_open_and_of_ended_stalls() -> None:
+    view = view_of(stalled(THEIRS))
+    assert "canary on time: the provider is silent" in " ".join(zoomed(view).split())
+    view.apply(ev.StallEnded(9 * S, "r1", 1, "mid-text", 8_400.0, blame=OURS))
+    view.apply(ev.DeltaArrived(9 * S, "r1", 1, "text", "more"))
+    assert "kmon itself stood still for 3.0 s of it" in " ".join(zoomed(view).split())
+
+
+def test_a_silence_of_our_own_accuses_nobody() -> None:
+    run = view_of(stalled(OURS)).runs["r1"]
+    assert derive(run, 9 * S).contradiction == "silent 8.5 s, but that is us: kmon was late"
+    assert "claims streaming" in derive(view_of(stalled(THEIRS)).runs["r1"], 9 * S).contradiction
+
+
+async def test_toasts_tell_our_own_silences_from_theirs() -> None:
+    feed = Feed(lambda: asyncio.sleep(0), lambda work, _: work.close())  # type: ignore[arg-type,return-value]
+    feed.race = view_of(stalled(OURS, "r1", "groq"), stalled(THEIRS, "r2", "together"))
+    feed.stalls = [ev.StallStarted(S, "r1", 1, "mid-text", 5e3, blame=OURS)]
+    feed.stalls.append(ev.StallStarted(S, "r2", 1, "mid-text", 5e3, blame=THEIRS))
+    told = [said.message for said in gather(feed, runs_are_told=False)]
+    assert told == ["stalled: together (mid-text)", "silent, but that is us: groq (kmon was late)"]
+
+
+async def test_the_whole_evidence_is_on_the_zoomed_screen() -> None:
+    stage = Stage([stalled(THEIRS)])
+    async with stage.app.run_test(size=(100, 30)) as pilot:
+        await stage.settle(pilot)
+        await stage.press(pilot, "z", "right")
+        await stage.until(pilot, lambda: "the provider is silent" in stage.text(), "the blame in the gaps tab")
