@@ -169,9 +169,9 @@ def _sim(options: argparse.Namespace) -> int:
 
 
 def _signatures(options: argparse.Namespace) -> int:
-    from kmon.report.signatures import list_all
+    from kmon.report.signatures import list_all, list_numbers
 
-    return list_all()
+    return list_numbers() if options.numbers else list_all()
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -183,7 +183,7 @@ def _explain(options: argparse.Namespace) -> int:
 def _selftest(options: argparse.Namespace) -> int:
     from kmon.report.selftest import main as selftest
 
-    return selftest(seeds=options.seeds, speed=options.speed, as_json=options.json)
+    return selftest(seeds=options.seeds, speed=options.speed, as_json=options.json, output=options.output)
 
 
 def _config(options: argparse.Namespace) -> int:

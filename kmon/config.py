@@ -18,7 +18,7 @@ from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential_variables, has_key, key_problem, key_source, key_variable
 from kmon.catalog.load import Catalog, load_catalog
-from kmon.catalog.model import REGION, Target
+from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
 from kmon.catalog.toml_source import TomlSource, read_toml
 from kmon.settings import AUTO, KEYS, SECTIONS, SETTINGS, Rule, Section, Settings
 
@@ -89,7 +89,8 @@ def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
     """The targets whose key is set, each key used once: a key of one Moonshot site is no key of the other."""
     by_variable: dict[str, Target] = {}
     for target in catalog.targets.values():
-        if name := key_variable(target, env):
+        name = key_variable(target, env)
+        if name and target.dialect not in SOCKET_DIALECTS:  # a gateway is no provider: it is raced when it is named
             by_variable.setdefault(name, target)
     return tuple(by_variable.values())
 

@@ -61,6 +61,9 @@ def race_options(parser: Parser) -> None:
     demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
     demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
     demo.add_argument(
+        "--fault", default="", metavar="NAME", help="--demo with this fault for all: 'kmon explain' names them"
+    )
+    demo.add_argument(
         "--seed",
         type=int,
         default=1,

@@ -39,17 +39,32 @@ def decode_parser() -> Parser:
 
 
 def sim_parser() -> Parser:
-    parser = command_parser("sim", "Serve a loopback provider with paced, deterministic streams and every fault.")
+    parser = command_parser(
+        "sim",
+        "Serve a loopback provider with paced, deterministic streams and every fault: a torture bench for any client. "
+        "Tells of each request what its client did, and in a table when it ends.",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
     parser.add_argument(
         "--profile",
         default="smooth",
         metavar="NAME|FILE",
-        help="smooth, demo, retries, seed-000, seed-002 or a TOML file",
+        help="smooth, demo, retries, seed-000, seed-001, seed-002, seed-003 or a TOML file",
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
+    parser.add_argument(
+        "--fault", default="", metavar="NAME", help="for every request: NAME, NAME:key=value, or a place of --places"
+    )
+    parser.add_argument(
+        "--places", action="store_true", help="also open addresses that refuse, are mute, or bad at TLS"
+    )
+    report = parser.add_argument_group("what its clients did")
+    report.add_argument(
+        "--report", nargs="?", const="", metavar="URL", help="ask the bench that runs on --port, or at URL, and end"
+    )
+    report.add_argument("--json", action="store_true", help="with --report: one JSON object per client and fault")
     gateway = parser.add_argument_group("a chat gateway (WebSocket) over that provider")
     gateway.add_argument("--gateway", action="store_true", help="serve one; its runs make real requests to a provider")
     gateway.add_argument("--protocol", type=int, metavar="3|4", help="of 2026.2.17 or of 2026.9.6 (default 3)")
@@ -79,12 +94,20 @@ def config_parser() -> Parser:
 
 
 def signatures_parser() -> Parser:
-    return command_parser("signatures", "List the named faults of a stream: what each is on the wire.")
+    parser = command_parser("signatures", "List the named faults of a stream: what each is on the wire.")
+    parser.add_argument(
+        "--numbers", action="store_true", help="by the numbers F01 to F60: signature, faults, or why none"
+    )
+    return parser
 
 
 def explain_parser() -> Parser:
     parser = command_parser("explain", "Tell what a signature usually means, what looks alike, and where it was seen.")
-    parser.add_argument("name", metavar="NAME", help="a signature or diagnosis of 'kmon signatures'")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="a signature or diagnosis of 'kmon signatures', a number such as F14, or a field report: seed-001",
+    )
     return parser
 
 
@@ -98,4 +121,5 @@ def selftest_parser() -> Parser:
         "--speed", type=float, default=5.0, metavar="X", help="compress time, to 20 at most (default 5)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--output", metavar="FILE", help="also write the JSON object to this file")
     return parser

@@ -58,6 +58,38 @@ class Beyond(Struct, frozen=True, forbid_unknown_fields=True):
 
     f: tuple[str, ...]
     why: str
+    faults: tuple[str, ...] = ()
+    """Of the simulator, that make it all the same."""
+    elsewhere: str = ""
+    """What else makes it, or shows it."""
+
+
+class Covered(Struct, frozen=True):
+    """One number of the fault list: the signatures kmon gives it, the simulator's faults for it, or why none."""
+
+    number: str
+    signatures: tuple[str, ...]
+    faults: tuple[str, ...]
+    why: tuple[str, ...]
+
+
+NUMBERS = tuple(f"F{number:02}" for number in range(1, 61))
+"""The fault list's."""
+
+
+@cache
+def coverage() -> dict[str, Covered]:
+    """Every number of the fault list, and what there is for it."""
+    return {number: _covered(number) for number in NUMBERS}
+
+
+def _covered(number: str) -> Covered:
+    named = {name: text for name, text in signatures().items() if number in text.f}
+    left_out = [entry for entry in beyond() if number in entry.f]
+    faults = [fault for text in named.values() for fault in text.faults]
+    faults += [fault for entry in left_out for fault in entry.faults]
+    why = [entry.why + (f" ({entry.elsewhere})" if entry.elsewhere else "") for entry in left_out]
+    return Covered(number, tuple(named), tuple(dict.fromkeys(faults)), tuple(why))
 
 
 @cache

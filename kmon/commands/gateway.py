@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from kmon.catalog.address import base_url_problem
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential_variables, key_problem
 from kmon.catalog.resolve import custom_target, resolve_target
@@ -23,6 +24,8 @@ def watch(options: argparse.Namespace) -> int:
 
     if options.watch_s is not None and not 0 < options.watch_s <= 86_400:
         raise UsageError(f"--for must be above 0 and at most 86400 seconds, not {options.watch_s:g}")
+    if options.url and (problem := base_url_problem(options.url, websocket=True)):
+        raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")
     loaded = load(flags_of(options))
     target = resolve_target(loaded.catalog, "gateway")
     if options.url or options.api_key_env:

@@ -19,6 +19,7 @@ from kmon.config import Loaded, keyed_targets, load
 from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
 from kmon.race.alarm import NOTHING, AlarmPlan
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.report.faults import shown_by
 from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
 from kmon.transport.proxy import proxy_for
@@ -51,7 +52,7 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
     given = loaded.provenance["timeout_s"] != "default"
     timeout_s = TEST_TIMEOUT_S if demo is TEST_DEMO and not given else None
     targets = _targets(options, loaded)
-    on_simulator = options.demo or options.profile is not None
+    on_simulator = options.demo or options.profile is not None or bool(options.fault)
     if not on_simulator and not targets:
         targets = list(keyed_targets(loaded.catalog, loaded.env))
         on_simulator = fall_back_to_demo and not targets
@@ -66,14 +67,20 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
         yield prepared_race(plan, keys_for(plan, loaded.env), loaded)
         return
     named = bool(_targets(options, loaded))
-    whole = not named and options.profile is None and options.scenario is None
-    targets = targets if named else [resolve_target(loaded.catalog, name) for name in demo.targets]
+    shown = shown_by(options.fault) if options.fault else None
+    whole = not named and options.profile is None and options.scenario is None and shown is None
+    demo_targets = demo.targets if shown is None else (shown.target,)
+    targets = targets if named else [resolve_target(loaded.catalog, name) for name in demo_targets]
+    if shown is not None and options.scenario is None:
+        options.scenario = [shown.scenario]
     scenarios = [resolve_scenario(loaded.catalog, demo.scenario)] if whole else _scenarios(options, loaded, demo)
-    profile = options.profile or (demo.profile if whole or demo is TEST_DEMO else FIELD_REPORT_PROFILE)
+    usual = demo.profile if whole or demo is TEST_DEMO else FIELD_REPORT_PROFILE
+    profile = options.profile or ("smooth" if shown is not None else usual)
     speed = options.speed or (demo.speed if whole else 1.0)
-    with Embedded.running(profile=profile, speed=speed, seed=options.seed) as simulator:
-        aimed = [simulated(target, simulator.origin) for target in targets]
-        timeout_s = demo.timeout_s if whole and options.timeout_s is None else timeout_s
+    with Embedded.running(profile=profile, speed=speed, seed=options.seed, fault=options.fault) as simulator:
+        aimed = [simulated(target, simulator.origin_for(target.provider)) for target in targets]
+        if options.timeout_s is None:
+            timeout_s = demo.timeout_s if whole else timeout_s if shown is None else shown.timeout_s / speed
         plan = plan_of(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s, origin=simulator.origin, once=once)
         yield prepared_race(plan, Keys({}), loaded)
 

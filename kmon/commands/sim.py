@@ -1,4 +1,4 @@
-"""``kmon sim``: the simulated provider, or with ``--gateway`` a simulated gateway over one."""
+"""``kmon sim``: the simulated provider, or with ``--gateway`` a gateway over one, or what a bench's clients did."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 from msgspec.structs import replace
 
 from kmon.catalog.errors import UsageError
+from kmon.simulator.places import PLACES
 from kmon.simulator.serve import SimOptions
 from kmon.simulator.serve import main as serve_provider
 
@@ -15,7 +16,19 @@ GATEWAY_FLAGS = ("protocol", "token", "mechanism", "queue", "gateway_fault", "ti
 
 def serve(options: argparse.Namespace) -> int:
     """Serve in the foreground. Raises UsageError for what cannot be served."""
-    simulated = SimOptions(options.host, options.port, options.profile, options.speed, options.seed)
+    if options.report is not None or options.json:
+        from kmon.report.bench import main as report
+
+        return report(url=options.report, port=options.port, as_json=options.json)
+    simulated = SimOptions(
+        options.host,
+        options.port,
+        options.profile,
+        options.speed,
+        options.seed,
+        fault=options.fault,
+        places=tuple(PLACES) if options.places else (),
+    )
     if options.gateway:
         return _serve_gateway(options, simulated)
     for name in GATEWAY_FLAGS:

@@ -63,7 +63,7 @@ class Attempt:
         session: str = "",
         habits: Habits | None = None,
     ) -> None:
-        self.attempt, self.role = attempt, role
+        self.run, self.attempt, self.role = run, attempt, role
         self._turn, self._aimed = turn, aimed
         self._target, self._credential, self._limits = target, credential, limits
         self._network, self._emit = network, emit
@@ -83,6 +83,7 @@ class Attempt:
                 scenario.tools,
                 prompt="\n".join(message.content for message in messages),
                 wants_usage=target.stream_options,
+                called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
             ),
             secrets=credential.secrets,
             stall_s=limits.stall_s,
@@ -142,6 +143,14 @@ class Attempt:
         return self._account.end(
             state, error, lingered=self._lingered, named=lambda found: self._named(state, error, found)
         )
+
+    @property
+    def dialect(self) -> str:
+        return self._target.dialect
+
+    def join(self, first: Attempt) -> None:
+        """This attempt is a nudge beside ``first``."""
+        self.on_request_sent = first.followed_up
 
     def followed_up(self, t_ns: int) -> None:
         """A follow-up was sent beside this attempt."""

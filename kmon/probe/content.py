@@ -5,8 +5,10 @@ Every check would rather miss a fault than find one in a healthy answer; each of
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -23,6 +25,8 @@ MARKER = re.compile(r"<\|tool_calls?_(?:section_begin|begin|argument_begin|secti
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 LATE_CHUNKS = 3
 """Output chunks after the finish reason that are no stray last word."""
+SAME_CALLS = 2
+"""Earlier calls with the same arguments, from which on one more is a loop."""
 CALLING = frozenset({"tool_calls", "function_call", "tool_use"})
 AT_LENGTH = frozenset({"length", "max_tokens"})
 
@@ -34,6 +38,8 @@ class Asked(Struct, frozen=True):
     tools: tuple[Tool, ...] = ()
     prompt: str = ""
     wants_usage: bool = False
+    called: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """The calls that were made, and answered, earlier in the conversation."""
 
 
 class Finding(Struct, frozen=True):
@@ -74,6 +80,23 @@ def looping(asked: Asked, said: Transcript, seen: Sightings) -> Finding | None:
 
 def _arguments(said: Transcript) -> Sequence[tuple[str, str]]:
     return tuple((f"arguments of {shown(call.name)}", call.arguments) for call in said.tool_calls)
+
+
+def _calls_again(asked: Asked, said: Transcript, seen: Sightings) -> Finding | None:
+    """The same call for the third time. Once more may be meant, after an error for instance."""
+    for call in said.tool_calls:
+        if not any(name == call.name for name, _ in asked.called):
+            continue
+        try:
+            arguments = json.loads(call.arguments)
+        except (ValueError, RecursionError):
+            continue
+        before = sum(name == call.name and given == arguments for name, given in asked.called)
+        if before >= SAME_CALLS:
+            return Finding(
+                "tool-call-loop", f"{shown(call.name)} with the same arguments again, {before} times answered before"
+            )
+    return None
 
 
 def _calls_amiss(asked: Asked, said: Transcript, seen: Sightings) -> Finding | None:
@@ -151,7 +174,7 @@ def _usage_amiss(asked: Asked, said: Transcript, seen: Sightings) -> Finding | N
 
 
 CHECKS: tuple[Check, ...] = (
-    looping, _calls_amiss, markers_leaked, _silent_answer, _calls_missing,
+    looping, _calls_amiss, _calls_again, markers_leaked, _silent_answer, _calls_missing,
     _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The gravest first: what an agent stumbles over, then what spoils a comparison, then what spoils the bill."""

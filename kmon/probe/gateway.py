@@ -16,9 +16,10 @@ import httpcore
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import SESSION_PREFIX
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.device import Device
-from kmon.dialects.openclaw.frames import Request, Response
-from kmon.dialects.openclaw.handshake import READ, WRITE, Access
+from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
+from kmon.dialects.openclaw.handshake import READ, WRITE, Access, is_hello
 from kmon.dialects.openclaw.liveness import Gap
 from kmon.dialects.openclaw.runs import Change, Tracker
 from kmon.probe import events as ev
@@ -67,12 +68,22 @@ class GatewayAttempt(Attempt):
         spoken = [message.content for message in self._messages if message.role != "assistant"]
         self._text = spoken[-1] if self.role == "nudge" else "\n\n".join(spoken)
         self._account.asked = Asked("", prompt=self._text)  # which model answers is the gateway's business
-        self._tracker = Tracker()
-        self._followed = f"kmon-{self._key}"
-        self._first = self._followed
+        self.tracker = Tracker()
+        self.followed = f"kmon-{self._key}"
+        self._first = self.followed
+        self.claim = Claim(self.session)
+        """What the gateway's own client would show of the session; a nudge shares that of the attempt it joins."""
+        self.moved = asyncio.Event()
+        """Set by every frame, for whoever mirrors this attempt; they clear it."""
+        self._joined = False
         self._retried = ""
         self._pongs = 0
         self._gaps: list[Gap] = []
+
+    def join(self, first: Attempt) -> None:
+        super().join(first)
+        if isinstance(first, GatewayAttempt):
+            self.claim, self._joined = first.claim, True
 
     def url(self) -> str:
         return self._target.base_url
@@ -127,11 +138,12 @@ class GatewayAttempt(Attempt):
         if self.timeline.t_request_sent is None:
             return
         with contextlib.suppress(ExchangeError, httpcore.NetworkError, httpcore.TimeoutException):
-            await link.request("chat.abort", {"sessionKey": self.session, "runId": self._followed}, ABORT_WAIT_S)
+            await link.request("chat.abort", {"sessionKey": self.session, "runId": self.followed}, ABORT_WAIT_S)
 
     # -- hearing -------------------------------------------------------------------------------------------------------
 
     def _hear(self, t_ns: int, heard: Heard) -> None:
+        self.moved.set()
         match heard:
             case Ended():
                 raise ExchangeError(StreamError("websocket-closed", heard.sentence, code=str(heard.code)))
@@ -143,9 +155,12 @@ class GatewayAttempt(Attempt):
             case Unreadable():
                 self._take(t_ns, Delta(error=heard.error))
             case Request():
-                self._tracker.feed(t_ns, heard, "out")
-            case Response() | _:
-                for change in self._tracker.feed(t_ns, heard):
+                self.tracker.feed(t_ns, heard, "out")
+                self.claim.feed(t_ns, heard, "out")
+            case GatewayEvent() | Response():
+                if not self._joined or (isinstance(heard, Response) and not is_hello(heard)):
+                    self.claim.feed(t_ns, heard)  # of a nudge only what it sent: its events come to the first one, too
+                for change in self.tracker.feed(t_ns, heard):
                     self._follow(t_ns, change)
 
     def _follow(self, t_ns: int, change: Change) -> None:
@@ -154,16 +169,16 @@ class GatewayAttempt(Attempt):
             if change.delta is not None:
                 self._take(t_ns, change.delta)
             return
-        if run.origin == "queue" and run.behind == self._followed and "dequeued" in change.what:
-            self._followed = run.id  # the turn that our queued message became
-        if run.id != self._followed:
+        if run.origin == "queue" and run.behind == self.followed and "dequeued" in change.what:
+            self.followed = run.id  # the turn that our queued message became
+        if run.id != self.followed:
             return
         if "retry" in change.what and self.transcript.error is not None:
             self._go_on(run.error)
         if "chat-empty" in change.what:
             if run.behind:  # not answered: it waits behind that run, or is part of it
-                if self._tracker.pulse.protocol >= 4:
-                    self._followed = run.behind
+                if self.tracker.pulse.protocol >= 4:
+                    self.followed = run.behind
             elif not run.open and not run.silent_retry:
                 self._take(t_ns, Delta(finish_reason="empty-final", done=True))
             return
@@ -181,7 +196,8 @@ class GatewayAttempt(Attempt):
     # -- its name ------------------------------------------------------------------------------------------------------
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
-        lost = sum(gap.lost for gap in self._gaps)
+        per_connection = self.tracker.pulse.protocol >= 4  # 2026.2 counts what others got, too: a hole proves nothing
+        lost = sum(gap.lost for gap in self._gaps) if per_connection else 0
         named = closed_signature(error, self._pongs, found)
         if named is None and state == "done":
             named = held(self.timeline, self.followed_up_ns, found) or told_otherwise(self._retried, lost, found)

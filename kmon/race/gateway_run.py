@@ -7,13 +7,16 @@ from collections.abc import Callable
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.run import GatewayRun
+from kmon.dialects.openclaw.runs import Tracker
 from kmon.probe import events as ev
 from kmon.probe.stall import StallWatch
-from kmon.probe.timeline import MS, Timeline
+from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.translate import Translator
 from kmon.probe.view import fold_chunk
 from kmon.transport.machine import Machine
+from kmon.verdict.telling import Telling
 
 DIALECT = "openclaw"
 END_GRACE_S = 2.0
@@ -50,7 +53,7 @@ class WatchedRun:
     def _begin(self, t_ns: int, role: ev.AttemptRole) -> None:
         self._attempts += 1
         self.open = True
-        self._claim = ""
+        self._telling = Telling(self.name, self._attempts, self._stall_ns / S)
         self._translate = Translator(self.name, self._attempts)
         self.transcript = Transcript()
         self.timeline = Timeline(t_ns, self._stall_ns)
@@ -88,11 +91,11 @@ class WatchedRun:
         if self.open:
             self._take(t_ns, delta)
 
-    def shows(self, t_ns: int, claim: str) -> None:
-        """What the gateway's own client shows of this session."""
-        if self.open and claim != self._claim:
-            self._claim = claim
-            self._emit(ev.ClaimChanged(t_ns, self.name, self._attempts, claim))
+    def look(self, now_ns: int, tracker: Tracker, claim: Claim, *, closed: bool) -> None:
+        """Tell what the gateway's own client shows of this session, and on which side the run hangs."""
+        if self.open:
+            for event in self._telling.look(now_ns, tracker, self.run, claim, closed=closed):
+                self._emit(event)
 
     def lost(self, t_ns: int, sentence: str) -> None:
         """The connection is gone, and with it all that could be known of the run."""
@@ -145,9 +148,10 @@ class WatchedRun:
         safe, said = self._translate, self.transcript
         error = None if error is None else safe.error(error)
         evidence = self._evidence(state)
+        signature = "answer-after-chat-error" if self.run.unseen_chars else None
         self._emit(
             ev.AttemptEnded(
-                t_ns, self.name, self._attempts, "first", state, None, evidence, error, chunks=self.transcript.chunks
+                t_ns, self.name, self._attempts, "first", state, signature, evidence, error, chunks=said.chunks
             )
         )
         ended = ev.RunEnded(
@@ -156,7 +160,7 @@ class WatchedRun:
             self.target,
             self._attempts,
             state,
-            None,
+            signature,
             evidence,
             error,
             _ms(self.timeline.ttft_ns()),

@@ -17,7 +17,7 @@ import httpcore
 from kmon.catalog.credential import Credential
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
-from kmon.dialects.openclaw.handshake import READ
+from kmon.dialects.openclaw.handshake import READ, is_hello
 from kmon.dialects.openclaw.liveness import Gap
 from kmon.dialects.openclaw.runs import Change, Tracker, history_texts, in_flight
 from kmon.probe import events as ev
@@ -56,7 +56,10 @@ class GatewayWatch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._t_start = 0
+        self._hello: tuple[int, Response] | None = None
+        """The last one, for the claims of sessions that appear later."""
         self._failed = False
+        self._lost = False
         self._interrupted = False
 
     def start(self) -> None:
@@ -119,7 +122,7 @@ class GatewayWatch:
                     open_timeout_s=self._plan.connect_timeout_s,
                     on_phase=lambda *_: None,
                 ) as link:
-                    failures = 0
+                    failures, self._lost = 0, False
                     self._say("info", self._welcome(link, again=before))
                     if before:
                         self._spawn(self._reload(link, self._sessions()))
@@ -138,7 +141,7 @@ class GatewayWatch:
                     self._failed = True
                     self._say("error", f"{self._plan.url}: {lost}")
                     return
-            failures += 1
+            failures, self._lost = failures + 1, True
             wait_s = backoff_s(failures)
             self._say("warning", f"{lost}; connecting again in {wait_s:g} s")
             for claim in self._claims.values():
@@ -148,6 +151,9 @@ class GatewayWatch:
     async def _listen(self, link: Link) -> str:
         async for t_ns, heard in link.heard():
             if isinstance(heard, Ended):
+                if self._tracker.pulse.t_shutdown_ns is not None:  # it stopped: nobody will ever end these runs
+                    for pane in self._panes.values():
+                        pane.lost(t_ns, f"the gateway stopped while the run was open; {heard.sentence}")
                 return heard.sentence
             self._hear(t_ns, heard, link)
         return "the connection ended"
@@ -155,7 +161,10 @@ class GatewayWatch:
     def _hear(self, t_ns: int, heard: Heard, link: Link) -> None:
         match heard:
             case Gap():
-                self._say("warning", f"{heard.lost} event(s) of the gateway never came; reading the history instead")
+                if link.hello.protocol >= 4:  # 2026.2 counts what others got, too: a hole proves nothing
+                    self._say(
+                        "warning", f"{heard.lost} event(s) of the gateway never came; reading the history instead"
+                    )
                 self._spawn(self._reload(link, self._sessions()))
             case Unreadable(error=error):
                 self._say("warning", error.message)
@@ -192,9 +201,13 @@ class GatewayWatch:
             waited.end(t_ns)
 
     def _claim(self, t_ns: int, frame: GatewayEvent | Response) -> None:
+        if isinstance(frame, Response) and is_hello(frame):
+            self._hello = (t_ns, frame)
         for run in self._tracker.runs.values():
             if run.session and run.session not in self._claims:
-                self._claims[run.session] = Claim(run.session, inferred=True)
+                claim = self._claims[run.session] = Claim(run.session, inferred=True)
+                if self._hello is not None:
+                    claim.feed(*self._hello)
         for claim in self._claims.values():
             claim.feed(t_ns, frame)
         self._show_claims(t_ns)
@@ -202,7 +215,7 @@ class GatewayWatch:
     def _show_claims(self, t_ns: int) -> None:
         for pane in self._panes.values():
             if pane.open and (claim := self._claims.get(pane.run.session)) is not None:
-                pane.shows(t_ns, claim.shown(t_ns).standing)
+                pane.look(t_ns, self._tracker, claim, closed=self._lost)
 
     async def _follow_claims(self) -> None:
         """A claim changes by itself, too: a notice is shown for seconds only."""

@@ -24,6 +24,7 @@ from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
 from kmon.race.course import Aim, Course, Step
 from kmon.race.ended import run_ended
+from kmon.race.mirror import mirrored
 from kmon.race.nudge import follow_up, verdict
 from kmon.race.order import with_nonce
 from kmon.race.pause import Pause
@@ -144,10 +145,14 @@ class Run:
         probe = self._probe(role, self._conversation)
         self._main = probe
         self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
+        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._emit))
         try:
             return await self._main_task
         except asyncio.CancelledError:  # cancelled before the task took its first step
             return probe.never_began()
+        finally:
+            mirror.cancel()
+            await asyncio.wait([mirror])
 
     def _onward(self, outcome: Outcome) -> tuple[Message, ...] | None:
         chain = self._row.scenario.chain
@@ -221,7 +226,7 @@ class Run:
         t_nudge = time.monotonic_ns()
         gap_before_ns = first.timeline.open_gap_ns(t_nudge) or 0
         probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text), first.session)
-        probe.on_request_sent = first.followed_up
+        probe.join(first)
         task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
         try:
             while not (task.done() and (first.timeline.t_closed or self._nudge_sentence)):

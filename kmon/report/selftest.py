@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -45,16 +46,31 @@ def rates(rows: Sequence[RowResult]) -> Rates:
     )
 
 
-def main(*, seeds: int, speed: float, as_json: bool) -> int:
-    """Run and print; 0 if kmon is right often enough and flags no healthy stream, else 1."""
+def main(*, seeds: int, speed: float, as_json: bool, output: str | None = None) -> int:
+    """Run, print, and keep the matrix in ``output`` if it is given.
+
+    Returns 0 if kmon is right often enough and flags no healthy stream, else 1.
+    """
     if not 1 <= seeds <= 1_000:
         raise UsageError(f"--seeds must be from 1 to 1000, not {seeds}")
     if not 0 < speed <= SPEED_LIMIT:
         raise UsageError(f"--speed must be above 0 and at most {SPEED_LIMIT:g}, not {speed:g}")
+    if output is not None:
+        _writable(Path(output))
     bench = asyncio.run(run_bench(cases(), seeds=seeds, speed=speed, concurrency=CONCURRENCY))
     counted = rates(bench.rows)
+    if output is not None:
+        Path(output).write_text(as_object(bench, counted) + "\n", encoding="utf-8")
     print(as_object(bench, counted) if as_json else "\n".join(matrix(bench, counted, speed=speed)))
     return 0 if counted.good else 1
+
+
+def _writable(path: Path) -> None:
+    """Say now, and not after minutes, that a file cannot be written."""
+    try:
+        path.touch()
+    except OSError as error:
+        raise UsageError(f"--output {path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import socket
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -15,7 +13,7 @@ from kmon.catalog.credential import Credential
 from kmon.probe.asking import prepare
 from kmon.probe.limits import Limits
 from kmon.probe.probe import Probe
-from kmon.report.selftest_cases import Case, Place
+from kmon.report.selftest_cases import Case
 from kmon.simulator.embedded import Embedded
 from kmon.transport.network import Network
 
@@ -24,6 +22,7 @@ STALL_S = 5.0
 CONNECT_TIMEOUT_S = 0.5
 """Where nobody answers; elsewhere connecting is not what is tested."""
 PATIENT_CONNECT_S = 10.0
+UNCONNECTED = ("dns-failure", "connect-failure", "connect-timeout", "tls-failure")
 LAG_EVERY_S = 0.03
 LATE_KEPT = 1_000
 LATE_SHARE = 0.4
@@ -64,14 +63,10 @@ class Bench(Struct, frozen=True):
 async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurrency: int) -> Bench:
     """Every case ``seeds`` times, ``concurrency`` at once, thresholds and faults ``speed`` times as fast."""
     gate = asyncio.Semaphore(concurrency)
-    async with Embedded(speed=speed) as simulator, _nobody() as (refused, mute):
-        bases: dict[Place, str] = {
-            "simulator": simulator.origin,
-            "refused": f"http://127.0.0.1:{refused}",
-            "mute": f"https://127.0.0.1:{mute}",
-            "plain-as-tls": simulator.origin.replace("http://", "https://"),
-        }
+    async with Embedded(speed=speed, places=tuple(dict.fromkeys(c.place for c in cases if c.place))) as simulator:
         network = Network()
+        if simulator.authority_pem:
+            network.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
         for case in cases:  # what is imported or made once must not count as anybody's silence
             await prepare(case.target(simulator.origin), Credential({}), network, PATIENT_CONNECT_S)
 
@@ -81,7 +76,9 @@ async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurre
             async with gate:
                 for _ in range(TRIES):
                     began_s = loop.time()
-                    signature = await _ask(case, seed, bases[case.place], speed, network)
+                    signature = await _ask(
+                        case, seed, simulator.origins.get(case.place, simulator.origin), speed, network
+                    )
                     if not lag.late_since(began_s, STALL_S / speed * LATE_SHARE):
                         break
                     again.append(case)
@@ -110,8 +107,8 @@ async def _ask(case: Case, seed: int, origin: str, speed: float, network: Networ
         credential=Credential({}),
         limits=Limits(
             stall_s=STALL_S / speed,
-            timeout_s=case.timeout_s / speed if case.place == "simulator" else PATIENT_CONNECT_S,
-            connect_timeout_s=CONNECT_TIMEOUT_S if case.place == "mute" else PATIENT_CONNECT_S,
+            timeout_s=PATIENT_CONNECT_S if case.expects in UNCONNECTED else case.timeout_s / speed,
+            connect_timeout_s=CONNECT_TIMEOUT_S if case.expects == "connect-timeout" else PATIENT_CONNECT_S,
         ),
         network=network,
         emit=lambda _: None,
@@ -161,19 +158,3 @@ class _Lag:
 def _row(case: Case, found: Sequence[tuple[str | None, str]]) -> RowResult:
     wrong = {name or "nothing": evidence for name, evidence in found if name != case.expects}
     return RowResult(case, dict(Counter(name for name, _ in found)), wrong)
-
-
-@contextlib.asynccontextmanager
-async def _nobody() -> AsyncIterator[tuple[int, int]]:
-    """Two ports: one that refuses, because it is taken but not listened on, and one that accepts and stays mute."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        mute = await asyncio.start_server(_mute, "127.0.0.1", 0)
-        async with mute:
-            yield taken.getsockname()[1], mute.sockets[0].getsockname()[1]
-
-
-async def _mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        await reader.read(-1)
-    writer.close()

@@ -10,11 +10,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from kmon.catalog.model import DialectName, Message, Scenario, Target, Tool
+from kmon.catalog.model import DialectName, Message, Scenario, Target, Tool, ToolUse
 from kmon.catalog.toml_source import parse_toml
 
-Place = Literal["simulator", "refused", "mute", "plain-as-tls"]
-Ask = Literal["words", "tool", "words-with-tools"]
+Ask = Literal["words", "tool", "words-with-tools", "called-once", "called-twice"]
 MODEL = "moonshotai/Kimi-K2-Instruct-0905"
 ANSWER_TOKENS = 120
 """Enough for every fault to strike in the middle; more would only be work."""
@@ -25,6 +24,9 @@ WEATHER = Tool(
     parameters={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 )
 
+CALLED: dict[Ask, int] = {"called-once": 1, "called-twice": 2}
+"""How often the tool has been called in the conversation already."""
+
 
 class Case(Struct, frozen=True, forbid_unknown_fields=True):
     """One row of the matrix. ``expects`` None: a healthy twin. ``timeout_s`` is in simulated seconds."""
@@ -33,21 +35,24 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     expects: str | None = None
     ask: Ask = "words"
     dialect: DialectName = "chat"
-    place: Place = "simulator"
+    place: str = ""
+    """One of the simulator's places (see ``simulator/places.py``); empty for the simulator itself."""
     timeout_s: float = 90.0
 
     @property
     def name(self) -> str:
         """The fault, and what of the request is not as usual."""
-        more = [word for word in (self.dialect, self.ask) if word not in ("chat", "words")]
+        place = "" if self.fault == f"({self.place})" else self.place
+        more = [word for word in (self.dialect, self.ask, place) if word not in ("chat", "words", "")]
         return " ".join([self.fault.partition(":")[0], *more])
 
     def scenario(self, seed: int) -> Scenario:
         """What is asked; another seed is another conversation, which the simulator answers with other gaps."""
-        words = "What is the weather in Tokyo right now?" if self.ask == "tool" else "Tell me how rivers find the sea."
+        about_tools = self.ask not in ("words", "words-with-tools")
+        words = "What is the weather in Tokyo right now?" if about_tools else "Tell me how rivers find the sea."
         return Scenario(
             name=self.ask,
-            messages=(Message(role="user", content=f"{words} (Question {seed}.)"),),
+            messages=(Message(role="user", content=f"{words} (Question {seed}.)"), *_turns(CALLED.get(self.ask, 0))),
             tools=() if self.ask == "words" else (WEATHER,),
             max_tokens=ANSWER_TOKENS,
         )
@@ -61,9 +66,19 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
             model=f"{MODEL}-{self.fault}" if self.dialect == "converse" else MODEL,
             dialect=self.dialect,
             base_url=base_url,
-            headers={FAULT_HEADER: self.fault} if self.place == "simulator" else {},
+            headers={} if self.fault.startswith("(") else {FAULT_HEADER: self.fault},
             simulated=True,
         )
+
+
+def _turns(times: int) -> tuple[Message, ...]:
+    """So many calls of the tool with the same arguments, and its answers."""
+    turns: list[Message] = []
+    for number in range(times):
+        use = ToolUse(id=f"functions.get_weather:{number}", name="get_weather", arguments={"city": "Tokyo"})
+        turns.append(Message(role="assistant", tool_calls=(use,)))
+        turns.append(Message(role="tool", tool_call_id=use.id, content='{"temp":22}'))
+    return tuple(turns)
 
 
 @cache

@@ -21,7 +21,14 @@ async def _embedded(options: SimOptions, replays: Mapping[str, Script]) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_reader(0, lambda: None if os.read(0, 4096) else stop.set())
     async with listening(options, replays=replays) as simulator:
-        print(json.dumps({"port": simulator.port}), flush=True)
+        opened = simulator.opened_places
+        ready = {
+            "port": simulator.port,
+            "origins": dict(opened.origins),
+            "places": simulator.profile.places,
+            "authority": opened.authority_pem.decode(),
+        }
+        print(json.dumps(ready), flush=True)
         await stop.wait()
 
 
@@ -40,10 +47,19 @@ def main() -> int:
     parser.add_argument("--profile", default="smooth")
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fault", default="")
+    parser.add_argument("--place", action="append", default=[])
     parser.add_argument("--replay", action="append", default=[])
     parser.add_argument("--as-recorded", action="store_true")
     given = parser.parse_args()
-    options = SimOptions(port=given.port, profile=given.profile, speed=given.speed, seed=given.seed)
+    options = SimOptions(
+        port=given.port,
+        profile=given.profile,
+        speed=given.speed,
+        seed=given.seed,
+        fault=given.fault,
+        places=given.place,
+    )
     try:
         asyncio.run(_embedded(options, _replays(given.replay, given.speed, given.as_recorded)))
     except UsageError as error:

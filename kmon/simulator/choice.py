@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-from kmon.simulator import chunk_faults, content_faults, ending_faults, faults, frame_faults, silence_faults
+from kmon.simulator import (
+    chunk_faults,
+    content_faults,
+    ending_faults,
+    faults,
+    frame_faults,
+    path_faults,
+    silence_faults,
+)
 from kmon.simulator.faults import Fault
 from kmon.simulator.wire import Dialect
 
@@ -96,6 +104,17 @@ FAULTS: dict[str, type[Fault]] = {
         chunk_faults.CrLf,
         chunk_faults.MultiLineData,
         chunk_faults.ProxyBuffering,
+        path_faults.HalfOpen,
+        path_faults.NoCloseNotify,
+        path_faults.PaddedStream,
+        path_faults.GzipBuffered,
+        path_faults.GzipFlushed,
+        path_faults.BandwidthCap,
+        path_faults.NarrowLink,
+        path_faults.Jitter,
+        path_faults.CaptiveRedirect,
+        path_faults.ClockSkew,
+        path_faults.ToolCallLoop,
     )
 }
 """Every fault by its name."""

@@ -60,6 +60,8 @@ def facts(request: ChatRequest, provider: str, dialect: Dialect = CHAT) -> Facts
         tool_result=request.tool_result,
         nudge=is_nudge(request),
         dialect=dialect.name,
+        include_usage=request.wants_usage,
+        prompt_chars=sum(len(message.text) for message in request.messages),
     )
 
 
@@ -89,7 +91,8 @@ def compose(
     rng = Random(key)
     pace = profile.pace(provider, request.model)
     wire = dialect.wire(request, rng)
-    said = fault.answer(answer(request, pace.reasoning_tokens, rng))
+    heard = fault.heard(request)
+    said = fault.answer(answer(heard, pace.reasoning_tokens, rng))
     used = usage(request, said)
     write = streamed if request.stream else complete
     script = write(wire, said, used, pace, rng)

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, reasoning
+from kmon.simulator.chat import ChatRequest
 from kmon.simulator.pacing import Seconds
 from kmon.simulator.script import (
     PROGRESS,
@@ -66,6 +67,10 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
         tag = self.__struct_config__.tag
         assert isinstance(tag, str)
         return tag
+
+    def heard(self, request: ChatRequest) -> ChatRequest:
+        """What the model takes the request for."""
+        return request
 
     def answer(self, answer: Answer) -> Answer:
         return answer

@@ -10,9 +10,12 @@ from kmon.simulator.connection import Connection
 from kmon.simulator.held import Conversation, HeldAnswers
 from kmon.simulator.http import LAST_CHUNK, chunk, response_head, whole
 from kmon.simulator.ledger import Exchange
-from kmon.simulator.script import Beat, Close, End, Head, Hold, Raw, Reset, Script, Send, Silence, Whole
+from kmon.simulator.script import Beat, Close, Cut, Deaf, End, Head, Hold, Raw, Reset, Script, Send, Silence, Whole
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid")
+
+SETTLE_S = 0.05
+"""Until what was sent is acknowledged."""
 
 
 class Player:
@@ -62,6 +65,14 @@ class Player:
                     self._exchange.end("clean")
                     self._connection.hang_up()
                     return
+                case Cut():
+                    await self._until(step.after_s)
+                    self._exchange.end("clean")
+                    self._connection.cut()
+                    return
+                case Deaf():
+                    await asyncio.sleep(SETTLE_S)
+                    self._connection.deafen()
                 case End():
                     await self._until(step.after_s)
                     await self._send(LAST_CHUNK)
@@ -88,7 +99,13 @@ class Player:
 
     async def _send(self, data: bytes, *, is_chunk: bool = False) -> None:
         self._exchange.sent(len(data), time.monotonic_ns(), chunk=is_chunk)
-        await self._connection.send(data)
+        self._connection.write(data)
+        if not self._connection.keeps_up:
+            self._exchange.blocked(time.monotonic_ns(), self._connection.unsent_bytes)
+            try:
+                await self._connection.caught_up()
+            finally:
+                self._exchange.unblocked(time.monotonic_ns())
 
 
 async def answer_whole(connection: Connection, exchange: Exchange, answer: Whole) -> None:

@@ -4,10 +4,14 @@
 provider = "together"         # with * as a wildcard; model likewise
 dialect = "chat"              # or converse, messages, deepinfra
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
+prompt_chars = 4000           # only conversations at least so long; include_usage = true: only who asks for usage
 probability = 0.4             # exactly four of every ten that are alike (see deck.py); the seed decides which
 first = 2                     # only the first two times that one conversation is asked: a client that retries gets on
 fault = "stall"               # passes requests by whose dialect cannot have it
 duration_s = [15, 30]         # the fault's own parameters
+
+[places]                      # who is asked where something is wrong before any request is read (see places.py)
+nvidia = "refused"
 
 [pace]                        # for all; [pace.NAME] for a provider or provider/model
 tokens_per_s = 55
@@ -23,15 +27,19 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import TomlSource, parse_toml, read_toml
-from kmon.simulator.choice import FaultError, read_fault
+from kmon.simulator.choice import FaultError, from_header, read_fault
 from kmon.simulator.deck import struck
 from kmon.simulator.faults import Fault, Smooth
 from kmon.simulator.pacing import Pace, PaceChange, matches
+from kmon.simulator.path_faults import ClockSkew
+from kmon.simulator.places import PLACES
 from kmon.simulator.wire import Spoken
 
+KEYS = ("title", "rule", "places", "pace")
 FLOOR = Pace(ttft_s=0.4, tokens_per_s=50.0, jitter=0.4, reasoning_tokens=0)
 """The tempo when no table says anything."""
 
@@ -45,6 +53,14 @@ class Facts(Struct, frozen=True):
     tool_result: bool
     nudge: bool
     dialect: Spoken = "chat"
+    include_usage: bool = False
+    prompt_chars: int = 0
+    """Of all messages. Requests of other lengths are alike all the same."""
+
+    @property
+    def alike(self) -> Facts:
+        """What is counted when chance decides."""
+        return replace(self, prompt_chars=0)
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +73,8 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
     tool_result: bool | None = None
     nudge: bool | None = None
     first: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    include_usage: bool | None = None
+    prompt_chars: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
     def holds(self, facts: Facts) -> bool:
@@ -68,6 +86,8 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
             and self.tools in (None, facts.tools)
             and self.tool_result in (None, facts.tool_result)
             and self.nudge in (None, facts.nudge)
+            and self.include_usage in (None, facts.include_usage)
+            and facts.prompt_chars >= self.prompt_chars
         )
 
 
@@ -90,6 +110,8 @@ class Profile(Struct, frozen=True):
     name: str
     rules: tuple[Rule, ...]
     paces: tuple[tuple[str, PaceChange], ...]
+    places: tuple[tuple[str, str], ...] = ()
+    """Patterns of provider names, and the place where such a one is found."""
 
     def fault(self, facts: Facts, *, seed: int, turn: int, ordinal: int = 1) -> Fault:
         """The fault of the first rule that matches the ``turn``-th request of these facts; smooth when none does.
@@ -105,6 +127,28 @@ class Profile(Struct, frozen=True):
             ),
             Smooth(),
         )
+
+    def place(self, provider: str) -> str | None:
+        """The place where ``provider`` is to be found; None where the simulator itself is."""
+        return next((name for pattern, name in self.places if fnmatchcase(provider.lower(), pattern.lower())), None)
+
+    def skew_s(self, provider: str) -> float:
+        """How far the clock of ``provider`` is wrong for who asks it no question."""
+        for rule in self.rules:
+            if isinstance(rule.fault, ClockSkew) and fnmatchcase(provider.lower(), rule.match.provider.lower()):
+                return rule.fault.skew_s
+        return 0.0
+
+    def with_fault(self, name: str) -> Profile:
+        """The same, but every request gets this fault, or goes to this place. Raises UsageError for what is none."""
+        if name in PLACES:
+            return replace(self, places=(("*", name), *self.places))
+        try:
+            fault = from_header(name)
+        except FaultError as error:
+            more = f"; or a place: {', '.join(PLACES)}" if error.key == "fault" else ""
+            raise UsageError(f"--fault {name[:80]}: {error}{more}") from None
+        return replace(self, rules=(Rule(Match(), fault), *self.rules))
 
     def pace(self, provider: str, model: str) -> Pace:
         pace = FLOOR
@@ -131,7 +175,8 @@ def load(name: str) -> Profile:
         found = read_toml(Path(name))
         assert found is not None
         source = found
-    return Profile(name, tuple(_rules(source)), (*_paces(_shipped("pace.toml")), *_paces(source)))
+    paces = (*_paces(_shipped("pace.toml")), *_paces(source))
+    return Profile(name, tuple(_rules(source)), paces, tuple(_places(source)))
 
 
 def _shipped(name: str) -> TomlSource:
@@ -140,8 +185,8 @@ def _shipped(name: str) -> TomlSource:
 
 def _rules(source: TomlSource) -> Iterator[Rule]:
     for key in source.table:
-        if key not in ("title", "rule", "pace"):
-            raise source.unknown([key], ("title", "rule", "pace"))
+        if key not in KEYS:
+            raise source.unknown([key], KEYS)
     tables = source.table.get("rule", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise source.error(["rule"], "rules are written as [[rule]] tables")
@@ -165,6 +210,16 @@ def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> Rule:
     if match.dialect is not None and (refused := fault.refusal(match.dialect)):
         raise source.error([*here, "fault"], refused)
     return Rule(match, fault)
+
+
+def _places(source: TomlSource) -> Iterator[tuple[str, str]]:
+    table = source.table.get("places", {})
+    if not isinstance(table, dict):
+        raise source.error(["places"], "places are written as provider = NAME in a [places] table")
+    for provider, name in table.items():
+        if not isinstance(name, str) or name not in PLACES:
+            raise source.error(["places", provider], f"unknown place {name!r}; the places are {', '.join(PLACES)}")
+        yield provider, name
 
 
 def _paces(source: TomlSource) -> Iterator[tuple[str, PaceChange]]:

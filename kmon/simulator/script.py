@@ -72,6 +72,16 @@ class Close(Struct, frozen=True):
     after_s: float = 0.0
 
 
+class Cut(Struct, frozen=True):
+    """Close the connection at once ``after_s`` later, over TLS without saying so."""
+
+    after_s: float = 0.05
+
+
+class Deaf(Struct, frozen=True):
+    """Acknowledge nothing any more, as a peer does that is gone; from here on only silence makes sense."""
+
+
 class End(Struct, frozen=True):
     """End the chunked body properly; the connection may be used again."""
 
@@ -87,7 +97,7 @@ class Whole(Struct, frozen=True):
     after_s: float = 0.0
 
 
-Step = Head | Send | Raw | Beat | Hold | Silence | Reset | Close | End | Whole
+Step = Head | Send | Raw | Beat | Hold | Silence | Reset | Close | Cut | Deaf | End | Whole
 Script = tuple[Step, ...]
 
 
@@ -101,7 +111,7 @@ def _scaled(step: Step, speed: float) -> Step:
         case Beat():
             duration_s = None if step.duration_s is None else step.duration_s / speed
             return replace(step, every_s=step.every_s / speed, duration_s=duration_s)
-        case Hold() | Silence():
+        case Hold() | Silence() | Deaf():
             return step
         case _:
             return replace(step, after_s=step.after_s / speed)
@@ -118,7 +128,9 @@ def offsets(script: Script) -> tuple[float, ...]:
             case Beat(duration_s=float() as duration_s):
                 times.append(at_s)
                 at_s += duration_s
-            case Head() | Send() | Raw() | Reset() | Close() | End() | Whole():
+            case Deaf():
+                times.append(at_s)
+            case Head() | Send() | Raw() | Reset() | Close() | Cut() | End() | Whole():
                 at_s += step.after_s
                 times.append(at_s)
     return tuple(times)

@@ -1,30 +1,33 @@
-"""``kmon sim``: the simulator in the foreground, with a line per finished request."""
+"""``kmon sim``: the simulator in the foreground. It tells of every client what it did, and at the end in a table."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from msgspec import Struct
 
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
 from kmon.simulator import profile
-from kmon.simulator.ledger import Ended, Exchange
+from kmon.simulator.behaviour import behaviour, told
+from kmon.simulator.bench_report import client_name, table
+from kmon.simulator.ledger import Exchange
+from kmon.simulator.places import PLACES
 from kmon.simulator.script import Script
 from kmon.simulator.server import LEDGER_PATH, Simulator, is_loopback
 
 SPEED_LIMIT = 10_000.0
-CLOSED: dict[Ended, str] = {
-    "open": "still open",
-    "clean": "ended",
-    "client": "client left",
-    "reset": "reset",
-    "stopped": "stopped",
-}
+HANGS_S = (10.0, 60.0, 300.0)
+"""After so much silence a client that still waits is told of: a line each."""
+LOOK_EVERY_S = 0.5
+LINE_LIMIT_CHARS = 400
 
 
 class SimOptions(Struct, frozen=True):
@@ -35,6 +38,10 @@ class SimOptions(Struct, frozen=True):
     profile: str = "smooth"
     speed: float = 1.0
     seed: int = 1
+    fault: str = ""
+    """A fault for every request, or the name of a place where every request goes; empty for the profile alone."""
+    places: Collection[str] = ()
+    """Places to open beside those that the profile sends anybody to."""
 
 
 @asynccontextmanager
@@ -51,8 +58,9 @@ async def listening(
         raise UsageError(f"--port {options.port}: a port is 0 to 65535; 0 takes any free one")
     if not 0 < options.speed <= SPEED_LIMIT:
         raise UsageError(f"--speed {options.speed:g}: must be above 0 and at most {SPEED_LIMIT:g}")
+    behaviour_of = profile.load(options.profile)
     simulator = Simulator(
-        profile.load(options.profile),
+        behaviour_of.with_fault(options.fault) if options.fault else behaviour_of,
         # a name may stand for two addresses, and port 0 would then mean two ports
         host="127.0.0.1" if options.host == "localhost" else options.host,
         port=options.port,
@@ -60,6 +68,7 @@ async def listening(
         seed=options.seed,
         replays=replays,
         on_finished=on_finished,
+        places=options.places,
     )
     try:
         await simulator.__aenter__()
@@ -82,7 +91,7 @@ def unusable(host: str, port: int, error: OSError) -> str:
 
 
 async def serve(options: SimOptions) -> None:
-    """Serve until SIGINT or SIGTERM, printing one line per finished request."""
+    """Serve until SIGINT or SIGTERM, printing a line per finished request, and one per client that hangs."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -94,28 +103,68 @@ async def serve(options: SimOptions) -> None:
         except BrokenPipeError:  # nobody reads any more; whoever piped us has gone
             stop.set()
 
-    async with listening(options, on_finished=lambda exchange: say(finished_line(exchange))) as simulator:
-        say(f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}, seed {options.seed})")
-        say(f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6")
-        say(f"  for an AWS client: endpoint_url={simulator.origin}/bedrock; the ledger is at {LEDGER_PATH}")
-        say("  a fault by model name: --model sim/hang-mid-stream; by header: x-kmon-fault: stall:duration_s=8")
-        await stop.wait()
+    with tempfile.TemporaryDirectory(prefix="kmon-sim-") as scratch:
+        await _served(options, Path(scratch), say, stop)
 
 
-def finished_line(exchange: Exchange) -> str:
-    """One request for a person: who, what, how much, how it ended."""
-    ended_ns = exchange.t_ended_ns or exchange.t_request_ns
+async def _served(options: SimOptions, scratch: Path, say: Callable[[str], None], stop: asyncio.Event) -> None:
+    async with listening(options, on_finished=lambda exchange: say(line_of(exchange))) as simulator:
+        for line in _greeting(options, simulator, scratch):
+            say(line)
+        watch = asyncio.create_task(_tell_of_waiting(simulator, say))
+        try:
+            await stop.wait()
+        finally:
+            watch.cancel()
+            report = simulator.report(stamps=False)
+    if report["requests"]:
+        say("")
+        for line in table(report):
+            say(line)
+
+
+def _greeting(options: SimOptions, simulator: Simulator, scratch: Path) -> Iterator[str]:
+    """How to aim a client at it, and at each of its places."""
+    faulty = f", fault {options.fault}" if options.fault else ""
+    yield f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}{faulty}, seed {options.seed})"
+    yield f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6"
+    yield f"  for an AWS client: endpoint_url={simulator.origin}/bedrock; the ledger is at {LEDGER_PATH}"
+    yield "  a fault by model name: --model sim/hang-mid-stream; by header: x-kmon-fault: stall:duration_s=8"
+    for name, origin in simulator.opened_places.origins.items():
+        yield f"  {name}: {origin}/v1 ({PLACES[name]})"
+    if simulator.opened_places.authority_pem:
+        authority = scratch / "authority.pem"
+        authority.write_bytes(simulator.opened_places.authority_pem)
+        yield f"  to trust the simulator's own authority, which vouches for tls: SSL_CERT_FILE={authority}"
+
+
+async def _tell_of_waiting(simulator: Simulator, say: Callable[[str], None]) -> None:
+    """A line for each client that still waits after so much silence."""
+    lines: dict[int, int] = {}
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        now_ns = time.monotonic_ns()
+        waiting = [exchange for exchange in simulator.ledger.exchanges if exchange.ended == "open"]
+        lines = {exchange.id: lines.get(exchange.id, 0) for exchange in waiting}
+        for exchange in waiting:
+            due = lines[exchange.id]
+            if due < len(HANGS_S) and behaviour(exchange, now_ns).waited_ms >= HANGS_S[due] * 1000:
+                lines[exchange.id] += 1
+                say(line_of(exchange))
+
+
+def line_of(exchange: Exchange) -> str:
+    """One request for a person: who asked what on which connection, what was sent, what the client did."""
     parts = [
+        f"{exchange.connection}:{exchange.id}",
+        client_name(exchange.user_agent) or "(no User-Agent)",
         f"{exchange.provider}/{exchange.model}" if exchange.model else f"{exchange.method} {exchange.path}",
         exchange.fault or "-",
         str(exchange.status or "no answer"),
         f"{exchange.chunks} chunks" if exchange.chunks else f"{exchange.bytes} bytes",
-        f"{(ended_ns - exchange.t_request_ns) / 1e9:.1f} s",
-        CLOSED[exchange.ended],
+        told(exchange, time.monotonic_ns()),
     ]
-    if exchange.hidden_retry:
-        parts.append(f"hidden retry of the client (attempt={exchange.client_attempt})")
-    return clean("  ".join(parts)).replace("\n", " ")[:300]
+    return clean("  ".join(parts)).replace("\n", " ")[:LINE_LIMIT_CHARS]
 
 
 def main(options: SimOptions) -> int:

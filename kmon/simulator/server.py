@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
+from kmon.dialects.text import clean
+from kmon.simulator.behaviour import described
 from kmon.simulator.chat_wire import error_body, models_body
 from kmon.simulator.choice import FAULTS, HEADER, check, from_header, from_model
 from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
@@ -16,6 +21,8 @@ from kmon.simulator.dialects import CHAT, DEFAULT_PROVIDER, Route, route
 from kmon.simulator.held import HeldAnswers, conversation
 from kmon.simulator.http import HttpError, Request, whole
 from kmon.simulator.ledger import Exchange, Ledger
+from kmon.simulator.path_faults import date_header
+from kmon.simulator.places import Opened, opened
 from kmon.simulator.player import Player, answer_whole
 from kmon.simulator.profile import Profile
 from kmon.simulator.retries import AMZ_INVOCATION, AMZ_REQUEST, client_attempt
@@ -23,6 +30,7 @@ from kmon.simulator.script import Script, Whole
 from kmon.simulator.sse import JSON_HEADERS
 
 CONNECTION_LIMIT = 1_024
+USER_AGENT_LIMIT_CHARS = 200
 LEDGER_PATH = "/_kmon/ledger"
 REPLAY_ROOT = "/replay/"
 MODELS = ("moonshotai/Kimi-K2.6", "openai/gpt-oss-120b", *(f"sim/{name}" for name in FAULTS))
@@ -54,11 +62,12 @@ class Simulator:
         seed: int = 1,
         replays: Mapping[str, Script] | None = None,
         on_finished: Callable[[Exchange], None] | None = None,
+        places: Collection[str] = (),
     ) -> None:
         self.ledger = Ledger()
         self.host = host
         self.port = port
-        self._profile = profile
+        self.profile = profile
         self._speed = speed
         self._seed = seed
         self._replays = replays or {}
@@ -67,21 +76,53 @@ class Simulator:
         self._held = HeldAnswers()
         self._clients: dict[Connection, _Client] = {}
         self._accepted = 0
+        self._places = tuple(dict.fromkeys((*places, *(name for _, name in profile.places))))
+        self.opened_places = Opened({})
 
     async def __aenter__(self) -> Simulator:
         """Listen. Raises OSError when the address cannot be used."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self._serve, self._opened, self._closed), self.host, self.port, backlog=1024
-        )
+        self._server = await loop.create_server(self._connection, self.host, self.port, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
+        self._open = AsyncExitStack()
+        try:
+            self.opened_places = await self._open.enter_async_context(
+                opened(self._places, self.port, self._connection, self._mute_opened)
+            )
+        except BaseException:
+            self._server.close()
+            raise
         return self
+
+    def _connection(self) -> Connection:
+        return Connection(self._serve, self._opened, self._closed)
+
+    def _mute_opened(self) -> Callable[[], None]:
+        """A client has come to where nobody speaks; call what is returned when it has left."""
+        self._accepted += 1
+        self.ledger.opened += 1
+        exchange = self.ledger.exchange(self._accepted, time.monotonic_ns(), "", "")
+        exchange.fault = "mute"
+
+        def left() -> None:
+            self.ledger.closed += 1
+            exchange.end("client")
+            if self._on_finished is not None:
+                self._on_finished(exchange)
+
+        return left
 
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
         for connection in tuple(self._clients):
             await connection.stop()
+        await self._open.aclose()
         await self._server.wait_closed()
+
+    def origin_for(self, provider: str) -> str:
+        """Where the profile has a client go that imitates talking to ``provider``."""
+        place = self.profile.place(provider)
+        return self.origin if place is None else self.opened_places.origins[place]
 
     @property
     def origin(self) -> str:
@@ -92,6 +133,14 @@ class Simulator:
     def base_url(self, provider: str) -> str:
         """What a client that imitates talking to ``provider`` is aimed at."""
         return f"{self.origin}/{provider}/v1"
+
+    def report(self, *, stamps: bool) -> dict[str, Any]:
+        """The ledger, ready for JSON, and in it what each client did."""
+        report = self.ledger.report(stamps=stamps)
+        now_ns = time.monotonic_ns()
+        for row, exchange in zip(report["requests"], self.ledger.exchanges, strict=True):
+            row["client"] = described(exchange, now_ns)
+        return report
 
     def _opened(self, connection: Connection) -> None:
         self._accepted += 1
@@ -124,6 +173,7 @@ class Simulator:
         exchange.amz_sdk_request = request.headers.get(AMZ_REQUEST, "")
         exchange.amz_sdk_invocation_id = request.headers.get(AMZ_INVOCATION, "")
         exchange.client_attempt = client_attempt(request.headers)
+        exchange.user_agent = clean(request.headers.get("user-agent", "")).replace("\n", " ")[:USER_AGENT_LIMIT_CHARS]
         try:
             await self._route(connection, exchange, request)
         finally:
@@ -138,7 +188,8 @@ class Simulator:
             await self._replay(connection, exchange, request)
         elif request.path.endswith("/models"):
             body = models_body(MODELS, exchange.provider)
-            listed = Whole(200, JSON_HEADERS, body) if request.method == "GET" else CHAT.refusal(405, "use GET")
+            headers = (*JSON_HEADERS, date_header(self.profile.skew_s(exchange.provider)))
+            listed = Whole(200, headers, body) if request.method == "GET" else CHAT.refusal(405, "use GET")
             await answer_whole(connection, exchange, listed)
         elif (asked := route(request.path)) is not None:
             await self._ask(connection, exchange, request, asked)
@@ -162,14 +213,15 @@ class Simulator:
         talk = conversation(exchange.provider, chat)
         exchange.model, exchange.conversation = chat.model, conversation_hash(chat)
         exchange.stream, exchange.tools, exchange.tool_result = bool(chat.stream), bool(chat.tools), chat.tool_result
+        self.ledger.asked(exchange, fault.name if fault is not None else "")
         exchange.released = self._held.release(talk)
         composed = compose(
             chat,
-            self._profile,
+            self.profile,
             provider=exchange.provider,
             seed=self._seed,
             ordinal=self._ordinals.next(exchange.provider, chat.model, exchange.conversation),
-            turn=self._ordinals.next(facts(chat, exchange.provider, dialect)),
+            turn=self._ordinals.next(facts(chat, exchange.provider, dialect).alike),
             dialect=dialect,
             speed=self._speed,
             asked=fault,
@@ -192,7 +244,7 @@ class Simulator:
         if not client.exchanges and not client.onlooker:  # who only looks is not counted
             client.onlooker = True
             self.ledger.opened -= 1
-        body = json.dumps(self.ledger.report(stamps=request.query.get("stamps") == "1")).encode()
+        body = json.dumps(self.report(stamps=request.query.get("stamps") == "1")).encode()
         await connection.send(whole(200, JSON_HEADERS, body))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -78,6 +79,7 @@ class Link:
         self.hello = hello
         self._socket = socket
         self._ids = itertools.count(1)
+        self._name = secrets.token_hex(3)
         self._asked: dict[str, asyncio.Future[tuple[int, Response]]] = {}
         self._queue: asyncio.Queue[tuple[int, Heard]] = asyncio.Queue(WAITING_LIMIT_EVENTS)
         self._sequence = Sequence()
@@ -100,7 +102,7 @@ class Link:
 
         Raises :class:`ExchangeError` when none comes within ``limit_s`` or the link ends before.
         """
-        request = Request(f"kmon-{next(self._ids)}", method, params)
+        request = Request(f"kmon-{self._name}-{next(self._ids)}", method, params)
         answer: asyncio.Future[tuple[int, Response]] = asyncio.get_running_loop().create_future()
         if self.ended is not None:
             raise ExchangeError(StreamError("websocket-closed", self.ended.sentence, code=str(self.ended.code)))

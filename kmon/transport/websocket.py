@@ -12,6 +12,7 @@ import base64
 import contextlib
 import secrets
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
 import httpcore
@@ -52,6 +53,9 @@ class WebSocket:
         self._answer, self._stream = answer, answer.stream
         self._reader = MessageReader(limit_bytes)
         self._writing = asyncio.Lock()
+        self._last_ns = 0
+        self._arrived: deque[tuple[int, Message]] = deque()
+        """Messages that came in one read with the one before: whoever stops listening leaves them to the next."""
         self.closed: Message | None = None
         """How the connection ended, once it has: the peer's close frame, or :data:`ABNORMAL` without one."""
 
@@ -65,14 +69,27 @@ class WebSocket:
         Raises :class:`ExchangeError` with the kind ``protocol`` when the peer breaks the rules or the limit: the
         connection is then closed with the code that says so.
         """
-        while self.closed is None:
+        while True:
+            while self._arrived:
+                t_ns, message = self._arrived.popleft()
+                if message.kind == "ping":
+                    await self._send(Opcode.PONG, message.data)
+                elif message.kind == "close" and self.closed is None:
+                    self.closed = message
+                    await self._last_frame(message.code if message.code != NO_STATUS else NORMAL, "")
+                yield t_ns, message
+                if message.kind == "close":
+                    return
+            if self.closed is not None:
+                return
             try:
                 data = await self._stream.read(READ_BYTES)
             except httpcore.NetworkError as error:
                 data, lost = b"", str(error)
             else:
                 lost = "the connection ended without a close frame" if not data else ""
-            t_ns = self._answer.last_read_ns
+            self._last_ns = max(self._last_ns, self._answer.last_read_ns)  # kernel stamps may step back by some ns
+            t_ns = self._last_ns
             if not data:
                 self.closed = Message("close", lost.encode(), ABNORMAL)
                 yield t_ns, self.closed
@@ -82,15 +99,7 @@ class WebSocket:
             except WebSocketError as error:
                 await self.close(error.code, str(error))
                 raise ExchangeError(StreamError("protocol", f"the peer sent {_what(error)}")) from None
-            for message in found:
-                if message.kind == "ping":
-                    await self._send(Opcode.PONG, message.data)
-                elif message.kind == "close":
-                    self.closed = message
-                    await self._last_frame(message.code if message.code != NO_STATUS else NORMAL, "")
-                yield t_ns, message
-                if self.closed is not None:
-                    return
+            self._arrived.extend((t_ns, message) for message in found)
 
     async def send(self, text: str) -> None:
         """Send a text message. Raises ``httpcore.NetworkError``."""

@@ -12,11 +12,12 @@ import pytest
 
 from kmon.catalog import signatures as names_of_failures
 from kmon.catalog.errors import UsageError
-from kmon.catalog.signatures import beyond, signature_text, signatures
+from kmon.catalog.signatures import NUMBERS, beyond, coverage, signature_text, signatures
 from kmon.probe import content, signature, silence, socket_faults, tool_call, usage
 from kmon.probe.events import Ending, StallPhase
 from kmon.report.selftest_cases import cases
 from kmon.simulator.choice import FAULTS
+from kmon.simulator.places import PLACES
 
 DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call, usage)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")
@@ -36,10 +37,20 @@ def test_every_signature_the_code_can_give_is_in_the_data_and_the_other_way_roun
     assert decided() == set(signatures())
 
 
-def test_every_number_of_the_fault_list_is_a_signature_or_says_why_not() -> None:
+def test_the_fault_list_is_60_numbers_and_none_beside_them() -> None:
     named = {number for text in signatures().values() for number in text.f}
     named |= {number for left_out in beyond() for number in left_out.f}
-    assert named == {f"F{number:02}" for number in range(1, 61)}
+    assert named == set(NUMBERS) == set(coverage())
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_number_has_a_signature_and_a_fault_that_shows_it_or_says_why_not(number: str) -> None:
+    covered = coverage()[number]
+    assert (covered.signatures and covered.faults) or covered.why
+    faults, places = {f for f in covered.faults if f[0] != "("}, {f[1:-1] for f in covered.faults if f[0] == "("}
+    assert faults <= set(FAULTS) and places <= set(PLACES)
+    tested = {case.fault.partition(":")[0] for case in cases()}
+    assert set(covered.faults) <= tested
 
 
 @pytest.mark.parametrize("name", signatures())

@@ -126,8 +126,32 @@ async def test_a_nudge_is_a_second_message_on_the_session_and_its_queued_turn_is
         ended = await watched.ended()
         asked = await watched.until(lambda e: isinstance(e, ev.AttemptEnded) and e.role == "nudge")
     assert ended.text == "slow answer"
+    claims = [event.claim for event in watched.events if isinstance(event, ev.ClaimChanged) and event.attempt == 1]
+    assert claims and claims[0].partition(" | ")[0] in ("sending", "waiting", "running", "streaming")
     assert isinstance(asked, ev.AttemptEnded) and asked.state == "done"
     assert watched.view.runs["r1.1"].attempts[1].joined("text") == "still here"
+
+
+async def test_an_answer_that_waited_for_the_next_message_is_called_held() -> None:
+    nudged = asyncio.Event()
+    turns = ["first", "second"]
+
+    async def talk(peer: Peer) -> None:
+        run, session = await peer.accept()
+        if turns.pop(0) == "first":
+            await nudged.wait()
+            await peer.says(run, session, "ready long ago")
+            await peer.final(run, session, "ready long ago")
+        else:
+            nudged.set()
+        await peer.request("never")
+
+    async with gateway(talk) as url, racing(plan(aim(url), stall_s=0.3), KEYS) as watched:
+        await watched.until(lambda event: isinstance(event, ev.StallStarted))
+        await watched.do("nudge")
+        ended = await watched.ended()
+    assert (ended.state, ended.signature) == ("done", "delivery-held")
+    assert "after the next message was sent" in ended.evidence
 
 
 async def test_a_cancelled_run_is_aborted_at_the_gateway() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,31 @@ def test_the_matrix_marks_wrong_rows_and_says_both_rates() -> None:
 def test_a_bench_that_could_not_tell_anything_is_refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selftest", *flags]) == 2
     assert capsys.readouterr().err.startswith("kmon: --")
+
+
+def test_the_matrix_is_kept_where_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def bench(*_: object, **__: object) -> Bench:
+        return Bench((row("stall-resumed", stall_resumed=1), row(None, nothing=1)), 1.0)
+
+    monkeypatch.setattr("kmon.report.selftest.run_bench", bench)
+    assert main(["selftest", "--output", str(tmp_path / "matrix.json")]) == 0
+    kept = json.loads((tmp_path / "matrix.json").read_text())
+    assert (kept["ok"], [found["said"] for found in kept["rows"]]) == (True, [{"stall-resumed": 1}, {"nothing": 1}])
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selftest", "--output", "/no/such/folder/matrix.json"]) == 2
+    assert "--output /no/such/folder/matrix.json: cannot be written" in capsys.readouterr().err
+
+
+def test_the_numbers_are_listed_and_each_can_be_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["signatures", "--numbers"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"\nF{number:02}  " in listed for number in range(1, 61))
+    assert main(["explain", "f20"]) == 0
+    assert "kmon run --fault hang-mid-stream | held-until-next | half-open" in capsys.readouterr().out
+    assert main(["explain", "F55"]) == 0
+    assert "kmon run --fault clock-skew" in capsys.readouterr().out
 
 
 def test_signatures_lists_all_and_explain_tells_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ def written(tmp_path: Path, text: str) -> Profile:
 
 
 def test_the_built_in_profiles_load() -> None:
-    assert built_in() == ("demo", "retries", "seed-000", "seed-002", "smooth")
+    assert built_in() == ("demo", "retries", "seed-000", "seed-001", "seed-002", "seed-003", "smooth")
     assert [load(name).name for name in built_in()] == list(built_in())
 
 
@@ -116,5 +116,5 @@ def test_a_bad_profile_is_refused_with_file_line_key_and_what_to_do(
 
 
 def test_a_profile_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UsageError, match="demo, retries, seed-000, seed-002, smooth"):
+    with pytest.raises(UsageError, match="demo, retries, seed-000, seed-001, seed-002, seed-003, smooth"):
         load("nope")

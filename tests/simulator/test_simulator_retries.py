@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from kmon.simulator.ledger import Exchange
 from kmon.simulator.profile import Facts, load
 from kmon.simulator.retries import client_attempt
-from kmon.simulator.serve import finished_line
+from kmon.simulator.serve import line_of
 from kmon.simulator.server import Simulator
 from tests.simulator.aws import NOVA, converse, names, user, with_boto3
 from tests.simulator.talk import ledger
@@ -48,7 +48,7 @@ async def test_a_client_told_to_ask_once_asks_once(sim: Simulator, http: httpx.A
 def test_the_line_of_a_hidden_retry_says_so() -> None:
     exchange = Exchange(1, 1, 0, 0, "POST", "/x", provider="bedrock", model="m", client_attempt=2)
     exchange.end("clean")
-    assert finished_line(exchange).endswith("hidden retry of the client (attempt=2)")
+    assert line_of(exchange).endswith("hidden retry of the client (attempt=2)")
 
 
 @pytest.mark.parametrize(

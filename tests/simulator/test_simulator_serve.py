@@ -13,7 +13,7 @@ import pytest
 
 from kmon.catalog.errors import UsageError
 from kmon.simulator.ledger import Exchange
-from kmon.simulator.serve import SimOptions, finished_line, main
+from kmon.simulator.serve import SimOptions, line_of, main
 from tests.simulator.talk import Body
 
 SERVE = "import sys; from kmon.simulator.serve import *; sys.exit(main(SimOptions(profile='demo', speed=200)))"
@@ -31,18 +31,21 @@ def test_it_says_where_it_listens_and_what_it_served_and_stops_with_0(number: si
         served.stdout.readline()
         httpx.post(f"{found[1]}/fireworks/v1/chat/completions", json=body)
         line = served.stdout.readline()
-        assert line.startswith("fireworks/moonshotai/kimi-k2-0905  smooth  200  ")
-        assert line.endswith("  ended\n")
+        assert re.match(r"1:1  python-httpx/\S+  fireworks/moonshotai/kimi-k2-0905  smooth  200  \d+ chunks  ", line)
+        assert re.search(r"  took all that was sent after \d+\.\d s\n$", line)
         served.send_signal(number)
+        report = served.stdout.read().splitlines()
+        assert report[1].split() == ["client", "fault", "asked", "median", "s", "retries", "what", "it", "did"]
+        assert report[2].startswith("python-httpx/") and report[2].endswith("took all that was sent")
         assert served.wait(20) == 0
 
 
 def test_a_line_holds_no_control_characters() -> None:
-    exchange = Exchange(1, 1, 0, 0, "POST", "/x", provider="p", model="a\x1b[31m\nb", fault="smooth")
-    exchange.end("client")
-    assert "\x1b" not in finished_line(exchange)
-    assert "\n" not in finished_line(exchange)
-    assert finished_line(exchange).endswith("client left")
+    exchange = Exchange(1, 1, 0, 0, "POST", "/x", provider="p", model="a\x1b[31m\nb", fault="smooth", user_agent="\x1b")
+    exchange.ended, exchange.t_ended_ns = "client", 100_000_000
+    assert "\x1b" not in line_of(exchange)
+    assert "\n" not in line_of(exchange)
+    assert line_of(exchange).endswith("gave up in the silence after 0.1 s")
 
 
 def test_a_port_in_use_is_refused_in_a_sentence() -> None:

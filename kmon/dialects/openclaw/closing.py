@@ -20,6 +20,8 @@ _WORDS = {
     1013: "the server is overloaded; try again later",
     TICK_TIMEOUT: "tick timeout: no tick within twice its interval",
 }
+OWN = frozenset({1009, TICK_TIMEOUT})
+"""With these it is kmon that closes, and the reason is its own."""
 CLEAN = frozenset({1000, 1001, 1005})
 """Closings that end a conversation without breaking it off."""
 
@@ -27,5 +29,6 @@ CLEAN = frozenset({1000, 1001, 1005})
 def explained(code: int, reason: str = "") -> str:
     """``1008 (policy: ...), it said: slow consumer``; ``reason`` is the peer's own and must be cleaned already."""
     known = _WORDS.get(code) or ("the application's own code" if code >= 4000 else "a code with no known meaning")
-    said = f", it said: {reason}" if reason and code != ABNORMAL else ""
+    whose = "" if code in OWN else "it said: "
+    said = f", {whose}{reason}" if reason and code != ABNORMAL else ""
     return f"{code} ({known}){said}"

@@ -66,6 +66,11 @@ class Refused(Struct, frozen=True):
     error: StreamError
 
 
+def is_hello(response: Response) -> bool:
+    """Whether a response is the one that let us in."""
+    return members(response.payload).get("type") == "hello-ok"
+
+
 Step = Request | Hello | TryAgain | Refused
 
 

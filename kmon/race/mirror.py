@@ -1,0 +1,35 @@
+"""Beside a gateway's run of a race: what its own client would show at this moment, and on which side the run hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from kmon.probe.attempt import Attempt
+from kmon.probe.events import Event
+from kmon.verdict.telling import Telling
+
+QUIET_S = 1.0
+"""How often to look when no frame comes: a claim and a diagnosis change by themselves, too."""
+
+
+async def mirrored(attempt: Attempt, stall_s: float, emit: Callable[[Event], None]) -> None:
+    """Tell of every change until cancelled. Returns at once for an attempt that no gateway carries."""
+    if attempt.dialect != "openclaw":
+        return
+    from kmon.probe.gateway import GatewayAttempt
+
+    if not isinstance(attempt, GatewayAttempt):
+        return
+    telling = Telling(attempt.run, attempt.attempt, stall_s)
+    while True:
+        run = attempt.tracker.runs.get(attempt.followed)
+        if run is not None:
+            for event in telling.look(time.monotonic_ns(), attempt.tracker, run, attempt.claim):
+                emit(event)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_S):
+                await attempt.moved.wait()
+        attempt.moved.clear()

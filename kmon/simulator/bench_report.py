@@ -1,0 +1,93 @@
+"""What each client did with each fault, as a table, made from the ledger's JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from msgspec import Struct
+
+from kmon.dialects.text import clean
+from kmon.simulator.behaviour import WORDS
+
+CLIENT_LIMIT_CHARS = 40
+HEADINGS = ("client", "fault", "asked", "median s", "retries", "what it did")
+
+
+class Line(Struct, frozen=True):
+    """All that one client did with one fault. Retries are tries of the same words after the first."""
+
+    client: str
+    fault: str
+    asked: int
+    retries: int
+    median_ms: float
+    did: dict[str, int]
+    """How often what, the most frequent first."""
+    most_blocked_ms: float
+    """The longest time in which it took nothing of what was there for it."""
+
+
+def lines_of(ledger: Mapping[str, Any]) -> list[Line]:
+    """A line per client and fault, in the order in which they were first seen."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in ledger["requests"]:
+        if row["fault"]:
+            groups.setdefault((client_name(row["user_agent"]), row["fault"]), []).append(row)
+    return [_line(client, fault, rows) for (client, fault), rows in sorted(groups.items(), key=_by_client)]
+
+
+def _by_client(group: tuple[tuple[str, str], Sequence[Mapping[str, Any]]]) -> tuple[str, int]:
+    (client, _), rows = group
+    return client, rows[0]["id"]
+
+
+def _line(client: str, fault: str, rows: Sequence[Mapping[str, Any]]) -> Line:
+    return Line(
+        client=client,
+        fault=fault,
+        asked=len(rows),
+        retries=sum(row["tries"] > 1 for row in rows),
+        median_ms=median(row["client"]["took_ms"] for row in rows),
+        did=dict(Counter(row["client"]["did"] for row in rows).most_common()),
+        most_blocked_ms=max(row["client"]["blocked_ms"] for row in rows),
+    )
+
+
+def client_name(user_agent: str) -> str:
+    """A client by its User-Agent, cut: the AWS SDKs tell everything they know there."""
+    said = " ".join(clean(user_agent).split())
+    return said if len(said) <= CLIENT_LIMIT_CHARS else said[: CLIENT_LIMIT_CHARS - 3] + "..."
+
+
+def table(ledger: Mapping[str, Any]) -> list[str]:
+    """The report for a person."""
+    lines = lines_of(ledger)
+    if not lines:
+        return ["nobody has asked anything yet"]
+    cells = [HEADINGS, *(_cells(line) for line in lines)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS) - 1)]
+    told = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]) for row in cells]
+    connections = ledger["connections"]
+    told.append(
+        f"{ledger['requests_total']} requests on {connections['opened']} connections, {connections['open']} still open"
+    )
+    if ledger["requests_dropped"]:
+        told.append(f"the oldest {ledger['requests_dropped']} requests are not in this table")
+    return told
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    did = ", ".join(
+        f"{WORDS.get(name) or clean(name)}{f' ({times})' if line.asked > 1 else ''}" for name, times in line.did.items()
+    )
+    return (
+        line.client or "(no User-Agent)",
+        line.fault,
+        str(line.asked),
+        f"{line.median_ms / 1000:.1f}",
+        str(line.retries),
+        did,
+    )
