@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe.events import Alert, AttemptEnded, RunQueued, TargetHealth
+from kmon.probe.events import Alert, AttemptEnded, AttemptStarted, RunQueued, TargetHealth
 from kmon.verdict.alerts import AVERAGED, AlertThresholds, Vigil
 
 OFF = AlertThresholds(success_rate=0, failures=0, chunks=0)
@@ -85,3 +85,20 @@ def test_one_target_does_not_alert_for_another() -> None:
     for run in ("a", "b", "a"):
         found += list(vigil.watch(AttemptEnded(0, run, 1, "first", "failed")))
     assert [event.target for event in found if isinstance(event, Alert)] == ["together"]
+
+
+def test_an_attempt_after_a_fallback_counts_for_the_target_it_asked() -> None:
+    vigil = Vigil(OFF)
+    told: list[TargetHealth | Alert] = []
+    for event in (
+        RunQueued(0, "r", "own", "p/m", "code", 1, "chat"),
+        AttemptStarted(0, "r", 1, "first", "http://x"),
+        AttemptEnded(1, "r", 1, "first", "failed"),
+        AttemptStarted(2, "r", 2, "fallback", "http://y", target="other"),
+        AttemptEnded(3, "r", 2, "fallback", "done", chunks=7),
+        AttemptStarted(4, "r", 3, "retry", "http://x"),
+        AttemptEnded(5, "r", 3, "retry", "done", chunks=9),
+    ):
+        told += vigil.watch(event)
+    healths = [(event.target, event.streams, event.ok) for event in told if isinstance(event, TargetHealth)]
+    assert healths == [("own", 1, 0), ("other", 1, 1), ("own", 2, 1)]

@@ -148,3 +148,20 @@ def test_only_the_latest_silences_are_kept() -> None:
     assert found is not None
     assert (found.ended, found.reached) == (WINDOW, WINDOW + 50)
     assert len(silences.by_phase["mid-text"]["ended"].reaching(6 * S)) == WINDOW
+
+
+def test_a_silence_after_a_fallback_is_one_of_the_target_that_was_asked() -> None:
+    race = RaceView()
+    for event in (
+        *told(20, 8, "text"),
+        ev.RunQueued(0, "now", "own", "p/m", "code", 1, "chat"),
+        ev.AttemptStarted(0, "now", 1, "first", "http://x"),
+        ev.AttemptEnded(0, "now", 1, "first", "failed"),
+        ev.AttemptStarted(0, "now", 2, "fallback", "http://x", target="t"),
+        ev.PhaseReached(0, "now", 2, "request_sent"),
+        ev.DeltaArrived(1 * S, "now", 2, "text", "word "),
+    ):
+        race.apply(event)
+    assert race.runs["now"].asked == "t"
+    found = outlook(race, race.runs["now"], 6 * S)
+    assert found is not None and found.reached == 20
