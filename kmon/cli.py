@@ -92,17 +92,21 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from kmon.commands import race
+    from kmon.commands import race, stuck
 
     if options.no_tui or not sys.stdout.isatty():
-        return race.run(options, as_json=False)
-    return race.watch(options)
+        return _run_as_lines(options, as_json=False)
+    return stuck.watch(options) if stuck.asked(options) else race.watch(options)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from kmon.commands import race
+    return _run_as_lines(options, as_json=options.json)
 
-    return race.run(options, as_json=options.json)
+
+def _run_as_lines(options: argparse.Namespace, *, as_json: bool) -> int:
+    from kmon.commands import race, stuck
+
+    return stuck.run(options, as_json=as_json) if stuck.asked(options) else race.run(options, as_json=as_json)
 
 
 def _test(options: argparse.Namespace) -> int:

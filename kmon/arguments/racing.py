@@ -48,6 +48,7 @@ def race_options(parser: Parser) -> None:
         help="there: chat, converse, messages, deepinfra, openclaw, ws (default chat)",
     )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
+    aim.add_argument("--nudge-after", type=float, metavar="S", help="nudge a run, once, when it has been silent for S")
     aim.add_argument("--session", metavar="KEY", help="go on with this session of a gateway (default: a fresh one)")
     limits = parser.add_argument_group("thresholds")
     _stall_option(limits)

@@ -166,6 +166,7 @@ def plan_of(
         learn_stall=settings.stall_s == AUTO,
         policy=policy,
         session=getattr(options, "session", None) or "",
+        nudge_after_s=getattr(options, "nudge_after", None),
         simulated=all(row.target.simulated for row in plan_rows),
         alerts=AlertThresholds(
             success_rate=settings.alert_success_rate,

@@ -79,7 +79,8 @@ class Account:
 
     def started(self, t_ns: int, url: str, proxy: str | None = None, *, turn: int = 1, aimed: str = "") -> None:
         self.timeline.t_start = t_ns
-        self.stalls.proxied = proxy is not None
+        if proxy is not None:
+            self.stalls.between = "proxy"
         self._emit(ev.AttemptStarted(t_ns, self.run, self.attempt, self.role, url, proxy, turn=turn, target=aimed))
         if self._lessons is not None:
             self._lessons.begin(t_ns)

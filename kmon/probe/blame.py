@@ -68,7 +68,8 @@ class Silence:
     wall_step_ns: int = 0
     together: int = 0
     """Streams that all fell silent in the same instant, of more than one host; 0 if they did not."""
-    proxied: bool = False
+    between: str = ""
+    """What ends the TCP connection in the provider's place: ``proxy``, ``gateway``; empty where nothing is known to."""
 
     @property
     def acked(self) -> bool:
@@ -133,6 +134,9 @@ def _lying(said: Silence, seen: Witness) -> bool:
 
 def _far(said: Silence) -> _Found:
     seen = said.witness
+    if said.lively and said.between == "gateway":
+        what = "the gateway lives; what is silent behind it cannot be seen from here"
+        return "unknown", "cannot tell", "gateway alive, no output", what
     if said.lively:
         return "provider", "certain", "alive, no output", "the provider is there and sends no output"
     if seen is None:
@@ -150,9 +154,9 @@ def _far(said: Silence) -> _Found:
     if said.sent_again:
         what = "the path loses packets, though some get through"
         return "path", "likely", "retransmits", what
-    if said.proxied:
-        what = "the proxy is there; what is silent behind it cannot be seen from here"
-        return "unknown", "cannot tell", "proxy answers, no data", what
+    if said.between:
+        what = f"the {said.between} is there; what is silent behind it cannot be seen from here"
+        return "unknown", "cannot tell", f"{said.between} answers, no data", what
     return "provider", "likely", "TCP answers, no data", "the provider is silent"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmon.dialects.openclaw.claim import BUSY, elapsed
+from kmon.dialects.openclaw.claim import BUSY, activity_of, elapsed
 from kmon.probe.events import State
 from kmon.probe.timeline import S
 from kmon.probe.view import AttemptView
@@ -28,7 +28,8 @@ def contradiction(attempt: AttemptView, shown: str, state: State, now_ns: int, d
     timeline = attempt.timeline
     if now_ns - attempt.claim_ns < timeline.stall_ns:
         return ""
-    busy = (attempt.claim or "").partition(" | ")[0] in BUSY
+    activity = activity_of(attempt.claim or "")
+    busy = activity in BUSY
     run = f"run {attempt.gateway_run}" if attempt.gateway_run else "its run"
     if attempt.ending is not None:
         ended_ns = now_ns - (timeline.t_closed or now_ns)
@@ -39,7 +40,6 @@ def contradiction(attempt: AttemptView, shown: str, state: State, now_ns: int, d
         return ""
     opened_ns = timeline.t_start if attempt.opened_ns is None else attempt.opened_ns
     heard_ns = timeline.chunk.last_ns if timeline.chunk.last_ns is not None else opened_ns
-    activity = (attempt.claim or "").rpartition(" | ")[2]
     called = "silent" if busy else BREAKS.get(activity, f"false {activity}")
     return (
         f"TUI says {shown}; {run} open {(now_ns - opened_ns) / S:.0f} s, "

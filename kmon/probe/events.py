@@ -258,6 +258,8 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Attempts that the policy added, fallbacks included."""
     fallback_target: str = ""
     """The target of the last attempt, only where that is not the run's own: after a fallback."""
+    diagnosis: str = ""
+    """On which side it hung, as it was last told: name and sentence."""
     blame: Blame | None = None
     """Whose the longest stall of the deciding attempt was."""
 

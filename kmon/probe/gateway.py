@@ -77,6 +77,7 @@ class GatewayAttempt(Attempt):
         """Set by every frame, for whoever mirrors this attempt; they clear it."""
         self._joined = False
         self._retried = ""
+        self._account.stalls.between = "gateway"
         self._pongs = 0
         self._gaps: list[Gap] = []
 
@@ -84,6 +85,8 @@ class GatewayAttempt(Attempt):
         super().join(first)
         if isinstance(first, GatewayAttempt):
             self.claim, self._joined = first.claim, True
+            for run in first.tracker.open_runs(first.session):
+                self.tracker.learn(run)
 
     def url(self) -> str:
         return self._target.base_url

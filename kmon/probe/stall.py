@@ -39,7 +39,7 @@ class StallWatch:
         """How many streams fell silent at once with this one; that some go on later does not change it."""
         self._open: Blame | None = None
         self._longest_ms = 0.0
-        self.proxied = False
+        self.between = ""
         self.blame: Blame | None = None
 
     # -- a stream among others ---------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class StallWatch:
                 before=self._first,
                 asked_ns=None if asked_ns is None else now_ns - asked_ns,
                 together=self._together,
-                proxied=self.proxied,
+                between=self.between,
             )
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
+from kmon.dialects.openclaw.claim import activity_of
 from kmon.probe import events as ev
 from kmon.probe.blame import Blame
 from kmon.probe.silences import Silences
@@ -68,7 +69,7 @@ class AttemptView:
     claim: str | None = None
     """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
     claim_ns: int = 0
-    """Since when it has shown that."""
+    """Since when it has shown that activity; what it says of its connection may have changed since."""
     gateway_run: str = ""
     opened_ns: int | None = None
 
@@ -253,8 +254,9 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
 
 
 def _fold_claim(view: AttemptView, event: ev.ClaimChanged) -> None:
-    if view.claim != event.claim:
-        view.claim, view.claim_ns = event.claim, event.t_ns
+    if view.claim is None or activity_of(view.claim) != activity_of(event.claim):
+        view.claim_ns = event.t_ns
+    view.claim = event.claim
     view.gateway_run = event.gateway_run or view.gateway_run
     view.opened_ns = view.opened_ns if event.opened_ns is None else event.opened_ns
 

@@ -24,6 +24,7 @@ def run_ended(
     tool_results: int = 0,
     retries: int = 0,
     fallback_target: str = "",
+    diagnosis: str = "",
 ) -> RunEnded:
     """What ``safe`` takes out are the keys the run was asked with. ``t_begin`` is where its duration counts from."""
     timeline, said, end_ns = outcome.timeline, outcome.transcript, outcome.end_ns
@@ -58,6 +59,7 @@ def run_ended(
         tool_results=tool_results,
         retries=retries,
         fallback_target=fallback_target,
+        diagnosis=diagnosis,
         blame=outcome.blame,
     )
 

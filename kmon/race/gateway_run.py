@@ -16,6 +16,7 @@ from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.translate import Translator
 from kmon.probe.view import fold_chunk
 from kmon.transport.machine import Machine
+from kmon.verdict.sight import ProviderSide
 from kmon.verdict.telling import Telling
 
 DIALECT = "openclaw"
@@ -58,6 +59,7 @@ class WatchedRun:
         self.transcript = Transcript()
         self.timeline = Timeline(t_ns, self._stall_ns)
         self._stalls = StallWatch(self.name, self._attempts, self.timeline, self._machine, self._emit)
+        self._stalls.between = "gateway"
         self._emit(ev.AttemptStarted(t_ns, self.name, self._attempts, role, self._url))
         self.timeline.on_phase("request_sent", t_ns)
         self.timeline.on_phase("headers", t_ns)
@@ -91,10 +93,12 @@ class WatchedRun:
         if self.open:
             self._take(t_ns, delta)
 
-    def look(self, now_ns: int, tracker: Tracker, claim: Claim, *, closed: bool) -> None:
+    def look(
+        self, now_ns: int, tracker: Tracker, claim: Claim, provider: ProviderSide | None = None, *, closed: bool
+    ) -> None:
         """Tell what the gateway's own client shows of this session, and on which side the run hangs."""
         if self.open:
-            for event in self._telling.look(now_ns, tracker, self.run, claim, closed=closed):
+            for event in self._telling.look(now_ns, tracker, self.run, claim, provider, closed=closed):
                 self._emit(event)
 
     def lost(self, t_ns: int, sentence: str) -> None:

@@ -29,6 +29,7 @@ from kmon.race.gateway_run import WatchedRun
 from kmon.race.lag import watch_lag
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys
+from kmon.race.provider_side import Sighting
 from kmon.race.source import Command
 from kmon.transport.errors import ExchangeError, stream_error
 from kmon.transport.gateway import Ended, Heard, Link, Unreadable, backoff_s, open_link
@@ -42,8 +43,8 @@ PANES_LIMIT = 200
 class GatewayWatch:
     """Hosts a watch on the running event loop."""
 
-    def __init__(self, plan: GatewayPlan, keys: Keys) -> None:
-        self._plan = plan
+    def __init__(self, plan: GatewayPlan, keys: Keys, *, sighting: Sighting | None = None) -> None:
+        self._plan, self._sighting = plan, sighting
         name = next((name for name in plan.key_env if keys.by_env.get(name)), None)
         self._credential = Credential({name: keys.by_env[name]} if name else {})
         self._safe = Translator("gateway", 1, secrets=self._credential.secrets)
@@ -215,7 +216,8 @@ class GatewayWatch:
     def _show_claims(self, t_ns: int) -> None:
         for pane in self._panes.values():
             if pane.open and (claim := self._claims.get(pane.run.session)) is not None:
-                pane.look(t_ns, self._tracker, claim, closed=self._lost)
+                provider = None if self._sighting is None else self._sighting(self._tracker, pane.run, t_ns)
+                pane.look(t_ns, self._tracker, claim, provider, closed=self._lost)
 
     async def _follow_claims(self) -> None:
         """A claim changes by itself, too: a notice is shown for seconds only."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.plan import Keys, RacePlan
 from kmon.race.proxy_plan import ProxyPlan
+from kmon.race.sides_plan import SidesPlan
 from kmon.race.source import Host
 
-Plan = RacePlan | ProxyPlan | GatewayPlan
+Plan = RacePlan | ProxyPlan | GatewayPlan | SidesPlan
 """Everything the engine can be asked to do."""
 
 
@@ -26,3 +27,7 @@ def host(plan: Plan, keys: Keys) -> Host:
             from kmon.race.gateway_watch import GatewayWatch
 
             return GatewayWatch(plan, keys)
+        case SidesPlan():
+            from kmon.race.both_sides import BothSides
+
+            return BothSides(plan, keys)

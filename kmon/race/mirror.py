@@ -9,13 +9,16 @@ from collections.abc import Callable
 
 from kmon.probe.attempt import Attempt
 from kmon.probe.events import Event
+from kmon.race.provider_side import Sighting
 from kmon.verdict.telling import Telling
 
 QUIET_S = 1.0
 """How often to look when no frame comes: a claim and a diagnosis change by themselves, too."""
 
 
-async def mirrored(attempt: Attempt, stall_s: float, emit: Callable[[Event], None]) -> None:
+async def mirrored(
+    attempt: Attempt, stall_s: float, emit: Callable[[Event], None], sighting: Sighting | None = None
+) -> None:
     """Tell of every change until cancelled. Returns at once for an attempt that no gateway carries."""
     if attempt.dialect != "openclaw":
         return
@@ -27,7 +30,9 @@ async def mirrored(attempt: Attempt, stall_s: float, emit: Callable[[Event], Non
     while True:
         run = attempt.tracker.runs.get(attempt.followed)
         if run is not None:
-            for event in telling.look(time.monotonic_ns(), attempt.tracker, run, attempt.claim):
+            now_ns = time.monotonic_ns()
+            provider = None if sighting is None else sighting(attempt.tracker, run, now_ns)
+            for event in telling.look(now_ns, attempt.tracker, run, attempt.claim, provider):
                 emit(event)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(QUIET_S):

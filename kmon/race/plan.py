@@ -42,6 +42,8 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     per_target: int | None = None
     session: str = ""
     """The session to go on with at a gateway; empty for a fresh one per run."""
+    nudge_after_s: float | None = None
+    """Nudge a run by itself, once, when it has been silent that long; None leaves it to the user."""
     alerts: AlertThresholds = AlertThresholds()
 
     @property

@@ -61,6 +61,10 @@ class ProxyWatch:
         """Every open exchange as it stands now."""
         return [exchange.call() for exchange in self._open.values()]
 
+    def has(self, run: str) -> bool:
+        """Whether the request shown as ``run`` is open here."""
+        return run in self._open
+
     def start(self) -> None:
         """Listen. An address that cannot be used ends the watch at once, with a notice."""
         plan = self._plan

@@ -15,11 +15,12 @@ from kmon.catalog.model import Message
 from kmon.dialects.delta import StreamError
 from kmon.probe.account import Outcome
 from kmon.probe.attempt import Attempt
-from kmon.probe.events import AttemptRole, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
+from kmon.probe.events import AttemptRole, Diagnosed, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
 from kmon.probe.habits import Habits
 from kmon.probe.limits import Limits
 from kmon.probe.probing import attempt_in
 from kmon.probe.signature import Signature
+from kmon.probe.timeline import S
 from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
 from kmon.race.course import Aim, Course, Step
@@ -30,6 +31,7 @@ from kmon.race.order import with_nonce
 from kmon.race.pause import Pause
 from kmon.race.plan import Row
 from kmon.race.policy import Policy
+from kmon.race.provider_side import Sighting
 from kmon.transport.network import Network
 
 NUDGE_WATCH_S = 0.2
@@ -53,6 +55,8 @@ class Run:
         nonce: bool = False,
         session: str = "",
         habits: Mapping[str, Habits] | None = None,
+        sighting: Sighting | None = None,
+        nudge_after_s: float | None = None,
     ) -> None:
         self.name = name
         self.target = row.target.name
@@ -63,6 +67,7 @@ class Run:
         self._habits = habits or {}
         """By the name of the target: where thresholds are learned, each teaches its own."""
         self._one_call = policy.tools == "sequential"
+        self._sighting, self._nudge_after_s = sighting, nudge_after_s
         self._session = session
         """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
         self._conversation = self._messages
@@ -72,7 +77,7 @@ class Run:
         self._main: Attempt | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
-        self._nudge_sentence = ""
+        self._nudge_sentence = self._diagnosis = ""
         self._again = False
         emit(
             RunQueued(
@@ -100,7 +105,7 @@ class Run:
         """Make an attempt, another for each further turn, and all anew for as long as someone asks for a retry."""
         while True:
             self._again = False
-            self._nudge_sentence, self._retries = "", 0
+            self._nudge_sentence, self._diagnosis, self._retries = "", "", 0
             self._course.anew()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
             outcome = await self._answered("retry" if self._attempts else "first")
@@ -145,14 +150,27 @@ class Run:
         probe = self._probe(role, self._conversation)
         self._main = probe
         self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
-        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._emit))
+        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._mirror, self._sighting))
+        patience = asyncio.create_task(self._lose_patience(probe))
         try:
             return await self._main_task
         except asyncio.CancelledError:  # cancelled before the task took its first step
             return probe.never_began()
         finally:
             mirror.cancel()
-            await asyncio.wait([mirror])
+            patience.cancel()
+            await asyncio.wait([mirror, patience])
+
+    async def _lose_patience(self, probe: Attempt) -> None:
+        """Nudge once, as soon as the attempt has been silent for as long as the plan says."""
+        if self._nudge_after_s is None:
+            return
+        while True:
+            gap_ns = probe.timeline.open_gap_ns(time.monotonic_ns()) or 0
+            if gap_ns >= self._nudge_after_s * S:
+                break
+            await asyncio.sleep(max(NUDGE_WATCH_S, self._nudge_after_s - gap_ns / S) if gap_ns else NUDGE_WATCH_S)
+        self.nudge()
 
     def _onward(self, outcome: Outcome) -> tuple[Message, ...] | None:
         chain = self._row.scenario.chain
@@ -262,7 +280,14 @@ class Run:
             tool_results=results_in(self._conversation) - results_in(self._messages),
             retries=self._retries,
             fallback_target=self._course.fallen_back,
+            diagnosis=self._diagnosis,
         )
+
+    def _mirror(self, event: Event) -> None:
+        """What is told beside a gateway's run; the last side it hung on is part of the last word on the run."""
+        if isinstance(event, Diagnosed) and event.name:
+            self._diagnosis = f"{event.name}: {event.sentence}"
+        self._emit(event)
 
     def _say(self, message: str) -> None:
         self._emit(Notice(time.monotonic_ns(), "info", message))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
@@ -18,6 +18,7 @@ from kmon.race.lag import watch_lag
 from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.provider_side import Sighting
 from kmon.race.run import Run
 from kmon.race.source import Command
 from kmon.transport.network import Network
@@ -27,8 +28,10 @@ from kmon.verdict.alerts import Vigil
 class Supervisor:
     """Hosts a race on the running event loop. Create it inside one; ``start`` begins the first round."""
 
-    def __init__(self, plan: RacePlan, keys: Keys) -> None:
+    def __init__(self, plan: RacePlan, keys: Keys, *, sightings: Mapping[str, Sighting] | None = None) -> None:
         self._plan, self._keys = plan, keys
+        self._sightings = sightings or {}
+        """Per target, who sees its gateway's provider."""
         self._outbox = Outbox()
         self._network = Network()
         for target in plan.asked:
@@ -192,6 +195,8 @@ class Supervisor:
             nonce=self._plan.nonce,
             session=self._plan.session,
             habits=self._habits,
+            sighting=self._sightings.get(row.target.name),
+            nudge_after_s=self._plan.nudge_after_s,
         )
         self._runs[run.name] = run
         return run

@@ -62,6 +62,10 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase}{whose})"
         case ev.NudgeResult():
             return f"nudge: {event.sentence}"
+        case ev.ClaimChanged():
+            return f"the chat program shows: {event.claim}"
+        case ev.Diagnosed():
+            return f"{event.name}: {event.sentence}" if event.name else "it hangs no more"
         case ev.RetryScheduled():
             return retry_sentence(event, event.t_ns)
         case ev.RunEnded():

@@ -103,6 +103,8 @@ def _words(result: RunEnded) -> str:
             said.append(result.error.message)
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
+    if result.diagnosis:
+        said.append(result.diagnosis)
     if result.turns > 1:
         plural = "" if result.tool_results == 1 else "s"
         said.append(f"{result.turns} turns, {result.tool_results} tool result{plural}")

@@ -227,6 +227,8 @@ def _notes(
         again: Row = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
         why = wrap(words.failure(run.main), width, limit - 1) if limit > 1 else []
         return [*((Span(line, "error"),) for line in why), again]
+    if run.main is not None and run.main.claim is not None and run.main.ending is None and limit > 0:
+        return _both_sides(run, seen, width, limit)
     if seen.state not in ENDED:
         return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
     if seen.state == "done":
@@ -245,6 +247,15 @@ def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expecte
     learned = run.main.timeline.learned.get(seen.phase) if stalled and seen.phase is not None else None
     rest = "; ".join(part for part in (expected, "" if learned is None else learned.words) if part)
     return [*whose, *(wrap(rest, width, limit - len(whose)) if limit > len(whose) else ())]
+
+
+def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Row]:
+    """What the chat program shows of a gateway's run, and below it on which side the run hangs."""
+    shown: Row = (Span("TUI  ", "muted"), Span(shorten(one_line(seen.claim), max(1, width - 5)), "figure"))
+    if run.diagnosis is None:
+        return [shown]
+    sentence = one_line(f"{run.diagnosis.name}: {run.diagnosis.sentence}")
+    return [shown, *((Span(line, "error"),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
 
 
 def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Row]:

@@ -44,7 +44,7 @@ def silence(**fields: object) -> Silence:
         (silence(asleep_ns=600 * S), "us", "certain", "this machine slept 600.0 s meanwhile"),
         (silence(together=4), "us", "likely", "all 4 streams stopped in the same instant"),
         (silence(witness=MUTE, together=4), "path", "likely", "so near this machine"),
-        (silence(proxied=True), "unknown", "cannot tell", "what is silent behind it cannot be seen"),
+        (silence(between="proxy"), "unknown", "cannot tell", "what is silent behind it cannot be seen"),
         (silence(witness=None), "unknown", "cannot tell", "the kernel does not say here"),
         (silence(asked_ns=S, witness=seen(last_ack_received_ms=6_000)), "unknown", "cannot tell", "may still answer"),
     ],

@@ -53,6 +53,12 @@ class Shown:
         return f"{self.activity} • {elapsed(self.busy_s)} | {self.connection}"
 
 
+def activity_of(standing: str) -> str:
+    """The activity of a line that stands: before the bar where it is busy, behind it where it is not."""
+    before, _, after = standing.partition(" | ")
+    return before if before in BUSY else after
+
+
 def elapsed(seconds: int) -> str:
     """Seconds as the client writes them: ``41s``, ``2m 5s``."""
     return f"{seconds}s" if seconds < 60 else f"{seconds // 60}m {seconds % 60}s"

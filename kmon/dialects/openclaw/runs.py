@@ -78,6 +78,12 @@ class Tracker:
         """Runs that are going on, of one session or of all."""
         return [run for run in self.runs.values() if run.open and session in (None, run.session)]
 
+    def learn(self, run: GatewayRun) -> None:
+        """Take in a run that goes on and was followed over another connection: what waits behind it is no answer."""
+        began_ns = run.t_started_ns or run.t_first_ns
+        known, _ = self._run(began_ns, run.id, run.session, origin="other")
+        known.t_started_ns, known.lifecycle = began_ns, run.lifecycle
+
     # -- requests and their answers --------------------------------------------------------------------------------
 
     def _on_request(self, t_ns: int, frame: Request) -> list[Change]:

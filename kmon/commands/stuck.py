@@ -1,0 +1,112 @@
+"""``kmon --demo stuck-tui``: the stuck chat three times over, each by another mechanism, with both sides in view.
+
+In one child process a simulated provider, in another three simulated gateways, and in the engine a proxy before each
+gateway's provider: so the panes show what the chat program claims, what its run does, and what its provider sends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import Message, Scenario, Target
+from kmon.commands.prepare import Prepared, flags_of
+from kmon.commands.screen import show
+from kmon.config import load
+from kmon.race.plan import Keys, RacePlan, Row
+from kmon.race.policy import Policy
+from kmon.race.proxy_plan import ProxyPlan
+from kmon.race.sides_plan import Side, SidesPlan
+from kmon.simulator.gateway.options import Mechanism
+from kmon.transport.relay.server import listener
+
+NAME = "stuck-tui"
+LIMIT_S = 60.0
+TOKEN_VARIABLE = "OPENCLAW_GATEWAY_TOKEN"
+MECHANISMS: dict[Mechanism, tuple[str, str]] = {
+    "a": ("a-adapter-buffers", "the adapter keeps the answer until it is complete"),
+    "b": ("b-follow-up", "n makes a false idle: the follow-up waits behind the run"),
+    "c": ("c-silent-retry", "an error is shown; the answer of the retry is not"),
+}
+"""Per mechanism of the simulated gateway, its pane's name and what happens in it."""
+ASK = Message(role="user", content="Write a Python class for a bounded queue, with comments and an example of its use.")
+
+
+def asked(options: argparse.Namespace) -> bool:
+    """Whether the command line asks for this demonstration."""
+    return bool(options.demo) and NAME in options.targets
+
+
+def run(options: argparse.Namespace, *, as_json: bool) -> int:
+    """Without a screen; ``--nudge-after`` does what the user would do with ``n``."""
+    from kmon.report.headless import main as headless
+
+    with _prepared(options) as (ready, sides):
+        return headless(sides, ready.keys, as_json=as_json)
+
+
+def watch(options: argparse.Namespace) -> int:
+    """On the screen."""
+    with _prepared(options) as (ready, sides):
+        return show(options, ready, start_now=True, origin="simulated", hosted=sides)
+
+
+@contextlib.contextmanager
+def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]]:
+    from kmon.simulator.embedded import Embedded
+    from kmon.simulator.gateway.embedded import PROVIDER, EmbeddedGateway
+
+    if len(options.targets) > 1 or options.scenario or options.base_url or options.profile:
+        raise UsageError(f"--demo {NAME} is three panes of its own; name no other target, scenario or profile with it")
+    loaded = load(flags_of(options))
+    speed = options.speed or 1.0
+    with Embedded.running(profile="smooth", speed=speed, seed=options.seed) as provider:
+        proxies = [
+            ProxyPlan(
+                upstream="provider",
+                base_url=provider.base_url(f"{PROVIDER}-{mechanism}"),
+                port=_free_port(),
+                stall_s=loaded.settings.first_stall_s,
+                simulated=True,
+            )
+            for mechanism in MECHANISMS
+        ]
+        paths = [
+            f"{proxy.port}/{PROVIDER}-{mechanism}/v1" for proxy, mechanism in zip(proxies, MECHANISMS, strict=True)
+        ]
+        urls = [f"http://127.0.0.1:{path}" for path in paths]
+        with EmbeddedGateway.running(tuple(MECHANISMS), provider_urls=urls, speed=speed) as gateways:
+            rows = tuple(
+                Row(_target(name, url), Scenario(name=NAME, title=title, messages=(ASK,)))
+                for (name, title), url in zip(MECHANISMS.values(), gateways.urls, strict=True)
+            )
+            plan = RacePlan(
+                rows=rows,
+                rounds=loaded.settings.rounds,
+                stall_s=loaded.settings.first_stall_s,
+                policy=Policy(timeout_s=options.timeout_s or LIMIT_S),
+                simulated=True,
+                nudge_after_s=options.nudge_after,
+            )
+            sides = tuple(Side(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
+            keys = Keys({TOKEN_VARIABLE: gateways.token})
+            yield Prepared(plan, keys, loaded), SidesPlan(gateways=plan, sides=sides)
+
+
+def _target(name: str, url: str) -> Target:
+    return Target(
+        name=name,
+        provider="openclaw",
+        model="2026.2.17",
+        dialect="openclaw",
+        base_url=url,
+        key_env=(TOKEN_VARIABLE,),
+        simulated=True,
+    )
+
+
+def _free_port() -> int:
+    with listener("127.0.0.1", 0) as sock:
+        return int(sock.getsockname()[1])
