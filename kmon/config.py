@@ -20,7 +20,7 @@ from kmon.catalog.keys import credential_variables, has_key, key_problem, key_so
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
 from kmon.catalog.toml_source import TomlSource, read_toml
-from kmon.settings import SECTIONS, SETTINGS, Rule, Settings
+from kmon.settings import AUTO, KEYS, SECTIONS, SETTINGS, Rule, Section, Settings
 
 __all__ = [
     "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "credential_variables", "has_key",
@@ -35,7 +35,8 @@ _SECTIONS = (*SECTIONS, "targets", "scenarios", "doctor")
 class Loaded:
     """Everything the command line, the files and the environment say, put together."""
 
-    settings: Settings
+    settings: Settings = field(repr=False)
+    """Out of the repr, as the address of a webhook may be a secret."""
     provenance: dict[str, str]
     """Per setting: ``default``, ``PATH line N``, ``KMON_STALL_S in .env`` or the flag."""
     env: Environment
@@ -73,7 +74,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     env = Environment(environ, dotenv)
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
-    for name, raw, place, complaint in (*_from_tables(tables), *_from_env(env), *_from_flags(flags)):
+    for name, raw, place, complaint in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):
         value = SETTINGS[name].value(raw)
         if value is None:
             raise UsageError(complaint)
@@ -109,24 +110,29 @@ Given = tuple[str, object, str, str]
 """A setting's name, its raw value, where it came from, and the complaint should it not be usable."""
 
 
-def _from_tables(tables: tuple[TomlSource, ...]) -> Iterator[Given]:
+def _from_tables(tables: tuple[TomlSource, ...], user_dir: Path) -> Iterator[Given]:
     for source in tables:
         for section in SECTIONS:
             given = source.table.get(section, {})
             if not isinstance(given, dict):
                 raise source.error((section,), f"must be a table; write [{section}]")
-            for name, raw in given.items():
-                yield _from_table(source, section, name, raw)
+            for key, raw in given.items():
+                yield _from_table(source, section, key, raw, user_dir)
 
 
-def _from_table(source: TomlSource, section: str, name: str, raw: object) -> Given:
-    path = (section, name)
-    if name not in SETTINGS:
-        raise source.unknown(path, [known for known, rule in SETTINGS.items() if rule.section == section])
+def _from_table(source: TomlSource, section: Section, key: str, raw: object, user_dir: Path) -> Given:
+    path = (section, key)
+    name = KEYS.get((section, key))
+    if name is None:
+        if elsewhere := next((other for other, known in KEYS if known == key), None):
+            raise source.error(path, f"belongs in [{elsewhere}]")
+        raise source.unknown(path, [known for other, known in KEYS if other == section])
     rule = SETTINGS[name]
-    if rule.section != section:
-        raise source.error(path, f"belongs in [{rule.section}]")
-    if isinstance(raw, str) and rule.kind not in ("name", "choice"):
+    if rule.own and source.path.parent != user_dir:
+        where = f"give {rule.flag}, or put it into {user_dir / FILE_NAME}"
+        raise source.error(path, f"a project's file may not set off anything on an alert; {where}")
+    words = rule.kind in ("name", "choice", "text") or (rule.kind == "seconds-or-auto" and raw == AUTO)
+    if isinstance(raw, str) and not words:
         raw = None  # in TOML a quoted number is text and names are a list, and saying so beats guessing
     place = f"{source.path} line {source.line_of(path)}"
     return name, raw, place, str(source.error(path, f"must be {rule.wanted}"))
@@ -137,6 +143,8 @@ def _from_env(env: Environment) -> Iterator[Given]:
         variable = f"KMON_{name.upper()}"
         if variable in env:
             place = f"{variable} in {env.source(variable)}"
+            if rule.own and env.source(variable) == ".env":
+                raise UsageError(f"{place}: a project's file may not set off anything on an alert; give {rule.flag}")
             yield name, env[variable], place, f"{place} must be {rule.wanted}; change it or unset it"
 
 

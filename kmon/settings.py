@@ -11,19 +11,23 @@ from msgspec import Struct
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
-Section = Literal["defaults", "policy"]
-SECTIONS: tuple[Section, ...] = ("defaults", "policy")
+Section = Literal["defaults", "policy", "alerts"]
+SECTIONS: tuple[Section, ...] = ("defaults", "policy", "alerts")
 """The tables of ``kmon.toml`` that hold settings."""
 Value = float | int | bool | str | tuple[str, ...]
+AUTO = "auto"
+UNLEARNED_STALL_S = 5.0
+"""Where thresholds are learned: the one in force while a target's gaps are too few to learn from."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """What a user may set. Seconds carry ``_s``; ``concurrency`` None means one round at a time.
 
-    The second block is what an attempt may take and what follows a failed one; a limit of 0 is off.
+    The second block is what an attempt may take and what follows a failed one; a limit of 0 is off. The third is when
+    to alert and what to set off; 0 turns a rule off, and ``on_alert`` is a command line without a shell.
     """
 
-    stall_s: float = 5.0
+    stall_s: float | Literal["auto"] = UNLEARNED_STALL_S
     timeout_s: float = 300.0
     connect_timeout_s: float = 10.0
     rounds: int = 1
@@ -46,21 +50,35 @@ class Settings(Struct, frozen=True, kw_only=True):
     fallback_when: str = "before-first-token"
     tools: str = "parallel"
 
+    alert_success_rate: float = 0.95
+    alert_failures: float = 5
+    alert_chunks: float = 3.0
+    on_alert: str = ""
+    alert_webhook: str = ""
+
+    @property
+    def first_stall_s(self) -> float:
+        """The silence that is a stall, before anything was learned."""
+        return UNLEARNED_STALL_S if isinstance(self.stall_s, str) else self.stall_s
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one setting may be, the flag that sets it (none: files and environment only), and its table.
 
-    Seconds are above 0 and at most ``high``; a ``limit`` may also be 0, which turns it off. ``names`` and ``choice``
-    are of ``choices``, where there are any.
+    Seconds are above 0 and at most ``high``; a ``limit`` or a ``number`` may also be 0, which turns it off. ``names``
+    and ``choice`` are of ``choices``, where there are any. ``key`` is its name in its table, where that is another
+    one. ``own`` is a setting that acts on this machine: a project's files, which are cloned, may not make it.
     """
 
     flag: str
-    kind: Literal["seconds", "limit", "count", "switch", "name", "names", "choice"]
+    kind: Literal["seconds", "seconds-or-auto", "limit", "number", "count", "switch", "name", "names", "choice", "text"]
     high: int = 0
     low: int = 1
     choices: tuple[str, ...] = ()
     section: Section = "defaults"
+    key: str = ""
+    own: bool = False
 
     @property
     def wanted(self) -> str:
@@ -68,6 +86,12 @@ class Rule:
         match self.kind:
             case "seconds":
                 return f"a number of seconds above 0 and at most {self.high}"
+            case "seconds-or-auto":
+                return f"a number of seconds above 0 and at most {self.high}, or auto"
+            case "number":
+                return f"a number from 0 (off) to {self.high}"
+            case "text":
+                return "one line of text"
             case "limit":
                 return f"a number of seconds from 0 (off) to {self.high}"
             case "count":
@@ -86,8 +110,10 @@ class Rule:
     def value(self, raw: object) -> Value | None:
         """The value ``raw`` stands for, or None if it stands for none."""
         match self.kind:
-            case "name":
+            case "name" | "text":
                 return _name(raw)
+            case "seconds-or-auto" if raw == AUTO:
+                return AUTO
             case "names":
                 return self._names(raw)
             case "choice":
@@ -99,7 +125,7 @@ class Rule:
             return None
         if self.kind == "count":
             return int(number) if number >= self.low and number == int(number) else None
-        return number if number or self.kind == "limit" else None
+        return number if number or self.kind in ("limit", "number") else None
 
     def _names(self, raw: object) -> tuple[str, ...] | None:
         given: Sequence[object] = raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [raw]
@@ -109,7 +135,7 @@ class Rule:
 
 
 SETTINGS: dict[str, Rule] = {
-    "stall_s": Rule("--stall", "seconds", 86_400),
+    "stall_s": Rule("--stall", "seconds-or-auto", 86_400),
     "timeout_s": Rule("--timeout", "seconds", 86_400),
     "connect_timeout_s": Rule("--connect-timeout", "seconds", 3_600),
     "rounds": Rule("--count", "count", 10_000),
@@ -130,8 +156,16 @@ SETTINGS: dict[str, Rule] = {
     "fallback": Rule("--fallback", "names", section="policy"),
     "fallback_when": Rule("--fallback-when", "choice", choices=("before-first-token", "anytime"), section="policy"),
     "tools": Rule("", "choice", choices=("parallel", "sequential"), section="policy"),
+    "alert_success_rate": Rule("--alert-success-rate", "number", 1, section="alerts", key="success_rate"),
+    "alert_failures": Rule("--alert-failures", "number", 10_000, section="alerts", key="consecutive_failures"),
+    "alert_chunks": Rule("--alert-chunks", "number", 10_000, section="alerts", key="chunks_per_stream"),
+    "on_alert": Rule("--on-alert", "text", section="alerts", key="command", own=True),
+    "alert_webhook": Rule("--alert-webhook", "text", section="alerts", key="webhook", own=True),
 }
-"""Per setting, its rule. In its table it goes by this name, in the environment by ``KMON_`` and it in capitals."""
+"""Per setting, its rule. In its table it goes by its key or this name, in the environment by ``KMON_`` and this name in
+capitals."""
+KEYS = {(rule.section, rule.key or name): name for name, rule in SETTINGS.items()}
+"""Per table of ``kmon.toml`` and key in it, the setting it stands for."""
 
 
 def _name(raw: object) -> str | None:

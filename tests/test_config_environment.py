@@ -126,14 +126,16 @@ def test_no_repr_shows_a_key(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"TOGETHER_API_KEY={KEY}\n")
     loaded = load_settings({}, {"GROQ_API_KEY": KEY}, tmp_path, tmp_path / "user")
     assert loaded.env["TOGETHER_API_KEY"] == loaded.env["GROQ_API_KEY"] == KEY
-    for shown in (repr(loaded), str(loaded), repr(loaded.env), str(loaded.env), f"{loaded.catalog}"):
+    hooked = load_settings({"alert_webhook": f"https://hooks.example.com/{KEY}"}, {}, tmp_path, tmp_path / "user")
+    for shown in (repr(hooked), repr(loaded), str(loaded), repr(loaded.env), str(loaded.env), f"{loaded.catalog}"):
         assert KEY not in shown
 
 
 def test_the_example_lists_every_variable_kmon_reads() -> None:
     listed = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", EXAMPLE.read_text(), re.MULTILINE))
     keys = {variable for target in CATALOG.targets.values() for variable in target.key_env}
-    assert listed == keys | {f"KMON_{name.upper()}" for name in SETTINGS} | {"AWS_REGION"}
+    settings = {f"KMON_{name.upper()}" for name, rule in SETTINGS.items() if not rule.own}
+    assert listed == keys | settings | {"AWS_REGION"}
 
 
 def test_the_example_is_a_valid_file_that_sets_nothing() -> None:

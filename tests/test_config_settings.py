@@ -62,7 +62,7 @@ def test_layers_are_mixed_setting_by_setting(project: Path, user: Path) -> None:
 
 @pytest.mark.parametrize("raw", ["-1", "0", "nan", "inf", "-inf", "soon", "1e9", "5s", "1" * 400])
 def test_seconds_that_are_none_are_refused_by_flag_variable_and_line(raw: str, project: Path, user: Path) -> None:
-    wanted = "must be a number of seconds above 0 and at most 86400"
+    wanted = "must be a number of seconds above 0 and at most 86400, or auto"
     assert refusal({"stall_s": raw}, {}, project, user) == f"--stall {wanted}, not {raw!r}"
     assert refusal({}, {"KMON_STALL_S": raw}, project, user).startswith(f"KMON_STALL_S in environment {wanted}")
     (project / "kmon.toml").write_text(f'[defaults]\ntimeout_s = 9\nstall_s = "{raw}"\n')
@@ -170,3 +170,22 @@ def test_the_users_own_file_may_send_a_key_anywhere_and_a_project_may_follow(pro
     assert load_settings({}, {}, user, user).catalog.targets["together"].base_url == "https://elsewhere.example/v1"
     (project / "kmon.toml").write_text(AWAY)
     load_settings({}, {}, project, user)
+
+
+def test_auto_is_a_stall_and_nothing_else(project: Path, user: Path) -> None:
+    (project / "kmon.toml").write_text('[defaults]\nstall_s = "auto"\n')
+    settings = load_settings({}, {}, project, user).settings
+    assert (settings.stall_s, settings.first_stall_s) == ("auto", 5)
+    for line in ('[policy]\nfallback = "auto"\n', '[defaults]\ntimeout_s = "auto"\n'):
+        (project / "kmon.toml").write_text(line)
+        assert "must be" in refusal({}, {}, project, user)
+
+
+def test_an_alert_goes_by_its_key_in_its_own_table(project: Path, user: Path) -> None:
+    (project / "kmon.toml").write_text("[alerts]\nsuccess_rate = 0\nconsecutive_failures = 3\n")
+    settings = load_settings({}, {}, project, user).settings
+    assert (settings.alert_success_rate, settings.alert_failures) == (0, 3)
+    (project / "kmon.toml").write_text("[defaults]\nsuccess_rate = 0.9\n")
+    assert refusal({}, {}, project, user).endswith("belongs in [alerts]")
+    (project / "kmon.toml").write_text("[alerts]\nalert_chunks = 3\n")
+    assert "unknown key; use one of chunks_per_stream, command" in refusal({}, {}, project, user)

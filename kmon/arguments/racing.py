@@ -51,12 +51,13 @@ def race_options(parser: Parser) -> None:
     aim.add_argument("--nudge-after", type=float, metavar="S", help="nudge a run, once, when it has been silent for S")
     aim.add_argument("--session", metavar="KEY", help="go on with this session of a gateway (default: a fresh one)")
     limits = parser.add_argument_group("thresholds")
-    limits.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
+    _stall_option(limits)
     limits.add_argument("--timeout", dest="timeout_s", type=float, metavar="S", help="end an attempt (default 300)")
     limits.add_argument(
         "--connect-timeout", dest="connect_timeout_s", type=float, metavar="S", help="DNS, TCP and TLS (default 10)"
     )
     policy_options(parser)
+    alert_options(parser)
     demo = parser.add_argument_group("simulator")
     demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
     demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
@@ -93,11 +94,30 @@ def policy_options(parser: Parser) -> None:
     )
 
 
+def alert_options(parser: Parser) -> None:
+    alerts = parser.add_argument_group("alerts on a target's health (0 turns a rule off)")
+    for flag, metavar, meaning in (
+        ("--alert-success-rate", "R", "share of streams that end well (default 0.95, judged from 20 streams on)"),
+        ("--alert-failures", "N", "streams that fail in a row (default 5)"),
+        ("--alert-chunks", "N", "chunks per stream on average (default 3, judged from 5 streams on)"),
+    ):
+        alerts.add_argument(flag, type=float, metavar=metavar, help=meaning)
+    alerts.add_argument(
+        "--on-alert", metavar="COMMAND", help="run this, without a shell, with the alert on stdin as JSON"
+    )
+    alerts.add_argument("--alert-webhook", metavar="URL", help="POST the alert there as JSON")
+
+
+def _stall_option(parser: argparse._ActionsContainer) -> None:
+    meaning = "silence that is a stall (default 5); auto learns it per target and phase"
+    parser.add_argument("--stall", dest="stall_s", metavar="S|auto", help=meaning)
+
+
 def screen_options(parser: Parser) -> None:
     screen = parser.add_argument_group("screen")
     screen.add_argument("--theme", metavar="NAME", help="colours (default kmon-dark; t switches)")
     screen.add_argument("--fps", type=int, metavar="N", help="frames per second (default 10; 5 above 16 panes)")
-    screen.add_argument("--bell", action="store_true", default=None, help="ring the terminal bell on a stall")
+    screen.add_argument("--bell", action="store_true", default=None, help="ring the terminal bell on a stall, too")
     screen.add_argument("--ascii", action="store_true", default=None, help="draw with ASCII characters only")
     screen.add_argument("--yes", action="store_true", help="start without showing the plan first")
     screen.add_argument("--no-tui", action="store_true", help="lines instead of a screen")
@@ -149,8 +169,9 @@ def replay_parser() -> Parser:
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress recorded time (default 1)")
     parser.add_argument("--as-recorded", action="store_true", help="keep the recorded duration whatever --speed says")
     parser.add_argument("--json", action="store_true", help="no screen: one JSON object per event")
-    parser.add_argument("--stall", dest="stall_s", type=float, metavar="S", help="silence that is a stall (default 5)")
+    _stall_option(parser)
     parser.add_argument("--timeout", dest="timeout_s", type=float, metavar="S", help="end an attempt (default 300)")
     parser.set_defaults(max_requests=None, max_tokens=None)
+    alert_options(parser)
     screen_options(parser)
     return parser

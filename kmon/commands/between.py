@@ -67,7 +67,7 @@ def _plan(options: argparse.Namespace, loaded: Loaded, *, host: str, port: int, 
         base_url=base_url,
         host=host,
         port=port,
-        stall_s=settings.stall_s,
+        stall_s=settings.first_stall_s,
         connect_timeout_s=settings.connect_timeout_s,
         keep=keep,
     )

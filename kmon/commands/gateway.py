@@ -35,7 +35,7 @@ def gateway_plan(
         name=target.name,
         url=target.base_url,
         key_env=target.key_env,
-        stall_s=loaded.settings.stall_s,
+        stall_s=loaded.settings.first_stall_s,
         connect_timeout_s=loaded.settings.connect_timeout_s,
         watch_s=watch_s,
     )
@@ -53,5 +53,5 @@ def watch(options: argparse.Namespace) -> int:
     plan, keys = gateway_plan(options.url, options.api_key_env, loaded, watch_s=options.watch_s)
     if options.json or options.no_tui or not sys.stdout.isatty():
         return headless(plan, keys, as_json=options.json)
-    nothing_asked = RacePlan(rows=(), stall_s=settings.stall_s)
+    nothing_asked = RacePlan(rows=(), stall_s=settings.first_stall_s)
     return show(options, Prepared(nothing_asked, keys, loaded), start_now=True, origin="watched", hosted=plan)

@@ -38,7 +38,7 @@ def policy_of(
     if once:
         policy = policy.once()
     as_set = msgspec.structs.replace(policy, timeout_s=loaded.settings.timeout_s)  # a demonstration may be shorter
-    if found := conflict(as_set, loaded.settings.stall_s, tuple(row.target for row in rows)):
+    if found := conflict(as_set, loaded.settings.first_stall_s, tuple(row.target for row in rows)):
         one = _named(found.first, loaded)
         if found.second not in SETTINGS or found.second == found.first:
             raise UsageError(f"{one}: {found.why}; change it")

@@ -13,14 +13,17 @@ import msgspec
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
+from kmon.commands.alarm import alarm_plan
 from kmon.commands.policy import policy_of
 from kmon.config import Loaded, keyed_targets, load
 from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
+from kmon.race.alarm import NOTHING, AlarmPlan
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.report.faults import shown_by
-from kmon.settings import SETTINGS
+from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
 from kmon.transport.proxy import proxy_for
+from kmon.verdict.alerts import AlertThresholds
 
 DEFAULT_SCENARIO = "code"
 TEST_TIMEOUT_S = 60.0
@@ -36,6 +39,7 @@ class Prepared:
     plan: RacePlan
     keys: Keys
     loaded: Loaded
+    alarm: AlarmPlan = NOTHING
 
 
 @contextlib.contextmanager
@@ -60,7 +64,7 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
     if not on_simulator:
         asked = rows(targets, _scenarios(options, loaded, demo))
         plan = plan_of(asked, loaded, options, timeout_s=timeout_s, once=once)
-        yield Prepared(plan, keys_for(plan, loaded.env), loaded)
+        yield prepared_race(plan, keys_for(plan, loaded.env), loaded)
         return
     named = bool(_targets(options, loaded))
     shown = shown_by(options.fault) if options.fault else None
@@ -78,7 +82,12 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
         if options.timeout_s is None:
             timeout_s = demo.timeout_s if whole else timeout_s if shown is None else shown.timeout_s / speed
         plan = plan_of(rows(aimed, scenarios), loaded, options, timeout_s=timeout_s, origin=simulator.origin, once=once)
-        yield Prepared(plan, Keys({}), loaded)
+        yield prepared_race(plan, Keys({}), loaded)
+
+
+def prepared_race(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
+    """A plan with what it needs beside it."""
+    return Prepared(plan, keys, loaded, alarm_plan(loaded, plan))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -153,11 +162,17 @@ def plan_of(
         rows=tuple(plan_rows),
         rounds=settings.rounds,
         concurrency=settings.concurrency,
-        stall_s=settings.stall_s,
+        stall_s=settings.first_stall_s,
+        learn_stall=settings.stall_s == AUTO,
         policy=policy,
         session=getattr(options, "session", None) or "",
         nudge_after_s=getattr(options, "nudge_after", None),
         simulated=all(row.target.simulated for row in plan_rows),
+        alerts=AlertThresholds(
+            success_rate=settings.alert_success_rate,
+            failures=settings.alert_failures,
+            chunks=settings.alert_chunks,
+        ),
     )
     if plan.policy.tools == "sequential":
         plan = msgspec.structs.replace(plan, rows=tuple(one_call_at_a_time(row) for row in plan.rows))

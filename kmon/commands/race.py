@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from kmon.catalog.errors import UsageError
-from kmon.commands.prepare import Prepared, check_experiment, flags_of, plan_of, prepared
+from kmon.commands.prepare import check_experiment, flags_of, plan_of, prepared, prepared_race
 from kmon.commands.screen import show
 from kmon.config import load
 from kmon.race.aim import RACE_DEMO, TEST_DEMO, cost
@@ -22,7 +23,7 @@ def run(options: argparse.Namespace, *, as_json: bool) -> int:
     from kmon.report.headless import main as headless
 
     with prepared(options, RACE_DEMO, fall_back_to_demo=False) as ready:
-        return headless(ready.plan, ready.keys, as_json=as_json)
+        return headless(ready.plan, ready.keys, ready.alarm, as_json=as_json)
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -61,8 +62,8 @@ def repeat(options: argparse.Namespace) -> int:
         if options.json or options.no_tui or not sys.stdout.isatty():
             if not plan.simulated:
                 print(f"kmon: {cost(plan)}", file=sys.stderr)
-            return headless(plan, ready.keys, experiment, as_json=options.json)
-        ready = Prepared(plan, ready.keys, ready.loaded)
+            return headless(plan, ready.keys, experiment, ready.alarm, as_json=options.json)
+        ready = replace(ready, plan=plan)
         return show(options, ready, start_now=plan.simulated or options.yes, experiment=experiment)
 
 
@@ -79,7 +80,7 @@ def replay(options: argparse.Namespace) -> int:
     with Embedded.running(replay=options.files, speed=options.speed, as_recorded=options.as_recorded) as simulator:
         played = [Row(target, scenario) for target, scenario in replay_targets(recordings, simulator.origin)]
         plan = plan_of(played, loaded, options, once=True)
-        ready = Prepared(plan, Keys({}), loaded)
+        ready = prepared_race(plan, Keys({}), loaded)
         if options.json or options.no_tui or not sys.stdout.isatty():
-            return headless(plan, ready.keys, as_json=options.json)
+            return headless(plan, ready.keys, ready.alarm, as_json=options.json)
         return show(options, ready, start_now=True, origin="replayed")

@@ -45,6 +45,7 @@ def show(
             user_theme_dirs=[user_config_dir() / "themes"],
             fps=options.fps if ready.loaded.provenance["fps"] == "default" else settings.fps,
             bell=settings.bell,
+            alarm=ready.alarm,
             ascii=settings.ascii,
             key_notes=key_notes(ready.plan, ready.loaded.env),
             origin=origin,

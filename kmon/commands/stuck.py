@@ -68,7 +68,7 @@ def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan
                 upstream="provider",
                 base_url=provider.base_url(f"{PROVIDER}-{mechanism}"),
                 port=_free_port(),
-                stall_s=loaded.settings.stall_s,
+                stall_s=loaded.settings.first_stall_s,
                 simulated=True,
             )
             for mechanism in MECHANISMS
@@ -85,7 +85,7 @@ def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan
             plan = RacePlan(
                 rows=rows,
                 rounds=loaded.settings.rounds,
-                stall_s=loaded.settings.stall_s,
+                stall_s=loaded.settings.first_stall_s,
                 policy=Policy(timeout_s=options.timeout_s or LIMIT_S),
                 simulated=True,
                 nudge_after_s=options.nudge_after,

@@ -15,6 +15,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.probe import events as ev
 from kmon.probe.blame import Blame
 from kmon.probe.content import Asked
+from kmon.probe.habits import Habits, Lessons
 from kmon.probe.sightings import Sightings
 from kmon.probe.signature import Ended, Signature, decide, describe
 from kmon.probe.stall import StallWatch
@@ -43,7 +44,10 @@ class Outcome:
 
 
 class Account:
-    """``timeline`` and ``transcript`` may be read at any time (a nudge does). ``secrets`` are never told."""
+    """``timeline`` and ``transcript`` may be read at any time (a nudge does). ``secrets`` are never told.
+
+    With ``habits`` what counts as a stall is learned from them and what happens here is added to them.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Account:
         stall_s: float,
         machine: Machine,
         emit: Callable[[ev.Event], None],
+        habits: Habits | None = None,
     ) -> None:
         self.run, self.attempt, self.role = run, attempt, role
         self.asked = asked
@@ -64,6 +69,7 @@ class Account:
         self.timeline = Timeline(time.monotonic_ns(), int(stall_s * 1e9))
         self.transcript = Transcript()
         self.stalls = StallWatch(run, attempt, self.timeline, machine, emit)
+        self._lessons = None if habits is None else Lessons(habits, run, attempt, self.timeline, emit)
         self._request_ids: dict[str, str] = {}
         self._seen = Sightings()
 
@@ -76,6 +82,8 @@ class Account:
         if proxy is not None:
             self.stalls.between = "proxy"
         self._emit(ev.AttemptStarted(t_ns, self.run, self.attempt, self.role, url, proxy, turn=turn, target=aimed))
+        if self._lessons is not None:
+            self._lessons.begin(t_ns)
 
     def phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self.timeline.on_phase(phase, t_ns)
@@ -114,6 +122,8 @@ class Account:
         if stall is not None:
             self.stalls.ended(t_ns, stall)
         self._emit(event)
+        if self._lessons is not None and delta.progress:
+            self._lessons.review(t_ns, self.timeline.stall_phase())
         self.stalls.arm(t_ns)
 
     def judge(self, error: StreamError | None) -> ev.Ending:
@@ -156,7 +166,16 @@ class Account:
         signature = Signature(found.name, self.translate.redacted(evidence))
         self._emit(
             ev.AttemptEnded(
-                end_ns, self.run, self.attempt, self.role, state, signature.name, signature.evidence, error, blame
+                end_ns,
+                self.run,
+                self.attempt,
+                self.role,
+                state,
+                signature.name,
+                signature.evidence,
+                error,
+                blame,
+                self.transcript.chunks,
             )
         )
         return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns, blame)

@@ -20,6 +20,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.probe import events as ev
 from kmon.probe.account import Account, Outcome, fatal
 from kmon.probe.content import Asked
+from kmon.probe.habits import Habits
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
 from kmon.probe.signature import Signature
@@ -60,6 +61,7 @@ class Attempt:
         turn: int = 1,
         aimed: str = "",
         session: str = "",
+        habits: Habits | None = None,
     ) -> None:
         self.run, self.attempt, self.role = run, attempt, role
         self._turn, self._aimed = turn, aimed
@@ -87,6 +89,7 @@ class Attempt:
             stall_s=limits.stall_s,
             machine=network.machine,
             emit=emit,
+            habits=habits,
         )
         self._deadline = asyncio.timeout(None)
         self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)

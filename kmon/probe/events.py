@@ -27,6 +27,7 @@ StallPhase = Literal[
 AttemptRole = Literal["first", "retry", "turn", "nudge", "fallback"]
 """Why an attempt was made. ``retry`` is one more at the same target, by the policy or because someone asked;
 ``fallback`` one at the next target of the policy's list."""
+AlertRule = Literal["success-rate", "consecutive-failures", "chunks-per-stream"]
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag_field="type"):
@@ -42,6 +43,8 @@ class RaceStarted(_Event, frozen=True, tag="race_started"):
     timeout_ms: float = 0.0
     policy: dict[str, float | int | str | list[str]] = {}
     """Limits, retries and fallbacks that were set, by the names of their settings."""
+    stall_learned: bool = False
+    """Whether ``stall_ms`` gives way to what each target's own gaps teach."""
 
 
 class RunQueued(_Event, frozen=True, tag="run_queued"):
@@ -121,6 +124,21 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
     """The chunk as received, cleaned and bounded, for the raw view."""
 
 
+class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
+    """From now on a silence of ``threshold_ms`` in this phase of the attempt is a stall; learned from ``gaps`` gaps."""
+
+    run: str
+    attempt: int
+    phase: StallPhase
+    threshold_ms: float
+    gaps: int
+
+    @property
+    def words(self) -> str:
+        """``stall after 1.8 s mid-text (learned, 412 gaps)``."""
+        return f"stall after {self.threshold_ms / 1000:.1f} s {self.phase} (learned, {self.gaps} gaps)"
+
+
 class StallStarted(_Event, frozen=True, tag="stall_started"):
     """A progress gap passed the threshold. ``gap_ms`` is its length at ``t_ns``; it is still open."""
 
@@ -132,6 +150,8 @@ class StallStarted(_Event, frozen=True, tag="stall_started"):
     """What the kernel said of the socket at that moment; None where it says nothing, or the gap had just ended."""
     blame: Blame | None = None
     """Whose silence it is, as far as is known at that moment; a ``blame`` event corrects it."""
+    threshold_ms: float | None = None
+    """What the gap passed."""
 
 
 class Blamed(_Event, frozen=True, tag="blame"):
@@ -163,6 +183,7 @@ class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
     error: StreamError | None = None
     blame: Blame | None = None
     """Of its longest stall; None where there was none, or nobody looked."""
+    chunks: int = 0
 
 
 class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
@@ -278,6 +299,40 @@ class Diagnosed(_Event, frozen=True, tag="diagnosis"):
     sentence: str
 
 
+class ErrorCount(Struct, frozen=True):
+    """How often streams failed one way: a signature, or the state they ended in where none was found."""
+
+    name: str
+    count: int
+
+
+class TargetHealth(_Event, frozen=True, tag="target_health"):
+    """How the streams of one target went so far: every attempt that ended, nudges and what the user cancelled left out.
+
+    ``success_rate`` is ``ok / streams``, a share. ``chunks_per_stream`` is the average of those that ended well, None
+    before the first.
+    """
+
+    target: str
+    streams: int
+    ok: int
+    success_rate: float
+    consecutive_failures: int
+    chunks_per_stream: float | None
+    top_errors: tuple[ErrorCount, ...]
+
+
+class Alert(_Event, frozen=True, tag="alert"):
+    """A target's health crossed a threshold. Said once, and again only after it had recovered."""
+
+    target: str
+    rule: AlertRule
+    figure: float
+    threshold: float
+    streams: int
+    sentence: str
+
+
 class EngineHealth(_Event, frozen=True, tag="engine_health"):
     """How well the engine itself keeps time: the worst event-loop lag since the last report."""
 
@@ -296,5 +351,5 @@ class Notice(_Event, frozen=True, tag="notice"):
 Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
-    | ClaimChanged | Diagnosed | RetryScheduled | Blamed | RunForgotten
+    | ClaimChanged | Diagnosed | RetryScheduled | Blamed | RunForgotten | StallThreshold | TargetHealth | Alert
 )  # fmt: skip

@@ -63,20 +63,34 @@ class StallWatch:
     # -- the timer ---------------------------------------------------------------------------------------------------
 
     def arm(self, now_ns: int) -> None:
-        """Make sure a timer is running. It is not moved per chunk: when it fires it looks again."""
-        if self._timer is None and not self._announced:
-            gap_ns = self._timeline.open_gap_ns(now_ns)
-            if gap_ns is not None:
-                due_ns = self._ask_ns if self._first is None and gap_ns < self._ask_ns else self._timeline.stall_ns
-                self._again((due_ns - gap_ns) / S)
+        """Make sure a timer is running. It is not moved per chunk: when it fires it looks again.
+
+        Only where thresholds are learned can one be due sooner than the timer that runs; then it is set anew.
+        """
+        if self._announced or (self._timer is not None and not self._timeline.learned):
+            return
+        gap_ns = self._timeline.open_gap_ns(now_ns)
+        if gap_ns is None:
+            return
+        ask_ns = self._ask_ns
+        due_ns = ask_ns if self._first is None and gap_ns < ask_ns else self._timeline.threshold_ns()
+        wait_s = max(0.0, (due_ns - gap_ns) / S)
+        if self._timer is None or self._timer.when() > asyncio.get_running_loop().time() + wait_s:
+            self._again(wait_s)
 
     @property
     def _ask_ns(self) -> int:
-        stall_ns = self._timeline.stall_ns
+        stall_ns = self._timeline.threshold_ns()
         return stall_ns - int(min(ASK_AHEAD_NS, ASK_AHEAD_SHARE * stall_ns))
 
     def _again(self, wait_s: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._look)
+        self._unset()
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
+
+    def _unset(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _look(self) -> None:
         self._timer = None
@@ -84,7 +98,7 @@ class StallWatch:
         gap_ns = self._timeline.open_gap_ns(now_ns)
         if gap_ns is None:
             return
-        if gap_ns >= self._timeline.stall_ns:
+        if gap_ns >= self._timeline.threshold_ns():
             found = self._weigh(now_ns, gap_ns)
             if not self._announced:
                 self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, found, self._last)
@@ -117,7 +131,7 @@ class StallWatch:
         self._together = max(self._together, self._machine.fell_silent_together(self))
         return blame(
             replace(
-                self._at_home(now_ns, gap_ns),
+                self._at_home(now_ns, gap_ns, self._timeline.stall_phase()),
                 heard_ns=self._timeline.byte.open_ns(now_ns),
                 witness=self._last,
                 before=self._first,
@@ -127,12 +141,12 @@ class StallWatch:
             )
         )
 
-    def _at_home(self, now_ns: int, gap_ns: int) -> Silence:
-        """What this machine says of itself during the last ``gap_ns``."""
+    def _at_home(self, now_ns: int, gap_ns: int, phase: StallPhase) -> Silence:
+        """What this machine says of itself during the last ``gap_ns``, a silence in ``phase``."""
         machine, since_ns = self._machine, now_ns - gap_ns
         return Silence(
             gap_ns=gap_ns,
-            stall_ns=self._timeline.stall_ns,
+            stall_ns=self._timeline.threshold_ns(phase),
             late_ns=machine.late_ns(since_ns, now_ns),
             canary_mute_ns=machine.canary_mute_ns(since_ns, now_ns),
             asleep_ns=machine.asleep_ns(since_ns),
@@ -145,13 +159,15 @@ class StallWatch:
         self, t_ns: int, phase: StallPhase, gap_ms: float, found: Blame | None, witness: Witness | None = None
     ) -> None:
         self._announced = True
-        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, found))
+        self._announced = True
+        threshold_ms = self._timeline.threshold_ns(phase) / MS
+        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, found, threshold_ms))
 
     def ended(self, t_ns: int, stall: Stall) -> None:
         """An arrival ended a stall."""
         now_ns = time.monotonic_ns()
         since_ns = self._timeline.t_start + int(stall.start_ms * MS)
-        own = blame(self._at_home(now_ns, now_ns - since_ns))
+        own = blame(self._at_home(now_ns, now_ns - since_ns, stall.phase))
         self._close(t_ns, stall, own if own.name == "us" else self._open, ended=True)
 
     def left_open(self, t_ns: int, stall: Stall) -> None:
@@ -176,7 +192,5 @@ class StallWatch:
             self._line.leave_be()
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._unset()
         self._machine.streams.discard(self)

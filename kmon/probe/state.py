@@ -91,9 +91,9 @@ def _state(attempt: AttemptView, now_ns: int) -> State:
         return attempt.ending
     gap_ns = timeline.open_gap_ns(now_ns)
     if timeline.t_finish is not None or timeline.t_done is not None:
-        late = gap_ns is not None and gap_ns >= timeline.stall_ns
+        late = gap_ns is not None and gap_ns >= timeline.threshold_ns()
         return "stalled" if late else "finishing"
-    if gap_ns is not None and gap_ns >= timeline.stall_ns:
+    if gap_ns is not None and gap_ns >= timeline.threshold_ns():
         return "stalled"
     if timeline.progress.last_ns is not None:
         return "streaming"
@@ -121,7 +121,7 @@ def _contradiction(attempt: AttemptView, state: State, claim: str, gap_ns: int |
         why = "no response headers"
     elif heard_ns is None:
         why = "headers, then nothing"
-    elif heard_ns < min(gap_ns, timeline.stall_ns):
+    elif heard_ns < min(gap_ns, timeline.threshold_ns()):
         keeps = timeline.life.last_ns is not None and timeline.life.last_ns >= (timeline.chunk.last_ns or 0)
         why = "keep-alives only" if keeps else "empty chunks only"
     else:

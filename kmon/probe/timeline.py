@@ -11,9 +11,10 @@ the finish reason, the dialect's terminal event or the end of the attempt.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kmon.probe.events import Stall, StallPhase
+from kmon.probe.events import Stall, StallPhase, StallThreshold
 from kmon.transport.phase import Phase
 
 MS = 1_000_000
@@ -73,6 +74,10 @@ class Timeline:
     stalls: list[Stall] = field(default_factory=list)
     last_kind: str = ""
     tail_gap_ns: int = 0
+    learned: dict[StallPhase, StallThreshold] = field(default_factory=dict)
+    """Thresholds that stand in for ``stall_ns`` in their phase."""
+    on_gap: Callable[[StallPhase, int], None] | None = None
+    """Told of each progress gap that an arrival ended: its phase and its length in ns."""
 
     # -- folding ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +131,9 @@ class Timeline:
             self.t_done = t_ns
         return ended
 
+    def on_threshold(self, learned: StallThreshold) -> None:
+        self.learned[learned.phase] = learned
+
     def on_closed(self, t_ns: int) -> Stall | None:
         """The attempt ended; an open gap becomes a censored one. Returns the stall left open, if any."""
         left_open = self._close_stall(t_ns, ended=False)
@@ -139,7 +147,11 @@ class Timeline:
 
     def _close_stall(self, t_ns: int, *, ended: bool) -> Stall | None:
         start_ns, phase = self.gap_start(), self.stall_phase()
-        if start_ns is None or t_ns - start_ns < self.stall_ns:
+        if start_ns is None:
+            return None
+        if ended and self.on_gap is not None:
+            self.on_gap(phase, max(0, t_ns - start_ns))
+        if t_ns - start_ns < self.threshold_ns(phase):
             return None
         stall = Stall(phase, (start_ns - self.t_start) / MS, (t_ns - start_ns) / MS, ended)
         self.stalls.append(stall)
@@ -162,8 +174,15 @@ class Timeline:
 
     def stall_phase(self) -> StallPhase:
         """Where in the answer the stream is: the phase a stall open now would carry."""
-        if self.t_finish is not None:
-            return "after-last-delta"
+        return self.answer_phase() if self.t_finish is None else "after-last-delta"
+
+    def threshold_ns(self, phase: StallPhase | None = None) -> int:
+        """The gap that is a stall: in ``phase``, or where the stream is now."""
+        learned = self.learned.get(phase or self.stall_phase()) if self.learned else None
+        return self.stall_ns if learned is None else int(learned.threshold_ms * MS)
+
+    def answer_phase(self) -> StallPhase:
+        """What came last, whether or not the answer has ended since."""
         if self.last_kind == "text":
             return "mid-text"
         if self.last_kind == "tool":

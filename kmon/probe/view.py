@@ -10,6 +10,7 @@ from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.dialects.openclaw.claim import activity_of
 from kmon.probe import events as ev
 from kmon.probe.blame import Blame
+from kmon.probe.silences import Silences
 from kmon.probe.timeline import MS, Timeline
 
 TEXT_LIMIT_CHARS = 200_000
@@ -121,6 +122,11 @@ class RunView:
         last = self.attempts[-1] if self.attempts else None
         return last if last is not None and last.role == "nudge" else None
 
+    @property
+    def asked(self) -> str:
+        """The target whose answer decides the run: its own, or the one it fell back to."""
+        return self.target if self.main is None else self.main.target or self.target
+
     def attempt(self, number: int) -> AttemptView | None:
         return next((a for a in reversed(self.attempts) if a.number == number), None)
 
@@ -134,6 +140,11 @@ class RaceView:
     ended: ev.RaceEnded | None = None
     health: ev.EngineHealth | None = None
     notices: list[ev.Notice] = field(default_factory=list)
+    targets: dict[str, ev.TargetHealth] = field(default_factory=dict)
+    """The health of each target by its name, once a stream of it has ended."""
+    alerts: list[ev.Alert] = field(default_factory=list)
+    silences: dict[str, Silences] = field(default_factory=dict)
+    """The long silences of each target by its name."""
     chunks: int = 0
 
     @property
@@ -152,6 +163,10 @@ class RaceView:
                 self.health = event
             case ev.Notice():
                 self.notices.append(event)
+            case ev.TargetHealth():
+                self.targets[event.target] = event
+            case ev.Alert():
+                self.alerts.append(event)
             case ev.RunQueued():
                 self.runs[event.run] = RunView(
                     event.run,
@@ -185,6 +200,9 @@ class RaceView:
                 if attempt is not None:
                     if isinstance(event, ev.DeltaArrived) and event.chunk:
                         self.chunks += 1
+                    if isinstance(event, ev.AttemptEnded) and run is not None:
+                        silences = self.silences[attempt.target or run.target]
+                        silences.on_attempt_ended(attempt.timeline, event.state, event.t_ns)
                     _fold(attempt, event)
 
     def _start(self, event: ev.AttemptStarted) -> None:
@@ -193,6 +211,7 @@ class RaceView:
             return
         stall_ms = self.started.stall_ms if self.started else 5000.0
         timeline = Timeline(event.t_ns, int(stall_ms * MS))
+        self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
         run.attempts.append(
             AttemptView(
                 event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
@@ -216,6 +235,8 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_bytes(event.t_ns)
         case ev.DeltaArrived():
             _fold_delta(view, event)
+        case ev.StallThreshold():
+            timeline.on_threshold(event)
         case ev.ClaimChanged():
             _fold_claim(view, event)
         case ev.AttemptEnded():

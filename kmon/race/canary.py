@@ -26,17 +26,14 @@ CONNECT_LIMIT_S = 5.0
 
 async def sing(network: Network) -> None:
     """Beat and listen until cancelled; end quietly where loopback cannot be had."""
-    singing: set[asyncio.Task[None]] = set()
+    singers: list[_Singer] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (task := asyncio.current_task()) is not None:
-            singing.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await _beat(reader, writer)
-        writer.close()
+    def singer() -> _Singer:
+        singers.append(_Singer())
+        return singers[-1]
 
     try:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(singer, "127.0.0.1", 0)
     except OSError:
         return
     try:
@@ -44,19 +41,49 @@ async def sing(network: Network) -> None:
     finally:
         network.machine.canary_gone()
         server.close()
-        for task in singing:
-            task.cancel()
+        for one in singers:
+            one.leave()
 
 
-async def _beat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(HEAD)
-    due_ns = time.monotonic_ns()
-    while True:
-        writer.write(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
-        await writer.drain()
-        due_ns = max(due_ns + CANARY_EVERY_NS, time.monotonic_ns())
-        await asyncio.sleep((due_ns - time.monotonic_ns()) / S)
+class _Singer(asyncio.Protocol):
+    """The sender. No task of its own: one that is cancelled before its first step would leave its socket open."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_ns = 0
+        self._left = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._left:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Whatever is asked, the answer is the same; the request comes in one piece over loopback, or in more."""
+        if self._transport is not None and not self._due_ns:
+            self._transport.write(HEAD)
+            self._due_ns = time.monotonic_ns()
+            self._beat()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        self._left = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _beat(self) -> None:
+        if self._transport is None or self._left:
+            return
+        self._transport.write(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
+        now_ns = time.monotonic_ns()
+        self._due_ns = max(self._due_ns + CANARY_EVERY_NS, now_ns)
+        self._timer = asyncio.get_running_loop().call_later((self._due_ns - now_ns) / S, self._beat)
 
 
 async def _listen(network: Network, port: int) -> None:

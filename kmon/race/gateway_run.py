@@ -153,7 +153,11 @@ class WatchedRun:
         error = None if error is None else safe.error(error)
         evidence = self._evidence(state)
         signature = "answer-after-chat-error" if self.run.unseen_chars else None
-        self._emit(ev.AttemptEnded(t_ns, self.name, self._attempts, "first", state, signature, evidence, error))
+        self._emit(
+            ev.AttemptEnded(
+                t_ns, self.name, self._attempts, "first", state, signature, evidence, error, chunks=said.chunks
+            )
+        )
         ended = ev.RunEnded(
             t_ns,
             self.name,

@@ -26,7 +26,7 @@ from kmon.probe.timeline import MS, S
 from kmon.probe.translate import Translator
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.gateway_run import WatchedRun
-from kmon.race.health import watch_lag
+from kmon.race.lag import watch_lag
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys
 from kmon.race.provider_side import Sighting

@@ -32,7 +32,7 @@ def verdict(
     """
     resumed_ns = first.progress.last_ns if (first.progress.last_ns or 0) > t_nudge else None
     answered = nudge.progress.last_ns is not None
-    if resumed_ns is not None and gap_before_ns < first.stall_ns:
+    if resumed_ns is not None and gap_before_ns < first.threshold_ns():
         return "first was still streaming; nudge answered" if answered else "first was still streaming"
     if resumed_ns is not None:
         after_ns = _first_progress_after(first, t_nudge) - t_nudge
@@ -43,7 +43,7 @@ def verdict(
         return "nudge answered, first still silent"
     if nudge_ending is not None and nudge_ending != "done":
         return f"nudge {nudge_ending}, first still silent"
-    if now_ns - t_nudge >= nudge.stall_ns or nudge_ending == "done":
+    if now_ns - t_nudge >= nudge.threshold_ns() or nudge_ending == "done":
         return "both silent"
     return ""
 

@@ -8,6 +8,7 @@ from kmon.catalog import aws
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Scenario, Target
 from kmon.race.policy import Policy
+from kmon.verdict.alerts import AlertThresholds
 
 
 class Row(Struct, frozen=True):
@@ -20,6 +21,7 @@ class Row(Struct, frozen=True):
 class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     """Rows times rounds. ``concurrency`` bounds the runs open at once; None means one round at a time.
 
+    ``stall_s`` is the silence that is a stall; with ``learn_stall`` only until the target's own gaps have taught more.
     ``policy`` says how long an attempt may take and what follows a failed one.
 
     For repeated experiments: ``order_seed`` shuffles the rows of each round reproducibly, ``nonce`` makes every
@@ -31,6 +33,7 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     rounds: int = 1
     concurrency: int | None = None
     stall_s: float = 5.0
+    learn_stall: bool = False
     policy: Policy = Policy()
     simulated: bool = False
     order_seed: int | None = None
@@ -41,6 +44,7 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     """The session to go on with at a gateway; empty for a fresh one per run."""
     nudge_after_s: float | None = None
     """Nudge a run by itself, once, when it has been silent that long; None leaves it to the user."""
+    alerts: AlertThresholds = AlertThresholds()
 
     @property
     def targets(self) -> tuple[str, ...]:

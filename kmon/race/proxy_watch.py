@@ -14,7 +14,7 @@ from kmon.catalog.errors import UsageError
 from kmon.probe import events as ev
 from kmon.probe.overheard_keys import signed_host
 from kmon.probe.timeline import MS
-from kmon.race.health import watch_lag
+from kmon.race.lag import watch_lag
 from kmon.race.outbox import Outbox
 from kmon.race.provider_call import OnCall, ProviderCall
 from kmon.race.proxied import Proxied

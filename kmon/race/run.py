@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from kmon.catalog.model import Message
@@ -16,6 +16,7 @@ from kmon.dialects.delta import StreamError
 from kmon.probe.account import Outcome
 from kmon.probe.attempt import Attempt
 from kmon.probe.events import AttemptRole, Diagnosed, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
+from kmon.probe.habits import Habits
 from kmon.probe.limits import Limits
 from kmon.probe.probing import attempt_in
 from kmon.probe.signature import Signature
@@ -53,6 +54,7 @@ class Run:
         emit: Callable[[Event], None],
         nonce: bool = False,
         session: str = "",
+        habits: Mapping[str, Habits] | None = None,
         sighting: Sighting | None = None,
         nudge_after_s: float | None = None,
     ) -> None:
@@ -62,6 +64,8 @@ class Run:
         self._row, self._round = row, round_number
         self._limits, self._network, self._emit = limits, network, emit
         self._course, self._pause = Course(policy, aims, name), Pause()
+        self._habits = habits or {}
+        """By the name of the target: where thresholds are learned, each teaches its own."""
         self._one_call = policy.tools == "sequential"
         self._sighting, self._nudge_after_s = sighting, nudge_after_s
         self._session = session
@@ -233,6 +237,7 @@ class Run:
             turn=self._turns,
             aimed=self._course.fallen_back,
             session=session or self._session,
+            habits=self._habits.get(self._course.aim.target.name),
         )
 
     async def _nudged(self, first: Attempt) -> None:

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
+from kmon.probe.habits import Habits
 from kmon.probe.timeline import MS
 from kmon.race.canary import sing
 from kmon.race.course import Aim
-from kmon.race.health import watch_lag
+from kmon.race.lag import watch_lag
 from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys, RacePlan, Row
@@ -21,6 +22,7 @@ from kmon.race.provider_side import Sighting
 from kmon.race.run import Run
 from kmon.race.source import Command
 from kmon.transport.network import Network
+from kmon.verdict.alerts import Vigil
 
 
 class Supervisor:
@@ -35,6 +37,8 @@ class Supervisor:
         for target in plan.asked:
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
+        self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
+        self._vigil = Vigil(plan.alerts)
         self._runs: dict[str, Run] = {}
         self._results: dict[str, ev.RunEnded] = {}
         self._queued: list[Run] = []
@@ -63,6 +67,7 @@ class Supervisor:
                 plan.stall_s * 1000,
                 plan.policy.timeout_s * 1000,
                 plan.policy.told(),
+                plan.learn_stall,
             )
         )
         self._ending = self._spawn(self._race())
@@ -189,6 +194,7 @@ class Supervisor:
             emit=self._emit,
             nonce=self._plan.nonce,
             session=self._plan.session,
+            habits=self._habits,
             sighting=self._sightings.get(row.target.name),
             nudge_after_s=self._plan.nudge_after_s,
         )
@@ -225,6 +231,8 @@ class Supervisor:
 
     def _emit(self, event: ev.Event) -> None:
         self._outbox.put(event)
+        for told in self._vigil.watch(event):
+            self._outbox.put(told)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

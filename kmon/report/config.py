@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kmon.catalog.address import host_and_port
 from kmon.config import Loaded
 from kmon.settings import SETTINGS
 
@@ -11,16 +12,19 @@ from kmon.settings import SETTINGS
 def main(loaded: Loaded) -> int:
     """Print a line per setting."""
     values = msgspec.structs.asdict(loaded.settings)
-    name_width = max(map(len, values))
-    value_width = max(len(_shown(name, value)) for name, value in values.items())
-    for name, value in values.items():
-        print(f"{name.ljust(name_width)}  {_shown(name, value).ljust(value_width)}  {loaded.provenance[name]}")
+    shown = {name: _shown(name, value) for name, value in values.items()}
+    name_width = max(map(len, shown))
+    value_width = max(map(len, shown.values()))
+    for name, words in shown.items():
+        print(f"{name.ljust(name_width)}  {words.ljust(value_width)}  {loaded.provenance[name]}")
     return 0
 
 
 def _shown(name: str, value: object) -> str:
-    if SETTINGS[name].kind == "limit" and not value:
+    if name == "alert_webhook" and value:
+        return host_and_port(str(value))  # its path may be a secret
+    if SETTINGS[name].kind in ("limit", "number") and not value:
         return "off"
     if isinstance(value, tuple):
         return ",".join(value) or "-"
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "-" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)

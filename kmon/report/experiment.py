@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
+from kmon.race.alarm import AlarmPlan
 from kmon.race.plan import Keys, RacePlan
 from kmon.report.headless import JsonReporter, Reporter, race
 from kmon.report.verdict_text import verdict_text
@@ -95,6 +96,8 @@ class TrialLines:
             yield ""
         if isinstance(event, ev.Notice):
             yield f"{event.level}: {event.message}"
+        if isinstance(event, ev.Alert):
+            yield f"ALERT {event.sentence}"
         if isinstance(event, ev.RunEnded):
             yield trial_line(event, self._experiment.outcome(event), names(view))
             if (proven := self._experiment.add(event)) and not self._enough:
@@ -152,7 +155,7 @@ def names(view: RaceView) -> dict[str, str]:
     return {run.run: f"{run.target} ({run.scenario})" if several else run.target for run in view.runs.values()}
 
 
-def main(plan: RacePlan, keys: Keys, experiment: Experiment, *, as_json: bool) -> int:
+def main(plan: RacePlan, keys: Keys, experiment: Experiment, alarm_plan: AlarmPlan, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = TrialJson(experiment) if as_json else TrialLines(experiment)
-    return experiment.exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout)))
+    return experiment.exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))

@@ -14,12 +14,15 @@ import msgspec
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
+from kmon.race.alarm import LIMIT_S, NOTHING, Alarm, AlarmPlan
 from kmon.race.hosting import Plan, host
 from kmon.race.plan import Keys
 from kmon.race.source import Command
 from kmon.report.lines import line
 from kmon.report.summary import summary
 
+INTERRUPTED_PATIENCE_S = 1.0
+"""How long an interrupted race waits for what an alert has set off; another waits for as long as that may take."""
 NOT_IN_JSON = (ev.EngineHealth, ev.BytesArrived)
 """Events that concern the engine, not the race."""
 
@@ -64,20 +67,30 @@ class JsonReporter:
         return False
 
 
-async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO) -> RaceView:
+async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan = NOTHING) -> RaceView:
     """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
     hosted = host(plan, keys)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: asyncio.ensure_future(hosted.interrupt()))
     view = RaceView()
+
+    def tell(event: ev.Event) -> None:
+        view.apply(event)
+        for words in reporter.lines(event, view):
+            print(words, file=out)
+
+    alarm = Alarm(alarm_plan, tell)
     hosted.start()
     try:
         async for batch in hosted.batches():
             for event in batch:
-                view.apply(event)
-                for words in reporter.lines(event, view):
-                    print(words, file=out)
+                if isinstance(event, ev.RaceEnded):
+                    # Nothing is measured any more, and race_ended is the last word.
+                    await alarm.close(INTERRUPTED_PATIENCE_S if event.interrupted else LIMIT_S)
+                tell(event)
+                if isinstance(event, ev.Alert):
+                    alarm.ring(event)
             out.flush()
             if view.ended is not None:
                 break
@@ -86,6 +99,7 @@ async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO) -> RaceV
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             await hosted.close()
+        await alarm.close(0)
     if closing := reporter.closing(view):
         print(closing, file=out, flush=True)
     return view
@@ -103,7 +117,7 @@ def exit_code(view: RaceView) -> int:
     return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 
-def main(plan: Plan, keys: Keys, *, as_json: bool) -> int:
+def main(plan: Plan, keys: Keys, alarm_plan: AlarmPlan = NOTHING, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = JsonReporter() if as_json else LineReporter(columns_of(sys.stdout))
-    return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout)))
+    return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))

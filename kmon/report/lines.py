@@ -7,6 +7,7 @@ from kmon.probe.state import retry_sentence
 from kmon.probe.timeline import S
 from kmon.probe.view import RaceView, RunView
 from kmon.race.policy import policy_words
+from kmon.verdict.outlook import outlook
 
 
 def line(event: ev.Event, race: RaceView) -> str | None:
@@ -15,24 +16,33 @@ def line(event: ev.Event, race: RaceView) -> str | None:
         case ev.RaceStarted():
             count = f"{event.count} round{'' if event.count == 1 else 's'}"
             simulated = ", simulated" if event.simulated else ""
+            learned = " until learned" if event.stall_learned else ""
             policy = f"; {policy_words(event.policy)}" if event.policy else ""
             return (
                 f"race: {', '.join(event.targets)}; scenario {event.scenario}, {count}, "
-                f"stall threshold {event.stall_ms / 1000:g} s{simulated}{policy}"
+                f"stall threshold {event.stall_ms / 1000:g} s{learned}{simulated}{policy}"
             )
         case ev.Notice():
             return f"{event.level}: {event.message}"
-        case ev.RaceEnded() | ev.EngineHealth() | ev.RunQueued() | ev.PhaseReached() | ev.BytesArrived():
-            return None
-        case ev.RunForgotten():
+        case ev.Alert():
+            return f"{_clock(event, race)} ALERT {event.sentence}"
+        case (
+            ev.TargetHealth()
+            | ev.RaceEnded()
+            | ev.EngineHealth()
+            | ev.RunQueued()
+            | ev.PhaseReached()
+            | ev.BytesArrived()
+            | ev.RunForgotten()
+        ):
             return None
         case _:
             run = race.runs.get(event.run)
-            words = _run_words(event, run) if run is not None else None
+            words = _run_words(event, run, race) if run is not None else None
             return None if run is None or words is None else f"{_clock(event, race)} {_who(run, race)}  {words}"
 
 
-def _run_words(event: ev.Event, run: RunView) -> str | None:
+def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
     match event:
         case ev.AttemptStarted():
             via = f" through proxy {event.proxy}" if event.proxy else ""
@@ -43,8 +53,7 @@ def _run_words(event: ev.Event, run: RunView) -> str | None:
         case ev.DeltaArrived():
             return _first_progress(event, run)
         case ev.StallStarted():
-            whose = f" ({event.blame.brief})" if event.blame is not None else ""
-            return f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting{whose}"
+            return _stalled(event, run, race)
         case ev.Blamed():
             return f"still silent; {event.blame.brief}; {event.blame.evidence}"
         case ev.StallEnded():
@@ -85,6 +94,16 @@ def _started(event: ev.AttemptStarted) -> str:
             return f"tool results sent{at}, request {event.turn} of the conversation started"
         case "nudge":
             return f"nudged{at}"
+
+
+def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
+    whose = f" ({event.blame.brief})" if event.blame is not None else ""
+    said = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting{whose}"
+    attempt = run.attempt(event.attempt)
+    if attempt is not None and (learned := attempt.timeline.learned.get(event.phase)):
+        said += f"; {learned.words}"
+    expected = outlook(race, run, event.t_ns)
+    return said if expected is None else f"{said}; {expected.words}"
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:

@@ -8,6 +8,7 @@ from kmon.probe.events import RunEnded
 from kmon.probe.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.probe.view import RaceView
 from kmon.report.lines import fallen_back
+from kmon.verdict.health import words
 
 HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks")
 _NUMBERS = frozenset({"total s", "ttft s", "max gap s", "stalls", "chunks"})
@@ -22,7 +23,20 @@ def summary(race: RaceView, *, ascii_only: bool = False, columns: int | None = N
     ``columns`` is the width of the terminal; None (a file, a pipe) lets lines be as long as they are.
     """
     results = race.results
-    return f"{table(results, ascii_only=ascii_only, columns=columns)}\n\n{totals(results)}" if results else ""
+    if not results:
+        return ""
+    said = [table(results, ascii_only=ascii_only, columns=columns), "", totals(results), *health_lines(race)]
+    return "\n".join(said)
+
+
+def health_lines(race: RaceView) -> list[str]:
+    """A line per target and one per alert; nothing where no target had a second stream: the table says it."""
+    if all(health.streams < 2 for health in race.targets.values()):
+        return []
+    width = max(map(len, race.targets))
+    healths = [f"{name.ljust(width)}  {words(health)}" for name, health in race.targets.items()]
+    alerts = list(dict.fromkeys(f"ALERT {alert.sentence}" for alert in race.alerts))
+    return ["", *healths, *alerts]
 
 
 def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int | None = None) -> str:

@@ -81,7 +81,7 @@ class KmonApp(App[None]):
         self.options = options
         self.themes = themes
         self.ink = Ink(palette, ascii=options.ascii)
-        self.feed = Feed(options.open_source, self._spawn, options.judge)
+        self.feed = self._new_feed()
         self.announcement = ""
         """Why the race was stopped early, for the status bar, until the focus is moved."""
         self.started = False
@@ -162,6 +162,9 @@ class KmonApp(App[None]):
         self.started = True
         self.feed.start()
 
+    def _new_feed(self) -> Feed:
+        return Feed(self.options.open_source, self._spawn, self.options.judge, self.options.alarm)
+
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
         return self.run_worker(work, name=name, group="feed", exit_on_error=False)
 
@@ -227,7 +230,7 @@ class KmonApp(App[None]):
         """Once a second: one toast for what happened since, and not before the last is gone."""
         self._ticks += 1
         feed = self.feed
-        if feed.stalls and self.options.bell:
+        if feed.alerts or (feed.stalls and self.options.bell):
             self.bell()
         self._untold += gather(feed, runs_are_told=isinstance(self._top, BoardScreen))
         if feed.engine_error and not self._told_engine_gone:
@@ -347,7 +350,7 @@ class KmonApp(App[None]):
             return
         await self.feed.close()
         self.workers.cancel_group(self, "feed")
-        self.feed = Feed(self.options.open_source, self._spawn, self.options.judge)
+        self.feed = self._new_feed()
         self._told_engine_gone = self._told_enough = False
         self.announcement = ""
         self.frozen_ns = None

@@ -6,11 +6,13 @@ Nothing here touches a widget. The screen looks at ``race`` whenever it draws a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
+from kmon.race.alarm import NOTHING, Alarm, AlarmPlan
 from kmon.race.source import Command, EventSource
 
 QUEUED_BATCHES = 1_000
@@ -28,6 +30,7 @@ class Feed:
         open_source: Callable[[], Awaitable[EventSource]],
         spawn: Spawn,
         judge: Callable[[ev.RunEnded], str | None] | None = None,
+        alarm: AlarmPlan = NOTHING,
     ) -> None:
         self.race = RaceView()
         self.engine_error: str | None = None
@@ -38,11 +41,13 @@ class Feed:
         self.stalls: list[ev.StallStarted] = []
         self.failures: list[ev.RunEnded] = []
         self.notices: list[ev.Notice] = []
+        self.alerts: list[ev.Alert] = []
         self.endings: list[ev.RunEnded] = []
         """Every end of a run, those before a retry included."""
         self.enough = ""
         """What ``judge`` said when enough was measured."""
         self._judge = judge
+        self._alarm = Alarm(alarm, self._notice)
         self._open_source = open_source
         self._spawn = spawn
         self._source: EventSource | None = None
@@ -72,13 +77,12 @@ class Feed:
         self._closing = True
         if self._source is None:
             return
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._source.close()
                 await self._ended.wait()
                 await self.folded()
-        except TimeoutError:
-            return
+        await self._alarm.close(patience_s)
 
     async def folded(self) -> None:
         """Wait until every event read so far is in the view."""
@@ -112,17 +116,24 @@ class Feed:
                     if event.run not in self._queues:
                         self._queues[event.run] = asyncio.Queue(QUEUED_BATCHES)
                         self._spawn(self._fold(event.run), event.run)
-                case ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth():
+                case ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth() | ev.TargetHealth():
                     self.race.apply(event)
                 case ev.Notice():
+                    self._notice(event)
+                case ev.Alert():
                     self.race.apply(event)
-                    self.notices.append(event)
+                    self.alerts.append(event)
+                    self._alarm.ring(event)
                 case _:
                     self._alert(event)
                     by_run.setdefault(event.run, []).append(event)
         for run, events in by_run.items():
             if (queue := self._queues.get(run)) is not None:
                 await queue.put(events)
+
+    def _notice(self, notice: ev.Notice) -> None:
+        self.race.apply(notice)
+        self.notices.append(notice)
 
     async def _ended_run(self, ended: ev.RunEnded) -> None:
         self.endings.append(ended)

@@ -15,6 +15,11 @@ def seconds(ns: int, decimals: int = 1) -> str:
     return f"{value_s:.0f} s" if value_s >= 100 else f"{value_s:.{decimals}f} s"
 
 
+def threshold(ns: int) -> str:
+    """``5``, ``1.84``: seconds as a user would write them, no more than two decimals."""
+    return f"{round(ns / S, 2):g}"
+
+
 def clock(ns: int) -> str:
     """``00:42``; hours only when there are any."""
     total_s = max(0, ns) // S

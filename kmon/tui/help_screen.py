@@ -44,7 +44,9 @@ KEYS: tuple[tuple[str, str], ...] = (
 )
 WORDS: tuple[tuple[str, str], ...] = (
     ("gap", "time between two tokens; an open gap has not ended yet"),
-    ("stall", "a gap over the threshold, open or closed"),
+    ("stall", "a gap over the threshold, open or closed; --stall auto learns it per target and phase"),
+    ("this long", "how many earlier silences of the target that lasted as long as the open one ended; from 20 on"),
+    ("alert", "a target's health crossed a threshold: its streams, in the zoom under gaps"),
     ("max", "the longest gap so far, the open one included"),
     ("ttft", "time from request sent to the first token, reasoning counts"),
     ("again in", "the policy makes another attempt then; x calls it off"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kmon.probe.events import RunEnded
 from kmon.probe.view import RaceView
+from kmon.race.alarm import NOTHING, AlarmPlan
 from kmon.race.plan import RacePlan
 from kmon.race.source import Action, EventSource
 
@@ -46,6 +47,8 @@ class ScreenOptions:
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None
     bell: bool = False
+    alarm: AlarmPlan = NOTHING
+    """What an alert sets off besides a toast and the bell."""
     ascii: bool = False
     clock: Callable[[], int] = time.monotonic_ns
     key_notes: Mapping[str, str] = field(default_factory=dict)

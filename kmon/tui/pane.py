@@ -32,16 +32,19 @@ class Pane(Painted, can_focus=True):
         self.observation: Observation | None = None
         self._now_ns = 0
         self._trouble = ""
+        self._expected = ""
         self._tails: dict[int, FlowWrap] = {}
         self._tail_size = (0, 0)
         self._drawn: tuple[object, ...] = ()
 
-    def draw(self, run: RunView, seen: Observation, now_ns: int, look: Look, trouble: str = "") -> None:
+    def draw(
+        self, run: RunView, seen: Observation, now_ns: int, look: Look, trouble: str = "", expected: str = ""
+    ) -> None:
         """Draw the run as it stands at ``now_ns``, if anything about it can have changed. It may be another run."""
         if run.run != self.run.run:
             self._tails.clear()
         self.run, self.observation, self.look = run, seen, look
-        self._now_ns, self._trouble = now_ns, trouble
+        self._now_ns, self._trouble, self._expected = now_ns, trouble, expected
         width, height = self.size
         if width == 0 or height == 0:
             return
@@ -52,7 +55,7 @@ class Pane(Painted, can_focus=True):
             return
         self._drawn = state
         flow = self._flow(run, width - 4, height - 2, seen)
-        self.paint(draw_pane(run, seen, flow, width, height, now_ns, look, trouble))
+        self.paint(draw_pane(run, seen, flow, width, height, now_ns, look, trouble, expected))
 
     def _flow(self, run: RunView, width: int, height: int, seen: Observation) -> Flow:
         if self._tail_size != (width, height):
@@ -84,7 +87,7 @@ class Pane(Painted, can_focus=True):
 
     def on_resize(self) -> None:
         if self.observation is not None:
-            self.draw(self.run, self.observation, self._now_ns, self.look, self._trouble)
+            self.draw(self.run, self.observation, self._now_ns, self.look, self._trouble, self._expected)
 
     def watch_has_focus(self, _has_focus: bool) -> None:
         super().watch_has_focus(_has_focus)

@@ -53,14 +53,25 @@ class Flow:
 
 
 def draw_pane(
-    run: RunView, seen: Observation, flow: Flow, width: int, height: int, now_ns: int, look: Look, trouble: str = ""
+    run: RunView,
+    seen: Observation,
+    flow: Flow,
+    width: int,
+    height: int,
+    now_ns: int,
+    look: Look,
+    trouble: str = "",
+    expected: str = "",
 ) -> list[Row]:
-    """``height`` rows of exactly ``width`` cells. ``trouble`` is a fault of the screen itself, shown as a note."""
+    """``height`` rows of exactly ``width`` cells.
+
+    ``trouble`` is a fault of the screen itself and ``expected`` what to expect of a silence; both are shown as a note.
+    """
     if width < 6 or height < 3:
         return [fit((Span(f"{words.symbol(seen.state, ascii=look.ascii)} {run.target}"),), width)] * height
     inner = width - 4
     _, line, _, side, lower_left, lower_right = look.border
-    body = _body(run, seen, flow, inner, height - 2, now_ns, look, trouble)
+    body = _body(run, seen, flow, inner, height - 2, now_ns, look, trouble, expected)
     body = [*body, *([BLANK] * (height - 2 - len(body)))]
     left, right = Span(f"{side} ", "border"), Span(f" {side}", "border")
     return [
@@ -105,7 +116,15 @@ def _names(run: RunView, look: Look) -> list[str]:
 
 
 def _body(
-    run: RunView, seen: Observation, flow: Flow, width: int, height: int, now_ns: int, look: Look, trouble: str
+    run: RunView,
+    seen: Observation,
+    flow: Flow,
+    width: int,
+    height: int,
+    now_ns: int,
+    look: Look,
+    trouble: str,
+    expected: str,
 ) -> list[Row]:
     attempt = run.main
     if attempt is None:
@@ -115,7 +134,7 @@ def _body(
     if height >= 3:
         foot.append(_figures(attempt, seen, width, now_ns))
     room = height - len(foot)
-    notes = _notes(run, seen, width, min(room, max(1, room // 2)), now_ns, trouble)
+    notes = _notes(run, seen, width, min(room, max(1, room // 2)), now_ns, trouble, expected)
     room -= len(notes)
     nudge = _nudge(run, flow, width, room, look)
     room -= len(nudge)
@@ -136,11 +155,12 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
     longest_ns = timeline.max_gap_ns(now_ns)
     stalls = len(timeline.stalls)
     open_ns = timeline.open_gap_ns(now_ns)
-    stalls += open_ns is not None and open_ns >= timeline.stall_ns
+    stalls += open_ns is not None and open_ns >= timeline.threshold_ns()
     name, shown_ns = ("ttft", timeline.ttft_ns()) if _late_first_token(timeline, now_ns) else ("max", longest_ns)
     longest = "-" if shown_ns is None else figures.seconds(shown_ns, 2 if shown_ns < S else 1)
     figure = f"{name} {longest:<7} stalls {stalls}" if width >= 34 else f"{name} {longest}"
-    mark = f" {timeline.stall_ns / S:g} s{'-' if look.ascii else '┄'} "
+    threshold_ns = timeline.threshold_ns(timeline.answer_phase())
+    mark = f" {figures.threshold(threshold_ns)} s{'-' if look.ascii else '┄'} "
     label = "gaps " if width >= 44 else ""
     columns = width - len(label) - len(mark) - len(figure)
     if columns < 4:
@@ -150,10 +170,10 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
     known = [gap for gap in gaps_ns if gap is not None]
     # Time runs to the right and fills from the left, so that a young run does not look like an old one.
     ordered: list[int | None] = [*known, *([None] * (columns - len(known)))]
-    stalled = shown_ns is not None and shown_ns >= timeline.stall_ns
+    stalled = shown_ns is not None and shown_ns >= threshold_ns
     return (
         Span(label, "muted"),
-        *sparkline(ordered, timeline.stall_ns, ascii=look.ascii),
+        *sparkline(ordered, threshold_ns, ascii=look.ascii),
         Span(mark, "gap.threshold"),
         Span(figure, "gap.stall" if stalled else "figure"),
     )
@@ -191,13 +211,16 @@ def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -
 def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
     """Whether the wait for the first token was a stall and no gap since was longer: then it is the figure to show."""
     ttft_ns = timeline.ttft_ns()
-    if ttft_ns is None or ttft_ns < timeline.stall_ns:
+    if ttft_ns is None or ttft_ns < timeline.threshold_ns("before-first-token"):
         return False
     return (timeline.max_gap_ns(now_ns) or 0) - ttft_ns < MS  # the longest counts this wait, too, rounded
 
 
-def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int, trouble: str) -> list[Row]:
-    """Whose the open silence is, why it ended badly and what follows, or what the screen itself could not do."""
+def _notes(
+    run: RunView, seen: Observation, width: int, limit: int, now_ns: int, trouble: str, expected: str
+) -> list[Row]:
+    """Whose the open silence is and what to expect of it, why it ended badly and what follows, or what the screen
+    itself could not do: ``limit`` rows at most."""
     if trouble:
         return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
     if run.scheduled is not None and run.main is not None and limit > 0:
@@ -206,13 +229,24 @@ def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int,
         return [*((Span(line, "error"),) for line in why), again]
     if run.main is not None and run.main.claim is not None and run.main.ending is None and limit > 0:
         return _both_sides(run, seen, width, limit)
-    if seen.state == "stalled" and run.main is not None and run.main.blame is not None and limit > 0:
-        return [(Span(shorten(one_line(run.main.blame.brief), width), "muted"),)]
-    if seen.state not in ENDED or seen.state == "done":
+    if seen.state not in ENDED:
+        return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
+    if seen.state == "done":
         return []
     sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
+
+
+def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expected: str) -> list[str]:
+    """Whose the open silence is; what is expected of it, and by which threshold it is a stall, if that was learned."""
+    if run.main is None or limit <= 0:
+        return []
+    stalled, blame = seen.state == "stalled", run.main.blame
+    whose = [shorten(one_line(blame.brief), width)] if stalled and blame is not None else []
+    learned = run.main.timeline.learned.get(seen.phase) if stalled and seen.phase is not None else None
+    rest = "; ".join(part for part in (expected, "" if learned is None else learned.words) if part)
+    return [*whose, *(wrap(rest, width, limit - len(whose)) if limit > len(whose) else ())]
 
 
 def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Row]:

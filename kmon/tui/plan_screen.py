@@ -67,9 +67,9 @@ def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, a
     per_round = plural(len(plan.rows), "run")
     parts.append(f"\n  {plural(plan.rounds, 'round')} of {per_round}")
     parts.append(f", at most {plan.concurrency} at once\n" if plan.concurrency else ", each round started together\n")
-    parts.append(
-        f"  a stall is {plan.stall_s:g} s without a token; time limit {plan.policy.timeout_s:g} s per attempt\n"
-    )
+    learned = " (until a target's own gaps teach more)" if plan.learn_stall else ""
+    limit = f"time limit {plan.policy.timeout_s:g} s per attempt"
+    parts.append(f"  a stall is {plan.stall_s:g} s without a token{learned}; {limit}\n")
     if policy := policy_words(plan.policy.told()):
         parts.append(f"  {one_line(policy)}\n")
     parts.append("\n")

@@ -115,7 +115,9 @@ class RaceScreen(SteadyScreen[None]):
         for seen in shown:
             pane = self.panes[seen.run.run]
             if window.overlaps(pane.virtual_region):
-                pane.draw(seen.run, seen.observation, now_ns, look, self.app.feed.broken.get(seen.run.run, ""))
+                expected = "" if look.lost else words.expectation(race, seen.run, now_ns)
+                trouble = self.app.feed.broken.get(seen.run.run, "")
+                pane.draw(seen.run, seen.observation, now_ns, look, trouble, expected)
         self._draw_bars(runs, now_ns, width)
 
     def _draw_bars(self, runs: list[Seen], now_ns: int, width: int) -> None:
@@ -127,7 +129,10 @@ class RaceScreen(SteadyScreen[None]):
         current = self.current
         seen = next((s for s in runs if current is not None and s.run.run == current.run), None)
         lost = app.feed.engine_error is not None
-        sentence = words.status_sentence(*seen, now_ns, lost=lost) if seen else "no run yet"
+        sentence = "no run yet"
+        if seen:
+            expected = words.expectation(app.feed.race, seen.run, now_ns)
+            sentence = words.status_sentence(*seen, now_ns, lost=lost, expected=expected)
         if app.announcement:
             sentence = f"enough: {app.announcement}"
         alarm = bool(seen and seen.observation.contradiction and not lost)

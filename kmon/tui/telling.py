@@ -41,10 +41,11 @@ def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
     if feed.failures and not runs_are_told:
         ended = [f"{e.target} {e.state}{_why(e)}" for e in feed.failures]
         told.append(Told(enumerate_names(ended), "error"))
+    told += [Told(alert.sentence, "error") for alert in feed.alerts]
     for notice in feed.notices:
         told.append(Told(notice.message, "information" if notice.level == "info" else notice.level))
-    for alerts in (feed.stalls, feed.failures, feed.notices):
-        alerts.clear()
+    for news in (feed.stalls, feed.failures, feed.alerts, feed.notices):
+        news.clear()
     return told
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from kmon.probe.events import State
 from kmon.probe.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
-from kmon.probe.view import AttemptView, RunView
+from kmon.probe.view import AttemptView, RaceView, RunView
 from kmon.tui import figures
 from kmon.tui.rows import one_line
+from kmon.verdict.outlook import outlook
 
 MEANINGS: dict[State, str] = {
     "queued": "waits for its turn, or for another attempt",
@@ -105,9 +106,17 @@ def standing(run: RunView, seen: Observation, now_ns: int, *, ascii: bool, lost:
     return " ".join(part for part in (sign, state_word(seen.state), number) if part)
 
 
-def status_sentence(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False) -> str:
-    """Claim against observation for one run, as the status bar says it."""
-    return f"{run.target}: {unmeasured(seen) if lost and seen.state not in ENDED else situation(run, seen, now_ns)}"
+def status_sentence(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False, expected: str = "") -> str:
+    """Claim against observation for one run, as the status bar says it, and what is ``expected`` of its silence."""
+    if lost and seen.state not in ENDED:
+        return f"{run.target}: {unmeasured(seen)}"
+    return "; ".join(part for part in (f"{run.target}: {situation(run, seen, now_ns)}", expected) if part)
+
+
+def expectation(race: RaceView, run: RunView, now_ns: int) -> str:
+    """``11 of 23 silences this long ended (48 %)``; empty while too few were, or no long gap is open."""
+    found = outlook(race, run, now_ns)
+    return "" if found is None else found.words
 
 
 def unmeasured(seen: Observation) -> str:

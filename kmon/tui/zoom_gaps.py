@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from kmon.probe.blame import Blame
-from kmon.probe.events import StallPhase
+from kmon.probe.events import StallPhase, TargetHealth
 from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.view import AttemptView, RunView
 from kmon.tui import figures
 from kmon.tui.pane_drawing import Look
 from kmon.tui.rows import BLANK, Row, Span, one_line, shorten, wrap
 from kmon.tui.sparkline import LEVELS, STALL_LEVEL, chart
+from kmon.verdict.health import words as of_streams
 
 STEPS_NS = tuple(n * MS for n in (50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000))
 LONGEST = 8
@@ -34,8 +35,8 @@ class GapRows:
         return self.rows[index]
 
 
-def gap_rows(run: RunView, width: int, now_ns: int, look: Look) -> GapRows:
-    """Everything the gaps tab shows about the deciding attempt."""
+def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHealth | None = None) -> GapRows:
+    """Everything the gaps tab shows about the deciding attempt, and the health of its target."""
     attempt = run.main
     if attempt is None:
         return GapRows(((Span("waits for its turn", "muted"),),))
@@ -44,6 +45,7 @@ def gap_rows(run: RunView, width: int, now_ns: int, look: Look) -> GapRows:
         *_stalls(attempt, width, now_ns), BLANK,
         *_longest(attempt, now_ns), BLANK,
         *_phases(attempt.timeline, now_ns), BLANK,
+        *_health(health, width),
         *_origin(attempt, width),
     ]  # fmt: skip
     return GapRows(tuple(rows))
@@ -57,8 +59,9 @@ def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[
     step_ns = next((step for step in STEPS_NS if span_ns <= step * columns), STEPS_NS[-1])
     gaps = [gap for gap in timeline.slices(now_ns, step_ns, columns) if gap is not None]
     padded: list[int | None] = [*gaps, *([None] * (columns - len(gaps)))]
-    labels = {LEVELS - 1: "60 s", STALL_LEVEL: f"{timeline.stall_ns / S:g} s", 0: "50 ms"}
-    for step, bars in zip(range(LEVELS - 1, -1, -1), chart(padded, timeline.stall_ns, ascii=look.ascii), strict=True):
+    threshold_ns = timeline.threshold_ns(timeline.answer_phase())
+    labels = {LEVELS - 1: "60 s", STALL_LEVEL: f"{figures.threshold(threshold_ns)} s", 0: "50 ms"}
+    for step, bars in zip(range(LEVELS - 1, -1, -1), chart(padded, threshold_ns, ascii=look.ascii), strict=True):
         yield (Span(f"{labels.get(step, ''):>{_AXIS - 1}} ", "muted"), *bars)
     unit = f"{step_ns // MS} ms" if step_ns < S else f"{step_ns // S} s"
     yield (Span(f"{'':>{_AXIS}}one column is {unit} and shows the worst gap in it; open gap last", "muted"),)
@@ -67,9 +70,11 @@ def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[
 def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Row]:
     timeline = attempt.timeline
     open_ns = timeline.open_gap_ns(now_ns)
-    stalled_now = open_ns is not None and open_ns >= timeline.stall_ns
+    stalled_now = open_ns is not None and open_ns >= timeline.threshold_ns()
     number = len(timeline.stalls) + stalled_now
     yield (Span(f"Stalls over {timeline.stall_ns / S:g} s: {number}", "title"),)
+    for learned in timeline.learned.values():
+        yield (Span(f"  {learned.words}", "muted"),)
     for stall, blame in zip_longest(timeline.stalls, attempt.blames[: len(timeline.stalls)]):
         end = "" if stall.ended else "  never ended"
         yield _gap(stall.start_ms * MS, stall.duration_ms * MS, stall.phase, end, "gap.stall")
@@ -95,8 +100,9 @@ def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Row]:
     yield (Span(f"Longest gaps of {max(0, len(stamps) - 1)}", "title"),)
     phases = _phase_by_stamp(attempt)
     for gap_ns, start_ns in longest:
-        pen = "gap.stall" if gap_ns >= timeline.stall_ns else "text"
-        yield _gap(start_ns - timeline.t_start, gap_ns, phases.get(start_ns, "mid-stream"), "", pen)
+        phase = phases.get(start_ns)
+        pen = "gap.stall" if gap_ns >= (timeline.threshold_ns(phase) if phase else timeline.stall_ns) else "text"
+        yield _gap(start_ns - timeline.t_start, gap_ns, phase or "mid-stream", "", pen)
     if not longest:
         yield (Span("  none yet", "muted"),)
 
@@ -127,6 +133,14 @@ def _phases(timeline: Timeline, now_ns: int) -> Iterator[Row]:
     for name, t_ns in reached:
         when = "        -" if t_ns is None else f"{(t_ns - timeline.t_start) / S:9.3f} s"
         yield (Span(f"  {name:<16}", "muted"), Span(when, "text"))
+
+
+def _health(health: TargetHealth | None, width: int) -> Iterator[Row]:
+    if health is not None:
+        yield (Span(f"Health of {shorten(one_line(health.target), max(4, width - 10))}, all its streams", "title"),)
+        for line in wrap(of_streams(health), max(8, width - 2), 4):
+            yield (Span(f"  {line}", "text"),)
+        yield BLANK
 
 
 def _origin(attempt: AttemptView, width: int) -> Iterator[Row]:

@@ -23,7 +23,10 @@ class RawRows:
         self._width = width
         if attempt is not None:
             self._chunks = attempt.raw
-            self._start_ns, self._stall_ns = attempt.timeline.t_start, attempt.timeline.stall_ns
+            self._start_ns, self._stall_ns = (
+                attempt.timeline.t_start,
+                attempt.timeline.threshold_ns(attempt.timeline.answer_phase()),
+            )
 
     def __len__(self) -> int:
         return len(self._chunks)

@@ -93,7 +93,7 @@ class ZoomScreen(SteadyScreen[None]):
         elif self.tab == 1:
             if self._gaps_ns is None or abs(now_ns - self._gaps_ns) >= GAPS_EVERY_NS:
                 self._gaps_ns = now_ns
-                self.view.show(gap_rows(run, room, now_ns, self.look))
+                self.view.show(gap_rows(run, room, now_ns, self.look, app.feed.race.targets.get(run.asked)))
         else:
             self._raw.follow(run, room)
             self.view.show(self._raw)
@@ -102,7 +102,8 @@ class ZoomScreen(SteadyScreen[None]):
         self.tab_line.paint([self._tabs(run, seen, now_ns, width)])
         feed = app.feed
         lost = feed.engine_error is not None
-        sentence = words.status_sentence(run, seen, now_ns, lost=lost)
+        expected = words.expectation(feed.race, run, now_ns)
+        sentence = words.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
         alarm = bool(seen.contradiction) and not lost
         self.status_line.paint(
             [bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=self.look.ascii)]

@@ -10,7 +10,7 @@ import pytest
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.load import load_catalog
-from kmon.catalog.model import Message, Scenario, Target, Tool, ToolUse
+from kmon.catalog.model import SOCKET_DIALECTS, Message, Scenario, Target, Tool, ToolUse
 from kmon.dialects import NAMES, dialect, refusal
 
 CATALOG = load_catalog()
@@ -200,10 +200,18 @@ def test_deepinfra_refuses_tools_with_the_reason_and_a_way_out(name: str) -> Non
     assert refusal(CATALOG.targets["deepinfra-native"], CATALOG.scenarios["minimal"]) is None
 
 
-def test_every_other_dialect_carries_every_scenario() -> None:
-    for aimed in CATALOG.targets.values():
+def test_every_dialect_that_takes_tools_carries_every_scenario() -> None:
+    without_tools = {"deepinfra", *SOCKET_DIALECTS}
+    carrying = [aimed for aimed in CATALOG.targets.values() if aimed.dialect not in without_tools]
+    assert {aimed.dialect for aimed in carrying} == set(NAMES) - without_tools
+    for aimed in carrying:
         for scenario in CATALOG.scenarios.values():
-            assert aimed.dialect == "deepinfra" or refusal(aimed, scenario) is None
+            assert refusal(aimed, scenario) is None
+
+
+def test_every_dialect_carries_a_scenario_without_tools() -> None:
+    for aimed in CATALOG.targets.values():
+        assert refusal(aimed, CATALOG.scenarios["minimal"]) is None
 
 
 def test_converse_refuses_calls_without_tools_as_bedrock_would() -> None:

@@ -78,7 +78,7 @@ def test_board_concluded(snap_compare: Compare) -> None:
 
 
 def test_help(snap_compare: Compare) -> None:
-    assert compare(snap_compare, Stage(showcase()), (100, 76), "question_mark")
+    assert compare(snap_compare, Stage(showcase()), (100, 92), "question_mark")
 
 
 def test_plan(snap_compare: Compare) -> None:
