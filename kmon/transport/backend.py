@@ -77,7 +77,10 @@ class StampedStream(httpcore.AsyncNetworkStream):
             raise httpcore.WriteError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Close at once: nothing is worth flushing, and a cancelled stream must stop costing now."""
+        self.close()
+
+    def close(self) -> None:
+        """Close at once: nothing is worth flushing, and a cancelled stream must stop costing now. May be repeated."""
         self._deafen()
         self._ended = True
         self._sock.close()

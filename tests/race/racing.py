@@ -46,8 +46,9 @@ def plan(*targets: Target, **options: object) -> RacePlan:
 class Watched:
     """Events of a source as they come, with waiting for the one a test needs."""
 
-    def __init__(self, source: EventSource) -> None:
+    def __init__(self, source: EventSource, patience_s: float = 20.0) -> None:
         self.source = source
+        self._patience_s = patience_s
         self.events: list[ev.Event] = []
         self.view = RaceView()
         self._changed = asyncio.Event()
@@ -62,8 +63,8 @@ class Watched:
         self._changed.set()
 
     async def until(self, wanted: Callable[[ev.Event], bool], count: int = 1) -> ev.Event:
-        """The ``count``-th event that is wanted; fails after 20 s."""
-        async with asyncio.timeout(20):
+        """The ``count``-th event that is wanted; fails when patience is at its end."""
+        async with asyncio.timeout(self._patience_s):
             while True:
                 found = [event for event in self.events if wanted(event)]
                 if len(found) >= count:

@@ -29,7 +29,7 @@ STOP_LIMIT_S = 40.0
 @contextmanager
 def running(release: Installed, provider_url: str, models: Mapping[str, str], folder: Path) -> Iterator[str]:
     """The gateway's WebSocket URL while it runs. ``models`` maps an agent's id to its model at ``provider_url``."""
-    port = _free_port()
+    port = free_port()
     config = folder / "openclaw.json"
     config.write_text(json.dumps(_config(release.release, port, provider_url, models, folder)))
     log = (folder / "gateway.log").open("wb")
@@ -132,7 +132,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback address that nobody uses now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

@@ -63,7 +63,9 @@ class Server:
         self._context, self._connect_timeout_s = context, connect_timeout_s
         self._watch, self._complain = watch, complain
         self._clients: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.create_task(self._accept())
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._listen()
 
     @property
     def clients(self) -> int:
@@ -72,40 +74,56 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening and end every connection on both sides."""
-        self._accepting.cancel()
-        await asyncio.wait([self._accepting])
+        self._deafen()
         self._sock.close()
         for task in self._clients:
             task.cancel()
         if self._clients:
             await asyncio.wait(self._clients)
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
+    def _listen(self) -> None:
+        self._again = None
+        self._loop.add_reader(self._sock.fileno(), self._accept)
+
+    def _deafen(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+
+    def _accept(self) -> None:
+        """Take every client that waits, at once: an accepted socket that is still on its way to a task can get lost."""
         while True:
             try:
-                client, _ = await loop.sock_accept(self._sock)
+                client, _ = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
             except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
+                self._deafen()
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
+                    self._again = self._loop.call_later(OUT_OF_FILES_S, self._listen)
+                else:
                     self._complain(f"no further clients are accepted: {error.strerror}")
-                    return
-                await asyncio.sleep(OUT_OF_FILES_S)
-                continue
-            if len(self._clients) >= CONNECTION_LIMIT:
-                with client, contextlib.suppress(OSError):
-                    client.send(answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
-                continue
-            task = asyncio.create_task(self._serve(client))
-            self._clients.add(task)
-            task.add_done_callback(self._clients.discard)
+                return
+            self._welcome(client)
 
-    async def _serve(self, client: socket.socket) -> None:
+    def _welcome(self, client: socket.socket) -> None:
         client.setblocking(False)
+        if len(self._clients) >= CONNECTION_LIMIT:
+            with client, contextlib.suppress(OSError):
+                client.send(answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
+            return
         with contextlib.suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ask_for_stamps(client)
+        stream = StampedStream(client, _no_phase)
+        task = asyncio.create_task(self._serve(stream))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+        task.add_done_callback(lambda _: stream.close())  # also where it was cancelled before its first step
+
+    async def _serve(self, client: StampedStream) -> None:
         connection = Connection(
-            StampedStream(client, _no_phase),
+            client,
             self._upstream,
             context=self._context,
             connect_timeout_s=self._connect_timeout_s,
