@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 
 import httpcore
@@ -26,64 +27,55 @@ CONNECT_LIMIT_S = 5.0
 
 async def sing(network: Network) -> None:
     """Beat and listen until cancelled; end quietly where loopback cannot be had."""
-    singers: list[_Singer] = []
-
-    def singer() -> _Singer:
-        singers.append(_Singer())
-        return singers[-1]
-
     try:
-        server = await asyncio.get_running_loop().create_server(singer, "127.0.0.1", 0)
+        perch = _Perch()
     except OSError:
         return
     try:
-        await _listen(network, server.sockets[0].getsockname()[1])
+        await _listen(network, perch.port)
     finally:
         network.machine.canary_gone()
-        server.close()
-        for one in singers:
-            one.leave()
+        perch.close()
 
 
-class _Singer(asyncio.Protocol):
-    """The sender. No task of its own: one that is cancelled before its first step would leave its socket open."""
+class _Perch:
+    """Where the sender sits. It has neither task nor transport: either could be left over when the loop is closed."""
 
     def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._singers: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
-        self._left = False
+        self._sock = socket.create_server(("127.0.0.1", 0))
+        self._sock.setblocking(False)
+        self.port = int(self._sock.getsockname()[1])
+        self._loop.add_reader(self._sock.fileno(), self._accept)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if self._left:
-            transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Whatever is asked, the answer is the same; the request comes in one piece over loopback, or in more."""
-        if self._transport is not None and not self._due_ns:
-            self._transport.write(HEAD)
-            self._due_ns = time.monotonic_ns()
-            self._beat()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.leave()
-
-    def leave(self) -> None:
-        self._left = True
+    def close(self) -> None:
+        """Fall silent, and be gone at once."""
+        self._loop.remove_reader(self._sock.fileno())
         if self._timer is not None:
             self._timer.cancel()
-        if self._transport is not None:
-            self._transport.abort()
+        for sock in (self._sock, *self._singers):
+            sock.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            singer, _ = self._sock.accept()
+            singer.setblocking(False)
+            self._singers.append(singer)
+            singer.send(HEAD)  # whatever will be asked, the answer is the same
+            if self._timer is None:
+                self._due_ns = time.monotonic_ns()
+                self._beat()
 
     def _beat(self) -> None:
-        if self._transport is None or self._left:
-            return
-        self._transport.write(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
+        for singer in self._singers:
+            with contextlib.suppress(OSError):  # its listener left, or does not read: then it is no witness
+                singer.send(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
         now_ns = time.monotonic_ns()
         self._due_ns = max(self._due_ns + CANARY_EVERY_NS, now_ns)
-        self._timer = asyncio.get_running_loop().call_later((self._due_ns - now_ns) / S, self._beat)
+        self._timer = self._loop.call_later((self._due_ns - now_ns) / S, self._beat)
 
 
 async def _listen(network: Network, port: int) -> None:

@@ -128,6 +128,10 @@ async def test_streams_of_several_hosts_that_stop_in_one_instant_are_us() -> Non
     assert "all 3 streams stopped in the same instant" in found.evidence
 
 
+NET = f"10.213.{os.getpid() % 256}"
+"""Of the two hosts; a run that was killed may have left another one behind."""
+
+
 @pytest.fixture
 def far_away() -> Iterator[str]:
     """A network namespace that can be cut off; yields its name."""
@@ -147,9 +151,9 @@ def far_away() -> Iterator[str]:
             ip("link", "add", f"{name}a", "type", "veth", "peer", "name", "far", "netns", name)
         except subprocess.CalledProcessError:
             pytest.skip("this kernel has no veth")
-        ip("addr", "add", "10.213.97.1/30", "dev", f"{name}a")
+        ip("addr", "add", f"{NET}.1/30", "dev", f"{name}a")
         ip("link", "set", f"{name}a", "up")
-        ip("-n", name, "addr", "add", "10.213.97.2/30", "dev", "far")
+        ip("-n", name, "addr", "add", f"{NET}.2/30", "dev", "far")
         ip("-n", name, "link", "set", "far", "up")
         yield name
     finally:
@@ -167,7 +171,7 @@ async def words_then_silence(reader, writer):
     writer.write(HEAD + sse("some words"))
     await asyncio.Event().wait()
 async def main():
-    server = await asyncio.start_server(words_then_silence, "10.213.97.2", 8000)
+    server = await asyncio.start_server(words_then_silence, None, 8000)
     print("up", flush=True)
     await server.serve_forever()
 asyncio.run(main())
@@ -181,7 +185,7 @@ async def test_a_path_that_swallows_everything_is_the_path(far_away: str) -> Non
     try:
         assert serving_there.stdout is not None
         assert await serving_there.stdout.readline() == b"up\n"
-        async with racing(plan(target("http://10.213.97.2:8000"), stall_s=1.6)) as race:
+        async with racing(plan(target(f"http://{NET}.2:8000"), stall_s=1.6)) as race:
             await race.until(is_text)
             await asyncio.sleep(0.3)  # the request is acknowledged; from here on only silence is on the wire
             subprocess.run(["ip", "-n", far_away, "link", "set", "far", "down"], check=True)
