@@ -38,13 +38,21 @@ def calls(request: ChatRequest) -> list[Call]:
             Call(tool.name, _arguments(tool, _chain_value(asked, number, told)))
             for number in range(done, done + wanted.due(done))
         ]
-    if request.tool_result:
+    if _results_came(request):
         return []
     chosen = _asked_for(request, offered)
     if chosen is None:
         return []
     place = PLACE.search(last_prompt(request))
     return [Call(chosen.name, _arguments(chosen, lambda _: place.group(1) if place else SOMEWHERE[0]))]
+
+
+def _results_came(request: ChatRequest) -> bool:
+    """Whether tools answered since the model last spoke; a gateway may add words of its own after their results."""
+    for message in reversed(request.messages):
+        if message.role in ("tool", "assistant"):
+            return message.role == "tool"
+    return False
 
 
 def _asked_for(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:

@@ -22,6 +22,8 @@ from pathlib import Path
 from tests.real_gateway.install import Installed
 
 TOKEN = "kmon-test-token"
+TOOLED = "tool"
+"""The one agent that may use tools; the simulated model calls what it is offered."""
 READY_LIMIT_S = 120.0
 STOP_LIMIT_S = 40.0
 
@@ -60,7 +62,12 @@ def _config(release: str, port: int, provider_url: str, models: Mapping[str, str
         for model in dict.fromkeys(models.values())
     ]  # fmt: skip
     agents = [
-        {"id": agent, "default": number == 0, "model": {"primary": f"sim/{model}"}}
+        {
+            "id": agent,
+            "default": number == 0,
+            "model": {"primary": f"sim/{model}"},
+            **({} if agent == TOOLED else {"tools": {"deny": ["*"]}}),
+        }
         for number, (agent, model) in enumerate(models.items())
     ]
     provider = {"baseUrl": provider_url, "apiKey": "sk-none", "api": "openai-completions", "models": listed}

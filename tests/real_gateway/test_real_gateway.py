@@ -20,14 +20,14 @@ from kmon.race.sides_plan import Side, SidesPlan
 from kmon.simulator.embedded import Embedded
 from tests.race.racing import Watched
 from tests.real_gateway.install import installed
-from tests.real_gateway.running import TOKEN, free_port, running
+from tests.real_gateway.running import TOKEN, TOOLED, free_port, running
 
 WANTED = os.environ.get("KMON_REAL_GATEWAY", "")
 pytestmark = [
     pytest.mark.skipif(not WANTED, reason="set KMON_REAL_GATEWAY=2026.9.6,2026.2.17 to run the real gateway"),
     pytest.mark.timeout(1_800),
 ]
-AGENTS = {"main": "normal", "stall": "stall20", "hang": "hanging", "reset": "resetting", "slow": "slow"}
+AGENTS = {"main": "normal", TOOLED: "normal", "stall": "stall20", "hang": "hanging", "reset": "resetting", "slow": "slow"}
 """Per agent, the model that makes the provider behave so."""
 QUESTION = "Write a Python class for a bounded queue, with comments."
 TOOL_QUESTION = "Please execute the shell command for me."
@@ -94,7 +94,7 @@ async def test_an_answer_comes_whole(place: Place) -> None:
 
 
 async def test_a_tool_runs_and_the_answer_follows(place: Place) -> None:
-    async with asking(place, "main", TOOL_QUESTION, timeout_s=120) as watched:
+    async with asking(place, TOOLED, TOOL_QUESTION, timeout_s=120) as watched:
         ended = await watched.ended()
     assert ended.state == "done", ended.evidence
     assert ended.tool_calls, "no tool was seen"
