@@ -27,7 +27,14 @@ pytestmark = [
     pytest.mark.skipif(not WANTED, reason="set KMON_REAL_GATEWAY=2026.9.6,2026.2.17 to run the real gateway"),
     pytest.mark.timeout(1_800),
 ]
-AGENTS = {"main": "normal", TOOLED: "normal", "stall": "stall20", "hang": "hanging", "reset": "resetting", "slow": "slow"}
+AGENTS = {
+    "main": "normal",
+    TOOLED: "normal",
+    "stall": "stall20",
+    "hang": "hanging",
+    "reset": "resetting",
+    "slow": "slow",
+}
 """Per agent, the model that makes the provider behave so."""
 QUESTION = "Write a Python class for a bounded queue, with comments."
 TOOL_QUESTION = "Please execute the shell command for me."

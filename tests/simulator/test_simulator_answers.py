@@ -66,6 +66,21 @@ def test_a_tool_result_is_answered_in_words_with_its_number() -> None:
     assert answered.joined("tool-start") == ""
 
 
+def test_words_added_after_a_tool_result_do_not_make_the_tool_be_called_again() -> None:
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    call = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    question = user("The weather in Tokyo?")
+    answered = [
+        *question,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "22 degrees"},
+    ]
+    assert said(asked(messages=question, tools=[tool])).joined("tool-start") == "get_weather"
+    assert said(asked(messages=[*answered, *user("Note: weather tools ran.")], tools=[tool])).joined("tool-start") == ""
+    spoken = [*answered, {"role": "assistant", "content": "It is 22."}, *question]
+    assert said(asked(messages=spoken, tools=[tool])).joined("tool-start") == "get_weather"
+
+
 def test_arguments_follow_the_schema_of_the_tool() -> None:
     properties = {
         "place": {"type": "string"},
