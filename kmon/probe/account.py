@@ -141,11 +141,12 @@ class Account:
         note: str = "",
         plain: bool = False,
         named: Callable[[Signature], Signature] | None = None,
+        end_ns: int | None = None,
     ) -> Outcome:
         """Close the clocks and name what happened. ``note`` stands before the evidence; ``plain`` is an answer in
         no dialect, which is judged by its transport alone; ``named`` is asked where its carrier knows more than the
-        stream tells."""
-        end_ns = time.monotonic_ns()
+        stream tells; ``end_ns`` is when it ended where that is not now."""
+        end_ns = time.monotonic_ns() if end_ns is None else end_ns
         self.stalls.stop()
         left_open = self.timeline.on_closed(end_ns)
         if left_open is not None:

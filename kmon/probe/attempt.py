@@ -106,6 +106,10 @@ class Attempt:
     def transcript(self) -> Transcript:
         return self._account.transcript
 
+    def redacted(self, text: str) -> str:
+        """``text``, which came from the other end, cleaned and without the keys it was asked with."""
+        return self._account.translate.redacted(text)
+
     async def go(self) -> Outcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
         url = self.url()

@@ -9,20 +9,38 @@ from urllib.parse import parse_qsl
 SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential|signature", re.IGNORECASE)
 SECRETS_LIMIT = 24
 SECRET_LIMIT_CHARS = 4_096
+_SAID = re.compile(
+    r'([\w-]*(?:token|password|secret|api[_-]?key|authorization|credential)[\w-]*)\\?"\s*:\s*\\?"([^"\\]{8,4096})',
+    re.IGNORECASE,
+)
 _SIGNED = "AWS4-HMAC-SHA256"
 _PARTS = re.compile(r"[;,\s]+")
 
 
 def keys_in(headers: Mapping[str, str], query: str) -> tuple[str, ...]:
     """Every value of a request head that may be a key, and its parts: ``Bearer KEY``, ``a=KEY; b=KEY``."""
-    values = [value for name, value in headers.items() if SECRET_NAME.search(name)]
-    values += [value for name, value in parse_qsl(query) if SECRET_NAME.search(name)]
+    named = [*headers.items(), *parse_qsl(query)]
+    values = [value for name, value in sorted(named, key=_rank) if SECRET_NAME.search(name)]
     found: dict[str, None] = {}
     for value in values:
         for part in (value, *_PARTS.split(value)):
             found[part[:SECRET_LIMIT_CHARS]] = None
             found[part.partition("=")[2][:SECRET_LIMIT_CHARS]] = None
     return tuple(key for key in found if len(key) >= 8 and key != _SIGNED)[:SECRETS_LIMIT]
+
+
+def _rank(named: tuple[str, str]) -> bool:
+    """Cookies last: a jar of them must not crowd out the key itself."""
+    return "cookie" in named[0].lower()
+
+
+def keys_said(text: str, *, answered: bool) -> tuple[str, ...]:
+    """Every value of a JSON message that its name calls a key, such as the token of a gateway's ``connect``.
+
+    In what was ``answered`` a bare ``token`` is no key but a piece of text.
+    """
+    found = (match.groups() for match in _SAID.finditer(text))
+    return tuple(key for name, key in found if not (answered and name.lower() == "token"))[:SECRETS_LIMIT]
 
 
 def signed_host(headers: Mapping[str, str], query: str) -> bool:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.run import GatewayRun
 from kmon.dialects.openclaw.runs import Tracker
 from kmon.probe import events as ev
-from kmon.probe.stall import StallWatch
-from kmon.probe.timeline import MS, S, Timeline
+from kmon.probe.account import Account
+from kmon.probe.content import Asked
+from kmon.probe.signature import Signature, describe
 from kmon.probe.translate import Translator
-from kmon.probe.view import fold_chunk
+from kmon.race.ended import run_ended
 from kmon.transport.machine import Machine
 from kmon.verdict.sight import ProviderSide
 from kmon.verdict.telling import Telling
@@ -27,25 +27,31 @@ RETRY_GRACE_S = 12.0
 
 
 class WatchedRun:
-    """Follows one run; its pane opens at once and may be opened again by a silent retry."""
+    """Follows one run; its pane opens at once and may be opened again by a silent retry.
+
+    ``secrets`` is what the gateway was asked with: whatever it says back, they are never told.
+    """
 
     def __init__(
         self,
         name: str,
         run: GatewayRun,
         url: str,
-        stall_ns: int,
+        stall_s: float,
         machine: Machine,
         emit: Callable[[ev.Event], None],
         t_ns: int,
+        *,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.name, self.run, self._machine = name, run, machine
-        self._url, self._stall_ns, self._emit = url, stall_ns, emit
+        self._url, self._stall_s, self._emit, self._secrets = url, stall_s, emit, secrets
         self._attempts = 0
         self._ending: asyncio.TimerHandle | None = None
         self.open = False
-        self.results: list[ev.RunEnded] = []
-        safe = Translator(name, 1)
+        self.ended: ev.RunEnded | None = None
+        """Its latest end."""
+        safe = Translator(name, 1, secrets=secrets)
         self.target = safe.redacted(run.session or "no session")[-60:].removeprefix("agent:main:")
         self.label = f"{safe.redacted(run.session)[:80]} run {safe.redacted(run.short)}"
         emit(ev.RunQueued(t_ns, name, self.target, self.label, "watched", 1, DIALECT))
@@ -54,20 +60,22 @@ class WatchedRun:
     def _begin(self, t_ns: int, role: ev.AttemptRole) -> None:
         self._attempts += 1
         self.open = True
-        self._telling = Telling(self.name, self._attempts, self._stall_ns / S)
-        self._translate = Translator(self.name, self._attempts)
-        self.transcript = Transcript()
-        self.timeline = Timeline(t_ns, self._stall_ns)
-        self._stalls = StallWatch(self.name, self._attempts, self.timeline, self._machine, self._emit)
-        self._stalls.between = "gateway"
-        self._emit(ev.AttemptStarted(t_ns, self.name, self._attempts, role, self._url))
-        self.timeline.on_phase("request_sent", t_ns)
-        self.timeline.on_phase("headers", t_ns)
-        self._emit(ev.PhaseReached(t_ns, self.name, self._attempts, "request_sent"))
-        self._emit(
-            ev.HeadersReceived(t_ns, self.name, self._attempts, 200, {"run-id": self._translate.redacted(self.run.id)})
+        self._account = account = Account(
+            self.name,
+            self._attempts,
+            role,
+            asked=Asked(""),
+            secrets=self._secrets,
+            stall_s=self._stall_s,
+            machine=self._machine,
+            emit=self._emit,
         )
-        self._stalls.arm(t_ns)
+        self._telling = Telling(self.name, self._attempts, self._stall_s, account.translate.redacted)
+        account.stalls.between = "gateway"
+        account.started(t_ns, self._url)
+        account.phase("request_sent", t_ns, "")
+        account.phase("headers", t_ns, "")
+        account.identified(t_ns, 200, {"run-id": self.run.id})
 
     def changed(self, t_ns: int, what: tuple[str, ...], delta: Delta | None) -> None:
         """Take one change of the run in."""
@@ -110,7 +118,7 @@ class WatchedRun:
         """End the pane as the run ended."""
         if self.open:
             state: ev.Ending = "done"
-            error = self.transcript.error
+            error = self._account.transcript.error
             if self.run.chat == "aborted":
                 state = "cancelled"
             elif self.run.lifecycle == "error" or (self.run.chat == "error" and not self.run.unseen_chars):
@@ -132,59 +140,36 @@ class WatchedRun:
     def stop(self) -> None:
         if self._ending is not None:
             self._ending.cancel()
-        self._stalls.stop()
+        self._account.stalls.stop()
 
     def _take(self, t_ns: int, delta: Delta) -> None:
-        self.transcript.add(delta)
-        event = self._translate(t_ns, delta)
-        stall = fold_chunk(self.timeline, event)
-        if stall is not None:
-            self._stalls.ended(t_ns, stall)
-        self._emit(event)
-        self._stalls.arm(t_ns)
+        self._account.take(t_ns, delta)
 
     def _end(self, t_ns: int, state: ev.Ending, error: StreamError | None) -> None:
         self.stop()
         self._ending, self.open = None, False
-        left_open = self.timeline.on_closed(t_ns)
-        if left_open is not None:
-            self._stalls.left_open(t_ns, left_open)
-        safe, said = self._translate, self.transcript
-        error = None if error is None else safe.error(error)
-        evidence = self._evidence(state)
-        signature = "answer-after-chat-error" if self.run.unseen_chars else None
-        self._emit(
-            ev.AttemptEnded(
-                t_ns, self.name, self._attempts, "first", state, signature, evidence, error, chunks=said.chunks
-            )
-        )
-        ended = ev.RunEnded(
-            t_ns,
-            self.name,
-            self.target,
-            self._attempts,
-            state,
-            signature,
-            evidence,
-            error,
-            _ms(self.timeline.ttft_ns()),
-            _ms(self.timeline.max_gap_ns(t_ns)),
-            tuple(self.timeline.stalls),
-            said.chunks,
-            safe.redacted(said.text),
-            safe.redacted(said.reasoning),
-            tuple(safe.tool_call(call) for call in said.tool_calls),
-            None if said.finish_reason is None else safe.redacted(said.finish_reason),
-            said.usage,
-            safe.redacted(said.response_id or ""),
-            {"run-id": safe.redacted(self.run.id)[:200]},
+        account = self._account
+
+        def named(found: Signature) -> Signature:
+            """What the chat was told names it; of what the run was asked nothing is known."""
+            facts = found.evidence if state != "incomplete" else describe(account.timeline, t_ns)
+            said = self._evidence(state)
+            name = "answer-after-chat-error" if self.run.unseen_chars else found.name
+            return Signature(name if state != "incomplete" else None, f"{said}; {facts}" if said else facts)
+
+        outcome = account.end(state, error, plain=True, named=named, end_ns=t_ns)
+        self.ended = run_ended(
+            outcome,
+            name=self.name,
+            target=self.target,
             label=self.label,
             scenario="watched",
-            duration_ms=(t_ns - self.timeline.t_start) / MS,
-            keepalives=self.timeline.life.ticks,
+            round_number=1,
+            attempts=self._attempts,
+            safe=account.translate,
+            t_begin=account.timeline.t_start,
         )
-        self.results.append(ended)
-        self._emit(ended)
+        self._emit(self.ended)
 
     def _evidence(self, state: ev.Ending) -> str:
         run = self.run
@@ -193,7 +178,3 @@ class WatchedRun:
         if run.behind:
             return f"the chat was told of an empty end: the message waited behind run {run.behind[-4:]}"
         return "the chat got no answer" if state == "incomplete" else ""
-
-
-def _ms(duration_ns: int | None) -> float | None:
-    return None if duration_ns is None else duration_ns / MS

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Container, Coroutine, Sequence
 from typing import Literal
 
 import httpcore
@@ -22,7 +22,7 @@ from kmon.dialects.openclaw.liveness import Gap
 from kmon.dialects.openclaw.runs import Change, Tracker, history_texts, in_flight
 from kmon.probe import events as ev
 from kmon.probe.gateway import access_of, own_device
-from kmon.probe.timeline import MS, S
+from kmon.probe.timeline import MS
 from kmon.probe.translate import Translator
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.gateway_run import WatchedRun
@@ -38,6 +38,9 @@ from kmon.transport.network import Network
 CLAIM_EVERY_S = 1.0
 HISTORY_LIMIT = 10
 PANES_LIMIT = 200
+CLAIMS_LIMIT = 500
+WARNINGS_LIMIT = 20
+"""So much of what is wrong with the frames of one connection is told; a gateway that is broken is so in every one."""
 
 
 class GatewayWatch:
@@ -57,6 +60,10 @@ class GatewayWatch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._t_start = 0
+        self._counted = {"ok": 0, "failed": 0}
+        """Runs whose panes are gone."""
+        self._warnings = 0
+        self._reloading: asyncio.Task[None] | None = None
         self._hello: tuple[int, Response] | None = None
         """The last one, for the claims of sessions that appear later."""
         self._failed = False
@@ -104,9 +111,9 @@ class GatewayWatch:
             pass
         finally:
             now_ns = time.monotonic_ns()
-            ended = [result for pane in self._panes.values() for result in pane.results[-1:]]
-            ok = sum(result.state == "done" for result in ended)
-            failed = len(ended) - ok + self._failed
+            for pane in self._panes.values():
+                self._count(pane)
+            ok, failed = self._counted["ok"], self._counted["failed"] + self._failed
             took_ms = (now_ns - self._t_start) / MS
             self._emit(ev.RaceEnded(now_ns, ok, failed, took_ms, interrupted=self._interrupted))
 
@@ -123,10 +130,10 @@ class GatewayWatch:
                     open_timeout_s=self._plan.connect_timeout_s,
                     on_phase=lambda *_: None,
                 ) as link:
-                    failures, self._lost = 0, False
+                    failures, self._lost, self._warnings = 0, False, 0
                     self._say("info", self._welcome(link, again=before))
                     if before:
-                        self._spawn(self._reload(link, self._sessions()))
+                        self._catch_up(link)
                     before = True
                     lost = await self._listen(link)
             except (
@@ -163,18 +170,18 @@ class GatewayWatch:
         match heard:
             case Gap():
                 if link.hello.protocol >= 4:  # 2026.2 counts what others got, too: a hole proves nothing
-                    self._say(
-                        "warning", f"{heard.lost} event(s) of the gateway never came; reading the history instead"
-                    )
-                self._spawn(self._reload(link, self._sessions()))
+                    self._warn(f"{heard.lost} event(s) of the gateway never came; reading the history instead")
+                self._catch_up(link)
             case Unreadable(error=error):
-                self._say("warning", error.message)
+                self._warn(error.message)
             case GatewayEvent() | Response():
-                for change in self._tracker.feed(t_ns, heard):
+                changes = self._tracker.feed(t_ns, heard)
+                for change in changes:
                     self._change(t_ns, change)
                 self._claim(t_ns, heard)
+                self._show_claims(t_ns, {change.run.session for change in changes if change.run is not None})
                 if isinstance(heard, GatewayEvent) and heard.event == "shutdown":
-                    self._say("warning", "the gateway is shutting down")
+                    self._warn("the gateway is shutting down")
             case Request():
                 self._tracker.feed(t_ns, heard, "out")
 
@@ -192,14 +199,26 @@ class GatewayWatch:
                 if gone is None:
                     return
                 del self._panes[gone.run.id]
+                self._count(gone)
+                self._emit(ev.RunForgotten(t_ns, gone.name))
             self._numbers += 1
-            stall_ns = int(self._plan.stall_s * S)
             found = self._panes[run.id] = WatchedRun(
-                f"g{self._numbers}", run, self._plan.url, stall_ns, self._network.machine, self._emit, t_ns
+                f"g{self._numbers}",
+                run,
+                self._plan.url,
+                self._plan.stall_s,
+                self._network.machine,
+                self._emit,
+                t_ns,
+                secrets=self._credential.secrets,
             )
         found.changed(t_ns, change.what, change.delta)
         if run.origin == "queue" and "dequeued" in change.what and (waited := self._panes.get(run.behind)) is not None:
             waited.end(t_ns)
+
+    def _count(self, pane: WatchedRun) -> None:
+        if pane.ended is not None:
+            self._counted["ok" if pane.ended.state == "done" else "failed"] += 1
 
     def _claim(self, t_ns: int, frame: GatewayEvent | Response) -> None:
         if isinstance(frame, Response) and is_hello(frame):
@@ -209,12 +228,16 @@ class GatewayWatch:
                 claim = self._claims[run.session] = Claim(run.session, inferred=True)
                 if self._hello is not None:
                     claim.feed(*self._hello)
+        while len(self._claims) > CLAIMS_LIMIT:
+            del self._claims[next(iter(self._claims))]
         for claim in self._claims.values():
             claim.feed(t_ns, frame)
-        self._show_claims(t_ns)
 
-    def _show_claims(self, t_ns: int) -> None:
+    def _show_claims(self, t_ns: int, sessions: Container[str] | None = None) -> None:
+        """Look at the open panes of ``sessions``; at all of them without."""
         for pane in self._panes.values():
+            if sessions is not None and pane.run.session not in sessions:
+                continue
             if pane.open and (claim := self._claims.get(pane.run.session)) is not None:
                 provider = None if self._sighting is None else self._sighting(self._tracker, pane.run, t_ns)
                 pane.look(t_ns, self._tracker, claim, provider, closed=self._lost)
@@ -229,6 +252,11 @@ class GatewayWatch:
 
     def _sessions(self) -> list[str]:
         return list(dict.fromkeys(pane.run.session for pane in self._panes.values() if pane.open and pane.run.session))
+
+    def _catch_up(self, link: Link) -> None:
+        """One reading of the history at a time: a gateway that loses one event may lose thousands."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._spawn(self._reload(link, self._sessions()))
 
     async def _reload(self, link: Link, sessions: Sequence[str]) -> None:
         """Read what was missed: text of a run that goes on, or that a run ended meanwhile."""
@@ -250,6 +278,13 @@ class GatewayWatch:
     def _welcome(self, link: Link, *, again: bool) -> str:
         hello = link.hello
         return f"{'connected again' if again else 'watching'}: gateway {hello.server}, protocol {hello.protocol}"
+
+    def _warn(self, message: str) -> None:
+        self._warnings += 1
+        if self._warnings <= WARNINGS_LIMIT:
+            self._say("warning", message)
+            if self._warnings == WARNINGS_LIMIT:
+                self._say("warning", "what else is wrong with this connection's frames is not told any more")
 
     def _say(self, level: Literal["info", "warning", "error"], message: str) -> None:
         words = " ".join(self._safe.redacted(message).split())[:400]

@@ -26,7 +26,7 @@ async def mirrored(
 
     if not isinstance(attempt, GatewayAttempt):
         return
-    telling = Telling(attempt.run, attempt.attempt, stall_s)
+    telling = Telling(attempt.run, attempt.attempt, stall_s, attempt.redacted)
     while True:
         run = attempt.tracker.runs.get(attempt.followed)
         if run is not None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta
+from kmon.probe.overheard_keys import SECRETS_LIMIT, keys_said
+from kmon.probe.redact import Redactor
 from kmon.transport.relay.head import ResponseHead
 from kmon.transport.relay.messages import BINARY, PING, PONG, Message, MessageReader
 from kmon.transport.relay.watching import Side
 
 MESSAGE_LIMIT_CHARS = 20_000
+READ_LIMIT_BYTES = 100_000
+"""What of a message is looked at; more than is ever shown of it, so that no key is cut in two."""
 
 
 class Tunnel:
-    """What came from the upstream is the answer; what the client says is shown among the raw chunks only."""
+    """What came from the upstream is the answer; what the client says is shown among the raw chunks only.
+
+    A key that either says in a message (a gateway's client sends its token so) is never shown, then or later.
+    """
 
     def __init__(self, head: ResponseHead) -> None:
         extensions = head.headers.get("sec-websocket-extensions", "")
@@ -21,6 +28,8 @@ class Tunnel:
             "upstream": MessageReader(deflate=deflate, fresh_context="server_no_context_takeover" in extensions),
             "client": MessageReader(deflate=deflate, fresh_context="client_no_context_takeover" in extensions),
         }
+        self._keys: dict[str, None] = {}
+        self._redactor = Redactor(())
         self.close_code: int | None = None
         """Of the first close frame, whoever sent it."""
 
@@ -36,11 +45,21 @@ class Tunnel:
         if (code := message.close_code) is not None:
             first = self.close_code is None
             self.close_code = code if first else self.close_code
-            reason = message.data[2:].decode("utf-8", "replace")
+            reason = self._redactor.whole(message.data[2:].decode("utf-8", "replace"))
             said = f"close {code}{f' {reason}' if reason else ''} from {side}"
             return Delta(finish_reason=said if first else None, done=first, chunk=False, raw=said)
         binary = f"({message.size} bytes of binary)"
-        said = binary if message.opcode == BINARY else message.data.decode("utf-8", "replace")[:MESSAGE_LIMIT_CHARS]
+        said = binary if message.opcode == BINARY else self._said(side, message.data)
         if side == "client":
             return Delta(chunk=False, raw=f"> {said}"[:FRAME_LIMIT_CHARS])
         return Delta(text=f"{said}\n", raw=said[:FRAME_LIMIT_CHARS])
+
+    def _said(self, side: Side, data: bytes) -> str:
+        said = data[:READ_LIMIT_BYTES].decode("utf-8", "replace")
+        new = [key for key in keys_said(said, answered=side == "upstream") if key not in self._keys]
+        if new:
+            self._keys |= dict.fromkeys(new)
+            while len(self._keys) > SECRETS_LIMIT:
+                del self._keys[next(iter(self._keys))]
+            self._redactor = Redactor(tuple(self._keys))
+        return self._redactor.whole(said)[:MESSAGE_LIMIT_CHARS]

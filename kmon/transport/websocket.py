@@ -40,6 +40,8 @@ PING_EVERY_S = 20.0
 CLOSE_WAIT_S = 0.5
 """How long sending the last frame may take; the socket is closed without it then."""
 WRITE_LIMIT_S = 10.0
+TURN_MESSAGES = 64
+"""Handed on in a row before others have their turn: one read may hold thousands of tiny frames."""
 ABNORMAL = 1006
 """Stands for a connection that ended without a close frame; it is never on the wire."""
 REFUSAL_LIMIT_BYTES = 2_000
@@ -69,8 +71,12 @@ class WebSocket:
         Raises :class:`ExchangeError` with the kind ``protocol`` when the peer breaks the rules or the limit: the
         connection is then closed with the code that says so.
         """
+        given = 0
         while True:
             while self._arrived:
+                given += 1
+                if given % TURN_MESSAGES == 0:
+                    await asyncio.sleep(0)
                 t_ns, message = self._arrived.popleft()
                 if message.kind == "ping":
                     await self._send(Opcode.PONG, message.data)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.run import GatewayRun
 from kmon.dialects.openclaw.runs import Tracker
+from kmon.dialects.text import clean
 from kmon.probe.events import ClaimChanged, Diagnosed
 from kmon.verdict.diagnosis import STALL_S, Diagnosis, diagnose
 from kmon.verdict.sight import ProviderSide, sight
 
+WORDS_LIMIT_CHARS = 600
+
 
 @dataclass(slots=True)
 class Telling:
-    """One kmon run that watches one run of a gateway. Asked after every frame, and every second without one."""
+    """One kmon run that watches one run of a gateway. Asked after every frame, and every second without one.
+
+    ``safe`` cleans what the gateway said of itself (a close reason, a tool's name) and takes the keys out.
+    """
 
     run: str
     attempt: int
     stall_s: float = STALL_S
+    safe: Callable[[str], str] = clean
     _line: str = ""
     _since_ns: int = 0
     _told: str = ""
@@ -39,7 +47,8 @@ class Telling:
         if shown.standing != self._line:
             self._line, self._since_ns = shown.standing, now_ns
             opened_ns = gateway_run.t_started_ns or gateway_run.t_first_ns
-            due.append(ClaimChanged(now_ns, self.run, self.attempt, shown.standing, gateway_run.short, opened_ns))
+            line, run = self.safe(shown.standing)[:WORDS_LIMIT_CHARS], self.safe(gateway_run.short)
+            due.append(ClaimChanged(now_ns, self.run, self.attempt, line, run, opened_ns))
         seen = sight(
             tracker,
             gateway_run,
@@ -53,5 +62,6 @@ class Telling:
         name = found.name if found else ""
         if name != self._told:
             self._told = name
-            due.append(Diagnosed(now_ns, self.run, self.attempt, name, found.sentence if found else ""))
+            sentence = self.safe(found.sentence)[:WORDS_LIMIT_CHARS] if found else ""
+            due.append(Diagnosed(now_ns, self.run, self.attempt, name, sentence))
         return due

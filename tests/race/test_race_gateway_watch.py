@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kmon.catalog.model import GATEWAY_KEY_ENV
 from kmon.probe import events as ev
 from kmon.race.child import EngineProcess
 from kmon.race.gateway_plan import GatewayPlan
-from kmon.race.gateway_watch import GatewayWatch
+from kmon.race.gateway_watch import PANES_LIMIT, WARNINGS_LIMIT, GatewayWatch
 from kmon.race.plan import Keys
 from tests.race.gateways import TOKEN, Peer, gateway, message
 from tests.race.racing import Watched
@@ -161,3 +162,68 @@ async def test_a_watch_ends_after_its_time() -> None:
     async with gateway(talk) as url, watching(url, watch_s=0.2) as watched:
         over = await watched.until(lambda event: isinstance(event, ev.RaceEnded))
     assert isinstance(over, ev.RaceEnded) and (over.ok, over.failed) == (0, 0)
+
+
+async def test_a_gateway_that_says_the_token_back_anywhere_does_not_get_it_shown() -> None:
+    async def talk(peer: Peer) -> None:
+        session = f"agent:main:{TOKEN}"
+        await peer.says(f"run-{TOKEN}", session, f"it is {TOKEN} ", TOKEN[:9], TOKEN[9:])
+        await peer.agent(f"run-{TOKEN}", session, "tool", phase="start", name=TOKEN, toolCallId=TOKEN, args={"a": TOKEN})
+        await peer.agent(f"run-{TOKEN}", session, "lifecycle", phase="error", error=f"bad {TOKEN}")
+        await peer.event("chat", runId=f"run-{TOKEN}", sessionKey=session, state="error", errorMessage=TOKEN)
+        await peer.socket.send_str(f"no frame: {TOKEN}")
+        await peer.socket.close(code=1011, message=TOKEN.encode())
+
+    async with gateway(talk, protocol=3) as url, watching(url) as watched:
+        await watched.until(lambda e: isinstance(e, ev.ClaimChanged) and "disconnected" in e.claim)
+    told = b"".join(msgspec.json.encode(event) for event in watched.events).decode()
+    assert "[key]" in told
+    assert TOKEN not in told
+
+
+async def test_runs_without_end_leave_a_bounded_number_of_panes_and_every_run_is_counted() -> None:
+    runs = PANES_LIMIT + 20
+
+    async def talk(peer: Peer) -> None:
+        for number in range(runs):
+            await peer.final(f"run-{number}", f"agent:main:{number}", "said")
+        await peer.request("never")
+
+    async with gateway(talk) as url, watching(url) as watched:
+        await watched.ended(runs)
+        await watched.source.interrupt()
+        over = await watched.until(lambda event: isinstance(event, ev.RaceEnded))
+    assert isinstance(over, ev.RaceEnded) and (over.ok, over.failed) == (runs, 0)
+    assert len(watched.view.runs) == PANES_LIMIT
+
+
+async def test_a_gateway_of_broken_frames_is_told_of_a_bounded_number_of_times() -> None:
+    async def talk(peer: Peer) -> None:
+        for _ in range(20 * WARNINGS_LIMIT):
+            await peer.socket.send_str("[" * 2_000 + "\x1b[2J")
+        await peer.says("run-a", A, "still heard")
+        await peer.final("run-a", A, "still heard")
+        await peer.request("never")
+
+    async with gateway(talk) as url, watching(url) as watched:
+        ended = await watched.ended()
+    assert ended.text == "still heard"
+    warnings = [notice for notice in watched.view.notices if notice.level == "warning"]
+    assert 0 < len(warnings) <= WARNINGS_LIMIT + 1
+
+
+async def test_a_gateway_that_loses_events_all_the_time_is_asked_for_one_history_at_a_time() -> None:
+    asked: list[str] = []
+
+    async def talk(peer: Peer) -> None:
+        await peer.says("run-a", A, "one ")
+        for _ in range(50):
+            await peer.event("tick", skip=3, ts=1)
+        await peer.request("chat.history")
+        await peer.final("run-a", A, "one two")
+        asked.extend(frame["method"] for frame in peer.asked)
+        await peer.request("never")
+
+    async with gateway(talk) as url, watching(url) as watched:
+        await watched.ended()
+    assert asked == ["chat.history"]

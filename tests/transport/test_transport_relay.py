@@ -17,6 +17,7 @@ import trustme
 
 from kmon.catalog.errors import UsageError
 from kmon.simulator.eventstream import frame as event_frame
+from kmon.transport.relay.asking import OPEN_LIMIT
 from kmon.transport.relay.server import listener
 from tests.transport.loopback import END, HEAD, chunked, serving
 from tests.transport.relaying import open_sockets, relaying
@@ -311,3 +312,25 @@ async def test_only_a_free_loopback_address_is_listened_on() -> None:
         ):
             with pytest.raises(UsageError, match=why):
                 listener(host, port)
+
+
+async def test_a_client_that_asks_on_and_on_without_an_answer_is_let_go() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, relaying(f"http://127.0.0.1:{port}") as relay:
+        reader, writer = await relay.open(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 5)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(50):
+                writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+                await writer.drain()
+            await reader.read()
+        writer.close()
+        await relay.quiet()
+    assert len(relay.seen) <= OPEN_LIMIT
+    assert all(one.over.done() for one in relay.seen)
+    assert any("before the first is answered" in said for said in relay.complaints)

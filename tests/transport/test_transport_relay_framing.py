@@ -148,3 +148,32 @@ def test_a_close_tells_its_code_and_nonsense_ends_the_reading() -> None:
         1005,
     ]
     assert MessageReader().feed(b"\xff\xff\xff\xff") == []
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 5\r\nTransfer-Encoding:\r\n chunked",
+        b"Transfer-Encoding: chunked, identity",
+        b"Transfer-Encoding: xchunked",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5,\r\n\t6",
+        b"Content-Length: +5",
+    ],
+)
+def test_a_request_that_two_readers_could_measure_differently_is_refused(framing: bytes) -> None:
+    with pytest.raises(HeadError):
+        body_of_request(request_head(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n"))
+
+
+@given(st.integers(1, 40), st.integers(0, 3))
+def test_a_head_that_drips_in_is_found_without_being_read_anew(step: int, blank: int) -> None:
+    raw = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 50 + (b"\r\n\r\n", b"\n\n", b"\r\n\n", b"\n\r\n")[blank]
+    looked, found = 0, None
+    for end in range(step, len(raw) + step, step):
+        found = end_of_head(raw[:end], looked)
+        looked = min(end, len(raw))
+        if found is not None:
+            break
+    assert found == len(raw)

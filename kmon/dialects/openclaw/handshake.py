@@ -23,6 +23,8 @@ PROTOCOLS = (3, 4)
 CLIENT_ID, CLIENT_MODE, ROLE = "cli", "cli", "operator"
 READ, WRITE = "operator.read", "operator.write"
 DEFAULT_TICK_MS = 30_000
+LONGEST_TICK_MS = 600_000
+"""A gateway may not make its own silence look like life for longer than this."""
 DEFAULT_PAYLOAD_BYTES = 25 * 1024 * 1024
 LARGEST_PAYLOAD_BYTES = 64 * 1024 * 1024
 """More than this is never read, whatever the gateway allows itself."""
@@ -142,7 +144,7 @@ class Handshake:
             protocol,
             clean(text(members(hello.get("server")).get("version")))[:40],
             scopes,
-            _positive(policy.get("tickIntervalMs"), DEFAULT_TICK_MS),
+            min(_positive(policy.get("tickIntervalMs"), DEFAULT_TICK_MS), LONGEST_TICK_MS),
             min(_positive(policy.get("maxPayload"), DEFAULT_PAYLOAD_BYTES), LARGEST_PAYLOAD_BYTES),
             tuple(text(method) for method in items(members(hello.get("features")).get("methods"))),
             text(defaults.get("mainSessionKey")),

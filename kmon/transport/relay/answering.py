@@ -19,6 +19,7 @@ class Answering:
     def __init__(self, waiting: deque[Open]) -> None:
         self._waiting = waiting
         self._pending = bytearray()
+        self._looked_bytes = 0
         self._body: Body | None = None
         self._current: Open | None = None
         self.problem: HeadError | None = None
@@ -61,7 +62,8 @@ class Answering:
                     self._close(t_ns)
                 continue
             self._pending += data
-            end = end_of_head(self._pending)
+            end = end_of_head(self._pending, self._looked_bytes)
+            self._looked_bytes = len(self._pending) if end is None else 0
             if end is None:
                 return settled
             raw, data = bytes(self._pending[:end]), bytes(self._pending[end:])

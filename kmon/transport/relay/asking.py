@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from kmon.transport.relay.body import Body, body_of_request
 from kmon.transport.relay.head import (
+    HeadError,
     RequestHead,
     end_of_head,
     refuse_other_protocols,
@@ -16,6 +17,9 @@ from kmon.transport.relay.head import (
     with_host,
 )
 from kmon.transport.relay.watching import Watcher
+
+OPEN_LIMIT = 100
+"""Requests one connection may send ahead of their answers; clients send one, and each is kept until it ends."""
 
 
 class Open(Struct):
@@ -35,6 +39,7 @@ class Asking:
     def __init__(self, host: str, watch: Callable[[int, RequestHead], Watcher]) -> None:
         self._host, self._watch = host, watch
         self._pending = bytearray()
+        self._looked_bytes = 0
         self._body: Body | None = None
         self._current: Open | None = None
         self.open: deque[Open] = deque()
@@ -81,9 +86,12 @@ class Asking:
                 if not self._pending:
                     break
                 refuse_other_protocols(self._pending)
-                end = end_of_head(self._pending)
+                end = end_of_head(self._pending, self._looked_bytes)
+                self._looked_bytes = len(self._pending) if end is None else 0
                 if end is None:
                     break
+                if len(self.open) >= OPEN_LIMIT:
+                    raise HeadError(f"more than {OPEN_LIMIT} requests on a connection before the first is answered")
                 raw = bytes(self._pending[:end])
                 head = request_head(raw)
                 body = body_of_request(head)

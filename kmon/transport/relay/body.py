@@ -83,8 +83,15 @@ class Body:
 
 
 def body_of_request(head: RequestHead) -> Body:
-    """The body that follows a request head. Raises :class:`HeadError` for a length that is none."""
-    if head.lists("transfer-encoding", "chunked"):
+    """The body that follows a request head. Raises :class:`HeadError` for a length that is none.
+
+    One that two readers could measure differently is refused: what one takes for a body is a request to the other.
+    """
+    if (coding := head.headers.get("transfer-encoding")) is not None:
+        if "content-length" in head.headers:
+            raise HeadError("a request with both Content-Length and Transfer-Encoding")
+        if coding.rpartition(",")[2].strip().lower() != "chunked":
+            raise HeadError("a Transfer-Encoding that does not end in chunked", 501)
         return Body("chunked")
     return Body(_length(head.headers["content-length"]) if "content-length" in head.headers else 0)
 

@@ -63,12 +63,14 @@ class ResponseHead(Head, frozen=True):
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-def end_of_head(data: bytes | bytearray) -> int | None:
+def end_of_head(data: bytes | bytearray, looked_bytes: int = 0) -> int | None:
     """Where the head at the start of ``data`` ends, its blank line included; None if it is not all there.
+
+    ``looked_bytes`` of it were looked at before: a head that drips in must not be read anew with every byte.
 
     Raises :class:`HeadError` for one that is too long.
     """
-    found = _END.search(data)
+    found = _END.search(data, max(0, looked_bytes - 3))
     if found is not None:
         return found.end()
     if len(data) > HEAD_LIMIT_BYTES:
@@ -120,10 +122,15 @@ def with_host(data: bytes, host: str) -> bytes:
 def _lines(data: bytes) -> tuple[bytes, dict[str, str]]:
     first, *rest = data.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
     headers: dict[str, str] = {}
+    key = ""
     for line in rest:
+        if line[:1] in (b" ", b"\t"):  # a folded line goes on with the one before it, framing included
+            if key:
+                headers[key] = f"{headers[key]} {line.strip().decode('latin-1')}".strip()
+            continue
         name, colon, value = line.partition(b":")
         if not colon:
-            continue  # a folded or broken line is the two ends' to judge
+            continue  # a broken line is the two ends' to judge
         key, said = name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")
         headers[key] = f"{headers[key]}, {said}" if key in headers else said
     return first, headers
