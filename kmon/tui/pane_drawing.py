@@ -232,7 +232,7 @@ def _notes(
     if seen.state not in ENDED:
         return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
     if seen.state == "done":
-        return []
+        return [*(_both_sides(run, seen, width, limit) if run.ended and run.ended.diagnosis and limit > 0 else ())]
     sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
@@ -252,10 +252,8 @@ def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expecte
 def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Row]:
     """What the chat program shows of a gateway's run, and below it on which side the run hangs."""
     shown: Row = (Span("TUI  ", "muted"), Span(shorten(one_line(seen.claim), max(1, width - 5)), "figure"))
-    if run.diagnosis is None:
-        return [shown]
-    sentence = one_line(f"{run.diagnosis.name}: {run.diagnosis.sentence}")
-    return [shown, *((Span(line, "error"),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
+    sentence, pen = words.hanging(run), "error" if run.ended is None else "muted"
+    return [shown, *((Span(line, pen),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
 
 
 def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Row]:

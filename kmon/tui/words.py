@@ -41,6 +41,13 @@ def failure(attempt: AttemptView) -> str:
     return ": ".join(part for part in (attempt.signature, sentence) if part)
 
 
+def hanging(run: RunView) -> str:
+    """On which side a gateway's run hangs, or did while it was open; empty where nothing did or nothing can tell."""
+    if run.ended is not None:
+        return one_line(f"it hung: {run.ended.diagnosis}") if run.ended.diagnosis else ""
+    return one_line(f"{run.diagnosis.name}: {run.diagnosis.sentence}") if run.diagnosis is not None else ""
+
+
 def called_off(run: RunView) -> str:
     """That a run was cancelled while it waited for another attempt; empty for any other."""
     ended, last = run.ended, run.main

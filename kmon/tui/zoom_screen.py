@@ -108,7 +108,7 @@ class ZoomScreen(SteadyScreen[None]):
         self.status_line.paint(
             [bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=self.look.ascii)]
         )
-        self.hint_line.paint([bars.hints(bars.ZOOM_HINTS, width, ascii=self.look.ascii)])
+        self.hint_line.paint([bars.hints(app.possible(bars.ZOOM_HINTS), width, ascii=self.look.ascii)])
         self.set_class(self.size.height < 10, "-short")
 
     def _tabs(self, run: RunView, seen: Observation, now_ns: int, width: int) -> Row:
