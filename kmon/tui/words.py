@@ -155,7 +155,8 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
             return f"silent {gap}"
         case "done":
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
-            return f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            ended = f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            return "; ".join(part for part in (ended, hanging(run)) if part)
         case _:
             if called := called_off(run):
                 return called

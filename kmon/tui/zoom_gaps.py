@@ -58,7 +58,7 @@ def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> 
     """What the chat program of a gateway shows, on which side the run hangs or hung, and what to do about it."""
     if attempt.claim is None:
         return
-    yield (Span("Both sides", "title"),)
+    yield (Span("The chat program and the run", "title"),)
     facts = [("TUI", shown_claim(attempt, now_ns)), ("run", words.hanging(run))]
     name = run.diagnosis.name if run.diagnosis is not None else ""
     if (text := diagnoses().get(name)) is not None:

@@ -126,7 +126,8 @@ class ZoomScreen(SteadyScreen[None]):
         legend = Span("  arrival, since the last chunk, kind", "muted")
         if self.tab == 2 and row_width((*row, legend, state)) < width:
             row = (*row, legend)
-        for who in (run.target, run.label):
+        whole = run.label if run.label.startswith(run.target) else f"{run.target} {run.label}"
+        for who in (run.target, whole):
             longer = (Span(f" {one_line(who)} ", "title"), state)
             if row_width(row) + row_width(longer) < width:
                 right = longer
