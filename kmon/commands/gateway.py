@@ -13,6 +13,7 @@ from kmon.commands.prepare import Prepared, flags_of
 from kmon.commands.screen import show
 from kmon.config import Loaded, load
 from kmon.race.gateway_plan import GatewayPlan
+from kmon.race.gateway_watch import ONLY_WATCHED
 from kmon.race.plan import Keys, RacePlan
 from kmon.transport.device_key import device_in, state_dir
 from kmon.transport.proxy import proxy_for
@@ -54,4 +55,12 @@ def watch(options: argparse.Namespace) -> int:
     if options.json or options.no_tui or not sys.stdout.isatty():
         return headless(plan, keys, as_json=options.json)
     nothing_asked = RacePlan(rows=(), stall_s=settings.first_stall_s)
-    return show(options, Prepared(nothing_asked, keys, loaded), start_now=True, origin="watched", hosted=plan)
+    return show(
+        options,
+        Prepared(nothing_asked, keys, loaded),
+        start_now=True,
+        origin=plan.url,
+        hosted=plan,
+        nothing_yet=f"watching {plan.url}: no run yet",
+        impossible={action: ONLY_WATCHED.format(action) for action in ("nudge", "cancel", "retry")},
+    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kmon.commands.prepare import Prepared
 from kmon.config import user_config_dir
 from kmon.race.aim import key_notes
 from kmon.race.hosting import Plan
+from kmon.race.source import Action
+from kmon.tui.options import NOTHING_YET
 
 if TYPE_CHECKING:
     from kmon.report.experiment import Experiment
@@ -23,6 +26,9 @@ def show(
     origin: str = "",
     experiment: Experiment | None = None,
     hosted: Plan | None = None,
+    nothing_yet: str = NOTHING_YET,
+    hint: str = "",
+    impossible: Mapping[Action, str] | None = None,
 ) -> int:
     """Show what ``ready`` holds; ``hosted`` is what the engine does where that is no race of kmon's own."""
     from kmon.race.child import EngineProcess
@@ -49,6 +55,9 @@ def show(
             ascii=settings.ascii,
             key_notes=key_notes(ready.plan, ready.loaded.env),
             origin=origin,
+            nothing_yet=nothing_yet,
+            hint=hint,
+            impossible=impossible or {},
             board=experiment is not None,
             judge=experiment.add if experiment is not None else None,
             conclude=(lambda _: experiment.conclusion()) if experiment is not None else None,

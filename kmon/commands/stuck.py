@@ -31,6 +31,8 @@ MECHANISMS: dict[Mechanism, tuple[str, str]] = {
     "c": ("c-silent-retry", "an error is shown; the answer of the retry is not"),
 }
 """Per mechanism of the simulated gateway, its pane's name and what happens in it."""
+HINT = "press 2, then n: the chat will say idle while its run goes on; A and C hang by themselves"
+"""What the user is told first."""
 ASK = Message(role="user", content="Write a Python class for a bounded queue, with comments and an example of its use.")
 
 
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace, *, as_json: bool) -> int:
 def watch(options: argparse.Namespace) -> int:
     """On the screen."""
     with _prepared(options) as (ready, sides):
-        return show(options, ready, start_now=True, origin="simulated", hosted=sides)
+        return show(options, ready, start_now=True, origin="simulated", hosted=sides, hint=HINT)
 
 
 @contextlib.contextmanager

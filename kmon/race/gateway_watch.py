@@ -35,6 +35,7 @@ from kmon.transport.errors import ExchangeError, stream_error
 from kmon.transport.gateway import Ended, Heard, Link, Unreadable, backoff_s, open_link
 from kmon.transport.network import Network
 
+ONLY_WATCHED = "kmon only watches this gateway; {} what it runs from its own client"
 CLAIM_EVERY_S = 1.0
 HISTORY_LIMIT = 10
 PANES_LIMIT = 200
@@ -85,7 +86,7 @@ class GatewayWatch:
     async def command(self, command: Command) -> None:
         """A watch obeys none: whatever it would do is not its own to do."""
         if command.action != "enough":
-            self._say("info", f"kmon only watches this gateway; {command.action} what it runs from its own client")
+            self._say("info", ONLY_WATCHED.format(command.action))
 
     async def interrupt(self) -> None:
         self._interrupted = True

@@ -41,6 +41,8 @@ from kmon.tui.zoom_screen import ZoomScreen
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
 HANG_UP_LIMIT_S = 5.0
 """How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+HINT_S = 8.0
+"""How long the first hint stays: it is read once, by someone who has just arrived."""
 INTERRUPTED = 130
 """The exit code of a race that was told to stop."""
 TELL_EVERY_S = 1.0
@@ -161,6 +163,8 @@ class KmonApp(App[None]):
     def _start(self) -> None:
         self.started = True
         self.feed.start()
+        if self.options.hint:
+            self.say(self.options.hint, for_s=HINT_S)
 
     def _new_feed(self) -> Feed:
         return Feed(self.options.open_source, self._spawn, self.options.judge, self.options.alarm)
@@ -220,11 +224,11 @@ class KmonApp(App[None]):
 
     # -- telling ---------------------------------------------------------------------------------------------------
 
-    def say(self, message: str, severity: SeverityLevel = "information") -> None:
+    def say(self, message: str, severity: SeverityLevel = "information", *, for_s: float = TOAST_S) -> None:
         """A toast instead of the one before. What it says is never markup: it may be quoted."""
         self.clear_notifications()
-        self.notify(small(message), severity=severity, timeout=TOAST_S, markup=False)
-        self._toast_until_tick = self._ticks + ceil(TOAST_S / TELL_EVERY_S)
+        self.notify(small(message), severity=severity, timeout=for_s, markup=False)
+        self._toast_until_tick = self._ticks + ceil(for_s / TELL_EVERY_S)
 
     def tell(self) -> None:
         """Once a second: one toast for what happened since, and not before the last is gone."""
@@ -276,7 +280,14 @@ class KmonApp(App[None]):
             return
         await self._send(action, [run])
 
+    def possible(self, hints: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The key hints of a screen without those of commands that cannot be obeyed here."""
+        return [hint for hint in hints if hint[1].partition(" ")[0] not in self.options.impossible]
+
     async def action_cancel_all(self) -> None:
+        if why := self.options.impossible.get("cancel"):
+            self.say(why)
+            return
         await self._send("cancel", self._runs_in(lambda state: state not in ENDED), "no run is open")
 
     async def action_retry_all(self) -> None:

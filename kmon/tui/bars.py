@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from kmon.probe.events import State
 from kmon.probe.view import RaceView
 from kmon.tui import figures, words
@@ -27,6 +29,8 @@ CONCLUDED_HINTS: tuple[tuple[str, str], ...] = (
     ("enter", "zoom"), ("b", "panes"), ("pgup pgdn", "read"), ("shift+arrows", "tables"), ("r", "retry"),
     ("R", "retry all"), ("y", "copy"), ("?", "help"), ("q", "quit"),
 )  # fmt: skip
+LEAST_FACTS = 24
+"""Cells of the facts before a verdict, without which it is about nobody."""
 BUSY_LAG_MS = 200.0
 """Above it the machine is too busy to be trusted with fine differences."""
 _LAST_TO_GO = (
@@ -108,8 +112,17 @@ def status(sentence: str, alarm: bool, race: RaceView, engine_error: str | None,
     room = [width - 2 - row_width(choice) for choice in choices]
     needed = row_width((Span(f" {sentence} "),))
     fitting = next((n for n, cells in enumerate(room) if cells >= needed), len(choices) - 1)
-    left = (Span(shorten(f" {sentence}", max(0, room[fitting])), pen),)
+    left = (Span(_told(f" {sentence}", max(0, room[fitting])), pen),)
     return spread(left, (*choices[fitting], Span(" ", "status")), width, Span(" ", "status"))
+
+
+def _told(sentence: str, width: int) -> str:
+    """A sentence cut to ``width``, but not before what it comes to: ``... -> false idle (queued follow-up)``."""
+    facts, arrow, verdict = sentence.rpartition(" -> ")
+    kept = cell_len(arrow + verdict)
+    if not arrow or cell_len(sentence) <= width or kept + LEAST_FACTS > width:
+        return shorten(sentence, width)
+    return shorten(facts, width - kept) + arrow + verdict
 
 
 def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> list[Row]:

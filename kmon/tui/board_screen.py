@@ -141,7 +141,7 @@ class BoardScreen(SteadyScreen[None]):
         self.header_line.paint([bars.header(app.header_values(states, now_ns), width)])
         self._draw_status(board, now_ns, width)
         keys = bars.BOARD_HINTS if not self._text else bars.CONCLUDED_HINTS
-        self.hint_line.paint([bars.hints(keys, width, ascii=ascii)])
+        self.hint_line.paint([bars.hints(self.app.possible(keys), width, ascii=ascii)])
 
     def _room(self, board: Board, width: int, free: int) -> int:
         """Lines for the cells, of ``free``: the rest is for the run in focus or, in the end, for the conclusion."""

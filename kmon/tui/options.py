@@ -13,6 +13,8 @@ from kmon.race.alarm import NOTHING, AlarmPlan
 from kmon.race.plan import RacePlan
 from kmon.race.source import Action, EventSource
 
+NOTHING_YET = "starting: no run yet"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenOptions:
@@ -35,8 +37,10 @@ class ScreenOptions:
     judge: Callable[[RunEnded], str | None] | None = None
     conclude: Callable[[RaceView], str] | None = None
     origin: str = ""
-    nothing_yet: str = "starting: no run yet"
+    nothing_yet: str = NOTHING_YET
     """What the screen says while there is no run."""
+    hint: str = ""
+    """What to do first: a toast, and in the status bar until something is amiss there or a run was nudged."""
     impossible: Mapping[Action, str] = field(default_factory=dict)
     """Commands that cannot be obeyed here, with a sentence that says why."""
     round_word: str = "round"

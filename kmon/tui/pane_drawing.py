@@ -21,6 +21,8 @@ from kmon.tui.sparkline import sparkline
 
 SLICE_NS = 1 * S
 MAX_COLUMNS = 120
+NUDGE_ROWS = 3
+"""What a nudge needs to be told at all: its rule, an answer's last row, what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def _body(
     if height >= 3:
         foot.append(_figures(attempt, seen, width, now_ns))
     room = height - len(foot)
-    notes = _notes(run, seen, width, min(room, max(1, room // 2)), now_ns, trouble, expected)
+    unused = room - max(1, len(flow.main)) - (NUDGE_ROWS if run.nudge is not None else 0)
+    notes = _notes(run, seen, width, min(room, max(1, room // 2, unused)), now_ns, trouble, expected)
     room -= len(notes)
     nudge = _nudge(run, flow, width, room, look)
     room -= len(nudge)
@@ -194,7 +197,8 @@ def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -
         parts.append(figures.plural(timeline.chunk.ticks, "chunk"))
         parts.append(f"total {figures.seconds(timeline.duration_ns(now_ns))}")
     else:
-        parts.append(f"{figures.count(timeline.chunk.ticks)} chunks")
+        ticks = timeline.chunk.ticks
+        parts.append(f"{figures.count(ticks)} {'chunk' if ticks == 1 else 'chunks'}")
         if seen.keepalive_ns is not None:
             alive = f"keep-alive {figures.seconds(seen.keepalive_ns)} ago"
             if len("  ".join([*parts, alive])) > width:  # a sign of life in a silence is worth more than totals
@@ -232,7 +236,7 @@ def _notes(
     if seen.state not in ENDED:
         return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
     if seen.state == "done":
-        return []
+        return [*(_both_sides(run, seen, width, limit) if run.ended and run.ended.diagnosis and limit > 0 else ())]
     sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
@@ -252,10 +256,8 @@ def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expecte
 def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Row]:
     """What the chat program shows of a gateway's run, and below it on which side the run hangs."""
     shown: Row = (Span("TUI  ", "muted"), Span(shorten(one_line(seen.claim), max(1, width - 5)), "figure"))
-    if run.diagnosis is None:
-        return [shown]
-    sentence = one_line(f"{run.diagnosis.name}: {run.diagnosis.sentence}")
-    return [shown, *((Span(line, "error"),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
+    sentence, pen = words.hanging(run), "error" if run.ended is None else "muted"
+    return [shown, *((Span(line, pen),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
 
 
 def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Row]:

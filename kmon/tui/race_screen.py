@@ -133,14 +133,15 @@ class RaceScreen(SteadyScreen[None]):
         if seen:
             expected = words.expectation(app.feed.race, seen.run, now_ns)
             sentence = words.status_sentence(*seen, now_ns, lost=lost, expected=expected)
+        alarm = bool(seen and seen.observation.contradiction and not lost)
+        if app.options.hint and not alarm and not any(run.run.nudge or run.run.ended for run in runs):
+            sentence = app.options.hint
         if app.announcement:
             sentence = f"enough: {app.announcement}"
-        alarm = bool(seen and seen.observation.contradiction and not lost)
         feed = app.feed
         self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
         hints = bars.PANES_HINTS if app.options.board else bars.RACE_HINTS
-        possible = [hint for hint in hints if hint[1].partition(" ")[0] not in app.options.impossible]
-        self.hint_line.paint([bars.hints(possible, width, ascii=ascii)])
+        self.hint_line.paint([bars.hints(app.possible(hints), width, ascii=ascii)])
 
     def _mount_missing(self, runs: list[Seen]) -> None:
         known = {seen.run.run for seen in runs}

@@ -33,7 +33,8 @@ def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
     runs = feed.race.runs
     told: list[Told] = []
     if feed.stalls and not runs_are_told:
-        known = [s for s in feed.stalls if s.run in runs]
+        # Where a chat program's claim is known, the pane sets it beside the side it hangs on: a toast would cover that.
+        known = [s for s in feed.stalls if (run := runs.get(s.run)) and (run.main is None or run.main.claim is None)]
         if theirs := [f"{runs[s.run].target} ({s.phase})" for s in known if not _own(s.blame)]:
             told.append(Told(f"stalled: {enumerate_names(theirs)}", "warning"))
         if ours := [f"{runs[s.run].target} ({s.blame.why})" for s in known if s.blame is not None and _own(s.blame)]:

@@ -41,6 +41,13 @@ def failure(attempt: AttemptView) -> str:
     return ": ".join(part for part in (attempt.signature, sentence) if part)
 
 
+def hanging(run: RunView) -> str:
+    """On which side a gateway's run hangs, or did while it was open; empty where nothing did or nothing can tell."""
+    if run.ended is not None:
+        return one_line(f"it hung: {run.ended.diagnosis}") if run.ended.diagnosis else ""
+    return one_line(f"{run.diagnosis.name}: {run.diagnosis.sentence}") if run.diagnosis is not None else ""
+
+
 def called_off(run: RunView) -> str:
     """That a run was cancelled while it waited for another attempt; empty for any other."""
     ended, last = run.ended, run.main
@@ -148,7 +155,8 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
             return f"silent {gap}"
         case "done":
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
-            return f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            ended = f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            return "; ".join(part for part in (ended, hanging(run)) if part)
         case _:
             if called := called_off(run):
                 return called

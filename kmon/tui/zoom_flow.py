@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kmon.probe.claimed import shown_claim
 from kmon.probe.view import AttemptView, RunView
 from kmon.race.nudge import FOLLOW_UP
 from kmon.tui import figures, words
@@ -55,7 +56,12 @@ class FlowRows:
             cursor = self.look.cursor if attempt.ending is None and attempt.revision else ""
             # The tail starts with the row that is still being written, which the wrapper does not list yet.
             open_row = block.wrapped.tail(1, cursor) if block.wrapped.open_text or cursor else []
-            block.tail = [*open_row, *_ending(run, attempt, width, now_ns), ()]
+            block.tail = [
+                *open_row,
+                *_ending(run, attempt, width, now_ns),
+                *_both_sides(run, attempt, width, now_ns),
+                (),
+            ]
 
     def __len__(self) -> int:
         return sum(len(block) for block in self._blocks.values())
@@ -73,6 +79,15 @@ def _heading(run: RunView, attempt: AttemptView, width: int, look: Look) -> Row:
     what = f"nudge: {FOLLOW_UP}" if attempt.role == "nudge" else words.attempt_name(run, attempt)
     text = f"{line * 2} {what}  {one_line(attempt.url)} "
     return (Span(text + line * max(0, width - len(text)), "nudge" if attempt.role == "nudge" else "title.dim"),)
+
+
+def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> list[Row]:
+    """What the chat program shows of a gateway's run, and on which side it hangs or hung."""
+    if attempt is not run.main or attempt.claim is None:
+        return []
+    shown = (Span("TUI  ", "muted"), Span(one_line(shown_claim(attempt, now_ns)), "figure"))
+    pen = "error" if run.ended is None else "muted"
+    return [shown, *((Span(text, pen),) for text in wrap(words.hanging(run), width, 6))]
 
 
 def _ending(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> list[Row]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from kmon.catalog.diagnoses import diagnoses
 from kmon.probe.blame import Blame
+from kmon.probe.claimed import shown_claim
 from kmon.probe.events import StallPhase, TargetHealth
 from kmon.probe.timeline import MS, S, Timeline
 from kmon.probe.view import AttemptView, RunView
-from kmon.tui import figures
+from kmon.tui import figures, words
 from kmon.tui.pane_drawing import Look
 from kmon.tui.rows import BLANK, Row, Span, one_line, shorten, wrap
 from kmon.tui.sparkline import LEVELS, STALL_LEVEL, chart
@@ -42,6 +44,7 @@ def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHe
         return GapRows(((Span("waits for its turn", "muted"),),))
     rows = [
         *_chart(attempt.timeline, width, now_ns, look), BLANK,
+        *_both_sides(run, attempt, width, now_ns),
         *_stalls(attempt, width, now_ns), BLANK,
         *_longest(attempt, now_ns), BLANK,
         *_phases(attempt.timeline, now_ns), BLANK,
@@ -49,6 +52,21 @@ def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHe
         *_origin(attempt, width),
     ]  # fmt: skip
     return GapRows(tuple(rows))
+
+
+def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> Iterator[Row]:
+    """What the chat program of a gateway shows, on which side the run hangs or hung, and what to do about it."""
+    if attempt.claim is None:
+        return
+    yield (Span("The chat program and the run", "title"),)
+    facts = [("TUI", shown_claim(attempt, now_ns)), ("run", words.hanging(run))]
+    name = run.diagnosis.name if run.diagnosis is not None else ""
+    if (text := diagnoses().get(name)) is not None:
+        facts.append(("do", text.do))
+    for label, said in facts:
+        for n, line in enumerate(wrap(one_line(said), max(8, width - 8), 6)):
+            yield (Span(f"  {label if n == 0 else '':<4}  ", "muted"), Span(line, "text"))
+    yield BLANK
 
 
 def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[Row]:

@@ -108,7 +108,7 @@ class ZoomScreen(SteadyScreen[None]):
         self.status_line.paint(
             [bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=self.look.ascii)]
         )
-        self.hint_line.paint([bars.hints(bars.ZOOM_HINTS, width, ascii=self.look.ascii)])
+        self.hint_line.paint([bars.hints(app.possible(bars.ZOOM_HINTS), width, ascii=self.look.ascii)])
         self.set_class(self.size.height < 10, "-short")
 
     def _tabs(self, run: RunView, seen: Observation, now_ns: int, width: int) -> Row:
@@ -126,7 +126,8 @@ class ZoomScreen(SteadyScreen[None]):
         legend = Span("  arrival, since the last chunk, kind", "muted")
         if self.tab == 2 and row_width((*row, legend, state)) < width:
             row = (*row, legend)
-        for who in (run.target, run.label):
+        whole = run.label if run.label.startswith(run.target) else f"{run.target} {run.label}"
+        for who in (run.target, whole):
             longer = (Span(f" {one_line(who)} ", "title"), state)
             if row_width(row) + row_width(longer) < width:
                 right = longer

@@ -160,6 +160,16 @@ class Script:
         )
         return self
 
+    def claims(self, at_s: float, claim: str, gateway_run: str) -> Script:
+        """What the chat program of a gateway shows from then on."""
+        self.events.append(ev.ClaimChanged(int(at_s * S), self.run, self.attempt, claim, gateway_run))
+        return self
+
+    def hangs(self, at_s: float, name: str, sentence: str) -> Script:
+        """On which side it hangs, told from then on."""
+        self.events.append(ev.Diagnosed(int(at_s * S), self.run, self.attempt, name, sentence))
+        return self
+
     def nudged(self, at_s: float, sentence: str) -> Script:
         self.events.append(ev.NudgeResult(int(at_s * S), self.run, self.attempt, sentence))
         return self
@@ -196,6 +206,25 @@ CODE = '''def quicksort(xs: list[int]) -> list[int]:
     return [*quicksort(smaller), pivot, *quicksort(larger)]
 '''
 THOUGHT = "The user wants a sorting function. A quicksort with list comprehensions is short and easy to read. "
+
+
+def stuck() -> list[Script]:
+    """The stuck chat three times over, seen best at 16 s; the second was nudged at 8 s."""
+    a = Script("r1", "a-adapter-buffers", label="openclaw/2026.2.17", scenario="stuck-tui").start().keepalive(0.3)
+    a.claims(0.3, "running | connected", "dbef")
+    a.hangs(5.3, "adapter-buffering", "the provider sent 130 chunks and still sends; the agent is silent for 5 s")
+    b = Script("r2", "b-follow-up", label="openclaw/2026.2.17", scenario="stuck-tui").start().keepalive(0.3)
+    b.claims(0.3, "running | connected", "f1c2")
+    b.start(8.0, "nudge")
+    b.attempt = 1
+    b.claims(8.1, "connected | idle", "f1c2")
+    beneath = "the provider is silent for 8 s, before its first; ticks go on"
+    told = f"message 5fe9 got an empty final while run f1c2 is open 8 s, last frame 8 s ago; beneath it: {beneath}"
+    b.hangs(8.1, "queued-follow-up", told)
+    c = Script("r3", "c-silent-retry", label="openclaw/2026.2.17", scenario="stuck-tui").start()
+    c.say(0.5, CODE[:60]).claims(1.0, "connected | error", "7514").say(3.4, CODE * 2, every_s=0.06)
+    c.hangs(3.0, "chat-link-lost", "the chat was told error (terminated), and run 7514 goes on all the same (try 2)")
+    return [a, b, c]
 
 
 def showcase() -> list[Script]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from board_scripts import board_plan, board_scripts
-from scripted import S, showcase
+from scripted import S, showcase, stuck
 from textual.pilot import Pilot
 from tui_stage import Stage
 
@@ -54,6 +54,20 @@ def test_zoom(snap_compare: Compare, keys: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_board_dark(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert compare(snap_compare, board(), size)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_stuck_chat(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(snap_compare, Stage(stuck(), at_s=16.0), size, "2")
+
+
+def test_stuck_chat_light(snap_compare: Compare) -> None:
+    assert compare(snap_compare, Stage(stuck(), at_s=16.0, options={"theme": "kmon-light"}), (120, 40), "2")
+
+
+@pytest.mark.parametrize("keys", [("2", "z"), ("2", "z", "right")], ids=["flow", "gaps"])
+def test_stuck_chat_zoomed(snap_compare: Compare, keys: tuple[str, ...]) -> None:
+    assert compare(snap_compare, Stage(stuck(), at_s=16.0), (100, 36), *keys)
 
 
 def test_board_light(snap_compare: Compare) -> None:
