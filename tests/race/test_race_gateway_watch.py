@@ -168,7 +168,9 @@ async def test_a_gateway_that_says_the_token_back_anywhere_does_not_get_it_shown
     async def talk(peer: Peer) -> None:
         session = f"agent:main:{TOKEN}"
         await peer.says(f"run-{TOKEN}", session, f"it is {TOKEN} ", TOKEN[:9], TOKEN[9:])
-        await peer.agent(f"run-{TOKEN}", session, "tool", phase="start", name=TOKEN, toolCallId=TOKEN, args={"a": TOKEN})
+        await peer.agent(
+            f"run-{TOKEN}", session, "tool", phase="start", name=TOKEN, toolCallId=TOKEN, args={"a": TOKEN}
+        )
         await peer.agent(f"run-{TOKEN}", session, "lifecycle", phase="error", error=f"bad {TOKEN}")
         await peer.event("chat", runId=f"run-{TOKEN}", sessionKey=session, state="error", errorMessage=TOKEN)
         await peer.socket.send_str(f"no frame: {TOKEN}")
