@@ -130,6 +130,8 @@ class Rule:
     def _names(self, raw: object) -> tuple[str, ...] | None:
         given: Sequence[object] = raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [raw]
         names = [_name(name) for name in given if name != ""]
+        if raw and not names:
+            return None  # commas alone name nobody, and were not meant to
         known = [name for name in names if name and (not self.choices or name in self.choices)]
         return tuple(known) if len(known) == len(names) else None
 

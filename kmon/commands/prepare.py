@@ -28,6 +28,7 @@ from kmon.verdict.alerts import AlertThresholds
 DEFAULT_SCENARIO = "code"
 TEST_TIMEOUT_S = 60.0
 """Total limit of an attempt of a test where none was set: a hang must not take five minutes each time."""
+LONGEST_NUDGE_S = 86_400
 FIELD_REPORT_PROFILE = "seed-000"
 """How the simulator behaves when targets or scenarios are named: as in the report of stalls with tools on Together."""
 
@@ -45,7 +46,7 @@ class Prepared:
 @contextlib.contextmanager
 def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool) -> Iterator[Prepared]:
     """Settle what to race. The simulator, if it takes part, lives as long as the context."""
-    _check(options)
+    check_flags(options)
     loaded = load(flags_of(options))
     for note in loaded.notes:
         print(f"kmon: {note}", file=sys.stderr)
@@ -90,15 +91,23 @@ def prepared_race(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
     return Prepared(plan, keys, loaded, alarm_plan(loaded, plan))
 
 
-def _check(options: argparse.Namespace) -> None:
+def check_flags(options: argparse.Namespace) -> None:
     unnamed = options.dialect in SOCKET_DIALECTS and not options.model
     if bool(options.base_url) != bool(options.model) and not (options.base_url and unnamed):
         raise UsageError("--base-url and --model belong together; give both, or name a target")
     if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
+    check_nudge(getattr(options, "nudge_after", None))
     for flag in ("max_requests", "max_tokens"):
         if (value := getattr(options, flag)) is not None and value < 1:
             raise UsageError(f"--{flag.replace('_', '-')} must be 1 or more, not {value}")
+
+
+def check_nudge(after_s: float | None) -> None:
+    if after_s is not None and not 0 < after_s <= LONGEST_NUDGE_S:
+        raise UsageError(
+            f"--nudge-after must be a number of seconds above 0 and at most {LONGEST_NUDGE_S}, not {after_s:g}"
+        )
 
 
 def check_experiment(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Message, Scenario, Target
-from kmon.commands.prepare import Prepared, flags_of
+from kmon.commands.prepare import Prepared, check_flags, flags_of
 from kmon.commands.screen import show
 from kmon.config import load
 from kmon.race.plan import Keys, RacePlan, Row
@@ -62,6 +62,7 @@ def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan
 
     if len(options.targets) > 1 or options.scenario or options.base_url or options.profile:
         raise UsageError(f"--demo {NAME} is three panes of its own; name no other target, scenario or profile with it")
+    check_flags(options)
     loaded = load(flags_of(options))
     speed = options.speed or 1.0
     with Embedded.running(profile="smooth", speed=speed, seed=options.seed) as provider:
