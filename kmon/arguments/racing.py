@@ -35,7 +35,9 @@ def race_options(parser: Parser) -> None:
     aim = parser.add_argument_group("what to race")
     aim.add_argument("targets", nargs="*", metavar="TARGET", help="a name of 'kmon targets', or provider/model")
     aim.add_argument("--scenario", action="append", metavar="NAME[,NAME]", help="what to ask (default: code)")
-    aim.add_argument("--count", type=int, metavar="N", help="rounds: one run per target and scenario each (default 1)")
+    aim.add_argument(
+        "--count", type=int, metavar="N", help="rounds: one run per target and scenario each (default 1; test: 10)"
+    )
     aim.add_argument("--concurrency", type=int, metavar="N", help="runs open at once (default: one round at a time)")
     aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start what would send more requests")
     aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
@@ -59,7 +61,9 @@ def race_options(parser: Parser) -> None:
     policy_options(parser)
     alert_options(parser)
     demo = parser.add_argument_group("simulator")
-    demo.add_argument("--demo", action="store_true", help="race on the embedded simulator: no keys, no cost")
+    demo.add_argument(
+        "--demo", action="store_true", help="on the embedded simulator, free; --demo stuck-tui: the stuck chat"
+    )
     demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
     demo.add_argument(
         "--fault", default="", metavar="NAME", help="--demo with this fault for all: 'kmon explain' names them"

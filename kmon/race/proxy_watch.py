@@ -85,7 +85,8 @@ class ProxyWatch:
             complain=lambda sentence: self._say("warning", sentence),
         )
         self._lag = asyncio.create_task(watch_lag(self._outbox, self._network.machine))
-        self._say("info", f"listening on {self.url} for {plan.upstream} ({host_and_port(plan.base_url)})")
+        host = host_and_port(plan.base_url)
+        self._say("info", f"listening on {self.url} for {plan.upstream}{'' if plan.upstream == host else f' ({host})'}")
         if proxy_for(plan.base_url) is not None:
             self._say("warning", "the proxy that the environment names is not used: the upstream is asked directly")
 

@@ -52,6 +52,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("again in", "the policy makes another attempt then; x calls it off"),
     ("keep-alive", "a sign of life that is not a token"),
     ("claims", "what an ordinary client would show at this moment"),
+    ("TUI", "what the chat program of a gateway shows; below it, on which side its run hangs, or hung"),
     ("signature", "the named fault of an attempt, with its evidence"),
     ("blame", "whose an open silence is: us, the path, the provider; the zoom has all"),
     ("lag", "how late the engine's own clock was, at worst"),

@@ -137,3 +137,11 @@ def test_the_status_sentence_reconciles_claim_and_observation() -> None:
     assert said["nvidia"].startswith("nvidia: failed, reset-mid-chunk: connection reset")
     assert said["moonshot"] == "moonshot: waiting for the first token, 2.9 s"
     assert said["local"] == "local: queued"
+
+
+def test_a_contradiction_that_does_not_fit_keeps_its_verdict() -> None:
+    said = "b: TUI says connected | idle; run f1c2 open 16 s, last frame 16 s ago -> false idle (queued follow-up)"
+    shown = text(bars.status(said, True, RaceView(), None, 80, ascii=False))
+    assert shown.startswith(" b: TUI says connected | idle")
+    assert shown.rstrip().endswith("-> false idle (queued follow-up)")
+    assert len(shown) == 80

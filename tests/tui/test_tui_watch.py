@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scripted import S, Script
+from scripted import S, Script, stuck
 from tui_stage import Stage
 
 from kmon.probe import events as ev
@@ -54,3 +54,44 @@ async def test_nothing_yet_is_said_in_the_words_of_the_watch() -> None:
         assert "listening on somewhere" in stage.text()
         stage.app.action_start_anew()
         assert "nothing to start anew" in stage._told[-1]
+
+
+async def test_no_screen_offers_a_key_that_cannot_be_obeyed() -> None:
+    impossible = {action: f"{action} is not possible here" for action in ("nudge", "cancel", "retry")}
+    stage = Stage(requests(2), options={"impossible": impossible})
+    async with stage.app.run_test(size=(120, 40)) as pilot:
+        await stage.settle(pilot)
+        for keys in ((), ("z",)):
+            await stage.press(pilot, *keys)
+            assert not {"n nudge", "x cancel", "r retry"} & set(stage.text().splitlines()[-1].strip().split("  "))
+        await stage.press(pilot, "X")
+        assert "cancel is not possible here" in stage._told[-1]
+        assert not stage.source.commands
+
+
+async def test_the_hint_is_told_and_stands_below_until_a_run_was_nudged() -> None:
+    stage = Stage(requests(1), at_s=2.0, options={"hint": "press 2, then n"})
+    async with stage.app.run_test(size=(80, 24)) as pilot:
+        await stage.settle(pilot)
+        assert "press 2, then n" in stage.toasts()
+        assert "press 2, then n" in stage.text().splitlines()[-2]
+        stage.source.add(*Script("p1", "target1").start().start(1.0, "nudge").events[1:])
+        await stage.settle(pilot)
+        assert "press 2, then n" not in stage.text().splitlines()[-2]
+
+
+async def test_the_verdict_of_a_stuck_chat_stays_when_its_run_has_ended() -> None:
+    a, b, c = stuck()
+    stage = Stage([a, b, c], at_s=16.0)
+    async with stage.app.run_test(size=(120, 40)) as pilot:
+        await stage.settle(pilot)
+        assert not [toast for toast in stage.toasts() if "stalled" in toast]  # their panes say it
+        hung = "chat-link-lost: the chat was told error, and the run goes on"
+        ended = ev.RunEnded(
+            15 * S, "r3", "c-silent-retry", 1, "done", None, "", None, 400.0, 2400.0, (), 120, "", "", (), "stop", None,
+            "", {}, diagnosis=hung,
+        )  # fmt: skip
+        stage.source.add(*c.end(15.0).events[-1:], ended)
+        await stage.settle(pilot)
+        assert f"it hung: {hung}" in stage.text()
+        assert "TUI  connected | error" in stage.text()
