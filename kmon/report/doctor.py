@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-import httpx
 import msgspec
 from msgspec import Struct
 
@@ -27,6 +26,7 @@ from kmon.doctor.processes import Process, processes
 from kmon.doctor.programs import programs
 from kmon.doctor.proxies import variables
 from kmon.doctor.tries import Spread, spread
+from kmon.transport.network import authorities
 
 LIMIT_S = 10.0
 LONGEST_LIMIT_S = 300.0
@@ -66,7 +66,7 @@ def main(*, names: Sequence[str], limit_s: float, as_json: bool, loaded: Loaded)
 
 async def diagnose(targets: Sequence[Target], env: Environment, limit_s: float, *, named: bool) -> list[Diagnosis]:
     """Examine all targets at once; the diagnoses come back in the order of ``targets``."""
-    context = httpx.create_ssl_context()
+    context = authorities()
     examined = await asyncio.gather(*(examine(target, env, context, limit_s, named=named) for target in targets))
     now_s = time.time()
     return [Diagnosis(each, findings(each, now_s), now_s) for each in examined]

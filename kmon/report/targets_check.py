@@ -19,6 +19,7 @@ from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged
 from kmon.probe.translate import Translator
 from kmon.transport.errors import stream_error
 from kmon.transport.http import exchange
+from kmon.transport.network import authorities
 from kmon.transport.proxy import proxy_for
 
 LIMIT_S = 10.0
@@ -31,7 +32,7 @@ async def check_targets(
 
     Unless they were ``named``, targets without a key and local servers that are not running are skipped, not failed.
     """
-    context = httpx.create_ssl_context()
+    context = authorities()
     return await asyncio.gather(*(_check(target, env, context, named=named, limit_s=limit_s) for target in targets))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, NamedTuple
 
 from aiobotocore.awsrequest import AioAWSResponse
@@ -56,8 +57,9 @@ class Signing(NamedTuple):
     """None leaves it to botocore."""
 
 
+@cache
 def model_loader() -> Loader:
-    """Reads the service model once (0.2 s of work) for all sessions."""
+    """Has read the service model, once per process (0.2 s of work), for all sessions."""
     loader: Loader = create_loader()
     for name in ("endpoints", "partitions", "_retry", "sdk-default-configuration"):
         loader.load_data(name)

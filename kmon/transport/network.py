@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import ssl
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -24,11 +25,17 @@ class Place(NamedTuple):
     """Whether a request without a credential is signed with invented keys."""
 
 
+@cache
+def authorities() -> ssl.SSLContext:
+    """Whom kmon trusts. Read once per process (30 ms of work); nothing of it belongs to one race."""
+    return httpx.create_ssl_context()
+
+
 class Network:
     """One per race, made on its event loop. ``bedrock`` imports aiobotocore when it is first used."""
 
     def __init__(self) -> None:
-        self.ssl_context = httpx.create_ssl_context()
+        self.ssl_context = authorities()
         self.machine = Machine()
         anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
 

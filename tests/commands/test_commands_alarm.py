@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.load import load_catalog
+from kmon.cli import main
 from kmon.commands.alarm import without_keys
 from kmon.config import UsageError, load_settings
 
@@ -39,13 +40,20 @@ def kmon(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.Complete
     ],
 )
 def test_what_cannot_work_is_one_sentence_and_exit_code_2(
-    arguments: tuple[str, str], sentence: str, tmp_path: Path
+    arguments: tuple[str, str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = kmon(tmp_path, "run", "--demo", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert sentence in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "s3cret" not in done.stderr or arguments[1] == "s3cret"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert main(["run", "--demo", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
+    assert "s3cret" not in said.err or arguments[1] == "s3cret"
 
 
 def test_an_alert_reaches_the_json_and_the_program_while_the_race_goes_on(tmp_path: Path) -> None:

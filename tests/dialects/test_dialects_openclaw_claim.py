@@ -311,7 +311,7 @@ def test_runs_of_another_session_move_nothing() -> None:
     assert claim.shown(3).activity == "idle"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.tuples(any_frame, st.sampled_from(["in", "out"])), max_size=12))
 def test_whatever_a_payload_holds_the_mirror_never_raises(got: list[tuple[Frame, str]]) -> None:
     claim = Claim("s", inferred=True)

@@ -220,7 +220,7 @@ frame = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.tuples(frame, st.sampled_from(["in", "out"])), max_size=12))
 def test_whatever_a_payload_holds_the_tracker_never_raises(sent: list[tuple[Frame, Any]]) -> None:
     tracker = Tracker()

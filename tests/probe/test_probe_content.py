@@ -175,7 +175,7 @@ DELTAS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(DELTAS, max_size=25),
     st.sampled_from(["done", "incomplete", "failed", "timed-out", "cancelled"]),

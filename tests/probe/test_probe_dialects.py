@@ -102,7 +102,8 @@ async def test_messages_that_end_without_a_stop_are_incomplete() -> None:
     assert (result.state, result.signature) == ("incomplete", "truncated-no-finish")
 
 
-async def test_an_error_event_fails_the_run_though_the_socket_stays_open() -> None:
+async def test_an_error_event_fails_the_run_though_the_socket_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmon.probe.attempt.Attempt.error_grace_s", 0.4)
     error = event("error", error={"type": "overloaded_error", "message": "Overloaded"})
     async with provider(writing(HEAD + START + WORDS + error, hold=True)) as seen:
         result, _ = await asked(target("messages", seen.url))

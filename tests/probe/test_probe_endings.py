@@ -12,7 +12,7 @@ import pytest
 from kmon.dialects.delta import Delta
 from kmon.probe import events as ev
 from kmon.probe.account import coalesced
-from tests.race.racing import outcome, plan, sse, target
+from tests.race.racing import outcome, plan, racing, sse, target
 from tests.transport.loopback import END, HEAD, Script, chunked, serving
 
 
@@ -239,7 +239,9 @@ async def test_a_server_that_talks_on_after_its_end_is_left_and_not_listened_to(
     assert (results[0].state, results[0].text) == ("done", "all of it")
 
 
-async def test_comments_do_not_renew_the_grace_after_a_finish_reason() -> None:
+async def test_comments_do_not_renew_the_grace_after_a_finish_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmon.probe.attempt.FINISH_GRACE_S", 0.4)
+
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + sse("a", finish="stop"))
         while True:
@@ -280,15 +282,19 @@ async def test_a_flood_of_comments_delays_no_other_stream_and_counts_once_per_re
 
     async def steady(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD)
-        for _ in range(40):
+        for _ in range(20):
             writer.write(sse("x"))
             await writer.drain()
             await asyncio.sleep(0.05)
         writer.write(sse(finish="stop", done=True) + END)
 
     async with serving(flood) as loud, serving(steady) as quiet:
-        results, events = await outcome(plan(target(quiet, "quiet"), target(loud, "loud"), stall_s=1.0, timeout_s=4.0))
-    ended = {result.target: result for result in results}
+        async with racing(plan(target(quiet, "quiet"), target(loud, "loud"), stall_s=1.0)) as race:
+            await race.ended()
+            await race.do("cancel", "r1.2")
+            await race.ended(2)
+    events = race.events
+    ended = {event.target: event for event in events if isinstance(event, ev.RunEnded)}
     assert (ended["quiet"].state, ended["quiet"].stalls) == ("done", ())
     comments = sum(isinstance(e, ev.DeltaArrived) and e.kind == "keepalive" for e in events)
     assert comments == ended["loud"].keepalives < 60_000

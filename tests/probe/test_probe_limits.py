@@ -142,7 +142,10 @@ async def test_a_limit_that_is_kept_up_with_ends_nothing() -> None:
     assert (results[0].state, results[0].signature) == ("done", None)
 
 
-async def test_a_server_that_lingers_after_the_finish_is_not_timed_out_by_a_limit() -> None:
+async def test_a_server_that_lingers_after_the_finish_is_not_timed_out_by_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kmon.probe.attempt.FINISH_GRACE_S", 0.8)
     async with serving(playing(HEAD, sse("Hi", finish="stop"))) as url:
         results, _ = await outcome(plan(target(url), stall_s=0.1, idle_timeout_s=0.2, byte_timeout_s=0.2))
     assert results[0].state == "done"

@@ -13,6 +13,7 @@ from aiobotocore.session import get_session
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 from tests.simulator.talk import Body
 
@@ -27,6 +28,8 @@ TOOLS: Body = {"tools": [{"toolSpec": SPEC}]}
 Result = TypeVar("Result")
 
 _SESSION = boto3.Session()
+_AIO_SESSION = get_session()
+_AIO_SESSION.register_component("data_loader", create_loader())
 
 
 def user(*blocks: Body | str) -> Body:
@@ -82,7 +85,7 @@ async def aio_stream(url: str, fault: str, *, read_timeout_s: float = 20) -> Asy
     def ask_for_fault(request: AWSPreparedRequest, **_: object) -> None:
         request.headers["x-kmon-fault"] = fault
 
-    async with get_session().create_client("bedrock-runtime", endpoint_url=url, config=settings, **KEYS) as client:
+    async with _AIO_SESSION.create_client("bedrock-runtime", endpoint_url=url, config=settings, **KEYS) as client:
         client.meta.events.register("before-send.bedrock-runtime", ask_for_fault)
         answer = await client.converse_stream(modelId=NOVA, messages=[user("Write a Python class.")])
         try:

@@ -184,7 +184,10 @@ async def test_another_programs_page_is_no_stream() -> None:
 # -- failures inside a 200 ---------------------------------------------------------------------------------------------
 
 
-async def test_an_exception_frame_is_an_error_in_the_stream_even_if_the_socket_stays_open() -> None:
+async def test_an_exception_frame_is_an_error_in_the_stream_even_if_the_socket_stays_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kmon.probe.attempt.Attempt.error_grace_s", 0.4)
     result, _, fake = await played(
         streaming(START, text("It "), exception("throttlingException", "Too many tokens"), hold=True)
     )
