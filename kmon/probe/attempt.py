@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import httpcore
@@ -36,7 +37,7 @@ DONE_GRACE_S = 0.5
 """How long to wait after the terminal event for the peer to close; servers linger."""
 
 
-class Attempt:
+class Attempt(ABC):
     """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does).
 
     ``turn`` is which request of the conversation it is; ``aimed`` names its target where that is not the run's own.
@@ -167,16 +168,17 @@ class Attempt:
 
     # -- what carries it -----------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make what is to be sent, before any clock runs."""
 
+    @abstractmethod
     def url(self) -> str:
         """Where the attempt goes."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def exchange(self) -> StreamError | None:
         """Ask, and take what comes. Returns the error the answer ended with, if any; raises what the network raises."""
-        raise NotImplementedError
 
     def over(self) -> bool:
         """Whether an attempt whose time is up has done what it was for."""
