@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from kmon.catalog.address import base_url_problem, is_loopback
-from kmon.catalog.aws import KEY_ENV
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Target
-from kmon.config import Loaded
 from kmon.race.alarm import AlarmPlan
-from kmon.race.plan import RacePlan
+from kmon.settings import Settings
 from kmon.transport.proxy import proxy_for
 
-WEBHOOK_ENV = "KMON_ALERT_WEBHOOK"
 
-
-def alarm_plan(loaded: Loaded, plan: RacePlan) -> AlarmPlan:
+def alarm_plan(settings: Settings) -> AlarmPlan:
     """The plan for alerts. Raises :class:`UsageError` for a program that does not exist and a URL that will not do."""
-    settings = loaded.settings
-    keyed = [*loaded.catalog.targets.values(), *(row.target for row in plan.rows)]
     return AlarmPlan(
         command=_command(settings.on_alert),
         webhook=_webhook(settings.alert_webhook),
-        environment=without_keys(os.environ, keyed),
     )
-
-
-def without_keys(environ: Mapping[str, str], targets: Iterable[Target]) -> dict[str, str]:
-    """The environment of the user's program: no key that kmon could use, and not the webhook's address."""
-    secret = {WEBHOOK_ENV, *KEY_ENV, *(name for target in targets for name in target.key_env)}
-    return {name: value for name, value in environ.items() if name not in secret}
 
 
 def _command(line: str) -> Sequence[str]:
@@ -43,9 +29,10 @@ def _command(line: str) -> Sequence[str]:
         raise UsageError(f"--on-alert: the command cannot be read ({error}); close its quotes") from None
     if line and not arguments:
         raise UsageError("--on-alert: the command is empty; name a program")
-    if arguments and shutil.which(arguments[0]) is None:
+    program = shutil.which(arguments[0]) if arguments else ""
+    if program is None:
         raise UsageError(f"--on-alert: there is no program {arguments[0]!r} that can be run; correct its name or path")
-    return arguments
+    return [str(Path(program).absolute()), *arguments[1:]] if program else []  # it is run in another directory
 
 
 def _webhook(url: str) -> str:

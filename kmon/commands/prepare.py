@@ -88,7 +88,7 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
 
 def prepared_race(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
     """A plan with what it needs beside it."""
-    return Prepared(plan, keys, loaded, alarm_plan(loaded, plan))
+    return Prepared(plan, keys, loaded, alarm_plan(loaded.settings))
 
 
 def check_flags(options: argparse.Namespace) -> None:

@@ -5,15 +5,16 @@ Linux tells it in ``/proc``; elsewhere ``ps`` is asked, which knows the same but
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from os import sysconf
 from pathlib import Path, PurePath
+from subprocess import SubprocessError
 from typing import Literal
 
 from msgspec import Struct
 
+from kmon import spawn
 from kmon.dialects.text import clean
 
 State = Literal["running", "sleeping", "stopped", "zombie", "waiting for a disk"]
@@ -58,13 +59,10 @@ def processes(names: Sequence[str]) -> tuple[Process, ...] | None:
     if sys.platform == "linux":
         return tuple(_of_linux(names, Path("/proc")))
     try:
-        done = subprocess.run(
-            ["ps", "-axo", "pid=,ppid=,state=,tty=,etime=,comm="],
-            capture_output=True, text=True, errors="replace", timeout=PS_LIMIT_S, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+        said = spawn.output_of(["ps", "-axo", "pid=,ppid=,state=,tty=,etime=,comm="], PS_LIMIT_S, os.environ)
+    except (OSError, SubprocessError):
         return None
-    return tuple(of_ps(names, done.stdout.splitlines()))
+    return tuple(of_ps(names, said.splitlines()))
 
 
 def program_of(comm: str, arguments: Sequence[str], names: Sequence[str]) -> str | None:
@@ -77,7 +75,7 @@ def program_of(comm: str, arguments: Sequence[str], names: Sequence[str]) -> str
 
 
 def _of_linux(names: Sequence[str], proc: Path) -> Iterator[Process]:
-    ticks_s = 1.0 / sysconf("SC_CLK_TCK")
+    ticks_s = 1.0 / os.sysconf("SC_CLK_TCK")
     uptime_s = float((proc / "uptime").read_text().split()[0])
     for entry in sorted((path for path in proc.iterdir() if path.name.isdigit()), key=lambda path: int(path.name)):
         try:

@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from kmon import spawn
 from kmon.catalog.address import host_and_port
 from kmon.dialects.text import clean
 from kmon.probe.events import Alert, Notice
@@ -38,14 +39,13 @@ LAST_WORDS_CHARS = 160
 
 @dataclass(frozen=True)
 class AlarmPlan:
-    """What to do on an alert. ``command`` is an argument list, never a shell line; ``environment`` all it gets to see.
+    """What to do on an alert. ``command`` is an argument list, never a shell line.
 
     ``webhook`` may hold a secret in its path, as chat services have it: only its host is ever shown.
     """
 
     command: Sequence[str] = ()
     webhook: str = ""
-    environment: dict[str, str] | None = None
     limit_s: float = LIMIT_S
 
     def __repr__(self) -> str:
@@ -96,14 +96,7 @@ class Alarm:
         async with self._turn:
             name = Path(self._plan.command[0]).name
             try:
-                process = await asyncio.create_subprocess_exec(
-                    *self._plan.command,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.PIPE,
-                    env=self._plan.environment,
-                    start_new_session=True,
-                )
+                process = await spawn.notifying(self._plan.command, os.environ)
             except OSError as error:
                 self._complain(f"the alert command {name!r} cannot be started: {error.strerror}")
                 return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 
+from kmon import spawn
 from kmon.probe.events import Event, Notice
 from kmon.race.hosting import Plan
 from kmon.race.pipe import Do, Start, pack, read_up
@@ -32,18 +32,8 @@ class EngineProcess:
     @classmethod
     async def start(cls, plan: Plan, keys: Keys) -> EngineProcess:
         """Start the engine and its race."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "kmon.race.engine",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        engine = cls(process)
-        await engine._send(Start(plan, keys))
+        engine = cls(await spawn.measuring("kmon.race.engine", os.environ))
+        await engine._send(Start(plan, keys, spawn.told_by_pipe(os.environ)))
         return engine
 
     @property

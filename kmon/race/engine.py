@@ -39,6 +39,7 @@ async def _serve(events_fd: int) -> None:
     first = await read_down(reader)
     if not isinstance(first, Start):
         return
+    os.environ |= first.environment  # not seen in /proc, which shows what a process was started with
     hosted = host(first.plan, first.keys)
     hosted.start()
     sending = asyncio.create_task(_send(hosted, events_fd))

@@ -20,10 +20,17 @@ _LENGTH = struct.Struct(">I")
 
 
 class Start(Struct, frozen=True, tag="start"):
-    """The first message down: the plan, and the keys beside it. Keys travel by this pipe only: not argv, not env."""
+    """The first message down: the plan, and the keys beside it. Keys travel by this pipe only: not argv, not env.
+
+    ``environment`` is what the engine needs of the environment that may hold a password: proxies, for one.
+    """
 
     plan: Plan
     keys: Keys
+    environment: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Start({self.plan!r}, {self.keys!r}, {', '.join(sorted(self.environment))})"
 
 
 class Do(Struct, frozen=True, tag="do"):

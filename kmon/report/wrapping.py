@@ -14,6 +14,7 @@ from typing import TextIO
 
 import msgspec
 
+from kmon import spawn
 from kmon.catalog.clients import base_url_variables
 from kmon.catalog.errors import UsageError
 from kmon.probe import events as ev
@@ -58,7 +59,7 @@ async def _run(plan: ProxyPlan, command: Sequence[str], record: TextIO | None) -
 
 async def _started(command: Sequence[str], env: dict[str, str]) -> asyncio.subprocess.Process:
     try:
-        return await asyncio.create_subprocess_exec(*command, env=env)
+        return await spawn.wrapped(command, env)
     except FileNotFoundError:
         raise UsageError(NO_SUCH_PROGRAM.format(command[0])) from None
     except (OSError, ValueError) as error:

@@ -7,20 +7,16 @@ import json
 import os
 import select
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Self
 
+from kmon import spawn
 from kmon.catalog.errors import UsageError
 
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 3.0
 ERROR_LIMIT_BYTES = 2_000
-
-_PASSED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
-_PASSED_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_")
 
 
 class SimulatorError(Exception):
@@ -54,14 +50,7 @@ class Child:
 
     def start(self) -> None:
         with tempfile.TemporaryFile() as complaints:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", self._module, *self._arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                env=_environment(),
-                start_new_session=True,  # a Ctrl-C in the terminal is for its parent
-            )
+            self._process = spawn.serving(self._module, self._arguments, complaints, os.environ)
             try:
                 self.ready = json.loads(self._ready_line())
             except ValueError:
@@ -92,11 +81,3 @@ class Child:
             process.kill()
             process.wait()
         process.stdout.close()
-
-
-def _environment() -> dict[str, str]:
-    """What a child needs to import this very kmon, and nothing else: it has no use for keys."""
-    kept = {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
-    here = str(Path(__file__).parents[2])
-    path = kept.get("PYTHONPATH")
-    return {**kept, "PYTHONPATH": f"{here}{os.pathsep}{path}" if path else here}

@@ -32,7 +32,9 @@ class Embedded(Child):
         fault: str = "",
         places: Sequence[str] = (),
     ) -> None:
-        files = [f"--replay={file}" for file in replay]
+        if Path(profile).is_file():
+            profile = str(Path(profile).absolute())  # the child works in another directory
+        files = [f"--replay={Path(file).absolute()}" for file in replay]
         flags = ["--as-recorded"] if as_recorded else []
         asked = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--fault={fault}"]
         super().__init__("kmon.simulator", [*asked, *(f"--place={name}" for name in places), *files, *flags])

@@ -58,13 +58,22 @@ async def test_arguments_are_arguments_and_no_shell_reads_them(tmp_path: Path) -
     assert told.read_text() == "$HOME; `id` && x"
 
 
-async def test_a_program_sees_the_environment_it_is_given_and_no_more(tmp_path: Path) -> None:
+async def test_a_program_sees_what_it_needs_of_the_environment_and_works_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = tmp_path / "told"
-    command = program("import os, json", f"open({str(told)!r}, 'w').write(json.dumps(dict(os.environ)))")
-    await notices_of(AlarmPlan(command, environment={"PATH": os.environ["PATH"], "MARK": "1"}))
-    seen = json.loads(told.read_text())
-    assert seen["MARK"] == "1"
-    assert not [name for name in seen if name.endswith("_KEY")]
+    for name in ("GITHUB_TOKEN", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "DATABASE_URL", "KMON_ALERT_WEBHOOK"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LC_MESSAGES", "C")
+    command = program(
+        "import os, json", f"open({str(told)!r}, 'w').write(json.dumps([os.getcwd(), *os.environ.items()]))"
+    )
+    await notices_of(AlarmPlan(command))
+    where, *seen = json.loads(told.read_text())
+    assert where == str(tmp_path)
+    assert dict(seen)["LC_MESSAGES"] == "C" and dict(seen)["PATH"] == os.environ["PATH"]
+    assert not [name for name, value in seen if "canary" in value]
 
 
 async def test_a_program_that_fails_is_said_with_its_last_word_made_harmless() -> None:
