@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from kmon.arguments import between, gateway, racing, reference
 from kmon.arguments.parser import Parser
 from kmon.catalog.errors import UsageError
+from kmon.catalog.trust import UntrustedHostError
 
 _STDOUT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """What writing can fail with when a disk is full or a file or terminal is gone."""
@@ -50,6 +51,12 @@ def _flushed(arguments: list[str]) -> int:
     """Run the command and write all it printed while there is still someone to say that it cannot be written."""
     try:
         return _dispatch(arguments)
+    except UntrustedHostError as refused:
+        from kmon.commands.trust import asked
+
+        if not asked(refused):
+            raise
+        return _dispatch(arguments)
     finally:
         sys.stdout.flush()
 
@@ -81,6 +88,7 @@ def _dispatch(arguments: list[str]) -> int:
         "explain": (reference.explain_parser, _explain),
         "selftest": (reference.selftest_parser, _selftest),
         "config": (reference.config_parser, _config),
+        "trust": (reference.trust_parser, _trust),
     }
     if arguments and arguments[0] in commands:
         parser, command = commands[arguments[0]]
@@ -188,6 +196,12 @@ def _selftest(options: argparse.Namespace) -> int:
     from kmon.report.selftest import main as selftest
 
     return selftest(seeds=options.seeds, speed=options.speed, as_json=options.json, output=options.output)
+
+
+def _trust(options: argparse.Namespace) -> int:
+    from kmon.commands.trust import main as trust
+
+    return trust(options)
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from kmon.catalog.address import host_and_port, is_loopback
-from kmon.catalog.aws import FALLBACK_REGION
+from kmon import trusted
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential_variables, has_key, key_problem, key_source, key_variable
 from kmon.catalog.load import Catalog, load_catalog
-from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
+from kmon.catalog.model import SOCKET_DIALECTS, Target
 from kmon.catalog.toml_source import TomlSource, read_toml
+from kmon.catalog.trust import Trust, homes_of
 from kmon.settings import AUTO, KEYS, SECTIONS, SETTINGS, Rule, Section, Settings
 
 __all__ = [
@@ -43,6 +41,7 @@ class Loaded:
     tables: tuple[TomlSource, ...] = field(repr=False)
     """The user's files that were found, lowest first."""
     catalog: Catalog = field(repr=False)
+    trust: Trust
     notes: tuple[str, ...] = ()
     """Sentences worth showing that stop nothing."""
 
@@ -81,8 +80,16 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
         values[name], provenance[name] = value, place
     settings = msgspec.convert(values, Settings)
     catalog = load_catalog(tables)
-    _check_destinations(catalog, tables, user_dir)
-    return Loaded(settings, provenance, env, tables, catalog, notes)
+    return Loaded(settings, provenance, env, tables, catalog, _trust(tables, project_dir, user_dir), notes)
+
+
+def _trust(tables: tuple[TomlSource, ...], project_dir: Path, user_dir: Path) -> Trust:
+    """What the project in ``project_dir`` may do with keys: by kmon's catalog, the user's file and what was allowed."""
+    project = trusted.name_of(project_dir)
+    if not any(source.project for source in tables):
+        return Trust(project)
+    own = load_catalog(tuple(source for source in tables if not source.project))
+    return Trust(project, homes_of(own.targets.values()), frozenset(trusted.allowed(user_dir).get(project, ())))
 
 
 def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
@@ -97,9 +104,10 @@ def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
 
 def _tables(project_dir: Path, user_dir: Path) -> Iterator[TomlSource]:
     paths = dict.fromkeys((user_dir / FILE_NAME, project_dir / FILE_NAME))
-    for source in (read_toml(path) for path in paths):
-        if source is None:
+    for found in (read_toml(path) for path in paths):
+        if found is None:
             continue
+        source = replace(found, project=found.path.parent != user_dir)
         for section in source.table:
             if section not in _SECTIONS:
                 raise source.unknown((section,), _SECTIONS)
@@ -128,7 +136,7 @@ def _from_table(source: TomlSource, section: Section, key: str, raw: object, use
             raise source.error(path, f"belongs in [{elsewhere}]")
         raise source.unknown(path, [known for other, known in KEYS if other == section])
     rule = SETTINGS[name]
-    if rule.own and source.path.parent != user_dir:
+    if rule.own and source.project:
         where = f"give {rule.flag}, or put it into {user_dir / FILE_NAME}"
         raise source.error(path, f"a project's file may not set off anything on an alert; {where}")
     words = rule.kind in ("name", "choice", "text") or (rule.kind == "seconds-or-auto" and raw == AUTO)
@@ -153,34 +161,3 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[Given]:
         if raw is not None:
             rule = SETTINGS[name]
             yield name, raw, rule.flag, f"{rule.flag} must be {rule.wanted}, not {raw!r}"
-
-
-def _check_destinations(catalog: Catalog, tables: tuple[TomlSource, ...], user_dir: Path) -> None:
-    """Refuse a project's file that sends a known key to a new host: projects are cloned, keys are their owner's.
-
-    Known are the keys and hosts of kmon's own targets and of the user's own file. This machine may have any key.
-    """
-    own = tuple(source for source in tables if source.path.parent == user_dir)
-    homes: dict[str, set[str]] = {}
-    for preset in load_catalog(own).targets.values() if len(own) < len(tables) else ():
-        for variable in preset.key_env:
-            homes.setdefault(variable, set()).add(urlsplit(preset.base_url).netloc)
-    for source in tables:
-        for name, table in source.table.get("targets", {}).items() if source not in own else ():
-            target = catalog.targets[name]
-            for variable in target.key_env if not is_loopback(target.base_url) else ():
-                if not _at_home(target.base_url, homes.get(variable)):
-                    key = "base_url" if "base_url" in table else "key_env"
-                    raise source.error(
-                        ("targets", name, key),
-                        f"a project's file may not send {variable} to {host_and_port(target.base_url)}; give the "
-                        f"target a key_env of its own, or put it into {user_dir / FILE_NAME} if you trust it",
-                    )
-
-
-def _at_home(base_url: str, homes: set[str] | None) -> bool:
-    """Whether a key goes where it always went; None, a key nobody knows, may go anywhere."""
-    if homes is None:
-        return True
-    host = urlsplit(base_url.replace(REGION, FALLBACK_REGION)).netloc
-    return any(re.fullmatch(re.escape(home).replace(re.escape(REGION), "[a-z0-9-]+"), host) for home in homes)

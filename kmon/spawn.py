@@ -114,9 +114,10 @@ async def notifying(command: Sequence[str], environ: Mapping[str, str]) -> Proce
 async def wrapped(command: Sequence[str], environ: Mapping[str, str]) -> Process:
     """Start the user's own command as the user would: in this directory, on this terminal, with all of ``environ``.
 
-    Raises ``OSError`` and ``ValueError``.
+    Only loopback is added to what no proxy is asked for: what the command sends to kmon would otherwise go to the
+    user's proxy in the clear, with its key. Raises ``OSError`` and ``ValueError``.
     """
-    return await asyncio.create_subprocess_exec(*command, env=environ)
+    return await asyncio.create_subprocess_exec(*command, env={**environ, **_direct_to_loopback(environ)})
 
 
 def output_of(command: Sequence[str], limit_s: float, environ: Mapping[str, str]) -> str:
@@ -158,6 +159,12 @@ def _python(environ: Mapping[str, str]) -> dict[str, str]:
     path = [*([] if installed else [here]), *import_path(environ.get("PYTHONPATH", "").split(os.pathsep))]
     kept = _of(environ, _ANY | _INTERPRETER)
     return kept | {"PYTHONPATH": os.pathsep.join(path)} if path else kept
+
+
+def _direct_to_loopback(environ: Mapping[str, str]) -> dict[str, str]:
+    said = ",".join(filter(None, (environ.get("NO_PROXY"), environ.get("no_proxy"), "127.0.0.1,localhost,::1")))
+    hosts = ",".join(dict.fromkeys(host.strip() for host in said.split(",") if host.strip()))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
 def _home(environ: Mapping[str, str]) -> str:

@@ -127,51 +127,6 @@ def test_one_directory_for_both_is_read_once(project: Path) -> None:
     assert len(loaded.tables) == 1
 
 
-AWAY = '[targets.together]\nmodel = "m"\nbase_url = "https://elsewhere.example/v1"\n'
-
-
-def test_a_project_may_not_send_a_known_key_elsewhere(project: Path, user: Path) -> None:
-    (project / "kmon.toml").write_text(AWAY)
-    assert refusal({}, {}, project, user) == (
-        f"{project / 'kmon.toml'} line 3, key 'targets.together.base_url': a project's file may not send "
-        "TOGETHER_API_KEY to elsewhere.example; give the target a key_env of its own, "
-        f"or put it into {user / 'kmon.toml'} if you trust it"
-    )
-    (project / "kmon.toml").write_text(
-        '[targets.new]\nmodel = "m"\nbase_url = "https://x.example"\nkey_env = ["MINE", "AWS_SECRET_ACCESS_KEY"]\n'
-    )
-    assert "may not send AWS_SECRET_ACCESS_KEY to x.example" in refusal({}, {}, project, user)
-
-
-def test_a_project_may_not_send_a_key_of_the_users_own_file_elsewhere(project: Path, user: Path) -> None:
-    house = '[targets.house]\nmodel = "m"\nbase_url = "https://{host}/v1"\nkey_env = ["HOUSE_KEY"]\n'
-    (user / "kmon.toml").write_text(house.format(host="house.example"))
-    (project / "kmon.toml").write_text(house.format(host="thief.example"))
-    assert "may not send HOUSE_KEY to thief.example" in refusal({}, {}, project, user)
-
-
-@pytest.mark.parametrize(
-    "toml",
-    [
-        '[targets.mine]\nbase_url = "https://mine.example/v1"\nmodel = "m"\nkey_env = ["MY_OWN_KEY"]\n',
-        '[targets.groq]\nmodel = "m"\n',
-        '[targets.groq]\nbase_url = "https://api.groq.com/openai/v2"\n',
-        '[targets.groq]\nbase_url = "http://127.0.0.1:8080/v1"\n',
-        '[targets."bedrock/kimi-k2.5"]\nbase_url = "https://bedrock-runtime.us-west-2.amazonaws.com"\n',
-    ],
-)
-def test_a_project_may_aim_its_own_keys_and_known_keys_at_home(toml: str, project: Path, user: Path) -> None:
-    (project / "kmon.toml").write_text(toml)
-    assert load_settings({}, {}, project, user).notes == ()
-
-
-def test_the_users_own_file_may_send_a_key_anywhere_and_a_project_may_follow(project: Path, user: Path) -> None:
-    (user / "kmon.toml").write_text(AWAY)
-    assert load_settings({}, {}, user, user).catalog.targets["together"].base_url == "https://elsewhere.example/v1"
-    (project / "kmon.toml").write_text(AWAY)
-    load_settings({}, {}, project, user)
-
-
 def test_auto_is_a_stall_and_nothing_else(project: Path, user: Path) -> None:
     (project / "kmon.toml").write_text('[defaults]\nstall_s = "auto"\n')
     settings = load_settings({}, {}, project, user).settings

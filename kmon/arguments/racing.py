@@ -24,6 +24,7 @@ commands:
   kmon signatures       what kmon can say about a stream; kmon explain NAME tells all about one
   kmon selftest         whether kmon says the right thing about every fault and every healthy twin
   kmon config           every setting, and where its value came from
+  kmon trust [DIR]      let a project's kmon.toml have your keys sent to hosts of its own
 'kmon COMMAND --help' tells the options of each.
 
 exit codes:

@@ -93,6 +93,17 @@ def config_parser() -> Parser:
     return command_parser("config", "Print every setting, its value and where the value came from.")
 
 
+def trust_parser() -> Parser:
+    parser = command_parser(
+        "trust",
+        "Show to which hosts a project's kmon.toml would have your keys sent, and allow it to if you say so.",
+    )
+    parser.add_argument("directory", nargs="?", default=".", metavar="DIR", help="the project (default: where you are)")
+    parser.add_argument("--yes", action="store_true", help="allow without asking")
+    parser.add_argument("--revoke", action="store_true", help="take back all that was allowed")
+    return parser
+
+
 def signatures_parser() -> Parser:
     parser = command_parser("signatures", "List the named faults of a stream: what each is on the wire.")
     parser.add_argument(

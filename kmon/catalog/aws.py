@@ -7,11 +7,14 @@ then a profile of the user's AWS files. Files are looked at for the names of pro
 from __future__ import annotations
 
 import configparser
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment
+from kmon.catalog.errors import UsageError
 from kmon.catalog.model import REGION, Target
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
@@ -21,6 +24,16 @@ REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 KEY_ENV = (BEARER, KEY_ID, SECRET, SESSION, PROFILE)
 """What the ``key_env`` of an AWS target lists."""
 FALLBACK_REGION = "us-east-1"
+_REGION_NAME = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}\Z")
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
+_HOSTS = (
+    "bedrock-runtime.{region}.amazonaws.com",
+    "bedrock-runtime.{region}.amazonaws.com.cn",
+    "bedrock-runtime-fips.{region}.amazonaws.com",
+    "bedrock-runtime.{region}.api.aws",
+    "bedrock-runtime-fips.{region}.api.aws",
+)
+"""Where the AWS client may go by itself for a region: by partition, with FIPS, with IPv6."""
 
 
 class Found(NamedTuple):
@@ -53,31 +66,59 @@ def carried(env: Environment) -> dict[str, str]:
 
 
 def region_variable(env: Environment) -> dict[str, str]:
-    """The region the environment or the profile asks for, under the first of REGIONS; empty if neither does."""
-    region = next((env[name] for name in REGIONS if env.get(name)), None) or _profile_region(env)
+    """The region the environment or the profile asks for, under the first of REGIONS; empty if neither does.
+
+    Raises :class:`UsageError` for one that is none: it becomes part of a host's name.
+    """
+    name = next((name for name in REGIONS if env.get(name)), None)
+    region = env[name] if name else _profile_region(env)
+    if region and not is_region(region):
+        where = f"{name} in {env.source(name)}" if name else "the region of the AWS profile"
+        raise UsageError(f"{where} is no name of an AWS region, such as us-east-1; correct it or unset it")
     return {REGIONS[0]: region} if region else {}
+
+
+def is_region(name: str) -> bool:
+    """Whether ``name`` has the form of an AWS region's."""
+    return _REGION_NAME.match(name) is not None
+
+
+def hosts_of(target: Target, env: Environment) -> tuple[str, ...]:
+    """The hosts a request to an AWS target may reach: its own, or where the AWS client goes for its region.
+
+    That is also an endpoint the user has set in the real environment, as the AWS command line would take it.
+    """
+    if REGION not in target.base_url:
+        return (host_of(target.base_url),)
+    own = next((env.real[name] for name in _ENDPOINT_VARIABLES if env.real.get(name)), None)
+    return (*_HOSTS, *([host_of(own)] if own else []), host_of(target.base_url))
 
 
 def region_of(target: Target, variables: Mapping[str, str]) -> str:
     """Where a request to ``target`` goes: its own region, else the environment's, else where the model is known."""
     said = target.region or next((variables[name] for name in REGIONS if variables.get(name)), None)
-    return said or next(iter(target.regions), FALLBACK_REGION)
+    region = said or next(iter(target.regions), FALLBACK_REGION)
+    if not is_region(region):
+        raise UsageError("AWS_REGION is no name of an AWS region, such as us-east-1; correct it or unset it")
+    return region
 
 
 def base_url_of(target: Target, variables: Mapping[str, str]) -> str:
-    """The base URL of a target with its region in place."""
-    return target.base_url.replace(REGION, region_of(target, variables))
+    """The base URL of a target with its region in place, where it has one."""
+    return (
+        target.base_url.replace(REGION, region_of(target, variables)) if REGION in target.base_url else target.base_url
+    )
 
 
-def _profile_region(env: Mapping[str, str]) -> str | None:
+def _profile_region(env: Environment) -> str | None:
     profile = env.get(PROFILE, "default")
     return next((region for path in _files(env) if (region := _profiles(path).get(profile, ""))), None)
 
 
-def _files(env: Mapping[str, str]) -> tuple[Path, ...]:
-    """The files of the AWS command line; none where the environment names no home."""
-    home = env.get("HOME") or env.get("USERPROFILE")
-    named = (env.get("AWS_SHARED_CREDENTIALS_FILE"), env.get("AWS_CONFIG_FILE"))
+def _files(env: Environment) -> tuple[Path, ...]:
+    """The files of the AWS command line; none where the environment names no home. A project's ``.env`` names none."""
+    home = _home(env)
+    named = (env.real.get("AWS_SHARED_CREDENTIALS_FILE"), env.real.get("AWS_CONFIG_FILE"))
     usual = (f"{home}/.aws/credentials", f"{home}/.aws/config") if home else (None, None)
     paths = [given or default for given, default in zip(named, usual, strict=True)]
     return tuple(Path(path).expanduser() for path in paths if path)
@@ -97,6 +138,10 @@ def _profiles(path: Path) -> dict[str, str]:
     }
 
 
-def _shown(path: Path, env: Mapping[str, str]) -> str:
-    home = env.get("HOME") or env.get("USERPROFILE")
+def _home(env: Environment) -> str | None:
+    return env.real.get("HOME") or env.real.get("USERPROFILE")
+
+
+def _shown(path: Path, env: Environment) -> str:
+    home = _home(env)
     return f"~/{path.relative_to(home)}" if home and path.is_relative_to(home) else str(path)

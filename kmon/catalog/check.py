@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 from kmon.catalog.address import base_url_problem, env_name_problem, model_problem
-from kmon.catalog.aws import FALLBACK_REGION
+from kmon.catalog.aws import FALLBACK_REGION, is_region
 from kmon.catalog.entry import Entry
 from kmon.catalog.filler import MARK, STEPS_LIMIT, TOKENS_LIMIT
 from kmon.catalog.model import REGION, SOCKET_DIALECTS, Message, Scenario
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
-_REGION_NAME = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
 _OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
@@ -80,7 +79,7 @@ def _check_dialect(entry: Entry) -> None:
     if given.get("dialect") == "converse" and given.get("auth") != "aws":
         raise entry.error("auth", 'the converse dialect is signed by AWS\'s rules; write auth = "aws"')
     for key, names in (("region", [given.get("region")]), ("regions", given.get("regions", ()))):
-        if not all(name is None or _REGION_NAME.match(name) for name in names):
+        if not all(name is None or is_region(name) for name in names):
             raise entry.error(key, "is no name of an AWS region, such as us-east-1")
     for role in ("system", "user", "assistant"):
         if "{content}" not in given.get("template", {}).get(role, "{content}"):

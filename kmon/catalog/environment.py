@@ -20,8 +20,9 @@ class Environment(Mapping[str, str]):
     """
 
     def __init__(self, environ: Mapping[str, str], dotenv: Mapping[str, str] | None = None) -> None:
-        self._real = _set(environ)
-        self._values = _set(dotenv or {}) | self._real
+        self.real = _set(environ)
+        """Those of the real environment alone: what a project's ``.env`` may not decide is looked up here."""
+        self._values = _set(dotenv or {}) | self.real
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -39,7 +40,7 @@ class Environment(Mapping[str, str]):
         """Where a variable was found: ``environment``, ``.env`` or None."""
         if name not in self._values:
             return None
-        return "environment" if name in self._real else ".env"
+        return "environment" if name in self.real else ".env"
 
 
 def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -1,15 +1,17 @@
-"""Whether a target's key is at hand, where it was found, and what is wrong with it. Never the key itself."""
+"""Whether a target's key is at hand, where it was found, what is wrong with it, and who may be sent it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from kmon.catalog import aws
 from kmon.catalog.address import host_and_port, is_loopback
-from kmon.catalog.credential import Credential
+from kmon.catalog.credential import PUBLIC, Credential, host_of
 from kmon.catalog.environment import Environment
+from kmon.catalog.errors import UsageError
 from kmon.catalog.model import SOCKET_DIALECTS, Target
+from kmon.catalog.trust import DEVICE, Trust, UntrustedHostError
 
 _SAFE = {"http": "https", "ws": "wss"}
 AWS_CHOICES = f"{aws.BEARER}, or {aws.KEY_ID} and {aws.SECRET}, or an AWS profile"
@@ -17,7 +19,7 @@ AWS_CHOICES = f"{aws.BEARER}, or {aws.KEY_ID} and {aws.SECRET}, or an AWS profil
 
 def key_variable(target: Target, env: Mapping[str, str]) -> str | None:
     """The first of the target's key variables that is set. Of AWS's, only a Bedrock token is a key by itself."""
-    names = (aws.BEARER,) if _uses_chain(target) else target.key_env
+    names = tuple(name for name in target.key_env if name == aws.BEARER) if _uses_chain(target) else target.key_env
     return next((name for name in names if env.get(name)), None)
 
 
@@ -66,15 +68,58 @@ def key_problem(target: Target, env: Environment) -> str | None:
 def credential_variables(target: Target, env: Environment) -> dict[str, str]:
     """The variables to ask ``target`` with, by name; what it does not need stays behind."""
     if _uses_chain(target):
-        return aws.carried(env)
+        names = (*target.key_env, *aws.REGIONS)
+        return {name: value for name, value in aws.carried(env).items() if name in names}
     name = key_variable(target, env)
     found = {name: env[name]} if name else {}
     return found | aws.region_variable(env) if target.auth == "aws" else found
 
 
+def credential(target: Target, env: Environment, trust: Trust) -> Credential:
+    """What to ask ``target`` with, and the hosts that may be sent it.
+
+    Raises :class:`UsageError` for a key that is missing or cannot be used, and :class:`UntrustedHostError` where a
+    project's file would have it sent to a host that the user has not allowed.
+    """
+    if problem := key_problem(target, env):
+        raise UsageError(problem)
+    check_trust([target], env, trust)
+    variables = credential_variables(target, env)
+    if target.auth != "aws":
+        return Credential(variables, (host_of(target.base_url),))
+    chain = not target.named_in or not (is_loopback(target.base_url) or trust.wish(target, [aws.PROFILE]))
+    if not chain:
+        variables.pop(aws.PROFILE, None)
+    if not _uses_chain(target):  # a variable the user named holds a Bedrock token
+        variables = {name if name in aws.REGIONS else aws.BEARER: value for name, value in variables.items()}
+    return Credential(variables, aws.hosts_of(target, env), chain)
+
+
+def check_trust(targets: Iterable[Target], env: Environment, trust: Trust) -> None:
+    """Raise :class:`UntrustedHostError` with all that a project wants for ``targets`` and is not allowed."""
+    wishes = [
+        wish
+        for target in targets
+        if has_key(target, env)
+        and (wish := trust.wish(target, _users_own(target, credential_variables(target, env), env)))
+    ]
+    if wishes:
+        raise UntrustedHostError(trust.directory, wishes)
+
+
+def _users_own(target: Target, variables: Mapping[str, str], env: Environment) -> Iterator[str]:
+    """What a request to ``target`` takes along of its user's, by name: all that the project did not bring itself."""
+    held = [name for name in variables if name not in PUBLIC]
+    yield from (name for name in held if env.source(name) != ".env")
+    if target.auth == "aws" and not held:
+        yield aws.PROFILE
+    if target.dialect == "openclaw":
+        yield DEVICE
+
+
 def _uses_chain(target: Target) -> bool:
     """Whether the key is whatever the AWS chain finds, not one variable the user named."""
-    return target.auth == "aws" and aws.BEARER in target.key_env
+    return target.auth == "aws" and any(name in aws.KEY_ENV for name in target.key_env)
 
 
 def _sendable(key: str) -> bool:

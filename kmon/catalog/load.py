@@ -57,7 +57,7 @@ def _partial(shape: type[Struct], without: frozenset[str], extra: Sequence[tuple
 
 
 _TABLES: dict[Kind, type[Struct]] = {
-    "targets": _partial(Target, frozenset({"name", "simulated"}), ()),
+    "targets": _partial(Target, frozenset({"name", "simulated", "named_in"}), ()),
     "scenarios": _partial(Scenario, frozenset({"name"}), (("like", str),)),
 }
 
@@ -93,7 +93,16 @@ def _target(entry: Entry) -> Target:
     given = {"provider": provider_of(entry), **entry.values, "name": entry.name}
     given["base_url"] = given["base_url"].rstrip("/")
     given["token_cap"] = given.get("token_cap", "max_tokens") or None  # TOML has no null: "" stands for it
-    return msgspec.convert(given, Target)
+    return msgspec.convert({**given, "named_in": _named_in(entry)}, Target)
+
+
+def _named_in(entry: Entry) -> str:
+    """The line of a project's file that aims the target: where it is, what it is asked with, and how."""
+    for key in ("base_url", "key_env", "auth", "dialect"):
+        source, table = entry.origins.get(key, (None, ""))
+        if source is not None and source.project:
+            return f"{source.path} line {source.line_of((entry.kind, table, key))}"
+    return ""
 
 
 def _scenario(entry: Entry, entries: dict[str, Entry]) -> Scenario:

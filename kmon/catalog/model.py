@@ -65,6 +65,9 @@ class Target(Struct, frozen=True, kw_only=True):
     """For the ``deepinfra`` dialect only."""
     quirks: tuple[str, ...] = ()
     simulated: bool = False
+    named_in: str = ""
+    """The line of a project's file that says where the target is or what it is asked with; empty where kmon's own
+    catalog, the user's file or a flag does. A project is cloned: it may not have the user's keys sent anywhere."""
 
     @property
     def label(self) -> str:

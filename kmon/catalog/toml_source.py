@@ -34,6 +34,8 @@ class TomlSource:
     path: Path
     text: str = field(repr=False)
     table: dict[str, Any] = field(repr=False)
+    project: bool = False
+    """Whether it belongs to the project kmon is started in, and not to its user."""
 
     def error(self, keys: KeyPath, problem: str) -> UsageError:
         """A complaint about the value at ``keys``: file, line, key, problem."""

@@ -8,6 +8,7 @@ import sys
 from kmon.catalog import aws
 from kmon.catalog.errors import UsageError
 from kmon.catalog.resolve import custom_target, resolve_target
+from kmon.catalog.trust import UntrustedHostError
 from kmon.commands.gateway import gateway_plan
 from kmon.commands.prepare import flags_of
 from kmon.config import Loaded, load, user_config_dir
@@ -60,7 +61,9 @@ def _plan(options: argparse.Namespace, loaded: Loaded, *, host: str, port: int, 
     else:
         target = resolve_target(loaded.catalog, options.to)
         name = target.provider
-    base_url = aws.base_url_of(target, loaded.env)
+    if wish := loaded.trust.passing(target):
+        raise UntrustedHostError(loaded.trust.directory, [wish])
+    base_url = aws.base_url_of(target, aws.region_variable(loaded.env))
     settings = loaded.settings
     return ProxyPlan(
         upstream=name,

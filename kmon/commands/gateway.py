@@ -7,7 +7,7 @@ import sys
 
 from kmon.catalog.address import base_url_problem
 from kmon.catalog.errors import UsageError
-from kmon.catalog.keys import credential_variables, key_problem
+from kmon.catalog.keys import credential
 from kmon.catalog.resolve import custom_target, resolve_target
 from kmon.commands.prepare import Prepared, flags_of
 from kmon.commands.screen import show
@@ -28,19 +28,17 @@ def gateway_plan(
     target = resolve_target(loaded.catalog, "gateway")
     if url or api_key_env:
         target = custom_target(url or target.base_url, None, "openclaw", api_key_env)
-    if problem := key_problem(target, loaded.env):
-        raise UsageError(problem)
+    held = credential(target, loaded.env, loaded.trust)
     proxy_for(target.base_url)
     device_in(state_dir())  # a key that cannot be used is said before anything is shown
     plan = GatewayPlan(
         name=target.name,
         url=target.base_url,
-        key_env=target.key_env,
         stall_s=loaded.settings.first_stall_s,
         connect_timeout_s=loaded.settings.connect_timeout_s,
         watch_s=watch_s,
     )
-    return plan, Keys(credential_variables(target, loaded.env))
+    return plan, Keys({target.name: held})
 
 
 def watch(options: argparse.Namespace) -> int:

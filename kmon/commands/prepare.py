@@ -22,6 +22,7 @@ from kmon.race.plan import Keys, RacePlan, Row
 from kmon.report.faults import shown_by
 from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
+from kmon.transport.network import authorities
 from kmon.transport.proxy import proxy_for
 from kmon.verdict.alerts import AlertThresholds
 
@@ -65,7 +66,7 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
     if not on_simulator:
         asked = rows(targets, _scenarios(options, loaded, demo))
         plan = plan_of(asked, loaded, options, timeout_s=timeout_s, once=once)
-        yield prepared_race(plan, keys_for(plan, loaded.env), loaded)
+        yield prepared_race(plan, keys_for(plan, loaded.env, loaded.trust), loaded)
         return
     named = bool(_targets(options, loaded))
     shown = shown_by(options.fault) if options.fault else None
@@ -187,5 +188,7 @@ def plan_of(
         plan = msgspec.structs.replace(plan, rows=tuple(one_call_at_a_time(row) for row in plan.rows))
     for target in {target.base_url: target for target in plan.asked}.values():
         proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
+        if target.base_url.startswith(("https:", "wss:")):
+            authorities()  # so are certificates to trust that cannot be read
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return plan

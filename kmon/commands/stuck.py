@@ -10,6 +10,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 
+from kmon.catalog.credential import Credential, host_of
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Message, Scenario, Target
 from kmon.commands.prepare import Prepared, check_flags, flags_of
@@ -94,7 +95,12 @@ def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan
                 nudge_after_s=options.nudge_after,
             )
             sides = tuple(Side(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
-            keys = Keys({TOKEN_VARIABLE: gateways.token})
+            keys = Keys(
+                {
+                    row.target.name: Credential({TOKEN_VARIABLE: gateways.token}, (host_of(row.target.base_url),))
+                    for row in rows
+                }
+            )
             yield Prepared(plan, keys, loaded), SidesPlan(gateways=plan, sides=sides)
 
 

@@ -12,8 +12,9 @@ from kmon.catalog.address import is_loopback
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
-from kmon.catalog.keys import credential_variables, key_problem, key_source
+from kmon.catalog.keys import credential, credential_variables, key_problem, key_source
 from kmon.catalog.model import SOCKET_DIALECTS, Target
+from kmon.catalog.trust import Trust
 from kmon.doctor.certificates import Certificate, read_certificate
 from kmon.doctor.endpoint import Exchange, Question, ask, peek
 from kmon.doctor.model_list import Check, Heard, judged
@@ -56,14 +57,15 @@ class Examination(Struct, frozen=True, kw_only=True):
 
 
 async def examine(
-    target: Target, env: Environment, context: ssl.SSLContext, limit_s: float, *, named: bool
+    target: Target, env: Environment, trust: Trust, context: ssl.SSLContext, limit_s: float, *, named: bool
 ) -> Examination:
     """Measure the way to ``target``; every step of every try has ``limit_s``.
 
     Nothing that costs is sent: chat targets are asked for their list of models, others for their base URL, without
-    the key. Raises :class:`UsageError` for a proxy in the environment that cannot be used.
+    the key. Raises :class:`UsageError` for a proxy in the environment that cannot be used, and where a project's file
+    would have a key sent to a host that the user has not allowed.
     """
-    question, check = _question(target, env)
+    question, check = _question(target, env, trust)
     host, port = _peer(question)
     start = Examination(
         target=target.name,
@@ -125,20 +127,23 @@ async def _certificate(question: Question, exchanges: tuple[Exchange, ...], limi
         return None
 
 
-def _question(target: Target, env: Environment) -> tuple[Question, Check | None]:
-    """What to ask, and the check where it is settled without asking for the models."""
-    credential = Credential(credential_variables(target, env))
-    base_url = base_url_of(target, credential.by_env)
+def _question(target: Target, env: Environment, trust: Trust) -> tuple[Question, Check | None]:
+    """What to ask, and the check where it is settled without asking for the models.
+
+    Raises :class:`UntrustedHostError`.
+    """
+    problem = key_problem(target, env)
+    held = Credential(credential_variables(target, env)) if problem else credential(target, env, trust)
+    base_url = base_url_of(target, held.by_env)
     if target.dialect in SOCKET_DIALECTS:  # the port and the path are asked as HTTP, which a WebSocket server answers
         base_url = "http" + base_url.removeprefix("ws")
-    problem = key_problem(target, env)
     with_key = target.dialect == "chat" and problem is None
     url = f"{base_url}/models" if target.dialect == "chat" else f"{base_url}/"
+    proxy = proxy_for(url)
     headers: dict[str, str] = {}
     if with_key:
-        headers = {**target.headers, **({"Authorization": f"Bearer {credential.key}"} if credential.key else {})}
-    proxy = proxy_for(url)
-    safe = Translator(target.name, 1, secrets=(*credential.secrets, *secrets(proxy)))
+        headers = {**target.headers, **held.authorization(target.auth, url, proxied=proxy is not None)}
+    safe = Translator(target.name, 1, secrets=(*held.secrets, *secrets(proxy)))
     check: Check | None = None
     if problem:
         check = Check("failed", problem)

@@ -7,9 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from kmon.catalog import aws
 from kmon.catalog.address import is_loopback
 from kmon.catalog.credential import Credential
+from kmon.catalog.errors import UsageError
 from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
 from kmon.dialects import dialect
+from kmon.dialects.delta import StreamError
 from kmon.dialects.wire import WireRequest
+from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange
 from kmon.transport.network import Network, Place
 from kmon.transport.phase import OnLine, OnPhase
@@ -44,17 +47,27 @@ def ask(
             on_line=on_line,
         )
     url = url_of(target, request, credential)
+    proxy = proxy_for(url)
+    may_be_sent(credential, url)
     return exchange(
         request.method,
         url,
-        headers=request.headers | _authorization(target, credential),
+        headers=request.headers | credential.authorization(target.auth, url, proxied=proxy is not None),
         body=request.body,
         on_phase=on_phase,
         ssl_context=network.ssl_context,
         connect_timeout_s=connect_timeout_s,
-        proxy=proxy_for(url),
+        proxy=proxy,
         on_line=on_line,
     )
+
+
+def may_be_sent(credential: Credential, url: str) -> None:
+    """Raise :class:`NotSentError` unless the key may go to ``url``, the way it would take from here."""
+    try:
+        credential.check(url, proxied=proxy_for(url) is not None)
+    except UsageError as error:
+        raise NotSentError(StreamError("key-withheld", str(error))) from None
 
 
 def preload(target: Target, network: Network) -> None:
@@ -80,12 +93,4 @@ def _place(target: Target, credential: Credential) -> Place:
         aws.region_of(target, credential.by_env),
         None if REGION in target.base_url else target.base_url,
         target.simulated or is_loopback(target.base_url),
-    )
-
-
-def _authorization(target: Target, credential: Credential) -> dict[str, str]:
-    if credential.key is None:
-        return {}
-    return (
-        {"x-api-key": credential.key} if target.auth == "x-api-key" else {"Authorization": f"Bearer {credential.key}"}
     )

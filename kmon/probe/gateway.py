@@ -13,6 +13,7 @@ import secrets
 
 import httpcore
 
+from kmon.catalog.credential import Credential
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import SESSION_PREFIX
 from kmon.dialects.delta import Delta, StreamError
@@ -23,6 +24,7 @@ from kmon.dialects.openclaw.handshake import READ, WRITE, Access, is_hello
 from kmon.dialects.openclaw.liveness import Gap
 from kmon.dialects.openclaw.runs import Change, Tracker
 from kmon.probe import events as ev
+from kmon.probe.asking import may_be_sent
 from kmon.probe.attempt import Attempt
 from kmon.probe.content import Asked
 from kmon.probe.signature import Signature
@@ -42,9 +44,13 @@ def new_session() -> str:
     return f"{SESSION_PREFIX}{secrets.token_hex(4)}"
 
 
-def access_of(by_env: dict[str, str]) -> Access:
-    """How the key that was found lets kmon in: a variable called so holds a password, any other a token."""
-    for name, value in by_env.items():
+def access_of(credential: Credential, url: str) -> Access:
+    """How the key that was found lets kmon in: a variable called so holds a password, any other a token.
+
+    Raises :class:`NotSentError` for a gateway that it is not meant for.
+    """
+    may_be_sent(credential, url)
+    for name, value in credential.by_env.items():
         return Access(password=value) if name.endswith("PASSWORD") else Access(token=value)
     return Access()
 
@@ -94,7 +100,7 @@ class GatewayAttempt(Attempt):
     async def exchange(self) -> StreamError | None:
         async with open_link(
             self.url(),
-            access=access_of(self._credential.by_env),
+            access=access_of(self._credential, self.url()),
             scopes=(READ, WRITE),
             device=own_device,
             ssl_context=self._network.ssl_context,

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from kmon.catalog.environment import Environment
 from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import check_trust, credential, key_source
 from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
-from kmon.config import Environment, credential_variables, key_problem, key_source
+from kmon.catalog.trust import Trust
 from kmon.dialects import refusal
 from kmon.race.plan import Keys, RacePlan, Row
 
@@ -71,14 +73,13 @@ def simulated(target: Target, origin: str) -> Target:
     )
 
 
-def keys_for(plan: RacePlan, env: Environment) -> Keys:
-    """The keys the plan needs. Raises :class:`UsageError` naming the variable a target misses."""
-    by_env: dict[str, str] = {}
-    for target in plan.asked:
-        if problem := key_problem(target, env):
-            raise UsageError(problem)
-        by_env |= credential_variables(target, env)
-    return Keys(by_env)
+def keys_for(plan: RacePlan, env: Environment, trust: Trust) -> Keys:
+    """The keys the plan needs. Raises :class:`UsageError` naming the variable a target misses.
+
+    Raises :class:`UntrustedHostError` with all that a project wants and is not allowed.
+    """
+    check_trust(plan.asked, env, trust)
+    return Keys({target.name: credential(target, env, trust) for target in plan.asked})
 
 
 def key_notes(plan: RacePlan, env: Environment) -> dict[str, str]:

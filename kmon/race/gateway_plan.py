@@ -10,7 +10,6 @@ class GatewayPlan(Struct, frozen=True, kw_only=True, tag="gateway"):
 
     name: str
     url: str
-    key_env: tuple[str, ...]
     stall_s: float = 5.0
     connect_timeout_s: float = 10.0
     watch_s: float | None = None

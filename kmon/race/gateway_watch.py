@@ -14,7 +14,6 @@ from typing import Literal
 
 import httpcore
 
-from kmon.catalog.credential import Credential
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
 from kmon.dialects.openclaw.handshake import READ, is_hello
@@ -49,8 +48,7 @@ class GatewayWatch:
 
     def __init__(self, plan: GatewayPlan, keys: Keys, *, sighting: Sighting | None = None) -> None:
         self._plan, self._sighting = plan, sighting
-        name = next((name for name in plan.key_env if keys.by_env.get(name)), None)
-        self._credential = Credential({name: keys.by_env[name]} if name else {})
+        self._credential = keys.for_target(plan.name)
         self._safe = Translator("gateway", 1, secrets=self._credential.secrets)
         self._network = Network()
         self._outbox = Outbox()
@@ -124,7 +122,7 @@ class GatewayWatch:
             try:
                 async with open_link(
                     self._plan.url,
-                    access=access_of(self._credential.by_env),
+                    access=access_of(self._credential, self._plan.url),
                     scopes=(READ,),
                     device=own_device,
                     ssl_context=self._network.ssl_context,

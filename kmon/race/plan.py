@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from kmon.catalog import aws
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Scenario, Target
 from kmon.race.policy import Policy
@@ -88,23 +87,10 @@ def _turns(scenario: Scenario) -> int:
 
 
 class Keys(Struct, frozen=True):
-    """API keys by environment-variable name. Never printed: its repr names the variables only."""
+    """What each target is asked with, by the target's name. Never printed: its repr names the variables only."""
 
-    by_env: dict[str, str]
+    by_target: dict[str, Credential]
 
-    def __repr__(self) -> str:
-        return f"Keys({', '.join(sorted(self.by_env))})"
-
-    def for_target(self, target: Target) -> Credential:
-        """What a target is asked with: the first of its variables that is set, or all that the AWS client needs."""
-        if target.auth != "aws":
-            name = next((name for name in target.key_env if self.by_env.get(name)), None)
-            return Credential({name: self.by_env[name]} if name else {})
-        own = next(
-            (self.by_env[name] for name in target.key_env if name not in aws.KEY_ENV and name in self.by_env), None
-        )
-        if own is not None:  # a variable the user named holds a Bedrock token
-            region = {name: self.by_env[name] for name in aws.REGIONS if name in self.by_env}
-            return Credential({aws.BEARER: own} | region)
-        wanted = (*(name for name in aws.KEY_ENV if name in target.key_env), *aws.REGIONS)
-        return Credential({name: self.by_env[name] for name in wanted if name in self.by_env})
+    def for_target(self, name: str) -> Credential:
+        """What the target of that name is asked with; an empty one where it needs nothing."""
+        return self.by_target.get(name, Credential())

@@ -133,7 +133,7 @@ class Supervisor:
 
     async def _race(self) -> None:
         for target in self._plan.asked:
-            await prepare(target, self._keys.for_target(target), self._network, self._limits.connect_timeout_s)
+            await prepare(target, self._keys.for_target(target.name), self._network, self._limits.connect_timeout_s)
         for number in range(1, self._plan.rounds + 1):
             if self._stopping:
                 break
@@ -187,7 +187,9 @@ class Supervisor:
             name=f"r{number}.{index + 1}",
             row=row,
             round_number=number,
-            aims=[Aim(to, self._keys.for_target(to)) for to in (row.target, *self._plan.policy.beside(row.target))],
+            aims=[
+                Aim(to, self._keys.for_target(to.name)) for to in (row.target, *self._plan.policy.beside(row.target))
+            ],
             policy=self._plan.policy,
             limits=self._limits,
             network=self._network,

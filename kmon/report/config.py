@@ -5,18 +5,22 @@ from __future__ import annotations
 import msgspec
 
 from kmon.catalog.address import host_and_port
-from kmon.config import Loaded
+from kmon.config import Loaded, user_config_dir
+from kmon.dialects.text import clean
 from kmon.settings import SETTINGS
+from kmon.trusted import allowed
 
 
 def main(loaded: Loaded) -> int:
-    """Print a line per setting."""
+    """Print a line per setting, and one per project that may have keys sent to hosts of its own."""
     values = msgspec.structs.asdict(loaded.settings)
     shown = {name: _shown(name, value) for name, value in values.items()}
     name_width = max(map(len, shown))
     value_width = max(map(len, shown.values()))
     for name, words in shown.items():
         print(f"{name.ljust(name_width)}  {words.ljust(value_width)}  {loaded.provenance[name]}")
+    for project, hosts in sorted(allowed(user_config_dir()).items()):
+        print(clean(f"{'trusted'.ljust(name_width)}  {','.join(hosts).ljust(value_width)}  kmon trust {project}"))
     return 0
 
 

@@ -14,8 +14,10 @@ from msgspec import Struct
 from kmon.catalog.address import is_loopback
 from kmon.catalog.environment import Environment
 from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import check_trust
 from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
+from kmon.catalog.trust import Trust
 from kmon.config import Loaded, keyed_targets
 from kmon.dialects.text import clean
 from kmon.doctor import clock, segments
@@ -57,17 +59,23 @@ def main(*, names: Sequence[str], limit_s: float, as_json: bool, loaded: Loaded)
             print(f"kmon: {clean(note)}", file=sys.stderr)
     if sys.stderr.isatty():
         print(f"kmon: trying every step five times: {', '.join(target.name for target in targets)}", file=sys.stderr)
-    diagnoses = asyncio.run(diagnose(targets, loaded.env, limit_s, named=bool(names)))
+    diagnoses = asyncio.run(diagnose(targets, loaded.env, loaded.trust, limit_s, named=bool(names)))
     around = processes(wanted)
     show = _json_lines if as_json else _text_lines
     print("\n".join(show(diagnoses, variables(os.environ), around)))
     return 0 if all(diagnosis.ok for diagnosis in diagnoses) else 1
 
 
-async def diagnose(targets: Sequence[Target], env: Environment, limit_s: float, *, named: bool) -> list[Diagnosis]:
-    """Examine all targets at once; the diagnoses come back in the order of ``targets``."""
+async def diagnose(
+    targets: Sequence[Target], env: Environment, trust: Trust, limit_s: float, *, named: bool
+) -> list[Diagnosis]:
+    """Examine all targets at once; the diagnoses come back in the order of ``targets``.
+
+    Raises :class:`UsageError`, before anything is sent, where a project's file would have a key sent elsewhere.
+    """
+    check_trust(targets, env, trust)
     context = authorities()
-    examined = await asyncio.gather(*(examine(target, env, context, limit_s, named=named) for target in targets))
+    examined = await asyncio.gather(*(examine(target, env, trust, context, limit_s, named=named) for target in targets))
     now_s = time.time()
     return [Diagnosis(each, findings(each, now_s), now_s) for each in examined]
 

@@ -28,7 +28,7 @@ def main(*, check: bool, as_json: bool, names: Sequence[str], loaded: Loaded) ->
     if not check:
         print(list_targets(targets, loaded.env, as_json=as_json, quirks=bool(names)))
         return 0
-    checks = asyncio.run(check_targets(targets, loaded.env, named=bool(names)))
+    checks = asyncio.run(check_targets(targets, loaded.env, loaded.trust, named=bool(names)))
     print(list_checks(targets, checks, loaded.env, as_json=as_json))
     return 1 if any(result.state == "failed" for result in checks) else 0
 

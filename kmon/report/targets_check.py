@@ -7,14 +7,17 @@ import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import httpcore
 import httpx
 
 from kmon.catalog.address import is_loopback
+from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
-from kmon.catalog.keys import key_problem, key_variable
+from kmon.catalog.keys import check_trust, credential, key_problem, key_variable
 from kmon.catalog.model import Target
+from kmon.catalog.trust import Trust
 from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged
 from kmon.probe.translate import Translator
 from kmon.transport.errors import stream_error
@@ -26,28 +29,41 @@ LIMIT_S = 10.0
 
 
 async def check_targets(
-    targets: Sequence[Target], env: Environment, *, named: bool, limit_s: float = LIMIT_S
+    targets: Sequence[Target], env: Environment, trust: Trust, *, named: bool, limit_s: float = LIMIT_S
 ) -> list[Check]:
     """Ask all targets at once, each within ``limit_s``; the answers come back in the order of ``targets``.
 
     Unless they were ``named``, targets without a key and local servers that are not running are skipped, not failed.
+    Raises :class:`UsageError`, before anything is sent, where a project's file would have a key sent elsewhere.
     """
+    check_trust(targets, env, trust)
+    asked = [_Asked(target, env, trust, limit_s) for target in targets]
     context = authorities()
-    return await asyncio.gather(*(_check(target, env, context, named=named, limit_s=limit_s) for target in targets))
+    return await asyncio.gather(*(_check(each, context, named=named) for each in asked))
 
 
-async def _check(target: Target, env: Environment, context: ssl.SSLContext, *, named: bool, limit_s: float) -> Check:
+class _Asked(NamedTuple):
+    """One target to ask, and with what."""
+
+    target: Target
+    env: Environment
+    trust: Trust
+    limit_s: float
+
+
+async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Check:
+    target, env, trust, limit_s = asked
     variable = key_variable(target, env)
     if problem := key_problem(target, env):
         return Check("failed" if named or variable else "skipped", problem)
     if target.dialect != "chat":
         return Check("skipped", f"{target.base_url} has no list of models to ask; race it with --scenario minimal")
-    key = env[variable] if variable else None
-    safe = Translator(target.name, 1, secrets=(key,) if key else ())
+    held = credential(target, env, trust)
+    safe = Translator(target.name, 1, secrets=held.secrets)
     start_s = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):
-            result = await _ask(target, key, safe, context, limit_s)
+            result = await _ask(target, held, safe, context, limit_s)
     except TimeoutError:
         result = Check("failed", f"no answer from {target.base_url} within {limit_s:g} s")
     except (
@@ -60,9 +76,10 @@ async def _check(target: Target, env: Environment, context: ssl.SSLContext, *, n
     return replace(result, duration_ms=round((time.monotonic() - start_s) * 1000, 1))
 
 
-async def _ask(target: Target, key: str | None, safe: Translator, context: ssl.SSLContext, limit_s: float) -> Check:
+async def _ask(target: Target, held: Credential, safe: Translator, context: ssl.SSLContext, limit_s: float) -> Check:
     url = f"{target.base_url}/models"
-    credentials = {"Authorization": f"Bearer {key}"} if key else {}
+    proxy = proxy_for(url)
+    credentials = held.authorization(target.auth, url, proxied=proxy is not None)
     async with exchange(
         "GET",
         url,
@@ -71,7 +88,7 @@ async def _ask(target: Target, key: str | None, safe: Translator, context: ssl.S
         on_phase=lambda phase, t_ns, detail: None,
         ssl_context=context,
         connect_timeout_s=limit_s,
-        proxy=proxy_for(url),
+        proxy=proxy,
     ) as answer:
         body = await answer.body(BODY_LIMIT_BYTES, limit_s)
     return judged(target, Heard(answer.status, answer.content_type, dict(answer.headers), body), safe)

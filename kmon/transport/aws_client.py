@@ -22,6 +22,7 @@ from kmon import __version__
 from kmon.catalog.aws import BEARER, KEY_ID, PROFILE, SECRET, SESSION
 from kmon.catalog.credential import Credential
 from kmon.dialects.delta import StreamError
+from kmon.transport.errors import NotSentError
 from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
 
 SERVICE = "bedrock-runtime"
@@ -71,8 +72,10 @@ def model_loader() -> Loader:
 def signing(credential: Credential, loader: Loader, *, placeholder: bool) -> Signing:
     """How requests are signed with ``credential``: its token, its keys, its profile, else botocore's own chain.
 
-    With ``placeholder``, a request that has no credential is signed with invented keys, so that a service on this
-    machine is never sent real ones the user did not mean for it. Raises :class:`botocore.exceptions.ProfileNotFound`.
+    The last two are the user's own, and only taken where the credential allows it. With ``placeholder``, a request that
+    has no credential is signed with invented keys, so that a service on this machine is never sent real ones the user
+    did not mean for it. Raises :class:`botocore.exceptions.ProfileNotFound`, and :class:`NotSentError` where there is
+    nothing to sign with.
     """
     by_env = credential.by_env
     if token := by_env.get(BEARER):
@@ -82,10 +85,14 @@ def signing(credential: Credential, loader: Loader, *, placeholder: bool) -> Sig
     pair = {"aws_access_key_id": by_env.get(KEY_ID, ""), "aws_secret_access_key": by_env.get(SECRET, "")}
     if all(pair.values()):
         return Signing(_session(loader), pair | _given("aws_session_token", by_env.get(SESSION)), "v4")
-    if profile := by_env.get(PROFILE):
+    if (profile := by_env.get(PROFILE)) and credential.chain:
         return Signing(_session(loader, profile), {}, "v4")
     if placeholder:
         return Signing(_session(loader), dict.fromkeys(pair, "kmon"), "v4")
+    if not credential.chain:
+        raise NotSentError(
+            StreamError("credentials", "no AWS credentials were given, and this endpoint may not be sent any others")
+        )
     return Signing(_session(loader), {}, None)
 
 

@@ -20,6 +20,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kmon.catalog.credential import Credential
+from kmon.catalog.errors import UsageError
+from kmon.dialects.delta import StreamError
 from kmon.dialects.wire import WireRequest
 from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
 from kmon.transport.errors import NotSentError
@@ -45,7 +47,7 @@ class Bedrock:
 
         What goes wrong here goes wrong again in the attempt it concerns, and is told there.
         """
-        with contextlib.suppress(BotoCoreError, ClientError, ValueError, TimeoutError):
+        with contextlib.suppress(BotoCoreError, ClientError, NotSentError, ValueError, TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._client(credential, place)
                 how = self._signing(credential, place)
@@ -74,6 +76,8 @@ class Bedrock:
         async with contextlib.AsyncExitStack() as stack:
 
             async def send(prepared: AWSPreparedRequest) -> Answer:
+                proxy = proxy_for(prepared.url)
+                _check(credential, prepared.url, proxied=proxy is not None)
                 answer = await stack.enter_async_context(
                     exchange(
                         prepared.method,
@@ -83,7 +87,7 @@ class Bedrock:
                         on_phase=on_phase,
                         ssl_context=self._ssl_context,
                         connect_timeout_s=connect_timeout_s,
-                        proxy=proxy_for(prepared.url),
+                        proxy=proxy,
                         on_line=on_line,
                     )
                 )
@@ -103,7 +107,7 @@ class Bedrock:
             yield answers[0]
 
     async def _client(self, credential: Credential, place: Place) -> Any:  # noqa: ANN401 - botocore makes its class
-        at = (*credential.by_env.items(), place)
+        at = (*credential.by_env.items(), credential.chain, place)
         if at not in self._clients:
             how = self._signing(credential, place)
             # Entered and never left: its HTTP session has nothing to close.
@@ -118,10 +122,17 @@ class Bedrock:
 
     def _signing(self, credential: Credential, place: Place) -> Signing:
         """A session keeps loaded models and fetched credentials, so there is one per credential."""
-        at = (*credential.by_env.items(), place.placeholder)
+        at = (*credential.by_env.items(), credential.chain, place.placeholder)
         if at not in self._signings:
             self._signings[at] = signing(credential, self._loader, placeholder=place.placeholder)
         return self._signings[at]
+
+
+def _check(credential: Credential, url: str, *, proxied: bool) -> None:
+    try:
+        credential.check(url, proxied=proxied)
+    except UsageError as error:
+        raise NotSentError(StreamError("key-withheld", str(error))) from None
 
 
 def _model_of(request: WireRequest) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 import httpx
 
+from kmon.catalog.errors import UsageError
 from kmon.transport.machine import Machine
 
 if TYPE_CHECKING:
@@ -27,8 +29,16 @@ class Place(NamedTuple):
 
 @cache
 def authorities() -> ssl.SSLContext:
-    """Whom kmon trusts. Read once per process (30 ms of work); nothing of it belongs to one race."""
-    return httpx.create_ssl_context()
+    """Whom kmon trusts. Read once per process (30 ms of work); nothing of it belongs to one race.
+
+    Raises :class:`UsageError` for files of the environment that cannot be used.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one
+        given = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if os.environ.get(name)]
+        what = " and ".join(given) or "the certificates of this machine"
+        raise UsageError(f"{what} cannot be used ({error.strerror or error}); correct or unset it") from None
 
 
 class Network:

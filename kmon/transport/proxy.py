@@ -6,6 +6,7 @@ import importlib.util
 import urllib.request
 from urllib.parse import urlsplit
 
+from kmon.catalog.address import is_loopback
 from kmon.catalog.errors import UsageError
 
 _AS_HTTP = {"ws": "http", "wss": "https"}
@@ -15,10 +16,13 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 def proxy_for(url: str) -> str | None:
     """The proxy URL that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY ask for, or None for a direct connection.
 
-    A WebSocket goes where HTTP of its kind would, through the proxy's CONNECT.
+    A WebSocket goes where HTTP of its kind would, through the proxy's CONNECT. This machine is never asked through a
+    proxy: the request would leave it in the clear, with its key, and another machine's loopback would answer.
 
     Raises :class:`UsageError` for one that cannot be used.
     """
+    if is_loopback(url):
+        return None
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(parts.hostname or ""):

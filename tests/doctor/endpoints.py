@@ -14,6 +14,7 @@ from email.utils import formatdate
 import trustme
 
 from kmon.catalog.model import Target
+from kmon.catalog.trust import Trust
 from kmon.config import Environment
 from kmon.doctor.conclusion import Finding, conclusion, findings
 from kmon.doctor.examine import examine
@@ -85,9 +86,9 @@ def server_side(authority: trustme.CA, host: str = "localhost", *, days: float =
 async def examined(aim: Target, context: ssl.SSLContext | None = None, *, limit_s: float = 10.0) -> Diagnosis:
     """One target's diagnosis; whatever is printed of it is checked to hold neither the key nor a control character."""
     if context is None:
-        (diagnosis,) = await diagnose([aim], ENV, limit_s, named=True)
+        (diagnosis,) = await diagnose([aim], ENV, Trust(), limit_s, named=True)
     else:
-        found = await examine(aim, ENV, context, limit_s, named=True)
+        found = await examine(aim, ENV, Trust(), context, limit_s, named=True)
         now_s = datetime.datetime.now(datetime.UTC).timestamp()
         diagnosis = Diagnosis(found, findings(found, now_s), now_s)
     printed = "\n".join(target_lines(diagnosis))

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from kmon.catalog.errors import UsageError
+from kmon.catalog.trust import Trust
 from kmon.doctor.endpoint import Question
 from kmon.probe.translate import Translator
 from kmon.report.doctor import diagnose, target_lines
@@ -96,7 +97,7 @@ async def test_a_refused_port_is_wrong_if_named_and_a_server_that_is_down_if_not
     aim = target(f"http://127.0.0.1:{free_port()}/v1")
     found = await examined(aim)
     assert "takes a connection: connection refused" in concluded(found)
-    (unnamed,) = await diagnose([aim], ENV, 10.0, named=False)
+    (unnamed,) = await diagnose([aim], ENV, Trust(), 10.0, named=False)
     assert unnamed.ok and concluded(unnamed).endswith("that server is not running")
 
 
@@ -174,7 +175,7 @@ async def test_targets_are_examined_at_the_same_time() -> None:
 
     async with serving(together) as url:
         aim = target(url, key_env=())
-        found = await diagnose([aim, aim], ENV, 10.0, named=True)
+        found = await diagnose([aim, aim], ENV, Trust(), 10.0, named=True)
     assert [each.ok for each in found] == [True, True]
 
 

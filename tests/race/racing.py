@@ -7,9 +7,12 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 
+from kmon.catalog.environment import Environment
 from kmon.catalog.model import Message, Scenario, Target
+from kmon.catalog.trust import Trust
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
+from kmon.race.aim import keys_for
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.race.policy import Policy
 from kmon.race.source import Command, EventSource
@@ -86,10 +89,15 @@ class Watched:
             await self._task
 
 
+def keys_of(race: RacePlan, by_env: dict[str, str]) -> Keys:
+    """What the targets of ``race`` are asked with where the environment holds these variables."""
+    return keys_for(race, Environment(by_env), Trust()) if by_env else Keys({})
+
+
 @contextlib.asynccontextmanager
 async def racing(race: RacePlan, keys: dict[str, str] | None = None) -> AsyncIterator[Watched]:
     """A supervisor in this process, watched."""
-    supervisor = Supervisor(race, Keys(keys or {}))
+    supervisor = Supervisor(race, keys_of(race, keys or {}))
     supervisor.start()
     watched = Watched(supervisor)
     try:

@@ -13,7 +13,7 @@ from kmon.probe import events as ev
 from kmon.race.child import EngineProcess
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys
-from tests.race.racing import Watched, plan, target
+from tests.race.racing import Watched, keys_of, plan, target
 from tests.race.test_race_supervisor import Held, good, is_text
 from tests.transport.loopback import serving
 
@@ -59,7 +59,7 @@ async def test_keys_travel_by_pipe_only() -> None:
     held = Held()
     async with serving(held) as url:
         aim = target(url, key_env=("TEST_KEY",))
-        engine = await EngineProcess.start(plan(aim), Keys({"TEST_KEY": "sk-not-in-ps"}))
+        engine = await EngineProcess.start(plan(aim), keys_of(plan(aim), {"TEST_KEY": "sk-not-in-ps"}))
         race = Watched(engine)
         await race.until(is_text)
         process = Path(f"/proc/{engine.pid}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kmon.catalog.credential import Credential, host_of
 from kmon.catalog.model import GATEWAY_KEY_ENV
 from kmon.probe import events as ev
 from kmon.race.child import EngineProcess
@@ -28,10 +29,14 @@ def own_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
+def held(url: str, token: str) -> Keys:
+    return Keys({"gateway": Credential({GATEWAY_KEY_ENV[0]: token}, (host_of(url),))})
+
+
 @asynccontextmanager
 async def watching(url: str, token: str = TOKEN, **options: float) -> AsyncIterator[Watched]:
-    plan = GatewayPlan(name="gateway", url=url, key_env=GATEWAY_KEY_ENV, **{"stall_s": 30.0, **options})  # type: ignore[arg-type]
-    watch = GatewayWatch(plan, Keys({GATEWAY_KEY_ENV[0]: token}))
+    plan = GatewayPlan(name="gateway", url=url, **{"stall_s": 30.0, **options})  # type: ignore[arg-type]
+    watch = GatewayWatch(plan, held(url, token))
     watch.start()
     watched = Watched(watch)
     try:
@@ -146,8 +151,8 @@ async def test_the_engine_hosts_a_watch_in_a_process_of_its_own() -> None:
         await peer.request("never")
 
     async with gateway(talk) as url:
-        plan = GatewayPlan(name="gateway", url=url, key_env=GATEWAY_KEY_ENV)
-        watched = Watched(await EngineProcess.start(plan, Keys({GATEWAY_KEY_ENV[0]: TOKEN})))
+        plan = GatewayPlan(name="gateway", url=url)
+        watched = Watched(await EngineProcess.start(plan, held(url, TOKEN)))
         try:
             ended = await watched.ended()
         finally:

@@ -9,6 +9,7 @@ import pytest
 
 from kmon import __version__
 from kmon.catalog.model import Target
+from kmon.catalog.trust import Trust
 from kmon.config import Environment, UsageError, load_settings
 from kmon.doctor.model_list import Check
 from kmon.report.targets import list_checks, list_targets, main
@@ -38,7 +39,7 @@ async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 async def asked(script: Script, *, limit_s: float = 10.0, model: str = "kimi-k2.6") -> Check:
     async with serving(script) as url:
-        (result,) = await check_targets([target(url, model)], ENV, named=True, limit_s=limit_s)
+        (result,) = await check_targets([target(url, model)], ENV, Trust(), named=True, limit_s=limit_s)
     shown = list_checks([target(url)], [result], ENV, as_json=False)
     assert KEY not in shown
     assert KEY not in list_checks([target(url)], [result], ENV, as_json=True)
@@ -94,7 +95,10 @@ async def test_every_other_status_fails_in_words(status: str, words: str) -> Non
     assert (result.state, result.sentence) == ("failed", words)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"", b"3", b'{"data": {}}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"", b"3", b'{"data": {}}', b"\xff\xfe", pytest.param(b"[" * 100_000, id="deep")],
+)
 async def test_an_answer_that_is_no_list_is_said_to_be_none(body: bytes) -> None:
     result = await asked(answering(body))
     assert result.state == "failed"
@@ -127,7 +131,7 @@ async def test_the_request_is_honest_and_carries_the_key_to_its_host_only() -> N
     server = await asyncio.start_server(record, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        await check_targets([target(url)], ENV, named=True)
+        await check_targets([target(url)], ENV, Trust(), named=True)
     (head,) = [head.decode().lower() for head in heads]
     assert head.startswith("get /v1/models http/1.1\r\n")
     assert f"user-agent: kmon/{__version__}\r\n" in head
@@ -139,23 +143,23 @@ async def test_nobody_listening_fails_if_it_was_named_and_is_skipped_if_not() ->
     async with serving(hanging) as url:
         pass
     local = [target(url, key_env=())]
-    (named,) = await check_targets(local, ENV, named=True)
-    (listed,) = await check_targets(local, ENV, named=False)
+    (named,) = await check_targets(local, ENV, Trust(), named=True)
+    (listed,) = await check_targets(local, ENV, Trust(), named=False)
     assert (named.state, listed.state) == ("failed", "skipped")
     assert "connection refused" in named.sentence
 
 
 async def test_a_target_without_its_key_is_not_asked() -> None:
     keyless = [target("http://127.0.0.1:9/v1", key_env=("UNSET_KEY",))]
-    (named,) = await check_targets(keyless, ENV, named=True)
-    (listed,) = await check_targets(keyless, ENV, named=False)
+    (named,) = await check_targets(keyless, ENV, Trust(), named=True)
+    (listed,) = await check_targets(keyless, ENV, Trust(), named=False)
     assert (named.state, listed.state) == ("failed", "skipped")
     assert named.sentence.startswith("UNSET_KEY is not set")
 
 
 async def test_a_key_that_cannot_be_sent_fails_without_being_repeated() -> None:
     broken = Environment({}, {"TEST_KEY": f"{KEY}\r\nX: é"})
-    (result,) = await check_targets([target("http://127.0.0.1:9/v1")], broken, named=False)
+    (result,) = await check_targets([target("http://127.0.0.1:9/v1")], broken, Trust(), named=False)
     assert result.state == "failed"
     assert KEY not in result.sentence
 
@@ -168,7 +172,7 @@ async def test_targets_are_asked_at_the_same_time() -> None:
         await answering(models("kimi-k2.6"))(reader, writer)
 
     async with serving(together) as url:
-        results = await check_targets([target(url), target(url)], ENV, named=True)
+        results = await check_targets([target(url), target(url)], ENV, Trust(), named=True)
     assert [result.state for result in results] == ["ok", "ok"]
 
 

@@ -17,8 +17,7 @@ import pytest
 from kmon.catalog.aws import BEARER
 from kmon.probe import events as ev
 from kmon.race.child import EngineProcess
-from kmon.race.plan import Keys
-from tests.race.racing import Watched, outcome
+from tests.race.racing import Watched, keys_of, outcome
 from tests.transport.fake_bedrock import HEAD, LAST_CHUNK, answer, in_chunks, text
 from tests.transport.provider import Asked, Play, provider, writing
 from tests.transport.test_transport_bedrock import KEYS, no_aws_of_this_machine, plan, played, target
@@ -102,12 +101,12 @@ async def test_secrets_that_are_echoed_back_appear_nowhere() -> None:
     _, events, _ = await played(writing(HEAD, in_chunks(echo + answer("22")), LAST_CHUNK), keys)
     shown = repr(events)
     assert not [value for value in keys.values() if value in shown]
-    assert not [value for value in keys.values() if value in repr(Keys(keys).for_target(target("http://127.0.0.1:1")))]
+    assert not [value for value in keys.values() if value in repr(keys_of(plan(target("http://127.0.0.1:1")), keys))]
 
 
 async def test_the_engine_process_gets_its_keys_by_pipe_alone() -> None:
     async with provider(GOOD) as fake:
-        engine = await EngineProcess.start(plan(target(fake.url)), Keys(KEYS))
+        engine = await EngineProcess.start(plan(target(fake.url)), keys_of(plan(target(fake.url)), KEYS))
         watched = Watched(engine)
         try:
             await watched.until(lambda event: isinstance(event, ev.RaceEnded))

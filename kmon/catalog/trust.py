@@ -1,0 +1,78 @@
+"""What a cloned project may do with its user's keys: send them where they always go, and no more until allowed.
+
+A project's ``kmon.toml`` may name any host. A key goes there only if it belongs there by kmon's own catalog or by the
+user's own file, if it is the project's own (set in its ``.env`` and nowhere else), if the host is this machine, or if
+the user has allowed this project that host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from kmon.catalog.address import is_loopback
+from kmon.catalog.credential import at_home, host_of
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import Target
+
+DEVICE = "kmon's device key"
+"""What a gateway is shown besides its token; no variable holds it."""
+_SAID = {"AWS_PROFILE": "the AWS credentials of this machine"}
+
+
+class Wish(Struct, frozen=True):
+    """What a project wants: to have these sent to this host. ``place`` is the line of its file that says so."""
+
+    place: str
+    names: tuple[str, ...]
+    host: str
+
+    @property
+    def sentence(self) -> str:
+        return f"send {' and '.join(_SAID.get(name, name) for name in self.names)} to {self.host}"
+
+
+class UntrustedHostError(UsageError):
+    """A project's file would have keys sent to hosts that its user has not allowed it."""
+
+    def __init__(self, directory: str, wishes: Sequence[Wish]) -> None:
+        self.directory, self.wishes = directory, tuple(wishes)
+        first = wishes[0]
+        super().__init__(
+            f"{first.place}: a project's file may not {first.sentence}; run 'kmon trust {directory}' if you trust that "
+            "host, or set the key in the project's own .env"
+        )
+
+
+class Trust(Struct, frozen=True):
+    """What is allowed to the project in ``directory``. The default allows nothing."""
+
+    directory: str = "."
+    homes: dict[str, frozenset[str]] = {}
+    """Per variable, the hosts it is sent to by kmon's own targets and by the user's own file."""
+    allowed: frozenset[str] = frozenset()
+    """The hosts that the user has allowed this project."""
+
+    def wish(self, target: Target, names: Iterable[str]) -> Wish | None:
+        """What of ``names`` the target's project may not have sent to it; None where all is well."""
+        if not target.named_in or is_loopback(target.base_url):
+            return None
+        host = host_of(target.base_url)
+        if host in self.allowed:
+            return None
+        away = tuple(name for name in dict.fromkeys(names) if not at_home(host, self.homes.get(name, ())))
+        return Wish(target.named_in, away, host) if away else None
+
+    def passing(self, target: Target) -> Wish | None:
+        """The same for any key the target is asked with, whoever asks: a program behind a proxy brings its own."""
+        return self.wish(target, target.key_env or ("the key of the program that asks",))
+
+
+def homes_of(targets: Iterable[Target]) -> dict[str, frozenset[str]]:
+    """Per variable, the hosts that ``targets`` send it to."""
+    homes: dict[str, frozenset[str]] = {}
+    for target in targets:
+        for name in target.key_env:
+            homes[name] = homes.get(name, frozenset()) | {host_of(target.base_url)}
+    return homes

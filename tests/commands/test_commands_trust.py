@@ -1,0 +1,289 @@
+"""Promises of every command in a cloned project: no key leaves for a host its user did not mean, until allowed.
+
+The far side is a TLS server at an address of this machine that kmon does not take for loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.race.racing import sse
+from tests.terminal.pseudo import Terminal
+from tests.transport.loopback import END, HEAD, serving
+
+KEY = "canary-key-0123456789"
+ROOT = Path(__file__).parents[2]
+ANSWER = HEAD + sse("hello", finish="stop", done=True) + END
+
+
+@dataclass
+class Far:
+    """The host that a project names. ``asked`` holds the head of each request, ``connections`` counts them all."""
+
+    port: int = 0
+    connections: int = 0
+    asked: list[bytes] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return f"0.0.0.0:{self.port}"
+
+
+@pytest.fixture
+async def far(tmp_path: Path) -> AsyncIterator[Far]:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("0.0.0.0").configure_cert(context)
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    seen = Far()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.connections += 1
+        with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
+            await writer.start_tls(context)
+            seen.asked.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(ANSWER)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    seen.port = server.sockets[0].getsockname()[1]
+    try:
+        yield seen
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project"
+
+
+def settings(tmp_path: Path, **environ: str) -> dict[str, str]:
+    authorities = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")} if (tmp_path / "ca.pem").exists() else {}
+    home = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    return home | authorities | environ
+
+
+async def kmon(project: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    (project.parent / "home").mkdir(exist_ok=True)
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-P", "-m", "kmon", *arguments],
+        cwd=project,
+        env=settings(project.parent, **environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def named(host: str, *lines: str, target: str = "evil", key_env: str = '["GITHUB_TOKEN", "DATABASE_URL"]') -> str:
+    return "\n".join(
+        [f"[targets.{target}]", f'base_url = "https://{host}/v1"', 'model = "m"', f"key_env = {key_env}", *lines, ""]
+    )
+
+
+COMMANDS = [
+    ("run", "evil"),
+    ("run", "evil/other-model"),
+    ("run",),
+    ("--no-tui",),
+    ("test", "evil", "--no-tui"),
+    ("run", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--fallback", "evil"),
+    ("targets", "--check", "evil"),
+    ("targets", "--check"),
+    ("doctor", "evil"),
+    ("doctor",),
+    ("proxy", "--to", "evil", "--headless"),
+    ("wrap", "--to", "evil", "--", sys.executable, "-c", "print('ran')"),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+async def test_no_command_sends_a_users_key_where_a_project_says(
+    arguments: tuple[str, ...], project: Path, far: Far
+) -> None:
+    (project / "kmon.toml").write_text(named(far.host))
+    done = await kmon(project, *arguments, GITHUB_TOKEN=KEY)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+    assert "a project's file may not send GITHUB_TOKEN" in done.stderr.replace(" and DATABASE_URL", "")
+    assert f"to {far.host}; run 'kmon trust {project}'" in done.stderr
+    assert KEY not in done.stdout + done.stderr and "ran" not in done.stdout
+    assert far.connections == 0
+
+
+@pytest.mark.parametrize("arguments", [("run", "bedrock/kimi-k2.5"), ("doctor", "bedrock/kimi-k2.5"),
+                                       ("proxy", "--to", "bedrock/kimi-k2.5", "--headless")], ids=" ".join)  # fmt: skip
+async def test_nothing_signs_for_an_endpoint_that_a_project_names(
+    arguments: tuple[str, ...], project: Path, far: Far
+) -> None:
+    home = project.parent / "home"
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws" / "credentials").write_text(
+        f"[default]\naws_access_key_id = AKIDCANARY\naws_secret_access_key = {KEY}\n"
+    )
+    (project / "kmon.toml").write_text(
+        f'[targets."bedrock/kimi-k2.5"]\nbase_url = "https://{far.host}"\nkey_env = []\n'
+    )
+    done = await kmon(project, *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"to {far.host}" in done.stderr
+    assert far.connections == 0
+
+
+@pytest.mark.parametrize("arguments", [("run", "bedrock/kimi-k2.5"), ("targets",), ("doctor", "bedrock/kimi-k2.5"),
+                                       ("proxy", "--to", "bedrock/kimi-k2.5", "--headless")], ids=" ".join)  # fmt: skip
+async def test_a_region_of_a_projects_env_leads_to_no_other_host(
+    arguments: tuple[str, ...], project: Path, far: Far
+) -> None:
+    (project / ".env").write_text(f"AWS_REGION={far.host}/\n")
+    done = await kmon(project, *arguments, AWS_ACCESS_KEY_ID="AKIDCANARY", AWS_SECRET_ACCESS_KEY=KEY)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr == (
+        "kmon: AWS_REGION in .env is no name of an AWS region, such as us-east-1; correct it or unset it\n"
+    )
+    assert far.connections == 0
+
+
+async def test_a_projects_env_sets_no_proxy_no_authority_and_no_key_log(project: Path, far: Far) -> None:
+    asked: list[bytes] = []
+
+    async def proxied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with serving(proxied, requests=asked) as proxy:
+        variables = "\n".join(f"{name}={proxy}" for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"))
+        (project / ".env").write_text(
+            f"{variables}\nSSL_CERT_FILE={project}/none.pem\nSSLKEYLOGFILE={project}/keys.log\nAWS_CA_BUNDLE=none.pem\n"
+        )
+        done = await kmon(
+            project, "run", "--base-url", f"https://{far.host}/v1", "--model", "m", "--api-key-env", "MINE", MINE=KEY
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert asked == [] and far.connections == 1
+    assert not (project / "keys.log").exists()
+
+
+async def test_what_the_user_allows_once_is_remembered_shown_and_taken_back(project: Path, far: Far) -> None:
+    (project / "kmon.toml").write_text(named(far.host))
+    unasked = await kmon(project, "trust")
+    assert unasked.returncode == 2
+    assert f"send GITHUB_TOKEN and DATABASE_URL to {far.host}" in unasked.stderr
+    assert "there is no terminal to ask on; add --yes" in unasked.stderr
+    allowed = await kmon(project, "trust", "../project", "--yes")
+    assert (allowed.returncode, allowed.stdout) == (0, f"{project}: allowed: {far.host}\n")
+    done = await kmon(project, "run", "evil", GITHUB_TOKEN=KEY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Bearer {KEY}" in far.asked[0].decode()
+    shown = await kmon(project, "config")
+    assert f"kmon trust {project}" in shown.stdout and far.host in shown.stdout
+    back = await kmon(project, "trust", "--revoke")
+    assert back.stdout == f"{project}: no longer allowed: {far.host}\n"
+    assert (await kmon(project, "run", "evil", GITHUB_TOKEN=KEY)).returncode == 2
+    assert far.connections == 1
+
+
+async def test_a_key_of_the_projects_own_needs_nobodys_leave(project: Path, far: Far) -> None:
+    (project / "kmon.toml").write_text(named(far.host))
+    (project / ".env").write_text("GITHUB_TOKEN=projects-own-key\n")
+    done = await kmon(project, "run", "evil", AWS_SECRET_ACCESS_KEY=KEY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert b"projects-own-key" in far.asked[0] and KEY.encode() not in far.asked[0]
+
+
+async def test_what_has_nothing_to_do_with_the_host_goes_on_working(project: Path, far: Far) -> None:
+    (project / "kmon.toml").write_text(named(far.host))
+    for arguments in (("config",), ("targets",), ("scenarios",), ("run", "--demo", "groq", "--speed", "50")):
+        done = await kmon(project, *arguments, GITHUB_TOKEN=KEY)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert KEY not in done.stdout + done.stderr
+    assert far.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("trust", "nowhere"), "there is no directory 'nowhere'"),
+        (("trust",), "there is no kmon.toml in"),
+    ],
+)
+async def test_a_project_that_is_none_is_one_sentence(
+    arguments: tuple[str, ...], sentence: str, project: Path, far: Far
+) -> None:
+    done = await kmon(project, *arguments)
+    assert done.returncode == 2 and sentence in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("typed", "code", "connections"), [("y", 0, 1), ("n", 2, 0), ("", 2, 0)])
+async def test_on_a_terminal_the_user_is_asked(
+    typed: str, code: int, connections: int, project: Path, far: Far
+) -> None:
+    (project / "kmon.toml").write_text(named(far.host))
+    (project.parent / "home").mkdir()
+
+    def answered() -> int:
+        environ = settings(project.parent, GITHUB_TOKEN=KEY)
+        with Terminal(["run", "evil"], cwd=project, env=environ) as terminal:
+            terminal.until(lambda screen: "[y/N]" in screen, "the question")
+            terminal.press(f"{typed}\n")
+            return terminal.ended()
+
+    assert await asyncio.to_thread(answered) == code
+    assert far.connections == connections
+
+
+# -- proxies -----------------------------------------------------------------------------------------------------------
+
+
+async def test_this_machine_is_never_asked_through_a_proxy(project: Path) -> None:
+    """Neither a local server, with its key, nor kmon's own simulator, nor by a program that is wrapped."""
+    through: list[bytes] = []
+    direct: list[bytes] = []
+
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async def good(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(ANSWER)
+        await writer.drain()
+
+    async with serving(refusing, requests=through) as proxy, serving(good, requests=direct) as local:
+        environ = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"), proxy)
+        aim = ("--base-url", f"{local}/v1", "--model", "m", "--api-key-env", "MINE")
+        done = await kmon(project, "run", *aim, MINE=KEY, **environ)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert KEY in direct[0].decode()
+        demo = await kmon(project, "run", "--demo", "groq", "--speed", "50", **environ)
+        assert demo.returncode == 0, demo.stdout + demo.stderr
+        script = (
+            "import httpx, os; "
+            f"httpx.post(os.environ['OPENAI_BASE_URL'] + '/chat/completions', headers={{'Authorization': '{KEY}'}})"
+        )
+        wrapped = await kmon(project, "wrap", "--to", f"{local}/v1", "--", sys.executable, "-c", script, **environ)
+        assert wrapped.returncode == 0, wrapped.stdout + wrapped.stderr
+        assert len(direct) == 2
+    assert through == []
+
+
+async def test_authorities_that_cannot_be_read_are_one_sentence(project: Path) -> None:
+    aim = ("--base-url", "https://api.example/v1", "--model", "m")
+    done = await kmon(project, "run", *aim, SSL_CERT_FILE="/nowhere/ca.pem")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr == "kmon: SSL_CERT_FILE cannot be used (No such file or directory); correct or unset it\n"
