@@ -70,7 +70,8 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     """
     tables = tuple(_tables(project_dir, user_dir))
     dotenv, notes = read_dotenv(project_dir / ".env")
-    env = Environment(environ, dotenv)
+    inside = (project_dir / ".env").resolve().is_relative_to(project_dir.resolve())
+    env = Environment(environ, dotenv, brought=inside)
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
     for name, raw, place, complaint in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):

@@ -16,10 +16,14 @@ from kmon.catalog.toml_source import read_settings
 class Environment(Mapping[str, str]):
     """Variables by name. A real environment variable always wins over ``.env``; a blank one counts as not set.
 
-    Blanks and line breaks around a value are dropped: pasted keys bring them along.
+    Blanks and line breaks around a value are dropped: pasted keys bring them along. ``brought`` is whether the file of
+    ``dotenv`` is the project's own: a repository may hold a link of that name to a file of its user's.
     """
 
-    def __init__(self, environ: Mapping[str, str], dotenv: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], dotenv: Mapping[str, str] | None = None, *, brought: bool = True
+    ) -> None:
+        self._brought = brought
         self.real = _set(environ)
         """Those of the real environment alone: what a project's ``.env`` may not decide is looked up here."""
         self._values = _set(dotenv or {}) | self.real
@@ -41,6 +45,10 @@ class Environment(Mapping[str, str]):
         if name not in self._values:
             return None
         return "environment" if name in self.real else ".env"
+
+    def is_projects(self, name: str) -> bool:
+        """Whether the project itself brought the variable: its ``.env`` sets it, and that file lies in the project."""
+        return self._brought and self.source(name) == ".env"
 
 
 def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -11,7 +11,7 @@ from kmon.catalog.credential import PUBLIC, Credential, host_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import SOCKET_DIALECTS, Target
-from kmon.catalog.trust import DEVICE, Trust, UntrustedHostError
+from kmon.catalog.trust import DEVICE, Trust, UntrustedHostError, Wish
 
 _SAFE = {"http": "https", "ws": "wss"}
 AWS_CHOICES = f"{aws.BEARER}, or {aws.KEY_ID} and {aws.SECRET}, or an AWS profile"
@@ -97,20 +97,28 @@ def credential(target: Target, env: Environment, trust: Trust) -> Credential:
 
 def check_trust(targets: Iterable[Target], env: Environment, trust: Trust) -> None:
     """Raise :class:`UntrustedHostError` with all that a project wants for ``targets`` and is not allowed."""
-    wishes = [
-        wish
-        for target in targets
-        if has_key(target, env)
-        and (wish := trust.wish(target, _users_own(target, credential_variables(target, env), env)))
-    ]
+    wishes = [wish for target in targets if (wish := _wish(target, env, trust))]
     if wishes:
         raise UntrustedHostError(trust.directory, wishes)
 
 
-def _users_own(target: Target, variables: Mapping[str, str], env: Environment) -> Iterator[str]:
-    """What a request to ``target`` takes along of its user's, by name: all that the project did not bring itself."""
-    held = [name for name in variables if name not in PUBLIC]
-    yield from (name for name in held if env.source(name) != ".env")
+def is_allowed(target: Target, env: Environment, trust: Trust) -> bool:
+    """Whether the target may be asked with the keys at hand, as far as a project's file has a say in it."""
+    return _wish(target, env, trust) is None
+
+
+def _wish(target: Target, env: Environment, trust: Trust) -> Wish | None:
+    return trust.wish(target, _users_own(target, env, trust)) if has_key(target, env) else None
+
+
+def _users_own(target: Target, env: Environment, trust: Trust) -> Iterator[str]:
+    """What a request to ``target`` takes along of its user's, by name: all that the project did not bring itself.
+
+    A variable that kmon's catalog or the user's own file names is the user's wherever it is set: keys are put into the
+    ``.env`` of the directory one works in.
+    """
+    held = [name for name in credential_variables(target, env) if name not in PUBLIC]
+    yield from (name for name in held if name in trust.homes or not env.is_projects(name))
     if target.auth == "aws" and not held:
         yield aws.PROFILE
     if target.dialect == "openclaw":

@@ -1,8 +1,8 @@
 """What a cloned project may do with its user's keys: send them where they always go, and no more until allowed.
 
 A project's ``kmon.toml`` may name any host. A key goes there only if it belongs there by kmon's own catalog or by the
-user's own file, if it is the project's own (set in its ``.env`` and nowhere else), if the host is this machine, or if
-the user has allowed this project that host.
+user's own file, if it is the project's own (set in its ``.env`` alone, under a name that neither of the two knows), if
+the host is this machine, or if the user has allowed this project that host.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class UntrustedHostError(UsageError):
         first = wishes[0]
         super().__init__(
             f"{first.place}: a project's file may not {first.sentence}; run 'kmon trust {directory}' if you trust that "
-            "host, or set the key in the project's own .env"
+            "host, or give the target a key_env of its own and set it in .env"
         )
 
 

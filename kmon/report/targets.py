@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.environment import Environment
-from kmon.catalog.keys import credential_variables, has_key, key_names, key_place, key_source
+from kmon.catalog.keys import credential_variables, has_key, is_allowed, key_names, key_place, key_source
 from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
+from kmon.catalog.trust import Trust
 from kmon.config import Loaded
 from kmon.dialects.text import clean
 from kmon.doctor.model_list import Check
@@ -26,18 +27,22 @@ def main(*, check: bool, as_json: bool, names: Sequence[str], loaded: Loaded) ->
     for note in loaded.notes:
         print(f"kmon: {clean(note)}", file=sys.stderr)
     if not check:
-        print(list_targets(targets, loaded.env, as_json=as_json, quirks=bool(names)))
+        print(list_targets(targets, loaded.env, loaded.trust, as_json=as_json, quirks=bool(names)))
         return 0
     checks = asyncio.run(check_targets(targets, loaded.env, loaded.trust, named=bool(names)))
     print(list_checks(targets, checks, loaded.env, as_json=as_json))
     return 1 if any(result.state == "failed" for result in checks) else 0
 
 
-def list_targets(targets: Sequence[Target], env: Environment, *, as_json: bool, quirks: bool = False) -> str:
+def list_targets(
+    targets: Sequence[Target], env: Environment, trust: Trust, *, as_json: bool, quirks: bool = False
+) -> str:
     """The targets as a table, or as one JSON object per line; the table shows quirks if asked."""
     if as_json:
-        return "\n".join(json.dumps(_described(target, env)) for target in targets)
-    rows = [(t.name, t.label, t.dialect, _reached_at(t, env), key_status(t, env)) for t in targets]
+        return "\n".join(
+            json.dumps(_described(target, env) | {"allowed": is_allowed(target, env, trust)}) for target in targets
+        )
+    rows = [(t.name, t.label, t.dialect, _reached_at(t, env), _key(t, env, trust)) for t in targets]
     lines = _columns([_TITLES, *rows])
     for target in targets if quirks else ():
         lines.append("")
@@ -67,6 +72,11 @@ def key_status(target: Target, env: Environment) -> str:
     if place is None and target.auth == "aws":
         return "no AWS credentials found"
     return f"{place.what} ({place.where})" if place else f"{key_names(target)} not set"
+
+
+def _key(target: Target, env: Environment, trust: Trust) -> str:
+    allowed = is_allowed(target, env, trust)
+    return key_status(target, env) if allowed else f"not allowed to a project: 'kmon trust {trust.directory}'"
 
 
 def _reached_at(target: Target, env: Environment) -> str:

@@ -15,6 +15,7 @@ from kmon.catalog.keys import credential
 from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import UntrustedHostError
 from kmon.config import Loaded, load_settings
+from kmon.report.targets import main
 
 AWAY = '[targets.together]\nmodel = "m"\nbase_url = "https://elsewhere.example/v1"\n'
 HOUSE = '[targets.house]\nmodel = "m"\nbase_url = "https://{host}/v1"\nkey_env = ["{name}"]\n'
@@ -50,7 +51,7 @@ def test_a_key_of_the_users_goes_to_no_host_that_only_a_project_names(project: P
     loaded = load_settings({}, {"TOGETHER_API_KEY": "k"}, project, user)
     sentence = (
         f"{project / 'kmon.toml'} line 3: a project's file may not send TOGETHER_API_KEY to elsewhere.example; run "
-        f"'kmon trust {project}' if you trust that host, or set the key in the project's own .env"
+        f"'kmon trust {project}' if you trust that host, or give the target a key_env of its own and set it in .env"
     )
     assert refused(loaded, "together") == sentence
     assert refused(loaded, "together/any-model") == sentence
@@ -121,6 +122,34 @@ def test_a_key_that_the_project_brings_itself_goes_where_the_project_says(projec
     )  # the real environment wins, and is the user's
 
 
+def test_a_key_that_kmon_knows_is_the_users_wherever_it_is_set(project: Path, user: Path) -> None:
+    """Keys are put into the .env of the directory one works in, and that may be a cloned project's."""
+    (project / "kmon.toml").write_text(AWAY)
+    (project / ".env").write_text("TOGETHER_API_KEY=users\n")
+    refused(load_settings({}, {}, project, user), "together")
+
+
+def test_an_env_that_is_a_link_out_of_the_project_is_not_the_projects(project: Path, user: Path) -> None:
+    (project / "kmon.toml").write_text(HOUSE.format(host="thief.example", name="SECRET_OF_ANOTHER_FILE"))
+    (user / "secrets").write_text("SECRET_OF_ANOTHER_FILE=users\n")
+    (project / ".env").symlink_to(user / "secrets")
+    refused(load_settings({}, {}, project, user), "house")
+    (project / ".env").unlink()
+    (project / "env.local").write_text("SECRET_OF_ANOTHER_FILE=projects\n")
+    (project / ".env").symlink_to("env.local")
+    assert held(load_settings({}, {}, project, user), "house").key == "projects"
+
+
+def test_the_list_of_targets_says_what_is_not_allowed(
+    project: Path, user: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "kmon.toml").write_text(HOUSE.format(host="house.example", name="HOUSE_KEY"))
+    loaded = load_settings({}, {"HOUSE_KEY": "k"}, project, user)
+    for as_json, said in ((False, f"not allowed to a project: 'kmon trust {project}'"), (True, '"allowed": false')):
+        main(check=False, as_json=as_json, names=["house"], loaded=loaded)
+        assert said in capsys.readouterr().out
+
+
 def test_nothing_of_the_users_signs_for_an_endpoint_that_a_project_names(project: Path, user: Path) -> None:
     """Neither the AWS variables, nor a profile, nor what the AWS client finds by itself when no variable is named."""
     name = "bedrock/kimi-k2.5"
@@ -140,10 +169,10 @@ def test_nothing_of_the_users_signs_for_an_endpoint_that_a_project_names(project
 
 
 def test_a_project_that_brings_its_own_aws_keys_may_not_use_the_chain(project: Path, user: Path) -> None:
-    (project / "kmon.toml").write_text(BEDROCK.format(host="house.example", more=""))
-    (project / ".env").write_text("AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\n")
+    (project / "kmon.toml").write_text(BEDROCK.format(host="house.example", more='key_env = ["HOUSE_TOKEN"]\n'))
+    (project / ".env").write_text("HOUSE_TOKEN=a\n")
     own = held(load_settings({}, {}, project, user), "bedrock/kimi-k2.5")
-    assert (own.secrets, own.chain, own.hosts) == (("a", "b"), False, ("house.example",))
+    assert (own.by_env, own.chain, own.hosts) == ({"AWS_BEARER_TOKEN_BEDROCK": "a"}, False, ("house.example",))
 
 
 def test_a_service_of_the_projects_on_this_machine_gets_no_profile(project: Path, user: Path) -> None:

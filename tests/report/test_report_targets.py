@@ -226,4 +226,4 @@ def test_a_failed_check_is_exit_code_one(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_the_listing_never_shows_a_key() -> None:
     for as_json in (False, True):
-        assert KEY not in list_targets([target("http://127.0.0.1:9")], ENV, as_json=as_json)
+        assert KEY not in list_targets([target("http://127.0.0.1:9")], ENV, Trust(), as_json=as_json)
