@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Literal
 
 from kmon.dialects.delta import StreamError
 from kmon.transport.relay.asking import Open
@@ -11,6 +12,8 @@ from kmon.transport.relay.head import HeadError, ResponseHead, end_of_head, resp
 from kmon.transport.relay.watching import End, Watcher
 
 SWITCHING = 101
+News = Literal["upgrade", "answered"]
+"""What somebody may wait for: an upgrade was settled, one way or the other; an answer came to its end."""
 
 
 class Answering:
@@ -36,20 +39,28 @@ class Answering:
         """Whether an answer's head has come and its body has not ended."""
         return self._body is not None
 
-    def feed(self, t_ns: int, data: bytes) -> bool:
-        """Read along; True when this settled an upgrade, one way or the other."""
+    @property
+    def between(self) -> bool:
+        """Whether what has come ends with a whole answer, or nothing has: another one may be put behind it."""
+        return not (self.begun or self._pending or self.problem or self.tunnel)
+
+    def feed(self, t_ns: int, data: bytes) -> News | None:
+        """Read along; what of it is news."""
         if self.tunnel is not None:
             self.tunnel.tunnelled(t_ns, "upstream", data)
-            return False
+            return None
         if self.problem is not None:
-            return False
+            return None
+        waiting = len(self._waiting)
         try:
-            return self._read(t_ns, data)
+            if self._read(t_ns, data):
+                return "upgrade"
         except HeadError as error:
             self.problem = error
-            return False
+        return "answered" if len(self._waiting) < waiting else None
 
     def _read(self, t_ns: int, data: bytes) -> bool:
+        """Whether an upgrade was settled."""
         settled = False
         while data:
             if self._body is not None:
