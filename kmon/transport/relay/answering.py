@@ -51,17 +51,14 @@ class Answering:
             return None
         if self.problem is not None:
             return None
-        waiting = len(self._waiting)
         try:
-            if self._read(t_ns, data):
-                return "upgrade"
+            return self._read(t_ns, data)
         except HeadError as error:
             self.problem = error
-        return "answered" if len(self._waiting) < waiting else None
+            return "answered"  # as far as it ever will be
 
-    def _read(self, t_ns: int, data: bytes) -> bool:
-        """Whether an upgrade was settled."""
-        settled = False
+    def _read(self, t_ns: int, data: bytes) -> News | None:
+        news: News | None = None
         while data:
             if self._body is not None:
                 payload, taken = self._body.feed(data)
@@ -71,36 +68,39 @@ class Answering:
                     self._current.watcher.answer_body(t_ns, payload)
                 if self._body.done:
                     self._close(t_ns)
+                    news = news or "answered"
                 continue
             self._pending += data
             end = end_of_head(self._pending, self._looked_bytes)
             self._looked_bytes = len(self._pending) if end is None else 0
             if end is None:
-                return settled
+                return news
             raw, data = bytes(self._pending[:end]), bytes(self._pending[end:])
             self._pending.clear()
-            settled = self._headed(t_ns, response_head(raw)) or settled
+            news = self._headed(t_ns, response_head(raw)) or news
             if self.tunnel is not None:
                 if data:
                     self.tunnel.tunnelled(t_ns, "upstream", data)
-                return settled
-        return settled
+                return news
+        return news
 
-    def _headed(self, t_ns: int, head: ResponseHead) -> bool:
+    def _headed(self, t_ns: int, head: ResponseHead) -> News | None:
         if not self._waiting:
             raise HeadError("an answer that nobody asked for")
         current = self._waiting[0]
         if head.status == SWITCHING and current.head.upgrade:
             current.watcher.answered(t_ns, head)
             self.tunnel, self._current = current.watcher, current
-            return True
+            return "upgrade"
         if head.status < 200:
-            return False
+            return None
         self._current, self._body = current, body_of_response(head, current.head.method)
         current.watcher.answered(t_ns, head)
+        news: News | None = "upgrade" if current.head.upgrade else None
         if self._body.done:
             self._close(t_ns)
-        return current.head.upgrade
+            return news or "answered"
+        return news
 
     def _close(self, t_ns: int) -> None:
         current = self._waiting.popleft()

@@ -68,17 +68,10 @@ class Body:
                 if len(self._line) > (TRAILER_LIMIT_BYTES if self._step == "trailers" else SIZE_LINE_LIMIT_BYTES):
                     raise HeadError("a line between chunks that does not end")
                 break
-            self._take_line(self._whole_line())
+            line = bytes(self._line)
+            self._take_line(_without_end(line) if self._strict else line.strip())
             self._line.clear()
         return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), at
-
-    def _whole_line(self) -> bytes:
-        line = bytes(self._line)
-        if not self._strict:
-            return line.strip()
-        if not line.endswith(b"\r\n") or LINE_BREAKER.search(line, 0, len(line) - 2):
-            raise HeadError("a line between chunks with a NUL in it, or one that does not end in CRLF")
-        return line[:-2]
 
     def _take_line(self, line: bytes) -> None:
         if self._step == "crlf":
@@ -93,6 +86,12 @@ class Body:
                 raise HeadError("a chunk without its size")
             self._left = int(size, 16)
             self._step = "data" if self._left else "trailers"
+
+
+def _without_end(line: bytes) -> bytes:
+    if not line.endswith(b"\r\n") or LINE_BREAKER.search(line, 0, len(line) - 2):
+        raise HeadError("a line between chunks with a NUL in it, or one that does not end in CRLF")
+    return line[:-2]
 
 
 def body_of_request(head: RequestHead) -> Body:
