@@ -138,10 +138,10 @@ class Connection(asyncio.Protocol):
         """Wait until the client has read enough."""
         await self._writable.wait()
 
-    async def refuse(self, data: bytes) -> None:
+    async def refuse(self, head: bytes, body: bytes) -> None:
         """Write a last answer and close in a way that lets the client read it even if it is still sending."""
         self._discard = self._closing = True
-        self._transport.write(data)
+        self._transport.write(head if self._parser.at_head_request else head + body)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         with contextlib.suppress(TimeoutError):

@@ -76,6 +76,11 @@ class RequestParser:
         """True when a request has begun and is not complete."""
         return self._head is not None or bool(self._buffer)
 
+    @property
+    def at_head_request(self) -> bool:
+        """True when a HEAD request, whose answer has no body, is what was received and not read yet."""
+        return self._buffer.startswith(b"HEAD ")
+
     def feed(self, data: bytes) -> None:
         self._buffer += data
 

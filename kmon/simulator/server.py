@@ -20,7 +20,7 @@ from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
 from kmon.simulator.connection import Connection
 from kmon.simulator.dialects import CHAT, DEFAULT_PROVIDER, Route, route
 from kmon.simulator.held import HeldAnswers, conversation
-from kmon.simulator.http import HttpError, Request, whole
+from kmon.simulator.http import HttpError, Request, response_head, whole
 from kmon.simulator.ledger import Exchange, Ledger
 from kmon.simulator.path_faults import date_header
 from kmon.simulator.places import Opened, opened
@@ -166,7 +166,9 @@ class Simulator:
                     return
         except HttpError as error:
             body = error_body(error.message, "invalid_request_error", error.code)
-            await connection.refuse(whole(error.status, JSON_HEADERS, body, close=True))
+            size = ("content-length", str(len(body)))
+            head = response_head(error.status, (*JSON_HEADERS, size, ("connection", "close")))
+            await connection.refuse(head, body)
 
     async def _exchange(self, connection: Connection, client: _Client, request: Request) -> None:
         if request.path == LEDGER_PATH:

@@ -193,6 +193,9 @@ async def test_an_upstream_that_does_not_answer_the_call_is_a_504() -> None:
             answer = await http.get(f"{relay.url}/x")
             assert (answer.status_code, answer.reason_phrase) == (504, "Gateway Timeout")
             assert "connect timeout" in answer.json()["error"]["message"]
+            reader, writer = await relay.open(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await everything(reader)).endswith(b"\r\n\r\n")  # and nothing behind it
+            writer.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts sockets in /proc")

@@ -56,6 +56,11 @@ class Asking:
         self.problem: HeadError | None = None
         """Why nothing more of this client is passed on. What came before it has been."""
 
+    @property
+    def refused_a_head(self) -> bool:
+        """Whether the :attr:`problem` is with a HEAD request, whose answer has no body."""
+        return self.problem is not None and self._pending.startswith(b"HEAD ")
+
     def feed(self, t_ns: int, data: bytes) -> tuple[bytes, list[Open]]:
         """What of ``data`` is to be passed on now, and the requests that are complete with it."""
         if self.problem is not None:

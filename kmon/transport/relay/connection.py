@@ -116,10 +116,11 @@ class Connection:
                 await _ended(dialled)
         unreachable = dialled.result()
         if unreachable is not None:
+            to_head = self._asking.open[0].head.method == "HEAD"
             self._all_ended(End("unreachable", unreachable))
             said = f"kmon proxy cannot reach {self._to.authority}: {unreachable.message}"
             status = 504 if unreachable.code == CONNECT_TIMEOUT else 502
-            await part(self._client, answer(status, said, unreachable.kind))
+            await part(self._client, answer(status, said, unreachable.kind, to_head=to_head))
             return
         await self._pass(first)
 
@@ -288,7 +289,8 @@ class Connection:
             return b""
         if not problem.told:
             self._complain(str(problem))
-        said = answer(problem.status, f"kmon proxy: {problem}", problem.code)
+        to_head = self._asking.refused_a_head
+        said = answer(problem.status, f"kmon proxy: {problem}", problem.code, to_head=to_head)
         return said if self._answering.between else b""
 
     def _all_ended(self, end: End) -> None:

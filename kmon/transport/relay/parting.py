@@ -19,14 +19,14 @@ PARTING_LIMIT_BYTES = 64 << 20
 """What of a request that is still being sent is thrown away at most; providers take bodies of half that size."""
 
 
-def answer(status: int, message: str, code: str) -> bytes:
-    """An answer of the relay's own: a JSON error in the shape that every client can show."""
+def answer(status: int, message: str, code: str, *, to_head: bool = False) -> bytes:
+    """An answer of the relay's own: a JSON error in the shape that every client can show, and none to a HEAD."""
     body = json.dumps({"error": {"message": message, "type": "kmon_proxy_error", "code": code}}).encode()
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + (b"" if to_head else body)
 
 
 async def part(client: StampedStream, last_words: bytes) -> None:
