@@ -35,7 +35,11 @@ def proxy_parser() -> Parser:
     parser = _between(
         "proxy", "Pass requests on to a provider, byte for byte, and show each as a run while it goes on."
     )
-    parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="loopback address (default 127.0.0.1); requests for other hosts, and those of web pages, are refused",
+    )
     parser.add_argument(
         "--gateway",
         nargs="?",

@@ -44,7 +44,11 @@ def sim_parser() -> Parser:
         "Serve a loopback provider with paced, deterministic streams and every fault: a torture bench for any client. "
         "Tells of each request what its client did, and in a table when it ends.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="loopback address (default 127.0.0.1)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="loopback address (default 127.0.0.1); requests for other hosts, and those of web pages, are refused",
+    )
     parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
     parser.add_argument(
         "--profile",

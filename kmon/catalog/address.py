@@ -7,12 +7,14 @@ repeated in the complaint.
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 _EXAMPLE = "https://api.example.com/v1"
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
+_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?\Z")
 
 
 def base_url_problem(url: str, *, websocket: bool = False) -> str | None:
@@ -63,12 +65,46 @@ def host_and_port(url: str) -> str:
 def is_loopback(url: str) -> bool:
     """True when a base URL can only mean this machine."""
     host = urlsplit(url).hostname or ""
-    return host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)
+    address = _ip(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def authority(text: str) -> tuple[str, str] | None:
+    """Host and port of what a Host header says, such as ``localhost:8787``; None if it is no such thing.
+
+    The host is in lower case, without the brackets of IPv6 and without the dot of a full name; a port may be empty.
+    """
+    found = _AUTHORITY.match(text)
+    if found is None or (found[3] and int(found[3]) > 65_535):
+        return None
+    host = (found[1] or found[2]).lower().removesuffix(".")
+    return (host, (found[3] or "").lstrip("0")) if host else None
+
+
+def names_loopback(host: str) -> bool:
+    """Whether ``host``, as :func:`authority` gives it, is what a client calls this machine that reaches it by loopback.
+
+    Wider than :func:`is_loopback`, which decides where a key may go: names under ``localhost`` (RFC 6761) and every
+    spelling of 127.0.0.0/8 that a client's resolver takes (``127.1``, ``0x7f000001``). None of them can be the name of
+    somebody's web site, which is what matters here.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _ip(host)
+    if isinstance(address, IPv6Address):
+        return (address.ipv4_mapped or address).is_loopback
+    try:
+        return socket.inet_aton(host)[0] == 127
+    except OSError:
+        return False
 
 
 def _is_ip(host: str) -> bool:
+    return _ip(host) is not None
+
+
+def _ip(host: str) -> IPv4Address | IPv6Address | None:
     try:
-        ip_address(host)
+        return ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None

@@ -79,6 +79,7 @@ class ProxyWatch:
         self._server = Server(
             sock,
             self._upstream,
+            host=plan.host,
             context=self._network.ssl_context,
             connect_timeout_s=plan.connect_timeout_s,
             watch=self._watch,

@@ -7,6 +7,7 @@ An asyncio protocol of its own rather than streams, because a simulator must not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
@@ -14,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from kmon.simulator.deaf import attach_deaf_filter
-from kmon.simulator.http import CONTINUE, HttpError, Request, RequestParser
+from kmon.simulator.http import CONTINUE, Check, HttpError, Request, RequestParser
 
 IDLE_LIMIT_S = 75.0
 """How long a kept-alive connection may wait for its next request."""
@@ -26,8 +27,10 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 UNSENT_LIMIT_BYTES = 16 * 1024
 """What the kernel may hold unsent, so that a client which does not read is noticed soon and not after megabytes."""
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-FAREWELL_S = 1.0
-"""How long input is still swallowed after a refusal, so that the client can read it before the connection dies."""
+FAREWELL_S = 2.0
+"""How long a client that was refused may be silent. What it still sends is swallowed, so that it can read why."""
+FAREWELL_LIMIT_S = 10.0
+FAREWELL_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -35,16 +38,17 @@ class Connection(asyncio.Protocol):
 
     def __init__(
         self, serve: Callable[[Connection], Awaitable[None]], on_open: Callable[[Connection], None],
-        on_close: Callable[[Connection], None],
+        on_close: Callable[[Connection], None], check: Check,
     ) -> None:  # fmt: skip
         self._serve = serve
         self._on_open = on_open
         self._on_close = on_close
-        self._parser = RequestParser()
+        self._parser = RequestParser(check)
         self._woken = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._discard = False
+        self._discarded_bytes = 0
         self._answering = False
         self._closing = False  # by us
         self.client_left = False
@@ -65,6 +69,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._discard:
+            self._discarded_bytes += len(data)
+            self._woken.set()
             return
         self._parser.feed(data)
         if self._answering and self._parser.buffered_bytes > UNREAD_LIMIT_BYTES:
@@ -132,17 +138,19 @@ class Connection(asyncio.Protocol):
         """Wait until the client has read enough."""
         await self._writable.wait()
 
-    async def refuse(self, data: bytes) -> None:
+    async def refuse(self, head: bytes, body: bytes) -> None:
         """Write a last answer and close in a way that lets the client read it even if it is still sending."""
         self._discard = self._closing = True
-        self._transport.write(data)
+        self._transport.write(head if self._parser.at_head_request else head + body)
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        try:
-            async with asyncio.timeout(FAREWELL_S):
-                await self.closed.wait()
-        except TimeoutError:
-            self._transport.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_LIMIT_S):
+                while not self.closed.is_set() and self._discarded_bytes < FAREWELL_LIMIT_BYTES:
+                    self._woken.clear()
+                    async with asyncio.timeout(FAREWELL_S):
+                        await self._woken.wait()
+        self._transport.abort()
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""

@@ -5,10 +5,14 @@ Limits are part of it, because a simulator is where clients are tested that do n
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from msgspec import Struct
+
+from kmon.dialects.local_only import NotLocalError
+from kmon.dialects.request_fields import FieldError, request_fields
 
 HEAD_LIMIT_BYTES = 32 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
@@ -18,19 +22,22 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 Headers = tuple[tuple[str, str], ...]
+Check = Callable[[str, int, Mapping[str, str]], None]
+"""Called with target, minor version and fields of each request; raises :class:`NotLocalError` for a page of the web."""
 
 
 class HttpError(Exception):
     """A request that cannot be served; ``status`` is the answer it deserves, after which the connection closes."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.code = code
 
 
 class Request(Struct, frozen=True):
-    """A whole request. Header names are lower case; of a repeated header the last value is kept."""
+    """A whole request. Header names are lower case; the values of a repeated header are joined by commas."""
 
     method: str
     path: str
@@ -45,9 +52,13 @@ class Request(Struct, frozen=True):
 
 
 class RequestParser:
-    """Bytes in, requests out, in order. :meth:`next` raises :class:`HttpError` once the bytes make no sense."""
+    """Bytes in, requests out, in order. :meth:`next` raises :class:`HttpError` once the bytes make no sense.
 
-    def __init__(self) -> None:
+    ``check`` judges each head before its body is read; without it everybody may ask.
+    """
+
+    def __init__(self, check: Check | None = None) -> None:
+        self._check = check
         self._buffer = bytearray()
         self._head: Request | None = None
         self._length: int | None = None
@@ -64,6 +75,11 @@ class RequestParser:
     def started(self) -> bool:
         """True when a request has begun and is not complete."""
         return self._head is not None or bool(self._buffer)
+
+    @property
+    def at_head_request(self) -> bool:
+        """True when a HEAD request, whose answer has no body, is what was received and not read yet."""
+        return self._buffer.startswith(b"HEAD ")
 
     def feed(self, data: bytes) -> None:
         self._buffer += data
@@ -95,7 +111,7 @@ class RequestParser:
         if end < 0:
             _refuse_garbage(bytes(self._buffer[:256]))
             return False
-        head = _parse_head(bytes(self._buffer[:end]))
+        head = _parse_head(bytes(self._buffer[:end]), self._check)
         del self._buffer[: end + 4]
         self._head, self._length = head, _body_length(head.headers)
         self._continue_owed = "100-continue" in head.headers.get("expect", "").lower()
@@ -143,23 +159,22 @@ def _refuse_garbage(start: bytes) -> None:
         raise HttpError(400, "this is not HTTP; the simulator speaks plain HTTP/1.1 (http://, not https://)")
 
 
-def _parse_head(head: bytes) -> Request:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split(" ")
+def _parse_head(head: bytes, check: Check | None) -> Request:
+    first, *lines = head.split(b"\r\n")
+    words = first.decode("latin-1").split(" ")
     if len(words) != 3 or not words[0].isalpha() or not words[2].startswith("HTTP/"):
         raise HttpError(400, "malformed request line")
     method, url, version = words
     if version != "HTTP/1.1":
         raise HttpError(505, "only HTTP/1.1 is spoken here")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
-            raise HttpError(400, "malformed header line")
-        key = name.lower()
-        if key == "content-length" and headers.get(key, value.strip()) != value.strip():
-            raise HttpError(400, "two different Content-Length headers")
-        headers[key] = value.strip()
+    try:
+        headers = request_fields(lines)
+        if check is not None:
+            check(url, 1, headers)
+    except FieldError as error:
+        raise HttpError(400, str(error)) from None
+    except NotLocalError as error:
+        raise HttpError(error.status, str(error), error.code) from None
     try:
         parts = urlsplit(url)
     except ValueError:

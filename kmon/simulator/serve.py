@@ -109,6 +109,7 @@ async def serve(options: SimOptions) -> None:
 
 async def _served(options: SimOptions, scratch: Path, say: Callable[[str], None], stop: asyncio.Event) -> None:
     async with listening(options, on_finished=lambda exchange: say(line_of(exchange))) as simulator:
+        simulator.on_refused = lambda sentence: say(f"kmon sim: {sentence}")
         for line in _greeting(options, simulator, scratch):
             say(line)
         watch = asyncio.create_task(_tell_of_waiting(simulator, say))

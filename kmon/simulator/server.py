@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from kmon.dialects.local_only import LocalOnly
 from kmon.dialects.text import clean
 from kmon.simulator.behaviour import described
 from kmon.simulator.chat_wire import error_body, models_body
@@ -19,7 +20,7 @@ from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
 from kmon.simulator.connection import Connection
 from kmon.simulator.dialects import CHAT, DEFAULT_PROVIDER, Route, route
 from kmon.simulator.held import HeldAnswers, conversation
-from kmon.simulator.http import HttpError, Request, whole
+from kmon.simulator.http import HttpError, Request, response_head, whole
 from kmon.simulator.ledger import Exchange, Ledger
 from kmon.simulator.path_faults import date_header
 from kmon.simulator.places import Opened, opened
@@ -49,7 +50,8 @@ class Simulator:
     """A loopback provider.
 
     ``replays`` maps path prefixes (``/replay/NAME/INDEX``) to recorded answers. ``on_finished`` is called with each
-    exchange that has ended. Use as an async context manager; ``port`` is known inside it.
+    exchange that has ended; ``on_refused`` with a sentence for the first request of each kind that was refused because
+    it comes of a web page or is meant for another host. Use as an async context manager; ``port`` is known inside it.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class Simulator:
         self._seed = seed
         self._replays = replays or {}
         self._on_finished = on_finished
+        self.on_refused: Callable[[str], None] = lambda _sentence: None
+        self._local_only = LocalOnly("the simulator", host, lambda sentence: self.on_refused(sentence))
         self._ordinals = Ordinals()
         self._held = HeldAnswers()
         self._clients: dict[Connection, _Client] = {}
@@ -95,7 +99,7 @@ class Simulator:
         return self
 
     def _connection(self) -> Connection:
-        return Connection(self._serve, self._opened, self._closed)
+        return Connection(self._serve, self._opened, self._closed, self._local_only.check)
 
     def _mute_opened(self) -> Callable[[], None]:
         """A client has come to where nobody speaks; call what is returned when it has left."""
@@ -161,8 +165,10 @@ class Simulator:
                 if not request.keep_alive:
                     return
         except HttpError as error:
-            body = error_body(error.message, "invalid_request_error")
-            await connection.refuse(whole(error.status, JSON_HEADERS, body, close=True))
+            body = error_body(error.message, "invalid_request_error", error.code)
+            size = ("content-length", str(len(body)))
+            head = response_head(error.status, (*JSON_HEADERS, size, ("connection", "close")))
+            await connection.refuse(head, body)
 
     async def _exchange(self, connection: Connection, client: _Client, request: Request) -> None:
         if request.path == LEDGER_PATH:

@@ -35,7 +35,7 @@ async def stamps(origin: str, model: str, request_id: str) -> list[int]:
     stream, clock = await upstream.dial(ssl.create_default_context(), 5.0, lambda *_: None, lambda _: None)
     body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": "go"}]})
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nx-request-id: {request_id}\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nx-request-id: {request_id}\r\n"
         f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     found: list[int] = []

@@ -77,7 +77,7 @@ async def ask_reading_nothing(base_url: str, fault: str, timeout_s: float) -> st
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     body = json.dumps(ASKED).encode()
     head = (
-        f"POST {parts.path}/chat/completions HTTP/1.1\r\nhost: sim\r\nuser-agent: reads-nothing/1\r\n"
+        f"POST {parts.path}/chat/completions HTTP/1.1\r\nhost: localhost\r\nuser-agent: reads-nothing/1\r\n"
         f"{FAULT_HEADER}: {fault}\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     writer.write(head.encode() + body)

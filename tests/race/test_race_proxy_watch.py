@@ -244,3 +244,21 @@ async def test_the_engine_hosts_a_proxy_in_its_own_process() -> None:
             assert (await http.get(f"{here}/anything")).text == "ok"
         assert (await watched.ended()).state == "done"
         await watched.finish()
+
+
+async def test_a_web_page_that_tries_is_told_of_once_and_is_no_run() -> None:
+    """Twelve tries of three pages are one notice, and so are requests for other hosts; the next program is a run."""
+    async with before_simulator() as middle, httpx.AsyncClient(trust_env=False) as http:
+        for number in range(12):
+            page = {"Origin": f"https://page{number % 3}.example", "Authorization": f"Bearer {KEY}"}
+            answer = await http.post(f"{middle.url}/chat/completions", headers=page, json={"model": "m"})
+            assert answer.status_code == 403
+            assert (await http.get(f"{middle.url}/models", headers={"Host": "rebound.example"})).status_code == 421
+        assert (await http.get(f"{middle.url}/models")).status_code == 200
+        await middle.watched.ended()
+        said = [event.message for event in middle.watched.events if isinstance(event, ev.Notice)]
+        assert len([one for one in said if "a web page on https://page0.example tried to use the proxy" in one]) == 1
+        assert len([one for one in said if "rebound.example" in one]) == 1
+        assert len([one for one in said if "refused" in one]) == 2
+        assert len([event for event in middle.watched.events if isinstance(event, ev.RunQueued)]) == 1
+        assert KEY not in spoken(middle.watched.events)

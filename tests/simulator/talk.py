@@ -24,7 +24,7 @@ async def raw_request(
     data = json.dumps(body).encode()
     asked = f"x-kmon-fault: {fault}\r\n" if fault else ""
     head = (
-        f"POST /{provider}/v1/chat/completions HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n"
+        f"POST /{provider}/v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         f"{asked}content-length: {len(data)}\r\n\r\n"
     )
     async with raw_bytes(sim, head.encode() + data) as streams:

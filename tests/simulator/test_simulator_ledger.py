@@ -91,8 +91,15 @@ async def test_stopping_ends_what_is_open_and_leaves_nothing_behind(body: Body) 
 
 
 async def test_abuse_leaves_the_server_serving(sim: Simulator, body: Body, http: httpx.AsyncClient) -> None:
-    head = b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 1000000\r\n\r\n"
-    for data in (b"", b"\r\n\r\n\r\n", b"\x00" * 5_000, head + b"{", b"GET / HTTP/1.1\r\n", head[:-4] + b"\r\nx"):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n"
+    for data in (
+        b"",
+        b"\r\n\r\n\r\n",
+        b"\x00" * 5_000,
+        head + b"{",
+        b"GET / HTTP/1.1\r\nhost: localhost\r\n",
+        head[:-4] + b"\r\nx",
+    ):
         async with raw_bytes(sim, data) as (_, writer):
             await writer.drain()
     async with raw_request(sim, body, "no-headers") as (_, writer):

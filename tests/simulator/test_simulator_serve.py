@@ -40,6 +40,32 @@ def test_it_says_where_it_listens_and_what_it_served_and_stops_with_0(number: si
         assert served.wait(20) == 0
 
 
+@pytest.mark.parametrize(("flags", "server"), [([], "simulator"), (["--gateway"], "gateway")])
+def test_it_tells_once_of_a_web_page_that_it_refused(flags: list[str], server: str) -> None:
+    command = [sys.executable, "-m", "kmon", "sim", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        assert served.stderr is not None
+        found = re.search(r"listening on \w+://(127\.0\.0\.1:\d+)", served.stdout.readline())
+        assert found
+        for _ in range(3):
+            served.stdout.readline()
+            answer = httpx.get(f"http://{found[1]}/_kmon/ledger", headers={"Origin": "https://page.example"})
+            assert answer.status_code == 403
+        assert httpx.get(f"http://{found[1]}/_kmon/ledger").status_code == 200
+        with socket.create_connection(found[1].split(":")) as garbage:  # is answered, without a traceback in the log
+            garbage.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX\x00: y\r\n\r\n")
+            assert b" 400 Bad Request\r\n" in garbage.recv(65_536)
+        served.send_signal(signal.SIGTERM)
+        said, wrong = served.stdout.read(), served.stderr.read()
+        assert served.wait(20) == 0
+    assert said.splitlines() == [
+        f"kmon sim: a web page on https://page.example tried to use the {server} and was refused: "
+        "programs may use it, and pages that came from its own address"
+    ]
+    assert wrong == ""
+
+
 def test_a_line_holds_no_control_characters() -> None:
     exchange = Exchange(1, 1, 0, 0, "POST", "/x", provider="p", model="a\x1b[31m\nb", fault="smooth", user_agent="\x1b")
     exchange.ended, exchange.t_ended_ns = "client", 100_000_000

@@ -202,19 +202,22 @@ async def test_models_are_listed_for_every_provider(sim: Simulator, http: httpx.
     [
         (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", b"400"),
         (b"GET /v1/models HTTP/1.1\r\nx: " + b"a" * 100_000 + b"\r\n\r\n", b"431"),
-        (b"GET /nowhere HTTP/1.1\r\nconnection: close\r\n\r\n", b"404"),
-        (b"GET /v1/chat/completions HTTP/1.1\r\nconnection: close\r\n\r\n", b"405"),
-        (b"POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}", b"400"),
+        (b"GET /nowhere HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", b"404"),
+        (b"GET /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", b"405"),
+        (b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}", b"400"),
     ],
 )
 async def test_bad_requests_get_their_status(request_bytes: bytes, status: bytes, sim: Simulator) -> None:
     async with raw_bytes(sim, request_bytes) as (reader, _):
-        assert (await read_all(reader)).startswith(b"HTTP/1.1 " + status)
+        assert (await read_all(reader, until=b"\r\n\r\n")).startswith(b"HTTP/1.1 " + status)
 
 
 async def test_a_client_that_waits_for_continue_is_told_to_go_on(sim: Simulator, body: Body) -> None:
     data = json.dumps(body | {"model": "sim/http-500"}).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(data)
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n"
+        % len(data)
+    )
     async with raw_bytes(sim, head) as (reader, writer):
         assert await read_all(reader, until=b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(data)

@@ -80,8 +80,10 @@ class Relay:
 
 
 @contextlib.asynccontextmanager
-async def relaying(url: str, context: ssl.SSLContext | None = None) -> AsyncIterator[Relay]:
-    """A relay to the origin of ``url``."""
+async def relaying(
+    url: str, context: ssl.SSLContext | None = None, host: str = "127.0.0.1", connect_timeout_s: float = 5.0
+) -> AsyncIterator[Relay]:
+    """A relay to the origin of ``url``, told to listen on ``host``."""
     seen: list[Seen] = []
     complaints: list[str] = []
 
@@ -90,10 +92,11 @@ async def relaying(url: str, context: ssl.SSLContext | None = None) -> AsyncIter
         return seen[-1]
 
     server = Server(
-        listener("127.0.0.1", 0),
+        listener(host, 0),
         Upstream.of(url),
+        host=host,
         context=context or ssl.create_default_context(),
-        connect_timeout_s=5.0,
+        connect_timeout_s=connect_timeout_s,
         watch=watch,
         complain=complaints.append,
     )

@@ -23,7 +23,7 @@ from tests.transport.loopback import END, HEAD, chunked, serving
 from tests.transport.relaying import open_sockets, relaying
 from tests.transport.test_transport_relay_framing import frame
 
-GET = b"GET /v1/stream?a=b HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+GET = b"GET /v1/stream?a=b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 CHUNKS = 10_000
 SSE = [b'data: {"choices":[{"index":0,"delta":{"content":"word %d"}}]}\n\n' % n for n in range(CHUNKS)]
 
@@ -49,7 +49,7 @@ async def test_ten_thousand_chunks_arrive_byte_for_byte(kind: str) -> None:
         received = await everything(reader)
         writer.close()
         assert hashlib.sha256(received).digest() == hashlib.sha256(wire).digest()
-        assert requests == [GET.replace(b"here", url.removeprefix("http://").encode())]
+        assert requests == [GET.replace(b"localhost", url.removeprefix("http://").encode())]
         assert (await relay.seen[0].end()).how == "complete"
         assert bytes(relay.seen[0].body) == b"".join(pieces)
 
@@ -65,7 +65,7 @@ async def test_ten_thousand_websocket_messages_arrive_byte_for_byte() -> None:
         assert said == echoed
         writer.write(wire[len(upgrade) :])
 
-    ask = b"GET /ws HTTP/1.1\r\nHost: here\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    ask = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"
     async with serving(script) as url, relaying(url) as relay:
         reader, writer = await relay.open(ask + echoed[:30])  # some clients do not wait for the 101
         writer.write(echoed[30:])
@@ -82,7 +82,7 @@ async def test_a_connection_is_kept_for_several_requests_and_pipelined_ones() ->
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n#%d" % n)
 
-    ask = b"GET /a HTTP/1.1\r\nHost: here\r\n\r\n"
+    ask = b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with serving(script) as url, relaying(url) as relay:
         reader, writer = await relay.open(ask)
         assert (await reader.readuntil(b"#0")).startswith(b"HTTP/1.1 200")
@@ -104,7 +104,7 @@ async def test_an_upload_streams_through_and_100_continue_comes_back() -> None:
         assert await reader.readexactly(5) == b"0\r\n\r\n"
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    ask = b"POST /up HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ask = b"POST /up HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with serving(script) as url, relaying(url) as relay:
         reader, writer = await relay.open(ask)
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -323,10 +323,10 @@ async def test_a_client_that_asks_on_and_on_without_an_answer_is_let_go() -> Non
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, relaying(f"http://127.0.0.1:{port}") as relay:
-        reader, writer = await relay.open(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 5)
+        reader, writer = await relay.open(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
         with contextlib.suppress(ConnectionError):
             for _ in range(50):
-                writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
                 await writer.drain()
             await reader.read()
         writer.close()

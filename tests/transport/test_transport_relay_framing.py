@@ -151,8 +151,30 @@ def test_a_close_tells_its_code_and_nonsense_ends_the_reading() -> None:
 
 
 @pytest.mark.parametrize(
+    "wire",
+    [b"2\nab\r\n0\r\n\r\n", b"2;x\ny\r\nab\r\n", b" 2\r\nab\r\n", b"2\r\nab \r\n", b"2;\x00\r\n", b"0\r\nA: b\n\r\n"],
+)
+def test_chunks_that_two_readers_could_cut_differently_are_refused_of_a_client_only(wire: bytes) -> None:
+    with pytest.raises(HeadError, match=r"between chunks|without its size|longer than its size"):
+        Body("chunked", strict=True).feed(wire)
+    Body("chunked").feed(wire)  # of an upstream they are passed on whatever they are
+
+
+@pytest.mark.parametrize(
     "framing",
     [
+        b"Transfer-Encoding: chunked, chunked",
+        b"Transfer-Encoding: \xa0chunked",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Transfer-Encoding : chunked",
+        b"X: y\nTransfer-Encoding: chunked",
+        b"X: y\rTransfer-Encoding: chunked",
+        b"X: y\x00",
+        b"Content-Length : 5",
+        b"Content-Length: 5, 5",
+        b"Content-Length: 5\r\nContent-Length: 5",
+        b"Content-Length: \xa05",
+        b"no colon",
         b"Content-Length: 5\r\nTransfer-Encoding: chunked",
         b"Content-Length: 5\r\nTransfer-Encoding:\r\n chunked",
         b"Transfer-Encoding: chunked, identity",
@@ -177,3 +199,18 @@ def test_a_head_that_drips_in_is_found_without_being_read_anew(step: int, blank:
         if found is not None:
             break
     assert found == len(raw)
+
+
+def test_a_transfer_encoding_in_http_1_0_is_refused() -> None:
+    with pytest.raises(HeadError, match=r"HTTP/1\.0"):
+        body_of_request(request_head(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"))
+
+
+def test_a_request_line_that_ends_in_a_bare_line_feed_is_refused() -> None:
+    for raw in (
+        b"GET / HTTP/1.1\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\n",
+    ):
+        with pytest.raises(HeadError):
+            request_head(raw)

@@ -25,12 +25,15 @@ def provider_name(mechanism: str | None) -> str:
 
 @asynccontextmanager
 async def gateway_listening(
-    options: GatewayOptions, *, on_run_ended: Callable[[dict[str, Any]], None] | None = None
+    options: GatewayOptions,
+    *,
+    on_run_ended: Callable[[dict[str, Any]], None] | None = None,
+    on_refused: Callable[[str], None] = lambda _sentence: None,
 ) -> AsyncIterator[Gateway]:
     """A running gateway. Raises UsageError for options that cannot be served."""
     if not is_loopback(options.host):
         raise UsageError(f"--host {options.host}: the gateway serves loopback only; use 127.0.0.1 or ::1")
-    gateway = Gateway(checked(options), on_run_ended=on_run_ended)
+    gateway = Gateway(checked(options), on_run_ended=on_run_ended, on_refused=on_refused)
     try:
         await gateway.__aenter__()
     except OSError as error:
@@ -58,12 +61,16 @@ async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
             signals.put_nowait(signal.SIGTERM)
             signals.put_nowait(signal.SIGTERM)
 
+    def refused(sentence: str) -> None:
+        say(f"kmon sim: {sentence}")
+
     async with AsyncExitStack() as stack:
         if provider is not None:
             simulated = await stack.enter_async_context(listening(provider))
+            simulated.on_refused = refused
             options = replace(options, provider_url=simulated.base_url(provider_name(options.mechanism)))
         gateway = await stack.enter_async_context(
-            gateway_listening(options, on_run_ended=lambda row: say(ended_line(row)))
+            gateway_listening(options, on_run_ended=lambda row: say(ended_line(row)), on_refused=refused)
         )
         token = options.token if options.token == TOKEN else "the given one"
         say(f"kmon sim: gateway listening on {gateway.url} (protocol {options.protocol}, token {token})")

@@ -10,10 +10,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from kmon.dialects.local_only import LocalOnly
 from kmon.dialects.openclaw.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, GatewayError, Request, parse
 from kmon.simulator.gateway import payloads
 from kmon.simulator.gateway.connection import Connection
 from kmon.simulator.gateway.handshake import POLICY_VIOLATION, Refused, judge, shape
+from kmon.simulator.gateway.http import GatewayServer, refusal
 from kmon.simulator.gateway.ledger import GatewayLedger
 from kmon.simulator.gateway.methods import Methods
 from kmon.simulator.gateway.options import GatewayFault, GatewayOptions
@@ -36,14 +38,20 @@ RUN_EVENTS = ("chat", "agent")
 class Gateway:
     """A loopback gateway. Use as an async context manager; ``port`` is known inside it.
 
-    ``on_run_ended`` is called with the ledger's row of each run that has ended. Leaving kills open runs as protocol 3
-    does; :meth:`shut_down` before it shuts down as the release would.
+    ``on_run_ended`` is called with the ledger's row of each run that has ended, ``on_refused`` with a sentence for the
+    first request of each kind that was refused because it comes of a web page or is meant for another host. Leaving
+    kills open runs as protocol 3 does; :meth:`shut_down` before it shuts down as the release would.
     """
 
     def __init__(
-        self, options: GatewayOptions, *, on_run_ended: Callable[[dict[str, Any]], None] | None = None
+        self,
+        options: GatewayOptions,
+        *,
+        on_run_ended: Callable[[dict[str, Any]], None] | None = None,
+        on_refused: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
         self._on_run_ended = on_run_ended
+        self._local_only = LocalOnly("the gateway", options.host, on_refused)
         self.options = options
         self.port = options.port
         self.ledger = GatewayLedger()
@@ -61,9 +69,8 @@ class Gateway:
         self._http = aiohttp.ClientSession(timeout=timeout)
         self.sessions = Sessions(self.options, self._http, self.ledger, self._tell, self._fault, self._on_run_ended)
         self._methods = Methods(self.options, self.sessions, self._presence)
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self._get)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        server = GatewayServer(self._get, self._local_only.check)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self.options.host, self.options.port, reuse_address=True).start()
@@ -193,7 +200,9 @@ class Gateway:
 
     # -- clients
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
+    async def _get(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method not in ("GET", "HEAD"):
+            return refusal(request, 405, "use GET")
         if "upgrade" in request.headers.get("connection", "").lower():
             return await self._serve(request)
         if request.path == LEDGER_PATH:
@@ -202,7 +211,7 @@ class Gateway:
             return web.json_response({"ok": True, "status": "live"})
         return web.Response(status=404, text="Not Found")
 
-    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def _serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=MAX_PAYLOAD_BYTES, autoping=True, timeout=2.0)
         await socket.prepare(request)
         connection = Connection(socket, self.sessions.new_id(), self.ledger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Literal
 
 from kmon.dialects.delta import StreamError
 from kmon.transport.relay.asking import Open
@@ -11,6 +12,8 @@ from kmon.transport.relay.head import HeadError, ResponseHead, end_of_head, resp
 from kmon.transport.relay.watching import End, Watcher
 
 SWITCHING = 101
+News = Literal["upgrade", "answered"]
+"""What somebody may wait for: an upgrade was settled, one way or the other; an answer came to its end."""
 
 
 class Answering:
@@ -36,21 +39,26 @@ class Answering:
         """Whether an answer's head has come and its body has not ended."""
         return self._body is not None
 
-    def feed(self, t_ns: int, data: bytes) -> bool:
-        """Read along; True when this settled an upgrade, one way or the other."""
+    @property
+    def between(self) -> bool:
+        """Whether what has come ends with a whole answer, or nothing has: another one may be put behind it."""
+        return not (self.begun or self._pending or self.problem or self.tunnel)
+
+    def feed(self, t_ns: int, data: bytes) -> News | None:
+        """Read along; what of it is news."""
         if self.tunnel is not None:
             self.tunnel.tunnelled(t_ns, "upstream", data)
-            return False
+            return None
         if self.problem is not None:
-            return False
+            return None
         try:
             return self._read(t_ns, data)
         except HeadError as error:
             self.problem = error
-            return False
+            return "answered"  # as far as it ever will be
 
-    def _read(self, t_ns: int, data: bytes) -> bool:
-        settled = False
+    def _read(self, t_ns: int, data: bytes) -> News | None:
+        news: News | None = None
         while data:
             if self._body is not None:
                 payload, taken = self._body.feed(data)
@@ -60,36 +68,39 @@ class Answering:
                     self._current.watcher.answer_body(t_ns, payload)
                 if self._body.done:
                     self._close(t_ns)
+                    news = news or "answered"
                 continue
             self._pending += data
             end = end_of_head(self._pending, self._looked_bytes)
             self._looked_bytes = len(self._pending) if end is None else 0
             if end is None:
-                return settled
+                return news
             raw, data = bytes(self._pending[:end]), bytes(self._pending[end:])
             self._pending.clear()
-            settled = self._headed(t_ns, response_head(raw)) or settled
+            news = self._headed(t_ns, response_head(raw)) or news
             if self.tunnel is not None:
                 if data:
                     self.tunnel.tunnelled(t_ns, "upstream", data)
-                return settled
-        return settled
+                return news
+        return news
 
-    def _headed(self, t_ns: int, head: ResponseHead) -> bool:
+    def _headed(self, t_ns: int, head: ResponseHead) -> News | None:
         if not self._waiting:
             raise HeadError("an answer that nobody asked for")
         current = self._waiting[0]
         if head.status == SWITCHING and current.head.upgrade:
             current.watcher.answered(t_ns, head)
             self.tunnel, self._current = current.watcher, current
-            return True
+            return "upgrade"
         if head.status < 200:
-            return False
+            return None
         self._current, self._body = current, body_of_response(head, current.head.method)
         current.watcher.answered(t_ns, head)
+        news: News | None = "upgrade" if current.head.upgrade else None
         if self._body.done:
             self._close(t_ns)
-        return current.head.upgrade
+            return news or "answered"
+        return news
 
     def _close(self, t_ns: int) -> None:
         current = self._waiting.popleft()

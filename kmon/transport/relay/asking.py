@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from kmon.dialects.local_only import NotLocalError
 from kmon.transport.relay.body import Body, body_of_request
 from kmon.transport.relay.head import (
     HeadError,
@@ -20,6 +21,11 @@ from kmon.transport.relay.watching import Watcher
 
 OPEN_LIMIT = 100
 """Requests one connection may send ahead of their answers; clients send one, and each is kept until it ends."""
+
+IMPATIENT = "too-many-requests"
+"""The code of what is refused without a wait for the answers before it, which are why."""
+Check = Callable[[str, int, Mapping[str, str]], None]
+"""Called with target, minor version and fields of each request; raises :class:`NotLocalError` for a page of the web."""
 
 
 class Open(Struct):
@@ -36,8 +42,8 @@ class Asking:
     After a request to change the protocol everything is held back until :attr:`tunnel` says what became of it.
     """
 
-    def __init__(self, host: str, watch: Callable[[int, RequestHead], Watcher]) -> None:
-        self._host, self._watch = host, watch
+    def __init__(self, host: str, check: Check, watch: Callable[[int, RequestHead], Watcher]) -> None:
+        self._host, self._check, self._watch = host, check, watch
         self._pending = bytearray()
         self._looked_bytes = 0
         self._body: Body | None = None
@@ -47,17 +53,27 @@ class Asking:
         """An upgrade was asked for and not answered yet."""
         self.tunnel: Watcher | None = None
         """Set once the upstream has agreed to another protocol."""
+        self.problem: HeadError | None = None
+        """Why nothing more of this client is passed on. What came before it has been."""
+
+    @property
+    def refused_a_head(self) -> bool:
+        """Whether the :attr:`problem` is with a HEAD request, whose answer has no body."""
+        return self.problem is not None and self._pending.startswith(b"HEAD ")
 
     def feed(self, t_ns: int, data: bytes) -> tuple[bytes, list[Open]]:
-        """What of ``data`` is to be passed on now, and the requests that are complete with it.
-
-        Raises :class:`HeadError` for what is no request; what came before it has then been passed on.
-        """
+        """What of ``data`` is to be passed on now, and the requests that are complete with it."""
+        if self.problem is not None:
+            return b"", []
         if self.tunnel is not None:
             self.tunnel.tunnelled(t_ns, "client", data)
             return data, []
         if self._body is not None and not self._pending and not self.held:
-            payload, taken = self._body.feed(data)
+            try:
+                payload, taken = self._body.feed(data)
+            except HeadError as error:
+                self.problem = error
+                return b"", []
             if taken == len(data):  # the usual case of an upload: nothing is copied
                 return data, self._took(t_ns, payload)
             sent = self._took(t_ns, payload)
@@ -78,7 +94,16 @@ class Asking:
         return data, []
 
     def _requests(self, t_ns: int) -> tuple[bytes, list[Open]]:
-        out, sent = bytearray(), []
+        out, sent = bytearray(), list[Open]()
+        try:
+            self._read(t_ns, out, sent)
+        except HeadError as error:
+            self.problem = error
+        except NotLocalError as error:
+            self.problem = HeadError(str(error), error.status, error.code, told=True)
+        return bytes(out), sent
+
+    def _read(self, t_ns: int, out: bytearray, sent: list[Open]) -> None:
         while self._pending and not self.held:
             if self._body is None:
                 while bytes(self._pending[:1]) in (b"\r", b"\n"):  # between requests they mean nothing (RFC 9112, 2.2)
@@ -91,9 +116,11 @@ class Asking:
                 if end is None:
                     break
                 if len(self.open) >= OPEN_LIMIT:
-                    raise HeadError(f"more than {OPEN_LIMIT} requests on a connection before the first is answered")
+                    words = f"more than {OPEN_LIMIT} requests on a connection before the first is answered"
+                    raise HeadError(words, code=IMPATIENT)
                 raw = bytes(self._pending[:end])
                 head = request_head(raw)
+                self._check(head.target, head.minor, head.headers)
                 body = body_of_request(head)
                 del self._pending[:end]
                 out += with_host(raw, self._host)
@@ -106,7 +133,6 @@ class Asking:
             out += self._pending[:taken]
             del self._pending[:taken]
             sent += self._took(t_ns, payload)
-        return bytes(out), sent
 
     def _took(self, t_ns: int, payload: bytes) -> list[Open]:
         current, body = self._current, self._body

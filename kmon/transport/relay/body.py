@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from kmon.dialects.request_fields import LINE_BREAKER
 from kmon.transport.relay.head import HeadError, RequestHead, ResponseHead
 
 SIZE_LINE_LIMIT_BYTES = 4_096
@@ -12,9 +13,13 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
 class Body:
-    """One body. ``length`` is its size in bytes, or how it tells its end."""
+    """One body. ``length`` is its size in bytes, or how it tells its end.
 
-    def __init__(self, length: int | Literal["chunked", "until-close"]) -> None:
+    A ``strict`` one refuses chunks that another reader may cut elsewhere: bare line feeds, blanks before a size, NULs.
+    """
+
+    def __init__(self, length: int | Literal["chunked", "until-close"], *, strict: bool = False) -> None:
+        self._strict = strict
         self._chunked = length == "chunked"
         self._until_close = length == "until-close"
         self._left = length if isinstance(length, int) else 0
@@ -63,7 +68,8 @@ class Body:
                 if len(self._line) > (TRAILER_LIMIT_BYTES if self._step == "trailers" else SIZE_LINE_LIMIT_BYTES):
                     raise HeadError("a line between chunks that does not end")
                 break
-            self._take_line(bytes(self._line).strip())
+            line = bytes(self._line)
+            self._take_line(_without_end(line) if self._strict else line.strip())
             self._line.clear()
         return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), at
 
@@ -75,11 +81,17 @@ class Body:
         elif self._step == "trailers":
             self.done = not line
         else:
-            size = line.partition(b";")[0].strip()
+            size = line.partition(b";")[0].rstrip(b" \t")
             if not size or len(size) > 15 or not _HEX.issuperset(size):
                 raise HeadError("a chunk without its size")
             self._left = int(size, 16)
             self._step = "data" if self._left else "trailers"
+
+
+def _without_end(line: bytes) -> bytes:
+    if not line.endswith(b"\r\n") or LINE_BREAKER.search(line, 0, len(line) - 2):
+        raise HeadError("a line between chunks with a NUL in it, or one that does not end in CRLF")
+    return line[:-2]
 
 
 def body_of_request(head: RequestHead) -> Body:
@@ -87,13 +99,19 @@ def body_of_request(head: RequestHead) -> Body:
 
     One that two readers could measure differently is refused: what one takes for a body is a request to the other.
     """
+    length = head.headers.get("content-length")
     if (coding := head.headers.get("transfer-encoding")) is not None:
-        if "content-length" in head.headers:
+        if length is not None:
             raise HeadError("a request with both Content-Length and Transfer-Encoding")
-        if coding.rpartition(",")[2].strip().lower() != "chunked":
-            raise HeadError("a Transfer-Encoding that does not end in chunked", 501)
-        return Body("chunked")
-    return Body(_length(head.headers["content-length"]) if "content-length" in head.headers else 0)
+        if head.minor == 0:
+            raise HeadError("a Transfer-Encoding in HTTP/1.0, which has none")
+        *others, last = (part.strip(" \t").lower() for part in coding.split(","))
+        if last != "chunked" or "chunked" in others:
+            raise HeadError("a Transfer-Encoding that is not chunked once, at its end", 501)
+        return Body("chunked", strict=True)
+    if length is not None and "," in length:
+        raise HeadError("more than one Content-Length")
+    return Body(0 if length is None else _length(length))
 
 
 def body_of_response(head: ResponseHead, method: str) -> Body:
@@ -108,7 +126,7 @@ def body_of_response(head: ResponseHead, method: str) -> Body:
 
 
 def _length(value: str) -> int:
-    lengths = {part.strip() for part in value.split(",")}
+    lengths = {part.strip(" \t") for part in value.split(",")}
     length = lengths.pop()
     if lengths or not (length.isascii() and length.isdigit()) or len(length) > 18:
         raise HeadError("a Content-Length that is no number")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import socket
 import ssl
 import struct
@@ -24,18 +23,16 @@ import httpcore
 
 from kmon.dialects.delta import StreamError
 from kmon.transport.backend import StampedStream
-from kmon.transport.errors import stream_error
+from kmon.transport.errors import CONNECT_TIMEOUT, stream_error
 from kmon.transport.phase import Phase
 from kmon.transport.relay.answering import Answering
-from kmon.transport.relay.asking import Asking, Open
-from kmon.transport.relay.head import HeadError, RequestHead
+from kmon.transport.relay.asking import IMPATIENT, Asking, Check, Open
+from kmon.transport.relay.head import RequestHead
+from kmon.transport.relay.parting import PARTING_S, READ_BYTES, answer, part
 from kmon.transport.relay.upstream import Upstream
 from kmon.transport.relay.watching import End, Watch, Watcher
 from kmon.transport.witness import Line
 
-READ_BYTES = 65_536
-PARTING_S = 2.0
-"""How long a client may take to have read an answer after which its connection is closed."""
 LAST_WORDS_S = 0.5
 """How long what a client sent before it left may still take to reach the upstream."""
 _DRAIN_STEP_S = 0.01
@@ -46,7 +43,10 @@ Finish = Callable[[], Awaitable[None]]
 
 
 class Connection:
-    """Serves one client from its first byte to the last of both sides. ``complain`` is told what is no request."""
+    """Serves one client from its first byte to the last of both sides.
+
+    ``check`` judges who asks, and tells of it itself; ``complain`` is told what is no request.
+    """
 
     def __init__(
         self,
@@ -55,18 +55,19 @@ class Connection:
         *,
         context: ssl.SSLContext,
         connect_timeout_s: float,
+        check: Check,
         watch: Watch,
         complain: Callable[[str], None],
     ) -> None:
         self._client, self._to = client, upstream
         self._context, self._limit_s = context, connect_timeout_s
         self._watch, self._complain = watch, complain
-        self._asking = Asking(upstream.authority, self._opened)
+        self._asking = Asking(upstream.authority, check, self._opened)
         self._answering = Answering(self._asking.open)
         self._upstream: httpcore.AsyncNetworkStream | None = None
         self._stamps: StampedStream | None = None
         self._line: Line | None = None
-        self._settled = asyncio.Event()
+        self._news = {"upgrade": asyncio.Event(), "answered": asyncio.Event()}
         self._abort = asyncio.Event()
 
     async def serve(self) -> None:
@@ -78,10 +79,12 @@ class Connection:
             if not work.done():
                 self._all_ended(End("aborted"))
         finally:
-            await _ended(work, abort)
-            self._all_ended(End("aborted"))
-            await self._client.aclose()
-            await self._hang_up()
+            try:
+                await _ended(work, abort)
+            finally:  # also where the server is closed just then
+                self._all_ended(End("aborted"))
+                await self._client.aclose()
+                await self._hang_up()
         if not work.cancelled():
             work.result()
 
@@ -94,12 +97,11 @@ class Connection:
     # -- life ----------------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        try:
-            first = await self._first_request()
-        except HeadError as error:
-            await self._refuse(error)
-            return
+        first = await self._first_request()
         if first is None:
+            return
+        if not first[0]:
+            await self._refuse()
             return
         dialled = asyncio.create_task(self._dial())
         gone = asyncio.create_task(self._client.ended())
@@ -114,14 +116,16 @@ class Connection:
                 await _ended(dialled)
         unreachable = dialled.result()
         if unreachable is not None:
+            to_head = self._asking.open[0].head.method == "HEAD"
             self._all_ended(End("unreachable", unreachable))
             said = f"kmon proxy cannot reach {self._to.authority}: {unreachable.message}"
-            await self._part(answer(502, said, unreachable.kind))
+            status = 504 if unreachable.code == CONNECT_TIMEOUT else 502
+            await part(self._client, answer(status, said, unreachable.kind, to_head=to_head))
             return
         await self._pass(first)
 
     async def _first_request(self) -> tuple[bytes, list[Open]] | None:
-        """The first bytes that can be passed on; None when the client leaves before."""
+        """The first bytes that can be passed on, none if they are refused; None when the client leaves before."""
         while True:
             try:
                 data = await self._client.read(READ_BYTES)
@@ -130,7 +134,7 @@ class Connection:
             if not data:
                 return None
             first = self._asking.feed(self._client.last_read_ns, data)
-            if first[0]:
+            if first[0] or self._asking.problem is not None:
                 return first
 
     async def _dial(self) -> StreamError | None:
@@ -174,12 +178,14 @@ class Connection:
                 for request in sent:
                     request.sent = True
                     request.watcher.phase("request_sent", time.monotonic_ns(), "")
+                if self._asking.problem is not None:
+                    return await self._answers_before()
                 if self._asking.held:
                     if not await self._upgrade_settled():
                         return partial(self._client_left, None)
                     tunnel = self._answering.tunnel
                     piece, sent = self._asking.release(time.monotonic_ns(), tunnel)
-                    if piece or sent or self._asking.held:
+                    if piece or sent or self._asking.held or self._asking.problem is not None:
                         continue
                 try:
                     data = await self._client.read(READ_BYTES)
@@ -188,8 +194,6 @@ class Connection:
                 if not data:
                     return partial(self._client_left, None)
                 piece, sent = self._asking.feed(self._client.last_read_ns, data)
-        except HeadError as error:
-            return partial(self._refuse, error)
         except _NETWORK_ERRORS:
             return await self._only_answer_left()
 
@@ -203,20 +207,21 @@ class Connection:
                 return partial(self._upstream_lost, error)
             if not data:
                 return partial(self._upstream_ended)
-            if self._answering.feed(self._stamps.last_read_ns, data):
-                self._settled.set()
+            news = self._answering.feed(self._stamps.last_read_ns, data)
             try:
                 await self._client.write(data)
             except (httpcore.NetworkError, OSError) as error:
                 return partial(self._client_left, error)
+            if news is not None:
+                self._news[news].set()
 
     async def _upgrade_settled(self) -> bool:
         """Wait for the answer to an upgrade; False when the client leaves before."""
-        settled = asyncio.create_task(self._settled.wait())
+        settled = asyncio.create_task(self._news["upgrade"].wait())
         gone = asyncio.create_task(self._client.ended())
         try:
             await asyncio.wait({settled, gone}, return_when=asyncio.FIRST_COMPLETED)
-            self._settled.clear()
+            self._news["upgrade"].clear()
             return settled.done()
         finally:
             await _ended(settled, gone)
@@ -229,6 +234,22 @@ class Connection:
                     return partial(self._client_left, None)
             except httpcore.NetworkError as error:
                 return partial(self._client_left, error)
+
+    async def _answers_before(self) -> Finish:
+        """Something is refused: the requests before it, which are whole, still get their answers."""
+        assert self._asking.problem is not None
+        reading = asyncio.create_task(self._only_answer_left())
+        try:
+            while (opened := self._asking.open) and opened[0].sent and self._asking.problem.code != IMPATIENT:
+                answered = asyncio.create_task(self._news["answered"].wait())
+                await asyncio.wait({reading, answered}, return_when=asyncio.FIRST_COMPLETED)
+                await _ended(answered)
+                if reading.done():
+                    return reading.result()
+                self._news["answered"].clear()
+        finally:
+            await _ended(reading)
+        return self._refuse
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -243,7 +264,7 @@ class Connection:
         else:
             how = End("upstream-ended")
         self._all_ended(how)
-        await self._part(b"")
+        await part(self._client, self._last_words())
 
     async def _upstream_lost(self, error: Exception) -> None:
         cause = stream_error(error)
@@ -252,15 +273,25 @@ class Connection:
             await self._delivered()
             await self._client.reset()
         else:
-            await self._part(b"")
+            await part(self._client, b"")
 
-    async def _refuse(self, error: HeadError) -> None:
-        """What came is no request: say so to the client, if it can still be told, and to whoever watches."""
-        self._complain(str(error))
-        idle = not self._asking.open
-        self._all_ended(End("client-left", StreamError("protocol", str(error))))
+    async def _refuse(self) -> None:
+        """End what is open; nothing more of this client is passed on."""
+        said = self._last_words()
+        self._all_ended(End("client-left", StreamError("protocol", str(self._asking.problem))))
         await self._hang_up()
-        await self._part(answer(error.status, f"kmon proxy: {error}", "bad-request") if idle else b"")
+        await part(self._client, said)
+
+    def _last_words(self) -> bytes:
+        """Why nothing more is passed on, if so: for the client where its next answer would stand, and for the owner."""
+        problem = self._asking.problem
+        if problem is None:
+            return b""
+        if not problem.told:
+            self._complain(str(problem))
+        to_head = self._asking.refused_a_head
+        said = answer(problem.status, f"kmon proxy: {problem}", problem.code, to_head=to_head)
+        return said if self._answering.between else b""
 
     def _all_ended(self, end: End) -> None:
         t_ns = time.monotonic_ns()
@@ -272,15 +303,6 @@ class Connection:
         if upstream is not None and self._stamps is not None:
             await (self._stamps.reset() if reset else upstream.aclose())
 
-    async def _part(self, last_words: bytes) -> None:
-        """Close the client's connection so that it can still read all that was sent: closing on unread bytes resets."""
-        with contextlib.suppress(TimeoutError, httpcore.NetworkError, OSError):
-            async with asyncio.timeout(PARTING_S):
-                await self._client.write(last_words)
-                await self._client.half_close()
-                while await self._client.read(READ_BYTES):
-                    pass
-
     async def _delivered(self) -> None:
         """Wait until the client's side of the kernel has everything: a reset would throw away what has not left."""
         sock: socket.socket = self._client.get_extra_info("socket")
@@ -288,17 +310,6 @@ class Connection:
             async with asyncio.timeout(PARTING_S):
                 while struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]:  # noqa: ASYNC110
                     await asyncio.sleep(_DRAIN_STEP_S)
-
-
-def answer(status: int, message: str, code: str) -> bytes:
-    """An answer of the relay's own: a JSON error in the shape that every client can show."""
-    reason = {502: "Bad Gateway", 405: "Method Not Allowed", 503: "Service Unavailable"}.get(status, "Bad Request")
-    body = json.dumps({"error": {"message": message, "type": "kmon_proxy_error", "code": code}}).encode()
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 async def _ended(*tasks: asyncio.Task[Any]) -> None:

@@ -9,22 +9,27 @@ import re
 
 from msgspec import Struct
 
+from kmon.dialects.request_fields import FieldError, request_fields
+
 HEAD_LIMIT_BYTES = 256 * 1024
 """Signed requests and cookies make long heads; what is longer is no head."""
 METHOD_LIMIT_BYTES = 32
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \x00-\x1f\x7f]+) HTTP/1\.([01])\Z")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?\Z")
-_HOST_LINE = re.compile(rb"(?im)^host[ \t]*:[^\r\n]*")
+_HOST_LINE = re.compile(rb"(?im)^host:[^\r\n]*")
 _END = re.compile(rb"\r?\n\r?\n")
 
 
 class HeadError(ValueError):
-    """What came is no head of HTTP/1.1; the text says what it is, ``status`` how to answer."""
+    """What came is not passed on; the text says why, ``status`` and ``code`` how to answer.
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    ``told``: whether whoever owns the relay knows of it already.
+    """
+
+    def __init__(self, message: str, status: int = 400, code: str = "bad-request", *, told: bool = False) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.code, self.told = status, code, told
 
 
 class Head(Struct, frozen=True):
@@ -90,19 +95,24 @@ def refuse_other_protocols(data: bytes | bytearray) -> None:
 
 
 def request_head(data: bytes) -> RequestHead:
-    """Read a whole request head. Raises :class:`HeadError`."""
-    line, headers = _lines(data)
+    """Read a whole request head, strictly: the upstream must not read it otherwise. Raises :class:`HeadError`."""
+    line, *rest = data.removesuffix(b"\r\n\r\n").split(b"\r\n")
     found = _REQUEST_LINE.match(line)
     if found is None:
         raise HeadError("the client speaks no HTTP/1.1")
     method, target = found[1].decode(), found[2].decode("latin-1")
     if method == "CONNECT" or not target.startswith(("/", "*")):
-        raise HeadError("this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL", 405)
-    return RequestHead(headers, int(found[3]), method, target)
+        status = 405 if method == "CONNECT" else 421
+        words = "this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL"
+        raise HeadError(words, status)
+    try:
+        return RequestHead(request_fields(rest), int(found[3]), method, target)
+    except FieldError as error:
+        raise HeadError(str(error)) from None
 
 
 def response_head(data: bytes) -> ResponseHead:
-    """Read a whole response head. Raises :class:`HeadError`."""
+    """Read a whole response head, with patience: its bytes go on whatever it is. Raises :class:`HeadError`."""
     line, headers = _lines(data)
     found = _STATUS_LINE.match(line)
     if found is None:

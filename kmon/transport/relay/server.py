@@ -10,14 +10,18 @@ import ssl
 from collections.abc import Callable
 
 from kmon.catalog.errors import UsageError
+from kmon.dialects.local_only import LocalOnly
 from kmon.transport.arrival import ask_for_stamps
 from kmon.transport.backend import StampedStream
 from kmon.transport.phase import Phase
-from kmon.transport.relay.connection import Connection, answer
+from kmon.transport.relay.connection import Connection
+from kmon.transport.relay.parting import answer, part
 from kmon.transport.relay.upstream import Upstream
 from kmon.transport.relay.watching import Watch
 
 CONNECTION_LIMIT = 1_000
+TURNED_AWAY_LIMIT = 100
+"""Clients above it that are told so at once; those who come on top of them find their connection closed."""
 BACKLOG = 512
 OUT_OF_FILES_S = 0.2
 """How long to leave new clients waiting when this process may open no more files."""
@@ -46,13 +50,17 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves what ``sock`` accepts until :meth:`close`. ``complain`` is told, in a sentence, what was no request."""
+    """Serves what ``sock`` accepts until :meth:`close`; ``host`` is the name that ``sock`` was asked for by.
+
+    ``complain`` is told, in a sentence, what was no request, and once of each kind of request that was refused.
+    """
 
     def __init__(
         self,
         sock: socket.socket,
         upstream: Upstream,
         *,
+        host: str,
         context: ssl.SSLContext,
         connect_timeout_s: float,
         watch: Watch,
@@ -62,7 +70,9 @@ class Server:
         self.port = int(sock.getsockname()[1])
         self._context, self._connect_timeout_s = context, connect_timeout_s
         self._watch, self._complain = watch, complain
+        self._local_only = LocalOnly("the proxy", host, complain)
         self._clients: set[asyncio.Task[None]] = set()
+        self._turned_away: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
         self._listen()
@@ -76,10 +86,11 @@ class Server:
         """Stop listening and end every connection on both sides."""
         self._deafen()
         self._sock.close()
-        for task in self._clients:
+        tasks = self._clients | self._turned_away
+        for task in tasks:
             task.cancel()
-        if self._clients:
-            await asyncio.wait(self._clients)
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _listen(self) -> None:
         self._again = None
@@ -108,17 +119,19 @@ class Server:
 
     def _welcome(self, client: socket.socket) -> None:
         client.setblocking(False)
-        if len(self._clients) >= CONNECTION_LIMIT:
-            with client, contextlib.suppress(OSError):
-                client.send(answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
+        among, limit, serve = self._clients, CONNECTION_LIMIT, self._serve
+        if len(among) >= limit:
+            among, limit, serve = self._turned_away, TURNED_AWAY_LIMIT, _turn_away
+        if len(among) >= limit:
+            client.close()
             return
         with contextlib.suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ask_for_stamps(client)
         stream = StampedStream(client, _no_phase)
-        task = asyncio.create_task(self._serve(stream))
-        self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        task = asyncio.create_task(serve(stream))
+        among.add(task)
+        task.add_done_callback(among.discard)
         task.add_done_callback(lambda _: stream.close())  # also where it was cancelled before its first step
 
     async def _serve(self, client: StampedStream) -> None:
@@ -127,6 +140,7 @@ class Server:
             self._upstream,
             context=self._context,
             connect_timeout_s=self._connect_timeout_s,
+            check=self._local_only.check,
             watch=self._watch,
             complain=self._complain,
         )
@@ -134,6 +148,10 @@ class Server:
             await connection.serve()
         except Exception as error:  # one connection that failed must not end the others, nor pass unsaid
             self._complain(f"kmon itself failed in a connection: {type(error).__name__}")
+
+
+async def _turn_away(client: StampedStream) -> None:
+    await part(client, answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
 
 
 def _no_phase(_phase: Phase, _t_ns: int, _detail: str) -> None:

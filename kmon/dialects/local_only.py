@@ -1,0 +1,102 @@
+"""Who may ask a server on loopback: programs of this machine, and pages that it served itself; no other web page.
+
+Every browser can send requests to loopback for every page it shows, and a name under which a page was loaded may be
+made to resolve to loopback afterwards (DNS rebinding): the page then reads the answers as well. So the Host must be a
+name of loopback, which a site cannot have, and what browsers say about a page (Origin, Sec-Fetch-Site) must name the
+server itself. Programs say neither. No answer ever has an Access-Control header of kmon's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from kmon.catalog.address import authority, names_loopback
+from kmon.dialects.text import clean
+
+NAME_LIMIT_CHARS = 100
+OWN_SITES = ("none", "same-origin")
+"""Values of Sec-Fetch-Site: a person who opened the address, and a page that came from it."""
+_SCHEMES = ("http://", "https://")
+
+
+class NotLocalError(ValueError):
+    """A request that is refused; the text is a sentence for both ends, ``status`` and ``code`` tell its kind."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class LocalOnly:
+    """The rule of one server, called ``server`` in sentences, that was told to listen on the loopback name ``host``.
+
+    ``complain`` is told of the first refusal of each kind, for its owner to see; not of each one, for a page can make
+    thousands.
+    """
+
+    def __init__(self, server: str, host: str, complain: Callable[[str], None]) -> None:
+        self._server, self._host, self._complain = server, host.lower(), complain
+        self._told: set[str] = set()
+
+    def check(self, target: str, minor: int, fields: Mapping[str, str]) -> None:
+        """Judge a request by its target as sent, its version (1 for HTTP/1.1) and its fields, which have lower-case
+        names and the values of a repeated name joined by commas. Raises :class:`NotLocalError`."""
+        try:
+            own = self._host_of(fields.get("host"), minor)
+            if target.lower().startswith(_SCHEMES):  # then it is this that counts (RFC 9112, section 3.2.2)
+                own = self._host_of(target.partition("://")[2].partition("/")[0].partition("?")[0], minor)
+            self._check_page(own, fields)
+        except NotLocalError as error:
+            if error.code not in self._told:
+                self._told.add(error.code)
+                self._complain(str(error))
+            raise
+
+    def _host_of(self, said: str | None, minor: int) -> tuple[str, str]:
+        if said is None:
+            if minor == 0:
+                return "", ""
+            raise NotLocalError(400, "bad-host", "a request without a Host header: send one, such as Host: localhost")
+        named = authority(said)
+        if named is None:
+            raise NotLocalError(400, "bad-host", "a request whose Host is not one name and port: send Host: localhost")
+        if names_loopback(named[0]) or named[0] == self._host:
+            return named
+        raise NotLocalError(
+            421,
+            "wrong-host",
+            f"a request for the host {_shown(named[0])} was refused: {self._server} answers only to 127.0.0.1, "
+            "localhost and the like, because any other name may be a web site's (DNS rebinding)",
+        )
+
+    def _check_page(self, own: tuple[str, str], fields: Mapping[str, str]) -> None:
+        origin, site = fields.get("origin"), fields.get("sec-fetch-site")
+        if (origin is None or _same(origin, own)) and (site is None or site in OWN_SITES):
+            return
+        page = _shown(_origin_of(origin or fields.get("referer", "")))
+        raise NotLocalError(
+            403,
+            "cross-site",
+            f"a web page on {page or 'another site'} tried to use {self._server} and was refused: "
+            "programs may use it, and pages that came from its own address",
+        )
+
+
+def _same(origin: str, own: tuple[str, str]) -> bool:
+    """Whether ``origin`` is the address that was asked. Its scheme cannot differ: a port here speaks only one."""
+    scheme = next((scheme for scheme in _SCHEMES if origin.lower().startswith(scheme)), "")
+    return bool(scheme) and bool(own[0]) and authority(origin[len(scheme) :]) == own
+
+
+def _origin_of(page: str) -> str:
+    """Scheme and host of a page's address: its path is nobody's business. ``null`` is what a page without one says."""
+    try:
+        parts = urlsplit(page)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+
+
+def _shown(text: str) -> str:
+    return clean(text).replace("\n", " ")[:NAME_LIMIT_CHARS]
