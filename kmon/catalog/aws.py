@@ -6,13 +6,13 @@ then a profile of the user's AWS files. Files are looked at for the names of pro
 
 from __future__ import annotations
 
-import configparser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from kmon.catalog.environment import Environment
 from kmon.catalog.model import REGION, Target
+from kmon.catalog.reading import UnreadableError, read_regular
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 KEY_ID, SECRET, SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
@@ -21,6 +21,7 @@ REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 KEY_ENV = (BEARER, KEY_ID, SECRET, SESSION, PROFILE)
 """What the ``key_env`` of an AWS target lists."""
 FALLBACK_REGION = "us-east-1"
+FILE_LIMIT_BYTES = 1 << 20
 
 
 class Found(NamedTuple):
@@ -85,16 +86,23 @@ def _files(env: Mapping[str, str]) -> tuple[Path, ...]:
 
 def _profiles(path: Path) -> dict[str, str]:
     """Profile names of an AWS file, and the region each sets (may be empty). A file that cannot be read has none."""
-    parser = configparser.RawConfigParser(strict=False)
     try:
-        parser.read(path, encoding="utf-8")
-    except (OSError, UnicodeDecodeError, configparser.Error):
+        text = (read_regular(path, FILE_LIMIT_BYTES) or b"").decode()
+    except (UnreadableError, UnicodeDecodeError):
         return {}
-    return {
-        section.removeprefix("profile ").strip(): parser.get(section, "region", fallback="")
-        for section in parser.sections()
-        if not section.startswith(("sso-session ", "services "))
-    }
+    regions: dict[str, str] = {}
+    section: str | None = None
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line[1 : max(line.rfind("]"), 1)]
+            if not section.startswith(("sso-session ", "services ")):
+                section = section.removeprefix("profile ").strip()
+                regions.setdefault(section, "")
+        elif section in regions:
+            name, _, value = line.partition("=")
+            if name.rstrip().lower() == "region":  # an indented one is a part of the setting above it
+                regions[section] = value.strip()
+    return regions
 
 
 def _shown(path: Path, env: Mapping[str, str]) -> str:
