@@ -16,6 +16,7 @@ from kmon.race.plan import Keys, RacePlan
 from kmon.race.proxy_plan import KEEP_RUNS, ProxyPlan
 from kmon.race.proxy_watch import NOT_HERE, listening_url
 from kmon.race.sides_plan import Side, SidesPlan
+from kmon.transport.network import check_authorities
 from kmon.transport.relay.server import listener
 
 
@@ -60,6 +61,7 @@ def _plan(options: argparse.Namespace, loaded: Loaded, *, host: str, port: int, 
     else:
         target = resolve_target(loaded.catalog, options.to)
         name = target.provider
+    check_authorities()
     base_url = aws.base_url_of(target, loaded.env)
     settings = loaded.settings
     return ProxyPlan(

@@ -16,6 +16,7 @@ from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.gateway_watch import ONLY_WATCHED
 from kmon.race.plan import Keys, RacePlan
 from kmon.transport.device_key import device_in, state_dir
+from kmon.transport.network import check_authorities
 from kmon.transport.proxy import proxy_for
 
 
@@ -31,6 +32,7 @@ def gateway_plan(
     if problem := key_problem(target, loaded.env):
         raise UsageError(problem)
     proxy_for(target.base_url)
+    check_authorities()
     device_in(state_dir())  # a key that cannot be used is said before anything is shown
     plan = GatewayPlan(
         name=target.name,

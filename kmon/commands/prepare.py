@@ -22,6 +22,7 @@ from kmon.race.plan import Keys, RacePlan, Row
 from kmon.report.faults import shown_by
 from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
+from kmon.transport.network import check_authorities
 from kmon.transport.proxy import proxy_for
 from kmon.verdict.alerts import AlertThresholds
 
@@ -187,5 +188,6 @@ def plan_of(
         plan = msgspec.structs.replace(plan, rows=tuple(one_call_at_a_time(row) for row in plan.rows))
     for target in {target.base_url: target for target in plan.asked}.values():
         proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
+    check_authorities()
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return plan

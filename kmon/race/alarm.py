@@ -25,6 +25,7 @@ import msgspec
 from kmon.catalog.address import host_and_port
 from kmon.dialects.text import clean
 from kmon.probe.events import Alert, Notice
+from kmon.transport.network import authorities
 from kmon.transport.proxy import proxy_for
 
 LIMIT_S = 10.0
@@ -169,7 +170,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 async def _status_of(url: str, body: bytes) -> int:
     """POST, and read no further than the status: redirects are not followed, and nothing of ``.netrc`` is sent."""
     async with httpx.AsyncClient(
-        trust_env=False, proxy=proxy_for(url), follow_redirects=False, timeout=None, verify=httpx.create_ssl_context()
+        trust_env=False, proxy=proxy_for(url), follow_redirects=False, timeout=None, verify=authorities()
     ) as client:
         headers = {"Content-Type": "application/json"}
         async with client.stream("POST", url, content=body, headers=headers) as answer:
