@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from kmon import standard_streams
 from kmon.arguments import between, gateway, racing, reference
 from kmon.arguments.parser import Parser
 from kmon.catalog.errors import UsageError
@@ -23,7 +24,9 @@ _STDOUT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBAD
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Never raises and never prints a traceback (set KMON_DEBUG=1 to see one)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if sys.stdout is None:  # the caller closed it
+    closed = sys.stdout is None
+    standard_streams.set_up()
+    if closed:
         print("kmon: cannot write to stdout: it is closed", file=sys.stderr)
         return 3
     try:
