@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kmon.simulator.gateway.embedded import EmbeddedGateway
+
 SSE = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
 COMMAND = (sys.executable, "-m", "kmon")
 
@@ -121,3 +123,22 @@ def test_scenarios_that_are_like_one_another_without_end_are_refused(tmp_path: P
     done = kmon(tmp_path, "scenarios")
     assert done.returncode == 2
     assert b"kmon.toml line 42, key 'scenarios.s20.like'" in done.stderr
+
+
+@pytest.mark.parametrize("home", ["none", "full"])
+def test_a_gateway_is_watched_without_a_home_and_none_is_made(home: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").symlink_to("/proc/self")  # where nothing can be made, even by root
+    with EmbeddedGateway.running(protocol=4) as gateway:
+        env = {"HOME": str(tmp_path / home), "OPENCLAW_GATEWAY_TOKEN": gateway.token}
+        done = kmon(tmp_path, "gateway", gateway.url, "--json", "--for", "5", **env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f"kmon: cannot keep a device key in {tmp_path / home}".encode())
+    assert b"protocol 4" in done.stdout
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", [["config"], ["targets"], ["scenarios"], ["run", "--demo", "groq", "--json"]])
+def test_no_command_makes_a_home(command: list[str], tmp_path: Path) -> None:
+    assert kmon(tmp_path, *command, HOME=str(tmp_path / "none")).returncode == 0
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from kmon.config import Loaded, load
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.gateway_watch import ONLY_WATCHED
 from kmon.race.plan import Keys, RacePlan
-from kmon.transport.device_key import device_in, state_dir
+from kmon.transport.device_key import device_note
 from kmon.transport.network import check_authorities
 from kmon.transport.proxy import proxy_for
 
@@ -33,7 +33,8 @@ def gateway_plan(
         raise UsageError(problem)
     proxy_for(target.base_url)
     check_authorities()
-    device_in(state_dir())  # a key that cannot be used is said before anything is shown
+    if note := device_note():  # and a key that cannot be used is said before anything is shown
+        print(f"kmon: {note}", file=sys.stderr)
     plan = GatewayPlan(
         name=target.name,
         url=target.base_url,
