@@ -17,6 +17,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from kmon.catalog.signatures import OF_THIS_MACHINE
+from kmon.dialects.delta import StreamError
 from kmon.transport.witness import Witness
 
 Party = Literal["us", "path", "provider", "unknown"]
@@ -103,6 +105,14 @@ def blame(said: Silence) -> Blame:
     name, certainty, why, sentence = _own(said) or _far(said)
     facts = ", ".join(_facts(said))
     return Blame(name, certainty, why, f"{facts}: {sentence}" if facts else sentence)
+
+
+def own_fault(error: StreamError | None) -> Blame | None:
+    """Whose failure an error is that this machine made before anybody was asked; None for any other."""
+    if error is None or error.kind not in OF_THIS_MACHINE:
+        return None
+    certainty: Certainty = "likely" if error.kind == "wrong-clock" else "certain"
+    return Blame("us", certainty, f"this machine: {error.kind.replace('-', ' ')}", error.message)
 
 
 _Found = tuple[Party, Certainty, str, str]

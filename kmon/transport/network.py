@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import ssl
 from functools import cache, cached_property
@@ -65,6 +66,9 @@ class Network:
     def __init__(self) -> None:
         self.ssl_context = authorities()
         self.machine = Machine()
+        codecs.lookup(
+            "idna"
+        )  # which every look-up of a name needs: loading it needs a file, and all may be in use then
         anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
 
     @cached_property
