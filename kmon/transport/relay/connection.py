@@ -30,7 +30,7 @@ from kmon.transport.relay.answering import Answering
 from kmon.transport.relay.asking import Asking, Open
 from kmon.transport.relay.head import HeadError, RequestHead
 from kmon.transport.relay.upstream import Upstream
-from kmon.transport.relay.watching import End, Watch, Watcher
+from kmon.transport.relay.watching import Delivery, End, Watch, Watcher
 from kmon.transport.witness import Line
 
 READ_BYTES = 65_536
@@ -66,6 +66,7 @@ class Connection:
         self._upstream: httpcore.AsyncNetworkStream | None = None
         self._stamps: StampedStream | None = None
         self._line: Line | None = None
+        self._delivery = Delivery()
         self._settled = asyncio.Event()
         self._abort = asyncio.Event()
 
@@ -87,6 +88,7 @@ class Connection:
 
     def _opened(self, t_ns: int, head: RequestHead) -> Watcher:
         watcher = self._watch(t_ns, head, self._abort.set)
+        watcher.delivered_by(self._delivery)
         if self._line is not None:
             watcher.upstream_line(self._line)
         return watcher
@@ -205,10 +207,12 @@ class Connection:
                 return partial(self._upstream_ended)
             if self._answering.feed(self._stamps.last_read_ns, data):
                 self._settled.set()
+            self._delivery.offered_ns = time.monotonic_ns()
             try:
                 await self._client.write(data)
             except (httpcore.NetworkError, OSError) as error:
                 return partial(self._client_left, error)
+            self._delivery.offered_ns = None
 
     async def _upgrade_settled(self) -> bool:
         """Wait for the answer to an upgrade; False when the client leaves before."""
