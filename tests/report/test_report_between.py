@@ -57,6 +57,14 @@ def test_a_wrapped_program_keeps_its_streams_and_its_exit_code(upstream: str, tm
     assert "0123456789" not in record.read_text() + done.stderr
 
 
+def test_a_record_on_a_full_disk_is_said_and_the_program_keeps_its_exit_code(upstream: str) -> None:
+    done = wrap(upstream, [sys.executable, "-c", CLIENT], "--json", "/dev/full", input="")
+    assert done.returncode == 7
+    assert done.stdout == "data: [DONE] \n"
+    assert "kmon: --json /dev/full: nothing more could be written (No space left on device)" in done.stderr
+    assert "1 of 1 run ended well" in done.stderr
+
+
 def test_a_program_that_asks_nothing_is_told_of(upstream: str) -> None:
     done = wrap(upstream, ["true"])
     assert (done.returncode, done.stdout) == (0, "")
