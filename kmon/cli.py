@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from kmon import open_files, standard_streams
 from kmon.arguments import between, gateway, racing, reference
 from kmon.arguments.parser import Parser
 from kmon.catalog.errors import UsageError
@@ -24,7 +25,9 @@ _STDOUT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBAD
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Never raises and never prints a traceback (set KMON_DEBUG=1 to see one)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if sys.stdout is None:  # the caller closed it
+    closed = sys.stdout is None
+    standard_streams.set_up()
+    if closed:
         print("kmon: cannot write to stdout: it is closed", file=sys.stderr)
         return 3
     try:
@@ -38,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 130
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            allowed = f"this machine lets one program open {open_files.limit()} files at once"
+            print(f"kmon: {allowed}, and they are used up; raise the limit with 'ulimit -n 4096'", file=sys.stderr)
+            return 3
         if error.errno not in _STDOUT_ERRNOS:
             return _internal(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it exits

@@ -33,7 +33,12 @@ def decode_parser() -> Parser:
         "decode",
         "Read cassettes (go-vcr, vcrpy), raw bodies, a gateway's frames and kmon recordings.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a file, or a pipe read to its end (Ctrl-C gives up), of 64 MiB at most",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per recorded stream")
     return parser
 

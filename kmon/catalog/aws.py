@@ -6,7 +6,6 @@ then a profile of the user's AWS files. Files are looked at for the names of pro
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import REGION, Target
+from kmon.catalog.reading import UnreadableError, read_regular
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 KEY_ID, SECRET, SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
@@ -34,6 +34,7 @@ _HOSTS = (
     "bedrock-runtime-fips.{region}.api.aws",
 )
 """Where the AWS client may go by itself for a region: by partition, with FIPS, with IPv6."""
+FILE_LIMIT_BYTES = 1 << 20
 
 
 class Found(NamedTuple):
@@ -126,16 +127,23 @@ def _files(env: Environment) -> tuple[Path, ...]:
 
 def _profiles(path: Path) -> dict[str, str]:
     """Profile names of an AWS file, and the region each sets (may be empty). A file that cannot be read has none."""
-    parser = configparser.RawConfigParser(strict=False)
     try:
-        parser.read(path, encoding="utf-8")
-    except (OSError, UnicodeDecodeError, configparser.Error):
+        text = (read_regular(path, FILE_LIMIT_BYTES) or b"").decode()
+    except (UnreadableError, UnicodeDecodeError):
         return {}
-    return {
-        section.removeprefix("profile ").strip(): parser.get(section, "region", fallback="")
-        for section in parser.sections()
-        if not section.startswith(("sso-session ", "services "))
-    }
+    regions: dict[str, str] = {}
+    section: str | None = None
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line[1 : max(line.rfind("]"), 1)]
+            if not section.startswith(("sso-session ", "services ")):
+                section = section.removeprefix("profile ").strip()
+                regions.setdefault(section, "")
+        elif section in regions:
+            name, _, value = line.partition("=")
+            if name.rstrip().lower() == "region":  # an indented one is a part of the setting above it
+                regions[section] = value.strip()
+    return regions
 
 
 def _home(env: Environment) -> str | None:

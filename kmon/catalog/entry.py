@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.toml_source import KeyPath, TomlSource
+from kmon.catalog.toml_lines import KeyPath
+from kmon.catalog.toml_source import TomlSource
+
+LIKE_LIMIT = 20
+"""Scenarios that can be like one another in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Entry:
                 raise source.error((self.kind, table, "like"), f"{' is like '.join([*seen, parent])}; break the circle")
             if parent not in entries:
                 raise source.error((self.kind, table, "like"), f"there is no {parent!r} to be like")
+            if len(seen) > LIKE_LIMIT:
+                problem = f"the chain from {self.name!r} is longer than {LIKE_LIMIT}; write out what it needs"
+                raise source.error((self.kind, table, "like"), problem)
             values, origins = entries[parent].values | values, entries[parent].origins | origins
             seen.append(parent)
         return Entry(self.kind, self.name, values, origins, self.last)

@@ -5,12 +5,17 @@ Values never appear in a repr or a message; only names and places do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import read_settings
+
+BLANKS_LIMIT = 200
+"""In a row. The parser of ``.env`` files takes time by the square of a row's length."""
+_BLANKS = re.compile(r"[^\S\r\n]+")
 
 
 class Environment(Mapping[str, str]):
@@ -54,11 +59,16 @@ class Environment(Mapping[str, str]):
 def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     """The variables of a ``.env`` file, and a sentence for each line that is no ``NAME=value``.
 
-    A missing file, or a directory of that name (some virtual environments), holds nothing. Nothing is interpolated:
-    a ``$`` in a key is a ``$``. Raises :class:`UsageError` if the file cannot be read or is no such file by its size.
+    A missing file, or a directory of that name (some virtual environments), holds nothing. A pipe or a device is not
+    read, and said. Nothing is interpolated: a ``$`` in a key is a ``$``. Raises :class:`UsageError` if the file cannot
+    be read or is no such file by its size.
     """
     try:
-        raw = read_settings(path) if path.is_file() else None
+        if path.is_dir():
+            return {}, ()
+        if path.exists() and not path.is_file():
+            return {}, (f"{path} is not a regular file and was not read",)
+        raw = read_settings(path)
         if raw is None:
             return {}, ()
         text = raw.decode("utf-8-sig")
@@ -66,6 +76,10 @@ def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
         raise UsageError(f"cannot read {path}: {error.strerror}; fix its permissions") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+    for blanks in _BLANKS.finditer(text):
+        if len(blanks[0]) > BLANKS_LIMIT:
+            line = text.count("\n", 0, blanks.start()) + 1
+            raise UsageError(f"{path} line {line} has more than {BLANKS_LIMIT} blanks in a row; take them out")
     from dotenv.parser import parse_stream
 
     values: dict[str, str] = {}

@@ -14,7 +14,7 @@ from msgspec import Struct
 from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import TomlSource, parse_toml
 
-Group = Literal["before the body", "silence", "endings", "content"]
+Group = Literal["this machine", "before the body", "silence", "endings", "content"]
 
 
 ERROR_NAMES = {
@@ -32,7 +32,11 @@ ERROR_NAMES = {
     "not-sent": "not-sent",
     "internal": "internal-error",
 }
-"""Signature by the kind of the error that ended an attempt, HTTP refusals apart."""
+"""Signature by the kind of the error that ended an attempt, HTTP refusals and faults of this machine apart."""
+OF_THIS_MACHINE = frozenset(
+    {"out-of-files", "out-of-memory", "no-local-port", "no-route", "blocked-here", "no-resolver", "wrong-clock"}
+)
+"""Kinds of errors, and their signatures, that are this machine's: they say nothing about who was to be asked."""
 
 
 class SignatureText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +121,8 @@ def signature_text(name: str) -> SignatureText:
 
 def failure_name(kind: str, status: int | None = None) -> str:
     """The signature of an error by its kind, and of a refusal by its HTTP status: live or recorded, it is the same."""
+    if kind in OF_THIS_MACHINE:
+        return kind
     if kind != "http":
         return ERROR_NAMES.get(kind, "network-error")
     if status == 429:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 from msgspec import ValidationError
 
 from kmon.catalog.errors import UsageError
+from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular
+from kmon.catalog.toml_lines import Defined, KeyPath, TooDeepError, defined_in
 
 SIZE_LIMIT_BYTES = 1 << 20
 """A settings file larger than this is some other file."""
-
-KeyPath = Sequence[str | int]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ASSIGNED = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
@@ -29,10 +29,10 @@ _SECRET = re.compile(r"api_?key|token\Z|secret|password|authorization", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class TomlSource:
-    """A parsed TOML file that remembers its text, so that a complaint about a key can name the line."""
+    """A parsed TOML file that remembers its lines, so that a complaint about a key can name one."""
 
     path: Path
-    text: str = field(repr=False)
+    defined: Defined = field(repr=False)
     table: dict[str, Any] = field(repr=False)
     project: bool = False
     """Whether it belongs to the project kmon is started in, and not to its user."""
@@ -67,14 +67,7 @@ class TomlSource:
 
     def line_of(self, keys: KeyPath) -> int:
         """The line (from 1) on which ``keys`` is defined, or the nearest of its parents that can be found."""
-        lines = self.text.split("\n")
-        for length in range(len(keys), 0, -1):
-            path = keys[:length]
-            name = next((str(key) for key in reversed(path) if isinstance(key, str)), "")
-            for at, line in enumerate(lines):
-                if name in line and _defines(lines, at, path):
-                    return at + 1
-        return 1
+        return self.defined.line_of(keys)
 
 
 def read_toml(path: Path) -> TomlSource | None:
@@ -96,25 +89,24 @@ def read_settings(path: Path) -> bytes | None:
     Raises :class:`UsageError` for one that is something else, too large or not to be read.
     """
     try:
-        if not path.exists():
-            return None
-        if not path.is_file():
-            raise UsageError(f"cannot read {path}: it is not a regular file; move it away")
-        with path.open("rb") as file:
-            raw = file.read(SIZE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; fix its permissions or move it away") from None
-    if len(raw) > SIZE_LIMIT_BYTES:
-        raise UsageError(f"{path} is larger than {SIZE_LIMIT_BYTES} bytes, which is no settings file; move it away")
-    return raw
+        return read_regular(path, SIZE_LIMIT_BYTES)
+    except NotRegularError as error:
+        raise UsageError(f"cannot read {path}: {error}; move it away") from None
+    except TooLargeError:
+        large = f"{path} is larger than {SIZE_LIMIT_BYTES} bytes, which is no settings file; move it away"
+        raise UsageError(large) from None
+    except UnreadableError as error:
+        raise UsageError(f"cannot read {path}: {error}; fix its permissions or move it away") from None
 
 
 def parse_toml(path: Path, text: str) -> TomlSource:
     """Parse the text of ``path``; a syntax error becomes a sentence with file, line and, where there is one, key."""
     try:
-        return TomlSource(path, text, tomllib.loads(text))
+        return TomlSource(path, defined_in(text), tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(_syntax(path, text, str(error))) from None
+    except TooDeepError as error:
+        raise UsageError(f"{path} line {error.args[0]} is nested too deeply to be read; flatten it") from None
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply to be read; flatten it") from None
     except ValueError:  # the parser lets Python's refusal of absurdly long integers through
@@ -142,29 +134,3 @@ def _syntax(path: Path, text: str, message: str) -> str:
     assigned = _ASSIGNED.match(lines[at - 1])
     where = f"line {at}, key '{assigned[1]}'" if assigned else f"line {at}"
     return f"{path} {where}: not valid TOML ({message[:1].lower()}{message[1:]}); fix that line"
-
-
-def _defines(lines: Sequence[str], at: int, keys: KeyPath) -> bool:
-    """True when the statement that starts on line ``at`` (from 0) is the first to define ``keys``."""
-    before = _parsed(lines[:at])
-    if before is None or _has(before, keys):
-        return False
-    ends = (_parsed(lines[: end + 1]) for end in range(at, len(lines)))
-    after = next((table for table in ends if table is not None), None)
-    return after is not None and _has(after, keys)
-
-
-def _parsed(lines: Sequence[str]) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError:
-        return None
-
-
-def _has(node: object, keys: KeyPath) -> bool:
-    for key in keys:
-        try:
-            node = node[key]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True

@@ -17,6 +17,7 @@ from kmon.race.plan import Keys, RacePlan
 from kmon.race.proxy_plan import KEEP_RUNS, ProxyPlan
 from kmon.race.proxy_watch import NOT_HERE, listening_url
 from kmon.race.sides_plan import Side, SidesPlan
+from kmon.transport.network import check_authorities
 from kmon.transport.relay.server import listener
 
 
@@ -63,6 +64,7 @@ def _plan(options: argparse.Namespace, loaded: Loaded, *, host: str, port: int, 
         name = target.provider
     if wish := loaded.trust.passing(target):
         raise UntrustedHostError(loaded.trust.directory, [wish])
+    check_authorities()
     base_url = aws.base_url_of(target, aws.region_variable(loaded.env))
     settings = loaded.settings
     return ProxyPlan(

@@ -15,7 +15,8 @@ from kmon.config import Loaded, load
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.gateway_watch import ONLY_WATCHED
 from kmon.race.plan import Keys, RacePlan
-from kmon.transport.device_key import device_in, state_dir
+from kmon.transport.device_key import device_note
+from kmon.transport.network import check_authorities
 from kmon.transport.proxy import proxy_for
 
 
@@ -30,7 +31,9 @@ def gateway_plan(
         target = custom_target(url or target.base_url, None, "openclaw", api_key_env)
     held = credential(target, loaded.env, loaded.trust)
     proxy_for(target.base_url)
-    device_in(state_dir())  # a key that cannot be used is said before anything is shown
+    check_authorities()
+    if note := device_note():  # and a key that cannot be used is said before anything is shown
+        print(f"kmon: {note}", file=sys.stderr)
     plan = GatewayPlan(
         name=target.name,
         url=target.base_url,

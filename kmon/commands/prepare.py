@@ -22,7 +22,8 @@ from kmon.race.plan import Keys, RacePlan, Row
 from kmon.report.faults import shown_by
 from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
-from kmon.transport.network import authorities
+from kmon.transport.device_key import device_note
+from kmon.transport.network import check_authorities
 from kmon.transport.proxy import proxy_for
 from kmon.verdict.alerts import AlertThresholds
 
@@ -188,7 +189,8 @@ def plan_of(
         plan = msgspec.structs.replace(plan, rows=tuple(one_call_at_a_time(row) for row in plan.rows))
     for target in {target.base_url: target for target in plan.asked}.values():
         proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
-        if target.base_url.startswith(("https:", "wss:")):
-            authorities()  # so are certificates to trust that cannot be read
+    check_authorities()
+    if any(target.dialect == "openclaw" for target in plan.asked) and (note := device_note()):
+        print(f"kmon: {note}", file=sys.stderr)
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return plan

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from kmon.transport.connect import Address
 from kmon.transport.errors import stream_error
+from kmon.transport.local_faults import of_resolving
 
 ADDRESSES_LIMIT = 16
 
@@ -39,7 +40,8 @@ async def look_up(host: str, port: int, limit_s: float) -> Lookup:
             addresses = tuple(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:ADDRESSES_LIMIT])
             lookup = Lookup(_since_ms(start_ns), addresses)
         except (OSError, UnicodeError) as error:
-            lookup = Lookup(_since_ms(start_ns), error=stream_error(error).message)
+            local = of_resolving(error) if isinstance(error, OSError) else None
+            lookup = Lookup(_since_ms(start_ns), error=stream_error(local or error).message)
         with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile: nobody wants to know any more
             loop.call_soon_threadsafe(tell, lookup)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.probe import events as ev
-from kmon.probe.blame import Blame
+from kmon.probe.blame import Blame, own_fault
 from kmon.probe.content import Asked
 from kmon.probe.habits import Habits, Lessons
 from kmon.probe.sightings import Sightings
@@ -164,6 +164,7 @@ class Account:
         if blame is not None and found.name is not None:
             told = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
             evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{told}"
+        blame = own_fault(error) or blame
         signature = Signature(found.name, self.translate.redacted(evidence))
         self._emit(
             ev.AttemptEnded(

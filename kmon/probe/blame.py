@@ -1,9 +1,10 @@
-"""Who is silent: this program, the path, or the provider? A pure function from what the witnesses say to a blame.
+"""Who is silent: this program, its client, the path or the provider? A pure function of what the witnesses say.
 
 One end of a connection cannot see everything, and a blame says how far it can see:
 
 - *us*: bytes lie here unread, this program or its canary stood still long enough to make the silence a stall, the
   machine slept, or streams of several hosts all stopped in the same instant;
+- *client*: kmon passes the stream on, and the program that asked for it does not take it, so no more is read;
 - *path*: nobody at the other end acknowledges. A dead path and a dead machine at its end look the same from here;
 - *provider*: its server still sends comments or empty chunks (certain), or its kernel answers and no data comes
   (likely: whoever ends the TCP connection answers, which may be a load balancer or a middlebox);
@@ -17,9 +18,11 @@ from typing import Literal
 
 from msgspec import Struct
 
+from kmon.catalog.signatures import OF_THIS_MACHINE
+from kmon.dialects.delta import StreamError
 from kmon.transport.witness import Witness
 
-Party = Literal["us", "path", "provider", "unknown"]
+Party = Literal["us", "client", "path", "provider", "unknown"]
 Certainty = Literal["certain", "likely", "cannot tell"]
 
 MS, S = 1_000_000, 1_000_000_000
@@ -31,6 +34,8 @@ OWN_SHARE = 0.2
 """The part of the stall threshold that this program must have stood still before that is worth a word."""
 LYING_MS = 200
 """Bytes that arrived longer ago than this and are still unread are not just being read."""
+NEARER: dict[Party, str] = {"us": "us", "client": "the client"}
+"""Who is nearer than path and provider, in words: a silence of theirs accuses nobody beyond."""
 
 
 class Blame(Struct, frozen=True):
@@ -47,6 +52,11 @@ class Blame(Struct, frozen=True):
         if self.name == "unknown":
             return f"{self.certainty}: {self.why}"
         return f"{self.name}{', likely' if self.certainty == 'likely' else ''}: {self.why}"
+
+    @property
+    def nearer(self) -> str | None:
+        """``us`` or ``the client``; None where it is the path, the provider, or nobody knows."""
+        return NEARER.get(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,8 @@ class Silence:
     wall_step_ns: int = 0
     together: int = 0
     """Streams that all fell silent in the same instant, of more than one host; 0 if they did not."""
+    client_ns: int = 0
+    """For how long a client to whom the stream is passed on has kept it waiting."""
     between: str = ""
     """What ends the TCP connection in the provider's place: ``proxy``, ``gateway``; empty where nothing is known to."""
 
@@ -105,6 +117,14 @@ def blame(said: Silence) -> Blame:
     return Blame(name, certainty, why, f"{facts}: {sentence}" if facts else sentence)
 
 
+def own_fault(error: StreamError | None) -> Blame | None:
+    """Whose failure an error is that this machine made before anybody was asked; None for any other."""
+    if error is None or error.kind not in OF_THIS_MACHINE:
+        return None
+    certainty: Certainty = "likely" if error.kind == "wrong-clock" else "certain"
+    return Blame("us", certainty, f"this machine: {error.kind.replace('-', ' ')}", error.message)
+
+
 _Found = tuple[Party, Certainty, str, str]
 
 
@@ -113,6 +133,10 @@ def _own(said: Silence) -> _Found | None:
     if said.asleep_ns:
         slept = f"this machine slept {said.asleep_ns / S:.1f} s"
         return "us", "certain", slept, f"{slept} meanwhile"
+    if said.client_ns >= LYING_MS * MS and (seen is None or seen.unread_bytes):
+        behind = "" if seen is None else f" and {seen.unread_bytes} bytes wait behind it"
+        sentence = f"the client has not taken what was passed on to it for {said.client_ns / S:.1f} s{behind}"
+        return "client", "likely" if seen is None else "certain", "takes nothing", sentence
     if seen is not None and seen.unread_bytes and _lying(said, seen):
         return "us", "certain", f"{seen.unread_bytes} bytes unread", "kmon itself did not read what had come"
     for still_ns, who, why in (

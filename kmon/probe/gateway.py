@@ -29,7 +29,7 @@ from kmon.probe.attempt import Attempt
 from kmon.probe.content import Asked
 from kmon.probe.signature import Signature
 from kmon.probe.socket_faults import closed_signature, held, told_otherwise
-from kmon.transport.device_key import device_in, state_dir
+from kmon.transport import device_key
 from kmon.transport.errors import ExchangeError
 from kmon.transport.gateway import Ended, Heard, Life, Link, Unreadable, open_link
 from kmon.transport.phase import Phase
@@ -58,7 +58,7 @@ def access_of(credential: Credential, url: str) -> Access:
 def own_device() -> Device:
     """This machine's device; a problem with its file ends the attempt in its one sentence."""
     try:
-        return device_in(state_dir())
+        return device_key.own_device()
     except UsageError as error:
         raise ExchangeError(StreamError("device", str(error))) from None
 

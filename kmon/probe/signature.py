@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kmon.catalog.signatures import failure_name
+from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.probe.content import Asked, content_finding
@@ -74,6 +74,8 @@ def _failed(error: StreamError, timeline: Timeline, seen: Sightings) -> tuple[st
         return "connect-timeout", f"nobody refused: {missing}"
     if error.kind == "in-stream":
         return "error-in-stream", "the first event" if seen.error_first else "after the stream had begun"
+    if error.kind in OF_THIS_MACHINE:
+        return failure_name(error.kind), error.message
     if timeline.t_headers is None and error.kind in BEFORE_HEADERS:
         return BEFORE_HEADERS[error.kind], ""
     return failure_name(error.kind, error.status), ""

@@ -11,6 +11,7 @@ from kmon.probe.blame import Blame, Silence, blame
 from kmon.probe.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted
 from kmon.probe.timeline import MS, S, Timeline
 from kmon.transport.machine import Machine
+from kmon.transport.relay.watching import Delivery
 from kmon.transport.witness import Line, Witness
 
 ASK_AHEAD_NS = 1 * S
@@ -32,6 +33,8 @@ class StallWatch:
         self._machine = machine
         self._timer: asyncio.TimerHandle | None = None
         self._announced = False
+        self._told_from_ns: int | None = None
+        """Where the open gap that was told of began."""
         self._line: Line | None = None
         self._first: Witness | None = None
         self._last: Witness | None = None
@@ -40,6 +43,8 @@ class StallWatch:
         self._open: Blame | None = None
         self._longest_ms = 0.0
         self.between = ""
+        self.delivery: Delivery | None = None
+        """Of a stream that is passed on: how its client takes it."""
         self.blame: Blame | None = None
 
     # -- a stream among others ---------------------------------------------------------------------------------------
@@ -98,13 +103,15 @@ class StallWatch:
         gap_ns = self._timeline.open_gap_ns(now_ns)
         if gap_ns is None:
             return
+        if self._timeline.gap_start() != self._told_from_ns:  # what was read late had come in time: it was no stall
+            self._announced, self._open = False, None
         if gap_ns >= self._timeline.threshold_ns():
             found = self._weigh(now_ns, gap_ns)
             if not self._announced:
                 self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, found, self._last)
             elif self._open is None or (found.name, found.why) != (self._open.name, self._open.why):
                 self._emit(Blamed(now_ns, self._run, self._attempt, found))
-            self._open = found
+            self._open, self._told_from_ns = found, self._timeline.gap_start()
             self._again(LOOK_EVERY_S)
         elif gap_ns >= self._ask_ns:
             self._hear()
@@ -137,6 +144,7 @@ class StallWatch:
                 before=self._first,
                 asked_ns=None if asked_ns is None else now_ns - asked_ns,
                 together=self._together,
+                client_ns=0 if self.delivery is None else self.delivery.waiting_ns(now_ns),
                 between=self.between,
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kmon import open_files
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.plan import Keys, RacePlan
 from kmon.race.proxy_plan import ProxyPlan
@@ -13,7 +14,8 @@ Plan = RacePlan | ProxyPlan | GatewayPlan | SidesPlan
 
 
 def host(plan: Plan, keys: Keys) -> Host:
-    """The host of ``plan``, not started yet. Call it on a running event loop."""
+    """The host of ``plan``, not started yet. Call it on a running event loop. Every stream needs a file of its own."""
+    open_files.raise_limit()
     match plan:
         case RacePlan():
             from kmon.race.supervisor import Supervisor

@@ -26,7 +26,7 @@ from kmon.race.tunnelled import Tunnel
 from kmon.transport.machine import Machine
 from kmon.transport.phase import Phase
 from kmon.transport.relay.head import RequestHead, ResponseHead
-from kmon.transport.relay.watching import Abort, End, Side
+from kmon.transport.relay.watching import Abort, Delivery, End, Side
 from kmon.transport.unpack import Unpacker
 from kmon.transport.witness import Line
 
@@ -146,6 +146,9 @@ class Proxied:
 
     def upstream_line(self, line: Line) -> None:
         self._account.stalls.on_line(line)
+
+    def delivered_by(self, delivery: Delivery) -> None:
+        self._account.stalls.delivery = delivery
 
     def answered(self, t_ns: int, head: ResponseHead) -> None:
         self._announce()

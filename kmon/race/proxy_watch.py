@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from kmon.catalog.address import host_and_port
 from kmon.catalog.errors import UsageError
+from kmon.dialects import DECODABLE, decoder
 from kmon.probe import events as ev
 from kmon.probe.overheard_keys import signed_host
 from kmon.probe.timeline import MS
@@ -51,6 +52,8 @@ class ProxyWatch:
         self._t_start = 0
         self._lag: asyncio.Task[None] | None = None
         self._closed = False
+        for name in DECODABLE:
+            decoder(name)  # imports it: that needs a file, and none may be left when an answer comes
 
     @property
     def url(self) -> str:

@@ -43,11 +43,16 @@ BY_KIND: dict[str, Cause] = {
     "network": "connection",
     "timeout": "timeout",
     "corrupt-frame": "cut-short",
+    "out-of-files": "connection",
+    "out-of-memory": "connection",
+    "no-local-port": "connection",
+    "no-route": "connection",
+    "no-resolver": "connection",
 }
 """Kinds of error that pass. ``tls`` and ``credentials`` stay as they are, ``protocol`` and ``not-a-stream`` are no
 server of this dialect, ``not-sent`` never left, and ``internal`` is kmon's own fault."""
 
-ELSEWHERE = frozenset({"tls", "credentials", "protocol", "not-a-stream"})
+ELSEWHERE = frozenset({"tls", "wrong-clock", "blocked-here", "credentials", "protocol", "not-a-stream"})
 """Kinds that stay with this target and may be otherwise at another."""
 
 USED_UP = ("insufficient_quota", "exceeded_current_quota", "billing", "usage_limit", "payment")

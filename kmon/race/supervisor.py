@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
+from kmon import open_files
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
 from kmon.probe.habits import Habits
@@ -23,6 +24,13 @@ from kmon.race.run import Run
 from kmon.race.source import Command
 from kmon.transport.network import Network
 from kmon.verdict.alerts import Vigil
+
+FILES_BESIDE = 16
+"""Open files that a race has beside one for each stream: its event loop, the canary, whatever a resolver reads."""
+SCARCE = (
+    "{} streams at once need about {} open files, and this machine lets one program have {}: some may fail as "
+    "out-of-files; race fewer at once (--concurrency), or raise the limit before kmon starts (ulimit -n 4096)"
+)
 
 
 class Supervisor:
@@ -70,6 +78,9 @@ class Supervisor:
                 plan.learn_stall,
             )
         )
+        streams = min(plan.concurrency or len(plan.rows), len(plan.rows) * plan.rounds)
+        if (allowed := open_files.limit()) < (needed := streams + FILES_BESIDE):
+            self._emit(ev.Notice(self._t_start, "warning", SCARCE.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())
         self._spawn(watch_lag(self._outbox, self._network.machine))
         self._spawn(sing(self._network))

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from kmon.recording.interaction import Interaction, Request
-from kmon.recording.load import load
+from kmon.recording.load import interactions, load, read
 
-__all__ = ["Interaction", "Request", "load"]
+__all__ = ["Interaction", "Request", "interactions", "load", "read"]

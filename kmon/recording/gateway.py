@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -12,7 +11,6 @@ from kmon.dialects.loose import members, parsed
 from kmon.dialects.openclaw.frames import Frame, FrameError, parse
 
 S = 1_000_000_000
-FILE_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 class Recorded(NamedTuple):
@@ -32,16 +30,13 @@ def is_gateway(lines: Sequence[dict[str, Any]]) -> bool:
     )
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a gateway's recording; none if the file is something else or cannot be read."""
+def read(data: bytes) -> list[dict[str, Any]]:
+    """The lines of a gateway's recording; none if the bytes are something else."""
+    if not data[:64].lstrip().startswith(b"{"):
+        return []
     try:
-        with path.open("rb") as file:
-            if not file.read(64).lstrip().startswith(b"{"):
-                return []
-            file.seek(0)
-            data = file.read(FILE_LIMIT_BYTES + 1)
-        found = [parsed(line) for line in data.splitlines() if line.strip()] if len(data) <= FILE_LIMIT_BYTES else []
-    except (OSError, ValueError):
+        found = [parsed(line) for line in data.splitlines() if line.strip()]
+    except ValueError:
         return []
     lines = [line for line in found if isinstance(line, dict)]
     return lines if len(lines) == len(found) and is_gateway(lines) else []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kmon.catalog.errors import UsageError
+from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular, read_to_end
 from kmon.dialects.loose import items, members, parsed
 from kmon.recording import cassette, gateway, trace
 from kmon.recording.cassette import interaction
@@ -18,18 +20,35 @@ KINDS = "a go-vcr or vcrpy cassette, a raw SSE or event-stream body, or a kmon r
 
 
 def load(path: Path | str) -> list[Interaction]:
-    """The interactions recorded in a file, in order; told apart by content, not by name.
+    """The interactions recorded in a regular file, in order; told apart by content, not by name.
 
     Raises UsageError, one sentence that names the file, for what cannot be read.
     """
     path = Path(path)
     try:
-        if path.is_file() and path.stat().st_size > FILE_LIMIT_BYTES:
-            raise UsageError(f"{path} is larger than {FILE_LIMIT_BYTES // 2**20} MiB; record less, or split it")
-        data = path.read_bytes()
-    except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise UsageError(f"cannot read {path}: {reason}; give {KINDS}") from None
+        data = read_regular(path, FILE_LIMIT_BYTES)
+    except NotRegularError as why:
+        raise UsageError(f"cannot read {path}: {why}, and is read more than once; save it as one") from None
+    except UnreadableError as why:
+        raise _refused(path, why) from None
+    if data is None:
+        raise _refused(path, UnreadableError("No such file or directory"))
+    return interactions(path, data)
+
+
+def read(path: Path, say: Callable[[str], None]) -> bytes:
+    """The bytes of a recording up to its end, from a pipe or a device, too. ``say`` is told what is waited for.
+
+    Raises UsageError for what cannot be read.
+    """
+    try:
+        return read_to_end(path, FILE_LIMIT_BYTES, say)
+    except UnreadableError as why:
+        raise _refused(path, why) from None
+
+
+def interactions(path: Path, data: bytes) -> list[Interaction]:
+    """The interactions in the bytes of the recording ``path``. Raises UsageError for what is none."""
     if not data.strip():
         raise UsageError(f"{path} is empty; give {KINDS}")
     try:
@@ -41,6 +60,12 @@ def load(path: Path | str) -> list[Interaction]:
     if not found:
         raise UsageError(f"{path} holds no recorded exchange; give {KINDS}")
     return found
+
+
+def _refused(path: Path, why: UnreadableError) -> UsageError:
+    if isinstance(why, TooLargeError):
+        return UsageError(f"{path} is larger than {FILE_LIMIT_BYTES // 2**20} MiB; record less, or split it")
+    return UsageError(f"cannot read {path}: {why}; give {KINDS}")
 
 
 def _raw_stream(data: bytes) -> list[Interaction] | None:

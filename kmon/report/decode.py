@@ -11,7 +11,7 @@ import msgspec
 
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
-from kmon.recording import Interaction, gateway, load
+from kmon.recording import Interaction, gateway, interactions, read
 from kmon.recording.decode import Decoded, decodable, decode
 from kmon.report.decode_gateway import decode_runs, run_block
 
@@ -20,24 +20,29 @@ def main(files: Sequence[str], *, as_json: bool) -> int:
     """Print every recorded stream of ``files``; return 2 if a file could not be read (the others are printed)."""
     status = 0
     for file in files:
-        if lines := gateway.read(Path(file)):
-            for run in decode_runs(file, lines):
-                print(_line(run) if as_json else run_block(run), flush=True)
-            continue
+        path = Path(file)
         try:
-            interactions = load(file)
+            data = read(path, _complain)
+            lines = gateway.read(data)
+            found = [] if lines else interactions(path, data)
         except UsageError as exc:
-            print(f"kmon: {clean(str(exc))}", file=sys.stderr)
+            _complain(str(exc))
             status = 2
             continue
-        for interaction in interactions:
+        for run in decode_runs(file, lines) if lines else ():
+            print(_line(run) if as_json else run_block(run), flush=True)
+        for interaction in found:
             if decodable(interaction):
                 decoded = decode(file, interaction)
                 print(_line(decoded) if as_json else _block(decoded, interaction), flush=True)
             elif interaction.streaming:
                 told = f"interaction {interaction.index} speaks {interaction.dialect}, which decode does not read"
-                print(f"kmon: {clean(file)}: {told}; skipped", file=sys.stderr)
+                _complain(f"{file}: {told}; skipped")
     return status
+
+
+def _complain(sentence: str) -> None:
+    print(f"kmon: {clean(sentence)}", file=sys.stderr)
 
 
 def _line(decoded: Decoded) -> str:

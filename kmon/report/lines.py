@@ -58,7 +58,7 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             return f"still silent; {event.blame.brief}; {event.blame.evidence}"
         case ev.StallEnded():
             went_on = "went on" if event.ended else "ended"
-            whose = f"; {event.blame.brief}" if event.blame is not None and event.blame.name == "us" else ""
+            whose = f"; {event.blame.brief}" if event.blame is not None and event.blame.nearer else ""
             return f"{went_on} after {event.gap_ms / 1000:.1f} s of silence ({event.phase}{whose})"
         case ev.NudgeResult():
             return f"nudge: {event.sentence}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,9 +60,13 @@ def main(*, seeds: int, speed: float, as_json: bool, output: str | None = None) 
         _writable(Path(output))
     bench = asyncio.run(run_bench(cases(), seeds=seeds, speed=speed, concurrency=CONCURRENCY))
     counted = rates(bench.rows)
-    if output is not None:
-        Path(output).write_text(as_object(bench, counted) + "\n", encoding="utf-8")
     print(as_object(bench, counted) if as_json else "\n".join(matrix(bench, counted, speed=speed)))
+    try:
+        if output is not None:
+            Path(output).write_text(as_object(bench, counted) + "\n", encoding="utf-8")
+    except OSError as error:
+        print(f"kmon: --output {output}: the matrix could not be kept ({error.strerror})", file=sys.stderr)
+        return 3
     return 0 if counted.good else 1
 
 

@@ -76,8 +76,11 @@ def _opened(path: str | None) -> Iterator[TextIO | None]:
         file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 - closed below
     except OSError as error:
         raise UsageError(f"--json {path}: cannot be written ({error.strerror}); name another file") from None
-    with file:
+    try:
         yield file
+    finally:
+        with contextlib.suppress(OSError):  # each batch was flushed, and what could not be written was said then
+            file.close()
 
 
 class _Seen:
@@ -97,10 +100,18 @@ class _Seen:
                     self._count += 1
                 elif isinstance(event, ev.Notice) and event.level != "info":
                     self._notices.append(event.message)
-                if self._record is not None and not isinstance(event, NOT_IN_JSON):
-                    self._record.write(msgspec.json.encode(event).decode() + "\n")
-            if self._record is not None:
-                self._record.flush()
+            self._keep([event for event in batch if not isinstance(event, NOT_IN_JSON)])
+
+    def _keep(self, batch: Sequence[ev.Event]) -> None:
+        """Write down a batch. A disk that is full ends the record, not the program that is watched."""
+        if self._record is None:
+            return
+        try:
+            self._record.writelines(msgspec.json.encode(event).decode() + "\n" for event in batch)
+            self._record.flush()
+        except OSError as error:
+            self._notices.append(f"--json {self._record.name}: nothing more could be written ({error.strerror})")
+            self._record = None
 
     def summary(self, url: str, upstream: str) -> str:
         """What the program asked and got, for the person who ran it."""

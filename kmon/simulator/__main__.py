@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
+from kmon import open_files
 from kmon.catalog.errors import UsageError
 from kmon.simulator.script import Script
 from kmon.simulator.serve import SimOptions, listening
@@ -60,6 +61,7 @@ def main() -> int:
         fault=given.fault,
         places=given.place,
     )
+    open_files.raise_limit()  # a stream needs a file here as it does at whoever asks for it
     try:
         asyncio.run(_embedded(options, _replays(given.replay, given.speed, given.as_recorded)))
     except UsageError as error:

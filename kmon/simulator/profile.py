@@ -169,11 +169,10 @@ def load(name: str) -> Profile:
     if name in built_in():
         source = _shipped(f"profiles/{name}.toml")
     else:
-        if not Path(name).is_file():
+        found = read_toml(Path(name))
+        if found is None:
             known = ", ".join(built_in())
             raise UsageError(f"there is no profile {name!r}; use one of {known}, or the path of a TOML file")
-        found = read_toml(Path(name))
-        assert found is not None
         source = found
     paces = (*_paces(_shipped("pace.toml")), *_paces(source))
     return Profile(name, tuple(_rules(source)), paces, tuple(_places(source)))

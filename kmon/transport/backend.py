@@ -21,6 +21,7 @@ import httpcore
 
 from kmon.transport.arrival import ask_for_stamps, receive
 from kmon.transport.connect import connect_first
+from kmon.transport.local_faults import of_resolving
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.tls import TlsStream
 from kmon.transport.witness import Line
@@ -182,7 +183,10 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                try:
+                    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                except OSError as error:
+                    raise of_resolving(error) or error from None
                 self._on_phase("dns", time.monotonic_ns(), f"{len(addresses)} address(es)")
                 sock = await connect_first(addresses, socket_options)
         except TimeoutError as exc:

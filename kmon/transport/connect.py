@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
+from kmon.transport.local_faults import LocalError, of_connecting
+
 Address = tuple[Any, Any, int, str, Any]
 """As ``getaddrinfo`` gives it: family, type, protocol, canonical name, socket address."""
 Option = tuple[Any, ...]
@@ -16,10 +18,13 @@ STAGGER_S = 0.25
 
 
 async def connect_first(addresses: list[Address], options: Iterable[Option] | None) -> socket.socket:
-    """A non-blocking socket connected to the first address that answers. Raises the last ``OSError`` if none does."""
+    """A non-blocking socket connected to the first address that answers.
+
+    If none does, raises the last ``OSError``; one of this machine's own only if no address got further.
+    """
     options = list(options or ())
     waiting: set[asyncio.Task[socket.socket]] = set()
-    failure: OSError = OSError("the name has no address")
+    failure: OSError | None = None
     try:
         for i, address in enumerate(addresses):
             waiting.add(asyncio.ensure_future(_connect_one(address, options)))
@@ -34,14 +39,15 @@ async def connect_first(addresses: list[Address], options: Iterable[Option] | No
                         return task.result()
                     if not isinstance(error, OSError):
                         raise error
-                    failure = error
+                    if failure is None or isinstance(failure, LocalError) or not isinstance(error, LocalError):
+                        failure = error
                 if not last:
                     break
     finally:
         for task in waiting:
             task.cancel()
             task.add_done_callback(_discard)
-    raise failure
+    raise failure or OSError("the name has no address")
 
 
 def _discard(loser: asyncio.Task[socket.socket]) -> None:
@@ -52,13 +58,17 @@ def _discard(loser: asyncio.Task[socket.socket]) -> None:
 
 async def _connect_one(address: Address, options: Iterable[Option]) -> socket.socket:
     family, kind, protocol, _, sockaddr = address
-    sock = socket.socket(family, kind, protocol)
+    sock: socket.socket | None = None
     try:
+        sock = socket.socket(family, kind, protocol)
         sock.setblocking(False)
         for option in options:
             sock.setsockopt(*option)
         await asyncio.get_running_loop().sock_connect(sock, sockaddr)
-    except BaseException:
-        sock.close()
+    except BaseException as error:
+        if sock is not None:
+            sock.close()
+        if isinstance(error, OSError) and (local := of_connecting(error, family, sockaddr)) is not None:
+            raise local from error
         raise
     return sock

@@ -10,6 +10,7 @@ import httpcore
 import httpx
 
 from kmon.dialects.delta import StreamError
+from kmon.transport.local_faults import LocalError, local_error, of_certificate
 
 CONNECT_TIMEOUT = "connect-timeout"
 """The code of a connection that nobody refused and nobody accepted in time."""
@@ -34,16 +35,20 @@ def stream_error(exc: BaseException) -> StreamError:
     causes = list(_causes(exc))
     text = next((str(c) for c in causes if str(c)), type(exc).__name__)
     for cause in causes:
+        if isinstance(cause, LocalError):
+            return cause.error
         if isinstance(cause, socket.gaierror):
             return StreamError("dns", f"the host name does not resolve ({cause.strerror or cause})")
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return StreamError("tls", f"the certificate is not trusted: {cause.verify_message}")
+            return of_certificate(cause)
         if isinstance(cause, ssl.SSLError):
             return StreamError("tls", f"the TLS handshake or session failed: {cause.reason or cause}")
         if isinstance(cause, ConnectionRefusedError):
             return StreamError("connect", "connection refused: nothing listens on that address and port")
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return StreamError("reset", "the peer reset the connection (TCP RST)")
+        if isinstance(cause, OSError) and (local := local_error(cause.errno)) is not None:
+            return local
     if isinstance(exc, httpcore.ProxyError):
         return StreamError("connect", f"the proxy refused: {text}")
     if isinstance(exc, httpcore.ConnectError | httpx.ConnectError):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import ssl
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import httpx
 
 from kmon.catalog.errors import UsageError
+from kmon.catalog.reading import UnreadableError, read_regular
 from kmon.transport.machine import Machine
 
 if TYPE_CHECKING:
     from kmon.transport.bedrock import Bedrock
+
+
+CERT_FILE = "SSL_CERT_FILE"
+CERT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class Place(NamedTuple):
@@ -31,14 +38,26 @@ class Place(NamedTuple):
 def authorities() -> ssl.SSLContext:
     """Whom kmon trusts. Read once per process (30 ms of work); nothing of it belongs to one race.
 
-    Raises :class:`UsageError` for files of the environment that cannot be used.
+    Raises :class:`UsageError` if the file or directory that the environment names cannot be used.
     """
+    named = os.environ.get(CERT_FILE)
     try:
+        if named and read_regular(Path(named), CERT_FILE_LIMIT_BYTES) is None:  # a pipe or device would never end
+            raise UnreadableError("there is no such file")
         return httpx.create_ssl_context()
-    except OSError as error:  # ssl.SSLError is one
-        given = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE") if os.environ.get(name)]
-        what = " and ".join(given) or "the certificates of this machine"
-        raise UsageError(f"{what} cannot be used ({error.strerror or error}); correct or unset it") from None
+    except UnreadableError as error:
+        why = str(error)
+    except ssl.SSLError:
+        why = "it holds no certificates"
+    except OSError as error:
+        why = error.strerror or "it cannot be opened"
+    raise UsageError(f"cannot read the authorities in {named or 'the certifi package'}: {why}; set {CERT_FILE} anew")
+
+
+def check_authorities() -> None:
+    """Read whom to trust now if the environment says so: one it misnames is said before anything is shown."""
+    if os.environ.get(CERT_FILE):
+        authorities()
 
 
 class Network:
@@ -47,6 +66,9 @@ class Network:
     def __init__(self) -> None:
         self.ssl_context = authorities()
         self.machine = Machine()
+        codecs.lookup(
+            "idna"
+        )  # which every look-up of a name needs: loading it needs a file, and all may be in use then
         anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
 
     @cached_property

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from textual.notifications import SeverityLevel
 
-from kmon.probe.blame import Blame
+from kmon.probe.blame import NEARER
 from kmon.probe.events import RunEnded
 from kmon.tui.feed import Feed
 from kmon.tui.rows import wrap
@@ -35,10 +35,12 @@ def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
     if feed.stalls and not runs_are_told:
         # Where a chat program's claim is known, the pane sets it beside the side it hangs on: a toast would cover that.
         known = [s for s in feed.stalls if (run := runs.get(s.run)) and (run.main is None or run.main.claim is None)]
-        if theirs := [f"{runs[s.run].target} ({s.phase})" for s in known if not _own(s.blame)]:
+        if theirs := [f"{runs[s.run].target} ({s.phase})" for s in known if s.blame is None or not s.blame.nearer]:
             told.append(Told(f"stalled: {enumerate_names(theirs)}", "warning"))
-        if ours := [f"{runs[s.run].target} ({s.blame.why})" for s in known if s.blame is not None and _own(s.blame)]:
-            told.append(Told(f"silent, but that is us: {enumerate_names(ours)}", "warning"))
+        for party, whose in NEARER.items():
+            named = [(runs[s.run].target, s.blame) for s in known if s.blame is not None and s.blame.name == party]
+            if near := [f"{target} ({blame.why})" for target, blame in named]:
+                told.append(Told(f"silent, but that is {whose}: {enumerate_names(near)}", "warning"))
     if feed.failures and not runs_are_told:
         ended = [f"{e.target} {e.state}{_why(e)}" for e in feed.failures]
         told.append(Told(enumerate_names(ended), "error"))
@@ -50,13 +52,9 @@ def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
     return told
 
 
-def _own(blame: Blame | None) -> bool:
-    return blame is not None and blame.name == "us"
-
-
 def _why(ended: RunEnded) -> str:
-    if ended.blame is not None and _own(ended.blame):
-        return f", but that is us ({ended.blame.why})"
+    if ended.blame is not None and (whose := ended.blame.nearer):
+        return f", but that is {whose} ({ended.blame.why})"
     return f", {ended.signature}" if ended.signature else ""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kmon
+from kmon.catalog.toml_source import read_toml
 from kmon.config import UsageError
 from kmon.tui.palette import SECTIONS, Palette
 
@@ -76,16 +76,17 @@ def choose(themes: Themes, name: str) -> Palette:
 def read_theme(path: Path, known: Mapping[str, Palette]) -> Palette:
     """Read one theme file; raises :class:`ThemeError`. ``base`` names a theme in ``known`` to take the rest from."""
     try:
-        text = path.read_text("utf-8")
-        table = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ThemeError(f"theme {path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ThemeError(f"theme {path} is not valid TOML: {error}") from error
+        source = read_toml(path)
+    except UsageError as error:
+        raise ThemeError(f"a theme cannot be read: {error}") from error
+    if source is None:
+        raise ThemeError(f"a theme cannot be read: {path} is gone")
+    table, defined = source.table, source.defined
 
     def wrong(section: str, key: str, why: str) -> ThemeError:
         name = f"{section}.{key}" if section else key
-        return ThemeError(f"theme {path}, line {line_of(text, section, key)}, {name}: {why}")
+        line = defined.line_of([part for part in (section, key) if part])
+        return ThemeError(f"theme {path}, line {line}, {name}: {why}")
 
     for key in table:
         if key not in ("name", "dark", "base", *SECTIONS):
@@ -121,17 +122,3 @@ def _section(table: Mapping[str, Any], section: str, keys: Sequence[str], wrong:
             raise wrong(section, key, f'{colour!r} is not a colour; write it as "#rrggbb"')
         out[f"{section}.{key}"] = colour
     return out
-
-
-def line_of(text: str, section: str, key: str) -> int:
-    """The line (from 1) where a key of a section stands, else the section's own line, else 1."""
-    current, header_line = "", 1
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            current = stripped.strip("[] ")
-            if current == (section or key):
-                header_line = number
-        elif current == section and key and re.match(rf"[\"']?{re.escape(key)}[\"']?\s*=", stripped):
-            return number
-    return header_line

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from kmon.catalog.signatures import OF_THIS_MACHINE
 from kmon.probe.events import AttemptEnded, ErrorCount, TargetHealth
 
 TOP_ERRORS = 3
-_NEVER_SENT = frozenset({"credentials", "not-sent"})
+_NEVER_SENT = OF_THIS_MACHINE | {"credentials", "not-sent"}
 """Kinds of errors that ended an attempt on this machine, before anything was asked."""
 
 

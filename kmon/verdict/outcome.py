@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from kmon.catalog.model import Scenario
+from kmon.catalog.signatures import OF_THIS_MACHINE
 from kmon.dialects.delta import StreamError
 from kmon.probe.events import RunEnded
 from kmon.probe.tool_call import shown, tool_call_problem
@@ -127,6 +128,8 @@ def _failed(result: RunEnded) -> Outcome:
     error = result.error or StreamError("network", "it failed without saying why")
     if _is_rate_limit(error):
         return Outcome("rate-limited", f"refused for the rate of requests: {shown(error.message)}")
+    if error.kind in OF_THIS_MACHINE:
+        return Outcome("not-asked", shown(error.message))
     return Outcome(_BY_ERROR.get(error.kind, "in-stream-error"), shown(error.message))
 
 

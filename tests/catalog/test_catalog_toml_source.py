@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.toml_source import KeyPath, parse_toml, read_toml
+from kmon.catalog.toml_lines import KeyPath
+from kmon.catalog.toml_source import parse_toml, read_toml
 
 TEXT = '''\
 # [defaults] is not here, and neither is stall_s = 1
@@ -30,6 +31,12 @@ headers = { X-One = "1", X-Two = "2" }
 role = "user"
 [[scenarios.s.messages]]
 role = "user"
+[scenarios.s.messages.more]
+"r\\u006fle" = [ # ]
+  "]", \'\'\'
+[not.a.header]\'\'\'\'\', { deep = 1 } ]
+[scenarios]
+t.title = "t"
 '''
 
 
@@ -45,6 +52,10 @@ role = "user"
         (("targets", "mine", "headers", "X-Two"), 14),
         (("scenarios", "s", "messages", 0), 16),
         (("scenarios", "s", "messages", 1, "role"), 19),
+        (("scenarios", "s", "messages", 1, "more"), 20),
+        (("scenarios", "s", "messages", 1, "more", "role"), 21),
+        (("scenarios", "s", "messages", 1, "more", "role", 2, "deep"), 21),
+        (("scenarios", "t", "title"), 25),
         (("targets", "mine", "missing"), 12),
         (("nowhere",), 1),
     ],
@@ -68,6 +79,49 @@ def test_a_syntax_error_is_found_by_file_and_line(text: str, sentence: str) -> N
     with pytest.raises(UsageError) as refused:
         parse_toml(Path("kmon.toml"), text)
     assert sentence in str(refused.value)
+
+
+FEW_STATEMENTS = "[defaults]\nstall_s = 3\nlost = 1\n"
+
+
+@pytest.mark.timeout(30)  # each took minutes, or hours, where every line was tried anew
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("# stall_s lost\n" * 60_000 + FEW_STATEMENTS, 60_003, id="comments"),
+        pytest.param("".join(f"lost{at} = 1\n" for at in range(50_000)) + FEW_STATEMENTS, 50_003, id="keys"),
+        pytest.param("".join(f"[lost.t{at}]\n" for at in range(50_000)) + FEW_STATEMENTS, 50_003, id="tables"),
+        pytest.param("[[lost]]\n" * 60_000 + FEW_STATEMENTS, 60_003, id="arrays of tables"),
+        pytest.param('x = """' + 'lost "" \n' * 60_000 + '"""\n' + FEW_STATEMENTS, 60_004, id="one string"),
+        pytest.param("x = [" + "'lost',\n" * 60_000 + "]\n" + FEW_STATEMENTS, 60_004, id="one array"),
+        pytest.param("# " + "lost " * 100_000 + "\n" + FEW_STATEMENTS, 4, id="one line"),
+        pytest.param("['" + "l'.'" * 31 + "']\n" + "".join(f"k{at} = 1\n" for at in range(50_000)) + FEW_STATEMENTS,
+                     50_004, id="below a deep header"),
+    ],
+)  # fmt: skip
+def test_a_line_is_found_in_time_that_grows_as_the_file_does(text: str, line: int) -> None:
+    source = parse_toml(Path("kmon.toml"), text)
+    assert source.line_of(("defaults", "lost")) == line
+    assert {source.line_of(("defaults", f"unknown{at}")) for at in range(1_000)} == {line - 2}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("\n" + "a." * 200_000 + "a = 1\n", id="key"),
+        pytest.param("\n[" + "a." * 200_000 + "a]\n", id="header"),
+        pytest.param("\nx = {" + "a . " * 200_000 + "a = 1}\n", id="inline table"),
+        pytest.param("\nx = [1.5, {" + "'a'." * 200_000 + "a = 1}]\n", id="inline table in an array"),
+    ],
+)
+def test_a_key_without_end_is_refused_before_the_parser_walks_it_again_and_again(text: str) -> None:
+    with pytest.raises(UsageError, match=r"kmon\.toml line 2 is nested too deeply to be read; flatten it"):
+        parse_toml(Path("kmon.toml"), text)
+
+
+def test_many_numbers_with_a_dot_are_no_long_key() -> None:
+    assert len(parse_toml(Path("kmon.toml"), "x = [" + "1.5, " * 100 + "]").table["x"]) == 100
 
 
 @given(st.text(max_size=200))

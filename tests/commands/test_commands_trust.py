@@ -280,10 +280,3 @@ async def test_this_machine_is_never_asked_through_a_proxy(project: Path) -> Non
         assert wrapped.returncode == 0, wrapped.stdout + wrapped.stderr
         assert len(direct) == 2
     assert through == []
-
-
-async def test_authorities_that_cannot_be_read_are_one_sentence(project: Path) -> None:
-    aim = ("--base-url", "https://api.example/v1", "--model", "m")
-    done = await kmon(project, "run", *aim, SSL_CERT_FILE="/nowhere/ca.pem")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr == "kmon: SSL_CERT_FILE cannot be used (No such file or directory); correct or unset it\n"

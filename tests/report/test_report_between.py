@@ -16,6 +16,7 @@ import pytest
 
 from kmon.catalog.clients import base_url_variables
 from kmon.simulator.embedded import Embedded
+from tests.terminal.provider import chunk, provider
 
 KMON = [sys.executable, "-m", "kmon"]
 CLIENT = """
@@ -54,6 +55,14 @@ def test_a_wrapped_program_keeps_its_streams_and_its_exit_code(upstream: str, tm
     assert [events[0]["type"], events[-1]["type"]] == ["race_started", "race_ended"]
     assert [event["state"] for event in events if event["type"] == "run_ended"] == ["done"]
     assert "0123456789" not in record.read_text() + done.stderr
+
+
+def test_a_record_on_a_full_disk_is_said_and_the_program_keeps_its_exit_code(upstream: str) -> None:
+    done = wrap(upstream, [sys.executable, "-c", CLIENT], "--json", "/dev/full", input="")
+    assert done.returncode == 7
+    assert done.stdout == "data: [DONE] \n"
+    assert "kmon: --json /dev/full: nothing more could be written (No space left on device)" in done.stderr
+    assert "1 of 1 run ended well" in done.stderr
 
 
 def test_a_program_that_asks_nothing_is_told_of(upstream: str) -> None:
@@ -139,3 +148,36 @@ def test_every_program_gets_the_base_url_it_wants() -> None:
     assert found["OPENAI_BASE_URL"] == "http://127.0.0.1:1/v1"
     assert found["ANTHROPIC_BASE_URL"] == found["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] == "http://127.0.0.1:1"
     assert base_url_variables("http://127.0.0.1:1/anthropic/v1")["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1/anthropic"
+
+
+def test_a_proxy_without_files_says_so_to_the_client_and_goes_on_when_there_are_some_again(tmp_path: Path) -> None:
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    with provider(chunk("hi"), hold=True) as server, (tmp_path / "events.jsonl").open("wb") as record:
+        command = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *KMON, "proxy", "--port", "0", "--json"]
+        process = subprocess.Popen([*command, "--to", f"{server.url}/v1"], stdout=record, stderr=subprocess.PIPE)
+        try:
+            assert process.stderr is not None
+            port = int(process.stderr.readline().decode().partition("127.0.0.1:")[2].partition("/")[0])
+            clients = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(30)]
+            for client in clients:
+                client.sendall(request)
+            answers = [client.recv(4096) for client in clients]
+            refused = [answer for answer in answers if b"502" in answer[:12]]
+            assert refused and all(b'"code": "out-of-files"' in answer for answer in refused)
+            assert len(refused) + sum(b"200 OK" in answer[:15] for answer in answers) == len(answers)
+            for client in clients:
+                client.close()
+            answer = b"502"
+            while b"502" in answer[:12]:  # until the proxy has noticed that the others are gone
+                with socket.create_connection(("127.0.0.1", port), 60) as client:
+                    client.sendall(request)
+                    answer = client.recv(4096)
+            assert b"200 OK" in answer[:15]
+        finally:
+            process.terminate()
+            said = process.communicate(timeout=60)[1]
+    assert b"kmon itself failed" not in said
+    ended = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines() if "run_ended" in line]
+    failed = [event for event in ended if event["signature"] == "out-of-files"]
+    assert len(failed) >= len(refused)
+    assert {event["blame"]["name"] for event in failed} == {"us"}

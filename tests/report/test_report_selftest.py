@@ -58,6 +58,19 @@ def test_the_matrix_is_kept_where_it_is_wanted(tmp_path: Path, monkeypatch: pyte
     assert (kept["ok"], [found["said"] for found in kept["rows"]]) == (True, [{"stall-resumed": 1}, {"nothing": 1}])
 
 
+def test_a_matrix_that_cannot_be_kept_is_printed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def bench(*_: object, **__: object) -> Bench:
+        return Bench((row("stall-resumed", stall_resumed=1), row(None, nothing=1)), 1.0)
+
+    monkeypatch.setattr("kmon.report.selftest.run_bench", bench)
+    assert main(["selftest", "--json", "--output", "/dev/full"]) == 3
+    said = capsys.readouterr()
+    assert json.loads(said.out)["ok"] is True
+    assert said.err == "kmon: --output /dev/full: the matrix could not be kept (No space left on device)\n"
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selftest", "--output", "/no/such/folder/matrix.json"]) == 2
     assert "--output /no/such/folder/matrix.json: cannot be written" in capsys.readouterr().err

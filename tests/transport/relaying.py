@@ -13,7 +13,7 @@ from kmon.transport.phase import Phase
 from kmon.transport.relay.head import RequestHead, ResponseHead
 from kmon.transport.relay.server import Server, listener
 from kmon.transport.relay.upstream import Upstream
-from kmon.transport.relay.watching import Abort, End, Side
+from kmon.transport.relay.watching import Abort, Delivery, End, Side
 from kmon.transport.witness import Line
 
 
@@ -24,6 +24,7 @@ class Seen:
     head: RequestHead
     abort: Abort
     asked: bytes = b""
+    delivery: Delivery | None = None
     phases: list[Phase] = field(default_factory=list)
     answer: ResponseHead | None = None
     body: bytearray = field(default_factory=bytearray)
@@ -38,6 +39,9 @@ class Seen:
 
     def upstream_line(self, line: Line) -> None:
         assert line.peer
+
+    def delivered_by(self, delivery: Delivery) -> None:
+        self.delivery = delivery
 
     def answered(self, t_ns: int, head: ResponseHead) -> None:
         self.answer = head

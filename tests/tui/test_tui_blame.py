@@ -19,6 +19,8 @@ from kmon.tui.zoom_gaps import gap_rows
 OURS = Blame("us", "certain", "kmon was late", "kmon late by 3.00 s: kmon itself stood still for 3.0 s of it")
 THEIRS = Blame("provider", "likely", "TCP answers, no data", "bytes unread 0, canary on time: the provider is silent")
 
+CLIENTS = Blame("client", "certain", "takes nothing", "the client has not taken what was passed on to it for 3.0 s")
+
 
 def stalled(blame: Blame, name: str = "r1", target: str = "together") -> Script:
     script = Script(name, target).start().say(0.5, "words")
@@ -65,16 +67,23 @@ def test_the_zoom_tells_all_the_witnesses_said_of_open_and_of_ended_stalls() -> 
 def test_a_silence_of_our_own_accuses_nobody() -> None:
     run = view_of(stalled(OURS)).runs["r1"]
     assert derive(run, 9 * S).contradiction == "silent 8.5 s, but that is us: kmon was late"
+    run = view_of(stalled(CLIENTS)).runs["r1"]
+    assert derive(run, 9 * S).contradiction == "silent 8.5 s, but that is the client: takes nothing"
     assert "claims streaming" in derive(view_of(stalled(THEIRS)).runs["r1"], 9 * S).contradiction
 
 
 async def test_toasts_tell_our_own_silences_from_theirs() -> None:
     feed = Feed(lambda: asyncio.sleep(0), lambda work, _: work.close())  # type: ignore[arg-type,return-value]
-    feed.race = view_of(stalled(OURS, "r1", "groq"), stalled(THEIRS, "r2", "together"))
+    feed.race = view_of(stalled(OURS, "r1", "groq"), stalled(THEIRS, "r2", "together"), stalled(CLIENTS, "r3", "nim"))
     feed.stalls = [ev.StallStarted(S, "r1", 1, "mid-text", 5e3, blame=OURS)]
     feed.stalls.append(ev.StallStarted(S, "r2", 1, "mid-text", 5e3, blame=THEIRS))
+    feed.stalls.append(ev.StallStarted(S, "r3", 1, "mid-text", 5e3, blame=CLIENTS))
     told = [said.message for said in gather(feed, runs_are_told=False)]
-    assert told == ["stalled: together (mid-text)", "silent, but that is us: groq (kmon was late)"]
+    assert told == [
+        "stalled: together (mid-text)",
+        "silent, but that is us: groq (kmon was late)",
+        "silent, but that is the client: nim (takes nothing)",
+    ]
 
 
 async def test_the_whole_evidence_is_on_the_zoomed_screen() -> None:

@@ -30,7 +30,7 @@ from kmon.transport.relay.asking import IMPATIENT, Asking, Check, Open
 from kmon.transport.relay.head import RequestHead
 from kmon.transport.relay.parting import PARTING_S, READ_BYTES, answer, part
 from kmon.transport.relay.upstream import Upstream
-from kmon.transport.relay.watching import End, Watch, Watcher
+from kmon.transport.relay.watching import Delivery, End, Watch, Watcher
 from kmon.transport.witness import Line
 
 LAST_WORDS_S = 0.5
@@ -68,6 +68,7 @@ class Connection:
         self._stamps: StampedStream | None = None
         self._line: Line | None = None
         self._news = {"upgrade": asyncio.Event(), "answered": asyncio.Event()}
+        self._delivery = Delivery()
         self._abort = asyncio.Event()
 
     async def serve(self) -> None:
@@ -90,6 +91,7 @@ class Connection:
 
     def _opened(self, t_ns: int, head: RequestHead) -> Watcher:
         watcher = self._watch(t_ns, head, self._abort.set)
+        watcher.delivered_by(self._delivery)
         if self._line is not None:
             watcher.upstream_line(self._line)
         return watcher
@@ -208,10 +210,12 @@ class Connection:
             if not data:
                 return partial(self._upstream_ended)
             news = self._answering.feed(self._stamps.last_read_ns, data)
+            self._delivery.offered_ns = time.monotonic_ns()
             try:
                 await self._client.write(data)
             except (httpcore.NetworkError, OSError) as error:
                 return partial(self._client_left, error)
+            self._delivery.offered_ns = None
             if news is not None:
                 self._news[news].set()
 

@@ -24,6 +24,20 @@ class End(Struct, frozen=True):
     error: StreamError | None = None
 
 
+class Delivery:
+    """How the client takes what is passed on to it: one per connection, which keeps it up to date."""
+
+    __slots__ = ("offered_ns",)
+
+    def __init__(self) -> None:
+        self.offered_ns: int | None = None
+        """Since when the piece is offered that the client has not taken whole, CLOCK_MONOTONIC; None if it has all."""
+
+    def waiting_ns(self, now_ns: int) -> int:
+        """For how long the client has kept kmon waiting."""
+        return 0 if self.offered_ns is None else now_ns - self.offered_ns
+
+
 class Watcher(Protocol):
     """One request and its answer as they pass. Stamps are CLOCK_MONOTONIC ns of the arrival here."""
 
@@ -32,6 +46,10 @@ class Watcher(Protocol):
     def phase(self, phase: Phase, t_ns: int, detail: str) -> None: ...
 
     def upstream_line(self, line: Line) -> None: ...
+
+    def delivered_by(self, delivery: Delivery) -> None:
+        """Called at the start: how the client takes the answer can be seen there from now on."""
+        ...
 
     def answered(self, t_ns: int, head: ResponseHead) -> None: ...
 

@@ -1,0 +1,33 @@
+"""Promises of the watch over stalls: each that is open is told, also after one that turned out to be none."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from kmon.probe.events import Event, StallStarted
+from kmon.probe.stall import StallWatch
+from kmon.probe.timeline import MS, Timeline
+from kmon.transport.machine import Machine
+
+STALL_NS = 100 * MS
+
+
+async def test_a_stall_is_told_after_one_that_late_reading_had_feigned() -> None:
+    told: asyncio.Queue[Event] = asyncio.Queue()
+    timeline = Timeline(t_start=time.monotonic_ns(), stall_ns=STALL_NS)
+    watch = StallWatch("r1", 1, timeline, Machine(), told.put_nowait)
+    timeline.on_phase("request_sent", timeline.t_start)
+    stamp_ns = timeline.t_start
+    watch.arm(stamp_ns)
+    try:
+        for _ in range(3):
+            async with asyncio.timeout(20):
+                while not isinstance(await told.get(), StallStarted):
+                    pass
+            while (stamp_ns := stamp_ns + STALL_NS // 2) < time.monotonic_ns():  # read now, but all came in time
+                assert timeline.on_chunk(stamp_ns, text=True, progress=True) is None
+            stamp_ns -= STALL_NS // 2
+            watch.arm(time.monotonic_ns())
+    finally:
+        watch.stop()
