@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from kmon.interrupts import INTERRUPTED
 from kmon.probe.events import State
 from kmon.probe.state import ENDED, derive
 from kmon.probe.view import RunView
@@ -43,8 +43,6 @@ HANG_UP_LIMIT_S = 5.0
 """How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
 HINT_S = 8.0
 """How long the first hint stays: it is read once, by someone who has just arrived."""
-INTERRUPTED = 130
-"""The exit code of a race that was told to stop."""
 TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 
@@ -113,9 +111,6 @@ class KmonApp(App[None]):
 
     def on_mount(self) -> None:
         self.set_class(self.options.ascii, "-ascii")
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
         self.set_interval(1 / (self.options.fps or FPS), self._frame)
         self.set_interval(TELL_EVERY_S, self.tell)
         for failure in self.themes.failures:
@@ -128,12 +123,8 @@ class KmonApp(App[None]):
         else:
             self.push_screen(PlanScreen(self), self._decided)
 
-    def on_unmount(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-    def _on_signal(self, number: int) -> None:
+    def on_signal(self, number: int) -> None:
+        """One of the signals that ask to end has come, maybe before anything was drawn."""
         if number == signal.SIGHUP:
             self.on_terminal_lost()
         else:
