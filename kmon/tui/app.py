@@ -24,7 +24,7 @@ from kmon.probe.view import RunView
 from kmon.race.source import Action, Command
 from kmon.tui.bars import Header
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.feed import Feed
+from kmon.tui.feed import CLOSING_S, Feed
 from kmon.tui.flow import output_text
 from kmon.tui.help_screen import HelpScreen
 from kmon.tui.options import ScreenOptions
@@ -39,8 +39,10 @@ from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
-HANG_UP_LIMIT_S = 5.0
-"""How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+HANG_UP_LIMIT_S = CLOSING_S + 8.0
+"""How long leaving may take when the terminal is gone: a process that nobody can see must not stay.
+
+Beside the race's own closing there is time to kill two simulators that do not end by themselves."""
 HINT_S = 8.0
 """How long the first hint stays: it is read once, by someone who has just arrived."""
 TELL_EVERY_S = 1.0
