@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ import msgspec
 
 from kmon.catalog.address import host_and_port
 from kmon.dialects.text import clean
+from kmon.parent_death import stepping_stone
 from kmon.probe.events import Alert, Notice
 from kmon.transport.proxy import proxy_for
 
@@ -96,7 +99,9 @@ class Alarm:
         async with self._turn:
             name = Path(self._plan.command[0]).name
             try:
+                _check_can_run(self._plan.command[0], self._plan.environment)
                 process = await asyncio.create_subprocess_exec(
+                    *stepping_stone(signal.SIGKILL),
                     *self._plan.command,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.DEVNULL,
@@ -140,6 +145,14 @@ class Alarm:
 
     def _complain(self, sentence: str) -> None:
         self._say(Notice(time.monotonic_ns(), "warning", clean(sentence)))
+
+
+def _check_can_run(program: str, environment: Mapping[str, str] | None) -> None:
+    """Raise what starting it would: what is started is a step on the way to it."""
+    path = (os.environ if environment is None else environment).get("PATH")
+    if shutil.which(program, path=path) is None:
+        number = errno.EACCES if Path(program).exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number))
 
 
 async def _exchange(process: asyncio.subprocess.Process, body: bytes) -> tuple[int, str]:
