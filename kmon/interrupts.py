@@ -33,12 +33,12 @@ def ignore_interrupts() -> None:
 
 
 @contextmanager
-def heeding(act: Callable[[int], object]) -> Iterator[None]:
-    """Call ``act`` with the signal's number on the running event loop for each that comes; then as it was before."""
+def heeding(act: Callable[[int], object], *also: signal.Signals) -> Iterator[None]:
+    """Call ``act`` with the number of each that comes, on the running event loop; then let all be as it was before."""
     import asyncio
 
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _heeded()}
+    before = {number: signal.getsignal(number) for number in (*_heeded(), *also)}
     for number in before:
         loop.add_signal_handler(number, act, number)
     try:
