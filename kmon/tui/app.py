@@ -10,7 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter, NoColor
@@ -34,7 +34,7 @@ from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.system_commands import system_commands
 from kmon.tui.telling import TOAST_S, Told, enumerate_names, gather, merged, small
-from kmon.tui.terminal import let_go_of_lost_terminal
+from kmon.tui.terminal import LeavingApp, let_go_of_lost_terminal
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
@@ -49,13 +49,14 @@ TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 
 
-class KmonApp(App[None]):
+class KmonApp(LeavingApp):
     """The live race. ``plain`` draws without any colour (NO_COLOR, TERM=dumb)."""
 
     TITLE = "kmon"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit-now", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False, priority=True),
         Binding("q", "quit", "Quit", id="app.quit"),
         Binding("n", "command('nudge')", "Nudge", id="app.nudge"),
         Binding("x", "command('cancel')", "Cancel", id="app.cancel"),
@@ -143,7 +144,16 @@ class KmonApp(App[None]):
         last_resort.start()
         self._told_to_leave()
 
+    def on_terminal_regained(self) -> None:
+        self.refresh(layout=True)
+
+    def action_suspend_process(self) -> None:
+        """Stop until the shell's ``fg``, with everything that the terminal runs beside kmon, as Ctrl-Z does."""
+        if self._driver is not None and self._driver.can_suspend:
+            os.kill(0, signal.SIGTSTP)
+
     def _told_to_leave(self) -> None:
+        self.leaving = True
         self.interrupted = self.interrupted or not self.feed.over
         self.run_worker(self.action_quit(), exit_on_error=False)
 

@@ -9,7 +9,7 @@ import sys
 from kmon.interrupts import heeding
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions, ScreenOutcome
-from kmon.tui.terminal import driver_for
+from kmon.tui.terminal import driver_for, foreground
 from kmon.tui.themes import choose, load_themes
 
 __all__ = ["ScreenOptions", "ScreenOutcome", "run_app"]
@@ -37,4 +37,5 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
 
 async def _shown(app: KmonApp) -> None:
     with heeding(app.on_signal):
-        await app.run_async()
+        if await foreground(sys.__stdin__.fileno() if sys.__stdin__ else 0, lambda: app.leaving):
+            await app.run_async()
