@@ -12,7 +12,10 @@ user would have run it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +23,8 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+from kmon.parent_death import before_exec, stepping_stone
 
 SAFE_DIRECTORY = os.sep
 """Where kmon's own processes work: nobody but the system writes there."""
@@ -98,9 +103,13 @@ def serving(
 async def notifying(command: Sequence[str], environ: Mapping[str, str]) -> Process:
     """Start the user's program for an alert, in the user's home, where an interpreter finds no project's files.
 
-    Raises ``OSError``.
+    It is killed with this process (on Linux). Raises ``OSError``.
     """
+    if shutil.which(command[0], path=environ.get("PATH")) is None:  # what is started is a step on the way to it
+        number = errno.EACCES if os.path.exists(command[0]) else errno.ENOENT  # noqa: PTH110, ASYNC240 - one look
+        raise OSError(number, os.strerror(number))
     return await asyncio.create_subprocess_exec(
+        *stepping_stone(signal.SIGKILL),
         *command,
         stdin=PIPE,
         stdout=DEVNULL,
@@ -115,9 +124,12 @@ async def wrapped(command: Sequence[str], environ: Mapping[str, str]) -> Process
     """Start the user's own command as the user would: in this directory, on this terminal, with all of ``environ``.
 
     Only loopback is added to what no proxy is asked for: what the command sends to kmon would otherwise go to the
-    user's proxy in the clear, with its key. Raises ``OSError`` and ``ValueError``.
+    user's proxy in the clear, with its key. It gets SIGTERM when this process is killed (on Linux), which must have no
+    other thread yet. Raises ``OSError`` and ``ValueError``.
     """
-    return await asyncio.create_subprocess_exec(*command, env={**environ, **_direct_to_loopback(environ)})
+    return await asyncio.create_subprocess_exec(
+        *command, env={**environ, **_direct_to_loopback(environ)}, preexec_fn=before_exec(signal.SIGTERM)
+    )
 
 
 def output_of(command: Sequence[str], limit_s: float, environ: Mapping[str, str]) -> str:

@@ -13,11 +13,9 @@ from kmon.probe.events import Event, Notice
 from kmon.race.hosting import Plan
 from kmon.race.pipe import Do, Start, pack, read_up
 from kmon.race.plan import Keys
-from kmon.race.source import Command
+from kmon.race.source import CLOSE_LIMIT_S, Command
 
 STDERR_LIMIT_BYTES = 4096
-PATIENCE_S = 3.0
-"""How long a closing engine may take before it is killed."""
 
 
 class EngineProcess:
@@ -33,7 +31,11 @@ class EngineProcess:
     async def start(cls, plan: Plan, keys: Keys) -> EngineProcess:
         """Start the engine and its race."""
         engine = cls(await spawn.measuring("kmon.race.engine", os.environ))
-        await engine._send(Start(plan, keys, spawn.told_by_pipe(os.environ)))
+        try:
+            await engine._send(Start(plan, keys, spawn.told_by_pipe(os.environ)))
+        except BaseException:  # nobody would have it to close
+            engine._kill()
+            raise
         return engine
 
     @property
@@ -60,19 +62,24 @@ class EngineProcess:
         await self._send(Do(command))
 
     async def close(self) -> None:
-        """End the engine and all its streams; kill it if it does not go."""
+        """End the engine and all its streams; kill it if it has not gone by then, or when there is no time to wait."""
         self._closing = True
         process = self._process
         if process.stdin is not None:
             process.stdin.close()
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_LIMIT_S):
+                    await process.wait()
+        finally:  # when this is cancelled, too: it is the one that started it
+            self._kill()
+        await process.wait()
         await self._draining
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def _send(self, message: Start | Do) -> None:
         stdin = self._process.stdin

@@ -78,7 +78,7 @@ class Run:
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = self._diagnosis = ""
-        self._again = False
+        self._again = self._cancelled = False
         emit(
             RunQueued(
                 time.monotonic_ns(),
@@ -101,6 +101,10 @@ class Run:
         """Whether an attempt is scheduled that has not begun."""
         return self._pause.open
 
+    def reopen(self) -> None:
+        """It is about to begin, or to begin again: an earlier :meth:`cancel` is not meant for what comes now."""
+        self._cancelled = False
+
     async def go(self) -> RunEnded:
         """Make an attempt, another for each further turn, and all anew for as long as someone asks for a retry."""
         while True:
@@ -115,6 +119,7 @@ class Run:
                 outcome = await self._answered("turn")
             if not self._again:
                 break
+            self._cancelled = False
         ended = self._ended(outcome)
         self._emit(ended)
         return ended
@@ -148,6 +153,8 @@ class Run:
 
     async def _attempt(self, role: AttemptRole) -> Outcome:
         probe = self._probe(role, self._conversation)
+        if self._cancelled:
+            return probe.never_began()
         self._main = probe
         self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
         mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._mirror, self._sighting))
@@ -186,7 +193,8 @@ class Run:
         return ended
 
     def cancel(self) -> None:
-        """Close the sockets of all open attempts now; a scheduled one is called off."""
+        """Close the sockets of all open attempts now; one that is scheduled or about to begin is called off."""
+        self._cancelled = True
         self._pause.call_off()
         for task in (self._main_task, self._nudge_task):
             if task is not None and not task.done():

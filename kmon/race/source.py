@@ -11,6 +11,9 @@ from kmon.probe.events import Event
 
 Action = Literal["cancel", "retry", "nudge", "enough"]
 
+CLOSE_LIMIT_S = 3.0
+"""How long a source in another process may take to close; then it is killed. Whoever waits for it waits longer."""
+
 
 class Command(Struct, frozen=True):
     """Something the user wants done to one run; ``enough`` starts no further round and needs no run."""
@@ -23,7 +26,8 @@ class EventSource(Protocol):
     """A race being watched.
 
     ``batches`` yields events in order, a list at a time, and ends when the race is closed for good (after
-    ``race_ended`` it stays open for retries until :meth:`close`). ``close`` ends every stream and is idempotent.
+    ``race_ended`` it stays open for retries until :meth:`close`). ``close`` ends every stream and is idempotent. It
+    must not be cut short by a limit of the caller's: it has its own, and what it owns is gone when it returns.
     """
 
     def batches(self) -> AsyncIterator[Sequence[Event]]: ...

@@ -215,6 +215,7 @@ class Supervisor:
         return run
 
     def _begin(self, run: Run) -> None:
+        run.reopen()
         task = asyncio.create_task(self._host(run), name=run.name)
         self._open[task] = run
         task.add_done_callback(self._on_run_done)

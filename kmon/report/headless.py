@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import signal
 import sys
 from collections.abc import Iterable
 from typing import Protocol, TextIO
 
 import msgspec
 
+from kmon.interrupts import INTERRUPTED, heeding
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
 from kmon.race.alarm import LIMIT_S, NOTHING, Alarm, AlarmPlan
 from kmon.race.hosting import Plan, host
 from kmon.race.plan import Keys
-from kmon.race.source import Command
+from kmon.race.source import Command, Host
 from kmon.report.lines import line
 from kmon.report.summary import summary
 
@@ -70,9 +70,14 @@ class JsonReporter:
 async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan = NOTHING) -> RaceView:
     """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
     hosted = host(plan, keys)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(hosted.interrupt()))
+    with heeding(lambda _: asyncio.ensure_future(hosted.interrupt())):
+        view = await _followed(hosted, reporter, out, alarm_plan)
+    if closing := reporter.closing(view):
+        print(closing, file=out, flush=True)
+    return view
+
+
+async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan) -> RaceView:
     view = RaceView()
 
     def tell(event: ev.Event) -> None:
@@ -100,8 +105,6 @@ async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_pl
         with contextlib.suppress(asyncio.CancelledError):
             await hosted.close()
         await alarm.close(0)
-    if closing := reporter.closing(view):
-        print(closing, file=out, flush=True)
     return view
 
 
@@ -113,7 +116,7 @@ def columns_of(out: TextIO) -> int | None:
 def exit_code(view: RaceView) -> int:
     """0 when every run ended well, 1 when one did not (or never told), 130 when interrupted."""
     if view.ended is None or view.ended.interrupted:
-        return 130
+        return INTERRUPTED
     return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 

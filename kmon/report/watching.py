@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from typing import TextIO
 
 from kmon.catalog.errors import UsageError
+from kmon.interrupts import heeding
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
 from kmon.race.hosting import Plan, host
@@ -21,9 +21,11 @@ async def watch(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextI
 
     Raises :class:`UsageError` when the watch could not begin.
     """
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(hosted.close()))
+    with heeding(lambda _: asyncio.ensure_future(hosted.close())):
+        return await _followed(hosted, reporter, out, complaints)
+
+
+async def _followed(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
     view = RaceView()
     hosted.start()
     problem = ""

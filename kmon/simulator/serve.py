@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
+from kmon.interrupts import heeding
 from kmon.simulator import profile
 from kmon.simulator.behaviour import behaviour, told
 from kmon.simulator.bench_report import client_name, table
@@ -91,11 +91,8 @@ def unusable(host: str, port: int, error: OSError) -> str:
 
 
 async def serve(options: SimOptions) -> None:
-    """Serve until SIGINT or SIGTERM, printing a line per finished request, and one per client that hangs."""
+    """Serve until SIGINT, SIGTERM or SIGHUP, printing a line per finished request, and one per client that hangs."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
 
     def say(line: str) -> None:
         try:
@@ -103,7 +100,7 @@ async def serve(options: SimOptions) -> None:
         except BrokenPipeError:  # nobody reads any more; whoever piped us has gone
             stop.set()
 
-    with tempfile.TemporaryDirectory(prefix="kmon-sim-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="kmon-sim-") as scratch, heeding(lambda _: stop.set()):
         await _served(options, Path(scratch), say, stop)
 
 
@@ -170,6 +167,5 @@ def line_of(exchange: Exchange) -> str:
 
 def main(options: SimOptions) -> int:
     """Serve in the foreground; 0 when stopped on purpose."""
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(options))
+    asyncio.run(serve(options))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -11,20 +10,21 @@ from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from kmon.interrupts import INTERRUPTED
 from kmon.probe.events import State
 from kmon.probe.state import ENDED, derive
 from kmon.probe.view import RunView
 from kmon.race.source import Action, Command
 from kmon.tui.bars import Header
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.feed import Feed
+from kmon.tui.feed import CLOSING_S, Feed
 from kmon.tui.flow import output_text
 from kmon.tui.help_screen import HelpScreen
 from kmon.tui.options import ScreenOptions
@@ -34,28 +34,29 @@ from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.system_commands import system_commands
 from kmon.tui.telling import TOAST_S, Told, enumerate_names, gather, merged, small
-from kmon.tui.terminal import let_go_of_lost_terminal
+from kmon.tui.terminal import LeavingApp, let_go_of_lost_terminal
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
-HANG_UP_LIMIT_S = 5.0
-"""How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+HANG_UP_LIMIT_S = CLOSING_S + 8.0
+"""How long leaving may take when the terminal is gone: a process that nobody can see must not stay.
+
+Beside the race's own closing there is time to kill two simulators that do not end by themselves."""
 HINT_S = 8.0
 """How long the first hint stays: it is read once, by someone who has just arrived."""
-INTERRUPTED = 130
-"""The exit code of a race that was told to stop."""
 TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 
 
-class KmonApp(App[None]):
+class KmonApp(LeavingApp):
     """The live race. ``plain`` draws without any colour (NO_COLOR, TERM=dumb)."""
 
     TITLE = "kmon"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit-now", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False, priority=True),
         Binding("q", "quit", "Quit", id="app.quit"),
         Binding("n", "command('nudge')", "Nudge", id="app.nudge"),
         Binding("x", "command('cancel')", "Cancel", id="app.cancel"),
@@ -113,9 +114,6 @@ class KmonApp(App[None]):
 
     def on_mount(self) -> None:
         self.set_class(self.options.ascii, "-ascii")
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
         self.set_interval(1 / (self.options.fps or FPS), self._frame)
         self.set_interval(TELL_EVERY_S, self.tell)
         for failure in self.themes.failures:
@@ -128,12 +126,8 @@ class KmonApp(App[None]):
         else:
             self.push_screen(PlanScreen(self), self._decided)
 
-    def on_unmount(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-    def _on_signal(self, number: int) -> None:
+    def on_signal(self, number: int) -> None:
+        """One of the signals that ask to end has come, maybe before anything was drawn."""
         if number == signal.SIGHUP:
             self.on_terminal_lost()
         else:
@@ -150,7 +144,16 @@ class KmonApp(App[None]):
         last_resort.start()
         self._told_to_leave()
 
+    def on_terminal_regained(self) -> None:
+        self.refresh(layout=True)
+
+    def action_suspend_process(self) -> None:
+        """Stop until the shell's ``fg``, with everything that the terminal runs beside kmon, as Ctrl-Z does."""
+        if self._driver is not None and self._driver.can_suspend:
+            os.kill(0, signal.SIGTSTP)
+
     def _told_to_leave(self) -> None:
+        self.leaving = True
         self.interrupted = self.interrupted or not self.feed.over
         self.run_worker(self.action_quit(), exit_on_error=False)
 

@@ -13,10 +13,14 @@ from typing import Any
 from kmon.probe import events as ev
 from kmon.probe.view import RaceView
 from kmon.race.alarm import NOTHING, Alarm, AlarmPlan
-from kmon.race.source import Command, EventSource
+from kmon.race.source import CLOSE_LIMIT_S, Command, EventSource
 
 QUEUED_BATCHES = 1_000
 """Batches waiting per run. Past it the reader waits, and with it the engine's own bounded queue."""
+
+LAST_WORDS_S = 2.0
+"""How long a closing race waits for what has been told already, and then for what an alert has set off."""
+CLOSING_S = CLOSE_LIMIT_S + 2 * LAST_WORDS_S
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 """Starts a worker task: the coroutine and a name (the run's id, or ``reader``)."""
@@ -72,17 +76,17 @@ class Feed:
         await self._source.command(command)
         return True
 
-    async def close(self, patience_s: float = 2.0) -> None:
-        """End every stream and fold what still comes, for at most ``patience_s``."""
+    async def close(self) -> None:
+        """End every stream, fold what still comes, and end what an alert has set off. Takes ``CLOSING_S`` at most."""
         self._closing = True
         if self._source is None:
             return
+        await self._source.close()  # it has a limit of its own
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                await self._source.close()
+            async with asyncio.timeout(LAST_WORDS_S):
                 await self._ended.wait()
                 await self.folded()
-        await self._alarm.close(patience_s)
+        await self._alarm.close(LAST_WORDS_S)
 
     async def folded(self) -> None:
         """Wait until every event read so far is in the view."""
@@ -104,6 +108,8 @@ class Feed:
             self.engine_error = f"the engine was lost: {error or type(error).__name__}"
         finally:
             self._ended.set()
+            if self._source is not None:  # the screen may have failed, and then nobody else closes it
+                await self._source.close()
 
     async def _take(self, batch: Sequence[ev.Event]) -> None:
         by_run: dict[str, list[ev.Event]] = {}

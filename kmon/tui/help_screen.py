@@ -40,6 +40,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("ctrl+s", "SVG picture of the screen, in the current directory"),
     ("ctrl+n", "show the plan and start the race anew"),
     ("ctrl+p", "command palette"),
+    ("ctrl+z", "back to the shell; fg returns; the race goes on"),
     ("q ctrl+c", "quit: closes all streams, then prints the summary"),
 )
 WORDS: tuple[tuple[str, str], ...] = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 
+from kmon.interrupts import heeding
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions, ScreenOutcome
-from kmon.tui.terminal import driver_for
+from kmon.tui.terminal import driver_for, foreground
 from kmon.tui.themes import choose, load_themes
 
 __all__ = ["ScreenOptions", "ScreenOutcome", "run_app"]
@@ -26,8 +28,14 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
         print(f"kmon: {failure}", file=sys.stderr)
     driver = driver_for(sys.stdout.isatty(), sys.stderr.isatty())
     app = KmonApp(options, themes, palette, plain=wants_no_colour(), driver=driver)
-    app.run()
+    asyncio.run(_shown(app))
     error = app.feed.engine_error
     if app.return_code and error is None:
         error = "the screen failed; its last words are above"
     return ScreenOutcome(app.feed.race, app.interrupted, error)
+
+
+async def _shown(app: KmonApp) -> None:
+    with heeding(app.on_signal):
+        if await foreground(sys.__stdin__.fileno() if sys.__stdin__ else 0, lambda: app.leaving):
+            await app.run_async()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from io import TextIOWrapper
 from typing import TextIO, cast
@@ -13,9 +16,22 @@ from textual.app import App
 from textual.driver import Driver
 from textual.message import Message
 
+HEARD_AFTER_TURNS = 4
+"""Turns of the event loop after which a signal is heard that came along with SIGCONT, as from the shell's ``kill``."""
+
+
+class LeavingApp(App[None]):
+    """An application that knows when it was told to leave."""
+
+    leaving = False
+
 
 class TerminalLost(Message):
     """The terminal was closed: nobody sees the screen any more, and no key will come."""
+
+
+class TerminalRegained(Message):
+    """The program goes on after it was stopped: nothing is left of what was drawn."""
 
 
 def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Driver] | None:
@@ -36,6 +52,57 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
             super().__init__(app, debug=debug, mouse=mouse, size=size)
             assert drawn_on is not None
             self._file = cast(TextIOWrapper, LastingFile(drawn_on, self._lose))
+            self._drawing = False
+            self._away = False
+            """Whether the terminal was left to the shell and has not been taken again: then it is not touched."""
+            self._returning: asyncio.Task[None] | None = None
+            # Textual's own handlers run in the middle of whatever the main thread does, even of a write.
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTSTP, self._stop_for_now)
+            loop.add_signal_handler(signal.SIGCONT, self._go_on)
+
+        def start_application_mode(self) -> None:
+            super().start_application_mode()  # type: ignore[no-untyped-call]
+            self._drawing = True
+
+        def stop_application_mode(self) -> None:
+            self._drawing = False
+            if not self._away:
+                super().stop_application_mode()
+
+        def disable_input(self) -> None:
+            if not self._away:
+                super().disable_input()
+
+        def write(self, data: str) -> None:
+            if not self._away:
+                super().write(data)
+
+        def _stop_for_now(self) -> None:
+            """Ctrl-Z: leave the terminal as it was found, stop, and take it again when told to go on."""
+            if self._drawing:
+                self._leave()
+            stop(signal.SIGTSTP)
+
+        def _go_on(self) -> None:
+            """A SIGSTOP gave no chance to leave: do it now, so that what is found again is not kmon's own raw mode."""
+            if self._drawing:
+                self._leave()
+
+        def _leave(self) -> None:
+            if in_background(self.fileno):
+                self.attrs_before = None  # the shell has set its own by now
+            before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else that would stop this process once more
+            self.suspend_application_mode()
+            signal.signal(signal.SIGTTOU, before)
+            self._away = True
+            self._returning = asyncio.create_task(self._return())
+
+        async def _return(self) -> None:
+            if await foreground(self.fileno, lambda: isinstance(self._app, LeavingApp) and self._app.leaving):
+                self._away = False
+                self.resume_application_mode()
+                self._app.post_message(TerminalRegained())
 
         def _lose(self) -> None:
             let_go_of_lost_terminal()
@@ -48,6 +115,34 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
                 self._lose()
 
     return TerminalDriver
+
+
+def stop(number: signal.Signals) -> None:
+    """Stop as ``number`` does where nobody listens. Returns when told to go on; for SIGTSTP at once, where no shell is
+    there to do so.
+    """
+    heard = {heard: signal.signal(heard, signal.SIG_DFL) for heard in {number, signal.SIGCONT} - {signal.SIGSTOP}}
+    signal.pthread_kill(threading.get_ident(), number)  # this very thread, so that it is stopped here and not later
+    for name, handler in heard.items():
+        signal.signal(name, handler)
+
+
+def in_background(terminal: int) -> bool:
+    """Whether another program has the terminal, as after the shell's ``bg``."""
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:  # no terminal, or not the one that controls this process
+        return False
+
+
+async def foreground(terminal: int, leaving: Callable[[], bool]) -> bool:
+    """Stay stopped while another program has the terminal; False when ``leaving`` was to end that."""
+    while True:
+        for _ in range(HEARD_AFTER_TURNS):
+            await asyncio.sleep(0)
+        if leaving() or not in_background(terminal):
+            return not leaving()
+        stop(signal.SIGSTOP)
 
 
 class LastingFile:

@@ -15,7 +15,10 @@ from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys
 from tests.race.racing import Watched, keys_of, plan, target
 from tests.race.test_race_supervisor import Held, good, is_text
+from tests.terminal.processes import all_gone, children, doomed, stopped
 from tests.transport.loopback import serving
+
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 
 
 async def test_a_race_in_the_child_tells_what_a_race_in_process_tells() -> None:
@@ -54,7 +57,48 @@ async def test_a_killed_engine_is_told_of_and_what_it_said_is_kept() -> None:
     assert race.view.runs["r1.1"].attempts[0].joined("text") == "one "
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
+@needs_proc
+@pytest.mark.parametrize("cut_short", [False, True])
+async def test_a_stopped_engine_is_killed_even_when_closing_it_is_cut_short(cut_short: bool) -> None:
+    held = Held()
+    async with serving(held) as url:
+        engine = await EngineProcess.start(plan(target(url)), Keys({}))
+        race = Watched(engine)
+        await race.until(is_text)
+        with doomed(engine.pid):
+            os.kill(engine.pid, signal.SIGSTOP)
+            assert stopped([engine.pid])
+            closing = asyncio.create_task(engine.close())
+            await asyncio.sleep(0)
+            if cut_short:
+                closing.cancel()
+            await asyncio.wait([closing], timeout=20)
+            assert closing.done() and closing.cancelled() == cut_short
+            assert all_gone([engine.pid])
+            await race.finish()
+
+
+@needs_proc
+async def test_an_engine_that_never_takes_its_plan_is_killed_when_starting_it_is_given_up(tmp_path: Path) -> None:
+    large = plan(*[target("http://127.0.0.1:9", f"t{number}") for number in range(20_000)])  # more than a pipe holds
+    modules = tmp_path / "msgspec.py"
+    modules.write_text("import signal\nwhile True:\n    signal.pause()\n")
+    others = set(children(os.getpid()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        starting = asyncio.create_task(EngineProcess.start(large, Keys({})))
+        async with asyncio.timeout(20):
+            while not (found := sorted(set(children(os.getpid())) - others)):
+                await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    with doomed(*found):
+        starting.cancel()
+        await asyncio.wait([starting], timeout=20)
+        assert starting.cancelled()
+        assert all_gone(found)
+
+
+@needs_proc
 async def test_keys_travel_by_pipe_only() -> None:
     held = Held()
     async with serving(held) as url:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from kmon.probe import events as ev
-from tests.race.racing import outcome, plan, racing, sse, target
+from kmon.race.course import Aim
+from kmon.race.plan import Keys, Row
+from kmon.race.policy import Policy
+from kmon.race.run import Run
+from kmon.transport.network import Network
+from tests.race.racing import ASK, outcome, plan, racing, sse, target
 from tests.transport.loopback import END, HEAD, serving
 
 GOOD = HEAD + sse("Hello", finish="stop", done=True) + END
@@ -99,6 +104,37 @@ async def test_cancelling_a_queued_run_sends_nothing() -> None:
         end = await race.until(lambda e: isinstance(e, ev.RaceEnded))
     assert held.requests == 1
     assert isinstance(end, ev.RaceEnded) and (end.ok, end.failed) == (1, 1)
+
+
+async def test_a_run_that_is_cancelled_before_its_first_step_sends_nothing() -> None:
+    held = Held()
+    async with serving(held) as url:
+        aim = target(url)
+        emitted: list[ev.Event] = []
+        run = Run(
+            name="r1.1",
+            row=Row(aim, ASK),
+            round_number=1,
+            aims=[Aim(aim, Keys({}).for_target(aim))],
+            policy=Policy(),
+            limits=Policy().limits(30.0),
+            network=Network(),
+            emit=emitted.append,
+        )
+        going = asyncio.create_task(run.go())
+        run.cancel()
+        async with asyncio.timeout(10):
+            ended = await going
+    assert (ended.state, held.requests) == ("cancelled", 0)
+    assert emitted[-1] == ended
+
+
+async def test_a_run_that_was_cancelled_when_it_had_ended_can_be_retried() -> None:
+    async with serving(good) as url, racing(plan(target(url))) as race:
+        await race.until(lambda e: isinstance(e, ev.RaceEnded))
+        await race.do("cancel")
+        await race.do("retry")
+        assert (await race.ended(2)).state == "done"
 
 
 async def test_retry_of_an_open_run_is_a_new_attempt_in_the_same_run() -> None:

@@ -19,12 +19,13 @@ from typing import IO
 import pyte
 
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 )
+KMON = (sys.executable, "-m", "kmon")
 
 
 class Terminal:
-    """``with Terminal([...]) as terminal``: runs ``python -m kmon ARGS`` on a terminal of its own.
+    """``with Terminal([...]) as terminal``: runs ``python -m kmon ARGS``, or another ``program``, on a terminal.
 
     ``stderr`` is where its diagnostics go instead, as with ``2>file``. Unless ``controlling``, it is a terminal that
     sends no signals: no SIGHUP when it is closed.
@@ -40,21 +41,16 @@ class Terminal:
         env: Mapping[str, str] | None = None,
         stderr: IO[bytes] | None = None,
         controlling: bool = True,
+        program: Sequence[str] = KMON,
     ) -> None:
         self.raw = bytearray()
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.resize(columns, rows)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                *(("-c", _TAKE_TERMINAL, sys.executable) if controlling else ()),
-                "-m",
-                "kmon",
-                *arguments,
-            ],
+            [*((sys.executable, "-c", _TAKE_TERMINAL) if controlling else ()), *program, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=stderr or slave,
@@ -96,8 +92,30 @@ class Terminal:
                 return self.text
         raise AssertionError(f"never saw {what}; the screen was:\n{self.text}")
 
+    def drain(self) -> None:
+        """Read what was written before now."""
+        self._pump(0.0)
+
+    def fileno(self) -> int:
+        """Of the side of the terminal that a person sits at."""
+        return self._master
+
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, as its window would."""
+        self._screen.resize(rows, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def forget(self) -> None:
+        """Empty the picture, here alone: what is seen next was drawn after this."""
+        self._screen.reset()
+
+    @property
+    def attributes(self) -> list[object]:
+        """The terminal's modes and special characters (termios)."""
+        return list(termios.tcgetattr(self._master))
 
     def hang_up(self) -> None:
         """Close the terminal, as its window would."""

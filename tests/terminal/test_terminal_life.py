@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.terminal.processes import all_gone, children
 from tests.terminal.provider import chunk, provider
 from tests.terminal.pseudo import Terminal
 
@@ -21,35 +20,6 @@ HOSTILE = (
 
 def kmon(url: str, *more: str) -> list[str]:
     return ["--base-url", url, "--model", "m", "--yes", *more]
-
-
-def children(pid: int) -> list[int]:
-    """Processes whose parent is ``pid`` (Linux)."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found.append(int(entry.name))
-    return found
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
-def all_gone(pids: list[int], limit_s: float = 20.0) -> bool:
-    deadline_s = time.monotonic() + limit_s
-    while not all(gone(pid) for pid in pids) and time.monotonic() < deadline_s:
-        os.sched_yield()
-    return all(gone(pid) for pid in pids)
 
 
 def test_hostile_model_text_reaches_the_terminal_as_harmless_characters(tmp_path: Path) -> None:

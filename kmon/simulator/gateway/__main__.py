@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from itertools import zip_longest
 
 from kmon.catalog.errors import UsageError
+from kmon.parent_death import end_with_parent
 from kmon.simulator.gateway.options import GatewayOptions
 from kmon.simulator.gateway.serve import gateway_listening, provider_name
 from kmon.simulator.serve import SimOptions, listening
@@ -52,6 +53,7 @@ async def _embedded(given: argparse.Namespace) -> None:
 
 
 def main() -> int:
+    end_with_parent()
     parser = argparse.ArgumentParser(prog="python -m kmon.simulator.gateway", description=__doc__, allow_abbrev=False)
     parser.add_argument("--mechanism", action="append", default=[])
     parser.add_argument("--provider-url", action="append", default=[])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from msgspec.structs import replace
 
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
+from kmon.interrupts import heeding
 from kmon.simulator.gateway.options import TOKEN, GatewayOptions, checked
 from kmon.simulator.gateway.server import Gateway
 from kmon.simulator.serve import SimOptions, listening, unusable
@@ -45,14 +46,11 @@ async def gateway_listening(
 
 
 async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
-    """Serve until SIGINT or SIGTERM; protocol 4 then lets open runs end, and the next signal stops at once.
+    """Serve until SIGINT, SIGTERM or SIGHUP; protocol 4 then lets open runs end, and the next signal stops at once.
 
     ``provider`` is the simulated one to start; None when ``options.provider_url`` is somebody else's.
     """
     signals: asyncio.Queue[int] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signals.put_nowait, number)
 
     def say(line: str) -> None:
         try:
@@ -65,6 +63,7 @@ async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
         say(f"kmon sim: {sentence}")
 
     async with AsyncExitStack() as stack:
+        stack.enter_context(heeding(signals.put_nowait))
         if provider is not None:
             simulated = await stack.enter_async_context(listening(provider))
             simulated.on_refused = refused
@@ -95,6 +94,5 @@ def ended_line(row: dict[str, Any]) -> str:
 
 def main(options: GatewayOptions, provider: SimOptions | None) -> int:
     """Serve in the foreground; 0 when stopped on purpose."""
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(options, provider))
+    asyncio.run(serve(options, provider))
     return 0
