@@ -14,8 +14,14 @@ HEADER_LIMIT_CHARS = 1_024
 """A response header that is kept as evidence."""
 MESSAGE_LIMIT_CHARS = 400
 """The message of an error, or a notice."""
+QUOTED_LIMIT_CHARS = 2_000
+"""A message, a code or a header value before keys are taken out of it: more than is shown."""
 SENTENCE_LIMIT_CHARS = 2_000
 """A sentence of kmon's own that quotes: evidence, a diagnosis."""
+SESSION_LIMIT_CHARS = 80
+"""A gateway's session, in the name of a pane."""
+FRAME_LIMIT_CHARS = 2_000
+"""A frame that is kept as evidence."""
 CUT = "…"
 
 
@@ -27,3 +33,13 @@ def bounded(text: str, limit_chars: int) -> str:
 def one_line(text: str, limit_chars: int) -> str:
     """``text``, cleaned already, on one line and bounded."""
     return bounded(text.replace("\n", " ").replace("\t", " "), limit_chars)
+
+
+def ending(text: str, limit_chars: int) -> str:
+    """``text`` if it is no longer than ``limit_chars``, else ``…`` and its end."""
+    return text if len(text) <= limit_chars else CUT + text[len(text) - limit_chars + len(CUT) :]
+
+
+def frame_text(data: bytes) -> str:
+    """A frame as evidence; raw, at most ``FRAME_LIMIT_CHARS``."""
+    return bounded(data[: 4 * FRAME_LIMIT_CHARS + 4].decode("utf-8", "replace"), FRAME_LIMIT_CHARS)

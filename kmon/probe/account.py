@@ -38,6 +38,8 @@ class Outcome:
     timeline: Timeline
     request_ids: dict[str, str]
     end_ns: int
+    safe: Translator
+    """Takes out of what the attempt said the keys it was asked with."""
     blame: Blame | None = None
 
 
@@ -79,6 +81,7 @@ class Account:
         self.timeline.t_start = t_ns
         if proxy is not None:
             self.stalls.between = "proxy"
+        url = self.translate.redacted(url)
         self._emit(ev.AttemptStarted(t_ns, self.run, self.attempt, self.role, url, proxy, turn=turn, target=aimed))
         if self._lessons is not None:
             self._lessons.begin(t_ns)
@@ -180,7 +183,17 @@ class Account:
                 self.transcript.chunks,
             )
         )
-        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns, blame)
+        return Outcome(
+            state,
+            signature,
+            error,
+            self.transcript,
+            self.timeline,
+            self._request_ids,
+            end_ns,
+            self.translate,
+            blame,
+        )
 
 
 def coalesced(deltas: list[Delta]) -> list[Delta]:

@@ -35,9 +35,10 @@ _URLSAFE = bytes.maketrans(b"-_", b"+/")
 _BETWEEN = bytes({*range(33), *b"*`~\"',;:|<>()[]{}#\\", *range(127, 256)})
 _IS_BETWEEN = frozenset(_BETWEEN)
 _ESCAPE = re.compile(
-    r"%(?:25)*([0-9a-fA-F]{2})|\\+(?:u00|x)([0-9a-fA-F]{2})|&#0*([0-9]{2,3});?|&#[xX]0*([0-9a-fA-F]{2});?|\\+([nrt])"
-)
-_CUT_ESCAPE = re.compile(r"(?:%(?:25)*2?[0-9a-fA-F]?|\\+(?:u0{0,2}|x)?[0-9a-fA-F]?|&#?[xX]?[0-9a-fA-F]{0,8})\Z")
+    r"%(?:25){0,4}([0-9a-fA-F]{2})|\\{1,8}(?:u00|x)([0-9a-fA-F]{2})"
+    r"|&#0{0,6}([0-9]{2,3});?|&#[xX]0{0,6}([0-9a-fA-F]{2});?|\\{1,8}([nrt])"
+)  # bounded repeats: an unbounded one takes minutes for a megabyte of backslashes
+_CUT_ESCAPE = re.compile(r"(?:%(?:25){0,4}2?[0-9a-fA-F]?|\\{1,8}(?:u0{0,2}|x)?[0-9a-fA-F]?|&#?[xX]?[0-9a-fA-F]{0,8})\Z")
 _CUT_ESCAPE_CHARS = 24
 _BLOCK_CHARS = 16_384
 

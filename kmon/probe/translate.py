@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from kmon.dialects.bounds import (
+    FRAME_LIMIT_CHARS,
     HEADER_LIMIT_CHARS,
     ID_LIMIT_CHARS,
     MESSAGE_LIMIT_CHARS,
@@ -20,7 +21,7 @@ from kmon.dialects.bounds import (
     bounded,
     one_line,
 )
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, Kind, StreamError, ToolCall, ToolFragment
+from kmon.dialects.delta import Delta, Kind, StreamError, ToolCall, ToolFragment
 from kmon.dialects.text import Cleaner, clean
 from kmon.probe.events import DeltaArrived
 from kmon.probe.redact import WITHHELD, Redactor

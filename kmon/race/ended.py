@@ -6,7 +6,6 @@ from kmon.dialects.bounds import ID_LIMIT_CHARS
 from kmon.probe.account import Outcome
 from kmon.probe.events import RunEnded
 from kmon.probe.timeline import MS
-from kmon.probe.translate import Translator
 
 
 def run_ended(
@@ -18,7 +17,6 @@ def run_ended(
     scenario: str,
     round_number: int,
     attempts: int,
-    safe: Translator,
     t_begin: int,
     nudge: str = "",
     turns: int = 1,
@@ -27,8 +25,8 @@ def run_ended(
     fallback_target: str = "",
     diagnosis: str = "",
 ) -> RunEnded:
-    """What ``safe`` takes out are the keys the run was asked with. ``t_begin`` is where its duration counts from."""
-    timeline, said, end_ns = outcome.timeline, outcome.transcript, outcome.end_ns
+    """``t_begin`` is where its duration counts from."""
+    safe, timeline, said, end_ns = outcome.safe, outcome.timeline, outcome.transcript, outcome.end_ns
     text, reasoning = safe.answer(said.text, said.reasoning)
     return RunEnded(
         end_ns,

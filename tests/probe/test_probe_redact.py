@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -214,3 +215,15 @@ def test_a_piece_that_is_held_back_moves_the_clocks_when_it_came_and_what_comes_
         assert fold_chunk(timeline, late) is None
     assert (timeline.ttft_ns(), timeline.progress.ticks, timeline.chunk.ticks) == (1 * S, 3, 3)
     assert timeline.progress.last_ns == timeline.byte.last_ns == 3 * S
+
+
+@pytest.mark.parametrize(
+    "unit", ["\\", "%", "%25", "&#", "&#0", "\\u00", "\\\\u0", "sk-AbCdef", "%73%6b", "0", " ", "é"]
+)
+def test_no_text_takes_long_to_read(unit: str) -> None:
+    text = (unit * 200_000)[:200_000]
+    before_s = time.process_time()
+    assert Redactor((KEY,)).whole(text) == text
+    redactor = Redactor((KEY,))
+    assert redactor.feed("text", text) + "".join(said for _, said in redactor.rest()) == text
+    assert time.process_time() - before_s < 10.0, "a run of one character is read in one pass (it took minutes)"
