@@ -62,6 +62,7 @@ class Redactor:
         self._tracks: dict[str, _Track] = {}
         self._output, self._all = _Trail(), _Trail()
         self._last_said: dict[str, tuple[str, str]] = {}
+        """What came in a field and what was shown of it: most names come with every chunk."""
         self.split = False
         """Whether a key, or a good part of one, was spread over what came since this was last set to False."""
         self.learn(secrets)
@@ -102,9 +103,10 @@ class Redactor:
                 keys.append((0, rest))
                 self._lose("")
         self._all.add("", text)
-        if len(self._last_said) < FIELDS_LIMIT:
-            self._last_said[field] = (text, _without(text, keys))
-        return _without(text, keys)
+        kept = _without(text, keys)
+        if len(text) <= TRAIL_LIMIT_CHARS and (field in self._last_said or len(self._last_said) < FIELDS_LIMIT):
+            self._last_said[field] = (text, kept)
+        return kept
 
     def pair(self, first: str, second: str) -> tuple[str, str]:
         """Two whole texts without the keys, and without those that one of them begins and the other ends."""

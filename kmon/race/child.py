@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.probe.events import Event, Notice
+from kmon.probe.translate import Translator
 from kmon.race.hosting import Plan
 from kmon.race.pipe import Do, Start, pack, read_up
 from kmon.race.plan import Keys
@@ -23,8 +25,8 @@ PATIENCE_S = 3.0
 class EngineProcess:
     """A race hosted in a child process. Make one with :meth:`start`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, process: asyncio.subprocess.Process, keys: Keys) -> None:
+        self._process, self._keys = process, keys
         self._stderr = bytearray()
         self._draining = asyncio.create_task(self._drain_stderr())
         self._closing = False
@@ -42,7 +44,7 @@ class EngineProcess:
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        engine = cls(process)
+        engine = cls(process, keys)
         await engine._send(Start(plan, keys))
         return engine
 
@@ -59,7 +61,8 @@ class EngineProcess:
             code = await self._process.wait()
             await self._draining
             last = self._stderr.decode("utf-8", "replace").strip().splitlines()
-            why = f": {last[-1][:300]}" if last else ""
+            safe = Translator("", 0, secrets=self._keys.secrets)
+            why = f": {safe.redacted(last[-1], MESSAGE_LIMIT_CHARS)}" if last else ""
             yield [
                 Notice(
                     time.monotonic_ns(), "error", f"the engine ended with code {code}{why}; what it had told is kept"

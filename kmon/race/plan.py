@@ -95,6 +95,11 @@ class Keys(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Keys({', '.join(sorted(self.by_env))})"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must be shown nowhere."""
+        return Credential(self.by_env).secrets
+
     def for_target(self, target: Target) -> Credential:
         """What a target is asked with: the first of its variables that is set, or all that the AWS client needs."""
         if target.auth != "aws":

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from kmon.catalog.model import GATEWAY_KEY_ENV, Target
 from kmon.probe import events as ev
+from kmon.race.child import EngineProcess
 from kmon.race.gateway_plan import GatewayPlan
 from kmon.race.gateway_watch import GatewayWatch
 from kmon.race.plan import Keys
@@ -323,3 +325,17 @@ async def test_a_proxy_between_hostile_ends_tells_clean_without_the_key_and_boun
             writer.close()
             await middle.watched.ended(number)
     assert wrong_with(middle.watched.events) == []
+
+
+async def test_the_last_words_of_an_engine_that_died_are_told_clean_without_the_key_and_bounded() -> None:
+    words = f"\x1b]0;owned\x07 {KEY[::-1]} {'x' * 2_000}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", f"import sys; sys.stderr.write({words!r}); sys.exit(7)",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    watched = Watched(EngineProcess(process, Keys({"KEY": KEY})))
+    notice = await watched.until(lambda event: isinstance(event, ev.Notice))
+    await watched.finish()
+    assert isinstance(notice, ev.Notice) and "code 7: ]0;owned [key] xxx" in notice.message
+    assert len(notice.message) < 500
+    assert wrong_with(notice, KEY, {"message": 500}) == []
