@@ -159,7 +159,7 @@ class Redactor:
                 self.split = True
         self._output.add(field, piece)
         self._all.add(field, piece)
-        return self._let_through(track, joined, keys, held_from)
+        return self._let_through(track, joined, keys, max(held_from, done))
 
     def rest(self) -> list[tuple[str, str]]:
         """What is still held back of each field when nothing more comes; most of a key counts as one."""
@@ -179,6 +179,7 @@ class Redactor:
             track.shown, track.held = joined[-SHOWN_LIMIT_CHARS:], ""
             return joined[done:]
         held_from = max([held_from, *(stop for start, stop in keys if start < held_from < stop)])
+        track.lost = any(start >= held_from for start, _ in keys)
         keys = [key for key in keys if key[0] < held_from]
         out, end = "", done
         for start, stop in _merged(keys):

@@ -148,6 +148,30 @@ def test_what_looks_like_a_key_and_is_none_comes_through_once_it_has_ended(
         assert by_field(told(came)) == by_field(told(came, secrets=()))
 
 
+SLICES = st.builds(
+    lambda form, start, size: form[start : start + size],
+    st.sampled_from(sorted(SPELLINGS.values())),
+    st.integers(0, 12),
+    st.integers(1, 12),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(STREAMED), st.one_of(SLICES, st.sampled_from(["!", " ", "ok"]))), max_size=9))
+def test_parts_of_a_key_that_make_none_come_through_once_and_in_their_order(came: list[tuple[str, str]]) -> None:
+    came += [(field, "! the end") for field in STREAMED]
+    wanted = by_field(told(came, secrets=()))
+    redactor = Redactor((KEY,))
+    if all(redactor.whole(text) == text for text in ("".join(said for _, said in came), *wanted.values())):
+        assert by_field(told(came)) == wanted
+
+
+@pytest.mark.parametrize("chars", range(1, 16))
+def test_a_key_that_is_broken_off_comes_through_letter_by_letter(chars: int) -> None:
+    for form in SPELLINGS.values():
+        text = f"{form[:chars]}! the end"
+        assert by_field(told([("text", letter) for letter in text]))["text"] == text
+
+
 def test_the_beginning_of_a_key_at_the_end_comes_out_late_and_most_of_one_does_not() -> None:
     (first, late) = told([("text", f"such keys begin with {KEY[:10]}")])
     assert (first.text, late.text) == ("such keys begin with ", KEY[:10])
