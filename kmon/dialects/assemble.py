@@ -61,6 +61,8 @@ class Transcript:
         self.malformed_frames = 0
         self.dropped_chars = 0
         """Characters of text and arguments beyond the limits."""
+        self.dropped_calls = 0
+        """Tool calls beyond the limit."""
 
     @property
     def text(self) -> str:
@@ -117,6 +119,7 @@ class Transcript:
         if call is None or (fragment.name and fragment.id and call.id and fragment.id != call.id):
             if len(self._calls) >= TOOL_CALLS_LIMIT:
                 self.dropped_chars += len(fragment.arguments)
+                self.dropped_calls += bool(fragment.name)
                 return
             call = _OpenCall()
             self._calls.append(call)

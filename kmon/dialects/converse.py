@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text
+from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.dialects.eventstream import BadFrame, EventStreamDecoder, Frame
 from kmon.dialects.fault import corrupt, malformed
 from kmon.dialects.loose import compact, count, members, parsed, position, text
@@ -44,7 +45,7 @@ class FramedDecoder:
             return _unreadable(frame)
         kind = frame.headers.get(":message-type", "event")
         name = frame.headers.get(":event-type") or frame.headers.get(":exception-type", "")
-        raw = f"{name} {_shown(frame.payload)}"[:FRAME_LIMIT_CHARS]
+        raw = bounded(f"{name} {frame_text(frame.payload)}", FRAME_LIMIT_CHARS)
         if kind == "error":
             return Delta(error=_unmodelled(frame.headers, raw), raw=raw)
         try:
@@ -97,7 +98,7 @@ def converse_delta(name: str, event: dict[str, Any]) -> Delta:
 
 def _unreadable(frame: BadFrame) -> Delta:
     """Text where frames should be is another program's answer; a wrong checksum is damage; the rest is malformed."""
-    raw = _shown(frame.start)
+    raw = frame_text(frame.start)
     if frame.start[:1] in (b"{", b"[", b"<"):
         return Delta(error=StreamError("not-a-stream", f"answered text instead of frames: {raw}", frame=raw), raw=raw)
     return Delta(error=corrupt(frame.why, raw) if frame.checksum else malformed(frame.why, raw), raw=raw)
@@ -122,14 +123,11 @@ def _usage(value: object) -> Usage | None:
 def _exception(name: str, payload: object, raw: str) -> StreamError:
     said = members(payload)
     message = text(said.get("message")) or text(said.get("originalMessage")) or name or "exception frame"
-    return StreamError("in-stream", message[:FRAME_LIMIT_CHARS], STATUS.get(name), name[:100] or None, raw)
+    message = bounded(message, QUOTED_LIMIT_CHARS)
+    return StreamError("in-stream", message, STATUS.get(name), bounded(name, QUOTED_LIMIT_CHARS) or None, raw)
 
 
 def _unmodelled(headers: dict[str, str], raw: str) -> StreamError:
-    code = headers.get(":error-code", "")[:100]
-    message = headers.get(":error-message", "")[:FRAME_LIMIT_CHARS]
+    code = bounded(headers.get(":error-code", ""), QUOTED_LIMIT_CHARS)
+    message = bounded(headers.get(":error-message", ""), QUOTED_LIMIT_CHARS)
     return StreamError("in-stream", message or code or "error frame", code=code or None, frame=raw)
-
-
-def _shown(data: bytes) -> str:
-    return data[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]

@@ -12,9 +12,6 @@ from msgspec import Struct
 
 Kind = Literal["text", "reasoning", "tool", "usage", "finish", "keepalive", "error", "other"]
 
-FRAME_LIMIT_CHARS = 2_000
-"""How much of a frame that could not be understood is kept as evidence."""
-
 
 class Usage(Struct, frozen=True, omit_defaults=True):
     """Token counts as the provider reports them; ``None`` where it reports none."""
@@ -85,7 +82,7 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     server_ms: float | None = None
     """The server's own total, where the chunk tells it (Bedrock ``metrics.latencyMs``)."""
     raw: str = ""
-    """The chunk as received (its data, or the comment), at most ``FRAME_LIMIT_CHARS``: evidence for the raw view."""
+    """The chunk as received (its data, or the comment), bounded (``bounds.py``): evidence for the raw view."""
 
     @property
     def arguments(self) -> str:

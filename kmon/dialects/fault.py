@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
+from kmon.dialects.delta import StreamError
 
-MESSAGE_LIMIT_CHARS = 2_000
-CODE_LIMIT_CHARS = 100
+NO_MESSAGE = "the provider reported an error without a message"
 
 
 def fault(
@@ -31,21 +31,21 @@ def fault(
         status = next((n for key in ("status_code", "code", "status") if (n := _status(members.get(key)))), None)
     return StreamError(
         kind,
-        (message or _said(value) or "the provider reported an error without a message")[:MESSAGE_LIMIT_CHARS],
+        bounded(message or _said(value) or NO_MESSAGE, QUOTED_LIMIT_CHARS),
         status,
         code,
-        None if frame is None else frame[:FRAME_LIMIT_CHARS],
+        None if frame is None else bounded(frame, FRAME_LIMIT_CHARS),
     )
 
 
 def malformed(why: str, frame: str) -> StreamError:
     """The error of one frame that could not be read; ``frame`` is kept, bounded."""
-    return StreamError("malformed-frame", why, frame=frame[:FRAME_LIMIT_CHARS])
+    return StreamError("malformed-frame", why, frame=bounded(frame, FRAME_LIMIT_CHARS))
 
 
 def corrupt(why: str, frame: str) -> StreamError:
     """The error of one frame whose checksum is wrong: what was received is not what was sent."""
-    return StreamError("corrupt-frame", why, frame=frame[:FRAME_LIMIT_CHARS])
+    return StreamError("corrupt-frame", why, frame=bounded(frame, FRAME_LIMIT_CHARS))
 
 
 def _said(value: object) -> str:
@@ -61,7 +61,7 @@ def _said(value: object) -> str:
 
 def _word(value: object) -> str | None:
     if isinstance(value, str) and value:
-        return value[:CODE_LIMIT_CHARS]
+        return bounded(value, QUOTED_LIMIT_CHARS)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
 
 

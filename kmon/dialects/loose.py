@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import msgspec
+
+COUNT_LIMIT = 2**53 - 1
+"""Larger numbers are not exact in JSON as most programs read it, and count nothing."""
 
 _DECODER = msgspec.json.Decoder()
 
@@ -51,14 +53,10 @@ def items(value: object) -> list[Any]:
 
 
 def count(value: object) -> int | None:
-    """A count of something: an integer, also when written as 12.0; None for anything else."""
-    if isinstance(value, bool):
+    """A count of something: an integer from 0 to ``COUNT_LIMIT``, also written as 12.0; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, int):
-        return value if -(2**53) < value < 2**53 else None
-    if isinstance(value, float) and math.isfinite(value) and abs(value) < 2**53:
-        return int(value)
-    return None
+    return int(value) if 0 <= value <= COUNT_LIMIT else None
 
 
 def position(value: object, default: int) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, bounded
+from kmon.dialects.delta import Delta
 from kmon.dialects.fault import malformed
 from kmon.dialects.loose import count, members, text
 
@@ -24,12 +25,12 @@ def decoded(data: bytes, *, binary: bool) -> Delta:
         said = data.decode()
     except UnicodeDecodeError as error:
         return Delta(error=malformed(f"a text message is not UTF-8 ({error.reason})", data.decode("utf-8", "replace")))
-    raw = said[:FRAME_LIMIT_CHARS]
+    raw = bounded(said, FRAME_LIMIT_CHARS)
     try:
         value = json.loads(said)
     except (ValueError, RecursionError) as error:
         return Delta(error=malformed(f"a message is not JSON ({error})", said), raw=raw)
-    return Delta(text=(_in_words(value) or said)[:SHOWN_LIMIT_CHARS] + "\n", raw=raw)
+    return Delta(text=bounded(_in_words(value) or said, SHOWN_LIMIT_CHARS) + "\n", raw=raw)
 
 
 def _in_words(value: object) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta
+from kmon.dialects.bounds import frame_text
+from kmon.dialects.delta import Delta
 from kmon.dialects.fault import fault, malformed
 from kmon.dialects.loose import parsed
 from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
@@ -37,17 +38,17 @@ class JSONEventsDecoder:
         if isinstance(item, Event):
             return self._event(item)
         if isinstance(item, Comment):
-            return Delta(keepalive=True, chunk=False, raw=_shown(item.line))
+            return Delta(keepalive=True, chunk=False, raw=frame_text(item.line))
         if isinstance(item, Overflow):
-            raw = _shown(item.start)
+            raw = frame_text(item.start)
             return Delta(error=malformed(f"an event over {EVENT_LIMIT_BYTES // 2**20} MiB was skipped", raw), raw=raw)
         return self._stray(item.line, complete=item.complete)
 
     def _event(self, event: Event) -> Delta:
         data = event.data
         if data.startswith(DONE):
-            return Delta(done=True, chunk=False, raw=_shown(data))
-        raw = _shown(data)
+            return Delta(done=True, chunk=False, raw=frame_text(data))
+        raw = frame_text(data)
         try:
             value = parsed(data)
         except ValueError:
@@ -65,7 +66,7 @@ class JSONEventsDecoder:
 
     def _stray(self, line: bytes, *, complete: bool) -> Delta | None:
         """A line that is no SSE field is ignored, as the rules say, unless it is a bare JSON error or cut off."""
-        raw = _shown(line)
+        raw = frame_text(line)
         try:
             value = parsed(line) if line.lstrip().startswith(b"{") else None
         except ValueError:
@@ -74,8 +75,3 @@ class JSONEventsDecoder:
         if error is None and not complete:
             error = malformed("the body ended inside a frame", raw)
         return None if error is None else Delta(error=error, raw=raw)
-
-
-def _shown(data: bytes) -> str:
-    """The frame as evidence, at most FRAME_LIMIT_CHARS."""
-    return data[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]

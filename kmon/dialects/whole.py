@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kmon.dialects.bounds import frame_text
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.deepinfra import token_delta
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, ToolFragment
+from kmon.dialects.delta import Delta, ToolFragment
 from kmon.dialects.loose import compact, items, members, parsed, text
 from kmon.dialects.messages import message_delta
 
@@ -19,7 +20,7 @@ def whole_answer(dialect: str, body: bytes) -> Delta | None:
         return None
     if not isinstance(value, dict):
         return None
-    raw = body[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]
+    raw = frame_text(body)
     match dialect:
         case "chat":
             delta = _chat(value)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.text import clean
 
 DAY_S = 86_400.0
-NAME_LIMIT_CHARS = 80
 
 _SEQUENCE, _OID, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x06, 0xA0, 0x17, 0x18
 _COMMON_NAME, _ORGANIZATION = b"\x55\x04\x03", b"\x55\x04\x0a"
@@ -63,7 +63,7 @@ def _issuer(name: bytes) -> str:
 
 def _text(kind: int, text: bytes) -> str:
     encoding = {_TWO_BYTES: "utf-16-be", _FOUR_BYTES: "utf-32-be"}.get(kind, "utf-8")
-    return " ".join(clean(text.decode(encoding, "replace")).split())[:NAME_LIMIT_CHARS]
+    return bounded(" ".join(clean(text.decode(encoding, "replace")).split()), NAME_LIMIT_CHARS)
 
 
 def _moment(kind: int, text: bytes) -> datetime.datetime:

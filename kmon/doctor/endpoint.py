@@ -15,6 +15,7 @@ import httpx
 from msgspec import Struct
 from msgspec.structs import replace
 
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.doctor.clock import Reading, server_time_s
 from kmon.doctor.model_list import BODY_LIMIT_BYTES, Heard
 from kmon.probe.translate import Translator
@@ -103,7 +104,7 @@ async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, re
     except TimeoutError:
         error = f"{_SILENCE[_next_step(stamps, question.url)]} within {limit_s:g} s"
     except BROKEN as broken:
-        error = question.safe.redacted(stream_error(broken).message)
+        error = question.safe.redacted(stream_error(broken).message, MESSAGE_LIMIT_CHARS)
     timed = Exchange(
         tcp_ms=_between_ms(stamps.get("dns", start_ns), stamps.get("connect")),
         tls_ms=_between_ms(stamps.get("connect"), stamps.get("tls")),

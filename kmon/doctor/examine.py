@@ -19,11 +19,12 @@ from kmon.doctor.certificates import Certificate, read_certificate
 from kmon.doctor.endpoint import Exchange, Question, ask, peek
 from kmon.doctor.model_list import Check, Heard, judged
 from kmon.doctor.names import Lookup, look_up
-from kmon.doctor.proxies import fit, secrets
+from kmon.doctor.proxies import fit
 from kmon.doctor.reach import Reach, reach_all
 from kmon.doctor.tries import five
+from kmon.probe.overheard_keys import own_keys
 from kmon.probe.translate import Translator
-from kmon.transport.proxy import proxy_for
+from kmon.transport.proxy import proxy_for, secrets
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 REFUSALS = (401, 403)
@@ -122,9 +123,10 @@ async def _certificate(question: Question, exchanges: tuple[Exchange, ...], limi
         parts = urlsplit(question.url)
         der = await peek(parts.hostname or "", parts.port or DEFAULT_PORTS["https"], limit_s)
     try:
-        return None if der is None else read_certificate(der)
+        found = None if der is None else read_certificate(der)
     except ValueError:
         return None
+    return None if found is None else replace(found, issuer=question.safe.redacted(found.issuer))
 
 
 def _question(target: Target, env: Environment, trust: Trust) -> tuple[Question, Check | None]:
@@ -143,7 +145,7 @@ def _question(target: Target, env: Environment, trust: Trust) -> tuple[Question,
     headers: dict[str, str] = {}
     if with_key:
         headers = {**target.headers, **held.authorization(target.auth, url, proxied=proxy is not None)}
-    safe = Translator(target.name, 1, secrets=(*held.secrets, *secrets(proxy)))
+    safe = Translator(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
     check: Check | None = None
     if problem:
         check = Check("failed", problem)

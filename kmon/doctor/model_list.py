@@ -10,12 +10,12 @@ from typing import Literal
 import msgspec
 
 from kmon.catalog.model import Target
+from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.probe.failure import answer_error
 from kmon.probe.translate import Translator
 
 BODY_LIMIT_BYTES = 8 << 20
 """OpenRouter's list is about 1 MB."""
-MODEL_LIMIT_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +89,5 @@ def _found(target: Target, ids: list[str], safe: Translator) -> Check:
     if target.model in ids:
         return Check("ok", f"{count}, {target.model} among them", len(ids), True, 200)
     near = difflib.get_close_matches(target.model, ids, n=1, cutoff=0.5)
-    hint = f"; close to {safe.redacted(near[0])[:MODEL_LIMIT_CHARS]}" if near else ""
+    hint = f"; close to {safe.redacted(near[0], NAME_LIMIT_CHARS)}" if near else ""
     return Check("ok", f"{count}, but {target.model} is not listed{hint}", len(ids), False, 200)

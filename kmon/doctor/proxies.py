@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
 
 from kmon.dialects.text import clean
 from kmon.transport.proxy import shown
@@ -27,12 +26,3 @@ def fit(proxy: str) -> str:
         return clean(shown(proxy if "://" in proxy else f"http://{proxy}") or "")
     except ValueError:
         return "(not a URL)"
-
-
-def secrets(proxy: str | None) -> tuple[str, ...]:
-    """What must not be shown of a proxy's URL."""
-    try:
-        password = urlsplit(proxy or "").password
-    except ValueError:
-        return ()
-    return (password, unquote(password)) if password else ()

@@ -26,8 +26,6 @@ from kmon.transport.headers import SERVER_LATENCY, kept
 from kmon.transport.machine import Machine
 from kmon.transport.phase import Phase
 
-HEADER_LIMIT_CHARS = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -40,6 +38,8 @@ class Outcome:
     timeline: Timeline
     request_ids: dict[str, str]
     end_ns: int
+    safe: Translator
+    """Takes out of what the attempt said the keys it was asked with."""
     blame: Blame | None = None
 
 
@@ -81,6 +81,7 @@ class Account:
         self.timeline.t_start = t_ns
         if proxy is not None:
             self.stalls.between = "proxy"
+        url = self.translate.redacted(url)
         self._emit(ev.AttemptStarted(t_ns, self.run, self.attempt, self.role, url, proxy, turn=turn, target=aimed))
         if self._lessons is not None:
             self._lessons.begin(t_ns)
@@ -97,7 +98,8 @@ class Account:
 
     def identified(self, t_ns: int, status: int, ids: Mapping[str, str], content_type: str = "") -> None:
         """The answer began, and has these ids at the other end."""
-        self._request_ids = {name: self.translate.redacted(value)[:HEADER_LIMIT_CHARS] for name, value in ids.items()}
+        self._request_ids = self.translate.headers(ids)
+        content_type = self.translate.named("content-type", content_type)
         self._emit(ev.HeadersReceived(t_ns, self.run, self.attempt, status, self._request_ids, content_type))
 
     def start_over(self) -> None:
@@ -148,6 +150,8 @@ class Account:
         stream tells; ``end_ns`` is when it ended where that is not now."""
         end_ns = time.monotonic_ns() if end_ns is None else end_ns
         self.stalls.stop()
+        for late in self.translate.rest(end_ns):
+            self._emit(late)
         left_open = self.timeline.on_closed(end_ns)
         if left_open is not None:
             self.stalls.left_open(end_ns, left_open)
@@ -180,7 +184,17 @@ class Account:
                 self.transcript.chunks,
             )
         )
-        return Outcome(state, signature, error, self.transcript, self.timeline, self._request_ids, end_ns, blame)
+        return Outcome(
+            state,
+            signature,
+            error,
+            self.transcript,
+            self.timeline,
+            self._request_ids,
+            end_ns,
+            self.translate,
+            blame,
+        )
 
 
 def coalesced(deltas: list[Delta]) -> list[Delta]:

@@ -24,12 +24,13 @@ from kmon.probe.content import Asked
 from kmon.probe.habits import Habits
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
+from kmon.probe.overheard_keys import own_keys
 from kmon.probe.signature import Signature
 from kmon.probe.timeline import Timeline
 from kmon.transport.errors import ExchangeError, stream_error
 from kmon.transport.network import Network
 from kmon.transport.phase import Phase
-from kmon.transport.proxy import proxy_for, shown
+from kmon.transport.proxy import proxy_for, secrets, shown
 
 FINISH_GRACE_S = 2.0
 """How long to wait after a finish reason, or an error, for usage, late content and ``[DONE]``."""
@@ -86,7 +87,7 @@ class Attempt(ABC):
                 wants_usage=target.stream_options,
                 called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
             ),
-            secrets=credential.secrets,
+            secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,
             machine=network.machine,
             emit=emit,
@@ -114,7 +115,9 @@ class Attempt(ABC):
     async def go(self) -> Outcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
         url = self.url()
-        self._started(time.monotonic_ns(), url, shown(proxy_for(url)))
+        proxy = proxy_for(url)
+        self._account.translate.learn(secrets(proxy))
+        self._started(time.monotonic_ns(), url, shown(proxy))
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending

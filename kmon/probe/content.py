@@ -114,13 +114,17 @@ def _why_unfinished(name: str, said: Transcript) -> str:
         return "; the token limit cut them (finish reason length)"
     tokens = said.usage.completion_tokens if said.usage else None
     counted = f", after {tokens} output tokens by usage" if tokens is not None else ""
-    return f"; finish reason {said.finish_reason}{counted}: lost on the way, or cut by a limit that is not told"
+    return f"; {_finish(said)}{counted}: lost on the way, or cut by a limit that is not told"
+
+
+def _finish(said: Transcript) -> str:
+    return f"finish reason {said.finish_reason and shown(said.finish_reason)}"
 
 
 def _silent_answer(asked: Asked, said: Transcript, seen: Sightings) -> Finding | None:
     if said.text.strip() or said.tool_calls:
         return None
-    finish = f"finish reason {said.finish_reason}"
+    finish = _finish(said)
     if said.finish_reason in CALLING:
         return Finding("finish-mismatch", f"{finish}, and no tool call in the stream")
     if said.reasoning.strip():
@@ -133,7 +137,7 @@ def _silent_answer(asked: Asked, said: Transcript, seen: Sightings) -> Finding |
 
 def _calls_missing(asked: Asked, said: Transcript, seen: Sightings) -> Finding | None:
     if said.finish_reason in CALLING and not said.tool_calls:
-        return Finding("finish-mismatch", f"finish reason {said.finish_reason}, and no tool call in the stream")
+        return Finding("finish-mismatch", f"{_finish(said)}, and no tool call in the stream")
     return None
 
 

@@ -122,6 +122,12 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
     upstream: str | None = None
     raw: str = ""
     """The chunk as received, cleaned and bounded, for the raw view."""
+    held: tuple[Kind, ...] = ()
+    """Of which kinds it brought output that is not shown yet, since a key may begin in it: progress all the same."""
+    late: bool = False
+    """Not a chunk, but what was held back and turned out to be no key. It moves no clock."""
+    tools_dropped: int = 0
+    """Pieces of tool calls that were more than one chunk may bring."""
 
 
 class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
@@ -262,6 +268,10 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """On which side it hung, as it was last told: name and sentence."""
     blame: Blame | None = None
     """Whose the longest stall of the deciding attempt was."""
+    dropped_chars: int = 0
+    """Characters of text, reasoning and arguments beyond what is kept of an answer."""
+    dropped_tool_calls: int = 0
+    """Tool calls beyond what is kept of an answer."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):

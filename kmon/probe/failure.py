@@ -7,12 +7,11 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
+from kmon.dialects.delta import StreamError
 from kmon.dialects.text import clean
 from kmon.transport.headers import http_date, retry_after_s
 
-MESSAGE_LIMIT_CHARS = 2_000
-"""More than is shown: what is shown is cut after keys were taken out, not before."""
 HOST_LIMIT_CHARS = 255
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
 STREAM_TYPES = ("text/event-stream", EVENT_STREAM_TYPE, "application/octet-stream", "")
@@ -43,17 +42,24 @@ def answer_error(
     message, said_code = _message(text)
     message = _redirection(status, headers.get("location", "")) or message
     code = code or said_code
+    frame = bounded(text, FRAME_LIMIT_CHARS)
     if status == 200:
         what = "JSON" if "json" in content_type else content_type or "something else"
-        return StreamError("not-a-stream", f"answered {what} instead of a stream: {message}", 200, frame=_bounded(text))
+        return StreamError(
+            "not-a-stream",
+            f"answered {what} instead of a stream: {message}",
+            200,
+            frame=frame,
+        )
     wait = f" (Retry-After {retry_s:g} s)" if retry_s is not None else ""
     return StreamError(
-        "http", f"HTTP {status}: {message}{wait}", status, code, frame=_bounded(text), retry_after_s=retry_s
+        "http",
+        f"HTTP {status}: {message}{wait}",
+        status,
+        code,
+        frame=frame,
+        retry_after_s=retry_s,
     )
-
-
-def _bounded(text: str) -> str:
-    return text[:FRAME_LIMIT_CHARS]
 
 
 def _message(text: str) -> tuple[str, str | None]:
@@ -61,15 +67,16 @@ def _message(text: str) -> tuple[str, str | None]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return " ".join(text.split())[:MESSAGE_LIMIT_CHARS] or "no body", None
+        return bounded(" ".join(text.split()), QUOTED_LIMIT_CHARS) or "no body", None
     error = value.get("error", value) if isinstance(value, dict) else value
     if error in (None, "", {}, []):
         return "no message", None
     if isinstance(error, dict):
         message = error.get("message") or error.get("detail") or error.get("type") or json.dumps(error)
         code = error.get("code") or error.get("type")
-        return str(message)[:MESSAGE_LIMIT_CHARS], None if code is None else str(code)[:MESSAGE_LIMIT_CHARS]
-    return str(error)[:MESSAGE_LIMIT_CHARS], None
+        code = None if code is None else bounded(str(code), QUOTED_LIMIT_CHARS)
+        return bounded(str(message), QUOTED_LIMIT_CHARS), code
+    return bounded(str(error), QUOTED_LIMIT_CHARS), None
 
 
 def _redirection(status: int, location: str) -> str | None:
@@ -80,4 +87,4 @@ def _redirection(status: int, location: str) -> str | None:
         host = urlsplit(location).hostname
     except ValueError:
         host = None
-    return f"redirected to {host[:HOST_LIMIT_CHARS] if host else 'another path'}, not followed"
+    return f"redirected to {bounded(host, HOST_LIMIT_CHARS) if host else 'another path'}, not followed"

@@ -16,6 +16,7 @@ import httpcore
 from kmon.catalog.credential import Credential
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import SESSION_PREFIX
+from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.device import Device
@@ -197,7 +198,7 @@ class GatewayAttempt(Attempt):
 
     def _go_on(self, why: str) -> None:
         """After the chat was told of an error the run began anew: what was said and the error do not count."""
-        self._retried = self._account.translate.redacted(why)[:100] or "an error"
+        self._retried = self._account.translate.redacted(why, NAME_LIMIT_CHARS) or "an error"
         self._account.start_over()
         self._graced = False
         self._deadline.reschedule(self._total_deadline_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.openclaw.closing import CLEAN, explained
 from kmon.dialects.socket_message import decoded
@@ -67,7 +68,7 @@ class ListeningAttempt(Attempt):
                     self._take(t_ns, decoded(message.data, binary=message.kind == "binary"))
 
     def _closed(self, t_ns: int, message: Message) -> None:
-        said = explained(message.code, clean(message.data.decode("utf-8", "replace"))[:200])
+        said = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
         if message.code not in CLEAN:
             raise ExchangeError(
                 StreamError("websocket-closed", f"the WebSocket closed with {said}", code=str(message.code))

@@ -1,10 +1,14 @@
-"""The keys in a request that somebody else made: known only so that they can be taken out of whatever is shown."""
+"""The keys in a request beside the one that its target names: known only so that they can be taken out of all text."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
+
+from kmon.catalog.model import Target
+from kmon.transport.proxy import secrets
 
 SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential|signature", re.IGNORECASE)
 SECRETS_LIMIT = 24
@@ -23,7 +27,7 @@ def keys_in(headers: Mapping[str, str], query: str) -> tuple[str, ...]:
     values = [value for name, value in sorted(named, key=_rank) if SECRET_NAME.search(name)]
     found: dict[str, None] = {}
     for value in values:
-        for part in (value, *_PARTS.split(value)):
+        for part in (value, *_PARTS.split(value), *_basic(value)):
             found[part[:SECRET_LIMIT_CHARS]] = None
             found[part.partition("=")[2][:SECRET_LIMIT_CHARS]] = None
     return tuple(key for key in found if len(key) >= 8 and key != _SIGNED)[:SECRETS_LIMIT]
@@ -32,6 +36,24 @@ def keys_in(headers: Mapping[str, str], query: str) -> tuple[str, ...]:
 def _rank(named: tuple[str, str]) -> bool:
     """Cookies last: a jar of them must not crowd out the key itself."""
     return "cookie" in named[0].lower()
+
+
+def own_keys(target: Target) -> tuple[str, ...]:
+    """Keys that a target's own headers and base URL carry beside the one from the environment."""
+    parts = urlsplit(target.base_url)
+    return (*keys_in(target.headers, parts.query), *secrets(target.base_url))
+
+
+def _basic(value: str) -> tuple[str, ...]:
+    """User and password, and the password alone, of ``Basic BASE64``."""
+    scheme, _, said = value.partition(" ")
+    if scheme.lower() != "basic":
+        return ()
+    try:
+        pair = base64.b64decode(said.strip(), validate=True).decode()
+    except ValueError:
+        return ()
+    return pair, pair.partition(":")[2]
 
 
 def keys_said(text: str, *, answered: bool) -> tuple[str, ...]:

@@ -1,64 +1,229 @@
-"""Keys taken out of whatever comes back, even when one is split over two chunks."""
+"""Keys taken out of whatever comes back: in any form (``key_forms.py``), split over pieces and over fields."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kmon.probe.key_forms import SPELT_LIMIT_CHARS, START_CHARS, Form, Place, forms_of, places
 
 REDACTED = "[key]"
-SHORTEST_SECRET_CHARS = 8
-"""Shorter values are no keys of anything; taking them out would tear up ordinary words."""
-SHORTEST_START_CHARS = 8
-"""From this length on, an end of a text with which a key begins is held back; fewer characters give no key away."""
-
-
-PART_CHARS = 8
-"""So many characters of a key in a row, past the prefix its kind shares, are no accident."""
 WITHHELD = "[withheld: it holds a part of a key]"
+PREFIX_CHARS = 4
+PART_CHARS = 8
+"""So many characters of a key in a row, past the prefix that its kind shares, are no accident."""
+SHOWN_LIMIT_CHARS = (START_CHARS - 1) * SPELT_LIMIT_CHARS
+"""What was let through of a field is remembered for so long: a form may have begun in it."""
+TRAIL_LIMIT_CHARS = 1_024
+"""The same for what came in other fields."""
+FIELDS_LIMIT = 200
+"""Fields that are told apart; what comes in more of them is read as one."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """One field as it comes: the end of what was let through, and what is held back after it."""
+
+    shown: str = ""
+    held: str = ""
+    lost: bool = False
+    """What is held back is a part of a key that went on in another field."""
+
+
+@dataclass(slots=True)
+class _Trail:
+    """The latest characters of several fields as they came, one after the other."""
+
+    text: str = ""
+    field: str = ""
+    own_chars: int = 0
+    """How many of them, at the end, came in ``field`` without another in between."""
+
+    def add(self, field: str, piece: str) -> None:
+        self.own_chars = len(piece) + (self.own_chars if field == self.field else 0)
+        self.field = field
+        self.text = (self.text + piece)[-TRAIL_LIMIT_CHARS:]
 
 
 class Redactor:
-    """Takes ``secrets`` out of text. One per kind of text, since ``feed`` remembers how the last piece ended."""
+    """Takes ``secrets`` out of everything that one exchange says.
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET_CHARS}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, self._secrets))) if self._secrets else None
-        self._parts = [s[at : at + PART_CHARS] for s in self._secrets for at in range(4, len(s) - PART_CHARS + 1)]
-        self._shown = ""
-        """The last characters that were let through: a key may have begun in them."""
-        self._held = ""
+    Output that comes in pieces is fed by field (``text``, ``reasoning``, ...); a string that comes whole is given by
+    :meth:`said`, in the order of arrival. Both remember what came before, so a key that goes on in another field is
+    found as well. :meth:`whole` is for a text that stands alone.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: tuple[str, ...] = ()
+        self._forms: list[Form] = []
+        self._parts: list[str] = []
+        self._probes: list[str] = []
+        """Shorter pieces of the keys: each part holds one, and there are fewer of them to look for."""
+        self._tracks: dict[str, _Track] = {}
+        self._output, self._all = _Trail(), _Trail()
+        self._last_said: dict[str, tuple[str, str]] = {}
+        """What came in a field and what was shown of it: most names come with every chunk."""
+        self.split = False
+        """Whether a key, or a good part of one, was spread over what came since this was last set to False."""
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Take these out, too, from here on."""
+        new = tuple(dict.fromkeys(secret for secret in secrets if secret not in self._secrets))
+        self._secrets += new
+        self._forms += [form for secret in new for form in forms_of(secret)]
+        for secret in new:
+            folded = secret.lower()
+            last = len(folded) - PART_CHARS
+            self._parts += [folded[at : at + PART_CHARS] for at in range(PREFIX_CHARS, last + 1)]
+            self._probes += [folded[at : at + 5] for at in range(PREFIX_CHARS, last + 4, 4)]
 
     def whole(self, text: str) -> str:
-        """``text``, which is complete in itself, without the secrets."""
-        return text if self._pattern is None else self._pattern.sub(REDACTED, text)
+        """``text``, which is complete in itself, without the keys."""
+        return _without(text, self._keys(text)) if self._forms else text
 
     def evidence(self, frame: str) -> str:
-        """A frame without the secrets; withheld altogether if it holds a part of one that was split over frames."""
+        """A frame without the keys; withheld altogether if it holds a part of one that was split over frames."""
         frame = self.whole(frame)
-        return WITHHELD if any(part in frame for part in self._parts) else frame
+        folded = frame.lower()
+        if not any(probe in folded for probe in self._probes):
+            return frame
+        return WITHHELD if any(part in folded for part in self._parts) else frame
 
-    def feed(self, text: str) -> str:
-        """The next piece of a text without the secrets.
+    def said(self, field: str, text: str) -> str:
+        """A string that came whole in ``field``, without the keys and without the rest of one that began before it."""
+        if not self._forms or not text:
+            return text
+        before = self._last_said.get(field)
+        if before is not None and before[0] == text:
+            return before[1]
+        keys = self._keys(text)
+        for trail in self._trails():
+            if rest := self._rest_of_key(trail.text, text):
+                keys.append((0, rest))
+                self._lose("")
+        self._all.add("", text)
+        kept = _without(text, keys)
+        if len(text) <= TRAIL_LIMIT_CHARS and (field in self._last_said or len(self._last_said) < FIELDS_LIMIT):
+            self._last_said[field] = (text, kept)
+        return kept
+
+    def pair(self, first: str, second: str) -> tuple[str, str]:
+        """Two whole texts without the keys, and without those that one of them begins and the other ends."""
+        if not self._forms:
+            return first, second
+        keys, more = self._keys(first), self._keys(second)
+        if rest := self._rest_of_key(second, first):
+            keys.append((0, rest))
+        if rest := self._rest_of_key(first, second):
+            more.append((0, rest))
+        self._all.add("", first)
+        self._all.add("", second)
+        return _without(first, keys), _without(second, more)
+
+    def feed(self, field: str, piece: str) -> str:
+        """The next piece of a field without the keys.
 
         What looks like the beginning of one is held back until the piece after it has shown whether it is.
         """
-        if self._pattern is None:
-            return text
-        joined, done = self._shown + self._held + text, len(self._shown)
-        out = ""
-        for found in self._pattern.finditer(joined):
-            out += joined[done : max(done, found.start())] + REDACTED
-            done = found.end()
-        rest = joined[done:]
-        self._held = rest[max(0, len(rest) - self._beginning(joined[done if out else 0 :])) :]
-        out += rest[: len(rest) - len(self._held)]
-        self._shown = (self._shown + out)[-(SHORTEST_START_CHARS - 1) :]
+        if not self._forms or not piece:
+            return piece
+        field = field if field in self._tracks or len(self._tracks) < FIELDS_LIMIT else ""
+        track = self._tracks.setdefault(field, _Track())
+        before, done = track.shown + track.held, len(track.shown)
+        joined = before + piece
+        keys = [(done, len(before))] if track.lost else []
+        track.lost = False
+        held_from = len(joined)
+        for place in places(joined, self._forms):
+            if place.open:
+                held_from = min(held_from, place.start)
+                self.split = self.split or place.known >= PREFIX_CHARS + PART_CHARS
+            elif place.stop > done:
+                keys.append((place.start, place.stop))
+                self.split = self.split or place.start < len(before)
+        for trail in self._trails():
+            own = trail.own_chars if trail.field == field else 0
+            if own >= len(trail.text):
+                continue  # the field's own track has seen all of it
+            at = len(trail.text)
+            for place in places(trail.text + piece, self._forms):
+                if place.start >= at - own or place.stop <= at:
+                    continue
+                start = len(before) - min(own, len(before))
+                if place.open:
+                    held_from = min(held_from, start)
+                else:
+                    keys.append((start, len(before) + place.stop - at))
+                    self._lose(field)
+                self.split = True
+        self._output.add(field, piece)
+        self._all.add(field, piece)
+        return self._let_through(track, joined, keys, max(held_from, done))
+
+    def rest(self) -> list[tuple[str, str]]:
+        """What is still held back of each field when nothing more comes; most of a key counts as one."""
+        left = []
+        for field, track in self._tracks.items():
+            held, track.held = track.held, ""
+            if held:
+                left.append((field, REDACTED if track.lost else self.whole(held)))
+        return left
+
+    def _trails(self) -> list[_Trail]:
+        return [self._all] if self._all.text == self._output.text else [self._output, self._all]
+
+    def _let_through(self, track: _Track, joined: str, keys: list[tuple[int, int]], held_from: int) -> str:
+        done = len(track.shown)
+        if not keys and held_from == len(joined):
+            track.shown, track.held = joined[-SHOWN_LIMIT_CHARS:], ""
+            return joined[done:]
+        held_from = max([held_from, *(stop for start, stop in keys if start < held_from < stop)])
+        track.lost = any(start >= held_from for start, _ in keys)
+        keys = [key for key in keys if key[0] < held_from]
+        out, end = "", done
+        for start, stop in _merged(keys):
+            if stop > end:
+                out += joined[end:start] + REDACTED
+                end = stop
+        out += joined[end:held_from]
+        track.held = joined[held_from:]
+        track.shown = joined[max(end if keys else 0, held_from - SHOWN_LIMIT_CHARS) : held_from]
         return out
 
-    def _beginning(self, text: str) -> int:
-        """How much of the end of ``text`` is the beginning of a secret."""
-        for secret in self._secrets:
-            for size in range(min(len(secret) - 1, len(text)), SHORTEST_START_CHARS - 1, -1):
-                if text.endswith(secret[:size]):
-                    return size
-        return 0
+    def _lose(self, but: str) -> None:
+        for field, track in self._tracks.items():
+            track.lost = track.lost or (field != but and bool(track.held))
+
+    def _rest_of_key(self, before: str, text: str) -> int:
+        """How many characters of ``text``, from its beginning, end a key that ``before`` had begun."""
+        before = before[-TRAIL_LIMIT_CHARS:]
+        at = len(before)
+        found = places(before + text[:TRAIL_LIMIT_CHARS], self._forms)
+        return max((p.stop - at for p in found if p.start < at < p.stop and _is_key(p)), default=0)
+
+    def _keys(self, text: str) -> list[tuple[int, int]]:
+        return [(place.start, place.stop) for place in places(text, self._forms) if _is_key(place)]
+
+
+def _is_key(place: Place) -> bool:
+    return place.certain or (place.open and place.most)
+
+
+def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans that overlap as one, in order."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+def _without(text: str, keys: Sequence[tuple[int, int]]) -> str:
+    out, end = "", 0
+    for start, stop in _merged(keys):
+        out += text[end:start] + REDACTED
+        end = stop
+    return out + text[end:] if keys else text

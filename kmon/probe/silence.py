@@ -8,6 +8,7 @@ from kmon.dialects.assemble import Transcript
 from kmon.probe.content import Asked, looping
 from kmon.probe.sightings import Sightings
 from kmon.probe.timeline import MS, S, Timeline
+from kmon.probe.tool_call import shown
 
 REPEATED = 3
 """Stalls in one answer that are no single event any more."""
@@ -35,7 +36,7 @@ def unended(timeline: Timeline, asked: Asked, said: Transcript, seen: Sightings,
     if stalled and seen.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
         return "empty-deltas-only", f"{seen.idle_chunks} empty chunks since the last output, socket open"
     if seen.waiting_tool is not None:
-        return "tool-arguments-never", f"{seen.waiting_tool[:80]!r} was named and none of its arguments came"
+        return "tool-arguments-never", f"{shown(seen.waiting_tool)!r} was named and none of its arguments came"
     if timeline.progress.last_ns is None:
         return "no-first-token", "socket open"
     if stalled:

@@ -264,7 +264,8 @@ def _fold_claim(view: AttemptView, event: ev.ClaimChanged) -> None:
 def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     gap_ns = view.timeline.chunk.open_ns(event.t_ns) or 0
     fold_chunk(view.timeline, event)
-    view.raw.append(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
+    if not event.late:
+        view.raw.append(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
     if event.reasoning:
         view.append("reasoning", event.reasoning)
     if event.kind in ("text", "reasoning"):
@@ -280,17 +281,19 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
 
 def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
     """Tell the clocks of one chunk or keep-alive; return the stall it ended, if any."""
+    if event.late:
+        return None
     if event.kind == "keepalive" and not event.done:
         timeline.on_keepalive(event.t_ns)
         return None
-    tool = any(fragment.arguments for fragment in event.tools)
+    thought = event.reasoning or "reasoning" in event.held
     return timeline.on_chunk(
         event.t_ns,
         chunk=event.chunk,
-        text=event.kind == "text" and bool(event.text),
-        reasoning=bool(event.reasoning) or (event.kind == "reasoning" and bool(event.text)),
-        tool=tool,
-        progress=bool(event.text or event.reasoning) and event.kind in ("text", "reasoning", "tool"),
+        text=event.kind == "text" and bool(event.text or "text" in event.held),
+        reasoning=bool(thought) or (event.kind == "reasoning" and bool(event.text)),
+        tool="tool" in event.held or any(fragment.arguments for fragment in event.tools),
+        progress=bool(event.text or event.reasoning or event.held) and event.kind in ("text", "reasoning", "tool"),
         finish=event.finish_reason is not None,
         done=event.done,
     )

@@ -9,7 +9,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from kmon import spawn
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.probe.events import Event, Notice
+from kmon.probe.translate import Translator
 from kmon.race.hosting import Plan
 from kmon.race.pipe import Do, Start, pack, read_up
 from kmon.race.plan import Keys
@@ -21,8 +23,8 @@ STDERR_LIMIT_BYTES = 4096
 class EngineProcess:
     """A race hosted in a child process. Make one with :meth:`start`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, process: asyncio.subprocess.Process, keys: Keys) -> None:
+        self._process, self._keys = process, keys
         self._stderr = bytearray()
         self._draining = asyncio.create_task(self._drain_stderr())
         self._closing = False
@@ -30,7 +32,7 @@ class EngineProcess:
     @classmethod
     async def start(cls, plan: Plan, keys: Keys) -> EngineProcess:
         """Start the engine and its race."""
-        engine = cls(await spawn.measuring("kmon.race.engine", os.environ))
+        engine = cls(await spawn.measuring("kmon.race.engine", os.environ), keys)
         try:
             await engine._send(Start(plan, keys, spawn.told_by_pipe(os.environ)))
         except BaseException:  # nobody would have it to close
@@ -51,7 +53,8 @@ class EngineProcess:
             code = await self._process.wait()
             await self._draining
             last = self._stderr.decode("utf-8", "replace").strip().splitlines()
-            why = f": {last[-1][:300]}" if last else ""
+            safe = Translator("", 0, secrets=self._keys.secrets)
+            why = f": {safe.redacted(last[-1], MESSAGE_LIMIT_CHARS)}" if last else ""
             yield [
                 Notice(
                     time.monotonic_ns(), "error", f"the engine ended with code {code}{why}; what it had told is kept"

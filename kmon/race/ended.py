@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from kmon.dialects.bounds import ID_LIMIT_CHARS
 from kmon.probe.account import Outcome
 from kmon.probe.events import RunEnded
 from kmon.probe.timeline import MS
-from kmon.probe.translate import Translator
 
 
 def run_ended(
@@ -17,7 +17,6 @@ def run_ended(
     scenario: str,
     round_number: int,
     attempts: int,
-    safe: Translator,
     t_begin: int,
     nudge: str = "",
     turns: int = 1,
@@ -26,8 +25,9 @@ def run_ended(
     fallback_target: str = "",
     diagnosis: str = "",
 ) -> RunEnded:
-    """What ``safe`` takes out are the keys the run was asked with. ``t_begin`` is where its duration counts from."""
-    timeline, said, end_ns = outcome.timeline, outcome.transcript, outcome.end_ns
+    """``t_begin`` is where its duration counts from."""
+    safe, timeline, said, end_ns = outcome.safe, outcome.timeline, outcome.transcript, outcome.end_ns
+    text, reasoning = safe.answer(said.text, said.reasoning)
     return RunEnded(
         end_ns,
         name,
@@ -41,12 +41,12 @@ def run_ended(
         _ms(timeline.max_gap_ns(end_ns)),
         tuple(timeline.stalls),
         said.chunks,
-        safe.redacted(said.text),
-        safe.redacted(said.reasoning),
-        tuple(safe.tool_call(call) for call in said.tool_calls),
-        None if said.finish_reason is None else safe.redacted(said.finish_reason),
+        text,
+        reasoning,
+        safe.tool_calls(said.tool_calls),
+        None if said.finish_reason is None else safe.named("finish_reason", said.finish_reason),
         said.usage,
-        safe.redacted(said.response_id or ""),
+        safe.named("response_id", said.response_id, ID_LIMIT_CHARS),
         outcome.request_ids,
         label=label,
         scenario=scenario,
@@ -61,6 +61,8 @@ def run_ended(
         fallback_target=fallback_target,
         diagnosis=diagnosis,
         blame=outcome.blame,
+        dropped_chars=said.dropped_chars,
+        dropped_tool_calls=said.dropped_calls,
     )
 
 

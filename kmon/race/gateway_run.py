@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from kmon.dialects.bounds import SESSION_LIMIT_CHARS, ending
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.run import GatewayRun
@@ -52,8 +53,9 @@ class WatchedRun:
         self.ended: ev.RunEnded | None = None
         """Its latest end."""
         safe = Translator(name, 1, secrets=secrets)
-        self.target = safe.redacted(run.session or "no session")[-60:].removeprefix("agent:main:")
-        self.label = f"{safe.redacted(run.session)[:80]} run {safe.redacted(run.short)}"
+        session = safe.redacted(run.session or "no session").removeprefix("agent:main:")
+        self.target = ending(session, SESSION_LIMIT_CHARS)
+        self.label = f"{safe.redacted(run.session, SESSION_LIMIT_CHARS)} run {safe.redacted(run.short)}"
         emit(ev.RunQueued(t_ns, name, self.target, self.label, "watched", 1, DIALECT))
         self._begin(t_ns, "first")
 
@@ -166,7 +168,6 @@ class WatchedRun:
             scenario="watched",
             round_number=1,
             attempts=self._attempts,
-            safe=account.translate,
             t_begin=account.timeline.t_start,
         )
         self._emit(self.ended)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import httpcore
 
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.frames import GatewayEvent, Request, Response
 from kmon.dialects.openclaw.handshake import READ, is_hello
@@ -286,8 +287,7 @@ class GatewayWatch:
                 self._say("warning", "what else is wrong with this connection's frames is not told any more")
 
     def _say(self, level: Literal["info", "warning", "error"], message: str) -> None:
-        words = " ".join(self._safe.redacted(message).split())[:400]
-        self._emit(ev.Notice(time.monotonic_ns(), level, words))
+        self._emit(ev.Notice(time.monotonic_ns(), level, self._safe.redacted(message, MESSAGE_LIMIT_CHARS)))
 
     def _emit(self, event: ev.Event) -> None:
         self._outbox.put(event)

@@ -94,3 +94,8 @@ class Keys(Struct, frozen=True):
     def for_target(self, name: str) -> Credential:
         """What the target of that name is asked with; an empty one where it needs nothing."""
         return self.by_target.get(name, Credential())
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must be shown nowhere."""
+        return tuple(dict.fromkeys(secret for held in self.by_target.values() for secret in held.secrets))

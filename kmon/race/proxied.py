@@ -10,6 +10,7 @@ from collections.abc import Callable
 import httpx
 
 from kmon.dialects import decoder
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.overheard import Overheard, overheard, place
 from kmon.dialects.text import clean
@@ -40,7 +41,6 @@ STEP_BYTES = 4_096
 """Decoded at a time, for well under a millisecond, before what is to be passed on has its turn again."""
 ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
-PATH_LIMIT_CHARS = 200
 
 
 class Proxied:
@@ -68,7 +68,7 @@ class Proxied:
         self._account = Account(
             self.name, 1, "first", asked=Asked(""), secrets=secrets, stall_s=stall_s, machine=machine, emit=self._tell
         )
-        self._path = self._account.translate.redacted(head.path)[:PATH_LIMIT_CHARS]
+        self._path = self._account.translate.redacted(head.path, NAME_LIMIT_CHARS)
         self._request = Overheard(place(head.path).dialect, place(head.path).model)
         self._asked_body = bytearray()
         self._asked_whole = True
@@ -95,8 +95,8 @@ class Proxied:
 
     @property
     def label(self) -> str:
-        model = self._account.translate.redacted(self._request.model)[:PATH_LIMIT_CHARS]
-        return f"{self._upstream}/{model}" if model else self._upstream
+        model = self._account.translate.redacted(self._request.model, NAME_LIMIT_CHARS)
+        return bounded(f"{self._upstream}/{model}", NAME_LIMIT_CHARS) if model else self._upstream
 
     @property
     def scenario(self) -> str:
@@ -157,7 +157,7 @@ class Proxied:
         self._account.headers(t_ns, head.status, head.headers, head.content_type)
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
         if head.status == 101:
-            self._tunnel = Tunnel(head)
+            self._tunnel = Tunnel(head, self._account.translate.learn)
         elif 200 <= head.status < 300 and head.content_type == "text/event-stream":
             self._decoder = decoder(self._request.dialect if self._request.dialect else "chat")
         elif 200 <= head.status < 300 and head.content_type == EVENT_STREAM_TYPE:
@@ -244,7 +244,6 @@ class Proxied:
             scenario=self.scenario,
             round_number=self._number,
             attempts=1,
-            safe=self._account.translate,
             t_begin=self._t_ns,
         )
         self._emit(self._ended)
@@ -304,7 +303,7 @@ class Proxied:
         self._asked_body.clear()
         self._request = asked
         self._account.asked = Asked(asked.model, asked.tools, asked.prompt, asked.wants_usage)
-        agent = self._account.translate.redacted(self._head.headers.get("user-agent", ""))[:PATH_LIMIT_CHARS]
+        agent = self._account.translate.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"
         queued = ev.RunQueued(
             self._t_ns, self.name, self.label, self.label, self.scenario, self._number, dialect, agent
@@ -324,4 +323,5 @@ class Proxied:
             self._on_call(self.call())
 
     def _say(self, what: str) -> None:
-        self._emit(ev.Notice(time.monotonic_ns(), "warning", f"{self.name}: {what}"))
+        said = self._account.translate.redacted(what, MESSAGE_LIMIT_CHARS)
+        self._emit(ev.Notice(time.monotonic_ns(), "warning", f"{self.name}: {said}"))

@@ -21,7 +21,6 @@ from kmon.probe.limits import Limits
 from kmon.probe.probing import attempt_in
 from kmon.probe.signature import Signature
 from kmon.probe.timeline import S
-from kmon.probe.translate import Translator
 from kmon.race.chain import next_turn, results_in
 from kmon.race.course import Aim, Course, Step
 from kmon.race.ended import run_ended
@@ -281,7 +280,6 @@ class Run:
             scenario=self._row.scenario.name,
             round_number=self._round,
             attempts=self._attempts,
-            safe=Translator(self.name, self._attempts, secrets=self._course.aim.credential.secrets),
             t_begin=self._t_begin or outcome.timeline.t_start,
             nudge=self._nudge_sentence,
             turns=self._turns,

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
 from kmon import open_files
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.probe import events as ev
 from kmon.probe.asking import preload, prepare
 from kmon.probe.habits import Habits
 from kmon.probe.timeline import MS
+from kmon.probe.translate import Translator
 from kmon.race.canary import sing
 from kmon.race.course import Aim
 from kmon.race.lag import watch_lag
@@ -227,7 +229,8 @@ class Supervisor:
         del self._open[task]
         self._freed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._emit(ev.Notice(time.monotonic_ns(), "error", f"kmon failed inside a run: {error!r}"))
+            why = Translator("", 0, secrets=self._keys.secrets).redacted(repr(error), MESSAGE_LIMIT_CHARS)
+            self._emit(ev.Notice(time.monotonic_ns(), "error", f"kmon failed inside a run: {why}"))
 
     async def _until_freed(self) -> None:
         self._freed.clear()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta
+from collections.abc import Callable, Sequence
+
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, bounded
+from kmon.dialects.delta import Delta
 from kmon.probe.overheard_keys import SECRETS_LIMIT, keys_said
-from kmon.probe.redact import Redactor
 from kmon.transport.relay.head import ResponseHead
 from kmon.transport.relay.messages import BINARY, PING, PONG, Message, MessageReader
 from kmon.transport.relay.watching import Side
@@ -17,10 +19,11 @@ READ_LIMIT_BYTES = 100_000
 class Tunnel:
     """What came from the upstream is the answer; what the client says is shown among the raw chunks only.
 
-    A key that either says in a message (a gateway's client sends its token so) is never shown, then or later.
+    A key that either says in a message (a gateway's client sends its token so) is told to ``learn`` before the message
+    is handed on, so that it is never shown, then or later.
     """
 
-    def __init__(self, head: ResponseHead) -> None:
+    def __init__(self, head: ResponseHead, learn: Callable[[Sequence[str]], None]) -> None:
         extensions = head.headers.get("sec-websocket-extensions", "")
         deflate = "permessage-deflate" in extensions
         self.is_websocket = head.headers.get("upgrade", "").lower() == "websocket"
@@ -28,8 +31,8 @@ class Tunnel:
             "upstream": MessageReader(deflate=deflate, fresh_context="server_no_context_takeover" in extensions),
             "client": MessageReader(deflate=deflate, fresh_context="client_no_context_takeover" in extensions),
         }
-        self._keys: dict[str, None] = {}
-        self._redactor = Redactor(())
+        self._learn = learn
+        self._keys: dict[Side, set[str]] = {"upstream": set(), "client": set()}
         self.close_code: int | None = None
         """Of the first close frame, whoever sent it."""
 
@@ -45,21 +48,21 @@ class Tunnel:
         if (code := message.close_code) is not None:
             first = self.close_code is None
             self.close_code = code if first else self.close_code
-            reason = self._redactor.whole(message.data[2:].decode("utf-8", "replace"))
+            reason = message.data[2:].decode("utf-8", "replace")
             said = f"close {code}{f' {reason}' if reason else ''} from {side}"
             return Delta(finish_reason=said if first else None, done=first, chunk=False, raw=said)
         binary = f"({message.size} bytes of binary)"
         said = binary if message.opcode == BINARY else self._said(side, message.data)
         if side == "client":
-            return Delta(chunk=False, raw=f"> {said}"[:FRAME_LIMIT_CHARS])
-        return Delta(text=f"{said}\n", raw=said[:FRAME_LIMIT_CHARS])
+            return Delta(chunk=False, raw=bounded(f"> {said}", FRAME_LIMIT_CHARS))
+        return Delta(text=f"{said}\n", raw=bounded(said, FRAME_LIMIT_CHARS))
 
     def _said(self, side: Side, data: bytes) -> str:
         said = data[:READ_LIMIT_BYTES].decode("utf-8", "replace")
-        new = [key for key in keys_said(said, answered=side == "upstream") if key not in self._keys]
+        known = self._keys[side]  # a side that says many keys does not crowd out those of the other
+        new = [key for key in keys_said(said, answered=side == "upstream") if key not in known]
+        new = new[: SECRETS_LIMIT - len(known)]
         if new:
-            self._keys |= dict.fromkeys(new)
-            while len(self._keys) > SECRETS_LIMIT:
-                del self._keys[next(iter(self._keys))]
-            self._redactor = Redactor(tuple(self._keys))
-        return self._redactor.whole(said)[:MESSAGE_LIMIT_CHARS]
+            known.update(new)
+            self._learn(new)
+        return bounded(said, MESSAGE_LIMIT_CHARS)

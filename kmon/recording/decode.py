@@ -7,15 +7,20 @@ from msgspec import Struct, structs
 from kmon.catalog.signatures import failure_name
 from kmon.dialects import DECODABLE, decoder
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError, ToolCall, Usage
+from kmon.dialects.bounds import ID_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text, one_line
+from kmon.dialects.delta import StreamError, ToolCall, Usage
 from kmon.dialects.fault import fault
 from kmon.dialects.loose import members, parsed
+from kmon.dialects.text import clean
 from kmon.recording.interaction import Interaction
 from kmon.recording.sniff import is_stream
 
 
 class Decoded(Struct, frozen=True):
-    """A recorded stream, decoded. Text is raw (hostile); ``chunks`` counts data chunks, not comments or ``[DONE]``."""
+    """A recorded stream, decoded. Text, reasoning and arguments are raw (hostile), other strings clean and bounded.
+
+    ``chunks`` counts data chunks, not comments or ``[DONE]``.
+    """
 
     file: str
     interaction: int
@@ -55,14 +60,33 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         interaction.status,
         transcript.text,
         transcript.reasoning,
-        transcript.tool_calls,
-        transcript.finish_reason,
+        tuple(map(fit_call, transcript.tool_calls)),
+        transcript.finish_reason and fit(transcript.finish_reason),
         transcript.usage,
         transcript.done,
         transcript.chunks,
-        error,
+        fit_error(error),
         _signature(transcript, error),
     )
+
+
+def fit(said: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:
+    """A string that came whole, clean, on one line and bounded: no recording holds the key it was asked with."""
+    return one_line(clean(said), limit_chars)
+
+
+def fit_call(call: ToolCall) -> ToolCall:
+    """A tool call with a name and an id that are fit to be shown."""
+    return ToolCall(fit(call.id, ID_LIMIT_CHARS), fit(call.name), call.arguments)
+
+
+def fit_error(error: StreamError | None) -> StreamError | None:
+    """An error fit to be shown."""
+    if error is None:
+        return None
+    message = bounded(clean(error.message), QUOTED_LIMIT_CHARS)
+    code = None if error.code is None else fit(error.code)
+    return structs.replace(error, message=message, code=code, frame=None if error.frame is None else clean(error.frame))
 
 
 def _is_answer(interaction: Interaction) -> bool:
@@ -73,7 +97,7 @@ def _is_answer(interaction: Interaction) -> bool:
 
 
 def _refusal(interaction: Interaction) -> StreamError:
-    shown = interaction.body[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace")[:FRAME_LIMIT_CHARS]
+    shown = frame_text(interaction.body)
     try:
         value = parsed(interaction.body)
     except ValueError:

@@ -12,7 +12,7 @@ import msgspec
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
 from kmon.recording import Interaction, gateway, interactions, read
-from kmon.recording.decode import Decoded, decodable, decode
+from kmon.recording.decode import Decoded, decodable, decode, fit
 from kmon.report.decode_gateway import decode_runs, run_block
 
 
@@ -55,7 +55,7 @@ def _block(decoded: Decoded, interaction: Interaction) -> str:
     usage = decoded.usage
     chunks = f"{decoded.chunks} chunk{'' if decoded.chunks == 1 else 's'}"
     lines = [
-        f"{decoded.file} #{decoded.interaction}  {decoded.dialect}  {interaction.request.model or '-'}"
+        f"{decoded.file} #{decoded.interaction}  {decoded.dialect}  {fit(interaction.request.model) or '-'}"
         f"  HTTP {decoded.status if decoded.status is not None else '?'}",
         f"  finish {decoded.finish_reason or '-'}  done {'yes' if decoded.done else 'no'}  {chunks}"
         + (f"  tokens {usage.prompt_tokens}/{usage.completion_tokens}/{usage.total_tokens}" if usage else ""),

@@ -11,7 +11,7 @@ from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError, Usage
 from kmon.dialects.openclaw.run import GatewayRun
 from kmon.dialects.text import clean
-from kmon.recording.decode import Decoded
+from kmon.recording.decode import Decoded, fit, fit_call, fit_error
 from kmon.report.gateway_moments import Moment, Playback
 from kmon.verdict.diagnosis import diagnose
 from kmon.verdict.sight import sight
@@ -68,15 +68,15 @@ def _decoded(file: str, index: int, run: GatewayRun, said: Transcript) -> Decode
         None,
         run.answer.text,
         "",
-        said.tool_calls,
-        run.stop_reason or ("stop" if run.answered else None),
+        tuple(map(fit_call, said.tool_calls)),
+        fit(run.stop_reason) if run.stop_reason else "stop" if run.answered else None,
         None if run.output_tokens is None else Usage(None, run.output_tokens, None),
         run.answered,
         said.chunks,
-        error,
+        fit_error(error),
         None,
-        run=run.id,
-        session=run.session,
+        run=fit(run.id),
+        session=fit(run.session),
         origin=run.origin,
         tries=run.tries,
         open=run.open or run.waiting,

@@ -18,12 +18,14 @@ from kmon.catalog.environment import Environment
 from kmon.catalog.keys import check_trust, credential, key_problem, key_variable
 from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged
+from kmon.probe.overheard_keys import own_keys
 from kmon.probe.translate import Translator
 from kmon.transport.errors import stream_error
 from kmon.transport.http import exchange
 from kmon.transport.network import authorities
-from kmon.transport.proxy import proxy_for
+from kmon.transport.proxy import proxy_for, secrets
 
 LIMIT_S = 10.0
 
@@ -59,7 +61,8 @@ async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Chec
     if target.dialect != "chat":
         return Check("skipped", f"{target.base_url} has no list of models to ask; race it with --scenario minimal")
     held = credential(target, env, trust)
-    safe = Translator(target.name, 1, secrets=held.secrets)
+    proxy = proxy_for(f"{target.base_url}/models")
+    safe = Translator(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
     start_s = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):
@@ -72,7 +75,8 @@ async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Chec
     ) as exc:  # fmt: skip
         error = stream_error(exc)
         absent = error.kind == "connect" and is_loopback(target.base_url) and not named
-        result = Check("skipped" if absent else "failed", f"{target.base_url}: {safe.redacted(error.message)}")
+        why = safe.redacted(error.message, MESSAGE_LIMIT_CHARS)
+        result = Check("skipped" if absent else "failed", f"{target.base_url}: {why}")
     return replace(result, duration_ms=round((time.monotonic() - start_s) * 1000, 1))
 
 

@@ -21,12 +21,12 @@ from botocore.tokens import FrozenAuthToken
 from kmon import __version__
 from kmon.catalog.aws import BEARER, KEY_ID, PROFILE, SECRET, SESSION
 from kmon.catalog.credential import Credential
+from kmon.dialects.bounds import QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
 
 SERVICE = "bedrock-runtime"
-MESSAGE_LIMIT_CHARS = 400
 _CREDENTIAL_ERRORS = (
     aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.ProfileNotFound,
     aws.NoAuthTokenError, aws.TokenRetrievalError, aws.SSOError, aws.MetadataRetrievalError, aws.ConfigNotFound,
@@ -150,7 +150,7 @@ def header_text(value: object) -> str:
 
 def refusal(error: Exception) -> StreamError:
     """What botocore complained of before a request to the service was on its way."""
-    message = " ".join(str(error).split())[:MESSAGE_LIMIT_CHARS]
+    message = bounded(" ".join(str(error).split()), QUOTED_LIMIT_CHARS)
     if isinstance(error, _CREDENTIAL_ERRORS):
         return StreamError("credentials", f"no AWS credentials could be used: {message}")
     if isinstance(error, aws.ClientError):  # of another service: STS, SSO

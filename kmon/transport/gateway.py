@@ -17,7 +17,8 @@ from typing import Any
 import httpcore
 from msgspec import Struct
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, StreamError
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded, frame_text
+from kmon.dialects.delta import StreamError
 from kmon.dialects.fault import malformed
 from kmon.dialects.openclaw import frames
 from kmon.dialects.openclaw.closing import TICK_TIMEOUT, explained
@@ -277,8 +278,8 @@ def _unreadable(error: FrameError, message: Message) -> StreamError:
 
 
 def _shown(message: Message) -> str:
-    return clean(message.data[: 4 * FRAME_LIMIT_CHARS].decode("utf-8", "replace"))[:FRAME_LIMIT_CHARS]
+    return clean(frame_text(message.data))
 
 
 def _reason(message: Message) -> str:
-    return clean(message.data.decode("utf-8", "replace"))[:200]
+    return bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS)

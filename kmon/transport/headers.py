@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from kmon.dialects.bounds import QUOTED_LIMIT_CHARS, bounded
+
 REQUEST_ID_HEADERS = (
     "x-request-id", "request-id", "x-generation-id", "cf-ray", "x-trace-id", "msh-request-id", "x-msh-trace-id",
     "nvcf-reqid", "mistral-correlation-id", "x-kong-request-id", "x-amzn-requestid", "x-baseten-request-id",
@@ -23,14 +25,15 @@ TIMING_HEADERS = (
 SERVER_LATENCY = "server-latency-ms"
 """Kept beside them: the server's own total in ms, where the stream tells it (Bedrock ``metrics.latencyMs``)."""
 
-VALUE_LIMIT_CHARS = 2_000
-"""More than any id has; what is shown is cut after keys were taken out, not before."""
+
+RETRY_AFTER_LIMIT_S = 1e9
+"""Thirty years: who asks for more means never."""
 
 
 def kept(headers: Mapping[str, str]) -> dict[str, str]:
     """The request ids and server timings among ``headers``, values bounded."""
-    found = {name: headers[name][:VALUE_LIMIT_CHARS] for name in REQUEST_ID_HEADERS if name in headers}
-    return found | {name: headers[name][:VALUE_LIMIT_CHARS] for name in TIMING_HEADERS if name in headers}
+    names = (*REQUEST_ID_HEADERS, *TIMING_HEADERS)
+    return {name: bounded(headers[name], QUOTED_LIMIT_CHARS) for name in names if name in headers}
 
 
 def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
@@ -42,9 +45,9 @@ def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
     except ValueError:
         pass
     else:
-        return max(0.0, seconds) if math.isfinite(seconds) else None
+        return min(max(0.0, seconds), RETRY_AFTER_LIMIT_S) if math.isfinite(seconds) else None
     when = http_date(value)
-    return None if when is None else max(0.0, (when - now).total_seconds())
+    return None if when is None else min(max(0.0, (when - now).total_seconds()), RETRY_AFTER_LIMIT_S)
 
 
 def http_date(value: str | None) -> datetime.datetime | None:

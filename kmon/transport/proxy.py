@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import urllib.request
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from kmon.catalog.address import is_loopback
 from kmon.catalog.errors import UsageError
@@ -43,6 +43,15 @@ def shown(proxy: str | None) -> str | None:
         return None
     parts = urlsplit(proxy)
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def secrets(url: str | None) -> tuple[str, ...]:
+    """What must not be shown of a URL with a user and a password in it, such as a proxy's."""
+    try:
+        password = urlsplit(url or "").password
+    except ValueError:
+        return ()
+    return tuple(dict.fromkeys((password, unquote(password)))) if password else ()
 
 
 def _problem(proxy: str) -> str | None:

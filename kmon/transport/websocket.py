@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import httpcore
 
+from kmon.dialects.bounds import QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.text import clean
 from kmon.dialects.websocket import (
@@ -186,7 +187,7 @@ async def open_websocket(
 async def _refusal(answer: Answer) -> StreamError:
     """The error of an ordinary HTTP answer to the upgrade: there is a server, but no WebSocket."""
     body = await answer.body(REFUSAL_LIMIT_BYTES, REFUSAL_WAIT_S)
-    said = " ".join(clean(body.decode("utf-8", "replace")).split())[:200]
+    said = bounded(" ".join(clean(body.decode("utf-8", "replace")).split()), QUOTED_LIMIT_CHARS)
     return StreamError(
         "not-a-websocket",
         f"a plain HTTP server answered {answer.status} instead of opening a WebSocket; check the port and the path"

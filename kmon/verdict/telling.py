@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kmon.dialects.bounds import SENTENCE_LIMIT_CHARS, bounded
 from kmon.dialects.openclaw.claim import Claim
 from kmon.dialects.openclaw.run import GatewayRun
 from kmon.dialects.openclaw.runs import Tracker
@@ -12,8 +13,6 @@ from kmon.dialects.text import clean
 from kmon.probe.events import ClaimChanged, Diagnosed
 from kmon.verdict.diagnosis import STALL_S, Diagnosis, diagnose
 from kmon.verdict.sight import ProviderSide, sight
-
-WORDS_LIMIT_CHARS = 600
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class Telling:
         if shown.standing != self._line:
             self._line, self._since_ns = shown.standing, now_ns
             opened_ns = gateway_run.t_started_ns or gateway_run.t_first_ns
-            line, run = self.safe(shown.standing)[:WORDS_LIMIT_CHARS], self.safe(gateway_run.short)
+            line, run = bounded(self.safe(shown.standing), SENTENCE_LIMIT_CHARS), self.safe(gateway_run.short)
             due.append(ClaimChanged(now_ns, self.run, self.attempt, line, run, opened_ns))
         seen = sight(
             tracker,
@@ -62,6 +61,6 @@ class Telling:
         name = found.name if found else ""
         if name != self._told:
             self._told = name
-            sentence = self.safe(found.sentence)[:WORDS_LIMIT_CHARS] if found else ""
+            sentence = bounded(self.safe(found.sentence), SENTENCE_LIMIT_CHARS) if found else ""
             due.append(Diagnosed(now_ns, self.run, self.attempt, name, sentence))
         return due

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS
 from kmon.dialects.chat import ChatDecoder
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, ToolFragment, Usage
+from kmon.dialects.delta import Delta, ToolFragment, Usage
 
 
 def deltas(*frames: bytes | dict[str, Any]) -> list[Delta]:

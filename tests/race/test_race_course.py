@@ -13,6 +13,7 @@ from kmon.probe.account import Outcome
 from kmon.probe.events import Ending
 from kmon.probe.signature import Signature
 from kmon.probe.timeline import S, Timeline
+from kmon.probe.translate import Translator
 from kmon.race.course import Aim, Course
 from kmon.race.plan import RacePlan, Row
 from kmon.race.policy import Policy
@@ -36,7 +37,7 @@ def outcome(kind: str, *, begun: bool = False) -> Outcome:
     timeline = Timeline(0, S)
     if begun:
         timeline.on_chunk(1, text=True, progress=True)
-    return Outcome(state, Signature(None, ""), error, Transcript(), timeline, {}, 2)
+    return Outcome(state, Signature(None, ""), error, Transcript(), timeline, {}, 2, Translator("r", 1))
 
 
 def course(policy: Policy) -> Course:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
 from kmon.dialects.loose import count, members, text
 from kmon.dialects.openclaw import deltas
@@ -30,7 +31,7 @@ def on_agent(run: GatewayRun, t_ns: int, frame: GatewayEvent, said: dict[str, An
             run.output_tokens = tokens
             return ["usage"], deltas.tokens(tokens, frame)
         case "run_status":
-            run.status = text(told.get("phase"))[:100]
+            run.status = bounded(text(told.get("phase")), NAME_LIMIT_CHARS)
             return ["status"], deltas.said("", frame, run)
         case _:  # command output, and the gateway's own notice of a gap
             return [], deltas.said("", frame, run)
@@ -42,7 +43,8 @@ def _lifecycle(run: GatewayRun, t_ns: int, frame: GatewayEvent, told: dict[str, 
             words = _start(run, t_ns)
         case "model":
             if name := text(told.get("model")):
-                run.model, run.provider = name[:200], text(told.get("provider"))[:200]
+                run.model = bounded(name, NAME_LIMIT_CHARS)
+                run.provider = bounded(text(told.get("provider")), NAME_LIMIT_CHARS)
             if run.t_ended_ns is None:
                 run.lifecycle = "model"
             words = ["model"]
@@ -52,13 +54,13 @@ def _lifecycle(run: GatewayRun, t_ns: int, frame: GatewayEvent, told: dict[str, 
             words = ["finishing"]
         case "end":
             words = _end(run, t_ns, "end")
-            run.stop_reason = text(told.get("stopReason"))[:100] or run.stop_reason
+            run.stop_reason = bounded(text(told.get("stopReason")), NAME_LIMIT_CHARS) or run.stop_reason
             if run.unseen_chars:  # the chat ended before; this is the only end of what came after
                 return words, deltas.final("", run, frame)
         case "error":
             words = _end(run, t_ns, "error")
             run.failed_try = True
-            run.error = text(told.get("error"))[: deltas.MESSAGE_LIMIT_CHARS] or run.error
+            run.error = bounded(text(told.get("error")), QUOTED_LIMIT_CHARS) or run.error
         case _:
             words = []
     return words, deltas.said("", frame, run)
@@ -110,7 +112,7 @@ def _assistant(run: GatewayRun, t_ns: int, frame: GatewayEvent, told: dict[str, 
 
 def _tool(run: GatewayRun, t_ns: int, frame: GatewayEvent, told: dict[str, Any]) -> Step:
     """A tool's phase: ``tool`` events go to who sent the message alone, ``item`` events (protocol 4) to all."""
-    call = text(told.get("toolCallId"))[:200]
+    call = bounded(text(told.get("toolCallId")), NAME_LIMIT_CHARS)
     if not call:
         return [], deltas.said("", frame, run)
     run.t_tool_ns = t_ns
@@ -118,7 +120,7 @@ def _tool(run: GatewayRun, t_ns: int, frame: GatewayEvent, told: dict[str, Any])
     if tool is None:
         if len(run.tools) >= TOOLS_LIMIT:
             return [], deltas.said("", frame, run)
-        tool = run.tools[call] = Tool(len(run.tools), text(told.get("name"))[:200], t_ns)
+        tool = run.tools[call] = Tool(len(run.tools), bounded(text(told.get("name")), NAME_LIMIT_CHARS), t_ns)
         first = True
     else:
         first = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
 from kmon.dialects.loose import text
 from kmon.dialects.openclaw import deltas
@@ -19,7 +20,7 @@ def on_chat(run: GatewayRun, t_ns: int, frame: GatewayEvent, said: dict[str, Any
     told = deltas.message_text(message)
     match said.get("state"):
         case "status":
-            run.chat, run.status = "status", text(said.get("phase"))[:100]
+            run.chat, run.status = "status", bounded(text(said.get("phase")), NAME_LIMIT_CHARS)
             return ["status"], deltas.said("", frame, run)
         case "delta":
             run.chat = "delta"
@@ -30,7 +31,7 @@ def on_chat(run: GatewayRun, t_ns: int, frame: GatewayEvent, said: dict[str, Any
             piece = _settle(run, t_ns, told)
             run.chat, run.t_ended_ns = "aborted", t_ns
             run.t_chat_ended_ns = run.t_chat_ended_ns or t_ns
-            run.stop_reason = text(said.get("stopReason"))[:100] or run.stop_reason
+            run.stop_reason = bounded(text(said.get("stopReason")), NAME_LIMIT_CHARS) or run.stop_reason
             return ["chat-aborted"], deltas.aborted(piece, run, frame)
         case "error":
             return _error(run, t_ns, frame, said)
@@ -61,15 +62,15 @@ def _final(run: GatewayRun, t_ns: int, frame: GatewayEvent, said: dict[str, Any]
         return ["chat-empty"], deltas.said("", frame, run)
     piece = _settle(run, t_ns, told)
     run.empty_final, run.t_ended_ns = False, t_ns
-    run.stop_reason = text(said.get("stopReason"))[:100] or run.stop_reason
+    run.stop_reason = bounded(text(said.get("stopReason")), NAME_LIMIT_CHARS) or run.stop_reason
     return [*(["text"] if piece else []), "chat-final"], deltas.final(piece, run, frame)
 
 
 def _error(run: GatewayRun, t_ns: int, frame: GatewayEvent, said: dict[str, Any]) -> Step:
     """A failed run may be told of twice; the first message is nearer to the cause."""
     if not run.chat_errors:
-        run.error = text(said.get("errorMessage"))[: deltas.MESSAGE_LIMIT_CHARS] or run.error
-        run.error_kind = text(said.get("errorKind"))[:100] or None
+        run.error = bounded(text(said.get("errorMessage")), QUOTED_LIMIT_CHARS) or run.error
+        run.error_kind = bounded(text(said.get("errorKind")), NAME_LIMIT_CHARS) or None
     run.chat_errors += 1
     run.chat, run.t_ended_ns = "error", t_ns
     run.t_chat_ended_ns = run.t_chat_ended_ns or t_ns

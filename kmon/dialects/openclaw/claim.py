@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.loose import members, text
 from kmon.dialects.openclaw.claim_rules import WATCHDOG_LINE, ClaimRules, rules_of
 from kmon.dialects.openclaw.deltas import message_text
@@ -215,7 +216,7 @@ class Claim:
         if state == "aborted":
             self.notice = "run aborted"
         elif state == "error":
-            self.notice = f"run error: {text(said.get('errorMessage'))[:200]}"
+            self.notice = f"run error: {bounded(text(said.get('errorMessage')), NAME_LIMIT_CHARS)}"
 
     def _on_agent(self, t_ns: int, said: dict[str, Any]) -> None:
         run, told = text(said.get("runId")), members(said.get("data"))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from kmon.dialects.delta import FRAME_LIMIT_CHARS, Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
+from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.dialects.loose import compact, items, members, text
 from kmon.dialects.openclaw.frames import Frame, encode
 from kmon.dialects.openclaw.run import GatewayRun, Tool
-
-MESSAGE_LIMIT_CHARS = 2_000
 
 
 def raw(frame: Frame) -> str:
     """The frame as evidence, bounded."""
     try:
-        return encode(frame)[:FRAME_LIMIT_CHARS]
+        return bounded(encode(frame), FRAME_LIMIT_CHARS)
     except (TypeError, ValueError, RecursionError):
         return ""
 
@@ -48,7 +47,7 @@ def final(piece: str, run: GatewayRun, frame: Frame) -> Delta:
 
 def failed(run: GatewayRun, frame: Frame) -> Delta:
     """The chat was told of an error."""
-    error = StreamError("in-stream", run.error[:MESSAGE_LIMIT_CHARS] or "error", code=run.error_kind)
+    error = StreamError("in-stream", bounded(run.error, QUOTED_LIMIT_CHARS) or "error", code=run.error_kind)
     return Delta(error=error, raw=raw(frame))
 
 

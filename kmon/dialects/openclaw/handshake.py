@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from kmon import __version__
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.loose import count, items, members, text
 from kmon.dialects.openclaw.device import Asked, Device
@@ -28,7 +29,6 @@ LONGEST_TICK_MS = 600_000
 DEFAULT_PAYLOAD_BYTES = 25 * 1024 * 1024
 LARGEST_PAYLOAD_BYTES = 64 * 1024 * 1024
 """More than this is never read, whatever the gateway allows itself."""
-MESSAGE_LIMIT_CHARS = 300
 
 
 class Access(Struct, frozen=True):
@@ -142,7 +142,7 @@ class Handshake:
         defaults = members(members(hello.get("snapshot")).get("sessionDefaults"))
         return Hello(
             protocol,
-            clean(text(members(hello.get("server")).get("version")))[:40],
+            bounded(clean(text(members(hello.get("server")).get("version"))), NAME_LIMIT_CHARS),
             scopes,
             min(_positive(policy.get("tickIntervalMs"), DEFAULT_TICK_MS), LONGEST_TICK_MS),
             min(_positive(policy.get("maxPayload"), DEFAULT_PAYLOAD_BYTES), LARGEST_PAYLOAD_BYTES),
@@ -177,7 +177,7 @@ _PHRASES = (
 def refusal(error: GatewayError) -> TryAgain | Refused:
     """What a refused ``connect`` means. The reason is in ``code``, in ``details``, or only in the words of 2026.2."""
     details = error.details or {}
-    said = clean(error.message)[:MESSAGE_LIMIT_CHARS]
+    said = bounded(clean(error.message), MESSAGE_LIMIT_CHARS)
     codes = [text(details.get("code")), text(details.get("reason")), error.code]
     codes += [code for phrase, code in _PHRASES if phrase in said.lower()]
     if error.code == "UNAVAILABLE":
@@ -185,7 +185,8 @@ def refusal(error: GatewayError) -> TryAgain | Refused:
         return TryAgain(min(max(float(wait_ms or 500), 50.0), 30_000.0), said or "the gateway is starting")
     known = next((code for code in codes if code in _ADVICE), None)
     if known is None:
-        return _refused("auth", f"the gateway refuses to connect: {said or clean(error.code)[:100]}", error.code)
+        why = said or bounded(clean(error.code), NAME_LIMIT_CHARS)
+        return _refused("auth", f"the gateway refuses to connect: {why}", error.code)
     expected = count(details.get("expectedProtocol"))
     more = f" (it expects {expected})" if known == "PROTOCOL_MISMATCH" and expected is not None else ""
     return _refused("protocol" if known == "PROTOCOL_MISMATCH" else "auth", _ADVICE[known] + more, known)

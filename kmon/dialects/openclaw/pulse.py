@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.loose import count, members, text
 from kmon.dialects.openclaw.frames import GatewayEvent
 
@@ -32,7 +33,7 @@ class Pulse:
     def on_hello(self, t_ns: int, said: dict[str, Any]) -> None:
         """The answer to ``connect``: a new connection, so that sequence numbers begin anew."""
         self.protocol = count(said.get("protocol")) or 0
-        self.server_version = text(members(said.get("server")).get("version"))[:100]
+        self.server_version = bounded(text(members(said.get("server")).get("version")), NAME_LIMIT_CHARS)
         interval = count(members(said.get("policy")).get("tickIntervalMs"))
         self.tick_interval_ms = interval if interval and interval > 0 else TICK_INTERVAL_MS
         self.t_hello_ns = self.t_heard_ns = t_ns

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
 from kmon.dialects.loose import items, members, text
 from kmon.dialects.openclaw import deltas
@@ -23,7 +24,6 @@ from kmon.dialects.openclaw.run import GatewayRun
 Direction = Literal["in", "out"]
 RUNS_LIMIT = 500
 REQUESTS_LIMIT = 200
-NAME_LIMIT_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Tracker:
     # -- requests and their answers --------------------------------------------------------------------------------
 
     def _on_request(self, t_ns: int, frame: Request) -> list[Change]:
-        self._asked[frame.id[:NAME_LIMIT_CHARS]] = frame
+        self._asked[bounded(frame.id, NAME_LIMIT_CHARS)] = frame
         while len(self._asked) > REQUESTS_LIMIT:
             del self._asked[next(iter(self._asked))]
         key = text(frame.params.get("idempotencyKey"))
@@ -98,7 +98,7 @@ class Tracker:
         return [Change(("sent", "new") if new else ("sent",), run)]
 
     def _on_response(self, t_ns: int, frame: Response) -> list[Change]:
-        asked = self._asked.pop(frame.id[:NAME_LIMIT_CHARS], None)
+        asked = self._asked.pop(bounded(frame.id, NAME_LIMIT_CHARS), None)
         said = members(frame.payload)
         if said.get("type") == "hello-ok":
             self.pulse.on_hello(t_ns, said)
@@ -106,7 +106,7 @@ class Tracker:
         self.pulse.t_heard_ns = t_ns
         if asked is None or asked.method != "chat.send":
             return []
-        run = self.runs.get(text(asked.params.get("idempotencyKey"))[:NAME_LIMIT_CHARS])
+        run = self.runs.get(bounded(text(asked.params.get("idempotencyKey")), NAME_LIMIT_CHARS))
         if run is None:
             return []
         run.t_last_ns = t_ns
@@ -187,7 +187,7 @@ class Tracker:
     def _run(
         self, t_ns: int, run_id: str, session: str, *, origin: Literal["sent", "other"]
     ) -> tuple[GatewayRun, bool]:
-        run_id, session = run_id[:NAME_LIMIT_CHARS], session[:NAME_LIMIT_CHARS]
+        run_id, session = bounded(run_id, NAME_LIMIT_CHARS), bounded(session, NAME_LIMIT_CHARS)
         run = self.runs.get(run_id)
         if run is not None:
             run.session = run.session or session  # a silent retry names no session

@@ -1,0 +1,105 @@
+"""What a hostile peer puts into every place it may write to, and a look at every field of what is told of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from kmon.dialects import bounds
+from tests.probe.key_spellings import gives_away, spellings
+
+KEY = "sk-AbCdef-0123456789+/xyz"
+FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = "\x1b]0;owned\x07\x9b31m\u202e\ud800\r\x00"
+MB = 1_000_000
+
+LONG_FIELDS = {
+    "text": 4_000_000,
+    "reasoning": 4_000_000,
+    "arguments": 4_000_000,
+    "raw": bounds.FRAME_LIMIT_CHARS,
+    "frame": bounds.FRAME_LIMIT_CHARS,
+    "message": bounds.MESSAGE_LIMIT_CHARS,
+    "id": bounds.ID_LIMIT_CHARS,
+    "response_id": bounds.ID_LIMIT_CHARS,
+    "request_ids": bounds.HEADER_LIMIT_CHARS,
+    "evidence": bounds.SENTENCE_LIMIT_CHARS,
+    "sentence": bounds.SENTENCE_LIMIT_CHARS,
+    "diagnosis": bounds.SENTENCE_LIMIT_CHARS,
+    "claim": bounds.SENTENCE_LIMIT_CHARS,
+    "why": bounds.SENTENCE_LIMIT_CHARS,
+    "url": bounds.SENTENCE_LIMIT_CHARS,
+}
+"""Every other string is a name."""
+SEVERAL_LINES = frozenset({"text", "reasoning", "arguments", "raw", "frame", "message"})
+
+
+class Hostile:
+    """Strings of control characters, the key in one form after the other, and as many characters as are asked for."""
+
+    def __init__(self, key: str = KEY, control: str = CONTROL) -> None:
+        self._control = control
+        self._forms = itertools.cycle(spellings(key).values())
+
+    def __call__(self, chars: int = MB) -> str:
+        return f"{self._control}\n{next(self._forms)} {'x' * chars}"
+
+    def header(self, chars: int = 3_000) -> bytes:
+        """The same as far as a header value may hold it."""
+        form = next(form for form in self._forms if "\n" not in form and form.isascii())
+        return f"\x1b]0;owned\x07\x9b {form} {'x' * chars}".encode("latin-1")
+
+    def head(self, status: bytes = b"200 OK", kind: bytes = b"text/event-stream") -> bytes:
+        """A response head with something in every header that is looked at."""
+        names = (b"x-request-id", b"cf-ray", b"server", b"server-timing", b"retry-after", b"x-ratelimit-reset", b"date")
+        lines = [b"HTTP/1.1 " + status + b" " + self.header(50), b"content-type: " + kind]
+        lines += [name + b": " + self.header() for name in names]
+        return b"\r\n".join([*lines, b"connection: close", b"", b""])
+
+
+USAGE = {
+    "prompt_tokens": 10**400,
+    "completion_tokens": -5,
+    "total_tokens": 1e308,
+    "completion_tokens_details": {"reasoning_tokens": True},
+    "prompt_tokens_details": {"cached_tokens": float("nan")},
+    "input_tokens": -1,
+    "output_tokens": 2**60,
+    "inputTokens": 2**70,
+    "outputTokens": "many",
+    "totalTokens": -0.5,
+}
+
+
+def dumped(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def strings(value: object, field: str = "") -> Iterator[tuple[str, str]]:
+    """Every string of plain data with the member it stands in; names of members too."""
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield "name", str(name)
+            yield from strings(inner, field if field == "request_ids" else str(name))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from strings(inner, field)
+
+
+def wrong_with(told: object, key: str = KEY, limits: dict[str, int] = LONG_FIELDS) -> list[str]:
+    """What must not be in anything that is told: a control character, a form of the key, a string beyond its bound."""
+    found = []
+    for field, said in strings(msgspec.to_builtins(told)):
+        if FORBIDDEN.search(said) or (field not in SEVERAL_LINES and re.search("[\n\t]", said)):
+            found.append(f"{field} holds a control character: {said[:80]!r}")
+        if len(said) > limits.get(field, bounds.NAME_LIMIT_CHARS):
+            found.append(f"{field} has {len(said)} characters")
+        if key and gives_away(said, key):
+            found.append(f"{field} gives the key away: {said[:120]!r}")
+    return found
