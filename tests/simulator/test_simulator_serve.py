@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
@@ -43,7 +44,11 @@ def test_it_says_where_it_listens_and_what_it_served_and_stops_with_0(number: si
 @pytest.mark.parametrize(("flags", "server"), [([], "simulator"), (["--gateway"], "gateway")])
 def test_it_tells_once_of_a_web_page_that_it_refused(flags: list[str], server: str) -> None:
     command = [sys.executable, "-m", "kmon", "sim", *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        stack.callback(served.kill)  # it must not outlive a test that fails
         assert served.stdout is not None
         assert served.stderr is not None
         found = re.search(r"listening on \w+://(127\.0\.0\.1:\d+)", served.stdout.readline())
