@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise_on_interrupts()
         code = _run_command(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
+        exec("")  # noqa: S102 - else one that passed through an exec, as of a dataclass, makes Python end by SIGINT
         code = 130
     if argv is None:
         from kmon.interrupts import ignore_interrupts
@@ -52,12 +53,12 @@ def _run_command(arguments: list[str]) -> int:
     closed = sys.stdout is None
     standard_streams.set_up()
     if closed:
-        print("kmon: cannot write to stdout: it is closed", file=sys.stderr)
+        _say("cannot write to stdout: it is closed")
         return 3
     try:
         return _flushed(arguments)
     except UsageError as error:
-        print(f"kmon: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except BrokenPipeError:  # the reader of our stdout has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,12 +66,12 @@ def _run_command(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             allowed = f"this machine lets one program open {open_files.limit()} files at once"
-            print(f"kmon: {allowed}, and they are used up; raise the limit with 'ulimit -n 4096'", file=sys.stderr)
+            _say(f"{allowed}, and they are used up; raise the limit with 'ulimit -n 4096'")
             return 3
         if error.errno not in _STDOUT_ERRNOS:
             return _internal(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it exits
-        print(f"kmon: cannot write to stdout: {error.strerror}", file=sys.stderr)
+        _say(f"cannot write to stdout: {error.strerror}")
         return 3
     except Exception as error:
         return _internal(error)
@@ -92,13 +93,18 @@ def _flushed(arguments: list[str]) -> int:
         sys.stdout.flush()
 
 
+def _say(sentence: str) -> None:
+    """On stderr. Where that takes nothing (see ``standard_streams``) the exit code still tells."""
+    print(f"kmon: {sentence}", file=sys.stderr)
+
+
 def _internal(error: Exception) -> int:
     if os.environ.get("KMON_DEBUG"):
         raise error
     from kmon.simulator.embedded import SimulatorError
 
     what = str(error) if isinstance(error, SimulatorError) else f"internal error: {type(error).__name__}"
-    print(f"kmon: {what}; KMON_DEBUG=1 shows where", file=sys.stderr)
+    _say(f"{what}; KMON_DEBUG=1 shows where")
     return 3
 
 

@@ -146,6 +146,21 @@ def test_a_stdout_that_takes_nothing_is_a_sentence(command: str, redirection: st
     assert (done.returncode, done.stderr) == (3, f"kmon: cannot write to stdout: {why}\n")
 
 
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_a_stderr_that_takes_nothing_leaves_the_exit_code_and_stdout_alone(redirection: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m kmon run togehter {redirection}",
+        shell=True,
+        cwd=tmp_path,
+        env=clean_env(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_help_names_every_profile_and_every_dialect_that_can_be_asked(tmp_path: Path) -> None:
     said = " ".join(kmon("sim", "--help", cwd=tmp_path).stdout.split())
     assert all(name in said for name in built_in())

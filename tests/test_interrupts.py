@@ -20,11 +20,13 @@ STUCK = "import os, signal\nos.write(1, b'stuck')\nwhile True:\n    signal.pause
 """A module whose import never ends: the program is at that moment of its start for as long as a test wants."""
 
 
-def started(command: Sequence[str], cwd: Path, *, stuck_in: str = "", **options: object) -> subprocess.Popen[str]:
+def started(
+    command: Sequence[str], cwd: Path, *, stuck_in: str = "", source: str = STUCK, **options: object
+) -> subprocess.Popen[str]:
     modules = cwd / "modules"
     modules.mkdir()
     if stuck_in:
-        (modules / f"{stuck_in}.py").write_text(STUCK)
+        (modules / f"{stuck_in}.py").write_text(source)
     return subprocess.Popen(
         [sys.executable, "-m", "kmon", *command],
         cwd=cwd,
@@ -57,6 +59,16 @@ def test_a_signal_while_kmon_starts_is_exit_code_130_without_a_word(
         assert process.stdout is not None
         assert process.stdout.read(5) == "stuck"
         process.send_signal(number)
+        assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 130
+
+
+def test_a_signal_in_a_string_of_code_is_exit_code_130_too(tmp_path: Path) -> None:
+    """As of a dataclass: Python notes the interrupt there, and would end by SIGINT although it was caught."""
+    with started(["targets"], tmp_path, stuck_in="argparse", source=f"exec({STUCK!r})") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(5) == "stuck"
+        process.terminate()
         assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == 130
 

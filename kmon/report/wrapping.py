@@ -55,7 +55,7 @@ async def _run(plan: ProxyPlan, command: Sequence[str], record: Record | None) -
 
 def _say(words: str) -> None:
     """On stderr, if it can be: the program's exit code does not depend on it."""
-    if words and sys.stderr is not None:
+    if words:
         with contextlib.suppress(OSError):
             print(f"kmon: {words}", file=sys.stderr)
 
