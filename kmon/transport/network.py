@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,6 +38,8 @@ class Network:
     def __init__(self) -> None:
         self.ssl_context = authorities()
         self.machine = Machine()
+        self.busy = asyncio.Event()
+        """Set while anything is measured; without that, the witnesses rest."""
         anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
 
     @cached_property
