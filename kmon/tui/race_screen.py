@@ -79,6 +79,8 @@ class RaceScreen(SteadyScreen[None]):
         self._round = 1
         self._wanted: RunView | None = None
         self._wanted_round: list[RunView] = []
+        self._revealed = ""
+        """The run that had the focus in the frame before; it may have been scrolled out of view since."""
 
     def compose(self) -> ComposeResult:
         yield self.header_line
@@ -103,8 +105,10 @@ class RaceScreen(SteadyScreen[None]):
         width, height = self.size
         race = self.app.feed.race
         order = self._arranged(race, now_ns)
-        self.grid.show(order, self._arrangement.position, self._focus(race, order))
-        self._keep_focus(race, order)
+        focus = self._focus(race, order)
+        self.grid.show(order, self._arrangement.position, focus)
+        if focus is not None and self.app.focused is not self.filter_input:
+            self._keep_focus(race.runs[focus])
         self._say_if_empty(bool(race.runs), bool(order), width, height)
         for name, pane in self.grid.panes.items():
             run = race.runs[name]
@@ -192,22 +196,18 @@ class RaceScreen(SteadyScreen[None]):
             return focused.run.run
         return order[0]
 
-    def _keep_focus(self, race: RaceView, order: Order) -> None:
-        """Move the focus to where :meth:`_focus` wants it, unless a filter is being typed."""
-        if not order or self.app.focused is self.filter_input:
-            return
-        wanted = self._focus(race, order)
-        if wanted is None:
-            return
-        if self._wanted is not None and wanted == self._wanted.run:
+    def _keep_focus(self, run: RunView) -> None:
+        """Have the focus where it belongs."""
+        if self._wanted is not None and run.run == self._wanted.run:
             self._moved = True
-        self._round = max(self._round, race.runs[wanted].round)
-        self._show_focus(wanted)
+        self._round = max(self._round, run.round)
+        self._show_focus(run.run)
 
     def _show_focus(self, name: str) -> None:
-        pane = self.grid.panes[name]
-        if pane is not self.focused:
-            self.set_focus(pane, scroll_visible=False)
+        """Focus the pane of a run, and bring it into view when it was another's turn before."""
+        self.set_focus(self.grid.panes[name], scroll_visible=False)
+        if name != self._revealed:
+            self._revealed = name
             self.grid.call_after_refresh(self.grid.reveal, name)
 
     def _say_if_empty(self, any_run: bool, any_shown: bool, width: int, height: int) -> None:
@@ -237,7 +237,7 @@ class RaceScreen(SteadyScreen[None]):
         """A new race begins: let go of the panes of the old one."""
         self.grid.forget()
         self._follower, self._arrangement = Follower(), Arrangement(self.sort, self.query_text)
-        self._moved, self._round, self._wanted, self._wanted_round = False, 1, None, []
+        self._moved, self._round, self._wanted, self._wanted_round, self._revealed = False, 1, None, [], ""
 
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run as soon as its pane is there, and keep its round in view."""

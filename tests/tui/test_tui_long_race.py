@@ -77,6 +77,21 @@ async def test_ended_runs_are_no_widgets_and_the_newest_round_is_in_view() -> No
         assert f"✔ {ENDED}" in stage.text().splitlines()[0]
 
 
+async def test_rounds_that_follow_one_another_stay_in_view() -> None:
+    stage = hours(1, 0)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        for number in range(2, 40):
+            stage.clock.now_ns = int(number * ROUND_S * S)
+            stage.source.add(*small_run(number).events)
+            await stage.settle(pilot)
+        await stage.until(pilot, lambda: "answer 39 " in stage.text(), "the newest round")
+        assert stage.app.current is not None
+        assert stage.app.current.run == run_name(39)
+        await stage.press(pilot, *["pageup"] * 5)
+        await stage.until(pilot, lambda: "answer 1 " in stage.text(), "the first round")
+
+
 async def test_every_ended_run_can_be_reached_and_is_drawn_as_itself() -> None:
     stage = hours(300)
     async with stage.app.run_test(size=SIZE) as pilot:
