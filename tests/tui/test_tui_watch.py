@@ -95,3 +95,21 @@ async def test_the_verdict_of_a_stuck_chat_stays_when_its_run_has_ended() -> Non
         await stage.settle(pilot)
         assert f"it hung: {hung}" in stage.text()
         assert "TUI  connected | error" in stage.text()
+
+
+async def test_while_no_request_is_open_only_the_clock_is_drawn_once_a_second() -> None:
+    stage = watching([])
+    stage.app.options = replace(stage.app.options, plan=RacePlan(rows=()))
+    async with stage.app.run_test(size=(80, 24)) as pilot:
+        await stage.settle(pilot)
+        assert "00:30" in stage.text()
+        for _ in range(200):
+            if stage.app.frames.resting:
+                break
+            await pilot.pause(0.05)
+        assert stage.app.frames.resting
+        stage.clock.now_ns = 31 * S
+        stage.app.tell()
+        assert stage.app.frames.resting
+        await pilot.pause(0.05)
+        assert "00:31" in stage.text()
