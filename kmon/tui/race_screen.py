@@ -79,6 +79,8 @@ class RaceScreen(SteadyScreen[None]):
         self._round = 1
         self._wanted: RunView | None = None
         self._wanted_round: list[RunView] = []
+        self._chosen = ""
+        """The run that the user has just put the focus on."""
         self._revealed = ""
         """The run that had the focus in the frame before; it may have been scrolled out of view since."""
 
@@ -146,7 +148,7 @@ class RaceScreen(SteadyScreen[None]):
 
     def _live(self, race: RaceView) -> list[RunView]:
         """Of many rounds those that are worth a pane: the newest, the one wanted, and what is open of the others."""
-        newest = max(race.rounds, default=1)
+        newest = next((run.round for run in reversed(race.runs.values())), 1)
         found = {run.run: run for run in (*race.open.values(), *self._wanted_round, *_of_round(race, newest))}
         return list(found.values())
 
@@ -185,6 +187,8 @@ class RaceScreen(SteadyScreen[None]):
         """The run to be in focus: there always is one. A new round takes it unless the user has chosen one."""
         if not order:
             return None
+        if self._chosen and self._arrangement.position(self._chosen) is not None:
+            return self._chosen
         if self._wanted is not None and not self._moved and self._arrangement.position(self._wanted.run) is not None:
             return self._wanted.run
         if race.newest_round > self._round and not self._moved:
@@ -198,17 +202,14 @@ class RaceScreen(SteadyScreen[None]):
 
     def _keep_focus(self, run: RunView) -> None:
         """Have the focus where it belongs."""
+        self._chosen = ""
         if self._wanted is not None and run.run == self._wanted.run:
             self._moved = True
         self._round = max(self._round, run.round)
-        self._show_focus(run.run)
-
-    def _show_focus(self, name: str) -> None:
-        """Focus the pane of a run, and bring it into view when it was another's turn before."""
-        self.set_focus(self.grid.panes[name], scroll_visible=False)
-        if name != self._revealed:
-            self._revealed = name
-            self.grid.call_after_refresh(self.grid.reveal, name)
+        self.set_focus(self.grid.panes[run.run], scroll_visible=False)
+        if run.run != self._revealed:
+            self._revealed = run.run
+            self.grid.call_after_refresh(self.grid.reveal, run.run)
 
     def _say_if_empty(self, any_run: bool, any_shown: bool, width: int, height: int) -> None:
         small = width < SMALLEST[0] or height < SMALLEST[1]
@@ -237,7 +238,8 @@ class RaceScreen(SteadyScreen[None]):
         """A new race begins: let go of the panes of the old one."""
         self.grid.forget()
         self._follower, self._arrangement = Follower(), Arrangement(self.sort, self.query_text)
-        self._moved, self._round, self._wanted, self._wanted_round, self._revealed = False, 1, None, [], ""
+        self._moved, self._round, self._wanted, self._wanted_round = False, 1, None, []
+        self._chosen = self._revealed = ""
 
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run as soon as its pane is there, and keep its round in view."""
@@ -249,8 +251,7 @@ class RaceScreen(SteadyScreen[None]):
         if name is not None:
             self._moved = True
             self.app.announcement = ""
-            self.grid.show(self.grid.order, self._arrangement.position, name)
-            self._show_focus(name)
+            self._chosen = name
             self.app.redraw()
 
     def action_move(self, dx: int, dy: int) -> None:

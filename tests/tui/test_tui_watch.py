@@ -113,3 +113,16 @@ async def test_while_no_request_is_open_only_the_clock_is_drawn_once_a_second() 
         assert stage.app.frames.resting
         await pilot.pause(0.05)
         assert "00:31" in stage.text()
+
+
+async def test_a_key_after_a_run_was_forgotten_acts_on_what_is_left() -> None:
+    stage = watching(requests(40))
+    async with stage.app.run_test(size=(80, 24)) as pilot:
+        await stage.settle(pilot)
+        for n in range(1, 40):  # between two frames
+            stage.app.feed.race.apply(ev.RunForgotten(31 * S, f"p{n}"))
+        stage.app.race_screen.action_step(-1)  # what shift+tab does
+        stage.app.race_screen.action_choose(9)
+        await stage.press(pilot, "down", "tab", "z")
+        assert stage.app.current is not None
+        assert stage.app.current.run == "p40"
