@@ -11,7 +11,7 @@ the finish reason, the dialect's terminal event or the end of the attempt.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kmon.probe.events import Stall, StallPhase, StallThreshold
@@ -21,6 +21,8 @@ MS = 1_000_000
 S = 1_000_000_000
 PROGRESS_LIMIT = 200_000
 """Progress stamps kept per attempt (1.6 MB); past it, figures go on and the oldest gaps leave the sparkline."""
+THIN_STAMPS, THIN_GAPS = 120, 240
+"""Of an attempt that ended long ago so many stamps are kept (1 kB), or the worst gap of so many slices (4 kB)."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,8 @@ class Timeline:
     """Keep-alives alone: comments, pings."""
     progress_ns: array[int] = field(default_factory=lambda: array("q"))
     progress_dropped: int = 0
+    worst_ns: array[int] | None = None
+    """Once thinned, in place of the stamps: start and end of the longest gap in each slice of a second or more."""
     stalls: list[Stall] = field(default_factory=list)
     last_kind: str = ""
     tail_gap_ns: int = 0
@@ -141,6 +145,22 @@ class Timeline:
             self._close_progress(t_ns)
         self.t_closed = t_ns
         return left_open
+
+    def thin(self) -> None:
+        """Keep of a closed attempt's many stamps the worst gap of each slice: what a column of the sparkline shows."""
+        if len(self.progress_ns) <= THIN_STAMPS:
+            return
+        stamps = self.progress_ns
+        slice_ns = max(S, -(-(stamps[-1] - stamps[0]) // THIN_GAPS))
+        worst: dict[int, tuple[int, int]] = {}
+        previous_ns = stamps[0]
+        for stamp_ns in stamps:
+            at, longest = stamp_ns // slice_ns, worst.get(stamp_ns // slice_ns)
+            if longest is None or stamp_ns - previous_ns > longest[1] - longest[0]:
+                worst[at] = (previous_ns, stamp_ns)
+            previous_ns = stamp_ns
+        self.worst_ns = array("q", [t_ns for gap in worst.values() for t_ns in gap])
+        self.progress_ns = array("q")
 
     def _close_progress(self, t_ns: int) -> None:
         self.tail_gap_ns = self.progress.open_ns(t_ns) or 0
@@ -219,6 +239,14 @@ class Timeline:
         stalled_ns = int(max((stall.duration_ms for stall in self.stalls), default=0.0) * MS)
         return max(self.progress.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
 
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """Length and start of each progress gap that an arrival ended; once thinned, of the longest in each slice."""
+        if self.worst_ns is not None:
+            starts, ends = self.worst_ns[::2], self.worst_ns[1::2]
+        else:
+            starts, ends = self.progress_ns[:-1], self.progress_ns[1:]
+        return ((end - start, start) for start, end in zip(starts, ends, strict=True))
+
     def duration_ns(self, now_ns: int) -> int:
         """Attempt start to its end, or to now."""
         return (self.t_closed or now_ns) - self.t_start
@@ -246,6 +274,14 @@ class Timeline:
                 if slice_end_ns >= stop_ns:
                     break
 
+        if self.worst_ns is not None:
+            for gap_ns, start_ns in self.gaps():
+                note(start_ns, start_ns + gap_ns)
+            if self.progress.first_ns is not None and self.progress.last_ns is not None:
+                note(sent_ns, self.progress.first_ns)
+                note(self.progress.last_ns, max(end_ns, self.progress.last_ns))
+            shown = last_slice - first_slice + 1
+            return [0 if gap is None and column < shown else gap for column, gap in enumerate(out)]
         stamps = self.progress_ns
         left = len(stamps)
         horizon_ns = sent_ns + first_slice * slice_ns

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
-from kmon.dialects.openclaw.claim import activity_of
+from kmon.dialects.openclaw.claim import BUSY, activity_of
 from kmon.probe import events as ev
 from kmon.probe.blame import Blame
+from kmon.probe.keeping import Keeping
 from kmon.probe.silences import Silences
 from kmon.probe.timeline import MS, Timeline
 
@@ -44,11 +47,14 @@ class AttemptView:
     proxy: str | None = None
     status: int | None = None
     request_ids: dict[str, str] = field(default_factory=dict)
-    segments: deque[Segment] = field(default_factory=deque)
+    segments: deque[Segment] | tuple[Segment, ...] = field(default_factory=deque)
+    """A deque while the attempt is open, a piece per chunk; then a tuple, a piece per stretch of one kind."""
     segment_chars: int = 0
     segments_dropped: int = 0
     """Characters of output let go, oldest first, to keep the text bounded."""
-    raw: deque[RawChunk] = field(default_factory=lambda: deque(maxlen=RAW_LIMIT_CHUNKS))
+    raw: deque[RawChunk] | tuple[RawChunk, ...] = field(default_factory=lambda: deque(maxlen=RAW_LIMIT_CHUNKS))
+    raw_dropped: int = 0
+    """Raw chunks let go, oldest first."""
     revision: int = 0
     """Grows whenever output was appended, so a pane knows whether to wrap again."""
     finish_reason: str | None = None
@@ -75,7 +81,7 @@ class AttemptView:
 
     def append(self, kind: str, text: str) -> None:
         """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
-        if not text:
+        if not text or isinstance(self.segments, tuple):
             return
         self.segments.append(Segment(kind, text))
         self.segment_chars += len(text)
@@ -88,6 +94,13 @@ class AttemptView:
     def joined(self, kind: str) -> str:
         """All output kept of one kind."""
         return "".join(segment.text for segment in self.segments if segment.kind == kind)
+
+    def add_raw(self, chunk: RawChunk) -> None:
+        """Keep a raw chunk; past the limit the oldest leaves."""
+        if isinstance(self.raw, tuple):
+            return
+        self.raw_dropped += len(self.raw) == RAW_LIMIT_CHUNKS
+        self.raw.append(chunk)
 
 
 @dataclass(slots=True)
@@ -103,6 +116,8 @@ class RunView:
     t_queued: int
     note: str = ""
     """Who asks, where that is not kmon."""
+    place: int = 0
+    """How many runs of the race were queued before it."""
     attempts: list[AttemptView] = field(default_factory=list)
     nudge_sentence: str = ""
     scheduled: ev.RetryScheduled | None = None
@@ -110,6 +125,15 @@ class RunView:
     diagnosis: ev.Diagnosed | None = None
     """On which side it hangs, where several vantage points tell."""
     ended: ev.RunEnded | None = None
+    """How it ended, without what it said: that is in its attempts."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended and stands as it will for ever, whatever the clock says, unless it is tried again."""
+        if self.ended is None or any(attempt.ending is None for attempt in self.attempts):
+            return False
+        claim = None if self.main is None else self.main.claim
+        return claim is None or activity_of(claim) not in BUSY
 
     @property
     def main(self) -> AttemptView | None:
@@ -146,6 +170,18 @@ class RaceView:
     silences: dict[str, Silences] = field(default_factory=dict)
     """The long silences of each target by its name."""
     chunks: int = 0
+    open: dict[str, RunView] = field(default_factory=dict)
+    """The runs that are not settled, in the order they were queued or tried again: all that can still change."""
+    queued: int = 0
+    """Runs that were ever queued."""
+    forgotten: int = 0
+    arms: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many runs there are of each target and scenario."""
+    rounds: Counter[int] = field(default_factory=Counter)
+    """How many runs there are of each round."""
+    newest_round: int = 1
+    """The latest round of which an attempt has begun."""
+    _keeping: Keeping = field(default_factory=Keeping)
 
     @property
     def results(self) -> list[ev.RunEnded]:
@@ -168,18 +204,9 @@ class RaceView:
             case ev.Alert():
                 self.alerts.append(event)
             case ev.RunQueued():
-                self.runs[event.run] = RunView(
-                    event.run,
-                    event.target,
-                    event.label,
-                    event.scenario,
-                    event.round,
-                    event.dialect,
-                    event.t_ns,
-                    event.note,
-                )
+                self._queue(event)
             case ev.RunForgotten():
-                self.runs.pop(event.run, None)
+                self._forget(event.run)
             case ev.AttemptStarted():
                 self._start(event)
             case ev.NudgeResult():
@@ -193,7 +220,9 @@ class RaceView:
                     run.diagnosis = event if event.name else None
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
-                    run.ended, run.scheduled = event, None
+                    run.ended = msgspec.structs.replace(event, text="", reasoning="", tool_calls=())
+                    run.scheduled = None
+                    self._settle(run)
             case _:
                 run = self.runs.get(event.run)
                 attempt = run.attempt(event.attempt) if run else None
@@ -204,6 +233,42 @@ class RaceView:
                         silences = self.silences[attempt.target or run.target]
                         silences.on_attempt_ended(attempt.timeline, event.state, event.t_ns)
                     _fold(attempt, event)
+                    if run is not None and isinstance(event, ev.AttemptEnded | ev.ClaimChanged):
+                        self._settle(run)
+
+    def _queue(self, event: ev.RunQueued) -> None:
+        run = RunView(
+            event.run,
+            event.target,
+            event.label,
+            event.scenario,
+            event.round,
+            event.dialect,
+            event.t_ns,
+            event.note,
+            self.queued,
+        )
+        self.runs[event.run] = self.open[event.run] = run
+        self.queued += 1
+        self.arms[event.target, event.scenario] += 1
+        self.rounds[event.round] += 1
+
+    def _forget(self, name: str) -> None:
+        run = self.runs.pop(name, None)
+        if run is None:
+            return
+        self.open.pop(name, None)
+        self._keeping.forget(run)
+        self.forgotten += 1
+        self.arms = +(self.arms - Counter([(run.target, run.scenario)]))
+        self.rounds = +(self.rounds - Counter([run.round]))
+
+    def _settle(self, run: RunView) -> None:
+        """A run ended, or something of it did: is it still open?"""
+        if not run.settled:
+            self.open[run.run] = run
+        elif self.open.pop(run.run, None) is not None:
+            self._keeping.ended(run)
 
     def _start(self, event: ev.AttemptStarted) -> None:
         run = self.runs.get(event.run)
@@ -212,6 +277,8 @@ class RaceView:
         stall_ms = self.started.stall_ms if self.started else 5000.0
         timeline = Timeline(event.t_ns, int(stall_ms * MS))
         self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
+        self.open[run.run] = run
+        self.newest_round = max(self.newest_round, run.round)
         run.attempts.append(
             AttemptView(
                 event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
@@ -265,7 +332,7 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     gap_ns = view.timeline.chunk.open_ns(event.t_ns) or 0
     fold_chunk(view.timeline, event)
     if not event.late:
-        view.raw.append(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
+        view.add_raw(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
     if event.reasoning:
         view.append("reasoning", event.reasoning)
     if event.kind in ("text", "reasoning"):

@@ -17,7 +17,7 @@ import httpx
 
 from kmon.probe.timeline import S
 from kmon.transport.http import exchange
-from kmon.transport.machine import CANARY_EVERY_NS
+from kmon.transport.machine import CANARY_EVERY_NS, Machine
 from kmon.transport.network import Network
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -28,12 +28,13 @@ CONNECT_LIMIT_S = 5.0
 async def sing(network: Network) -> None:
     """Beat and listen until cancelled; end quietly where loopback cannot be had."""
     try:
-        perch = _Perch()
+        perch = _Perch(network.machine)
     except OSError:
         return
     try:
         await _listen(network, perch.port)
     finally:
+        network.machine.on_wake = None
         network.machine.canary_gone()
         perch.close()
 
@@ -41,7 +42,9 @@ async def sing(network: Network) -> None:
 class _Perch:
     """Where the sender sits. It has neither task nor transport: either could be left over when the loop is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        machine.on_wake = self._sing
         self._loop = asyncio.get_running_loop()
         self._singers: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -66,10 +69,18 @@ class _Perch:
             self._singers.append(singer)
             singer.send(HEAD)  # whatever will be asked, the answer is the same
             if self._timer is None:
-                self._due_ns = time.monotonic_ns()
-                self._beat()
+                self._sing()
+
+    def _sing(self) -> None:
+        self._due_ns = time.monotonic_ns()
+        self._beat()
 
     def _beat(self) -> None:
+        if self._machine.resting:  # until it wakes, nobody asks for a witness
+            self._timer = None
+            return
+        if self._timer is not None:
+            self._timer.cancel()
         for singer in self._singers:
             with contextlib.suppress(OSError):  # its listener left, or does not read: then it is no witness
                 singer.send(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))

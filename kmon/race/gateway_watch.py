@@ -75,7 +75,8 @@ class GatewayWatch:
         self._emit(ev.RaceStarted(self._t_start, (self._plan.name,), "watched", 1, stall_ms=self._plan.stall_s * 1000))
         self._watching = self._spawn(self._watch())
         self._spawn(self._follow_claims())
-        self._spawn(watch_lag(self._outbox, self._network.machine))
+        self._network.busy.set()
+        self._spawn(watch_lag(self._outbox, self._network))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 

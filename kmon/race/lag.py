@@ -8,15 +8,25 @@ import time
 from kmon.probe.events import EngineHealth, Notice
 from kmon.probe.timeline import MS, S
 from kmon.race.outbox import Outbox
-from kmon.transport.machine import TICK_NS, Machine, clocks
+from kmon.transport.machine import TICK_NS, clocks
+from kmon.transport.network import Network
 
 REPORT_EVERY_TICKS = 25
 
 
-async def watch_lag(outbox: Outbox, machine: Machine) -> None:
-    """Tell ``machine`` the time every 20 ms, and report the worst lateness every half second, for ever."""
+async def watch_lag(outbox: Outbox, network: Network) -> None:
+    """Tell the machine the time every 20 ms, and report the worst lateness every half second, for ever.
+
+    It rests while nothing is measured: an engine whose race is over takes no part of a core.
+    """
+    machine = network.machine
     since_ns = time.monotonic_ns()
     while True:
+        if not network.busy.is_set():
+            machine.rest()
+            await network.busy.wait()
+            machine.wake()
+            since_ns = time.monotonic_ns()
         worst_ns = 0
         for _ in range(REPORT_EVERY_TICKS):
             worst_ns = max(worst_ns, machine.tick(clocks()))

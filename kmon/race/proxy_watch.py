@@ -88,7 +88,7 @@ class ProxyWatch:
             watch=self._watch,
             complain=lambda sentence: self._say("warning", sentence),
         )
-        self._lag = asyncio.create_task(watch_lag(self._outbox, self._network.machine))
+        self._lag = asyncio.create_task(watch_lag(self._outbox, self._network))
         host = host_and_port(plan.base_url)
         self._say("info", f"listening on {self.url} for {plan.upstream}{'' if plan.upstream == host else f' ({host})'}")
         if proxy_for(plan.base_url) is not None:
@@ -147,6 +147,7 @@ class ProxyWatch:
             on_call=self._on_call,
         )
         self._open[exchange.name] = exchange
+        self._network.busy.set()
         return exchange
 
     def _tell_signed(self, head: RequestHead) -> None:
@@ -155,6 +156,8 @@ class ProxyWatch:
 
     def _over(self, exchange: Proxied, ended: ev.RunEnded) -> None:
         self._open.pop(exchange.name, None)
+        if not self._open:
+            self._network.busy.clear()
         self._counted["ok" if ended.state == "done" else "failed"] += 1
         self._ended.append(exchange.name)
         while len(self._ended) > self._plan.keep:

@@ -33,6 +33,7 @@ from kmon.race.policy import Policy
 from kmon.race.provider_side import Sighting
 from kmon.transport.network import Network
 
+ALREADY_ENDED = "{}: nothing to nudge, the run has ended (r retries it)"
 NUDGE_WATCH_S = 0.2
 """How often the outcome of a nudge is looked at."""
 
@@ -45,6 +46,7 @@ class Run:
         *,
         name: str,
         row: Row,
+        index: int,
         round_number: int,
         aims: Sequence[Aim],
         policy: Policy,
@@ -56,8 +58,10 @@ class Run:
         habits: Mapping[str, Habits] | None = None,
         sighting: Sighting | None = None,
         nudge_after_s: float | None = None,
+        attempts: int = 0,
     ) -> None:
-        self.name = name
+        """``index`` is that of its row in the plan; ``attempts`` were made before, if it is one that had ended."""
+        self.name, self.index = name, index
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._round = row, round_number
@@ -72,21 +76,25 @@ class Run:
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
-        self._attempts = self._retries = 0
+        self._attempts, self._retries = attempts, 0
         self._main: Attempt | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = self._diagnosis = ""
         self._again = self._cancelled = False
-        emit(
+
+    def announce(self) -> None:
+        """Tell that the run exists."""
+        target = self._row.target
+        self._emit(
             RunQueued(
                 time.monotonic_ns(),
-                name,
-                row.target.name,
-                row.target.label,
-                row.scenario.name,
-                round_number,
-                row.target.dialect,
+                self.name,
+                target.name,
+                target.label,
+                self._row.scenario.name,
+                self._round,
+                target.dialect,
             )
         )
 
@@ -215,7 +223,7 @@ class Run:
         if self.waiting:
             self._say(f"{self._row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)")
         elif self._main is None or not self.active:
-            self._say(f"{self._row.target.name}: nothing to nudge, the run has ended (r retries it)")
+            self._say(ALREADY_ENDED.format(self._row.target.name))
         elif self._nudge_task is not None and not self._nudge_task.done():
             self._say(f"{self._row.target.name}: the last nudge is still open")
         else:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import NamedTuple
 
 from kmon import open_files
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
@@ -22,7 +23,7 @@ from kmon.race.order import shuffled
 from kmon.race.outbox import Outbox
 from kmon.race.plan import Keys, RacePlan, Row
 from kmon.race.provider_side import Sighting
-from kmon.race.run import Run
+from kmon.race.run import ALREADY_ENDED, Run
 from kmon.race.source import Command
 from kmon.transport.network import Network
 from kmon.verdict.alerts import Vigil
@@ -33,6 +34,17 @@ SCARCE = (
     "{} streams at once need about {} open files, and this machine lets one program have {}: some may fail as "
     "out-of-files; race fewer at once (--concurrency), or raise the limit before kmon starts (ulimit -n 4096)"
 )
+AGAIN_AT_ONCE = 32
+"""Runs that may be open when more are tried again by hand; a race with a wider limit has that."""
+
+
+class Ended(NamedTuple):
+    """What is kept of a run that has ended: which it was, how many attempts it took, and whether it ended well."""
+
+    row: int
+    round: int
+    attempts: int
+    ok: bool
 
 
 class Supervisor:
@@ -50,12 +62,16 @@ class Supervisor:
         self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
         self._vigil = Vigil(plan.alerts)
         self._runs: dict[str, Run] = {}
-        self._results: dict[str, ev.RunEnded] = {}
+        """The runs that have not ended, or have a nudge open."""
+        self._ended: dict[str, Ended] = {}
         self._queued: list[Run] = []
+        self._again: deque[str] = deque()
+        """Runs that ended and are to be tried again when there is room."""
         self._open: dict[asyncio.Task[None], Run] = {}
         self._freed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
+        self._announced = 0
         self._t_start = 0
         self._interrupted = False
         self._stop = asyncio.Event()
@@ -84,7 +100,8 @@ class Supervisor:
         if (allowed := open_files.limit()) < (needed := streams + FILES_BESIDE):
             self._emit(ev.Notice(self._t_start, "warning", SCARCE.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())
-        self._spawn(watch_lag(self._outbox, self._network.machine))
+        self._network.busy.set()
+        self._spawn(watch_lag(self._outbox, self._network))
         self._spawn(sing(self._network))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
@@ -99,30 +116,58 @@ class Supervisor:
             self._freed.set()
             return
         run = self._runs.get(command.run)
-        if run is None or self._closed:
+        if self._closed:
+            return
+        if run is None or (command.action == "retry" and run not in self._queued and run not in self._open.values()):
+            self._command_ended(command)
             return
         match command.action:
             case "nudge":
                 run.nudge()
             case "cancel" if run in self._queued:
                 self._queued.remove(run)
-                self._results[run.name] = run.skip()
+                self._skip(run)
             case "cancel":
                 run.cancel()
             case "retry" if run in self._open.values():
                 run.retry()
-            case "retry" if run not in self._queued:
-                self._begin(run)
+
+    def _command_ended(self, command: Command) -> None:
+        """Try a run that has ended again: at once, or where everything was to be tried again, when there is room."""
+        known = self._ended.get(command.run)
+        if known is None:
+            return
+        match command.action:
+            case "nudge":
+                target = self._plan.rows[known.row].target.name
+                self._emit(ev.Notice(time.monotonic_ns(), "info", ALREADY_ENDED.format(target)))
+            case "cancel" if command.run in self._again:
+                self._again.remove(command.run)
+            case "retry" if command.run not in self._again:
+                self._again.append(command.run)
+                self._network.busy.set()
+                self._try_again()
                 if self._ending is None or self._ending.done():
                     self._ending = self._spawn(self._end_race())
+
+    def _try_again(self) -> None:
+        """Begin what is to be tried again, as far as there is room for it."""
+        room = max(self._plan.concurrency or len(self._plan.rows), AGAIN_AT_ONCE)
+        while self._again and len(self._open) < room and not self._closed:
+            name = self._again.popleft()
+            known = self._ended[name]
+            run = self._runs.get(name) or self._run(self._plan.rows[known.row], known.row, known.round, known.attempts)
+            self._vigil.follow(name, run.target)
+            self._begin(run)
 
     async def interrupt(self) -> None:
         """Cancel everything that is open or waiting; the race then ends by itself."""
         self._interrupted = True
         self._stop.set()
         for run in self._queued:
-            self._results[run.name] = run.skip()
+            self._skip(run)
         self._queued.clear()
+        self._again.clear()
         for run in self._runs.values():
             run.cancel()
         self._freed.set()
@@ -134,7 +179,7 @@ class Supervisor:
         await self.interrupt()
         if self._open:
             await asyncio.wait(self._open)
-        for run in self._runs.values():
+        for run in list(self._runs.values()):
             await run.settled()
         for task in self._tasks:
             task.cancel()
@@ -196,9 +241,16 @@ class Supervisor:
         return self._stop.is_set()
 
     def _new_run(self, row: Row, index: int, number: int) -> Run:
+        run = self._run(row, index, number)
+        run.announce()
+        self._announced += 1
+        return run
+
+    def _run(self, row: Row, index: int, number: int, attempts: int = 0) -> Run:
         run = Run(
             name=f"r{number}.{index + 1}",
             row=row,
+            index=index,
             round_number=number,
             aims=[
                 Aim(to, self._keys.for_target(to.name)) for to in (row.target, *self._plan.policy.beside(row.target))
@@ -212,6 +264,7 @@ class Supervisor:
             habits=self._habits,
             sighting=self._sightings.get(row.target.name),
             nudge_after_s=self._plan.nudge_after_s,
+            attempts=attempts,
         )
         self._runs[run.name] = run
         return run
@@ -223,14 +276,30 @@ class Supervisor:
         task.add_done_callback(self._on_run_done)
 
     async def _host(self, run: Run) -> None:
-        self._results[run.name] = await run.go()
+        self._note(run, await run.go())
+
+    def _skip(self, run: Run) -> None:
+        self._note(run, run.skip())
+        del self._runs[run.name]
+
+    def _note(self, run: Run, ended: ev.RunEnded) -> None:
+        """All that is kept of a run that has ended is how, and what a retry of it needs."""
+        self._ended[run.name] = Ended(run.index, ended.round, ended.attempts, ended.state == "done")
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
-        del self._open[task]
+        run = self._open.pop(task)
         self._freed.set()
+        self._try_again()
+        self._spawn(self._let_go(run))
         if not task.cancelled() and (error := task.exception()) is not None:
             why = Translator("", 0, secrets=self._keys.secrets).redacted(repr(error), MESSAGE_LIMIT_CHARS)
             self._emit(ev.Notice(time.monotonic_ns(), "error", f"kmon failed inside a run: {why}"))
+
+    async def _let_go(self, run: Run) -> None:
+        """Forget a run that has ended, once its nudge has, too, unless it is being tried again."""
+        await run.settled()
+        if run not in self._open.values() and self._runs.get(run.name) is run:
+            del self._runs[run.name]
 
     async def _until_freed(self) -> None:
         self._freed.clear()
@@ -238,13 +307,14 @@ class Supervisor:
 
     async def _end_race(self) -> None:
         """Wait for all open runs, then say how the race went. A retry reopens it and says so again."""
-        while self._open:
+        while self._open or self._again:
             await self._until_freed()
-        ok = sum(result.state == "done" for result in self._results.values())
+        ok = sum(ended.ok for ended in self._ended.values())
         now_ns = time.monotonic_ns()
         self._emit(
-            ev.RaceEnded(now_ns, ok, len(self._runs) - ok, (now_ns - self._t_start) / MS, interrupted=self._interrupted)
+            ev.RaceEnded(now_ns, ok, self._announced - ok, (now_ns - self._t_start) / MS, interrupted=self._interrupted)
         )
+        self._network.busy.clear()
 
     def _emit(self, event: ev.Event) -> None:
         self._outbox.put(event)

@@ -141,18 +141,18 @@ class TrialJson(JsonReporter):
         return self._enough
 
 
-def trial_line(result: ev.RunEnded, outcome: Outcome, named: Mapping[str, str]) -> str:
+def trial_line(result: ev.RunEnded, outcome: Outcome, named: Mapping[tuple[str, str], str]) -> str:
     """``together  Test  1: ✅ OK         It's 22 °C in Tokyo.``, names padded to one width."""
     signs = outcome.signs
     said = " ".join(outcome.sentence.split())[:100]
-    name = named[result.run].ljust(max(map(len, named.values())))
+    name = named[result.target, result.scenario].ljust(max(map(len, named.values())))
     return f"{name}  Test {result.round:>2}: {signs.symbol} {signs.label.ljust(13)} {said}"
 
 
-def names(view: RaceView) -> dict[str, str]:
-    """What to call each run: its target, with the scenario only where there are several."""
-    several = len({run.scenario for run in view.runs.values()}) > 1
-    return {run.run: f"{run.target} ({run.scenario})" if several else run.target for run in view.runs.values()}
+def names(view: RaceView) -> dict[tuple[str, str], str]:
+    """What to call the runs of each target and scenario: their target, with the scenario where there are several."""
+    several = len({scenario for _, scenario in view.arms}) > 1
+    return {arm: f"{arm[0]} ({arm[1]})" if several else arm[0] for arm in view.arms}
 
 
 def main(plan: RacePlan, keys: Keys, experiment: Experiment, alarm_plan: AlarmPlan, *, as_json: bool) -> int:

@@ -120,8 +120,7 @@ def _clock(event: ev.Event, race: RaceView) -> str:
 
 
 def _who(run: RunView, race: RaceView) -> str:
-    width = max(len(other.target) for other in race.runs.values())
-    several = len({other.scenario for other in race.runs.values()}) > 1
-    scenario_width = max(len(other.scenario) for other in race.runs.values())
-    scenario = f"  {run.scenario.ljust(scenario_width)}" if several else ""
+    width = max(len(target) for target, _ in race.arms)
+    scenarios = {scenario for _, scenario in race.arms}
+    scenario = f"  {run.scenario.ljust(max(map(len, scenarios)))}" if len(scenarios) > 1 else ""
     return f"{run.run}  {run.target.ljust(width)}{scenario}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 MS = 1_000_000
@@ -58,6 +58,9 @@ class Machine:
 
     def __init__(self) -> None:
         self.streams: set[Stream] = set()
+        self.resting = False
+        self.on_wake: Callable[[], None] | None = None
+        """Told when something is measured again: the canary rests as well."""
         self._clocks: Clocks | None = None
         self._heard_ns: int | None = None
         self._late: deque[Spell] = deque(maxlen=KEPT)
@@ -86,9 +89,22 @@ class Machine:
 
     def canary_heard(self, now_ns: int) -> None:
         """A beat of the canary was read."""
+        if self.resting:
+            return
         if self._heard_ns is not None and (mute_ns := self._overdue(now_ns)) > 0:
             self._mute.append(Spell(now_ns, mute_ns))
         self._heard_ns = now_ns
+
+    def rest(self) -> None:
+        """Nothing is measured for a while: what passes until :meth:`wake` is nobody's lateness."""
+        self.resting = True
+        self._clocks = self._heard_ns = None
+
+    def wake(self) -> None:
+        """Something is measured again."""
+        self.resting = False
+        if self.on_wake is not None:
+            self.on_wake()
 
     def canary_gone(self) -> None:
         """There is no canary any more: it is no witness."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import os
 import ssl
@@ -66,9 +67,10 @@ class Network:
     def __init__(self) -> None:
         self.ssl_context = authorities()
         self.machine = Machine()
-        codecs.lookup(
-            "idna"
-        )  # which every look-up of a name needs: loading it needs a file, and all may be in use then
+        # which every look-up of a name needs: loading it needs a file, and all may be in use then
+        codecs.lookup("idna")
+        self.busy = asyncio.Event()
+        """Set while anything is measured; without that, the witnesses rest."""
         anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
 
     @cached_property

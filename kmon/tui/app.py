@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -23,22 +25,24 @@ from kmon.probe.state import ENDED, derive
 from kmon.probe.view import RunView
 from kmon.race.source import Action, Command
 from kmon.tui.bars import Header
+from kmon.tui.board import Tally
 from kmon.tui.board_screen import BoardScreen
 from kmon.tui.feed import CLOSING_S, Feed
 from kmon.tui.flow import output_text
+from kmon.tui.frames import Frames
 from kmon.tui.help_screen import HelpScreen
 from kmon.tui.options import ScreenOptions
 from kmon.tui.painted import Ink
 from kmon.tui.palette import Palette
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
+from kmon.tui.standings import Standings
 from kmon.tui.system_commands import system_commands
-from kmon.tui.telling import TOAST_S, Told, enumerate_names, gather, merged, small
+from kmon.tui.telling import TOAST_S, Toasts, enumerate_names, small
 from kmon.tui.terminal import LeavingApp, let_go_of_lost_terminal
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
-FPS, FPS_CROWDED, CROWD = 10, 5, 16
 HANG_UP_LIMIT_S = CLOSING_S + 8.0
 """How long leaving may take when the terminal is gone: a process that nobody can see must not stay.
 
@@ -84,6 +88,8 @@ class KmonApp(LeavingApp):
         self.options = options
         self.themes = themes
         self.ink = Ink(palette, ascii=options.ascii)
+        self.frames = Frames(options.fps, self._draw)
+        self.tally, self.standings = Tally(options.plan), Standings()
         self.feed = self._new_feed()
         self.announcement = ""
         """Why the race was stopped early, for the status bar, until the focus is moved."""
@@ -94,12 +100,7 @@ class KmonApp(LeavingApp):
         self.no_color = plain
         self.race_screen = RaceScreen(self)
         self.board_screen = BoardScreen(self)
-        self._frames = 0
-        self._told_engine_gone = False
-        self._told_enough = False
-        self._untold: list[Told] = []
-        self._toast_until_tick = 0
-        self._ticks = 0
+        self._toasts = Toasts()
         for known in themes.palettes.values():
             self.register_theme(known.theme())
         self.theme = palette.name
@@ -114,7 +115,7 @@ class KmonApp(LeavingApp):
 
     def on_mount(self) -> None:
         self.set_class(self.options.ascii, "-ascii")
-        self.set_interval(1 / (self.options.fps or FPS), self._frame)
+        self.frames.begin(self.set_interval(self.frames.interval_s, self._frame))
         self.set_interval(TELL_EVERY_S, self.tell)
         for failure in self.themes.failures:
             self.say(failure, "warning")
@@ -146,6 +147,7 @@ class KmonApp(LeavingApp):
 
     def on_terminal_regained(self) -> None:
         self.refresh(layout=True)
+        self.frames.wake()
 
     def action_suspend_process(self) -> None:
         """Stop until the shell's ``fg``, with everything that the terminal runs beside kmon, as Ctrl-Z does."""
@@ -170,7 +172,9 @@ class KmonApp(LeavingApp):
             self.say(self.options.hint, for_s=HINT_S)
 
     def _new_feed(self) -> Feed:
-        return Feed(self.options.open_source, self._spawn, self.options.judge, self.options.alarm)
+        self.tally, self.standings = Tally(self.options.plan), Standings()
+        options = self.options
+        return Feed(options.open_source, self._spawn, options.judge, options.alarm, self.tally.add, self.frames.wake)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
         return self.run_worker(work, name=name, group="feed", exit_on_error=False)
@@ -194,20 +198,31 @@ class KmonApp(LeavingApp):
         return self.options.clock()
 
     def _frame(self) -> None:
-        self._frames += 1
-        crowded = self.options.fps is None and len(self.feed.race.runs) > CROWD
-        if crowded and self._frames % (FPS // FPS_CROWDED):
-            return
-        if self.frozen_ns is None:
-            self.redraw()
+        self.frames.tick(len(self.feed.race.runs), moving=self._moving and bool(self.feed.race.open))
+
+    @property
+    def _moving(self) -> bool:
+        """Whether time passes on the screen: not while it is frozen, and not once the engine is gone."""
+        return self.frozen_ns is None and self.feed.engine_error is None
 
     def redraw(self) -> None:
-        """Draw the uppermost screen that shows the race, as of :attr:`now_ns`."""
+        """Draw the uppermost screen that shows the race, as of :attr:`now_ns`, now and once it has been laid out."""
+        self.frames.wake()
+        self._draw()
+
+    def _draw(self) -> None:
         top = self._top
         if top is not None and top.is_mounted:
-            top.draw(self.now_ns)
+            now_ns = self.now_ns
+            self.standings.look(self.feed.race, now_ns)
+            top.draw(now_ns)
 
-    def header_values(self, states: Sequence[State], now_ns: int, *, sort: str = "", query: str = "") -> Header:
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent | events.Resize):
+            self.frames.wake()
+        await super().on_event(event)
+
+    def header_values(self, states: Mapping[State, int], now_ns: int, *, sort: str = "", query: str = "") -> Header:
         """What the header of any screen says."""
         race, plan = self.feed.race, self.options.plan
         begin_ns = race.started.t_ns if race.started else now_ns
@@ -231,26 +246,19 @@ class KmonApp(LeavingApp):
         """A toast instead of the one before. What it says is never markup: it may be quoted."""
         self.clear_notifications()
         self.notify(small(message), severity=severity, timeout=for_s, markup=False)
-        self._toast_until_tick = self._ticks + ceil(for_s / TELL_EVERY_S)
+        self._toasts.shown(ceil(for_s / TELL_EVERY_S))
 
     def tell(self) -> None:
         """Once a second: one toast for what happened since, and not before the last is gone."""
-        self._ticks += 1
         feed = self.feed
+        if self.frames.resting and self._moving and feed.race.started is not None and not feed.over:
+            self._draw()  # the clock of the race goes on
         if feed.alerts or (feed.stalls and self.options.bell):
             self.bell()
-        self._untold += gather(feed, runs_are_told=isinstance(self._top, BoardScreen))
-        if feed.engine_error and not self._told_engine_gone:
-            self._told_engine_gone = True
-            self._untold.append(Told(f"{feed.engine_error}; kmon kept what it had", "error"))
-        if feed.enough and not self._told_enough:
-            self._told_enough = True
+        if feed.enough and not self._toasts.told_enough:
             self.announcement = feed.enough
-            self._untold.append(Told(f"enough: {feed.enough}"))
-        if not self._untold or self._ticks < self._toast_until_tick:
-            return
-        self.say(*merged(self._untold))
-        self._untold.clear()
+        if (told := self._toasts.due(feed, runs_are_told=isinstance(self._top, BoardScreen))) is not None:
+            self.say(*told)
 
     # -- what the keys do ------------------------------------------------------------------------------------------
 
@@ -288,28 +296,30 @@ class KmonApp(LeavingApp):
         return [hint for hint in hints if hint[1].partition(" ")[0] not in self.options.impossible]
 
     async def action_cancel_all(self) -> None:
-        if why := self.options.impossible.get("cancel"):
-            self.say(why)
-            return
-        await self._send("cancel", self._runs_in(lambda state: state not in ENDED), "no run is open")
+        await self._send_all("cancel", lambda state: state not in ENDED, "no run is open")
 
     async def action_retry_all(self) -> None:
-        if why := self.options.impossible.get("retry"):
+        await self._send_all(
+            "retry", lambda state: state in ENDED and state != "done", "no run failed: nothing to retry"
+        )
+
+    async def _send_all(self, action: Action, wanted: Callable[[State], bool], nothing: str) -> None:
+        """Send a command to every run in a wanted state, unless it cannot be obeyed here."""
+        if why := self.options.impossible.get(action):
             self.say(why)
             return
-        bad = self._runs_in(lambda state: state in ENDED and state != "done")
-        await self._send("retry", bad, "no run failed: nothing to retry")
-
-    def _runs_in(self, wanted: Callable[[State], bool]) -> list[RunView]:
-        now_ns = self.options.clock()
-        return [run for run in self.feed.race.runs.values() if wanted(derive(run, now_ns).state)]
+        race = self.feed.race
+        self.standings.look(race, self.options.clock())
+        await self._send(action, [run for run in race.runs.values() if wanted(self.standings.of(run).state)], nothing)
 
     async def _send(self, action: Action, runs: Sequence[RunView], nothing: str = "") -> None:
         if not runs:
             self.say(nothing)
             return
         try:
-            for run in runs:
+            for n, run in enumerate(runs):
+                if n % 100 == 99:
+                    await asyncio.sleep(0)  # ten thousand commands must not keep the keys waiting
                 if not await self.feed.command(Command(action, run.run)):
                     self.say(f"no engine: cannot {action}", "error")
                     return
@@ -365,7 +375,7 @@ class KmonApp(LeavingApp):
         await self.feed.close()
         self.workers.cancel_group(self, "feed")
         self.feed = self._new_feed()
-        self._told_engine_gone = self._told_enough = False
+        self._toasts.begin_anew()
         self.announcement = ""
         self.frozen_ns = None
         while len(self.screen_stack) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -58,7 +58,7 @@ class Header:
     scenario: str
     rounds: int
     origin: str
-    states: Sequence[State]
+    states: Mapping[State, int]
     elapsed_ns: int
     frozen: bool = False
     sort: str = ""
@@ -72,8 +72,7 @@ def header(h: Header, width: int) -> Row:
     left: Row = (Span(" kmon ", "brand"),)
     facts = [one_line(h.scenario)]
     if h.rounds > 1:
-        current = max((run.round for run in h.race.runs.values() if run.attempts), default=1)
-        facts.append(f"round {current} of {h.rounds}")
+        facts.append(f"round {h.race.newest_round} of {h.rounds}")
     if h.origin:
         facts.append(one_line(h.origin))
     if h.filter:

@@ -5,17 +5,22 @@ Runs are classified and counted once, as they end; a frame only looks at those t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kmon.probe.events import RunEnded, State
-from kmon.probe.state import ENDED, Observation, derive
+from kmon.probe.state import ENDED, Observation
 from kmon.probe.view import RaceView, RunView
 from kmon.race.plan import RacePlan
+from kmon.tui.standings import Follower, Standings
 from kmon.verdict.compare import arm_names
-from kmon.verdict.figures import ArmFigures, figures
-from kmon.verdict.outcome import Outcome, classify
-from kmon.verdict.trial import Arm, Trial, by_arm, trial_of
+from kmon.verdict.outcome import Outcome, OutcomeName, classify
+from kmon.verdict.survival import Percentile, Waits
+from kmon.verdict.trial import Arm, Trial, trial_of
+from kmon.verdict.words import rate_words
+
+MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,22 @@ class BoardCell:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFigures:
+    """The runs of one arm that count: how many passed, that as a rate in words, and the median TTFT of all."""
+
+    passes: int
+    n: int
+    words: str
+    ttft_s: Percentile
+
+
+@dataclass(frozen=True, slots=True)
 class BoardRow:
     """One arm; its cells by round, as far as it has come. ``figures`` is None until a run has ended."""
 
     name: str
     cells: Mapping[int, BoardCell]
-    figures: ArmFigures | None
+    figures: RowFigures | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,51 +69,118 @@ class Board:
     rows: Sequence[BoardRow]
     rounds: int
     newest: int
+    states: Mapping[State, int] = field(default_factory=Counter)
+    """How many cells there are of each state, as the header counts them."""
+    outcomes: Mapping[OutcomeName, int] = field(default_factory=Counter)
+    live: Sequence[State] = ()
+    """The states of the cells that are open, each once."""
 
 
-@dataclass
+class _ArmTally:
+    """The runs of one arm that ended. Of several in one round the rule of the verdict decides which one stands
+    (kmon.verdict.trial.by_arm): a retry must not wash a failure away."""
+
+    def __init__(self) -> None:
+        self._standing: dict[int, Trial] = {}
+        self._passes = self._n = 0
+        self._waits = Waits()
+        self._figures: RowFigures | None = None
+
+    def add(self, trial: Trial) -> None:
+        before = self._standing.get(trial.round)
+        if before is not None and (before.counted or not trial.counted):
+            return
+        if before is not None and (wait := before.first_token()) is not None:
+            self._waits.remove(wait)
+        self._standing[trial.round] = trial
+        self._n += trial.counted
+        self._passes += trial.outcome == "pass"
+        if (wait := trial.first_token()) is not None:
+            self._waits.add(wait)
+        self._figures = None
+
+    @property
+    def figures(self) -> RowFigures | None:
+        if self._figures is None and self._standing:
+            words = rate_words(self._passes, self._n)
+            self._figures = RowFigures(self._passes, self._n, words, self._waits.percentile(MEDIAN))
+        return self._figures
+
+
 class Tally:
-    """Counts the runs of one race as they end."""
+    """Counts the runs of one race as they end (:meth:`add`), and shows where all of them stand (:meth:`board`)."""
 
-    plan: RacePlan
-    _counted: int = 0
-    _outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
-    _trials: list[Trial] = field(default_factory=list)
-    _figures: dict[Arm, ArmFigures] = field(default_factory=dict)
+    def __init__(self, plan: RacePlan) -> None:
+        self.plan = plan
+        arms = [Arm(row.target.name, row.scenario.name) for row in plan.rows]
+        self._names = arm_names(list(dict.fromkeys(arms)))
+        self._scenarios = {row.scenario.name: row.scenario for row in plan.rows}
+        self._arms = {arm: _ArmTally() for arm in self._names}
+        self._cells: dict[Arm, dict[int, BoardCell]] = {arm: {} for arm in self._names}
+        self._outcomes: dict[str, tuple[Outcome, Outcome]] = {}
+        """Of each run the outcome that counts and the latest."""
+        self._states: Counter[State] = Counter()
+        self._settled: Counter[OutcomeName] = Counter()
+        self._follower = Follower()
+        self._newest = 0
 
-    def board(self, race: RaceView, endings: Sequence[RunEnded], now_ns: int) -> Board:
-        """The board at ``now_ns``. ``endings`` is every end of a run so far, in order; it only ever grows."""
-        arms = list(dict.fromkeys(Arm(row.target.name, row.scenario.name) for row in self.plan.rows))
-        names = arm_names(arms)
-        self._count(endings, names)
-        cells: dict[Arm, dict[int, BoardCell]] = {arm: {} for arm in arms}
-        newest = 0
-        for run in race.runs.values():
-            of_arm = cells.get(Arm(run.target, run.scenario))
-            if of_arm is not None and run.round not in of_arm:
-                of_arm[run.round] = self._cell(run, now_ns)
-                newest = max(newest, run.round)
-        rows = [BoardRow(names[arm], of_arm, self._figures.get(arm)) for arm, of_arm in cells.items()]
-        return Board(rows, max(self.plan.rounds, newest), newest)
+    def add(self, ended: RunEnded) -> None:
+        """Count a run that ended, or ended again after a retry."""
+        arm = Arm(ended.target, ended.scenario)
+        if arm not in self._arms:
+            return
+        scenario = self._scenarios[ended.scenario]
+        outcome = classify(ended, scenario)
+        standing, _ = self._outcomes.get(ended.run, (outcome, outcome))
+        self._outcomes[ended.run] = (
+            standing if standing.counted else outcome if outcome.counted else standing,
+            outcome,
+        )
+        self._arms[arm].add(trial_of(ended, scenario))
 
-    def _count(self, endings: Sequence[RunEnded], names: Mapping[Arm, str]) -> None:
-        scenarios = {row.scenario.name: row.scenario for row in self.plan.rows}
-        fresh = [ended for ended in endings[self._counted :] if Arm(ended.target, ended.scenario) in names]
-        self._counted = len(endings)
-        for ended in fresh:
-            scenario = scenarios[ended.scenario]
-            self._outcomes.setdefault(ended.run, []).append(classify(ended, scenario))
-            self._trials.append(trial_of(ended, scenario))
-        if fresh:
-            rounds_of = by_arm(self._trials)
-            for arm in {Arm(ended.target, ended.scenario) for ended in fresh}:
-                self._figures[arm] = figures(names[arm], list(rounds_of[arm].values()))
+    def board(self, race: RaceView, standings: Standings) -> Board:
+        """The board at the moment of ``standings``."""
+        moves = self._follower.look(race)
+        for run in moves.reopened:
+            self._uncount(run)
+        for run in moves.settled:
+            cell = self._place(run, standings.of(run))
+            if cell is not None:
+                self._states[cell.state] += 1
+                if cell.outcome is not None:
+                    self._settled[cell.outcome.name] += 1
+        opened = [cell for run in race.open.values() if (cell := self._place(run, standings.of(run))) is not None]
+        outcomes = self._settled + Counter(cell.outcome.name for cell in opened if cell.outcome is not None)
+        rows = [BoardRow(name, self._cells[arm], self._arms[arm].figures) for arm, name in self._names.items()]
+        return Board(
+            rows,
+            max(self.plan.rounds, self._newest),
+            self._newest,
+            self._states + Counter(cell.state for cell in opened),
+            outcomes,
+            list(dict.fromkeys(cell.seen.state for cell in opened if cell.outcome is None)),
+        )
 
-    def _cell(self, run: RunView, now_ns: int) -> BoardCell:
-        seen = derive(run, now_ns)
-        outcomes = self._outcomes.get(run.run, [])
-        if not outcomes or run.ended is None or seen.state not in ENDED | {"queued"}:
+    def _uncount(self, run: RunView) -> None:
+        """A run that had settled is open again."""
+        cell = self._cells.get(Arm(run.target, run.scenario), {}).get(run.round)
+        if cell is not None and cell.run is run:
+            self._states[cell.state] -= 1
+            if cell.outcome is not None:
+                self._settled[cell.outcome.name] -= 1
+
+    def _place(self, run: RunView, seen: Observation) -> BoardCell | None:
+        """Put a run into its cell, unless that is another's."""
+        cells = self._cells.get(Arm(run.target, run.scenario))
+        if cells is None or ((owner := cells.get(run.round)) is not None and owner.run is not run):
+            return None
+        self._newest = max(self._newest, run.round)
+        cells[run.round] = cell = self._cell(run, seen)
+        return cell
+
+    def _cell(self, run: RunView, seen: Observation) -> BoardCell:
+        outcomes = self._outcomes.get(run.run)
+        if outcomes is None or run.ended is None or seen.state not in ENDED | {"queued"}:
             return BoardCell(run, seen)
-        # The rule of the verdict (kmon.verdict.trial.by_arm): a retry must not wash a failure away.
-        standing = next((outcome for outcome in outcomes if outcome.counted), outcomes[0])
-        return BoardCell(run, seen, standing, outcomes[-1] if outcomes[-1] is not standing else None)
+        standing, latest = outcomes
+        return BoardCell(run, seen, standing, latest if latest is not standing else None)

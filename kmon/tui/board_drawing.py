@@ -96,7 +96,7 @@ def _tail(row: BoardRow) -> Row:
     tally = row.figures
     if tally is None:
         return (Span(" " * TAIL_CELLS, "figure"),)
-    median = tally.ttft_s[0]
+    median = tally.ttft_s
     ttft = "-" if median.seconds is None else f"{'> ' if median.kind == 'above' else ''}{median.seconds:.2f} s"
     return (Span(f" {f'{tally.passes}/{tally.n}':<{_PASSED_CELLS}} {ttft}".ljust(TAIL_CELLS), "figure"),)
 
@@ -109,9 +109,8 @@ def _rate(row: BoardRow) -> Span:
 def legend(board: Board, width: int, *, ascii: bool) -> Row:
     """What the symbols in view mean, as many as fit: outcomes first, the commonest failures before the rare."""
     row: Row = (Span(" " * MARGIN),)
-    cells = [cell for arm in board.rows for cell in arm.cells.values()]
-    outcomes = {cell.outcome.name for cell in cells if cell.outcome is not None} | {"pass"}
-    states = dict.fromkeys(cell.seen.state for cell in cells if cell.outcome is None and cell.seen.state not in ENDED)
+    outcomes = {name for name, count in board.outcomes.items() if count} | {"pass"}
+    states = [state for state in board.live if state not in ENDED]
     items = [
         *(
             (sign(name, ascii=ascii), SIGNS[name].label.lower() if name != "pass" else "OK", _pen(name))

@@ -12,7 +12,7 @@ from textual.message import Message
 from kmon.probe.state import ENDED
 from kmon.probe.view import RunView
 from kmon.tui import bars, words
-from kmon.tui.board import Board, BoardCell, Tally
+from kmon.tui.board import Board, BoardCell
 from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
 from kmon.tui.board_window import Place, Window, window
 from kmon.tui.conclusion import conclusion_rows
@@ -89,7 +89,6 @@ class BoardScreen(SteadyScreen[None]):
         self.focus_place = Place(0, 1)
         self.board: Board | None = None
         self.preview: Pane | None = None
-        self._tally = Tally(kmon.options.plan)
         self._moved = False
         self._text = ""
         self._concluded_at = 0
@@ -123,7 +122,7 @@ class BoardScreen(SteadyScreen[None]):
         app = self.app
         width, height = self.size
         ascii = app.options.ascii
-        board = self.board = self._tally.board(app.feed.race, app.feed.endings, now_ns)
+        board = self.board = app.tally.board(app.feed.race, app.standings)
         if not self._moved:
             self.focus_place = Place(self.focus_place.row, max(1, board.newest))
         self.set_class(height < 10, "-short")
@@ -137,8 +136,7 @@ class BoardScreen(SteadyScreen[None]):
         self.cells.paint(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
         self._preview(now_ns, shown=room < free and not self._text)
         self.legend_line.paint([legend(board, width, ascii=ascii)])
-        states = [cell.state for row in board.rows for cell in row.cells.values()]
-        self.header_line.paint([bars.header(app.header_values(states, now_ns), width)])
+        self.header_line.paint([bars.header(app.header_values(board.states, now_ns), width)])
         self._draw_status(board, now_ns, width)
         keys = bars.BOARD_HINTS if not self._text else bars.CONCLUDED_HINTS
         self.hint_line.paint([bars.hints(self.app.possible(keys), width, ascii=ascii)])
@@ -195,8 +193,8 @@ class BoardScreen(SteadyScreen[None]):
         feed, conclude = self.app.feed, self.app.options.conclude
         if conclude is None:
             return
-        if feed.over and self._concluded_at != len(feed.endings):
-            self._concluded_at = len(feed.endings)
+        if feed.over and self._concluded_at != feed.endings:
+            self._concluded_at = feed.endings
             self._text = conclude(feed.race)
             self.set_class(bool(self._text), "-concluded")
         wanted = (self._text, self.conclusion.room, self._left)
@@ -211,7 +209,6 @@ class BoardScreen(SteadyScreen[None]):
 
     def forget(self) -> None:
         """A new race begins: its runs are counted anew."""
-        self._tally = Tally(self.app.options.plan)
         self.board, self.focus_place, self._moved = None, Place(0, 1), False
         self._text, self._concluded_at, self._left, self._shown = "", 0, 0, None
         self.remove_class("-concluded")

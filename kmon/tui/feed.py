@@ -1,4 +1,4 @@
-"""From the source to the views: one reader, and one worker per run that folds the run's events.
+"""From the source to the views: one reader, and one worker per open run that folds the run's events.
 
 Nothing here touches a widget. The screen looks at ``race`` whenever it draws a frame.
 """
@@ -35,7 +35,10 @@ class Feed:
         spawn: Spawn,
         judge: Callable[[ev.RunEnded], str | None] | None = None,
         alarm: AlarmPlan = NOTHING,
+        on_ended: Callable[[ev.RunEnded], None] = lambda _: None,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_ended`` is told of every end of a run, those before a retry too; ``on_news`` that something came."""
         self.race = RaceView()
         self.engine_error: str | None = None
         self.heard_ns: int | None = None
@@ -46,11 +49,11 @@ class Feed:
         self.failures: list[ev.RunEnded] = []
         self.notices: list[ev.Notice] = []
         self.alerts: list[ev.Alert] = []
-        self.endings: list[ev.RunEnded] = []
-        """Every end of a run, those before a retry included."""
+        self.endings = 0
+        """How often a run has ended, those ends before a retry included."""
         self.enough = ""
         """What ``judge`` said when enough was measured."""
-        self._judge = judge
+        self._judge, self._on_ended, self._on_news = judge, on_ended, on_news
         self._alarm = Alarm(alarm, self._notice)
         self._open_source = open_source
         self._spawn = spawn
@@ -67,7 +70,7 @@ class Feed:
     def over(self) -> bool:
         """True when the race is over and no retry is running."""
         race = self.race
-        return race.ended is not None and all(run.ended is not None for run in race.runs.values())
+        return race.ended is not None and all(run.ended is not None for run in race.open.values())
 
     async def command(self, command: Command) -> bool:
         """Pass a command to the engine; False when there is no engine to take it."""
@@ -117,12 +120,7 @@ class Feed:
             if not isinstance(event, ev.Notice):  # a notice may be this side's word on the loss of the engine
                 self.heard_ns = max(self.heard_ns or 0, event.t_ns)
             match event:
-                case ev.RunQueued():
-                    self.race.apply(event)
-                    if event.run not in self._queues:
-                        self._queues[event.run] = asyncio.Queue(QUEUED_BATCHES)
-                        self._spawn(self._fold(event.run), event.run)
-                case ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth() | ev.TargetHealth():
+                case ev.RunQueued() | ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth() | ev.TargetHealth():
                     self.race.apply(event)
                 case ev.Notice():
                     self._notice(event)
@@ -134,15 +132,25 @@ class Feed:
                     self._alert(event)
                     by_run.setdefault(event.run, []).append(event)
         for run, events in by_run.items():
-            if (queue := self._queues.get(run)) is not None:
-                await queue.put(events)
+            if run in self.race.runs and run not in self.broken:
+                await self._queue(run).put(events)
+        self._on_news()
+
+    def _queue(self, run: str) -> asyncio.Queue[Sequence[ev.Event]]:
+        """What waits for the worker of a run; one is started for a run that has none, or none any more."""
+        if run not in self._queues:
+            self._queues[run] = asyncio.Queue(QUEUED_BATCHES)
+            self._spawn(self._fold(run), run)
+        return self._queues[run]
 
     def _notice(self, notice: ev.Notice) -> None:
         self.race.apply(notice)
         self.notices.append(notice)
+        self._on_news()
 
     async def _ended_run(self, ended: ev.RunEnded) -> None:
-        self.endings.append(ended)
+        self.endings += 1
+        self._on_ended(ended)
         sentence = self._judge(ended) if self._judge is not None else None
         if sentence and not self.enough:
             self.enough = sentence
@@ -155,6 +163,7 @@ class Feed:
             self.failures.append(event)
 
     async def _fold(self, run: str) -> None:
+        """Fold the events of a run until it has settled."""
         queue = self._queues[run]
         while True:
             batch = await queue.get()
@@ -163,13 +172,16 @@ class Feed:
                     self.race.apply(event)
                     if isinstance(event, ev.RunEnded):
                         await self._ended_run(event)
-                    elif isinstance(event, ev.RunForgotten):
-                        del self._queues[run]
-                        self.endings = [ended for ended in self.endings if ended.run != run]
-                        return
             except Exception as error:
                 self.broken[run] = f"kmon could not follow this run: {error or type(error).__name__}"
                 del self._queues[run]
                 raise
             finally:
                 queue.task_done()
+                self._on_news()
+            if run in self.race.open or not queue.empty():
+                continue
+            await asyncio.sleep(0)  # the reader may wait for room in the queue
+            if queue.empty():
+                del self._queues[run]
+                return

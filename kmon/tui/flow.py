@@ -46,6 +46,10 @@ class FlowWrap:
         if fresh <= 0:
             return False
         segments = attempt.segments
+        if isinstance(segments, tuple):  # it has ended since, and its pieces are no longer those of the chunks
+            self.rows.clear()
+            self._kind = self._line = ""
+            fresh = len(segments)
         if fresh > len(segments):
             fresh = len(segments)
         wanted_chars = self.limit * self.width

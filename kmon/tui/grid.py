@@ -1,12 +1,19 @@
-"""Where the panes go: as few and as wide columns as keep every pane tall enough to read."""
+"""Where the panes go: as few and as wide columns as keep every pane tall enough to read.
+
+Only what is in view has a pane. Runs that scroll out of view give theirs to those that come in, so that ten thousand
+runs cost as many widgets as the screen has room for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from textual.geometry import NULL_OFFSET, Region, Size, Spacing
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.message import Message
 from textual.widget import Widget
 
 from kmon.tui.pane import Pane
@@ -41,29 +48,70 @@ def columns_for(count: int, width: int, height: int) -> int:
     return -(-count // rows)
 
 
-def cells(count: int, width: int, height: int) -> list[Cell]:
+@dataclass(frozen=True)
+class Places:
     """The places of ``count`` panes, row by row. They may reach below ``height``: then the grid scrolls."""
-    if count == 0:
-        return []
-    columns = columns_for(count, width, height)
-    rows = -(-count // columns)
-    tall = _shares(height, rows) if height // rows >= MIN_HEIGHT else [MIN_HEIGHT] * rows
-    places: list[Cell] = []
-    y = 0
-    for row in range(rows):
-        in_row = min(columns, count - row * columns)
-        x = 0
-        for share in _shares(width, in_row):
-            places.append(Cell(x, y, share, tall[row]))
-            x += share
-        y += tall[row]
-    return places
+
+    count: int
+    width: int
+    height: int
+
+    @cached_property
+    def columns(self) -> int:
+        return columns_for(self.count, self.width, self.height) if self.count else 1
+
+    @cached_property
+    def rows(self) -> int:
+        return -(-self.count // self.columns)
+
+    @property
+    def total_height(self) -> int:
+        return self._top(self.rows) if self.count else 0
+
+    def at(self, index: int) -> Cell:
+        """The place of one pane."""
+        row, column = divmod(index, self.columns)
+        in_row = len(self.in_row(row))
+        x, y = _before(self.width, in_row, column), self._top(row)
+        return Cell(x, y, _before(self.width, in_row, column + 1) - x, self._top(row + 1) - y)
+
+    def in_row(self, row: int) -> range:
+        """The panes of a row, by index; none outside of the grid."""
+        first = row * self.columns
+        return range(first, min(first + self.columns, self.count)) if row >= 0 else range(0)
+
+    def between(self, top: int, bottom: int) -> range:
+        """The panes, by index, of the rows that reach into these lines."""
+        rows = [row for row in self._rows_near(top, bottom) if self._top(row) < bottom and self._top(row + 1) > top]
+        return range(self.in_row(rows[0]).start, self.in_row(rows[-1]).stop) if rows else range(0)
+
+    def neighbour(self, index: int, dx: int, dy: int) -> int | None:
+        """The pane next to one in a direction, or None at the edge."""
+        row = index // self.columns
+        if dx:
+            return index + dx if index + dx in self.in_row(row) else None
+        here = self.at(index)
+        middle = here.x + here.width // 2
+        places = {other: self.at(other) for other in self.in_row(row + dy)}
+        return min(places, key=lambda i: abs(places[i].x + places[i].width // 2 - middle), default=None)
+
+    def _top(self, row: int) -> int:
+        """The line at which a row begins."""
+        return _before(self.height, self.rows, row) if self.height // self.rows >= MIN_HEIGHT else row * MIN_HEIGHT
+
+    def _rows_near(self, top: int, bottom: int) -> range:
+        """Rows among which those that reach into these lines are; none is less than ``MIN_HEIGHT`` lines tall."""
+        if not self.count:
+            return range(0)
+        tallest = max(MIN_HEIGHT, -(-self.height // self.rows))
+        return range(max(0, top // tallest - 1), min(self.rows, bottom // MIN_HEIGHT + 1))
 
 
-def _shares(total: int, parts: int) -> list[int]:
-    """``total`` in ``parts`` whole shares that differ by at most one, the larger first."""
+def _before(total: int, parts: int, index: int) -> int:
+    """Where the share of ``index`` begins when ``total`` is cut in whole shares that differ by at most one, the larger
+    first."""
     share, left = divmod(total, parts)
-    return [share + (i < left) for i in range(parts)]
+    return share * index + min(left, index)
 
 
 class _PaneLayout(Layout):
@@ -71,25 +119,42 @@ class _PaneLayout(Layout):
 
     def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
         assert isinstance(parent, PaneGrid)
-        shown = [pane for pane in parent.order if pane in set(children)]
-        return [
-            WidgetPlacement(Region(*cell), NULL_OFFSET, Spacing(), pane)
-            for pane, cell in zip(shown, cells(len(shown), size.width, size.height), strict=True)
-        ]
+        places = Places(len(parent.order), size.width, size.height)
+        found = []
+        for pane, index in parent.shown():
+            found.append(WidgetPlacement(Region(*places.at(index)), NULL_OFFSET, Spacing(), pane))
+        if places.count:  # reaches as far as all panes would, so that the scroll bar tells the truth
+            corner = Region(size.width - 1, places.total_height - 1, 1, 1)
+            found.append(WidgetPlacement(corner, NULL_OFFSET, Spacing(), parent.corner))
+        mounted = set(children)
+        return [placement for placement in found if placement.widget in mounted]
 
 
 class PaneGrid(Widget):
-    """The panes. ``order`` decides which are shown and where, whatever order they were mounted in."""
+    """The runs of ``order``, of which those in view have a pane, and the one in focus wherever it is."""
 
-    def __init__(self, *, ascii: bool) -> None:
+    class Scrolled(Message):
+        """Other runs are in view now."""
+
+    def __init__(self, pane: Callable[[str, Pane | None], Pane], *, ascii: bool) -> None:
+        """``pane`` gives a run its pane: the one that another run no longer needs, or a new one."""
         super().__init__(id="panes")
-        self.order: Sequence[Pane] = ()
+        self.order: Sequence[str] = ()
+        self.panes: dict[str, Pane] = {}
+        """The panes in use, by the ids of their runs."""
+        self.corner = Widget()
+        self.corner.visible = False
+        self._pane = pane
+        self._spare: list[Pane] = []
+        self._position: Callable[[str], int | None] = lambda _: None
+        self._laid_out: tuple[object, ...] = ()
         self._ascii = ascii
         self._pane_layout = _PaneLayout()
 
     def on_mount(self) -> None:
         if self._ascii:
             ascii_scroll_bar(self)
+        self.mount(self.corner)
 
     @property
     def layout(self) -> Layout:
@@ -99,34 +164,72 @@ class PaneGrid(Widget):
         """Nothing of its own, not even before the first pane is there."""
         return ""
 
-    def show(self, panes: Sequence[Pane]) -> None:
-        """Show exactly these panes in this order."""
-        if list(panes) == list(self.order):
-            return
-        self.order = list(panes)
-        wanted = set(panes)
-        for child in self.query_children(Pane):
-            child.display = child in wanted
-        if panes:
-            # The request of a child makes the grid arrange its children anew; its own would keep their places.
-            panes[0].refresh(layout=True)
+    @property
+    def places(self) -> Places:
+        return Places(len(self.order), self.size.width, self.size.height)
 
-    def neighbour(self, pane: Pane, dx: int, dy: int) -> Pane | None:
-        """The pane next to ``pane`` in a direction, or None at the edge."""
-        places = cells(len(self.order), self.size.width, self.size.height)
-        at = list(self.order).index(pane) if pane in self.order else -1
-        if at < 0:
-            return None
-        here = places[at]
-        if dx:
-            row = [i for i, place in enumerate(places) if place.y == here.y]
-            to = at + dx
-            return self.order[to] if to in row else None
-        rows = sorted({place.y for place in places})
-        row_at = rows.index(here.y) + dy
-        if not 0 <= row_at < len(rows):
-            return None
-        middle = here.x + here.width // 2
-        candidates = [i for i, place in enumerate(places) if place.y == rows[row_at]]
-        best = min(candidates, key=lambda i: abs(places[i].x + places[i].width // 2 - middle))
-        return self.order[best]
+    def shown(self) -> list[tuple[Pane, int]]:
+        """The panes in use and where their runs stand in the order, in that order."""
+        found = [(pane, self._position(name)) for name, pane in self.panes.items()]
+        return sorted(((pane, at) for pane, at in found if at is not None), key=lambda shown: shown[1])
+
+    def position(self, name: str) -> int | None:
+        """Where a run stands in the order; None when it is not shown."""
+        return self._position(name)
+
+    def in_view(self) -> list[str]:
+        """The runs that are, at least in part, in view, in order."""
+        window = self.window_region
+        return [self.order[index] for index in self.places.between(window.y, window.bottom)]
+
+    def show(self, order: Sequence[str], position: Callable[[str], int | None], focused: str | None) -> None:
+        """Show exactly these runs in this order, with panes for those in view and for the one in focus."""
+        self.order, self._position = order, position
+        wanted = dict.fromkeys(self.in_view())
+        if focused is not None and position(focused) is not None:
+            wanted[focused] = None
+        for name in [name for name in self.panes if name not in wanted]:
+            self._spare.append(self.panes.pop(name))
+        fresh = []
+        for name in wanted:
+            if name not in self.panes:
+                pane = self._pane(name, self._spare.pop() if self._spare else None)
+                self.panes[name] = pane
+                if not pane.is_attached:
+                    fresh.append(pane)
+                pane.display = True
+        for pane in self._spare:
+            pane.display = False
+        if fresh:
+            self.mount_all(fresh)
+        laid_out = (len(order), *((pane, at) for pane, at in self.shown()))
+        if laid_out != self._laid_out:
+            self._laid_out = laid_out
+            # The request of a child makes the grid arrange its children anew; its own would keep their places.
+            self.corner.refresh(layout=True)
+
+    def reveal(self, name: str) -> None:
+        """Bring a run into view, if it is not, once the grid has been laid out."""
+        at = self._position(name)
+        region = None if at is None else Region(*self.places.at(at))
+        if region is not None and not self.window_region.contains_region(region):
+            self.scroll_to_region(region, animate=False, center=True, origin_visible=True)
+
+    def forget(self) -> None:
+        """Let go of all panes."""
+        for pane in (*self.panes.values(), *self._spare):
+            pane.remove()
+        self.panes.clear()
+        self._spare.clear()
+        self.show((), lambda _: None, None)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Scrolled())
+
+    def neighbour(self, name: str, dx: int, dy: int) -> str | None:
+        """The run next to one in a direction, or None at the edge."""
+        at = self._position(name)
+        to = None if at is None else self.places.neighbour(at, dx, dy)
+        return None if to is None else self.order[to]

@@ -1,9 +1,13 @@
-"""Which panes are shown and in what order: filter and sort as pure functions."""
+"""Which panes are shown and in what order: filter and sort.
+
+Runs that have settled keep their place, found once as they settle; only those that are open are placed again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, overload
 
 from kmon.probe.events import State
 from kmon.probe.state import ENDED, Observation
@@ -13,11 +17,16 @@ from kmon.tui.words import state_word
 SORTS = ("queued order", "worst first", "longest gap first")
 NEWEST_FIRST = "newest first"
 """For a watch that never ends: what is still open stays in view, however much came after it."""
+RESORT_NS = 1_000_000_000
+"""Panes that jump about cannot be read: they are placed anew once a second, and when there are new ones."""
 
 _SEVERITY: tuple[State, ...] = (
     "stalled", "failed", "timed-out", "incomplete", "waiting", "connecting", "streaming", "finishing", "queued",
     "cancelled", "done",
 )  # fmt: skip
+
+Key = tuple[int, int, int, str]
+"""What is compared, less first: two figures of the sort, the place in the queue, and the run's id."""
 
 
 class Seen(NamedTuple):
@@ -29,29 +38,113 @@ class Seen(NamedTuple):
 
 def matches(seen: Seen, query: str) -> bool:
     """True when every word of the query occurs in the run's state, target, model or scenario."""
+    if not query:
+        return True
     run = seen.run
     state = seen.observation.state
     haystack = (f"{state} {state_word(state)} {run.target} {run.label} {run.scenario} round {run.round}").casefold()
     return all(term in haystack for term in query.casefold().split())
 
 
-def live(runs: Sequence[Seen], wanted_round: int) -> list[Seen]:
-    """Of many rounds those that are worth a pane: the newest, the one wanted, and what is still open of the others."""
-    newest = max((seen.run.round for seen in runs), default=1)
-    return [seen for seen in runs if seen.run.round in (newest, wanted_round) or seen.observation.state not in ENDED]
-
-
-def ordered(runs: Sequence[Seen], sort: str, now_ns: int) -> list[Seen]:
-    """The runs in the order named by one of ``SORTS``, or ``NEWEST_FIRST``; equal ones stay in queued order."""
+def key(seen: Seen, sort: str, now_ns: int) -> Key:
+    """Where a run belongs in the order named by one of ``SORTS``, or ``NEWEST_FIRST``; equal ones as queued."""
+    run, observation = seen
     if sort == "worst first":
-        return sorted(runs, key=lambda s: (_SEVERITY.index(s.observation.state), -(s.observation.open_gap_ns or 0)))
+        return _SEVERITY.index(observation.state), -(observation.open_gap_ns or 0), run.place, run.run
     if sort == "longest gap first":
-        return sorted(runs, key=lambda s: -_longest_ns(s.run, now_ns))
+        return -_longest_ns(run, now_ns), 0, run.place, run.run
     if sort == NEWEST_FIRST:
-        newest = list(reversed(runs))
-        return sorted(newest, key=lambda s: s.observation.state in ENDED)
-    return list(runs)
+        return observation.state in ENDED, -run.place, 0, run.run
+    return 0, 0, run.place, run.run
 
 
 def _longest_ns(run: RunView, now_ns: int) -> int:
     return (run.main.timeline.max_gap_ns(now_ns) or 0) if run.main else 0
+
+
+class Order(Sequence[str]):
+    """Ids of runs in order: those that keep their place, and those placed among them. Valid for one frame."""
+
+    def __init__(self, kept: Sequence[Key], placed: Iterable[Key]) -> None:
+        self._kept = kept
+        self._placed = sorted(placed)
+        self._at = [bisect_left(kept, one) + n for n, one in enumerate(self._placed)]
+
+    def __len__(self) -> int:
+        return len(self._kept) + len(self._placed)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[n] for n in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        before = bisect_left(self._at, index)
+        if before < len(self._at) and self._at[before] == index:
+            return self._placed[before][-1]
+        return self._kept[index - before][-1]
+
+    def position(self, one: Key) -> int | None:
+        """Where the run with this key stands; None when it is not shown."""
+        at = bisect_left(self._placed, one)
+        if at < len(self._placed) and self._placed[at] == one:
+            return self._at[at]
+        at = bisect_left(self._kept, one)
+        if at < len(self._kept) and self._kept[at] == one:
+            return at + bisect_left(self._placed, one)
+        return None
+
+
+class Arrangement:
+    """The order of one sort and one filter, as a race goes on. Tell it of each run once, as it settles."""
+
+    def __init__(self, sort: str, query: str) -> None:
+        self.sort, self.query = sort, query
+        self._kept: list[Key] = []
+        self._keys: dict[str, Key] = {}
+        """Of every run that is shown."""
+        self._settling: dict[str, Seen] = {}
+        self._open: set[str] = set()
+        self._placed_ns: int | None = None
+        self.order = Order((), ())
+
+    def settle(self, seen: Seen) -> None:
+        """A run stands as it will; it goes to its place when panes are next placed."""
+        self._settling[seen.run.run] = seen
+
+    def reopen(self, run: RunView) -> None:
+        """A run that had settled is open again."""
+        self._settling.pop(run.run, None)
+        before = self._keys.get(run.run)
+        if before is not None and (at := bisect_left(self._kept, before)) < len(self._kept):
+            del self._kept[at : at + (self._kept[at] == before)]
+
+    def place(self, opened: Sequence[Seen], now_ns: int) -> Order:
+        """The order with these runs that are open."""
+        moving = {seen.run.run: seen for seen in opened}
+        for name in self._open - moving.keys() - self._settling.keys():
+            self._keys.pop(name, None)
+        self._open = set(moving)
+        due = self._placed_ns is None or now_ns - self._placed_ns >= RESORT_NS
+        due = due or any(name not in self._keys for name in (*self._settling, *moving))
+        if due:
+            self._placed_ns = now_ns
+            for name, seen in self._settling.items():
+                self._keys.pop(name, None)
+                if matches(seen, self.query):
+                    self._keys[name] = one = key(seen, self.sort, now_ns)
+                    insort(self._kept, one)
+            self._settling.clear()
+            self._keys |= {name: key(seen, self.sort, now_ns) for name, seen in moving.items()}
+        shown = (seen for seen in (*self._settling.values(), *moving.values()) if matches(seen, self.query))
+        self.order = Order(self._kept, [self._keys[seen.run.run] for seen in shown])
+        return self.order
+
+    def position(self, name: str) -> int | None:
+        """Where a run stands in the order; None when it is not shown."""
+        one = self._keys.get(name)
+        return None if one is None else self.order.position(one)

@@ -37,6 +37,12 @@ class Pane(Painted, can_focus=True):
         self._tail_size = (0, 0)
         self._drawn: tuple[object, ...] = ()
 
+    def adopt(self, run: RunView) -> None:
+        """Be the pane of another run from now on."""
+        self.run = run
+        self._tails.clear()
+        self._drawn = ()
+
     def draw(
         self, run: RunView, seen: Observation, now_ns: int, look: Look, trouble: str = "", expected: str = ""
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -9,15 +10,15 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.widgets import Input
 
-from kmon.probe.state import derive
-from kmon.probe.view import RunView
+from kmon.probe.view import RaceView, RunView
 from kmon.tui import bars, words
 from kmon.tui.grid import PaneGrid
-from kmon.tui.ordering import SORTS, Seen, live, matches, ordered
+from kmon.tui.ordering import SORTS, Arrangement, Order, Seen
 from kmon.tui.painted import Painted
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
 from kmon.tui.rows import BLANK, Row, Span, wrap
+from kmon.tui.standings import Follower
 from kmon.tui.steady import SteadyScreen
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 SMALLEST = (24, 6)
 """Columns and lines below which there is nothing useful to draw."""
-RESORT_NS = 1_000_000_000
 
 
 class FilterInput(Input):
@@ -37,7 +37,7 @@ class FilterInput(Input):
 
 
 class RaceScreen(SteadyScreen[None]):
-    """One pane per run, drawn when the app's frame timer calls :meth:`draw`."""
+    """One pane per run in view, drawn when the app's frame timer calls :meth:`draw`."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,7 +62,7 @@ class RaceScreen(SteadyScreen[None]):
         super().__init__(id="race")
         ink = kmon.ink
         self.header_line = Painted(ink, id="header", classes="line")
-        self.grid = PaneGrid(ascii=ink.ascii)
+        self.grid = PaneGrid(self._pane, ascii=ink.ascii)
         self.message = Painted(ink, id="message")
         self.status_line = Painted(ink, id="status", classes="line")
         self.hint_line = Painted(ink, id="hints", classes="line")
@@ -70,14 +70,19 @@ class RaceScreen(SteadyScreen[None]):
             id="filter", placeholder="state, target or scenario; Enter keeps it, Esc shows all", compact=True
         )
         self.filter_input.cursor_blink = False
-        self.panes: dict[str, Pane] = {}
         self.query_text = ""
         self.sort = kmon.options.sort
-        self._order: list[str] = []
-        self._sorted_ns: int | None = None
+        self._follower = Follower()
+        self._arrangement = Arrangement(self.sort, "")
+        self._look = Look(ascii=ink.ascii)
         self._moved = False
         self._round = 1
         self._wanted: RunView | None = None
+        self._wanted_round: list[RunView] = []
+        self._chosen = ""
+        """The run that the user has just put the focus on."""
+        self._revealed = ""
+        """The run that had the focus in the frame before; it may have been scrolled out of view since."""
 
     def compose(self) -> ComposeResult:
         yield self.header_line
@@ -95,46 +100,74 @@ class RaceScreen(SteadyScreen[None]):
         focused = self.focused
         if isinstance(focused, Pane):
             return focused.run
-        return self.grid.order[0].run if self.grid.order else None
+        return self.app.feed.race.runs.get(self.grid.order[0]) if self.grid.order else None
 
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
         width, height = self.size
         race = self.app.feed.race
-        runs = [Seen(run, derive(run, now_ns)) for run in race.runs.values()]
-        paned = runs
-        if self.app.options.board:
-            paned = live(runs, self._wanted.round if self._wanted is not None else 0)
-        self._mount_missing(paned)
-        shown = [seen for seen in self._arranged(paned, now_ns) if matches(seen, self.query_text)]
-        self.grid.show([self.panes[seen.run.run] for seen in shown])
-        self._keep_focus()
-        self._say_if_empty(bool(runs), bool(shown), width, height)
-        look = self._look(paned)
-        window = self.grid.window_region
-        for seen in shown:
-            pane = self.panes[seen.run.run]
-            if window.overlaps(pane.virtual_region):
-                expected = "" if look.lost else words.expectation(race, seen.run, now_ns)
-                trouble = self.app.feed.broken.get(seen.run.run, "")
-                pane.draw(seen.run, seen.observation, now_ns, look, trouble, expected)
-        self._draw_bars(runs, now_ns, width)
+        order = self._arranged(race, now_ns)
+        focus = self._focus(race, order)
+        self.grid.show(order, self._arrangement.position, focus)
+        if focus is not None and self.app.focused is not self.filter_input:
+            self._keep_focus(race.runs[focus])
+        self._say_if_empty(bool(race.runs), bool(order), width, height)
+        for name, pane in self.grid.panes.items():
+            run = race.runs[name]
+            expected = "" if self._look.lost else words.expectation(race, run, now_ns)
+            trouble = self.app.feed.broken.get(name, "")
+            pane.draw(run, self.app.standings.of(run), now_ns, self._look, trouble, expected)
+        self._draw_bars(race, now_ns, width)
 
-    def _draw_bars(self, runs: list[Seen], now_ns: int, width: int) -> None:
+    def _arranged(self, race: RaceView, now_ns: int) -> Order:
+        """The runs to show, in order: all, or on the way from the board those that are worth a pane."""
+        moves = self._follower.look(race)
+        standings = self.app.standings
+        wanted = (self.sort, self.query_text)
+        if moves.anew or wanted != (self._arrangement.sort, self._arrangement.query):
+            self._arrangement = Arrangement(*wanted)
+            moves.settled[:] = (
+                () if self.app.options.board else (r for r in race.runs.values() if r.run not in race.open)
+            )
+        several_rounds = len(race.rounds) > 1
+        several_scenarios = len({scenario for _, scenario in race.arms}) > 1
+        if self.app.options.board:
+            shown = self._live(race)
+            several_rounds = len({run.round for run in shown}) > 1
+            several_scenarios = len({run.scenario for run in shown}) > 1
+        else:
+            shown = list(race.open.values())
+            for run in moves.reopened:
+                self._arrangement.reopen(run)
+            for run in moves.settled:
+                self._arrangement.settle(Seen(run, standings.of(run)))
+        options = self.app.options
+        lost = self.app.feed.engine_error is not None
+        self._look = Look(options.ascii, several_scenarios, several_rounds, options.round_word, lost)
+        return self._arrangement.place([Seen(run, standings.of(run)) for run in shown], now_ns)
+
+    def _live(self, race: RaceView) -> list[RunView]:
+        """Of many rounds those that are worth a pane: the newest, the one wanted, and what is open of the others."""
+        newest = next((run.round for run in reversed(race.runs.values())), 1)
+        found = {run.run: run for run in (*race.open.values(), *self._wanted_round, *_of_round(race, newest))}
+        return list(found.values())
+
+    def _draw_bars(self, race: RaceView, now_ns: int, width: int) -> None:
         app, ascii = self.app, self.app.options.ascii
         sort = "" if self.sort == app.options.sort else self.sort
-        states = [seen.observation.state for seen in runs]
-        head = app.header_values(states, now_ns, sort=sort, query=self.query_text)
+        head = app.header_values(app.standings.states, now_ns, sort=sort, query=self.query_text)
         self.header_line.paint([bars.header(head, width)])
         current = self.current
-        seen = next((s for s in runs if current is not None and s.run.run == current.run), None)
+        run = race.runs.get(current.run) if current is not None else None
         lost = app.feed.engine_error is not None
-        sentence = "no run yet"
-        if seen:
-            expected = words.expectation(app.feed.race, seen.run, now_ns)
-            sentence = words.status_sentence(*seen, now_ns, lost=lost, expected=expected)
-        alarm = bool(seen and seen.observation.contradiction and not lost)
-        if app.options.hint and not alarm and not any(run.run.nudge or run.run.ended for run in runs):
+        sentence, alarm = "no run yet", False
+        if run is not None:
+            seen = app.standings.of(run)
+            expected = words.expectation(race, run, now_ns)
+            sentence = words.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
+            alarm = bool(seen.contradiction and not lost)
+        untouched = len(race.open) == len(race.runs) and not any(r.nudge or r.ended for r in race.open.values())
+        if app.options.hint and not alarm and untouched:
             sentence = app.options.hint
         if app.announcement:
             sentence = f"enough: {app.announcement}"
@@ -143,50 +176,40 @@ class RaceScreen(SteadyScreen[None]):
         hints = bars.PANES_HINTS if app.options.board else bars.RACE_HINTS
         self.hint_line.paint([bars.hints(app.possible(hints), width, ascii=ascii)])
 
-    def _mount_missing(self, runs: list[Seen]) -> None:
-        known = {seen.run.run for seen in runs}
-        for gone in [run for run in self.panes if run not in known]:
-            self.panes.pop(gone).remove()
-        fresh = [Pane(seen.run, self.app.ink, self._look(runs)) for seen in runs if seen.run.run not in self.panes]
-        for pane in fresh:
-            self.panes[pane.run.run] = pane
-        if fresh:
-            self.grid.mount_all(fresh)
-            self._sorted_ns = None
+    def _pane(self, name: str, spare: Pane | None) -> Pane:
+        run = self.app.feed.race.runs[name]
+        if spare is None:
+            return Pane(run, self.app.ink, self._look)
+        spare.adopt(run)
+        return spare
 
-    def _arranged(self, runs: list[Seen], now_ns: int) -> list[Seen]:
-        """Sorted, but at most once a second: panes that jump about cannot be read."""
-        if self._sorted_ns is None or now_ns - self._sorted_ns >= RESORT_NS or len(self._order) != len(runs):
-            self._sorted_ns = now_ns
-            self._order = [seen.run.run for seen in ordered(runs, self.sort, now_ns)]
-        place = {run: at for at, run in enumerate(self._order)}
-        return sorted(runs, key=lambda seen: place[seen.run.run])
+    def _focus(self, race: RaceView, order: Order) -> str | None:
+        """The run to be in focus: there always is one. A new round takes it unless the user has chosen one."""
+        if not order:
+            return None
+        if self._chosen and self._arrangement.position(self._chosen) is not None:
+            return self._chosen
+        if self._wanted is not None and not self._moved and self._arrangement.position(self._wanted.run) is not None:
+            return self._wanted.run
+        if race.newest_round > self._round and not self._moved:
+            begun = [self._arrangement.position(run.run) for run in _of_round(race, race.newest_round)]
+            if shown := [at for at in begun if at is not None]:
+                return order[min(shown)]
+        focused = self.focused
+        if isinstance(focused, Pane) and self._arrangement.position(focused.run.run) is not None:
+            return focused.run.run
+        return order[0]
 
-    def _look(self, runs: list[Seen]) -> Look:
-        return Look(
-            ascii=self.app.options.ascii,
-            scenario=len({seen.run.scenario for seen in runs}) > 1,
-            round=len({seen.run.round for seen in runs}) > 1,
-            round_word=self.app.options.round_word,
-            lost=self.app.feed.engine_error is not None,
-        )
-
-    def _keep_focus(self) -> None:
-        """There is always a pane in focus; a new round moves it there unless the user has chosen one."""
-        order = self.grid.order
-        if not order or self.app.focused is self.filter_input:
-            return
-        if self._wanted is not None and not self._moved:
-            pane = self.panes.get(self._wanted.run)
-            if pane in order:
-                self._moved = True
-                self.set_focus(pane)
-        newest = max((pane.run.round for pane in order if pane.run.attempts), default=1)
-        if newest > self._round and not self._moved:
-            self._round = newest
-            self.set_focus(next(pane for pane in order if pane.run.round == newest))
-        elif self.focused not in order:
-            self.set_focus(order[0])
+    def _keep_focus(self, run: RunView) -> None:
+        """Have the focus where it belongs."""
+        self._chosen = ""
+        if self._wanted is not None and run.run == self._wanted.run:
+            self._moved = True
+        self._round = max(self._round, run.round)
+        self.set_focus(self.grid.panes[run.run], scroll_visible=False)
+        if run.run != self._revealed:
+            self._revealed = run.run
+            self.grid.call_after_refresh(self.grid.reveal, run.run)
 
     def _say_if_empty(self, any_run: bool, any_shown: bool, width: int, height: int) -> None:
         small = width < SMALLEST[0] or height < SMALLEST[1]
@@ -213,34 +236,35 @@ class RaceScreen(SteadyScreen[None]):
 
     def forget(self) -> None:
         """A new race begins: let go of the panes of the old one."""
-        for pane in self.panes.values():
-            pane.remove()
-        self.panes.clear()
-        self.grid.show([])
-        self._order, self._sorted_ns, self._moved, self._round, self._wanted = [], None, False, 1, None
+        self.grid.forget()
+        self._follower, self._arrangement = Follower(), Arrangement(self.sort, self.query_text)
+        self._moved, self._round, self._wanted, self._wanted_round = False, 1, None, []
+        self._chosen = self._revealed = ""
 
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run as soon as its pane is there, and keep its round in view."""
         self._wanted, self._moved = run, False
+        self._wanted_round = [other for other in self.app.feed.race.runs.values() if other.round == run.round]
 
-    def focus_pane(self, pane: Pane | None) -> None:
-        if pane is not None:
+    def focus_on(self, name: str | None) -> None:
+        """Put the focus on a run that is shown."""
+        if name is not None:
             self._moved = True
             self.app.announcement = ""
-            self.set_focus(pane)
+            self._chosen = name
             self.app.redraw()
 
     def action_move(self, dx: int, dy: int) -> None:
         if isinstance(self.focused, Pane):
-            self.focus_pane(self.grid.neighbour(self.focused, dx, dy))
+            self.focus_on(self.grid.neighbour(self.focused.run.run, dx, dy))
 
     def action_step(self, by: int) -> None:
-        order = list(self.grid.order)
+        order, focused = self.grid.order, self.focused
         if self.app.options.board:
             self.app.action_toggle_board()
         elif order:
-            at = order.index(self.focused) if self.focused in order else 0
-            self.focus_pane(order[(at + by) % len(order)])
+            at = self.grid.position(focused.run.run) if isinstance(focused, Pane) else 0
+            self.focus_on(order[((at or 0) + by) % len(order)])
 
     def action_page(self, by: int) -> None:
         if by < 0:
@@ -250,11 +274,14 @@ class RaceScreen(SteadyScreen[None]):
 
     def action_choose(self, number: int) -> None:
         if number <= len(self.grid.order):
-            self.focus_pane(self.grid.order[number - 1])
+            self.focus_on(self.grid.order[number - 1])
 
     def action_zoom(self) -> None:
         if self.current is not None:
             self.app.zoom(self.current.run)
+
+    def on_pane_grid_scrolled(self) -> None:
+        self.app.redraw()
 
     def on_pane_chosen(self, message: Pane.Chosen) -> None:
         self.app.zoom(message.run_id)
@@ -263,7 +290,6 @@ class RaceScreen(SteadyScreen[None]):
         first = self.app.options.sort
         sorts = SORTS if first in SORTS else (first, *SORTS)
         self.sort = sorts[(sorts.index(self.sort) + 1) % len(sorts)]
-        self._sorted_ns = None
         self.app.redraw()
         self.app.say(f"sorted: {self.sort}")
 
@@ -286,3 +312,9 @@ class RaceScreen(SteadyScreen[None]):
         self.remove_class("-filtering")
         self.set_focus(None)
         self.app.redraw()
+
+
+def _of_round(race: RaceView, number: int) -> list[RunView]:
+    """The runs of one of the latest rounds. Rounds are queued one after the other."""
+    recent = takewhile(lambda run: run.round >= number, reversed(race.runs.values()))
+    return [run for run in recent if run.round == number]

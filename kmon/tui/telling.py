@@ -25,6 +25,39 @@ class Told(NamedTuple):
     severity: SeverityLevel = "information"
 
 
+class Toasts:
+    """What is still to be told, one toast at a time. Counts the seconds at which :meth:`due` is called."""
+
+    def __init__(self) -> None:
+        self.told_enough = self._told_engine_gone = False
+        self._untold: list[Told] = []
+        self._ticks = self._until_tick = 0
+
+    def begin_anew(self) -> None:
+        """Another race begins."""
+        self.told_enough = self._told_engine_gone = False
+
+    def shown(self, ticks: int) -> None:
+        """A toast was shown, for so many seconds."""
+        self._until_tick = self._ticks + ticks
+
+    def due(self, feed: Feed, *, runs_are_told: bool) -> Told | None:
+        """Once a second: what happened, when the last toast is gone."""
+        self._ticks += 1
+        self._untold += gather(feed, runs_are_told=runs_are_told)
+        if feed.engine_error and not self._told_engine_gone:
+            self._told_engine_gone = True
+            self._untold.append(Told(f"{feed.engine_error}; kmon kept what it had", "error"))
+        if feed.enough and not self.told_enough:
+            self.told_enough = True
+            self._untold.append(Told(f"enough: {feed.enough}"))
+        if not self._untold or self._ticks < self._until_tick:
+            return None
+        told = merged(self._untold)
+        self._untold.clear()
+        return told
+
+
 def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
     """Take what happened since the last call: one message for all stalls, one for all failures, each notice.
 

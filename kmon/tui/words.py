@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from kmon.probe.events import State
 from kmon.probe.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
@@ -175,8 +174,7 @@ _TOTALS: tuple[tuple[str, State, frozenset[State]], ...] = (
 )
 
 
-def totals(states: Iterable[State]) -> list[tuple[State, str, int]]:
+def totals(states: Mapping[State, int]) -> list[tuple[State, str, int]]:
     """How many runs there are of each kind: (state that stands for it, word, number), zeros left out."""
-    counted = Counter(states)
-    found = [(stands, word, sum(counted[s] for s in group)) for word, stands, group in _TOTALS]
+    found = [(stands, word, sum(states.get(s, 0) for s in group)) for word, stands, group in _TOTALS]
     return [total for total in found if total[2]]

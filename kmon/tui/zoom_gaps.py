@@ -74,7 +74,8 @@ def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[
     sent_ns = timeline.t_request_sent
     end_ns = timeline.t_finish or timeline.t_done or timeline.t_closed or now_ns
     span_ns = max(1, end_ns - (sent_ns or timeline.t_start))
-    step_ns = next((step for step in STEPS_NS if span_ns <= step * columns), STEPS_NS[-1])
+    steps_ns = STEPS_NS if timeline.worst_ns is None else [step for step in STEPS_NS if step >= S]
+    step_ns = next((step for step in steps_ns if span_ns <= step * columns), STEPS_NS[-1])
     gaps = [gap for gap in timeline.slices(now_ns, step_ns, columns) if gap is not None]
     padded: list[int | None] = [*gaps, *([None] * (columns - len(gaps)))]
     threshold_ns = timeline.threshold_ns(timeline.answer_phase())
@@ -112,10 +113,9 @@ def _blame(blame: Blame | None, width: int) -> Iterator[Row]:
 
 def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Row]:
     timeline = attempt.timeline
-    stamps = timeline.progress_ns
-    gaps = ((stamps[i] - stamps[i - 1], stamps[i - 1]) for i in range(1, len(stamps)))
-    longest = heapq.nlargest(LONGEST, gaps)
-    yield (Span(f"Longest gaps of {max(0, len(stamps) - 1)}", "title"),)
+    longest = [gap for gap in heapq.nlargest(LONGEST, timeline.gaps()) if gap[0] or timeline.worst_ns is None]
+    thinned = "" if timeline.worst_ns is None else ", one of each second"
+    yield (Span(f"Longest gaps of {max(0, timeline.progress.ticks - 1)}{thinned}", "title"),)
     phases = _phase_by_stamp(attempt)
     for gap_ns, start_ns in longest:
         phase = phases.get(start_ns)

@@ -6,6 +6,7 @@ from collections import deque
 
 from kmon.probe.timeline import S
 from kmon.probe.view import AttemptView, RawChunk, RunView
+from kmon.tui.figures import plural
 from kmon.tui.rows import Row, Span, one_line, shorten
 
 
@@ -13,7 +14,8 @@ class RawRows:
     """One row per kept chunk of the deciding attempt; made when looked at."""
 
     def __init__(self) -> None:
-        self._chunks: deque[RawChunk] = deque()
+        self._chunks: deque[RawChunk] | tuple[RawChunk, ...] = ()
+        self._dropped = 0
         self._start_ns = 0
         self._stall_ns = 5 * S
         self._width = 80
@@ -22,16 +24,20 @@ class RawRows:
         attempt: AttemptView | None = run.main
         self._width = width
         if attempt is not None:
-            self._chunks = attempt.raw
+            self._chunks, self._dropped = attempt.raw, attempt.raw_dropped
             self._start_ns, self._stall_ns = (
                 attempt.timeline.t_start,
                 attempt.timeline.threshold_ns(attempt.timeline.answer_phase()),
             )
 
     def __len__(self) -> int:
-        return len(self._chunks)
+        return len(self._chunks) + bool(self._dropped)
 
     def row(self, index: int) -> Row:
+        if self._dropped:
+            if index == 0:
+                return (Span(f"({plural(self._dropped, 'chunk')} before this let go)", "muted"),)
+            index -= 1
         chunk = self._chunks[index]
         late = chunk.gap_ns >= self._stall_ns
         head = f"{(chunk.t_ns - self._start_ns) / S:9.3f} s {chunk.gap_ns / S:+8.3f} s  "

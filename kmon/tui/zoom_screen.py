@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 
-from kmon.probe.state import ENDED, Observation, derive
+from kmon.probe.state import ENDED, Observation
 from kmon.probe.view import RunView
 from kmon.tui import bars, words
 from kmon.tui.painted import Painted
@@ -86,7 +86,7 @@ class ZoomScreen(SteadyScreen[None]):
             return
         app = self.app
         width = self.size.width
-        seen = derive(run, now_ns)
+        seen = app.standings.of(run)
         if self.tab == 0:
             self._flow.follow(run, room, now_ns)
             self.view.show(self._flow)
@@ -97,8 +97,7 @@ class ZoomScreen(SteadyScreen[None]):
         else:
             self._raw.follow(run, room)
             self.view.show(self._raw)
-        states = [derive(other, now_ns).state for other in app.feed.race.runs.values()]
-        self.header_line.paint([bars.header(app.header_values(states, now_ns), width)])
+        self.header_line.paint([bars.header(app.header_values(app.standings.states, now_ns), width)])
         self.tab_line.paint([self._tabs(run, seen, now_ns, width)])
         feed = app.feed
         lost = feed.engine_error is not None
@@ -158,7 +157,7 @@ class ZoomScreen(SteadyScreen[None]):
         """Zoom into another run without going back."""
         order = self.app.race_screen.grid.order
         if number <= len(order):
-            self.run_id = order[number - 1].run.run
+            self.run_id = order[number - 1]
             self._flow = FlowRows(self.look)
             self._raw = RawRows()
             self._redraw()

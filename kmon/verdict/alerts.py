@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from kmon.probe.events import Alert, AlertRule, AttemptEnded, AttemptStarted, Event, RunQueued, TargetHealth
+from kmon.probe.events import Alert, AlertRule, AttemptEnded, AttemptStarted, Event, RunEnded, RunQueued, TargetHealth
 from kmon.verdict.health import Streams, percent
 
 AVERAGED = 5
@@ -54,10 +54,16 @@ class Vigil:
         self._streams: dict[str, Streams] = {}
         self._crossed: set[tuple[str, AlertRule]] = set()
 
+    def follow(self, run: str, target: str) -> None:
+        """A run that asks ``target`` has begun, or begins again after it had ended."""
+        self._target_of[run] = target
+
     def watch(self, event: Event) -> Iterator[TargetHealth | Alert]:
         """The health of the target whose attempt ended, and the alerts that this one raised."""
         if isinstance(event, RunQueued):
-            self._target_of[event.run] = event.target
+            self.follow(event.run, event.target)
+        elif isinstance(event, RunEnded):
+            self._target_of.pop(event.run, None)
         elif isinstance(event, AttemptStarted) and event.target:
             self._elsewhere[event.run, event.attempt] = event.target
         elif isinstance(event, AttemptEnded) and (target := self._asked(event)) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import chain, takewhile
 from math import exp, expm1, fsum, lgamma, log, log1p, sqrt
 from statistics import NormalDist
 
@@ -18,6 +19,9 @@ TIE_TOLERANCE = 1e-7
 """Relative slack within which two tables count as equally probable: rounding must not split a tie (R uses the same)."""
 MORE_ROUNDS_LIMIT = 10_000
 """Beyond this many further rounds a difference is not worth proving."""
+
+LN_UNSEEN = -50.0
+"""A term of a sum so much smaller than the largest, as a logarithm, is lost in rounding, however many of them."""
 
 
 class Interval(Struct, frozen=True):
@@ -108,9 +112,18 @@ def ln_choose(n: int, k: int) -> float:
 def ln_binomial_tail(k: int, n: int, rate: float) -> float:
     """Natural logarithm of the chance of at most ``k`` hits in ``n`` at ``rate`` (strictly between 0 and 1)."""
     ln_hit, ln_miss = log(rate), log1p(-rate)
-    terms = [ln_choose(n, i) + i * ln_hit + (n - i) * ln_miss for i in range(min(k, n) + 1)]
-    top = max(terms)
-    return min(0.0, top + log(fsum(exp(term - top) for term in terms)))
+
+    def term(i: int) -> float:
+        return ln_choose(n, i) + i * ln_hit + (n - i) * ln_miss
+
+    # Terms rise up to the most likely number of hits and fall beyond it: those too small to be seen in a float are
+    # left out, so that after ten thousand rounds a few hundred are summed, not all.
+    last = min(k, n)
+    highest = min(last, int((n + 1) * rate))
+    top = term(highest)
+    below = takewhile(lambda ln_term: ln_term > top + LN_UNSEEN, (term(i) for i in range(highest, -1, -1)))
+    above = takewhile(lambda ln_term: ln_term > top + LN_UNSEEN, (term(i) for i in range(highest + 1, last + 1)))
+    return min(0.0, top + log(fsum(exp(ln_term - top) for ln_term in chain(below, above))))
 
 
 def _counts(hits: int, n: int) -> None:

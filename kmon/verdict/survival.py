@@ -5,9 +5,9 @@ Kaplan-Meier curves and their percentiles, and the log-rank test between two sam
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
-from math import erfc, floor, fsum, log, sqrt
+from math import ceil, erfc, floor, fsum, log, sqrt
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -60,6 +60,33 @@ class Survival(NamedTuple):
             if left <= 1 - share + _ROUNDING:
                 return Percentile(share, "known", seconds, self.n, needed)
         return Percentile(share, "above", self.last_s, self.n, needed)
+
+
+class Waits:
+    """A sample that grows. A percentile of it is found at once, unless waits were censored before it."""
+
+    def __init__(self) -> None:
+        self._ended: list[float] = []
+        self._censored: list[float] = []
+
+    def add(self, wait: Observation) -> None:
+        insort(self._censored if wait.censored else self._ended, wait.seconds)
+
+    def remove(self, wait: Observation) -> None:
+        """Take out one that was added."""
+        found = self._censored if wait.censored else self._ended
+        del found[bisect_left(found, wait.seconds)]
+
+    def percentile(self, share: float) -> Percentile:
+        """That of :func:`kaplan_meier`."""
+        n = len(self._ended) + len(self._censored)
+        needed = observations_needed(share)
+        at = ceil(n * (share - _ROUNDING)) - 1
+        whole = at < len(self._ended) and (not self._censored or self._censored[0] >= self._ended[at])
+        if n >= needed and whole:  # until then nothing was censored: the curve is the plain share
+            return Percentile(share, "known", self._ended[at], n, needed)
+        ended, censored = (Observation(s) for s in self._ended), (Observation(s, True) for s in self._censored)
+        return kaplan_meier([*ended, *censored]).percentile(share)
 
 
 def observations_needed(share: float) -> int:

@@ -6,7 +6,8 @@ import asyncio
 
 from kmon.probe import events as ev
 from kmon.probe.blame import Blame
-from kmon.probe.view import RaceView
+from kmon.probe.view import RaceView, RunView
+from kmon.report.experiment import names
 from kmon.report.lines import line
 from kmon.report.summary import table
 from tests.race.racing import outcome, plan, sse, target
@@ -92,3 +93,17 @@ def test_a_stall_says_whose_it_is_and_corrects_itself() -> None:
     assert started is not None and started.endswith("5.0 s and counting (cannot tell: asking the peer)")
     assert corrected is not None and "us: kmon was late; kmon late by 3.00 s" in corrected
     assert ended is not None and ended.endswith("(mid-text; us: kmon was late)")
+
+
+def test_a_line_of_a_long_race_looks_at_no_other_run() -> None:
+    class Counted(dict[str, RunView]):
+        def values(self) -> object:  # type: ignore[override]
+            raise AssertionError("a line was made from all runs")
+
+    view = RaceView()
+    for n, name in enumerate(["here", "elsewhere", "here"]):
+        view.apply(ev.RunQueued(n, f"r{n}", name, f"{name}/m", "code", n, "chat"))
+    view.apply(ev.AttemptStarted(5, "r2", 1, "first", "http://here"))
+    view.runs = Counted(view.runs)
+    assert line(ev.AttemptStarted(5, "r2", 1, "first", "http://here"), view) == "   0.00 s r2  here       started"
+    assert names(view) == {("here", "code"): "here", ("elsewhere", "code"): "elsewhere"}

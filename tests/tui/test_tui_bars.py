@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from scripted import Script, race, showcase
 
 from kmon.probe.events import EngineHealth, State
@@ -28,7 +30,7 @@ def view_of(*scripts: Script) -> RaceView:
 
 def head(**changes: object) -> Header:
     view = view_of(*showcase())
-    states: list[State] = [derive(run, NOW).state for run in view.runs.values()]
+    states: Counter[State] = Counter(derive(run, NOW).state for run in view.runs.values())
     values = {
         "race": view,
         "scenario": "code-tools",

@@ -17,6 +17,7 @@ from kmon.tui.board import Board, BoardCell, Tally
 from kmon.tui.board_drawing import cell_span, draw_board, legend, row_names, say_cell, sign
 from kmon.tui.board_window import Place, Window, window
 from kmon.tui.help_screen import help_content
+from kmon.tui.standings import Standings
 from kmon.verdict.outcome import OUTCOMES, SIGNS
 from kmon.verdict.words import rate_words
 
@@ -26,13 +27,14 @@ FIRST = Place(0, 1)
 
 
 def board_of(scripts: Sequence[Script], plan: RacePlan | None = None, at_s: float = NOW_S) -> Board:
-    view, endings = RaceView(), []
+    view, standings, tally = RaceView(), Standings(), Tally(plan or board_plan())
     for event in race(scripts):
         if event.t_ns <= at_s * S:
             view.apply(event)
             if isinstance(event, ev.RunEnded):
-                endings.append(event)
-    return Tally(plan or board_plan()).board(view, endings, int(at_s * S))
+                tally.add(event)
+    standings.look(view, int(at_s * S))
+    return tally.board(view, standings)
 
 
 def drawn(board: Board, focus: Place = FIRST, size: tuple[int, int] = (80, 14), *, ascii: bool = False) -> list[str]:

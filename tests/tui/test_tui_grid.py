@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kmon.tui.grid import MIN_HEIGHT, MIN_WIDTH, cells, columns_for
+from kmon.tui.grid import MIN_HEIGHT, MIN_WIDTH, Cell, Places, columns_for
+
+
+def cells(count: int, width: int, height: int) -> list[Cell]:
+    places = Places(count, width, height)
+    return [places.at(index) for index in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,7 @@ def test_panes_tile_the_screen(count: int, width: int, height: int) -> None:
     bottom = max(place.y + place.height for place in places)
     assert sum(place.width * place.height for place in places) == width * bottom
     assert bottom >= min(height, count * MIN_HEIGHT)
+    assert bottom == Places(count, width, height).total_height
 
 
 def test_no_panes_need_no_places() -> None:

@@ -243,7 +243,7 @@ async def test_leaving_twice_is_still_an_interruption() -> None:
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         await stage.app.action_quit()
-        stage.app.feed.race.runs.clear()
+        stage.app.feed.race.apply(ev.RunForgotten(S, "r1"))
         stage.app.feed.race.apply(ev.RaceEnded(S, 0, 0, 1_000.0, interrupted=True))
         assert stage.app.feed.over
         await stage.app.action_quit()

@@ -7,7 +7,7 @@ from scripted import S, race, showcase
 
 from kmon.probe.state import derive
 from kmon.probe.view import RaceView
-from kmon.tui.ordering import Seen, matches, ordered
+from kmon.tui.ordering import Seen, key, matches
 
 NOW = 30 * S
 
@@ -23,6 +23,10 @@ def runs() -> list[Seen]:
 
 def names(runs: list[Seen]) -> list[str]:
     return [seen.run.target for seen in runs]
+
+
+def ordered(runs: list[Seen], sort: str, now_ns: int) -> list[Seen]:
+    return sorted(runs, key=lambda seen: key(seen, sort, now_ns))
 
 
 @pytest.mark.parametrize(

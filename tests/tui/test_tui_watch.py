@@ -32,7 +32,7 @@ async def test_a_forgotten_run_leaves_the_screen_and_the_memory() -> None:
         await stage.settle(pilot)
         assert "target1" not in stage.text()
         assert list(stage.app.feed.race.runs) == ["p2", "p3"]
-        assert list(stage.app.race_screen.panes) == ["p2", "p3"]
+        assert set(stage.app.race_screen.grid.panes) == {"p2", "p3"}
 
 
 async def test_the_newest_comes_first_and_the_impossible_says_why() -> None:
@@ -95,3 +95,34 @@ async def test_the_verdict_of_a_stuck_chat_stays_when_its_run_has_ended() -> Non
         await stage.settle(pilot)
         assert f"it hung: {hung}" in stage.text()
         assert "TUI  connected | error" in stage.text()
+
+
+async def test_while_no_request_is_open_only_the_clock_is_drawn_once_a_second() -> None:
+    stage = watching([])
+    stage.app.options = replace(stage.app.options, plan=RacePlan(rows=()))
+    async with stage.app.run_test(size=(80, 24)) as pilot:
+        await stage.settle(pilot)
+        assert "00:30" in stage.text()
+        for _ in range(200):
+            if stage.app.frames.resting:
+                break
+            await pilot.pause(0.05)
+        assert stage.app.frames.resting
+        stage.clock.now_ns = 31 * S
+        stage.app.tell()
+        assert stage.app.frames.resting
+        await pilot.pause(0.05)
+        assert "00:31" in stage.text()
+
+
+async def test_a_key_after_a_run_was_forgotten_acts_on_what_is_left() -> None:
+    stage = watching(requests(40))
+    async with stage.app.run_test(size=(80, 24)) as pilot:
+        await stage.settle(pilot)
+        for n in range(1, 40):  # between two frames
+            stage.app.feed.race.apply(ev.RunForgotten(31 * S, f"p{n}"))
+        stage.app.race_screen.action_step(-1)  # what shift+tab does
+        stage.app.race_screen.action_choose(9)
+        await stage.press(pilot, "down", "tab", "z")
+        assert stage.app.current is not None
+        assert stage.app.current.run == "p40"

@@ -95,8 +95,8 @@ class Stage:
             await self.settle(pilot)
 
     def panes(self) -> list[Pane]:
-        """The panes that are shown, in order."""
-        return list(self.app.race_screen.grid.order)
+        """The panes in use, in order: of the runs in view, and of the one in focus."""
+        return [pane for pane, _ in self.app.race_screen.grid.shown()]
 
     def focus(self) -> str:
         focused = self.app.race_screen.focused

@@ -6,8 +6,9 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 
+from kmon.verdict import statistics
 from kmon.verdict.sequential import ln_beta, ln_e_pairs_differ, ln_e_rate_above
 
 LN_20 = math.log(20)
@@ -91,3 +92,19 @@ def test_a_hundred_thousand_runs_stay_finite(hits: int, rate: float) -> None:
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_the_beta_function_is_scipys(a: int, b: int) -> None:
     assert ln_beta(a, b) == pytest.approx(float(special.betaln(a, b)), rel=1e-9, abs=1e-6)
+
+
+@given(st.integers(8_000, 12_000), st.floats(0.9, 0.999), st.floats(-0.02, 0.02))
+def test_after_ten_thousand_rounds_the_tail_is_still_the_whole_tail(n: int, rate: float, off: float) -> None:
+    hits = min(n, max(0, int(n * (rate + off))))
+    theirs = float(stats.binom.logcdf(hits, n, rate))
+    if theirs > -500:
+        assert statistics.ln_binomial_tail(hits, n, rate) == pytest.approx(theirs, abs=1e-8, rel=1e-8)
+
+
+def test_a_round_of_a_long_watch_costs_no_sum_over_all_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    terms: list[int] = []
+    real = statistics.ln_choose
+    monkeypatch.setattr(statistics, "ln_choose", lambda n, k: (terms.append(k), real(n, k))[1])
+    ln_e_rate_above(9_500, 10_000, 0.95)
+    assert len(terms) < 1_000

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kmon.verdict.survival import Observation, Percentile, kaplan_meier, logrank, observations_needed
+from kmon.verdict import survival
+from kmon.verdict.survival import Observation, Percentile, Waits, kaplan_meier, logrank, observations_needed
 
 AGREES = 1e-9
 TIMES = st.one_of(st.integers(0, 8).map(float), st.floats(0, 300))
@@ -84,3 +85,24 @@ def test_a_wait_given_up_early_leaves_the_others_their_weight() -> None:
 def test_no_observations_bear_no_percentile() -> None:
     assert kaplan_meier([]).percentile(0.5) == Percentile(0.5, "refused", None, 0, 5)
     assert logrank([], []) == 1.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=60), st.data())
+def test_a_sample_that_grows_and_shrinks_has_the_percentiles_of_its_curve(
+    drawn: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    waits, kept = Waits(), [Observation(float(seconds), censored) for seconds, censored in drawn]
+    for wait in kept:
+        waits.add(wait)
+    for _ in range(data.draw(st.integers(0, len(kept)))):
+        waits.remove(kept.pop(data.draw(st.integers(0, len(kept) - 1))))
+    for share in (0.5, 0.9):
+        assert waits.percentile(share) == kaplan_meier(kept).percentile(share)
+
+
+def test_the_median_of_a_long_race_is_found_without_its_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Waits()
+    for n in range(10_000):
+        waits.add(Observation(n / 1_000, censored=n > 9_000))
+    monkeypatch.setattr(survival, "kaplan_meier", None)
+    assert waits.percentile(0.5).seconds == 4.999
