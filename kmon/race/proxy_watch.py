@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
-from kmon.catalog.address import host_and_port
+from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.errors import UsageError
 from kmon.dialects import DECODABLE, decoder
 from kmon.probe import events as ev
@@ -29,6 +29,7 @@ from kmon.transport.relay.upstream import Upstream
 from kmon.transport.relay.watching import Abort, Watcher
 
 NOT_HERE = "{} is not possible here: the request is another program's, which must ask again itself"
+IN_THE_CLEAR = "what programs send goes on to {} in the clear, with their keys; use https:// if it can be had there"
 SIGNED = (
     "requests are signed with SigV4, which covers the Host header: {} will refuse them with 403, "
     "because they are signed for this proxy's address; use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK) instead"
@@ -91,6 +92,8 @@ class ProxyWatch:
         self._lag = asyncio.create_task(watch_lag(self._outbox, self._network))
         host = host_and_port(plan.base_url)
         self._say("info", f"listening on {self.url} for {plan.upstream}{'' if plan.upstream == host else f' ({host})'}")
+        if plan.base_url.startswith("http:") and not is_loopback(plan.base_url):
+            self._say("warning", IN_THE_CLEAR.format(host))
         if proxy_for(plan.base_url) is not None:
             self._say("warning", "the proxy that the environment names is not used: the upstream is asked directly")
 

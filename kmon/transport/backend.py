@@ -20,7 +20,7 @@ from typing import Any
 import httpcore
 
 from kmon.transport.arrival import ask_for_stamps, receive
-from kmon.transport.connect import connect_first
+from kmon.transport.connect import connect_first, meant_by
 from kmon.transport.local_faults import of_resolving
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.tls import TlsStream
@@ -188,7 +188,7 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
                 except OSError as error:
                     raise of_resolving(error) or error from None
                 self._on_phase("dns", time.monotonic_ns(), f"{len(addresses)} address(es)")
-                sock = await connect_first(addresses, socket_options)
+                sock = await connect_first(meant_by(host, addresses), socket_options)
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(f"no TCP connection to {host}:{port} within {timeout:g} s") from exc
         except (OSError, UnicodeError) as exc:  # a host name may be no name at all

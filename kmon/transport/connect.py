@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any
 
 from kmon.transport.local_faults import LocalError, of_connecting
@@ -48,6 +49,16 @@ async def connect_first(addresses: list[Address], options: Iterable[Option] | No
             task.cancel()
             task.add_done_callback(_discard)
     raise failure or OSError("the name has no address")
+
+
+def meant_by(host: str, addresses: list[Address]) -> list[Address]:
+    """Of the addresses a resolver gives for ``host`` those it can mean: ``localhost`` is this machine and no other.
+
+    A key may go there in the clear, so no file or server that says otherwise is believed (RFC 6761, section 6.3).
+    """
+    if host != "localhost":
+        return addresses
+    return [address for address in addresses if ip_address(str(address[4][0]).partition("%")[0]).is_loopback]
 
 
 def _discard(loser: asyncio.Task[socket.socket]) -> None:

@@ -19,6 +19,7 @@ from kmon.race.child import EngineProcess
 from kmon.race.plan import Keys
 from kmon.race.provider_call import ProviderCall
 from kmon.race.proxy_plan import ProxyPlan
+from kmon.race.proxy_watch import ProxyWatch
 from tests.race.racing import Watched
 from tests.race.watching import before_simulator, proxying
 from tests.simulator.aws import KIMI, NOVA, aio_stream, converse, names, user
@@ -262,3 +263,15 @@ async def test_a_web_page_that_tries_is_told_of_once_and_is_no_run() -> None:
         assert len([one for one in said if "refused" in one]) == 2
         assert len([event for event in middle.watched.events if isinstance(event, ev.RunQueued)]) == 1
         assert KEY not in spoken(middle.watched.events)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [("http://192.0.2.7:8000/v1", True), ("http://127.0.0.1:8000/v1", False), ("https://192.0.2.7/v1", False)],
+)
+async def test_an_upstream_that_takes_keys_in_the_clear_is_told_of(base_url: str, said: bool) -> None:
+    watched = Watched(host := ProxyWatch(ProxyPlan(upstream="far", base_url=base_url)))
+    host.start()
+    await watched.finish()
+    notices = [event.message for event in watched.events if isinstance(event, ev.Notice)]
+    assert ("goes on to 192.0.2.7:8000 in the clear" in " ".join(notices)) == said
