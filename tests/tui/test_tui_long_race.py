@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import kmon.probe.state
 from kmon.probe import events as ev
 from kmon.probe.keeping import SHORT_CHARS
 from kmon.tui.board_screen import BoardScreen
+from kmon.tui.feed import SET_ASIDE_RUNS
 from kmon.tui.pane import Pane
 from kmon.tui.zoom_screen import ZoomScreen
 
@@ -205,6 +207,17 @@ async def test_filter_and_sort_look_at_an_ended_run_once(monkeypatch: pytest.Mon
             stage.clock.now_ns += 2 * S
             stage.app.redraw()
         assert (len(matched), len(keys)) == (2, 2)
+
+
+async def test_the_garbage_collector_does_not_walk_through_the_results() -> None:
+    stage = hours(SET_ASIDE_RUNS + 20)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        walked = {id(found) for found in gc.get_objects()}
+        runs = list(stage.app.feed.race.runs.values())
+        assert sum(id(run) in walked for run in runs) <= 30
+        await stage.app.feed.close()
+        assert gc.get_freeze_count() == 0
 
 
 async def test_workers_of_ended_runs_end() -> None:
