@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from kmon.probe.view import RaceView
 from kmon.race.alarm import NOTHING, Alarm, AlarmPlan
 from kmon.race.source import CLOSE_LIMIT_S, Command, EventSource
 
+SET_ASIDE_RUNS = 250
+"""How often, in runs that ended, what is known of them is set aside from the garbage collector, which would walk
+through all of it again and again: a third more CPU after 5,000 small rounds, measured. Setting it aside takes 5 ms."""
 QUEUED_BATCHES = 1_000
 """Batches waiting per run. Past it the reader waits, and with it the engine's own bounded queue."""
 
@@ -82,6 +86,7 @@ class Feed:
     async def close(self) -> None:
         """End every stream, fold what still comes, and end what an alert has set off. Takes ``CLOSING_S`` at most."""
         self._closing = True
+        gc.unfreeze()
         if self._source is None:
             return
         await self._source.close()  # it has a limit of its own
@@ -150,6 +155,9 @@ class Feed:
 
     async def _ended_run(self, ended: ev.RunEnded) -> None:
         self.endings += 1
+        if self.endings % SET_ASIDE_RUNS == 0:
+            gc.collect()  # what is garbage now would stay
+            gc.freeze()
         self._on_ended(ended)
         sentence = self._judge(ended) if self._judge is not None else None
         if sentence and not self.enough:

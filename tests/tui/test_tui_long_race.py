@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import kmon.probe.state
 from kmon.probe import events as ev
 from kmon.probe.keeping import SHORT_CHARS
 from kmon.tui.board_screen import BoardScreen
+from kmon.tui.feed import SET_ASIDE_RUNS
 from kmon.tui.pane import Pane
 from kmon.tui.zoom_screen import ZoomScreen
 
@@ -77,19 +79,18 @@ async def test_ended_runs_are_no_widgets_and_the_newest_round_is_in_view() -> No
         assert f"✔ {ENDED}" in stage.text().splitlines()[0]
 
 
-async def test_rounds_that_follow_one_another_stay_in_view() -> None:
-    stage = hours(1, 0)
+async def test_a_new_round_comes_into_view_though_the_one_before_was_out_of_it() -> None:
+    stage = hours(40, 0)
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
-        for number in range(2, 40):
-            stage.clock.now_ns = int(number * ROUND_S * S)
-            stage.source.add(*small_run(number).events)
-            await stage.settle(pilot)
-        await stage.until(pilot, lambda: "answer 39 " in stage.text(), "the newest round")
-        assert stage.app.current is not None
-        assert stage.app.current.run == run_name(39)
-        await stage.press(pilot, *["pageup"] * 5)
-        await stage.until(pilot, lambda: "answer 1 " in stage.text(), "the first round")
+        for newest in range(41, 44):
+            await stage.press(pilot, *["pageup"] * 20)
+            await stage.until(pilot, lambda: "answer 1 " in stage.text(), "the first round")
+            stage.clock.now_ns = int(newest * ROUND_S * S)
+            stage.source.add(*small_run(newest).events)
+            await stage.until(pilot, lambda n=newest: f"answer {n} " in stage.text(), "the newest round")
+            assert stage.app.current is not None
+            assert stage.app.current.run == run_name(newest)
 
 
 async def test_every_ended_run_can_be_reached_and_is_drawn_as_itself() -> None:
@@ -205,6 +206,17 @@ async def test_filter_and_sort_look_at_an_ended_run_once(monkeypatch: pytest.Mon
             stage.clock.now_ns += 2 * S
             stage.app.redraw()
         assert (len(matched), len(keys)) == (2, 2)
+
+
+async def test_the_garbage_collector_does_not_walk_through_the_results() -> None:
+    stage = hours(SET_ASIDE_RUNS + 20)
+    async with stage.app.run_test(size=SIZE) as pilot:
+        await stage.settle(pilot)
+        walked = {id(found) for found in gc.get_objects()}
+        runs = list(stage.app.feed.race.runs.values())
+        assert sum(id(run) in walked for run in runs) <= 30
+        await stage.app.feed.close()
+        assert gc.get_freeze_count() == 0
 
 
 async def test_workers_of_ended_runs_end() -> None:
