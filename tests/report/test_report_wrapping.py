@@ -21,13 +21,13 @@ from tests.terminal.pseudo import Terminal
 
 NOWHERE = "http://127.0.0.1:9/v1"
 ENDS_ON_TERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))"
-IGNORES_TERM = "signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))"
+IGNORES_TERM = "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told\\n'))"
 COUNTS = """
-import signal, sys
+import os, signal, sys
 seen = []
-signal.signal(signal.SIGINT, lambda *_: (seen.append(1), print("SIGINT", flush=True)))
-signal.signal(signal.SIGUSR1, lambda *_: (print("seen", len(seen), "in all", flush=True), sys.exit(4)))
-print("up", flush=True)
+signal.signal(signal.SIGINT, lambda *_: (seen.append(1), os.write(1, b"SIGINT\\n")))
+signal.signal(signal.SIGUSR1, lambda *_: (os.write(1, b"seen %d in all\\n" % len(seen)), sys.exit(4)))
+os.write(1, b"up\\n")
 while True:
     signal.pause()
 """
@@ -42,7 +42,7 @@ def upstream() -> Iterator[str]:
 @contextlib.contextmanager
 def waiting(then: str) -> Iterator[subprocess.Popen[str]]:
     """A program that is up, and waits, behind kmon wrap; a test that failed leaves neither."""
-    program = f"import signal, sys; {then}; print('up', flush=True)\nwhile True: signal.pause()"
+    program = f"import os, signal, sys; {then}; os.write(1, b'up\\n')\nwhile True: signal.pause()"
     process = subprocess.Popen(
         [*KMON, "wrap", "--to", NOWHERE, "--", sys.executable, "-c", program],
         stdout=subprocess.PIPE,
