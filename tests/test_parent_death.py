@@ -84,7 +84,7 @@ def test_a_wrapped_program_outlives_nothing_but_its_own_end(tmp_path: Path) -> N
 def test_an_alert_command_ends_when_kmon_is_killed(stop: bool, tmp_path: Path) -> None:
     hangs = f"import os, signal; open('pid', 'w').write(str(os.getpid())); os.kill(os.getpid(), {19 if stop else 0})"
     command = [sys.executable, "-c", ALARM, f"{hangs}; signal.pause()"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as kmon:
+    with subprocess.Popen(command, env=clean_env(tmp_path, {"HOME": str(tmp_path)}), stdout=subprocess.PIPE) as kmon:
         told = tmp_path / "pid"
         while not (told.exists() and told.read_text()):
             assert kmon.poll() is None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from kmon.catalog.trust import Trust
 from kmon.report.decode import main
 from kmon.report.doctor import target_described, target_lines
 from kmon.report.targets import list_checks
@@ -75,7 +76,7 @@ async def test_the_doctor_tells_of_a_hostile_certificate_clean_and_without_the_k
 async def test_a_check_of_a_hostile_target_is_told_clean_without_the_key_and_bounded(name: str) -> None:
     async with serving(writing(ANSWERS[name])) as url:
         aims = [target(f"{url}/v1")]
-        checks = await check_targets(aims, ENV, named=True)
+        checks = await check_targets(aims, ENV, Trust(), named=True)
     assert wrong_with(checks[0].described(), KEY) == []
     for as_json in (False, True):
         assert wrong_with({"text": list_checks(aims, checks, ENV, as_json=as_json)}, KEY) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from kmon.catalog.credential import Credential, host_of
 from kmon.catalog.model import GATEWAY_KEY_ENV, Target
 from kmon.probe import events as ev
 from kmon.race.child import EngineProcess
@@ -283,7 +284,8 @@ async def test_a_watch_of_a_hostile_gateway_is_told_clean_without_the_token_and_
 
     async with gateway(talk, token=KEY) as url:
         watch = GatewayWatch(
-            GatewayPlan(name="gateway", url=url, key_env=GATEWAY_KEY_ENV, stall_s=30.0), Keys({GATEWAY_KEY_ENV[0]: KEY})
+            GatewayPlan(name="gateway", url=url, stall_s=30.0),
+            Keys({"gateway": Credential({GATEWAY_KEY_ENV[0]: KEY}, (host_of(url),))}),
         )
         watch.start()
         watched = Watched(watch)
@@ -317,7 +319,7 @@ async def test_a_proxy_between_hostile_ends_tells_clean_without_the_key_and_boun
             lines = [f"POST /v1/{path}/..{KEY[::-1]}?key={KEY} HTTP/1.1".encode()] if number == 2 else [
                 f"POST /v1/{path} HTTP/1.1".encode()
             ]  # fmt: skip
-            lines += [b"host: h", b"authorization: Bearer " + KEY.encode(), b"user-agent: " + hostile.header()]
+            lines += [b"host: localhost", b"authorization: Bearer " + KEY.encode(), b"user-agent: " + hostile.header()]
             lines += [b"content-type: application/json", b"content-length: %d" % len(body), b"", body]
             writer.write(b"\r\n".join(lines))
             await writer.drain()
@@ -333,7 +335,7 @@ async def test_the_last_words_of_an_engine_that_died_are_told_clean_without_the_
         sys.executable, "-c", f"import sys; sys.stderr.write({words!r}); sys.exit(7)",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    watched = Watched(EngineProcess(process, Keys({"KEY": KEY})))
+    watched = Watched(EngineProcess(process, Keys({"here": Credential({"KEY": KEY})})))
     notice = await watched.until(lambda event: isinstance(event, ev.Notice))
     await watched.finish()
     assert isinstance(notice, ev.Notice) and "code 7: ]0;owned [key] xxx" in notice.message

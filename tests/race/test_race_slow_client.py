@@ -16,7 +16,7 @@ from tests.race.racing import Watched, sse
 from tests.race.watching import proxying
 from tests.transport.loopback import END, HEAD, serving
 
-ASK = b'POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 27\r\n\r\n{"model":"m","stream":true}'
+ASK = b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 27\r\n\r\n{"model":"m","stream":true}'
 STALL_S = 1.0
 PIECES = 12_000
 """Of about a kilobyte: more than the buffers of the kernel on the way take (some megabytes)."""

@@ -114,8 +114,9 @@ async def test_a_run_that_is_cancelled_before_its_first_step_sends_nothing() -> 
         run = Run(
             name="r1.1",
             row=Row(aim, ASK),
+            index=0,
             round_number=1,
-            aims=[Aim(aim, Keys({}).for_target(aim))],
+            aims=[Aim(aim, Keys({}).for_target(aim.name))],
             policy=Policy(),
             limits=Policy().limits(30.0),
             network=Network(),

@@ -118,12 +118,12 @@ class Shell(Terminal):
         self._asked = 0
 
     def settings(self) -> str:
-        """What ``stty -a`` says."""
+        """What ``stty -a`` says, wherever on the screen it stands."""
         self._asked += 1
         self.forget()
         self.press(f"stty -a; echo that was''-{self._asked}\r")
         text = self.until(lambda text: f"that was-{self._asked}" in text, "the settings")
-        return text[text.index("speed") : text.index("that was-")]
+        return " ".join(text[text.index("speed") : text.index("that was-")].split())
 
     def shows_prompt(self) -> None:
         self.until(lambda text: "at the prompt>" in text, "the prompt")

@@ -14,7 +14,7 @@ from tests.terminal.pseudo import Terminal
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 LIMIT_S = 40.0
 """Well above the sum of what may be waited for: 3 s for the engine, 4 s for last words, 3 s for each simulator."""
-BUSY = "import os, signal\nopen('busy', 'w').close()\nwhile True:\n    pass\n"
+BUSY = "open({!r}, 'w').close()\nwhile True:\n    pass\n"
 
 
 def leave(terminal: Terminal, how: str) -> None:
@@ -60,7 +60,7 @@ def test_killed_while_it_is_stopped_itself_kmon_leaves_no_stopped_child(tmp_path
 def test_an_engine_in_an_endless_loop_is_killed(tmp_path: Path) -> None:
     modules = tmp_path / "modules"
     modules.mkdir()
-    (modules / "aiobotocore.py").write_text(BUSY)  # which only the engine imports
+    (modules / "aiobotocore.py").write_text(BUSY.format(str(tmp_path / "busy")))  # which only the engine imports
     with Terminal(["--demo", "bedrock"], cwd=tmp_path, env={"PYTHONPATH": str(modules)}) as terminal:
         terminal.until(lambda _: (tmp_path / "busy").exists(), "an engine that is busy")
         with offspring(terminal.process.pid, 2) as both:
