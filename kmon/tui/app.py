@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -19,7 +16,6 @@ from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from kmon.interrupts import INTERRUPTED
 from kmon.probe.events import State
 from kmon.probe.state import ENDED, derive
 from kmon.probe.view import RunView
@@ -39,14 +35,10 @@ from kmon.tui.race_screen import RaceScreen
 from kmon.tui.standings import Standings
 from kmon.tui.system_commands import system_commands
 from kmon.tui.telling import TOAST_S, Toasts, enumerate_names, small
-from kmon.tui.terminal import LeavingApp, let_go_of_lost_terminal
+from kmon.tui.terminal import LeavingApp
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
-HANG_UP_LIMIT_S = CLOSING_S + 8.0
-"""How long leaving may take when the terminal is gone: a process that nobody can see must not stay.
-
-Beside the race's own closing there is time to kill two simulators that do not end by themselves."""
 HINT_S = 8.0
 """How long the first hint stays: it is read once, by someone who has just arrived."""
 TELL_EVERY_S = 1.0
@@ -57,6 +49,7 @@ class KmonApp(LeavingApp):
     """The live race. ``plain`` draws without any colour (NO_COLOR, TERM=dumb)."""
 
     TITLE = "kmon"
+    hang_up_limit_s = CLOSING_S + 8.0  # beside the race's own closing, time to kill two simulators that do not end
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit-now", show=False, priority=True),
@@ -95,7 +88,6 @@ class KmonApp(LeavingApp):
         """Why the race was stopped early, for the status bar, until the focus is moved."""
         self.started = False
         self.interrupted = False
-        self._lost = False
         self.frozen_ns: int | None = None
         self.no_color = plain
         self.race_screen = RaceScreen(self)
@@ -127,35 +119,12 @@ class KmonApp(LeavingApp):
         else:
             self.push_screen(PlanScreen(self), self._decided)
 
-    def on_signal(self, number: int) -> None:
-        """One of the signals that ask to end has come, maybe before anything was drawn."""
-        if number == signal.SIGHUP:
-            self.on_terminal_lost()
-        else:
-            self._told_to_leave()
-
-    def on_terminal_lost(self) -> None:
-        """Leave, and do not depend on anything that would still want to draw."""
-        if self._lost:
-            return
-        self._lost = True
-        let_go_of_lost_terminal()
-        last_resort = threading.Timer(HANG_UP_LIMIT_S, os._exit, (INTERRUPTED,))
-        last_resort.daemon = True
-        last_resort.start()
-        self._told_to_leave()
-
     def on_terminal_regained(self) -> None:
         self.refresh(layout=True)
         self.frames.wake()
 
-    def action_suspend_process(self) -> None:
-        """Stop until the shell's ``fg``, with everything that the terminal runs beside kmon, as Ctrl-Z does."""
-        if self._driver is not None and self._driver.can_suspend:
-            os.kill(0, signal.SIGTSTP)
-
-    def _told_to_leave(self) -> None:
-        self.leaving = True
+    def told_to_leave(self) -> None:
+        super().told_to_leave()
         self.interrupted = self.interrupted or not self.feed.over
         self.run_worker(self.action_quit(), exit_on_error=False)
 

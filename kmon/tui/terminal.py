@@ -16,14 +16,46 @@ from textual.app import App
 from textual.driver import Driver
 from textual.message import Message
 
+from kmon.interrupts import INTERRUPTED
+
 HEARD_AFTER_TURNS = 4
 """Turns of the event loop after which a signal is heard that came along with SIGCONT, as from the shell's ``kill``."""
 
 
 class LeavingApp(App[None]):
-    """An application that knows when it was told to leave."""
+    """An application that signals or the loss of its terminal tell to leave, and that can be stopped for a while."""
 
     leaving = False
+    hang_up_limit_s = 10.0
+    """How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+    _lost = False
+
+    def told_to_leave(self) -> None:
+        """Someone wants it to end. What has to be closed first is the application's own to close."""
+        self.leaving = True
+
+    def on_signal(self, number: int) -> None:
+        """One of the signals that ask to end has come, maybe before anything was drawn."""
+        if number == signal.SIGHUP:
+            self.on_terminal_lost()
+        else:
+            self.told_to_leave()
+
+    def on_terminal_lost(self) -> None:
+        """Leave, and do not depend on anything that would still want to draw."""
+        if self._lost:
+            return
+        self._lost = True
+        let_go_of_lost_terminal()
+        last_resort = threading.Timer(self.hang_up_limit_s, os._exit, (INTERRUPTED,))
+        last_resort.daemon = True
+        last_resort.start()
+        self.told_to_leave()
+
+    def action_suspend_process(self) -> None:
+        """Stop until the shell's ``fg``, with everything that the terminal runs beside kmon, as Ctrl-Z does."""
+        if self._driver is not None and self._driver.can_suspend:
+            os.kill(0, signal.SIGTSTP)
 
 
 class TerminalLost(Message):
