@@ -107,8 +107,9 @@ class KmonApp(LeavingApp):
 
     def on_mount(self) -> None:
         self.set_class(self.options.ascii, "-ascii")
-        self.frames.begin(self.set_interval(self.frames.interval_s, self._frame))
-        self.set_interval(TELL_EVERY_S, self.tell)
+        self.frames.begin(
+            self.set_interval(self.frames.interval_s, self._frame), self.set_interval(TELL_EVERY_S, self.tell)
+        )
         for failure in self.themes.failures:
             self.say(failure, "warning")
         self.install_screen(self.board_screen, "board")  # so that it outlives being left
@@ -220,14 +221,17 @@ class KmonApp(LeavingApp):
     def tell(self) -> None:
         """Once a second: one toast for what happened since, and not before the last is gone."""
         feed = self.feed
-        if self.frames.resting and self._moving and feed.race.started is not None and not feed.over:
-            self._draw()  # the clock of the race goes on
+        clock_goes_on = self._moving and feed.race.started is not None and not feed.over
+        if self.frames.resting and clock_goes_on:
+            self._draw()
         if feed.alerts or (feed.stalls and self.options.bell):
             self.bell()
         if feed.enough and not self._toasts.told_enough:
             self.announcement = feed.enough
         if (told := self._toasts.due(feed, runs_are_told=isinstance(self._top, BoardScreen))) is not None:
             self.say(*told)
+        if not clock_goes_on and self._toasts.nothing_left:
+            self.frames.sleep()
 
     # -- what the keys do ------------------------------------------------------------------------------------------
 

@@ -12,19 +12,23 @@ AWAKE_S = 1.0
 
 
 class Frames:
-    """Calls ``draw`` in time. ``timer`` calls :meth:`tick`; ``wake`` when anything may have changed."""
+    """Calls ``draw`` in time. ``timer`` calls :meth:`tick`; ``wake`` when anything may have changed.
+
+    ``slow`` is a second timer for what is done once a second; it goes on when frames rest, until :meth:`sleep`.
+    """
 
     def __init__(self, fps: int | None, draw: Callable[[], None]) -> None:
         self.interval_s = 1 / (fps or FPS)
         self._fixed = fps is not None
         self._draw = draw
         self._timer: Timer | None = None
+        self._slow: Timer | None = None
         self._ticks = self._left = 0
         self.resting = False
 
-    def begin(self, timer: Timer) -> None:
-        """Tick with this timer from now on."""
-        self._timer = timer
+    def begin(self, timer: Timer, slow: Timer) -> None:
+        """Tick with these timers from now on."""
+        self._timer, self._slow = timer, slow
         self.wake()
 
     def wake(self) -> None:
@@ -33,6 +37,13 @@ class Frames:
         if self.resting and self._timer is not None:
             self.resting = False
             self._timer.resume()
+            if self._slow is not None:
+                self._slow.resume()
+
+    def sleep(self) -> None:
+        """Nothing is left to be done once a second either: no timer runs until :meth:`wake`."""
+        if self.resting and self._slow is not None:
+            self._slow.pause()
 
     def tick(self, runs: int, *, moving: bool) -> None:
         """One tick, with so many ``runs`` on the screen; ``moving`` while their figures change by themselves."""

@@ -41,6 +41,11 @@ class Toasts:
         """A toast was shown, for so many seconds."""
         self._until_tick = self._ticks + ticks
 
+    @property
+    def nothing_left(self) -> bool:
+        """Whether all was told, and the last toast is gone."""
+        return not self._untold and self._ticks >= self._until_tick
+
     def due(self, feed: Feed, *, runs_are_told: bool) -> Told | None:
         """Once a second: what happened, when the last toast is gone."""
         self._ticks += 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from io import TextIOWrapper
 from typing import TextIO, cast
@@ -84,6 +87,7 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
             super().__init__(app, debug=debug, mouse=mouse, size=size)
             assert drawn_on is not None
             self._file = cast(TextIOWrapper, LastingFile(drawn_on, self._lose))
+            self._quiet = self.exit_event = QuietExit(self.fileno)
             self._drawing = False
             self._away = False
             """Whether the terminal was left to the shell and has not been taken again: then it is not touched."""
@@ -141,6 +145,7 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
             self._app.post_message(TerminalLost())
 
         def run_input_thread(self) -> None:
+            self._quiet.reader = threading.get_ident()
             try:
                 super().run_input_thread()
             except OSError:
@@ -175,6 +180,49 @@ async def foreground(terminal: int, leaving: Callable[[], bool]) -> bool:
         if leaving() or not in_background(terminal):
             return not leaving()
         stop(signal.SIGSTOP)
+
+
+class QuietExit(threading.Event):
+    """Ends the thread that reads keys, and lets it sleep until there are some.
+
+    Textual's thread asks ten times a second whether to end, for ever; on a machine that does nothing else that was 0.5
+    % of a core. It must do so only for a moment after a key, for an escape sequence may end with time alone.
+    """
+
+    AWAKE_S = 1.0
+
+    def __init__(self, keys: int) -> None:
+        super().__init__()
+        self.reader: int | None = None
+        """The thread that may sleep here: everyone else only asks."""
+        self._keys = keys
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if sys.platform == "linux" else None
+        self._awake_until_s = 0.0
+
+    def set(self) -> None:
+        super().set()
+        if self._wake is not None:
+            os.eventfd_write(self._wake, 1)
+
+    def clear(self) -> None:
+        super().clear()
+        if self._wake is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+
+    def is_set(self) -> bool:
+        """That thread asks before it waits for keys for 0.1 s."""
+        if threading.get_ident() == self.reader and time.monotonic() > self._awake_until_s:
+            self._sleep()
+        return super().is_set()
+
+    def _sleep(self) -> None:
+        if self._wake is not None and not super().is_set():
+            waiting = select.poll()
+            waiting.register(self._keys, select.POLLIN)
+            waiting.register(self._wake, select.POLLIN)
+            waiting.poll()
+            self._awake_until_s = time.monotonic() + self.AWAKE_S
 
 
 class LastingFile:
