@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from kmon.arguments.parser import Parser
 
+LINE_LIMIT_CHARS = 2_000
+"""A sentence that quotes a file's own words may be as long as these."""
 _STDOUT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """What writing can fail with when a disk is full or a file or terminal is gone."""
 
@@ -94,8 +96,11 @@ def _flushed(arguments: list[str]) -> int:
 
 
 def _say(sentence: str) -> None:
-    """On stderr. Where that takes nothing (see ``standard_streams``) the exit code still tells."""
-    print(f"kmon: {sentence}", file=sys.stderr)
+    """One line on stderr. Where that takes nothing (see ``standard_streams``) the exit code still tells."""
+    from kmon.dialects.text import clean
+
+    line = " ".join(clean(sentence).split("\n"))
+    print(f"kmon: {line if len(line) <= LINE_LIMIT_CHARS else line[:LINE_LIMIT_CHARS] + '…'}", file=sys.stderr)
 
 
 def _internal(error: Exception) -> int:

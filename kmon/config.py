@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from kmon import trusted
+from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential_variables, has_key, key_problem, key_source, key_variable
@@ -47,10 +48,13 @@ class Loaded:
 
 
 def user_config_dir() -> Path:
-    """The directory of the user's own ``kmon.toml`` and themes; it need not exist."""
+    """The directory of the user's own ``kmon.toml`` and themes; it need not exist, nor need its user have a home."""
     import platformdirs
 
-    return Path(platformdirs.user_config_dir("kmon"))
+    try:
+        return Path(platformdirs.user_config_dir("kmon"))
+    except RuntimeError:  # a user whom the system does not know, without HOME
+        return Path(os.devnull) / "kmon"
 
 
 def load(flags: Mapping[str, object]) -> Loaded:
@@ -70,7 +74,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     """
     tables = tuple(_tables(project_dir, user_dir))
     dotenv, notes = read_dotenv(project_dir / ".env")
-    inside = (project_dir / ".env").resolve().is_relative_to(project_dir.resolve())
+    inside = Path(os.path.realpath(project_dir / ".env")).is_relative_to(os.path.realpath(project_dir))
     env = Environment(environ, dotenv, brought=inside)
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
@@ -90,7 +94,9 @@ def _trust(tables: tuple[TomlSource, ...], project_dir: Path, user_dir: Path) ->
     if not any(source.project for source in tables):
         return Trust(project)
     own = load_catalog(tuple(source for source in tables if not source.project))
-    return Trust(project, homes_of(own.targets.values()), frozenset(trusted.allowed(user_dir).get(project, ())))
+    places = {name: host_of(target.base_url) for name, target in own.targets.items()}
+    hosts = frozenset(trusted.allowed(user_dir).get(project, ()))
+    return Trust(project, homes_of(own.targets.values()), places, hosts)
 
 
 def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:

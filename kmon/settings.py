@@ -16,6 +16,7 @@ SECTIONS: tuple[Section, ...] = ("defaults", "policy", "alerts")
 """The tables of ``kmon.toml`` that hold settings."""
 Value = float | int | bool | str | tuple[str, ...]
 AUTO = "auto"
+NAMES_LIMIT = 100
 UNLEARNED_STALL_S = 5.0
 """Where thresholds are learned: the one in force while a target's gaps are too few to learn from."""
 
@@ -103,7 +104,7 @@ class Rule:
             case "names" if self.choices:
                 return f"names out of {', '.join(self.choices)}"
             case "names":
-                return "one or more names"
+                return f"one or more names, {NAMES_LIMIT} at most"
             case "choice":
                 return " or ".join(self.choices)
 
@@ -129,6 +130,8 @@ class Rule:
 
     def _names(self, raw: object) -> tuple[str, ...] | None:
         given: Sequence[object] = raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [raw]
+        if len(given) > NAMES_LIMIT:
+            return None
         names = [_name(name) for name in given if name != ""]
         if raw and not names:
             return None  # commas alone name nobody, and were not meant to

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from kmon.catalog.credential import host_of
+from kmon.catalog.credential import REGION_NAME, host_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import REGION, Target
@@ -24,7 +24,6 @@ REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 KEY_ENV = (BEARER, KEY_ID, SECRET, SESSION, PROFILE)
 """What the ``key_env`` of an AWS target lists."""
 FALLBACK_REGION = "us-east-1"
-_REGION_NAME = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}\Z")
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 _HOSTS = (
     "bedrock-runtime.{region}.amazonaws.com",
@@ -81,7 +80,7 @@ def region_variable(env: Environment) -> dict[str, str]:
 
 def is_region(name: str) -> bool:
     """Whether ``name`` has the form of an AWS region's."""
-    return _REGION_NAME.match(name) is not None
+    return re.fullmatch(REGION_NAME, name) is not None
 
 
 def hosts_of(target: Target, env: Environment) -> tuple[str, ...]:

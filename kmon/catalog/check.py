@@ -14,6 +14,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+_FRAMING_HEADERS = frozenset({
+    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
+    "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-original-host", "x-rewrite-url",
+})  # fmt: skip
+"""They say where a request goes and where it ends; an edge that routes by them would hand the key to someone else."""
 _OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 
@@ -90,6 +95,8 @@ def _check_headers(entry: Entry) -> None:
     for name, value in entry.values.get("headers", {}).items():
         if name.lower() in _SECRET_HEADERS:
             raise entry.error("headers", "credentials do not belong in this file; use .env and key_env", name)
+        if name.lower() in _FRAMING_HEADERS or name.lower().startswith(("proxy-", "sec-")):
+            raise entry.error("headers", "says where a request goes or ends, which base_url decides; take it out", name)
         if not _HEADER_NAME.match(name) or not value.isascii() or not value.isprintable():
             raise entry.error("headers", "is not a header that can be sent", name)
 

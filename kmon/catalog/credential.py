@@ -18,6 +18,8 @@ from kmon.catalog.model import REGION, Auth
 
 PUBLIC = frozenset({"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"})
 """Variables that go along but hold no secret."""
+REGION_NAME = r"[a-z]{2,4}(?:-[a-z]+){1,3}-\d{1,2}"
+"""The form of an AWS region's name."""
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -71,4 +73,4 @@ def host_of(url: str) -> str:
 def at_home(host: str, homes: Iterable[str]) -> bool:
     """Whether ``host`` is one of ``homes``. ``{region}`` stands for one region's name, in either of them."""
     name = host.replace(REGION, "us-east-1")
-    return any(re.fullmatch(re.escape(home).replace(re.escape(REGION), "[a-z0-9-]+"), name) for home in homes)
+    return any(re.fullmatch(re.escape(home).replace(re.escape(REGION), REGION_NAME), name) for home in homes)

@@ -13,6 +13,7 @@ from pathlib import Path
 from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import read_settings
 
+COMPLAINTS_LIMIT = 20
 BLANKS_LIMIT = 200
 """In a row. The parser of ``.env`` files takes time by the square of a row's length."""
 _BLANKS = re.compile(r"[^\S\r\n]+")
@@ -83,13 +84,15 @@ def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     from dotenv.parser import parse_stream
 
     values: dict[str, str] = {}
-    complaints: list[str] = []
+    bad: list[int] = []
     for binding in parse_stream(StringIO(text)):
         if binding.error:
-            complaints.append(f"{path} line {binding.original.line} is not NAME=value and was skipped")
+            bad.append(binding.original.line)
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
-    return values, tuple(complaints)
+    told = [f"{path} line {line} is not NAME=value and was skipped" for line in bad[:COMPLAINTS_LIMIT]]
+    more = [f"{path}: {len(bad) - COMPLAINTS_LIMIT} further lines were skipped"] if len(bad) > COMPLAINTS_LIMIT else []
+    return values, (*told, *more)
 
 
 def _set(variables: Mapping[str, str]) -> dict[str, str]:

@@ -102,6 +102,16 @@ def check_trust(targets: Iterable[Target], env: Environment, trust: Trust) -> No
         raise UntrustedHostError(trust.directory, wishes)
 
 
+def wish_of(target: Target, trust: Trust) -> Wish | None:
+    """All that the target's project could have sent to it, whatever is set now; None where that is allowed."""
+    if trust.is_allowed(target):
+        return None
+    asked = trust.wish(target, [*target.key_env, *_beside_variables(target)])
+    passing = trust.passing(target)
+    names = (*(asked.names if asked else ()), *(passing.names if passing else ()))
+    return Wish(target.named_in, names, host_of(target.base_url)) if names else None
+
+
 def is_allowed(target: Target, env: Environment, trust: Trust) -> bool:
     """Whether the target may be asked with the keys at hand, as far as a project's file has a say in it."""
     return _wish(target, env, trust) is None
@@ -119,10 +129,13 @@ def _users_own(target: Target, env: Environment, trust: Trust) -> Iterator[str]:
     """
     held = [name for name in credential_variables(target, env) if name not in PUBLIC]
     yield from (name for name in held if name in trust.homes or not env.is_projects(name))
-    if target.auth == "aws" and not held:
-        yield aws.PROFILE
-    if target.dialect == "openclaw":
-        yield DEVICE
+    yield from (name for name in _beside_variables(target) if name == DEVICE or not held)
+
+
+def _beside_variables(target: Target) -> tuple[str, ...]:
+    """What a request may be signed with that no variable of the target's holds."""
+    chain = (aws.PROFILE,) if target.auth == "aws" else ()
+    return (*chain, DEVICE) if target.dialect == "openclaw" else chain
 
 
 def _uses_chain(target: Target) -> bool:

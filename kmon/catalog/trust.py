@@ -18,6 +18,8 @@ from kmon.catalog.model import Target
 
 DEVICE = "kmon's device key"
 """What a gateway is shown besides its token; no variable holds it."""
+ANY_KEY = "the key of the program that asks"
+"""What passes a proxy."""
 _SAID = {"AWS_PROFILE": "the AWS credentials of this machine"}
 
 
@@ -51,22 +53,30 @@ class Trust(Struct, frozen=True):
     directory: str = "."
     homes: dict[str, frozenset[str]] = {}
     """Per variable, the hosts it is sent to by kmon's own targets and by the user's own file."""
+    places: dict[str, str] = {}
+    """Per target of those, its host."""
     allowed: frozenset[str] = frozenset()
     """The hosts that the user has allowed this project."""
 
     def wish(self, target: Target, names: Iterable[str]) -> Wish | None:
         """What of ``names`` the target's project may not have sent to it; None where all is well."""
-        if not target.named_in or is_loopback(target.base_url):
-            return None
         host = host_of(target.base_url)
-        if host in self.allowed:
+        if self.is_allowed(target):
             return None
         away = tuple(name for name in dict.fromkeys(names) if not at_home(host, self.homes.get(name, ())))
         return Wish(target.named_in, away, host) if away else None
 
     def passing(self, target: Target) -> Wish | None:
-        """The same for any key the target is asked with, whoever asks: a program behind a proxy brings its own."""
-        return self.wish(target, target.key_env or ("the key of the program that asks",))
+        """The same for what a program sends through a proxy: it has keys of its own, whatever the project says."""
+        host = host_of(target.base_url)
+        own = self.places.get(target.name) or self.places.get(target.name.partition("/")[0])
+        if self.is_allowed(target) or host == own:
+            return None
+        return Wish(target.named_in, (ANY_KEY,), host)
+
+    def is_allowed(self, target: Target) -> bool:
+        """Whether no project has a say in the target, or its host may be sent whatever the project names."""
+        return not target.named_in or is_loopback(target.base_url) or host_of(target.base_url) in self.allowed
 
 
 def homes_of(targets: Iterable[Target]) -> dict[str, frozenset[str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from msgspec.structs import replace
+
 from kmon.catalog.address import base_url_problem
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential
@@ -27,8 +29,10 @@ def gateway_plan(
     if url and (problem := base_url_problem(url, websocket=True)):
         raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")
     target = resolve_target(loaded.catalog, "gateway")
-    if url or api_key_env:
-        target = custom_target(url or target.base_url, None, "openclaw", api_key_env)
+    if url:
+        target = custom_target(url, None, "openclaw", api_key_env)
+    elif api_key_env:  # a key the user names does not make the address the user's
+        target = replace(target, key_env=custom_target(target.base_url, None, "openclaw", api_key_env).key_env)
     held = credential(target, loaded.env, loaded.trust)
     proxy_for(target.base_url)
     check_authorities()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import termios
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kmon import trusted
 from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import wish_of
 from kmon.catalog.trust import UntrustedHostError, Wish
 from kmon.config import FILE_NAME, load_settings, user_config_dir
 from kmon.dialects.text import clean
+
+HOSTS_LIMIT, NAMES_LIMIT = 20, 20
+"""What a question may show at most: a longer one would hide what it asks."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -21,6 +26,8 @@ def main(options: argparse.Namespace) -> int:
     if not directory.is_dir():
         raise UsageError(f"there is no directory {options.directory!r}; name the project to trust")
     project, user_dir = trusted.name_of(directory), user_config_dir()
+    if not project.isprintable():  # what is asked for must be what is shown
+        raise UsageError(f"{project} has characters in its name that cannot be shown; rename it")
     if options.revoke:
         hosts = trusted.revoke(user_dir, project)
         print(f"{project}: {'no longer allowed: ' + ', '.join(hosts) if hosts else 'nothing was allowed'}")
@@ -28,14 +35,15 @@ def main(options: argparse.Namespace) -> int:
     if not (directory / FILE_NAME).is_file():
         raise UsageError(f"there is no {FILE_NAME} in {project}, so there is nothing to trust")
     loaded = load_settings({}, os.environ, directory, user_dir)
-    wishes = [wish for target in loaded.catalog.targets.values() if (wish := loaded.trust.passing(target))]
+    wishes = [wish for target in loaded.catalog.targets.values() if (wish := wish_of(target, loaded.trust))]
     for host in sorted(loaded.trust.allowed):
         print(f"{project}: allowed already: {host}")
     if not wishes:
         print(f"{project}: it asks for nothing that is not allowed")
         return 0
-    if not options.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if options.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         _show(project, wishes)
+    if not options.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("there is no terminal to ask on; add --yes if you trust the hosts above")
     if not options.yes and not _asked(project, wishes):
         print(f"{project}: nothing was allowed")
@@ -47,7 +55,9 @@ def main(options: argparse.Namespace) -> int:
 
 def asked(refused: UntrustedHostError) -> bool:
     """Whether the user, who is at a terminal, allows now what was refused. It is remembered."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()) or not _asked(refused.directory, refused.wishes):
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) or not refused.directory.isprintable():
+        return False
+    if not _asked(refused.directory, refused.wishes):
         return False
     _allow(refused.directory, refused.wishes)
     return True
@@ -56,17 +66,29 @@ def asked(refused: UntrustedHostError) -> bool:
 def _asked(project: str, wishes: Sequence[Wish]) -> bool:
     """Ask on stderr, so that stdout keeps to what the command says."""
     _show(project, wishes)
-    print(
-        "Do you trust these hosts with these keys? It is remembered for this project. [y/N] ", end="", file=sys.stderr
-    )
-    sys.stderr.flush()
+    question = "Trust these hosts with any key this project names, from now on? [y/N] "
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before it was asked is no answer
+    print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _show(project: str, wishes: Iterable[Wish]) -> None:
-    print(f"The project in {clean(project)} wants to", file=sys.stderr)
-    for wish in dict.fromkeys(wishes):
-        print(f"  {clean(wish.sentence)}  ({clean(wish.place)})", file=sys.stderr)
+    """All that would be allowed. Raises :class:`UsageError` where that is more than anybody reads."""
+    by_host: dict[str, list[Wish]] = {}
+    for wish in wishes:
+        by_host.setdefault(wish.host, []).append(wish)
+    names = {
+        host: tuple(dict.fromkeys(name for wish in found for name in wish.names)) for host, found in by_host.items()
+    }
+    if len(names) > HOSTS_LIMIT or any(len(found) > NAMES_LIMIT for found in names.values()):
+        raise UsageError(
+            f"the project wants more than {HOSTS_LIMIT} hosts or {NAMES_LIMIT} keys for one, which nobody reads; "
+            "take what you trust into your own kmon.toml"
+        )
+    print(f"The project in {project} wants to", file=sys.stderr)
+    for host, found in by_host.items():
+        place = found[0].place.rpartition(" line ")[2]
+        print(f"  {clean(Wish('', names[host], host).sentence)}  (kmon.toml line {place})", file=sys.stderr)
 
 
 def _allow(project: str, wishes: Iterable[Wish]) -> None:

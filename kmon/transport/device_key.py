@@ -15,6 +15,7 @@ from pathlib import Path
 from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import TooLargeError, UnreadableError, read_regular
 from kmon.dialects.openclaw.device import SEED_BYTES, Device
+from kmon.own_directory import make_own
 
 FILE_NAME = "gateway-device.key"
 
@@ -27,7 +28,10 @@ def state_dir() -> Path:
     """The directory of what kmon remembers for the user; it need not exist."""
     import platformdirs
 
-    return Path(platformdirs.user_state_dir("kmon"))
+    try:
+        return Path(platformdirs.user_state_dir("kmon"))
+    except RuntimeError:  # a user whom the system does not know, without HOME
+        return Path(os.devnull) / "kmon"
 
 
 def own_device() -> Device:
@@ -98,11 +102,7 @@ def _create(path: Path) -> None:
 
 
 def _make(directory: Path) -> None:
-    """Make kmon's own directory, and what is missing between it and a home directory that exists."""
-    missing = [place for place in (directory, *directory.parents) if not place.exists()]
-    home = Path("~").expanduser()
-    for place in missing[1:]:
-        if not directory.is_absolute() or home == Path("/") or home not in place.parents:
-            raise NotKeptError(f"cannot keep a device key in {directory}: {missing[-1]} does not exist")
-    for place in reversed(missing):
-        place.mkdir(mode=0o700, exist_ok=True)
+    try:
+        make_own(directory)
+    except FileNotFoundError as error:
+        raise NotKeptError(f"cannot keep a device key in {directory}: {error.filename} does not exist") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from kmon import trusted
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.credential import Credential, at_home, host_of
 from kmon.catalog.errors import UsageError
-from kmon.catalog.keys import credential
+from kmon.catalog.keys import credential, wish_of
 from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import UntrustedHostError
 from kmon.config import Loaded, load_settings
@@ -215,7 +216,7 @@ def test_what_was_allowed_is_kept_for_the_user_alone_and_a_broken_file_is_said(u
     trusted.allow(user, "/b", ["one.example"])
     assert trusted.allowed(user) == {"/a": ["one.example", "two.example"], "/b": ["one.example"]}
     assert (user / trusted.FILE_NAME).stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in user.iterdir()] == [trusted.FILE_NAME]
+    assert {path.name for path in user.iterdir()} == {trusted.FILE_NAME, f".{trusted.FILE_NAME}.lock"}
     for broken in ("{", "[]", '{"/a": "one.example"}', "\xff"):
         (user / trusted.FILE_NAME).write_bytes(broken.encode("latin-1"))
         with pytest.raises(UsageError, match="is not what 'kmon trust' writes"):
@@ -249,6 +250,66 @@ def test_a_projects_env_names_neither_the_home_nor_the_files_of_the_user(project
     (project / ".env").write_text(f"AWS_CONFIG_FILE={project / 'aws'}\nHOME={project}\n")
     loaded = load_settings({}, AWS | {"HOME": str(user)}, project, user)
     assert "AWS_REGION" not in held(loaded, "bedrock/kimi-k2.5").by_env
+
+
+@pytest.mark.parametrize("host", ["bedrock-runtime.s3.amazonaws.com", "bedrock-runtime.evil.amazonaws.com"])
+def test_a_name_that_is_no_regions_makes_no_host_of_aws(host: str, project: Path, user: Path) -> None:
+    (project / "kmon.toml").write_text(
+        f'[targets.b]\nmodel = "m"\nbase_url = "https://{host}"\nkey_env = ["AWS_BEARER_TOKEN_BEDROCK"]\n'
+    )
+    refused(load_settings({}, {"AWS_BEARER_TOKEN_BEDROCK": "k"}, project, user), "b")
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "content-length", "Transfer-Encoding", "CONNECTION", "X-Forwarded-Host", "Proxy-X"]
+)
+def test_no_header_of_a_file_says_where_a_request_goes_or_ends(name: str, project: Path, user: Path) -> None:
+    (project / "kmon.toml").write_text(f'[targets.together]\nheaders = {{ {name} = "evil.test" }}\n')
+    with pytest.raises(UsageError, match="says where a request goes or ends, which base_url decides"):
+        load_settings({}, {"TOGETHER_API_KEY": "k"}, project, user)
+
+
+def test_what_passes_a_proxy_goes_to_no_host_that_only_the_project_pairs_with_the_target(
+    project: Path, user: Path
+) -> None:
+    """The project's own word on which key the target takes does not count: a program brings what it has."""
+    (project / "kmon.toml").write_text(
+        '[targets.openai]\nbase_url = "https://api.together.ai/v1"\nkey_env = ["TOGETHER_API_KEY"]\n'
+        '[targets.groq]\nbase_url = "https://api.groq.com/openai/v2"\n'
+    )
+    loaded = load_settings({}, {}, project, user)
+    wish = loaded.trust.passing(resolve_target(loaded.catalog, "openai/any"))
+    assert wish is not None and wish.host == "api.together.ai"
+    assert loaded.trust.passing(resolve_target(loaded.catalog, "groq")) is None
+    assert loaded.trust.passing(resolve_target(loaded.catalog, "together")) is None
+
+
+def test_what_a_project_wants_is_told_in_full(project: Path, user: Path) -> None:
+    (project / "kmon.toml").write_text(
+        '[targets.a]\nmodel = "m"\nbase_url = "https://a.test"\ndialect = "converse"\nauth = "aws"\n'
+        '[targets.gateway]\nbase_url = "wss://g.test"\n'
+    )
+    loaded = load_settings({}, {}, project, user)
+    wishes = {name: wish_of(loaded.catalog.targets[name], loaded.trust) for name in ("a", "gateway", "groq")}
+    assert wishes["groq"] is None
+    assert wishes["a"] is not None and "the AWS credentials of this machine" in wishes["a"].sentence
+    assert wishes["gateway"] is not None and "kmon's device key" in wishes["gateway"].sentence
+    assert "OPENCLAW_GATEWAY_TOKEN" in wishes["gateway"].sentence
+
+
+def test_odd_links_and_a_user_without_a_home_are_no_crash(project: Path, user: Path) -> None:
+    (project / ".env").symlink_to(".env")
+    load_settings({}, {}, project, user)
+    (project / ".env").unlink()
+    (project / ".env").symlink_to("other")
+    (project / "other").symlink_to(".env")
+    load_settings({}, {}, project, user)
+
+
+def test_two_that_allow_at_once_lose_nothing(user: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: trusted.allow(user, "/a", [f"h{n}.example"]), range(24)))
+    assert len(trusted.allowed(user)["/a"]) == 24
 
 
 # -- where a credential is attached ------------------------------------------------------------------------------------

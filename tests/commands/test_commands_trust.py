@@ -121,7 +121,8 @@ async def test_no_command_sends_a_users_key_where_a_project_says(
     done = await kmon(project, *arguments, GITHUB_TOKEN=KEY)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
-    assert "a project's file may not send GITHUB_TOKEN" in done.stderr.replace(" and DATABASE_URL", "")
+    what = "the key of the program that asks" if arguments[0] in ("proxy", "wrap") else "GITHUB_TOKEN"
+    assert f"a project's file may not send {what} to" in done.stderr
     assert f"to {far.host}; run 'kmon trust {project}'" in done.stderr
     assert KEY not in done.stdout + done.stderr and "ran" not in done.stdout
     assert far.connections == 0
@@ -184,7 +185,10 @@ async def test_what_the_user_allows_once_is_remembered_shown_and_taken_back(proj
     (project / "kmon.toml").write_text(named(far.host))
     unasked = await kmon(project, "trust")
     assert unasked.returncode == 2
-    assert f"send GITHUB_TOKEN and DATABASE_URL to {far.host}" in unasked.stderr
+    wanted = (
+        f"send GITHUB_TOKEN and DATABASE_URL and the key of the program that asks to {far.host}  (kmon.toml line 2)"
+    )
+    assert wanted in unasked.stderr
     assert "there is no terminal to ask on; add --yes" in unasked.stderr
     allowed = await kmon(project, "trust", "../project", "--yes")
     assert (allowed.returncode, allowed.stdout) == (0, f"{project}: allowed: {far.host}\n")
@@ -246,6 +250,57 @@ async def test_on_a_terminal_the_user_is_asked(
 
     assert await asyncio.to_thread(answered) == code
     assert far.connections == connections
+
+
+async def test_a_key_the_user_names_does_not_make_a_gateways_address_the_users(project: Path, far: Far) -> None:
+    (project / "kmon.toml").write_text(f'[targets.gateway]\nbase_url = "wss://{far.host}"\n')
+    for arguments in (("gateway", "--for", "2"), ("proxy", "--to", "ollama", "--port", "0", "--headless", "--gateway")):
+        done = await kmon(project, *arguments, "--api-key-env", "MINE", MINE=KEY)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "may not send MINE and kmon's device key" in done.stderr
+    assert far.connections == 0
+
+
+async def test_a_name_that_cannot_be_shown_is_trusted_with_nothing_and_steers_no_terminal(
+    project: Path, far: Far
+) -> None:
+    for name in (b"e\x1b[31m\x1b]0;pwn\x07\nThe project wants nothing", b"bad\xffdir", "turned\u202e".encode()):
+        odd = Path(os.fsdecode(os.fsencode(project) + b"/" + name))
+        odd.mkdir()
+        (odd / "kmon.toml").write_text(named(far.host))
+        for where, arguments in (
+            (project, ("trust", str(odd), "--yes")),
+            (odd, ("trust", "--yes")),
+            (odd, ("run", "evil")),
+        ):
+            done = await kmon(where, *arguments, GITHUB_TOKEN=KEY)
+            assert done.returncode == 2, done.stdout + done.stderr
+            assert done.stderr.count("\n") == 1
+            assert done.stderr.strip().isprintable()
+    assert (await kmon(project, "config")).returncode == 0
+    assert far.connections == 0
+
+
+async def test_a_question_longer_than_anybody_reads_is_not_asked(project: Path, far: Far) -> None:
+    (project / "kmon.toml").write_text("".join(named(f"h{n}.example", target=f"t{n}") for n in range(21)))
+    done = await kmon(project, "trust", "--yes")
+    assert done.returncode == 2 and "more than 20 hosts" in done.stderr
+    names = ", ".join(f'"KEY_{n}"' for n in range(21))
+    (project / "kmon.toml").write_text(named(far.host, key_env=f"[{names}]"))
+    assert (await kmon(project, "trust", "--yes")).returncode == 2
+
+
+async def test_bad_input_is_one_line_however_long_it_is(project: Path) -> None:
+    (project / "kmon.toml").write_text(f"[defaults]\n{'x' * 100_000} = 1\n")
+    done = await kmon(project, "config")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and len(done.stderr) < 2_100
+    names = ", ".join(f'"together/{n}"' for n in range(30_000))
+    (project / "kmon.toml").write_text(f"[policy]\nfallback = [{names}]\n")
+    done = await kmon(project, "run", "together", TOGETHER_API_KEY=KEY)
+    assert done.returncode == 2 and "must be one or more names, 100 at most" in done.stderr
+    (project / "kmon.toml").unlink()
+    (project / ".env").write_text('a="\\\n' * 20_000)
+    assert len((await kmon(project, "targets")).stderr.splitlines()) <= 21
 
 
 # -- proxies -----------------------------------------------------------------------------------------------------------
