@@ -138,11 +138,13 @@ class Children:
                         self.seen[pid] = environ + command
 
     def _below(self, pid: int) -> Iterator[int]:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                for child in map(int, task.read_text().split()):
-                    yield child
-                    yield from self._below(child)
+        children: list[int] = []
+        with contextlib.suppress(OSError):  # it may end at any moment
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                children += map(int, task.read_text().split())
+        for child in children:
+            yield child
+            yield from self._below(child)
 
 
 def _command(pid: int) -> bytes:
