@@ -181,27 +181,27 @@ def _gateway(options: argparse.Namespace) -> int:
 
 def _targets(options: argparse.Namespace) -> int:
     from kmon.config import load
-    from kmon.report.targets import main as list_targets
+    from kmon.output.targets import main as list_targets
 
     return list_targets(check=options.check, as_json=options.json, names=options.names, loaded=load({}))
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from kmon.config import load
-    from kmon.report.doctor import main as examine
+    from kmon.output.doctor import main as examine
 
     return examine(names=options.names, limit_s=options.timeout, as_json=options.json, loaded=load({}))
 
 
 def _scenarios(options: argparse.Namespace) -> int:
     from kmon.config import load
-    from kmon.report.scenarios import main as list_scenarios
+    from kmon.output.scenarios import main as list_scenarios
 
     return list_scenarios(load({}))
 
 
 def _decode(options: argparse.Namespace) -> int:
-    from kmon.report.decode import main as decode
+    from kmon.output.decode import main as decode
 
     return decode(options.files, as_json=options.json)
 
@@ -225,19 +225,19 @@ def _sim(options: argparse.Namespace) -> int:
 
 
 def _signatures(options: argparse.Namespace) -> int:
-    from kmon.report.signatures import list_all, list_numbers
+    from kmon.output.signatures import list_all, list_numbers
 
     return list_numbers() if options.numbers else list_all()
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from kmon.report.signatures import explain
+    from kmon.output.signatures import explain
 
     return explain(options.name)
 
 
 def _selftest(options: argparse.Namespace) -> int:
-    from kmon.report.selftest import main as selftest
+    from kmon.output.selftest import main as selftest
 
     return selftest(seeds=options.seeds, speed=options.speed, as_json=options.json, output=options.output)
 
@@ -250,6 +250,6 @@ def _trust(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> int:
     from kmon.config import load
-    from kmon.report.config import main as show
+    from kmon.output.config import main as show
 
     return show(load({}))

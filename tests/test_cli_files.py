@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kmon.simulator.gateway.embedded import EmbeddedGateway
+from kmon.openclaw.simulated.embedded import EmbeddedGateway
 
 SSE = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
 COMMAND = (sys.executable, "-m", "kmon")

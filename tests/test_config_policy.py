@@ -13,8 +13,8 @@ from kmon.catalog.resolve import resolve_scenario, resolve_target
 from kmon.commands.policy import policy_of
 from kmon.commands.prepare import flags_of
 from kmon.config import Loaded, load_settings
-from kmon.race.aim import rows
-from kmon.race.policy import CAUSES, Policy
+from kmon.engine.selection import rows
+from kmon.retry.policy import CAUSES, Policy
 from kmon.settings import SETTINGS
 
 

@@ -7,8 +7,8 @@ import pytest
 
 BELOW_THE_SCREEN = (
     "kmon.cli", "kmon.commands", "kmon.config", "kmon.catalog.resolve", "kmon.dialects.chat", "kmon.transport.http",
-    "kmon.probe.probe", "kmon.race.engine", "kmon.race.child", "kmon.recording", "kmon.report.headless",
-    "kmon.report.decode", "kmon.report.doctor", "kmon.simulator.serve",
+    "kmon.probe.http_attempt", "kmon.engine.__main__", "kmon.engine.process", "kmon.recording", "kmon.output.headless",
+    "kmon.output.decode", "kmon.output.doctor", "kmon.simulator.serve",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_help_imports_no_network_library_and_no_screen() -> None:
 
 
 def test_a_race_imports_no_client_of_another_dialect() -> None:
-    assert not {"aiobotocore", "botocore", "aiohttp", "yaml", "openai"} & modules_after("import kmon.race.supervisor")
+    assert not {"aiobotocore", "botocore", "aiohttp", "yaml", "openai"} & modules_after("import kmon.engine.supervisor")
 
 
 def test_a_simulated_provider_imports_nothing_of_the_gateway() -> None:

@@ -16,9 +16,9 @@ import aiohttp
 import httpx
 import pytest
 
+from kmon.openclaw.simulated.options import GatewayOptions
+from kmon.openclaw.simulated.server import Gateway
 from kmon.simulator import profile
-from kmon.simulator.gateway.options import GatewayOptions
-from kmon.simulator.gateway.server import Gateway
 from kmon.simulator.server import LEDGER_PATH, Simulator
 from tests.transport.loopback import serving
 from tests.transport.relaying import relaying

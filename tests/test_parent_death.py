@@ -24,8 +24,8 @@ TELLS = (
 )
 ALARM = """
 import asyncio, sys
-from kmon.probe.events import Alert
-from kmon.race.alarm import Alarm, AlarmPlan
+from kmon.stream.events import Alert
+from kmon.engine.alert_hooks import Alarm, AlarmPlan
 
 async def main():
     alarm = Alarm(AlarmPlan((sys.executable, "-c", sys.argv[1])), print)
@@ -36,7 +36,7 @@ asyncio.run(main())
 """
 SIMULATOR = """
 import sys
-from kmon.simulator.{}
+from kmon.{}
 
 with Embedded.running() as simulator:
     print(simulator.pid, flush=True)
@@ -93,7 +93,9 @@ def test_an_alert_command_ends_when_kmon_is_killed(stop: bool, tmp_path: Path) -
         assert killed(kmon, child)
 
 
-@pytest.mark.parametrize("which", ["embedded import Embedded", "gateway.embedded import EmbeddedGateway as Embedded"])
+@pytest.mark.parametrize(
+    "which", ["simulator.embedded import Embedded", "openclaw.simulated.embedded import EmbeddedGateway as Embedded"]
+)
 def test_a_stopped_simulator_ends_when_kmon_is_killed(which: str) -> None:
     command = [sys.executable, "-c", SIMULATOR.format(which)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as kmon:

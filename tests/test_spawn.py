@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from kmon import spawn
-from kmon.race.child import EngineProcess
-from kmon.race.plan import Keys, RacePlan
+from kmon.engine.plan import Keys, RacePlan
+from kmon.engine.process import EngineProcess
+from kmon.openclaw.simulated.embedded import EmbeddedGateway
 from kmon.simulator.embedded import Embedded
-from kmon.simulator.gateway.embedded import EmbeddedGateway
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("msgspec", "enum", "logging", "token", "types", "json", "asyncio", "ssl", "socket", "httpx", "httpcore",
@@ -25,8 +25,8 @@ NAMES = ("msgspec", "enum", "logging", "token", "types", "json", "asyncio", "ssl
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc, which only Linux has")
 ENGINE = """
 import asyncio, os, sys
-from kmon.race.child import EngineProcess
-from kmon.race.plan import Keys, RacePlan
+from kmon.engine.process import EngineProcess
+from kmon.engine.plan import Keys, RacePlan
 async def main():
     os.environ["PYTHONPATH"] = sys.argv[1]
     engine = await EngineProcess.start(RacePlan(rows=()), Keys({}))

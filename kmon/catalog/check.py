@@ -7,7 +7,7 @@ import re
 from kmon.catalog.address import base_url_problem, env_name_problem, model_problem
 from kmon.catalog.aws import FALLBACK_REGION, is_region
 from kmon.catalog.entry import Entry
-from kmon.catalog.filler import MARK, STEPS_LIMIT, TOKENS_LIMIT
+from kmon.catalog.long_prompt import MARK, STEPS_LIMIT, TOKENS_LIMIT
 from kmon.catalog.model import REGION, SOCKET_DIALECTS, Message, Scenario
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from kmon.catalog import aws
 from kmon.catalog.address import base_url_problem, env_name_problem, host_and_port, model_problem
 from kmon.catalog.errors import UsageError
-from kmon.catalog.filler import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
 from kmon.catalog.load import Catalog
+from kmon.catalog.long_prompt import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
 from kmon.catalog.model import GATEWAY_KEY_ENV, SOCKET_DIALECTS, Auth, DialectName, Scenario, Target
 
 _CONTROL = "@control"

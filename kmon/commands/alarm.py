@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kmon.catalog.address import base_url_problem, is_loopback
 from kmon.catalog.errors import UsageError
-from kmon.race.alarm import AlarmPlan
+from kmon.engine.alert_hooks import AlarmPlan
 from kmon.settings import Settings
 from kmon.transport.proxy import proxy_for
 

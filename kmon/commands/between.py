@@ -12,18 +12,18 @@ from kmon.catalog.trust import UntrustedHostError
 from kmon.commands.gateway import gateway_plan
 from kmon.commands.prepare import flags_of
 from kmon.config import Loaded, load, user_config_dir
-from kmon.race.hosting import Plan
-from kmon.race.plan import Keys, RacePlan
-from kmon.race.proxy_plan import KEEP_RUNS, ProxyPlan
-from kmon.race.proxy_watch import NOT_HERE, listening_url
-from kmon.race.sides_plan import Side, SidesPlan
+from kmon.engine.plan import Keys, RacePlan
+from kmon.hosts import Plan
+from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+from kmon.proxy.host import NOT_HERE, listening_url
+from kmon.proxy.plan import KEEP_RUNS, ProxyPlan
+from kmon.proxy.relay.server import listener
 from kmon.transport.network import check_authorities
-from kmon.transport.relay.server import listener
 
 
 def proxy(options: argparse.Namespace) -> int:
     """Stand in the middle until told to stop."""
-    from kmon.report.watching import main as headless
+    from kmon.output.watching import main as headless
 
     keep = KEEP_RUNS if options.keep is None else options.keep
     if keep < 1:
@@ -44,7 +44,7 @@ def proxy(options: argparse.Namespace) -> int:
 
 def wrap(options: argparse.Namespace) -> int:
     """Run a program with a proxy before its provider; its exit code is kmon's."""
-    from kmon.report.wrapping import main as wrapped
+    from kmon.output.wrapping import main as wrapped
 
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
@@ -79,9 +79,9 @@ def _plan(options: argparse.Namespace, loaded: Loaded, *, host: str, port: int, 
 
 
 def _show(options: argparse.Namespace, plan: ProxyPlan, loaded: Loaded, hosted: Plan, keys: Keys) -> int:
-    from kmon.race.child import EngineProcess
-    from kmon.report.headless import columns_of
-    from kmon.report.summary import summary
+    from kmon.engine.process import EngineProcess
+    from kmon.output.headless import columns_of
+    from kmon.output.summary import summary
     from kmon.tui.launch import ScreenOptions, run_app
 
     url = listening_url(plan, plan.port)

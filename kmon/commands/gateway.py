@@ -14,10 +14,10 @@ from kmon.catalog.resolve import custom_target, resolve_target
 from kmon.commands.prepare import Prepared, flags_of
 from kmon.commands.screen import show
 from kmon.config import Loaded, load
-from kmon.race.gateway_plan import GatewayPlan
-from kmon.race.gateway_watch import ONLY_WATCHED
-from kmon.race.plan import Keys, RacePlan
-from kmon.transport.device_key import device_note
+from kmon.engine.plan import Keys, RacePlan
+from kmon.openclaw.device_key import device_note
+from kmon.openclaw.host import ONLY_WATCHED
+from kmon.openclaw.plan import GatewayPlan
 from kmon.transport.network import check_authorities
 from kmon.transport.proxy import proxy_for
 
@@ -50,7 +50,7 @@ def gateway_plan(
 
 def watch(options: argparse.Namespace) -> int:
     """Watch until the user leaves, the time is over, or the gateway does not let kmon in."""
-    from kmon.report.headless import main as headless
+    from kmon.output.headless import main as headless
 
     if options.watch_s is not None and not 0 < options.watch_s <= 86_400:
         raise UsageError(f"--for must be above 0 and at most 86400 seconds, not {options.watch_s:g}")

@@ -11,8 +11,8 @@ from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
 from kmon.config import Loaded
 from kmon.dialects import refusal
-from kmon.race.plan import Row
-from kmon.race.policy import Policy, conflict
+from kmon.engine.plan import Row
+from kmon.retry.policy import Policy, conflict
 from kmon.settings import SETTINGS
 
 

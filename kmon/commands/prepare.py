@@ -16,16 +16,16 @@ from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.alarm import alarm_plan
 from kmon.commands.policy import policy_of
 from kmon.config import Loaded, keyed_targets, load
-from kmon.race.aim import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
-from kmon.race.alarm import NOTHING, AlarmPlan
-from kmon.race.plan import Keys, RacePlan, Row
-from kmon.report.faults import shown_by
+from kmon.engine.alert_hooks import NOTHING, AlarmPlan
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
+from kmon.openclaw.device_key import device_note
+from kmon.output.faults import shown_by
 from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
-from kmon.transport.device_key import device_note
+from kmon.stats.alerts import AlertThresholds
 from kmon.transport.network import check_authorities
 from kmon.transport.proxy import proxy_for
-from kmon.verdict.alerts import AlertThresholds
 
 DEFAULT_SCENARIO = "code"
 TEST_TIMEOUT_S = 60.0

@@ -13,14 +13,14 @@ from kmon.catalog.errors import UsageError
 from kmon.commands.prepare import check_experiment, flags_of, plan_of, prepared, prepared_race
 from kmon.commands.screen import show
 from kmon.config import load
-from kmon.race.aim import RACE_DEMO, TEST_DEMO, cost
-from kmon.race.plan import Keys, Row
+from kmon.engine.plan import Keys, Row
+from kmon.engine.selection import RACE_DEMO, TEST_DEMO, cost
 from kmon.simulator.embedded import Embedded
 
 
 def run(options: argparse.Namespace, *, as_json: bool) -> int:
     """Race without a screen."""
-    from kmon.report.headless import main as headless
+    from kmon.output.headless import main as headless
 
     with prepared(options, RACE_DEMO, fall_back_to_demo=False) as ready:
         return headless(ready.plan, ready.keys, ready.alarm, as_json=as_json)
@@ -34,11 +34,11 @@ def watch(options: argparse.Namespace) -> int:
 
 def repeat(options: argparse.Namespace) -> int:
     """Repeat identical requests and judge them: a board on a terminal, else lines or JSON."""
-    from kmon.probe.tool_call import unjudgeable
-    from kmon.report.experiment import Experiment
-    from kmon.report.experiment import main as headless
-    from kmon.verdict.thresholds import Thresholds
-    from kmon.verdict.watch import Watch
+    from kmon.findings.tool_call import unjudgeable
+    from kmon.output.experiment import Experiment
+    from kmon.output.experiment import main as headless
+    from kmon.stats.sequential_test import SequentialTest
+    from kmon.stats.thresholds import Thresholds
 
     check_experiment(options)
     thresholds = Thresholds(fail_under=options.fail_under, max_stall_s=options.max_stall, max_ttft_s=options.max_ttft)
@@ -57,7 +57,7 @@ def repeat(options: argparse.Namespace) -> int:
         experiment = Experiment(
             plan,
             thresholds,
-            (lambda: Watch(watched, pass_rate=options.pass_rate)) if options.until_proven else None,
+            (lambda: SequentialTest(watched, pass_rate=options.pass_rate)) if options.until_proven else None,
         )
         if options.json or options.no_tui or not sys.stdout.isatty():
             if not plan.simulated:
@@ -69,8 +69,8 @@ def repeat(options: argparse.Namespace) -> int:
 
 def replay(options: argparse.Namespace) -> int:
     """Play recordings, on the screen or as lines and JSON."""
+    from kmon.output.headless import main as headless
     from kmon.recording import load as load_cassette
-    from kmon.report.headless import main as headless
     from kmon.simulator.replay import replay_targets
 
     if not options.speed > 0:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from kmon.commands.prepare import Prepared
 from kmon.config import user_config_dir
-from kmon.race.aim import key_notes
-from kmon.race.hosting import Plan
-from kmon.race.source import Action
+from kmon.engine.api import Action
+from kmon.engine.selection import key_notes
+from kmon.hosts import Plan
 from kmon.tui.options import NOTHING_YET
 
 if TYPE_CHECKING:
-    from kmon.report.experiment import Experiment
+    from kmon.output.experiment import Experiment
 
 
 def show(
@@ -31,9 +31,9 @@ def show(
     impossible: Mapping[Action, str] | None = None,
 ) -> int:
     """Show what ``ready`` holds; ``hosted`` is what the engine does where that is no race of kmon's own."""
-    from kmon.race.child import EngineProcess
-    from kmon.report.headless import columns_of, exit_code
-    from kmon.report.summary import summary
+    from kmon.engine.process import EngineProcess
+    from kmon.output.headless import columns_of, exit_code
+    from kmon.output.summary import summary
     from kmon.tui.launch import ScreenOptions, run_app
 
     async def source() -> EngineProcess:

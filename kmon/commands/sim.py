@@ -7,7 +7,7 @@ import argparse
 from msgspec.structs import replace
 
 from kmon.catalog.errors import UsageError
-from kmon.simulator.places import PLACES
+from kmon.simulator.endpoints import PLACES
 from kmon.simulator.serve import SimOptions
 from kmon.simulator.serve import main as serve_provider
 
@@ -17,7 +17,7 @@ GATEWAY_FLAGS = ("protocol", "token", "mechanism", "queue", "gateway_fault", "ti
 def serve(options: argparse.Namespace) -> int:
     """Serve in the foreground. Raises UsageError for what cannot be served."""
     if options.report is not None or options.json:
-        from kmon.report.bench import main as report
+        from kmon.output.bench import main as report
 
         return report(url=options.report, port=options.port, as_json=options.json)
     simulated = SimOptions(
@@ -38,8 +38,8 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _serve_gateway(options: argparse.Namespace, simulated: SimOptions) -> int:
-    from kmon.simulator.gateway.options import GatewayOptions, checked
-    from kmon.simulator.gateway.serve import main as serve_gateway
+    from kmon.openclaw.simulated.options import GatewayOptions, checked
+    from kmon.openclaw.simulated.serve import main as serve_gateway
 
     if options.provider_url is not None and options.profile != SimOptions().profile:
         raise UsageError("--profile is for the simulated provider, which --provider-url replaces; leave one out")

@@ -16,12 +16,12 @@ from kmon.catalog.model import Message, Scenario, Target
 from kmon.commands.prepare import Prepared, check_flags, flags_of
 from kmon.commands.screen import show
 from kmon.config import load
-from kmon.race.plan import Keys, RacePlan, Row
-from kmon.race.policy import Policy
-from kmon.race.proxy_plan import ProxyPlan
-from kmon.race.sides_plan import Side, SidesPlan
-from kmon.simulator.gateway.options import Mechanism
-from kmon.transport.relay.server import listener
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.openclaw.simulated.options import Mechanism
+from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.relay.server import listener
+from kmon.retry.policy import Policy
 
 NAME = "stuck-tui"
 LIMIT_S = 60.0
@@ -44,7 +44,7 @@ def asked(options: argparse.Namespace) -> bool:
 
 def run(options: argparse.Namespace, *, as_json: bool) -> int:
     """Without a screen; ``--nudge-after`` does what the user would do with ``n``."""
-    from kmon.report.headless import main as headless
+    from kmon.output.headless import main as headless
 
     with _prepared(options) as (ready, sides):
         return headless(sides, ready.keys, as_json=as_json)
@@ -58,8 +58,8 @@ def watch(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]]:
+    from kmon.openclaw.simulated.embedded import PROVIDER, EmbeddedGateway
     from kmon.simulator.embedded import Embedded
-    from kmon.simulator.gateway.embedded import PROVIDER, EmbeddedGateway
 
     if len(options.targets) > 1 or options.scenario or options.base_url or options.profile:
         raise UsageError(f"--demo {NAME} is three panes of its own; name no other target, scenario or profile with it")

@@ -8,11 +8,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kmon.doctor import clock, segments
+from kmon.doctor import clock
+from kmon.doctor import mtu as segments
 from kmon.doctor.endpoint import Step
 from kmon.doctor.examine import Examination
-from kmon.doctor.reach import Reach
-from kmon.doctor.tries import spread
+from kmon.doctor.repeat import spread
+from kmon.doctor.tcp import Reach
 
 SLOW_MS: dict[Step, float] = {"dns": 1000.0, "tcp": 1000.0, "tls": 2000.0, "http": 5000.0}
 """From here on a step is slow by itself, whatever lies on the other side."""

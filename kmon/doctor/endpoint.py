@@ -18,12 +18,12 @@ from msgspec.structs import replace
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.doctor.clock import Reading, server_time_s
 from kmon.doctor.model_list import BODY_LIMIT_BYTES, Heard
-from kmon.probe.translate import Translator
-from kmon.transport.arrival import realtime_offset_ns
+from kmon.stream.sanitize import Sanitizer
 from kmon.transport.backend import StampingBackend
 from kmon.transport.errors import stream_error
 from kmon.transport.http import Answer, exchange
 from kmon.transport.phase import Phase
+from kmon.transport.timestamps import realtime_offset_ns
 
 Step = Literal["dns", "tcp", "tls", "http"]
 BROKEN = (
@@ -45,7 +45,7 @@ class Question(Struct, frozen=True, kw_only=True):
     url: str
     headers: Mapping[str, str]
     proxy: str | None
-    safe: Translator
+    safe: Sanitizer
 
     def __repr__(self) -> str:
         """Without headers and proxy: both may hold secrets."""

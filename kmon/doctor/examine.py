@@ -16,14 +16,14 @@ from kmon.catalog.keys import credential, credential_variables, key_problem, key
 from kmon.catalog.model import SOCKET_DIALECTS, Target
 from kmon.catalog.trust import Trust
 from kmon.doctor.certificates import Certificate, read_certificate
+from kmon.doctor.dns import Lookup, look_up
 from kmon.doctor.endpoint import Exchange, Question, ask, peek
 from kmon.doctor.model_list import Check, Heard, judged
-from kmon.doctor.names import Lookup, look_up
 from kmon.doctor.proxies import fit
-from kmon.doctor.reach import Reach, reach_all
-from kmon.doctor.tries import five
-from kmon.probe.overheard_keys import own_keys
-from kmon.probe.translate import Translator
+from kmon.doctor.repeat import five
+from kmon.doctor.tcp import Reach, reach_all
+from kmon.probe.request_secrets import own_keys
+from kmon.stream.sanitize import Sanitizer
 from kmon.transport.proxy import proxy_for, secrets
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -145,7 +145,7 @@ def _question(target: Target, env: Environment, trust: Trust) -> tuple[Question,
     headers: dict[str, str] = {}
     if with_key:
         headers = {**target.headers, **held.authorization(target.auth, url, proxied=proxy is not None)}
-    safe = Translator(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
+    safe = Sanitizer(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
     check: Check | None = None
     if problem:
         check = Check("failed", problem)

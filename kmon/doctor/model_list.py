@@ -11,8 +11,8 @@ import msgspec
 
 from kmon.catalog.model import Target
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
-from kmon.probe.failure import answer_error
-from kmon.probe.translate import Translator
+from kmon.dialects.http_error import answer_error
+from kmon.stream.sanitize import Sanitizer
 
 BODY_LIMIT_BYTES = 8 << 20
 """OpenRouter's list is about 1 MB."""
@@ -45,7 +45,7 @@ class Heard:
     body: bytes
 
 
-def judged(target: Target, heard: Heard, safe: Translator) -> Check:
+def judged(target: Target, heard: Heard, safe: Sanitizer) -> Check:
     """What the answer means for ``target``; everything quoted from it is made safe."""
     if heard.status != 200:
         return _refused(heard, safe)
@@ -65,7 +65,7 @@ def status_words(status: int) -> str:
         return str(status)
 
 
-def _refused(heard: Heard, safe: Translator) -> Check:
+def _refused(heard: Heard, safe: Sanitizer) -> Check:
     error = safe.error(answer_error(heard.status, heard.content_type, heard.headers, heard.body))
     words = {401: "the key was refused", 403: "the key may not do this", 404: "there is no list of models here"}
     said = words.get(heard.status, "not now" if heard.status == 429 else "the list of models was not given")
@@ -84,7 +84,7 @@ def _model_ids(body: bytes) -> list[str] | None:
     return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
 
 
-def _found(target: Target, ids: list[str], safe: Translator) -> Check:
+def _found(target: Target, ids: list[str], safe: Sanitizer) -> Check:
     count = f"{len(ids)} model{'' if len(ids) == 1 else 's'}"
     if target.model in ids:
         return Check("ok", f"{count}, {target.model} among them", len(ids), True, 200)

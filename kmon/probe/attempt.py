@@ -14,19 +14,19 @@ from collections.abc import Callable, Sequence
 import httpcore
 import httpx
 
+from kmon.blame.adaptive_threshold import Habits
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
-from kmon.probe import events as ev
-from kmon.probe.account import Account, Outcome, fatal
-from kmon.probe.content import Asked
-from kmon.probe.habits import Habits
+from kmon.findings.content import Asked
+from kmon.findings.signature import Signature
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
-from kmon.probe.overheard_keys import own_keys
-from kmon.probe.signature import Signature
-from kmon.probe.timeline import Timeline
+from kmon.probe.recorder import AttemptRecorder, Outcome, fatal
+from kmon.probe.request_secrets import own_keys
+from kmon.stream import events as ev
+from kmon.stream.timeline import Timeline
 from kmon.transport.errors import ExchangeError, stream_error
 from kmon.transport.network import Network
 from kmon.transport.phase import Phase
@@ -76,7 +76,7 @@ class Attempt(ABC):
         """When a follow-up in the same session was last sent."""
         self.on_request_sent: Callable[[int], None] | None = None
         """Told when the request had left."""
-        self._account = Account(
+        self._account = AttemptRecorder(
             run,
             attempt,
             role,

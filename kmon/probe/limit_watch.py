@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from kmon.probe.limits import Due, Limits, next_due
-from kmon.probe.timeline import S, Timeline
+from kmon.stream.timeline import S, Timeline
 
 AGAIN_S = 0.02
 """A limit must be found passed twice, this far apart: what arrived while the loop was late is read in between."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kmon.probe.timeline import S, Timeline
+from kmon.stream.timeline import S, Timeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular, read_to_end
 from kmon.dialects.loose import items, members, parsed
-from kmon.recording import cassette, gateway, trace
+from kmon.openclaw import recording as gateway
+from kmon.recording import cassette, trace
 from kmon.recording.cassette import interaction
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.sniff import EVENT_STREAM_TYPE, SSE_TYPE, is_event_stream, is_sse

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from kmon.dialects.text import clean
-from kmon.simulator.behaviour import WORDS
+from kmon.simulator.client_behaviour import WORDS
 
 CLIENT_LIMIT_CHARS = 40
 HEADINGS = ("client", "fault", "asked", "median s", "retries", "what it did")

@@ -15,7 +15,7 @@ from msgspec import Struct
 from kmon.simulator.answers import answer
 from kmon.simulator.chat import ChatRequest
 from kmon.simulator.dialects import CHAT
-from kmon.simulator.faults import Fault, HeldUntilNext, Setting, Smooth
+from kmon.simulator.faults.base import Fault, HeldUntilNext, Setting, Smooth
 from kmon.simulator.profile import Facts, Profile
 from kmon.simulator.prompt import is_nudge
 from kmon.simulator.reply import complete, streamed, usage

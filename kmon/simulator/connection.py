@@ -14,8 +14,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from kmon.simulator.deaf import attach_deaf_filter
 from kmon.simulator.http import CONTINUE, Check, HttpError, Request, RequestParser
+from kmon.simulator.socket_filter import attach_deaf_filter
 
 IDLE_LIMIT_S = 75.0
 """How long a kept-alive connection may wait for its next request."""

@@ -7,9 +7,9 @@ import time
 from math import inf
 
 from kmon.simulator.connection import Connection
-from kmon.simulator.held import Conversation, HeldAnswers
 from kmon.simulator.http import LAST_CHUNK, chunk, response_head, whole
-from kmon.simulator.ledger import Exchange
+from kmon.simulator.parked import Conversation, HeldAnswers
+from kmon.simulator.request_log import Exchange
 from kmon.simulator.script import Beat, Close, Cut, Deaf, End, Head, Hold, Raw, Reset, Script, Send, Silence, Whole
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid")

@@ -31,12 +31,12 @@ from msgspec.structs import replace
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import TomlSource, parse_toml, read_toml
-from kmon.simulator.choice import FaultError, from_header, read_fault
-from kmon.simulator.deck import struck
-from kmon.simulator.faults import Fault, Smooth
+from kmon.simulator.endpoints import PLACES
+from kmon.simulator.faults.base import Fault, Smooth
+from kmon.simulator.faults.path import ClockSkew
+from kmon.simulator.faults.registry import FaultError, from_header, read_fault
 from kmon.simulator.pacing import Pace, PaceChange, matches
-from kmon.simulator.path_faults import ClockSkew
-from kmon.simulator.places import PLACES
+from kmon.simulator.sampling import struck
 from kmon.simulator.wire import Spoken
 
 KEYS = ("title", "rule", "places", "pace")

@@ -16,10 +16,10 @@ from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
 from kmon.interrupts import heeding
 from kmon.simulator import profile
-from kmon.simulator.behaviour import behaviour, told
 from kmon.simulator.bench_report import client_name, table
-from kmon.simulator.ledger import Exchange
-from kmon.simulator.places import PLACES
+from kmon.simulator.client_behaviour import behaviour, told
+from kmon.simulator.endpoints import PLACES
+from kmon.simulator.request_log import Exchange
 from kmon.simulator.script import Script
 from kmon.simulator.server import LEDGER_PATH, Simulator, is_loopback
 

@@ -13,19 +13,19 @@ from typing import Any
 
 from kmon.dialects.local_only import LocalOnly
 from kmon.dialects.text import clean
-from kmon.simulator.behaviour import described
 from kmon.simulator.chat_wire import error_body, models_body
-from kmon.simulator.choice import FAULTS, HEADER, check, from_header, from_model
+from kmon.simulator.client_behaviour import described
 from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
 from kmon.simulator.connection import Connection
 from kmon.simulator.dialects import CHAT, DEFAULT_PROVIDER, Route, route
-from kmon.simulator.held import HeldAnswers, conversation
+from kmon.simulator.endpoints import Opened, opened
+from kmon.simulator.faults.path import date_header
+from kmon.simulator.faults.registry import FAULTS, HEADER, check, from_header, from_model
 from kmon.simulator.http import HttpError, Request, response_head, whole
-from kmon.simulator.ledger import Exchange, Ledger
-from kmon.simulator.path_faults import date_header
-from kmon.simulator.places import Opened, opened
+from kmon.simulator.parked import HeldAnswers, conversation
 from kmon.simulator.player import Player, answer_whole
 from kmon.simulator.profile import Profile
+from kmon.simulator.request_log import Exchange, Ledger
 from kmon.simulator.retries import AMZ_INVOCATION, AMZ_REQUEST, client_attempt
 from kmon.simulator.script import Script, Whole
 from kmon.simulator.sse import JSON_HEADERS

@@ -19,12 +19,12 @@ from typing import Any
 
 import httpcore
 
-from kmon.transport.arrival import ask_for_stamps, receive
 from kmon.transport.connect import connect_first, meant_by
 from kmon.transport.local_faults import of_resolving
 from kmon.transport.phase import OnLine, OnPhase
+from kmon.transport.tcp_info import TcpSampler
+from kmon.transport.timestamps import ask_for_stamps, receive
 from kmon.transport.tls import TlsStream
-from kmon.transport.witness import Line
 
 READ_BYTES = 16_384
 """Small enough that a peer which floods keeps the loop busy for milliseconds at a time, not for longer."""
@@ -199,7 +199,7 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
         self._on_phase("connect", time.monotonic_ns(), f"{peer[0]}:{peer[1]}")
         self.stream = stream = StampedStream(sock, self._on_phase)
         if self._on_line is not None:
-            self._on_line(Line(sock, f"{host}:{port}", lambda: stream.held_bytes))
+            self._on_line(TcpSampler(sock, f"{host}:{port}", lambda: stream.held_bytes))
         return self.stream
 
     async def sleep(self, seconds: float) -> None:

@@ -18,8 +18,8 @@ import httpx
 
 from kmon import __version__
 from kmon.transport.backend import StampingBackend
+from kmon.transport.content_encoding import Unpacker
 from kmon.transport.phase import OnLine, OnPhase
-from kmon.transport.unpack import Unpacker
 
 USER_AGENT = f"kmon/{__version__}"
 ERROR_BODY_LIMIT_BYTES = 65_536

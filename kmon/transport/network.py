@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 import httpx
 
+from kmon.blame.local_monitor import LocalMonitor
 from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import UnreadableError, read_regular
-from kmon.transport.machine import Machine
 
 if TYPE_CHECKING:
     from kmon.transport.bedrock import Bedrock
@@ -66,7 +66,7 @@ class Network:
 
     def __init__(self) -> None:
         self.ssl_context = authorities()
-        self.machine = Machine()
+        self.machine = LocalMonitor()
         # which every look-up of a name needs: loading it needs a file, and all may be in use then
         codecs.lookup("idna")
         self.busy = asyncio.Event()

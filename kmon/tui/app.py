@@ -16,10 +16,10 @@ from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from kmon.probe.events import State
-from kmon.probe.state import ENDED, derive
-from kmon.probe.view import RunView
-from kmon.race.source import Action, Command
+from kmon.engine.api import Action, Command
+from kmon.stream.events import State
+from kmon.stream.state import ENDED, derive
+from kmon.stream.view import RunView
 from kmon.tui.bars import Header
 from kmon.tui.board import Tally
 from kmon.tui.board_screen import BoardScreen

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from kmon.probe.events import State
-from kmon.probe.view import RaceView
+from kmon.stream.events import State
+from kmon.stream.view import RaceView
 from kmon.tui import figures, words
 from kmon.tui.rows import Row, Span, fit, one_line, row_width, shorten, spread
 

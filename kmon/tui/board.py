@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kmon.probe.events import RunEnded, State
-from kmon.probe.state import ENDED, Observation
-from kmon.probe.view import RaceView, RunView
-from kmon.race.plan import RacePlan
+from kmon.engine.plan import RacePlan
+from kmon.stats.compare import arm_names
+from kmon.stats.format import rate_words
+from kmon.stats.outcome import Outcome, OutcomeName, classify
+from kmon.stats.survival import Percentile, Waits
+from kmon.stats.trial import Arm, Trial, trial_of
+from kmon.stream.events import RunEnded, State
+from kmon.stream.state import ENDED, Observation
+from kmon.stream.view import RaceView, RunView
 from kmon.tui.standings import Follower, Standings
-from kmon.verdict.compare import arm_names
-from kmon.verdict.outcome import Outcome, OutcomeName, classify
-from kmon.verdict.survival import Percentile, Waits
-from kmon.verdict.trial import Arm, Trial, trial_of
-from kmon.verdict.words import rate_words
 
 MEDIAN = 0.5
 
@@ -78,7 +78,7 @@ class Board:
 
 class _ArmTally:
     """The runs of one arm that ended. Of several in one round the rule of the verdict decides which one stands
-    (kmon.verdict.trial.by_arm): a retry must not wash a failure away."""
+    (kmon.stats.trial.by_arm): a retry must not wash a failure away."""
 
     def __init__(self) -> None:
         self._standing: dict[int, Trial] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kmon.probe.state import ENDED
-from kmon.probe.timeline import S
+from kmon.stats.outcome import CUT, FINISHED, SIGNS, UNCOUNTED, Outcome, OutcomeName
+from kmon.stream.state import ENDED
+from kmon.stream.timeline import S
 from kmon.tui import words
 from kmon.tui.board import Board, BoardCell, BoardRow
 from kmon.tui.board_window import MARGIN, PITCH, TAIL_CELLS, Place, Window
 from kmon.tui.rows import BLANK, Row, Span, fit, one_line, row_width, shorten
-from kmon.verdict.outcome import CUT, FINISHED, SIGNS, UNCOUNTED, Outcome, OutcomeName
 
 _PASSED_CELLS = 9
 

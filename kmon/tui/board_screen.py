@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from kmon.probe.state import ENDED
-from kmon.probe.view import RunView
+from kmon.stream.state import ENDED
+from kmon.stream.view import RunView
 from kmon.tui import bars, words
 from kmon.tui.board import Board, BoardCell
 from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell

@@ -11,10 +11,10 @@ import gc
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from kmon.probe import events as ev
-from kmon.probe.view import RaceView
-from kmon.race.alarm import NOTHING, Alarm, AlarmPlan
-from kmon.race.source import CLOSE_LIMIT_S, Command, EventSource
+from kmon.engine.alert_hooks import NOTHING, Alarm, AlarmPlan
+from kmon.engine.api import CLOSE_LIMIT_S, Command, EventSource
+from kmon.stream import events as ev
+from kmon.stream.view import RaceView
 
 SET_ASIDE_RUNS = 250
 """How often, in runs that ended, what is known of them is set aside from the garbage collector, which would walk

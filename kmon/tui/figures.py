@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from kmon.probe.timeline import S, Timeline
+from kmon.stream.timeline import S, Timeline
 
 RATE_WINDOW_NS = 3 * S
 

@@ -10,7 +10,7 @@ import re
 
 from rich.cells import cell_len
 
-from kmon.probe.view import AttemptView, RunView
+from kmon.stream.view import AttemptView, RunView
 from kmon.tui.rows import GLYPH_LIMIT, Row, Span, cut_head
 
 GUTTERS = {"text": "", "reasoning": "┊ ", "tool": "→ "}

@@ -12,13 +12,13 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from kmon.probe.events import State
+from kmon.stats.outcome import SIGNS, UNCOUNTED, OutcomeName
+from kmon.stream.events import State
 from kmon.tui.board_drawing import sign
 from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
 from kmon.tui.scroll_bar import ascii_scroll_bar
 from kmon.tui.steady import SteadyScreen
 from kmon.tui.words import MEANINGS, state_word, symbol
-from kmon.verdict.outcome import SIGNS, UNCOUNTED, OutcomeName
 
 MEANING_WIDTH = 52
 """Cells of a meaning beside its word, so that the page fits 80 columns."""

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kmon.probe.events import RunEnded
-from kmon.probe.view import RaceView
-from kmon.race.alarm import NOTHING, AlarmPlan
-from kmon.race.plan import RacePlan
-from kmon.race.source import Action, EventSource
+from kmon.engine.alert_hooks import NOTHING, AlarmPlan
+from kmon.engine.api import Action, EventSource
+from kmon.engine.plan import RacePlan
+from kmon.stream.events import RunEnded
+from kmon.stream.view import RaceView
 
 NOTHING_YET = "starting: no run yet"
 

@@ -9,9 +9,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, overload
 
-from kmon.probe.events import State
-from kmon.probe.state import ENDED, Observation
-from kmon.probe.view import RunView
+from kmon.stream.events import State
+from kmon.stream.state import ENDED, Observation
+from kmon.stream.view import RunView
 from kmon.tui.words import state_word
 
 SORTS = ("queued order", "worst first", "longest gap first")

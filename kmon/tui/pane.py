@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from kmon.probe.state import ENDED, Observation
-from kmon.probe.view import AttemptView, RunView
+from kmon.stream.state import ENDED, Observation
+from kmon.stream.view import AttemptView, RunView
 from kmon.tui.flow import FlowWrap
 from kmon.tui.painted import Ink, Painted
 from kmon.tui.pane_drawing import Flow, Look, draw_pane

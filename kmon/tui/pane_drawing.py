@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from kmon.probe.state import ENDED, Observation, retry_sentence
-from kmon.probe.timeline import MS, S, Timeline
-from kmon.probe.view import AttemptView, RunView
-from kmon.race.nudge import FOLLOW_UP
+from kmon.engine.nudge import FOLLOW_UP
+from kmon.stream.state import ENDED, Observation, retry_sentence
+from kmon.stream.timeline import MS, S, Timeline
+from kmon.stream.view import AttemptView, RunView
 from kmon.tui import figures, words
 from kmon.tui.rows import BLANK, Row, Span, fit, one_line, row_width, shorten, spread, wrap
 from kmon.tui.sparkline import sparkline

@@ -10,8 +10,8 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from kmon.race.plan import RacePlan
-from kmon.race.policy import policy_words
+from kmon.engine.plan import RacePlan
+from kmon.retry.policy import policy_words
 from kmon.tui.figures import plural
 from kmon.tui.rows import one_line, shorten
 from kmon.tui.scroll_bar import ascii_scroll_bar

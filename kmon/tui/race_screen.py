@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.widgets import Input
 
-from kmon.probe.view import RaceView, RunView
+from kmon.stream.view import RaceView, RunView
 from kmon.tui import bars, words
 from kmon.tui.grid import PaneGrid
 from kmon.tui.ordering import SORTS, Arrangement, Order, Seen

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kmon.probe.timeline import MS, S
+from kmon.stream.timeline import MS, S
 from kmon.tui.rows import Row, Span
 
 FLOOR_NS = 50 * MS

@@ -9,9 +9,9 @@ from collections import Counter
 from itertools import islice
 from typing import NamedTuple
 
-from kmon.probe.events import State
-from kmon.probe.state import Observation, derive
-from kmon.probe.view import RaceView, RunView
+from kmon.stream.events import State
+from kmon.stream.state import Observation, derive
+from kmon.stream.view import RaceView, RunView
 
 
 class Moves(NamedTuple):

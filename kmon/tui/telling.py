@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from textual.notifications import SeverityLevel
 
-from kmon.probe.blame import NEARER
-from kmon.probe.events import RunEnded
+from kmon.blame.blame import NEARER
+from kmon.stream.events import RunEnded
 from kmon.tui.feed import Feed
 from kmon.tui.rows import wrap
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kmon.probe.events import State
-from kmon.probe.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
-from kmon.probe.view import AttemptView, RaceView, RunView
+from kmon.stats.resumption import outlook
+from kmon.stream.events import State
+from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
+from kmon.stream.view import AttemptView, RaceView, RunView
 from kmon.tui import figures
 from kmon.tui.rows import one_line
-from kmon.verdict.outlook import outlook
 
 MEANINGS: dict[State, str] = {
     "queued": "waits for its turn, or for another attempt",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kmon.probe.claimed import shown_claim
-from kmon.probe.view import AttemptView, RunView
-from kmon.race.nudge import FOLLOW_UP
+from kmon.engine.nudge import FOLLOW_UP
+from kmon.stream.contradiction import shown_claim
+from kmon.stream.view import AttemptView, RunView
 from kmon.tui import figures, words
 from kmon.tui.flow import FlowWrap
 from kmon.tui.pane_drawing import Look

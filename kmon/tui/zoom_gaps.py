@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from kmon.catalog.diagnoses import diagnoses
-from kmon.probe.blame import Blame
-from kmon.probe.claimed import shown_claim
-from kmon.probe.events import StallPhase, TargetHealth
-from kmon.probe.timeline import MS, S, Timeline
-from kmon.probe.view import AttemptView, RunView
+from kmon.blame.blame import Blame
+from kmon.openclaw.diagnoses import diagnoses
+from kmon.stats.health import words as of_streams
+from kmon.stream.contradiction import shown_claim
+from kmon.stream.events import StallPhase, TargetHealth
+from kmon.stream.timeline import MS, S, Timeline
+from kmon.stream.view import AttemptView, RunView
 from kmon.tui import figures, words
 from kmon.tui.pane_drawing import Look
 from kmon.tui.rows import BLANK, Row, Span, one_line, shorten, wrap
 from kmon.tui.sparkline import LEVELS, STALL_LEVEL, chart
-from kmon.verdict.health import words as of_streams
 
 STEPS_NS = tuple(n * MS for n in (50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000))
 LONGEST = 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from kmon.probe.timeline import S
-from kmon.probe.view import AttemptView, RawChunk, RunView
+from kmon.stream.timeline import S
+from kmon.stream.view import AttemptView, RawChunk, RunView
 from kmon.tui.figures import plural
 from kmon.tui.rows import Row, Span, one_line, shorten
 

@@ -8,8 +8,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 
-from kmon.probe.state import ENDED, Observation
-from kmon.probe.view import RunView
+from kmon.stream.state import ENDED, Observation
+from kmon.stream.view import RunView
 from kmon.tui import bars, words
 from kmon.tui.painted import Painted
 from kmon.tui.pane_drawing import Look

@@ -18,11 +18,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from kmon.catalog.model import Message, Scenario, Target
-from kmon.probe.events import DeltaArrived, Event, RaceEnded
-from kmon.race.child import EngineProcess
-from kmon.race.plan import Keys, RacePlan, Row
-from kmon.race.policy import Policy
-from kmon.race.source import Command, EventSource
+from kmon.engine.api import Command, EventSource
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.engine.process import EngineProcess
+from kmon.retry.policy import Policy
+from kmon.stream.events import DeltaArrived, Event, RaceEnded
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions
 from kmon.tui.themes import choose, load_themes

@@ -19,11 +19,11 @@ import ssl
 import urllib.request
 from pathlib import Path
 
-from kmon.probe.timeline import MS
-from kmon.race.child import EngineProcess
-from kmon.race.plan import Keys
-from kmon.race.proxy_plan import ProxyPlan
-from kmon.transport.relay.upstream import Upstream
+from kmon.engine.plan import Keys
+from kmon.engine.process import EngineProcess
+from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.relay.upstream import Upstream
+from kmon.stream.timeline import MS
 
 WARM_UP_CHUNKS = 20
 PERCENTILES = (50, 90, 99, 99.9)

@@ -13,7 +13,7 @@ from kmon.catalog.keys import has_key, key_problem, key_source
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import custom_target
 from kmon.config import keyed_targets
-from kmon.report.targets import key_status
+from kmon.output.targets import key_status
 
 CATALOG = load_catalog()
 KIMI = CATALOG.targets["bedrock/kimi-k2.5"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.filler import MARK, filler
 from kmon.catalog.load import load_catalog
+from kmon.catalog.long_prompt import MARK, filler
 from kmon.catalog.resolve import resolve_scenario
 from kmon.catalog.toml_source import parse_toml
 

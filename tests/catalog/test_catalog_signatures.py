@@ -13,11 +13,12 @@ import pytest
 from kmon.catalog import signatures as names_of_failures
 from kmon.catalog.errors import UsageError
 from kmon.catalog.signatures import NUMBERS, beyond, coverage, signature_text, signatures
-from kmon.probe import content, signature, silence, socket_faults, tool_call, usage
-from kmon.probe.events import Ending, StallPhase
-from kmon.report.selftest_cases import cases
-from kmon.simulator.choice import FAULTS
-from kmon.simulator.places import PLACES
+from kmon.findings import content, signature, silence, tool_call, usage
+from kmon.findings import websocket as socket_faults
+from kmon.output.selftest_cases import cases
+from kmon.simulator.endpoints import PLACES
+from kmon.simulator.faults.registry import FAULTS
+from kmon.stream.events import Ending, StallPhase
 
 DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call, usage)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")

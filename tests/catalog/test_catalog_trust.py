@@ -16,7 +16,7 @@ from kmon.catalog.keys import credential, wish_of
 from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import UntrustedHostError
 from kmon.config import Loaded, load_settings
-from kmon.report.targets import main
+from kmon.output.targets import main
 
 AWAY = '[targets.together]\nmodel = "m"\nbase_url = "https://elsewhere.example/v1"\n'
 HOUSE = '[targets.house]\nmodel = "m"\nbase_url = "https://{host}/v1"\nkey_env = ["{name}"]\n'

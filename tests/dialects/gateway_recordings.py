@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kmon.dialects.openclaw.runs import Change, Tracker
-from kmon.recording.gateway import Recorded, frames
+from kmon.openclaw.protocol.runs import Change, Tracker
+from kmon.openclaw.recording import Recorded, frames
 
 FOLDER = Path(os.environ.get("KMON_GATEWAY_RECORDINGS") or "/nowhere")
 needs_recordings = pytest.mark.skipif(not FOLDER.is_dir(), reason="KMON_GATEWAY_RECORDINGS is not set")

@@ -14,7 +14,7 @@ from kmon.dialects.bounds import CUT, FRAME_LIMIT_CHARS, ID_LIMIT_CHARS, NAME_LI
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.delta import Delta, StreamError, ToolCall, ToolFragment
 from kmon.dialects.loose import COUNT_LIMIT, count
-from kmon.probe.translate import FRAGMENTS_LIMIT, Translator
+from kmon.stream.sanitize import FRAGMENTS_LIMIT, Sanitizer
 
 
 @given(st.text(max_size=40), st.integers(2, 40))
@@ -42,7 +42,7 @@ def test_what_counts_something_does(value: float, counted: int) -> None:
 
 
 def test_long_names_are_cut_and_healthy_ones_stay_whole() -> None:
-    translate = Translator("r", 1)
+    translate = Sanitizer("r", 1)
     long, healthy = "x" * (NAME_LIMIT_CHARS + 1), "y" * NAME_LIMIT_CHARS
     cut, whole = (
         translate(
@@ -57,14 +57,14 @@ def test_long_names_are_cut_and_healthy_ones_stay_whole() -> None:
 
 def test_a_long_id_and_64_kb_of_arguments_stay_whole() -> None:
     call = ToolCall("i" * ID_LIMIT_CHARS, "get_weather", '{"city":"' + "z" * 64_000 + '"}')
-    assert Translator("r", 1, secrets=("sk-0123456789abcdef",)).tool_calls([call]) == (call,)
-    (event,) = [Translator("r", 1)(1, Delta(tools=(ToolFragment(0, call.id, call.name, call.arguments),)))]
+    assert Sanitizer("r", 1, secrets=("sk-0123456789abcdef",)).tool_calls([call]) == (call,)
+    (event,) = [Sanitizer("r", 1)(1, Delta(tools=(ToolFragment(0, call.id, call.name, call.arguments),)))]
     assert (event.tools[0].id, event.tools[0].arguments, event.tools_dropped) == (call.id, call.arguments, 0)
 
 
 def test_tool_calls_beyond_the_limits_are_counted() -> None:
     many = Delta(tools=tuple(ToolFragment(n, f"c{n}", "name", "{}") for n in range(TOOL_CALLS_LIMIT + 30)))
-    event, transcript = Translator("r", 1)(1, many), Transcript()
+    event, transcript = Sanitizer("r", 1)(1, many), Transcript()
     transcript.add(many)
     assert (len(event.tools), event.tools_dropped) == (FRAGMENTS_LIMIT, TOOL_CALLS_LIMIT + 30 - FRAGMENTS_LIMIT)
     assert (len(transcript.tool_calls), transcript.dropped_calls, transcript.dropped_chars) == (

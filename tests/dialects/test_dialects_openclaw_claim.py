@@ -22,9 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmon.dialects.openclaw.claim import Claim
-from kmon.dialects.openclaw.claim_rules import WATCHDOG_LINE
-from kmon.dialects.openclaw.frames import Frame, GatewayEvent, Request, Response, encode, parse
+from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE
+from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response, encode, parse
 from tests.dialects.gateway_recordings import OBSERVED, lines, needs_recordings, recorded
 from tests.dialects.test_dialects_openclaw_runs import frame as any_frame
 

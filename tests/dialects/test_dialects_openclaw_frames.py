@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.openclaw.frames import FrameError, GatewayError, GatewayEvent, Request, Response, encode, parse
+from kmon.openclaw.protocol.frames import FrameError, GatewayError, GatewayEvent, Request, Response, encode, parse
 
 
 def test_each_kind_is_told_by_its_type() -> None:

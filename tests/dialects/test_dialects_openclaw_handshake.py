@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.openclaw.closing import explained
-from kmon.dialects.openclaw.device import Device
-from kmon.dialects.openclaw.frames import FrameError, GatewayError, GatewayEvent, Request, Response, parse
-from kmon.dialects.openclaw.handshake import READ, WRITE, Access, Handshake, Hello, Refused, TryAgain, refusal
-from kmon.dialects.openclaw.liveness import Gap, Sequence, Ticks
+from kmon.openclaw.protocol.closing import explained
+from kmon.openclaw.protocol.device import Device
+from kmon.openclaw.protocol.frames import FrameError, GatewayError, GatewayEvent, Request, Response, parse
+from kmon.openclaw.protocol.handshake import READ, WRITE, Access, Handshake, Hello, Refused, TryAgain, refusal
+from kmon.openclaw.protocol.liveness import Gap, Sequence, Ticks
 
 DEVICE = Device(bytes(range(32)))
 CHALLENGE = GatewayEvent("connect.challenge", {"nonce": "n-1", "ts": 1795230860861})

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmon.dialects.openclaw.frames import Frame, GatewayError, GatewayEvent, Request, Response
-from kmon.dialects.openclaw.run import GatewayRun
-from kmon.dialects.openclaw.runs import RUNS_LIMIT, Change, Tracker, history_texts, in_flight
+from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.run import GatewayRun
+from kmon.openclaw.protocol.runs import RUNS_LIMIT, Change, Tracker, history_texts, in_flight
 from tests.dialects.gateway_recordings import ALL, OBSERVED, needs_recordings, recorded, replayed
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.overheard import Place, overheard, place, said_hash
 from kmon.dialects.whole import whole_answer
+from kmon.proxy.request import Place, overheard, place, said_hash
 
 
 @pytest.mark.parametrize(

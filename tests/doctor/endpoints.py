@@ -18,7 +18,7 @@ from kmon.catalog.trust import Trust
 from kmon.config import Environment
 from kmon.doctor.conclusion import Finding, conclusion, findings
 from kmon.doctor.examine import examine
-from kmon.report.doctor import Diagnosis, diagnose, target_described, target_lines
+from kmon.output.doctor import Diagnosis, diagnose, target_described, target_lines
 from tests.transport.loopback import Script
 
 KEY = "sk-s3cr3t-0123456789"

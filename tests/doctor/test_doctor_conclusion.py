@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 
 from kmon.doctor.conclusion import Finding, conclusion, findings
+from kmon.doctor.dns import Lookup
 from kmon.doctor.endpoint import Exchange
 from kmon.doctor.examine import Examination
 from kmon.doctor.model_list import Check
-from kmon.doctor.names import Lookup
-from kmon.doctor.reach import Reach, Touch
-from kmon.doctor.segments import Segments
-from kmon.doctor.tries import five, spread
+from kmon.doctor.mtu import Segments
+from kmon.doctor.repeat import five, spread
+from kmon.doctor.tcp import Reach, Touch
 
 V4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))
 GOOD = Touch(12.0, segments=Segments(1460, 1500))

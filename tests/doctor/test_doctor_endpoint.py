@@ -12,8 +12,8 @@ import pytest
 from kmon.catalog.errors import UsageError
 from kmon.catalog.trust import Trust
 from kmon.doctor.endpoint import Question
-from kmon.probe.translate import Translator
-from kmon.report.doctor import diagnose, target_lines
+from kmon.output.doctor import diagnose, target_lines
+from kmon.stream.sanitize import Sanitizer
 from tests.doctor.endpoints import (
     ENV,
     KEY,
@@ -223,6 +223,6 @@ async def test_a_bad_certificate_is_told_with_its_reason_and_issuer_and_gets_no_
 
 def test_a_question_never_shows_what_it_is_asked_with() -> None:
     question = Question(
-        url="http://h", headers={"Authorization": KEY}, proxy=f"http://u:{KEY}@p", safe=Translator("", 1)
+        url="http://h", headers={"Authorization": KEY}, proxy=f"http://u:{KEY}@p", safe=Sanitizer("", 1)
     )
     assert KEY not in repr(question)

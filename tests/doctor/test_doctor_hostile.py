@@ -11,10 +11,10 @@ import pytest
 import trustme
 
 from kmon.catalog.trust import Trust
-from kmon.report.decode import main
-from kmon.report.doctor import target_described, target_lines
-from kmon.report.targets import list_checks
-from kmon.report.targets_check import check_targets
+from kmon.output.decode import main
+from kmon.output.doctor import target_described, target_lines
+from kmon.output.targets import list_checks
+from kmon.output.targets_check import check_targets
 from tests.doctor.endpoints import ENV, KEY, examined, models, server_side, target
 from tests.race.hostile import LONG_FIELDS, Hostile, dumped, wrong_with
 from tests.race.test_race_hostile import STREAMS

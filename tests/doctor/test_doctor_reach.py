@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from kmon.doctor.names import look_up
-from kmon.doctor.reach import reach_all
+from kmon.doctor.dns import look_up
+from kmon.doctor.tcp import reach_all
 from tests.doctor.endpoints import free_port
 
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe.blame import Silence, blame
-from kmon.transport.witness import Witness
+from kmon.blame.blame import Silence, blame
+from kmon.transport.tcp_info import TcpState
 
 S = 1_000_000_000
 MS = 1_000_000
 
 
-def seen(**fields: int) -> Witness:
+def seen(**fields: int) -> TcpState:
     told = {"last_data_received_ms": 6_000, "retransmits": 0, "rtt_ms": 31, "unacked": 0}
-    return Witness(**(told | {"receive_space_bytes": 65_536, "unread_bytes": 0} | fields))  # type: ignore[arg-type]
+    return TcpState(**(told | {"receive_space_bytes": 65_536, "unread_bytes": 0} | fields))  # type: ignore[arg-type]
 
 
 ANSWERING = seen(last_ack_received_ms=400)
@@ -95,7 +95,7 @@ def test_a_set_wall_clock_is_noted_and_decides_nothing() -> None:
 
 NS = st.integers(0, 100 * S)
 LOOKS = st.none() | st.builds(
-    Witness, *[st.integers(0, 100_000)] * 2, st.floats(0, 1_000), *[st.integers(0, 100_000)] * 5
+    TcpState, *[st.integers(0, 100_000)] * 2, st.floats(0, 1_000), *[st.integers(0, 100_000)] * 5
 )
 
 

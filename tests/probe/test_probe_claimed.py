@@ -2,10 +2,10 @@
 
 import pytest
 
-from kmon.probe import events as ev
-from kmon.probe.state import derive
-from kmon.probe.timeline import S
-from kmon.probe.view import RaceView, RunView
+from kmon.stream import events as ev
+from kmon.stream.state import derive
+from kmon.stream.timeline import S
+from kmon.stream.view import RaceView, RunView
 
 BEGUN = (
     ev.RaceStarted(0, ("gateway",), "watch", 1),

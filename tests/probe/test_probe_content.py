@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from kmon.catalog.model import Tool
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.probe.content import Asked, content_finding
-from kmon.probe.model_names import may_be_same
-from kmon.probe.repetition import loop_at_end, passage_sent_twice
-from kmon.probe.sightings import Sightings
-from kmon.probe.signature import Ended, decide
-from kmon.probe.timeline import Timeline
+from kmon.findings.chunk_stats import ChunkStats
+from kmon.findings.content import Asked, content_finding
+from kmon.findings.model_names import may_be_same
+from kmon.findings.repetition import loop_at_end, passage_sent_twice
+from kmon.findings.signature import Ended, decide
+from kmon.stream.timeline import Timeline
 
 WEATHER = Tool(
     name="get_weather",
@@ -31,7 +31,7 @@ def call(arguments: str, name: str = "get_weather", call_id: str = "c1") -> Delt
 
 
 def found(*deltas: Delta, asked: Asked = ASKED) -> str | None:
-    said, seen = Transcript(), Sightings()
+    said, seen = Transcript(), ChunkStats()
     for number, delta in enumerate((*deltas, DONE)):
         said.add(delta)
         seen.add(number * 1_000_000, delta)
@@ -182,7 +182,7 @@ DELTAS = st.builds(
     st.booleans(),
 )
 def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lingered: bool) -> None:
-    said, seen, timeline = Transcript(), Sightings(), Timeline(0, 1_000_000)
+    said, seen, timeline = Transcript(), ChunkStats(), Timeline(0, 1_000_000)
     timeline.on_phase("request_sent", 0)
     for number, delta in enumerate(deltas):
         t_ns = number * 700_000

@@ -9,10 +9,10 @@ import pytest
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Message, Scenario, Target, Tool
-from kmon.probe import events as ev
-from kmon.race.aim import rows
-from kmon.race.plan import RacePlan, Row
-from kmon.race.policy import Policy
+from kmon.engine.plan import RacePlan, Row
+from kmon.engine.selection import rows
+from kmon.retry.policy import Policy
+from kmon.stream import events as ev
 from tests.race.racing import outcome
 from tests.transport.provider import Play, provider, writing
 

@@ -10,8 +10,8 @@ import struct
 import pytest
 
 from kmon.dialects.delta import Delta
-from kmon.probe import events as ev
-from kmon.probe.account import coalesced
+from kmon.probe.recorder import coalesced
+from kmon.stream import events as ev
 from tests.race.racing import outcome, plan, racing, sse, target
 from tests.transport.loopback import END, HEAD, Script, chunked, serving
 

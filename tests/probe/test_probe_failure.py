@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kmon.dialects.delta import StreamError
-from kmon.probe.failure import answer_error
-from kmon.probe.translate import Translator
+from kmon.dialects.http_error import answer_error
+from kmon.stream.sanitize import Sanitizer
 
 KEY = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -33,7 +33,7 @@ def test_a_redirect_is_named_with_its_host_only() -> None:
 @pytest.mark.parametrize("before", [*range(350, 400, 7), 1_000])
 def test_a_key_where_a_message_is_cut_is_taken_out_first(before: int) -> None:
     error = refused(401, f'{{"error":{{"message":"{"x" * before}{KEY}","code":"{"y" * (before // 4)}{KEY}"}}}}')
-    shown = Translator("r1", 1, secrets=[KEY]).error(error)
+    shown = Sanitizer("r1", 1, secrets=[KEY]).error(error)
     assert KEY[:8] not in shown.message and KEY[:8] not in (shown.code or "")
 
 

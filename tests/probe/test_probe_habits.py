@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe import events as ev
-from kmon.probe.habits import (
+from kmon.blame.adaptive_threshold import (
     CEILING_NS,
     FLOOR_NS,
     MULTIPLE,
@@ -20,10 +19,11 @@ from kmon.probe.habits import (
     Lessons,
     learned_threshold,
 )
-from kmon.probe.state import derive
-from kmon.probe.timeline import MS, S, Timeline
-from kmon.probe.view import RaceView
-from kmon.verdict.survival import observations_needed
+from kmon.stats.survival import observations_needed
+from kmon.stream import events as ev
+from kmon.stream.state import derive
+from kmon.stream.timeline import MS, S, Timeline
+from kmon.stream.view import RaceView
 from tests.race.racing import outcome, plan, racing, sse, target
 from tests.transport.loopback import END, HEAD, serving
 

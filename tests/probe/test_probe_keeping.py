@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe import events as ev
-from kmon.probe import keeping
-from kmon.probe.state import derive
-from kmon.probe.timeline import MS, THIN_GAPS, THIN_STAMPS, S, Timeline
-from kmon.probe.view import RAW_LIMIT_CHUNKS, AttemptView, RaceView
+from kmon.stream import events as ev
+from kmon.stream import keeping
+from kmon.stream.state import derive
+from kmon.stream.timeline import MS, THIN_GAPS, THIN_STAMPS, S, Timeline
+from kmon.stream.view import RAW_LIMIT_CHUNKS, AttemptView, RaceView
 
 
 def queued(race: RaceView, run: str, round: int = 1, target: str = "here") -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe import events as ev
 from kmon.probe.limits import Limits, next_due
-from kmon.probe.timeline import S, Timeline
+from kmon.stream import events as ev
+from kmon.stream.timeline import S, Timeline
 from tests.race.racing import outcome, plan, sse, target
 from tests.transport.loopback import HEAD, Script, chunked, serving
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment
-from kmon.probe.events import DeltaArrived
 from kmon.probe.redact import REDACTED, Redactor
-from kmon.probe.timeline import S, Timeline
-from kmon.probe.translate import Translator
-from kmon.probe.view import fold_chunk
+from kmon.stream.events import DeltaArrived
+from kmon.stream.sanitize import Sanitizer
+from kmon.stream.timeline import S, Timeline
+from kmon.stream.view import fold_chunk
 from tests.probe.key_spellings import gives_away, spellings
 
 KEY = "sk-AbCdef-0123456789+/xyz"
@@ -53,7 +53,7 @@ def delta(field: str, piece: str) -> Delta:
 
 
 def told(came: Sequence[tuple[str, str]], secrets: Sequence[str] = (KEY,)) -> list[DeltaArrived]:
-    translate = Translator("r", 1, secrets=secrets)
+    translate = Sanitizer("r", 1, secrets=secrets)
     events = [translate(1, delta(field, piece)) for field, piece in came if piece]
     return [*events, *translate.rest(2)]
 
@@ -187,12 +187,12 @@ def test_a_piece_that_is_held_back_is_progress_of_its_kind() -> None:
 def test_a_frame_that_holds_its_part_of_a_split_key_is_withheld_in_every_form() -> None:
     for name, form in SPELLINGS.items():
         half = len(form) // 2
-        translate = Translator("r", 1, secrets=(KEY,))
+        translate = Sanitizer("r", 1, secrets=(KEY,))
         for part in (form[:half], form[half:]):
             raw = json.dumps({"choices": [{"delta": {"content": part}}]})
             event = translate(1, Delta(text=part, raw=raw))
             assert part not in event.raw, name
-    assert Translator("r", 1, secrets=(KEY,))(1, Delta(text="hi", raw='{"content":"hi"}')).raw == '{"content":"hi"}'
+    assert Sanitizer("r", 1, secrets=(KEY,))(1, Delta(text="hi", raw='{"content":"hi"}')).raw == '{"content":"hi"}'
 
 
 @pytest.mark.parametrize("short", ["together", "openclaw", "password", "secret-1"])
@@ -231,7 +231,7 @@ def test_a_key_that_is_not_ascii_is_one_too() -> None:
 def test_a_piece_that_is_held_back_moves_the_clocks_when_it_came_and_what_comes_late_moves_none() -> None:
     timeline = Timeline(0, 5 * S)
     timeline.on_phase("request_sent", 0)
-    translate = Translator("r", 1, secrets=(KEY,))
+    translate = Sanitizer("r", 1, secrets=(KEY,))
     for at_s, piece in ((1, KEY[:9]), (2, "!"), (3, KEY[:10])):
         fold_chunk(timeline, translate(at_s * S, Delta(text=piece)))
     for late in translate.rest(9 * S):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from kmon.probe.events import Event, StallStarted
-from kmon.probe.stall import StallWatch
-from kmon.probe.timeline import MS, Timeline
-from kmon.transport.machine import Machine
+from kmon.blame.local_monitor import LocalMonitor
+from kmon.blame.stall_monitor import StallMonitor
+from kmon.stream.events import Event, StallStarted
+from kmon.stream.timeline import MS, Timeline
 
 STALL_NS = 100 * MS
 
@@ -16,7 +16,7 @@ STALL_NS = 100 * MS
 async def test_a_stall_is_told_after_one_that_late_reading_had_feigned() -> None:
     told: asyncio.Queue[Event] = asyncio.Queue()
     timeline = Timeline(t_start=time.monotonic_ns(), stall_ns=STALL_NS)
-    watch = StallWatch("r1", 1, timeline, Machine(), told.put_nowait)
+    watch = StallMonitor("r1", 1, timeline, LocalMonitor(), told.put_nowait)
     timeline.on_phase("request_sent", timeline.t_start)
     stamp_ns = timeline.t_start
     watch.arm(stamp_ns)

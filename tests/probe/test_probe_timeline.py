@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe.timeline import MS, S, Timeline
+from kmon.stream.timeline import MS, S, Timeline
 
 
 def timeline(stall_s: float = 5.0) -> Timeline:

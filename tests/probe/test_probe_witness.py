@@ -8,7 +8,7 @@ import sys
 import msgspec
 import pytest
 
-from kmon.probe import events as ev
+from kmon.stream import events as ev
 from tests.race.racing import plan, racing, sse, target
 from tests.transport.loopback import HEAD, Script, serving
 

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Callable
 from kmon.catalog.environment import Environment
 from kmon.catalog.model import Message, Scenario, Target
 from kmon.catalog.trust import Trust
-from kmon.probe import events as ev
-from kmon.probe.view import RaceView
-from kmon.race.aim import keys_for
-from kmon.race.plan import Keys, RacePlan, Row
-from kmon.race.policy import Policy
-from kmon.race.source import Command, EventSource
-from kmon.race.supervisor import Supervisor
+from kmon.engine.api import Command, EventSource
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.engine.selection import keys_for
+from kmon.engine.supervisor import Supervisor
+from kmon.retry.policy import Policy
+from kmon.stream import events as ev
+from kmon.stream.view import RaceView
 from tests.transport.loopback import chunked
 
 ASK = Scenario(name="code", messages=(Message(role="user", content="write code"),))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kmon.probe.events import Alert, Notice
-from kmon.race.alarm import AT_ONCE, WAITING, Alarm, AlarmPlan
+from kmon.engine.alert_hooks import AT_ONCE, WAITING, Alarm, AlarmPlan
+from kmon.stream.events import Alert, Notice
 from tests.transport.provider import provider, writing
 
 ALERT = Alert(7, "together", "consecutive-failures", 5, 5, 12, "together: 5 streams in a row failed")

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from kmon.probe import events as ev
-from kmon.probe.blame import Blame
-from kmon.probe.state import derive
-from kmon.race.supervisor import Supervisor
+from kmon.blame.blame import Blame
+from kmon.engine.supervisor import Supervisor
 from kmon.simulator.embedded import Embedded
+from kmon.stream import events as ev
+from kmon.stream.state import derive
 from tests.race.racing import Watched, plan, racing, sse, target
 from tests.transport.loopback import HEAD, serving
 

@@ -10,10 +10,10 @@ from kmon.catalog.model import Message, Target
 from kmon.catalog.resolve import resolve_scenario
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ToolFragment
-from kmon.race.aim import one_call_at_a_time
-from kmon.race.chain import next_turn
-from kmon.race.plan import RacePlan, Row
-from kmon.race.policy import Policy
+from kmon.engine.chain import next_turn
+from kmon.engine.plan import RacePlan, Row
+from kmon.engine.selection import one_call_at_a_time
+from kmon.retry.policy import Policy
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
 from tests.race.racing import outcome, sse, target

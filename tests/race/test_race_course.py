@@ -9,14 +9,14 @@ from kmon.catalog.credential import Credential
 from kmon.catalog.model import Target
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
-from kmon.probe.account import Outcome
-from kmon.probe.events import Ending
-from kmon.probe.signature import Signature
-from kmon.probe.timeline import S, Timeline
-from kmon.probe.translate import Translator
-from kmon.race.course import Aim, Course
-from kmon.race.plan import RacePlan, Row
-from kmon.race.policy import Policy
+from kmon.engine.plan import RacePlan, Row
+from kmon.findings.signature import Signature
+from kmon.probe.recorder import Outcome
+from kmon.retry.policy import Policy
+from kmon.retry.sequence import AttemptSequence, Endpoint
+from kmon.stream.events import Ending
+from kmon.stream.sanitize import Sanitizer
+from kmon.stream.timeline import S, Timeline
 from tests.race.racing import ASK
 
 TARGETS = tuple(
@@ -37,12 +37,12 @@ def outcome(kind: str, *, begun: bool = False) -> Outcome:
     timeline = Timeline(0, S)
     if begun:
         timeline.on_chunk(1, text=True, progress=True)
-    return Outcome(state, Signature(None, ""), error, Transcript(), timeline, {}, 2, Translator("r", 1))
+    return Outcome(state, Signature(None, ""), error, Transcript(), timeline, {}, 2, Sanitizer("r", 1))
 
 
-def course(policy: Policy) -> Course:
-    aims = [Aim(target, Credential({})) for target in (TARGETS[0], *policy.beside(TARGETS[0]))]
-    return Course(policy, aims, "r1.1")
+def course(policy: Policy) -> AttemptSequence:
+    aims = [Endpoint(target, Credential({})) for target in (TARGETS[0], *policy.beside(TARGETS[0]))]
+    return AttemptSequence(policy, aims, "r1.1")
 
 
 @given(

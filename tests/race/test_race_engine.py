@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kmon.probe import events as ev
-from kmon.race.child import EngineProcess
-from kmon.race.outbox import Outbox
-from kmon.race.plan import Keys
+from kmon.engine.event_queue import EventQueue
+from kmon.engine.plan import Keys
+from kmon.engine.process import EngineProcess
+from kmon.stream import events as ev
 from tests.race.racing import Watched, keys_of, plan, target
 from tests.race.test_race_supervisor import Held, good, is_text
 from tests.terminal.processes import all_gone, children, doomed, stopped
@@ -113,7 +113,7 @@ async def test_keys_travel_by_pipe_only() -> None:
 
 
 async def test_an_outbox_nobody_reads_lets_chunks_go_and_counts_them() -> None:
-    outbox = Outbox(limit_events=10)
+    outbox = EventQueue(limit_events=10)
     for i in range(25):
         outbox.put(ev.DeltaArrived(i, "r", 1, "text", "x"))
     outbox.put(ev.RaceEnded(99, 1, 0, 1.0))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kmon.catalog.model import GATEWAY_KEY_ENV, Target
-from kmon.probe import events as ev
+from kmon.stream import events as ev
 from tests.race.gateways import TOKEN, Peer, forever, gateway
 from tests.race.racing import outcome, plan, racing
 
@@ -74,7 +74,7 @@ async def test_a_chat_error_is_not_the_end_when_the_gateway_tries_again_in_silen
 async def test_a_chat_error_that_stays_is_a_failed_run_however_often_it_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kmon.probe.gateway.GatewayAttempt.error_grace_s", 0.3)
+    monkeypatch.setattr("kmon.openclaw.attempt.GatewayAttempt.error_grace_s", 0.3)
 
     async def talk(peer: Peer) -> None:
         run, session = await peer.accept()

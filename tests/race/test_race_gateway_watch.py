@@ -12,11 +12,11 @@ import pytest
 
 from kmon.catalog.credential import Credential, host_of
 from kmon.catalog.model import GATEWAY_KEY_ENV
-from kmon.probe import events as ev
-from kmon.race.child import EngineProcess
-from kmon.race.gateway_plan import GatewayPlan
-from kmon.race.gateway_watch import PANES_LIMIT, WARNINGS_LIMIT, GatewayWatch
-from kmon.race.plan import Keys
+from kmon.engine.plan import Keys
+from kmon.engine.process import EngineProcess
+from kmon.openclaw.host import PANES_LIMIT, WARNINGS_LIMIT, GatewayHost
+from kmon.openclaw.plan import GatewayPlan
+from kmon.stream import events as ev
 from tests.race.gateways import TOKEN, Peer, gateway, message
 from tests.race.racing import Watched
 
@@ -36,7 +36,7 @@ def held(url: str, token: str) -> Keys:
 @asynccontextmanager
 async def watching(url: str, token: str = TOKEN, **options: float) -> AsyncIterator[Watched]:
     plan = GatewayPlan(name="gateway", url=url, **{"stall_s": 30.0, **options})  # type: ignore[arg-type]
-    watch = GatewayWatch(plan, held(url, token))
+    watch = GatewayHost(plan, held(url, token))
     watch.start()
     watched = Watched(watch)
     try:

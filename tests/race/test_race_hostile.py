@@ -15,11 +15,11 @@ from aiohttp import web
 
 from kmon.catalog.credential import Credential, host_of
 from kmon.catalog.model import GATEWAY_KEY_ENV, Target
-from kmon.probe import events as ev
-from kmon.race.child import EngineProcess
-from kmon.race.gateway_plan import GatewayPlan
-from kmon.race.gateway_watch import GatewayWatch
-from kmon.race.plan import Keys
+from kmon.engine.plan import Keys
+from kmon.engine.process import EngineProcess
+from kmon.openclaw.host import GatewayHost
+from kmon.openclaw.plan import GatewayPlan
+from kmon.stream import events as ev
 from tests.dialects.event_frames import frame
 from tests.probe.key_spellings import spellings
 from tests.race.gateways import Peer, gateway
@@ -275,7 +275,7 @@ async def test_a_gateway_that_refuses_with_hostile_words_is_told_clean_and_bound
 async def test_a_watch_of_a_hostile_gateway_is_told_clean_without_the_token_and_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kmon.race.gateway_run.RETRY_GRACE_S", 0.2)
+    monkeypatch.setattr("kmon.openclaw.watched_run.RETRY_GRACE_S", 0.2)
     hostile = Hostile(control=CONTROL.replace("\ud800", ""))
 
     async def talk(peer: Peer) -> None:
@@ -283,7 +283,7 @@ async def test_a_watch_of_a_hostile_gateway_is_told_clean_without_the_token_and_
         await hostile_talk(peer, hostile, hostile(900), "agent:main:" + hostile(900))
 
     async with gateway(talk, token=KEY) as url:
-        watch = GatewayWatch(
+        watch = GatewayHost(
             GatewayPlan(name="gateway", url=url, stall_s=30.0),
             Keys({"gateway": Credential({GATEWAY_KEY_ENV[0]: KEY}, (host_of(url),))}),
         )

@@ -7,11 +7,11 @@ import gc
 
 import httpx
 
-from kmon.probe import events as ev
+from kmon.engine.run import Run
+from kmon.engine.supervisor import AGAIN_AT_ONCE
 from kmon.probe.attempt import Attempt
-from kmon.probe.timeline import Timeline
-from kmon.race.run import Run
-from kmon.race.supervisor import AGAIN_AT_ONCE
+from kmon.stream import events as ev
+from kmon.stream.timeline import Timeline
 from tests.race.racing import plan, racing, sse, target
 from tests.race.test_race_supervisor import Held, good, is_text
 from tests.race.watching import Middle, proxying

@@ -1,8 +1,8 @@
 """Promises of the nudge: which conversation it continues, and the sentence that says what came of it."""
 
 from kmon.catalog.model import Message
-from kmon.probe.timeline import S, Timeline
-from kmon.race.nudge import FOLLOW_UP, follow_up, verdict
+from kmon.engine.nudge import FOLLOW_UP, follow_up, verdict
+from kmon.stream.timeline import S, Timeline
 
 ASKED = (Message(role="user", content="write code"),)
 

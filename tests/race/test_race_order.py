@@ -7,8 +7,8 @@ import itertools
 import re
 
 from kmon.catalog.model import Message
-from kmon.probe import events as ev
-from kmon.race.order import shuffled, with_nonce
+from kmon.engine.randomize import shuffled, with_nonce
+from kmon.stream import events as ev
 from tests.race.racing import outcome, plan, racing, target
 from tests.race.test_race_supervisor import GOOD, Held, good, is_text
 from tests.transport.loopback import serving

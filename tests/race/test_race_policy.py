@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmon.catalog.model import Target
-from kmon.race.policy import Policy, conflict, policy_words
+from kmon.retry.policy import Policy, conflict, policy_words
 
 TOGETHER = Target(name="together", provider="together", model="kimi", base_url="http://127.0.0.1:1/v1")
 GROQ = Target(name="groq", provider="groq", model="kimi", base_url="http://127.0.0.1:2/v1")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.openclaw.run import GatewayRun
-from kmon.race.provider_call import ProviderCall
-from kmon.race.provider_side import CALLS_LIMIT, CallLog, provider_side
+from kmon.openclaw.protocol.run import GatewayRun
+from kmon.openclaw.provider_side import CALLS_LIMIT, CallLog, provider_side
+from kmon.proxy.call import ProviderCall
 
 S = 1_000_000_000
 

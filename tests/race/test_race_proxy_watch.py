@@ -13,13 +13,13 @@ import openai
 import pytest
 from aiohttp import web
 
-from kmon.dialects.overheard import said_hash
-from kmon.probe import events as ev
-from kmon.race.child import EngineProcess
-from kmon.race.plan import Keys
-from kmon.race.provider_call import ProviderCall
-from kmon.race.proxy_plan import ProxyPlan
-from kmon.race.proxy_watch import ProxyWatch
+from kmon.engine.plan import Keys
+from kmon.engine.process import EngineProcess
+from kmon.proxy.call import ProviderCall
+from kmon.proxy.host import ProxyHost
+from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.request import said_hash
+from kmon.stream import events as ev
 from tests.race.racing import Watched
 from tests.race.watching import before_simulator, proxying
 from tests.simulator.aws import KIMI, NOVA, aio_stream, converse, names, user
@@ -270,7 +270,7 @@ async def test_a_web_page_that_tries_is_told_of_once_and_is_no_run() -> None:
     [("http://192.0.2.7:8000/v1", True), ("http://127.0.0.1:8000/v1", False), ("https://192.0.2.7/v1", False)],
 )
 async def test_an_upstream_that_takes_keys_in_the_clear_is_told_of(base_url: str, said: bool) -> None:
-    watched = Watched(host := ProxyWatch(ProxyPlan(upstream="far", base_url=base_url)))
+    watched = Watched(host := ProxyHost(ProxyPlan(upstream="far", base_url=base_url)))
     host.start()
     await watched.finish()
     notices = [event.message for event in watched.events if isinstance(event, ev.Notice)]

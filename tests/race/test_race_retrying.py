@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.delta import StreamError
-from kmon.probe.events import Ending
-from kmon.race.policy import Policy
-from kmon.race.retrying import Cause, cause_of, elsewhere, reason, wait
+from kmon.retry.classify import Cause, cause_of, elsewhere, reason, wait
+from kmon.retry.policy import Policy
+from kmon.stream.events import Ending
 
 
 def http(status: int, code: str | None = None) -> StreamError:

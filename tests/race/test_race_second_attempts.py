@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.model import Chain, Message, Scenario, Target, Tool
-from kmon.probe import events as ev
-from kmon.race.plan import RacePlan, Row
-from kmon.race.policy import Policy
+from kmon.engine.plan import RacePlan, Row
+from kmon.retry.policy import Policy
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
+from kmon.stream import events as ev
 from tests.race.racing import ASK, Watched, racing
 
 SPEED = 50.0

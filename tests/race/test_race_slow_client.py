@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kmon.probe import events as ev
+from kmon.stream import events as ev
 from tests.race.racing import Watched, sse
 from tests.race.watching import proxying
 from tests.transport.loopback import END, HEAD, serving

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from kmon.probe import events as ev
-from kmon.race.course import Aim
-from kmon.race.plan import Keys, Row
-from kmon.race.policy import Policy
-from kmon.race.run import Run
+from kmon.engine.plan import Keys, Row
+from kmon.engine.run import Run
+from kmon.retry.policy import Policy
+from kmon.retry.sequence import Endpoint
+from kmon.stream import events as ev
 from kmon.transport.network import Network
 from tests.race.racing import ASK, outcome, plan, racing, sse, target
 from tests.transport.loopback import END, HEAD, serving
@@ -116,7 +116,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_sends_nothing() -> 
             row=Row(aim, ASK),
             index=0,
             round_number=1,
-            aims=[Aim(aim, Keys({}).for_target(aim.name))],
+            aims=[Endpoint(aim, Keys({}).for_target(aim.name))],
             policy=Policy(),
             limits=Policy().limits(30.0),
             network=Network(),

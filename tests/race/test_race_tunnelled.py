@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from kmon.probe.translate import Translator
-from kmon.race.tunnelled import Tunnel
-from kmon.transport.relay.head import response_head
-from kmon.transport.relay.watching import Side
+from kmon.proxy.relay.head import response_head
+from kmon.proxy.relay.observer import Side
+from kmon.proxy.tunnel import Tunnel
+from kmon.stream.sanitize import Sanitizer
 from tests.probe.key_spellings import gives_away, spellings
 from tests.transport.test_transport_relay_framing import frame
 
@@ -21,7 +21,7 @@ class Watched:
     """A tunnel, and what is shown of it."""
 
     def __init__(self) -> None:
-        self.translate = Translator("p1", 1)
+        self.translate = Sanitizer("p1", 1)
         head = response_head(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
         self.tunnel = Tunnel(head, self.translate.learn)
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from kmon.catalog.model import Target
-from kmon.probe import events as ev
+from kmon.stream import events as ev
 from tests.race.racing import outcome, plan
 from tests.transport.loopback import serving
 from tests.transport.sockets import socket_server

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from kmon.race.provider_call import OnCall
-from kmon.race.proxy_plan import ProxyPlan
-from kmon.race.proxy_watch import ProxyWatch
+from kmon.proxy.call import OnCall
+from kmon.proxy.host import ProxyHost
+from kmon.proxy.plan import ProxyPlan
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
 from tests.race.racing import Watched
@@ -20,7 +20,7 @@ SPEED = 200.0
 class Middle:
     """``url`` is the base URL that stands for the simulator's ``/v1``."""
 
-    host: ProxyWatch
+    host: ProxyHost
     watched: Watched
     url: str
 
@@ -32,7 +32,7 @@ class Middle:
 @contextlib.asynccontextmanager
 async def proxying(base_url: str, *, on_call: OnCall | None = None, **options: object) -> AsyncIterator[Middle]:
     """A proxy to ``base_url``, called ``test``."""
-    host = ProxyWatch(ProxyPlan(upstream="test", base_url=base_url, **options), on_call=on_call)  # type: ignore[arg-type]
+    host = ProxyHost(ProxyPlan(upstream="test", base_url=base_url, **options), on_call=on_call)  # type: ignore[arg-type]
     host.start()
     watched = Watched(host)
     try:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import pytest
 
 from kmon.catalog.model import Message, Scenario, Target
-from kmon.probe import events as ev
-from kmon.race.both_sides import BothSides
-from kmon.race.plan import RacePlan, Row
-from kmon.race.policy import Policy
-from kmon.race.proxy_plan import ProxyPlan
-from kmon.race.sides_plan import Side, SidesPlan
+from kmon.engine.plan import RacePlan, Row
+from kmon.openclaw.with_proxy import GatewayWithProxy
+from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+from kmon.proxy.plan import ProxyPlan
+from kmon.retry.policy import Policy
 from kmon.simulator.embedded import Embedded
+from kmon.stream import events as ev
 from tests.race.racing import Watched, keys_of
 from tests.real_gateway.install import installed
 from tests.real_gateway.running import TOKEN, TOOLED, free_port, running
@@ -70,7 +70,7 @@ async def asking(place: Place, agent: str, question: str = QUESTION, *, timeout_
         session=f"agent:{agent}:kmon-{os.urandom(3).hex()}",
         policy=Policy(timeout_s=timeout_s),
     )
-    sides = BothSides(SidesPlan(gateways=race, sides=(Side("real", place.proxy),)), keys_of(race, {"T": TOKEN}))
+    sides = GatewayWithProxy(SidesPlan(gateways=race, sides=(Side("real", place.proxy),)), keys_of(race, {"T": TOKEN}))
     sides.start()
     watched = Watched(sides, patience_s=PATIENCE_S)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kmon.report.decode import main
+from kmon.output.decode import main
 
 KEYS = [
     "file", "interaction", "dialect", "status", "text", "reasoning", "tool_calls", "finish_reason", "usage", "done",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kmon.catalog.errors import UsageError
+from kmon.output.decode import main
 from kmon.recording import load
-from kmon.report.decode import main
 from tests.dialects.gateway_recordings import ALL, FOLDER, needs_recordings
 
 FRAMES = [

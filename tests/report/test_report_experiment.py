@@ -9,12 +9,12 @@ import json
 import msgspec
 
 from kmon.catalog.model import Check, Message, Scenario, Target
-from kmon.race.plan import Keys, RacePlan, Row
-from kmon.race.policy import Policy
-from kmon.report.experiment import Experiment, TrialJson, TrialLines
-from kmon.report.headless import race
-from kmon.verdict.thresholds import Thresholds
-from kmon.verdict.watch import Watch
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.output.experiment import Experiment, TrialJson, TrialLines
+from kmon.output.headless import race
+from kmon.retry.policy import Policy
+from kmon.stats.sequential_test import SequentialTest
+from kmon.stats.thresholds import Thresholds
 from tests.race.racing import sse, target
 from tests.transport.loopback import END, HEAD, serving
 
@@ -42,7 +42,11 @@ def plan(*targets: Target, rounds: int = 5) -> RacePlan:
 
 
 async def lines(
-    race_plan: RacePlan, thresholds: Thresholds | None = None, watch: Watch | None = None, *, as_json: bool = False
+    race_plan: RacePlan,
+    thresholds: Thresholds | None = None,
+    watch: SequentialTest | None = None,
+    *,
+    as_json: bool = False,
 ) -> tuple[list[str], int]:
     experiment = Experiment(race_plan, thresholds or Thresholds(), None if watch is None else lambda: watch)
     out = io.StringIO()
@@ -86,7 +90,7 @@ async def test_thresholds_alone_decide_the_exit_code_when_one_is_set() -> None:
 async def test_a_proven_difference_stops_the_race_early_and_says_so() -> None:
     async with serving(right) as good, serving(cut) as bad:
         race_plan = plan(target(good, "good"), target(bad, "bad"), rounds=60)
-        watch = Watch([(row.target, row.scenario) for row in race_plan.rows])
+        watch = SequentialTest([(row.target, row.scenario) for row in race_plan.rows])
         printed, _ = await lines(race_plan, watch=watch)
     tests = [line for line in printed if "Test" in line and ":" in line]
     assert len(tests) < 40

@@ -1,10 +1,10 @@
 """Promises of lines and the closing table about alerts, health, learned thresholds and silences."""
 
-from kmon.probe import events as ev
-from kmon.probe.timeline import S
-from kmon.probe.view import RaceView
-from kmon.report.lines import line
-from kmon.report.summary import health_lines
+from kmon.output.lines import line
+from kmon.output.summary import health_lines
+from kmon.stream import events as ev
+from kmon.stream.timeline import S
+from kmon.stream.view import RaceView
 
 
 def folded(*events: ev.Event) -> RaceView:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from kmon.probe import events as ev
-from kmon.probe.blame import Blame
-from kmon.probe.view import RaceView, RunView
-from kmon.report.experiment import names
-from kmon.report.lines import line
-from kmon.report.summary import table
+from kmon.blame.blame import Blame
+from kmon.output.experiment import names
+from kmon.output.lines import line
+from kmon.output.summary import table
+from kmon.stream import events as ev
+from kmon.stream.view import RaceView, RunView
 from tests.race.racing import outcome, plan, sse, target
 from tests.transport.loopback import END, HEAD, serving
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kmon.cli import main
-from kmon.report.selftest import as_object, matrix, rates
-from kmon.report.selftest_bench import Bench, RowResult, run_bench
-from kmon.report.selftest_cases import Case, cases
+from kmon.output.selftest import as_object, matrix, rates
+from kmon.output.selftest_bench import Bench, RowResult, run_bench
+from kmon.output.selftest_cases import Case, cases
 
 
 async def test_every_case_is_called_by_its_name() -> None:
@@ -52,7 +52,7 @@ def test_the_matrix_is_kept_where_it_is_wanted(tmp_path: Path, monkeypatch: pyte
     async def bench(*_: object, **__: object) -> Bench:
         return Bench((row("stall-resumed", stall_resumed=1), row(None, nothing=1)), 1.0)
 
-    monkeypatch.setattr("kmon.report.selftest.run_bench", bench)
+    monkeypatch.setattr("kmon.output.selftest.run_bench", bench)
     assert main(["selftest", "--output", str(tmp_path / "matrix.json")]) == 0
     kept = json.loads((tmp_path / "matrix.json").read_text())
     assert (kept["ok"], [found["said"] for found in kept["rows"]]) == (True, [{"stall-resumed": 1}, {"nothing": 1}])
@@ -64,7 +64,7 @@ def test_a_matrix_that_cannot_be_kept_is_printed_all_the_same(
     async def bench(*_: object, **__: object) -> Bench:
         return Bench((row("stall-resumed", stall_resumed=1), row(None, nothing=1)), 1.0)
 
-    monkeypatch.setattr("kmon.report.selftest.run_bench", bench)
+    monkeypatch.setattr("kmon.output.selftest.run_bench", bench)
     assert main(["selftest", "--json", "--output", "/dev/full"]) == 3
     said = capsys.readouterr()
     assert json.loads(said.out)["ok"] is True

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.delta import StreamError
-from kmon.probe.events import RunEnded, Stall
-from kmon.report.summary import table, totals
+from kmon.output.summary import table, totals
+from kmon.stream.events import RunEnded, Stall
 
 DONE = RunEnded(
     0, "r1.1", "together", 1, "done", None, "", None, 412.0, 17_600.0, (Stall("mid-text", 1.0, 17_600.0, True),), 767,

@@ -12,8 +12,8 @@ from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
 from kmon.config import Environment, UsageError, load_settings
 from kmon.doctor.model_list import Check
-from kmon.report.targets import list_checks, list_targets, main
-from kmon.report.targets_check import check_targets
+from kmon.output.targets import list_checks, list_targets, main
+from kmon.output.targets_check import check_targets
 from tests.transport.loopback import Script, serving
 
 KEY = "sk-s3cr3t-0123456789"

@@ -3,10 +3,10 @@
 from msgspec.structs import replace
 
 from kmon.catalog.model import Target
-from kmon.report.verdict_text import verdict_text
-from kmon.verdict.compare import compare
-from kmon.verdict.outcome import OutcomeName
-from kmon.verdict.trial import Trial
+from kmon.output.verdict_text import verdict_text
+from kmon.stats.compare import compare
+from kmon.stats.outcome import OutcomeName
+from kmon.stats.trial import Trial
 
 
 def target(name: str, model: str) -> Target:

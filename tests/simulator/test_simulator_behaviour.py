@@ -6,9 +6,9 @@ import asyncio
 
 import httpx
 
-from kmon.simulator.behaviour import behaviour, told
 from kmon.simulator.bench_report import lines_of, table
-from kmon.simulator.ledger import Exchange
+from kmon.simulator.client_behaviour import behaviour, told
+from kmon.simulator.request_log import Exchange
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body, answered, ended, ledger, raw_request
 

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 
 from kmon.simulator import profile
-from kmon.simulator.held import Conversation, HeldAnswers
+from kmon.simulator.parked import Conversation, HeldAnswers
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body, answered, ended, events, raw_request, read_all, text
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from kmon.simulator import profile
-from kmon.simulator.path_faults import BandwidthCap, GzipBuffered, GzipFlushed, Jitter
+from kmon.simulator.faults.path import BandwidthCap, GzipBuffered, GzipFlushed, Jitter
 from kmon.simulator.script import End, Head, Script, Send, duration_s, offsets
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body, answered, chunks, ended, events, raw_request
@@ -28,7 +28,7 @@ UNACKED_AT = 8 + 4 * 4
 def struck(fault: object) -> Script:
     from random import Random
 
-    from kmon.simulator.faults import Setting
+    from kmon.simulator.faults.base import Setting
     from kmon.simulator.script import Whole
 
     setting = Setting(tools=False, frames=None, whole=Whole(200, (), b""), rng=Random(1))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import pytest
 from kmon.catalog.errors import UsageError
 from kmon.simulator import profile
 from kmon.simulator.embedded import Embedded
-from kmon.simulator.places import PLACES
+from kmon.simulator.endpoints import PLACES
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.errors import UsageError
-from kmon.simulator.faults import HangMidStream, Stall
+from kmon.simulator.faults.base import HangMidStream, Stall
 from kmon.simulator.profile import Facts, Profile, built_in, load
 
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from kmon.simulator.ledger import Exchange
 from kmon.simulator.profile import Facts, load
+from kmon.simulator.request_log import Exchange
 from kmon.simulator.retries import client_attempt
 from kmon.simulator.serve import line_of
 from kmon.simulator.server import Simulator

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from kmon.simulator import profile
 from kmon.simulator.chat import ChatRequest, read_request
-from kmon.simulator.choice import FAULTS, from_header
 from kmon.simulator.compose import Composed, Ordinals, compose
+from kmon.simulator.faults.registry import FAULTS, from_header
 from kmon.simulator.pacing import Pace, gaps_s
 from kmon.simulator.profile import load
 from kmon.simulator.script import (

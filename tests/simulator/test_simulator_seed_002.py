@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.simulator.compose import Composed, Ordinals, compose, facts
-from kmon.simulator.deck import DECK, struck
 from kmon.simulator.dialects import CHAT, CONVERSE
 from kmon.simulator.http import Request
 from kmon.simulator.profile import load
+from kmon.simulator.sampling import DECK, struck
 from kmon.simulator.script import Head, Send, Silence
 from kmon.simulator.server import Simulator
 from kmon.simulator.wire import Dialect

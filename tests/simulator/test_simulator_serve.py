@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from kmon.catalog.errors import UsageError
-from kmon.simulator.ledger import Exchange
+from kmon.simulator.request_log import Exchange
 from kmon.simulator.serve import SimOptions, line_of, main
 from tests.simulator.talk import Body
 

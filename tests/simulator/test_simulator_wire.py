@@ -8,7 +8,7 @@ import json
 import httpx
 import pytest
 
-from kmon.simulator.choice import FAULTS
+from kmon.simulator.faults.registry import FAULTS
 from kmon.simulator.http import chunk
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import RESET, Body, answered, chunks, events, raw_bytes, raw_request, read_all, text

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kmon.proxy.relay.head import RequestHead, ResponseHead
+from kmon.proxy.relay.observer import Abort, Delivery, End, Side
+from kmon.proxy.relay.server import Server, listener
+from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.phase import Phase
-from kmon.transport.relay.head import RequestHead, ResponseHead
-from kmon.transport.relay.server import Server, listener
-from kmon.transport.relay.upstream import Upstream
-from kmon.transport.relay.watching import Abort, Delivery, End, Side
-from kmon.transport.witness import Line
+from kmon.transport.tcp_info import TcpSampler
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Seen:
     def phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self.phases.append(phase)
 
-    def upstream_line(self, line: Line) -> None:
+    def upstream_line(self, line: TcpSampler) -> None:
         assert line.peer
 
     def delivered_by(self, delivery: Delivery) -> None:

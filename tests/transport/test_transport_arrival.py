@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.transport.arrival import ask_for_stamps, monotonic_stamp, realtime_offset_ns, receive
+from kmon.transport.timestamps import ask_for_stamps, monotonic_stamp, realtime_offset_ns, receive
 
 S = 1_000_000_000
 

@@ -9,9 +9,9 @@ import pytest
 
 from kmon.catalog.aws import KEY_ENV
 from kmon.catalog.model import Message, Scenario, Target, Tool, ToolUse
-from kmon.probe import events as ev
-from kmon.race.plan import RacePlan, Row
-from kmon.race.policy import Policy
+from kmon.engine.plan import RacePlan, Row
+from kmon.retry.policy import Policy
+from kmon.stream import events as ev
 from tests.race.racing import outcome, racing
 from tests.transport.fake_bedrock import (
     HEAD,

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from kmon.catalog.aws import BEARER
-from kmon.probe import events as ev
-from kmon.race.child import EngineProcess
+from kmon.engine.process import EngineProcess
+from kmon.stream import events as ev
 from tests.race.racing import Watched, keys_of, outcome
 from tests.transport.fake_bedrock import HEAD, LAST_CHUNK, answer, in_chunks, text
 from tests.transport.provider import Asked, Play, provider, writing

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kmon.transport.machine import Clocks, Machine, clocks
+from kmon.blame.local_monitor import Clocks, LocalMonitor, clocks
 
 S = 1_000_000_000
 MS = 1_000_000
 
 
-def watched(*seconds: float, boot: bool = True) -> Machine:
+def watched(*seconds: float, boot: bool = True) -> LocalMonitor:
     """A machine that was told the time at these moments, its clocks in step."""
-    machine = Machine()
+    machine = LocalMonitor()
     for s in seconds:
         machine.tick(Clocks(int(s * S), int(s * S) + 5 * S if boot else None, int(s * S) + 1_700_000_000 * S))
     return machine
 
 
 def test_nobody_who_is_not_watched_is_a_witness() -> None:
-    machine = Machine()
+    machine = LocalMonitor()
     assert (machine.late_ns(0, S), machine.canary_mute_ns(0, S), machine.asleep_ns(0)) == (None, None, None)
 
 
@@ -55,7 +55,7 @@ def test_a_wall_clock_that_is_set_is_noted_and_is_no_sleep() -> None:
 
 
 def test_a_canary_is_mute_from_when_its_next_beat_was_due() -> None:
-    machine = Machine()
+    machine = LocalMonitor()
     for ms in (0, 250, 520):
         machine.canary_heard(ms * MS)
     assert machine.canary_mute_ns(0, 800 * MS) == 0
@@ -74,7 +74,7 @@ class Quiet:
 
 
 def together(*streams: Quiet) -> int:
-    machine = Machine()
+    machine = LocalMonitor()
     machine.streams.update(streams)
     return machine.fell_silent_together(streams[0])
 
@@ -91,7 +91,7 @@ def test_what_one_host_or_chance_explains_is_not_together() -> None:
 
 
 def test_the_real_clocks_go_forward() -> None:
-    machine = Machine()
+    machine = LocalMonitor()
     machine.tick(clocks())
     assert machine.tick(clocks()) < 20 * S
     assert not machine.asleep_ns(0)

@@ -16,9 +16,9 @@ import pytest
 import trustme
 
 from kmon.catalog.errors import UsageError
+from kmon.proxy.relay.request_side import OPEN_LIMIT
+from kmon.proxy.relay.server import listener
 from kmon.simulator.eventstream import frame as event_frame
-from kmon.transport.relay.asking import OPEN_LIMIT
-from kmon.transport.relay.server import listener
 from tests.transport.loopback import END, HEAD, chunked, serving
 from tests.transport.relaying import open_sockets, relaying
 from tests.transport.test_transport_relay_framing import frame

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.transport.relay.body import Body, body_of_request, body_of_response
-from kmon.transport.relay.head import (
+from kmon.proxy.relay.body import Body, body_of_request, body_of_response
+from kmon.proxy.relay.head import (
     HeadError,
     end_of_head,
     refuse_other_protocols,
@@ -18,7 +18,7 @@ from kmon.transport.relay.head import (
     response_head,
     with_host,
 )
-from kmon.transport.relay.messages import BINARY, CLOSE, PING, TEXT, MessageReader
+from kmon.proxy.relay.messages import BINARY, CLOSE, PING, TEXT, MessageReader
 
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
 

@@ -12,8 +12,8 @@ from http import HTTPStatus
 import httpx
 import pytest
 
-from kmon.transport.relay import server as relay_server
-from kmon.transport.relay.asking import OPEN_LIMIT
+from kmon.proxy.relay import server as relay_server
+from kmon.proxy.relay.request_side import OPEN_LIMIT
 from tests.transport.loopback import serving
 from tests.transport.relaying import open_sockets, relaying
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kmon.transport.witness import Line, Witness, parsed, witness_of
+from kmon.transport.tcp_info import TcpSampler, TcpState, parsed, witness_of
 
 Pair = tuple[socket.socket, socket.socket]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
@@ -25,7 +25,7 @@ def pair() -> Iterator[Pair]:
         yield here, there
 
 
-def looked(sock: socket.socket) -> Witness:
+def looked(sock: socket.socket) -> TcpState:
     found = witness_of(sock)
     assert found is not None
     return found
@@ -75,7 +75,7 @@ def test_the_fields_are_read_from_where_linux_keeps_them() -> None:
     words = [0] * 24
     words[4], words[11], words[12], words[15], words[22], words[23] = 1, 17_200, 900, 31_500, 65_536, 3
     info = struct.pack("=8B24I", *range(8), *words) + bytes(128)  # newer kernels tell more
-    assert parsed(info, 7) == Witness(17_200, 3, 31.5, 1, 65_536, 7, last_ack_received_ms=900, unanswered_probes=3)
+    assert parsed(info, 7) == TcpState(17_200, 3, 31.5, 1, 65_536, 7, last_ack_received_ms=900, unanswered_probes=3)
     assert parsed(info[:103], 7) is None
 
 
@@ -84,7 +84,7 @@ def test_a_peers_kernel_acknowledges_when_it_is_asked_though_nobody_there_reads_
     here, there = pair
     there.sendall(b"x")
     here.recv(1)
-    line = Line(here, "there", lambda: 0)
+    line = TcpSampler(here, "there", lambda: 0)
     while looked(here).last_ack_received_ms < 1_100:
         pass
     line.ask()
@@ -99,14 +99,14 @@ def test_a_peers_kernel_acknowledges_when_it_is_asked_though_nobody_there_reads_
 def test_bytes_that_are_held_and_not_taken_are_unread_too(pair: Pair) -> None:
     here, there = pair
     there.sendall(b"x" * 10)
-    line = Line(here, "there", lambda: 32)
+    line = TcpSampler(here, "there", lambda: 32)
     while (found := line.look()) is None or found.unread_bytes < 42:
         pass
 
 
 def test_a_line_that_is_closed_tells_nothing_and_takes_no_offence(pair: Pair) -> None:
     here, _ = pair
-    line = Line(here, "there", lambda: 0)
+    line = TcpSampler(here, "there", lambda: 0)
     here.close()
     line.ask()
     line.leave_be()

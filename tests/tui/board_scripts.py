@@ -6,8 +6,8 @@ from scripted import MS, S, Script
 
 from kmon.catalog.model import Check, Message, Scenario, Target
 from kmon.dialects.delta import StreamError
-from kmon.probe import events as ev
-from kmon.race.plan import RacePlan, Row
+from kmon.engine.plan import RacePlan, Row
+from kmon.stream import events as ev
 
 ARMS = (
     "bedrock/kimi-k2.5", "bedrock/mistral-large-3", "bedrock/nova-pro", "openrouter/moonshotai/kimi-k2.5",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripted import MS, S, Script
 
 from kmon.dialects.delta import StreamError
-from kmon.probe import events as ev
+from kmon.stream import events as ev
 
 ROUND_S = 1.0
 

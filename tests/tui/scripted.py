@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
-from kmon.probe import events as ev
-from kmon.race.plan import RacePlan, Row
-from kmon.race.source import Command
+from kmon.engine.api import Command
+from kmon.engine.plan import RacePlan, Row
+from kmon.stream import events as ev
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -6,9 +6,9 @@ from collections import Counter
 
 from scripted import Script, race, showcase
 
-from kmon.probe.events import EngineHealth, State
-from kmon.probe.state import derive
-from kmon.probe.view import RaceView
+from kmon.stream.events import EngineHealth, State
+from kmon.stream.state import derive
+from kmon.stream.view import RaceView
 from kmon.tui import bars, words
 from kmon.tui.bars import Header
 from kmon.tui.rows import Row, row_width

@@ -7,10 +7,10 @@ import asyncio
 from scripted import S, Script, race
 from tui_stage import Stage
 
-from kmon.probe import events as ev
-from kmon.probe.blame import Blame
-from kmon.probe.state import derive
-from kmon.probe.view import RaceView
+from kmon.blame.blame import Blame
+from kmon.stream import events as ev
+from kmon.stream.state import derive
+from kmon.stream.view import RaceView
 from kmon.tui.feed import Feed
 from kmon.tui.pane_drawing import Flow, Look, draw_pane
 from kmon.tui.telling import gather

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from scripted import S, Script, race
 
 from kmon.dialects.delta import StreamError
-from kmon.probe import events as ev
-from kmon.probe.view import RaceView
-from kmon.race.plan import RacePlan
+from kmon.engine.plan import RacePlan
+from kmon.stats.format import rate_words
+from kmon.stats.outcome import OUTCOMES, SIGNS
+from kmon.stream import events as ev
+from kmon.stream.view import RaceView
 from kmon.tui.board import Board, BoardCell, Tally
 from kmon.tui.board_drawing import cell_span, draw_board, legend, row_names, say_cell, sign
 from kmon.tui.board_window import Place, Window, window
 from kmon.tui.help_screen import help_content
 from kmon.tui.standings import Standings
-from kmon.verdict.outcome import OUTCOMES, SIGNS
-from kmon.verdict.words import rate_words
 
 ARM = ARMS[0]
 NOW_S = 66.3

@@ -10,9 +10,9 @@ from board_scripts import ANSWER, ARMS, BoardScript, board_plan, board_scripts
 from scripted import S, Script
 from tui_stage import Stage
 
-from kmon.probe import events as ev
-from kmon.probe.view import RaceView
-from kmon.race.source import Command
+from kmon.engine.api import Command
+from kmon.stream import events as ev
+from kmon.stream.view import RaceView
 from kmon.tui.board_screen import BoardScreen
 from kmon.tui.board_window import Place
 from kmon.tui.plan_screen import PlanScreen

@@ -9,8 +9,8 @@ import pytest
 from scripted import S, Script
 from tui_stage import Stage
 
-from kmon.probe import events as ev
-from kmon.race.alarm import AlarmPlan
+from kmon.engine.alert_hooks import AlarmPlan
+from kmon.stream import events as ev
 
 ALERT = ev.Alert(
     40 * S, "together", "success-rate", 0.9, 0.95, 30, "together: only 90 % of 30 streams ended well (alert below 95 %)"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kmon.probe.timeline import S, Timeline
-from kmon.probe.view import AttemptView
+from kmon.stream.timeline import S, Timeline
+from kmon.stream.view import AttemptView
 from kmon.tui.flow import FlowWrap
 from kmon.tui.rows import Row, row_width
 

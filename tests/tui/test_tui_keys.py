@@ -10,8 +10,8 @@ import pytest
 from scripted import S, Script, showcase
 from tui_stage import Stage
 
-from kmon.probe import events as ev
-from kmon.race.source import Command
+from kmon.engine.api import Command
+from kmon.stream import events as ev
 from kmon.tui.board_screen import BoardScreen
 from kmon.tui.help_screen import HelpScreen
 from kmon.tui.plan_screen import PlanScreen

@@ -16,9 +16,9 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from tui_stage import Stage
 
-import kmon.probe.state
-from kmon.probe import events as ev
-from kmon.probe.keeping import SHORT_CHARS
+import kmon.stream.state
+from kmon.stream import events as ev
+from kmon.stream.keeping import SHORT_CHARS
 from kmon.tui.board_screen import BoardScreen
 from kmon.tui.feed import SET_ASIDE_RUNS
 from kmon.tui.pane import Pane
@@ -64,7 +64,7 @@ async def test_a_frame_derives_only_what_is_open(monkeypatch: pytest.MonkeyPatch
         await stage.settle(pilot)
         for keys in ((), ("z",), ("escape", "b")):
             await stage.press(pilot, *keys)
-            with counted(monkeypatch, kmon.probe.state, "derive") as calls:
+            with counted(monkeypatch, kmon.stream.state, "derive") as calls:
                 stage.app.redraw()
             assert len(calls) == 2, keys
 
@@ -227,7 +227,7 @@ async def test_workers_of_ended_runs_end() -> None:
 
 
 async def test_the_board_counts_a_run_once_and_forgets_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kmon.verdict import outcome
+    from kmon.stats import outcome
 
     scripts = [BoardScript(ARMS[0], n).passes() for n in range(1, 301)]
     options = {"plan": board_plan(400, arms=ARMS[:1]), "board": True}
@@ -244,7 +244,7 @@ async def test_the_board_counts_a_run_once_and_forgets_its_words(monkeypatch: py
 
 
 async def test_a_long_answer_of_long_ago_is_zoomed_by_its_end_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kmon.probe.keeping.WHOLE_LIMIT_CHARS", 20_000)
+    monkeypatch.setattr("kmon.stream.keeping.WHOLE_LIMIT_CHARS", 20_000)
     scripts = [small_run(number) for number in range(1, 31)]
     said = " ".join(f"word{n}" for n in range(2_000))
     scripts[0].events[6:-2] = []

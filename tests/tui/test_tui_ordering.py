@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from scripted import S, race, showcase
 
-from kmon.probe.state import derive
-from kmon.probe.view import RaceView
+from kmon.stream.state import derive
+from kmon.stream.view import RaceView
 from kmon.tui.ordering import Seen, key, matches
 
 NOW = 30 * S

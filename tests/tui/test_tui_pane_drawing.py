@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scripted import CODE, THOUGHT, S, Script, race, showcase
 
 from kmon.dialects.delta import StreamError, Usage
-from kmon.probe.events import RunEnded
-from kmon.probe.state import derive
-from kmon.probe.view import RaceView, RunView
+from kmon.stream.events import RunEnded
+from kmon.stream.state import derive
+from kmon.stream.view import RaceView, RunView
 from kmon.tui import words
 from kmon.tui.flow import FlowWrap
 from kmon.tui.pane_drawing import Flow, Look, draw_pane

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kmon.catalog.model import Message, Scenario, Target
-from kmon.race.plan import RacePlan, Row
-from kmon.race.policy import Policy
+from kmon.engine.plan import RacePlan, Row
+from kmon.retry.policy import Policy
 from kmon.tui.plan_screen import plan_content
 
 ASK = Scenario(name="code", messages=(Message(role="user", content="hi"),), max_tokens=100)

@@ -10,8 +10,8 @@ from textual.geometry import Region, Size
 from textual.widgets._toast import Toast
 from tui_stage import Stage
 
-from kmon.probe import events as ev
-from kmon.probe.view import RaceView
+from kmon.stream import events as ev
+from kmon.stream.view import RaceView
 from kmon.tui.zoom_screen import ZoomScreen
 
 SIZE = (80, 24)

@@ -11,7 +11,7 @@ from scripted import S, showcase, stuck
 from textual.pilot import Pilot
 from tui_stage import Stage
 
-from kmon.probe.events import RaceEnded
+from kmon.stream.events import RaceEnded
 
 Compare = Callable[..., bool]
 BOARD: dict[str, Any] = {"plan": board_plan(), "board": True}

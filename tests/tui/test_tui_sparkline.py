@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe.timeline import MS, S
+from kmon.stream.timeline import MS, S
 from kmon.tui.sparkline import STALL_LEVEL, chart, level, sparkline
 
 

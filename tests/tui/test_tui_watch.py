@@ -7,8 +7,8 @@ from dataclasses import replace
 from scripted import S, Script, stuck
 from tui_stage import Stage
 
-from kmon.probe import events as ev
-from kmon.race.plan import RacePlan
+from kmon.engine.plan import RacePlan
+from kmon.stream import events as ev
 
 NOT_HERE = "nudge is not possible here"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripted import CODE, S, Script, showcase
 from tui_stage import Stage
 
-from kmon.probe import events as ev
+from kmon.stream import events as ev
 from kmon.tui.zoom_screen import ZoomScreen
 
 SIZE = (80, 24)

@@ -5,7 +5,7 @@ from typing import Any
 from kmon.catalog.load import load_catalog
 from kmon.catalog.model import Scenario
 from kmon.dialects.delta import StreamError, ToolCall
-from kmon.probe.events import RunEnded
+from kmon.stream.events import RunEnded
 
 SCENARIOS = load_catalog().scenarios
 

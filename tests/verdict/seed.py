@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from kmon.catalog.model import DialectName, Target
-from kmon.verdict.outcome import OutcomeName
-from kmon.verdict.trial import Trial
+from kmon.stats.outcome import OutcomeName
+from kmon.stats.trial import Trial
 
 
 def target(name: str, model: str, dialect: DialectName = "chat", base_url: str = "https://x.example/v1") -> Target:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.probe.events import Alert, AttemptEnded, AttemptStarted, RunQueued, TargetHealth
-from kmon.verdict.alerts import AVERAGED, AlertThresholds, Vigil
+from kmon.stats.alerts import AVERAGED, AlertThresholds, Vigil
+from kmon.stream.events import Alert, AttemptEnded, AttemptStarted, RunQueued, TargetHealth
 
 OFF = AlertThresholds(success_rate=0, failures=0, chunks=0)
 

@@ -53,7 +53,7 @@ def test_a_mistake_in_a_check_is_found_by_file_line_and_key(check: str, said: st
 
 
 def test_judging_runs_waits_with_its_heavy_imports_and_needs_no_scipy() -> None:
-    modules = "kmon.verdict.compare, kmon.verdict.watch, kmon.report.verdict_text"
+    modules = "kmon.stats.compare, kmon.stats.sequential_test, kmon.output.verdict_text"
     script = f"import {modules}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"jsonschema", "referencing", "scipy", "numpy", "textual", "rich", "httpx"} & set(loaded)

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
 from kmon.catalog.model import Target
-from kmon.verdict.compare import Verdict, compare
-from kmon.verdict.factors import differing, model_family
-from kmon.verdict.outcome import OUTCOMES, OutcomeName
-from kmon.verdict.statistics import fisher_exact
-from kmon.verdict.trial import Arm, Trial, trial_of
-from kmon.verdict.words import percent, rate_words
+from kmon.stats.compare import Verdict, compare
+from kmon.stats.factors import differing, model_family
+from kmon.stats.format import percent, rate_words
+from kmon.stats.outcome import OUTCOMES, OutcomeName
+from kmon.stats.statistics import fisher_exact
+from kmon.stats.trial import Arm, Trial, trial_of
 
 TIMEOUT: OutcomeName = "timeout-before-first-token"
 

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import pytest
 
-from kmon.catalog.diagnoses import diagnoses
-from kmon.dialects.openclaw.claim import Shown
-from kmon.dialects.openclaw.run import GatewayRun
-from kmon.dialects.openclaw.runs import Tracker
-from kmon.recording.gateway import closed, duration_ns
-from kmon.verdict.diagnosis import diagnose
-from kmon.verdict.sight import ProviderSide, sight
+from kmon.openclaw.diagnoses import diagnoses
+from kmon.openclaw.diagnosis import diagnose
+from kmon.openclaw.protocol.claim import Shown
+from kmon.openclaw.protocol.run import GatewayRun
+from kmon.openclaw.protocol.runs import Tracker
+from kmon.openclaw.recording import closed, duration_ns
+from kmon.openclaw.snapshot import ProviderSide, sight
 from tests.dialects.gateway_recordings import ALL, lines, needs_recordings, replayed
 
 S = 1_000_000_000

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.delta import StreamError
-from kmon.probe.events import AttemptEnded, Ending, ErrorCount, TargetHealth
-from kmon.verdict.health import Streams, percent, words
+from kmon.stats.health import Streams, percent, words
+from kmon.stream.events import AttemptEnded, Ending, ErrorCount, TargetHealth
 
 ENDINGS: list[Ending] = ["done", "incomplete", "failed", "timed-out", "cancelled"]
 

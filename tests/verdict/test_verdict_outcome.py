@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from kmon.catalog.model import Check, Tool
 from kmon.dialects.delta import ToolCall
-from kmon.probe.events import RunEnded, Stall
-from kmon.probe.tool_call import tool_call_problem, unjudgeable
-from kmon.verdict.outcome import CUT, FINISHED, OUTCOMES, SIGNS, UNCOUNTED, classify
+from kmon.findings.tool_call import tool_call_problem, unjudgeable
+from kmon.stats.outcome import CUT, FINISHED, OUTCOMES, SIGNS, UNCOUNTED, classify
+from kmon.stream.events import RunEnded, Stall
 
 TOKYO = scenario("tool-result")
 OPEN_STALL = Stall("mid-text", 500.0, 29_000.0, ended=False)

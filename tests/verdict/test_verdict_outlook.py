@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kmon.probe import events as ev
-from kmon.probe.silences import WINDOW, Fate, Silences
-from kmon.probe.timeline import S, Timeline
-from kmon.probe.view import RaceView
-from kmon.verdict.outlook import ENOUGH, Outlook, expected, outlook, share_that_ends
+from kmon.blame.gap_history import WINDOW, Fate, Silences
+from kmon.stats.resumption import ENOUGH, Outlook, expected, outlook, share_that_ends
+from kmon.stream import events as ev
+from kmon.stream.timeline import S, Timeline
+from kmon.stream.view import RaceView
 
 LENGTH = st.one_of(st.integers(1, 12).map(lambda s: s * S), st.integers(1 * S, 30 * S))
 SAMPLE = st.lists(st.tuples(LENGTH, st.sampled_from(["ended", "never", "cut-short"])), max_size=80)

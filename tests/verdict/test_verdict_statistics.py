@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kmon.verdict.statistics import (
+from kmon.stats.statistics import (
     Interval,
     at_most,
     compound,

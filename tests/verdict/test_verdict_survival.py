@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kmon.verdict import survival
-from kmon.verdict.survival import Observation, Percentile, Waits, kaplan_meier, logrank, observations_needed
+from kmon.stats import survival
+from kmon.stats.survival import Observation, Percentile, Waits, kaplan_meier, logrank, observations_needed
 
 AGREES = 1e-9
 TIMES = st.one_of(st.integers(0, 8).map(float), st.floats(0, 300))

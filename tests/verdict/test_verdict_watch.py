@@ -9,18 +9,18 @@ from seed import ALL, KIMI, NOVA, OPENROUTER, experiment, run
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Target
-from kmon.verdict.compare import compare
-from kmon.verdict.trial import Trial
-from kmon.verdict.watch import Watch
+from kmon.stats.compare import compare
+from kmon.stats.sequential_test import SequentialTest
+from kmon.stats.trial import Trial
 
 TOKYO = scenario("tool-result")
 
 
-def watching(*targets: Target, pass_rate: float | None = None) -> Watch:
-    return Watch([(target, TOKYO) for target in targets], pass_rate=pass_rate)
+def watching(*targets: Target, pass_rate: float | None = None) -> SequentialTest:
+    return SequentialTest([(target, TOKYO) for target in targets], pass_rate=pass_rate)
 
 
-def fed(watch: Watch, trials: Iterable[Trial]) -> int:
+def fed(watch: SequentialTest, trials: Iterable[Trial]) -> int:
     """Feed until something is decided; the round of the run that decided it, or 0."""
     for trial in trials:
         watch.add(trial)

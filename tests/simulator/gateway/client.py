@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kmon.simulator.gateway.options import TOKEN
+from kmon.openclaw.simulated.options import TOKEN
 
 Frame = dict[str, Any]
 SCOPES = ("operator.read", "operator.write")

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 import pytest
 from msgspec.structs import replace
 
+from kmon.openclaw.simulated.options import GatewayOptions
+from kmon.openclaw.simulated.server import Gateway
 from kmon.simulator import profile
-from kmon.simulator.gateway.options import GatewayOptions
-from kmon.simulator.gateway.server import Gateway
 from kmon.simulator.server import Simulator
 
 SPEED = 200.0

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from kmon.simulator.gateway.options import TOKEN
+from kmon.openclaw.simulated.options import TOKEN
 from tests.simulator.gateway.client import Client, Frame, connect_params, connected, opened, signed_device
 from tests.simulator.gateway.conftest import Start
 

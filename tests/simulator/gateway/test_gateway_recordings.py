@@ -20,10 +20,10 @@ import pytest
 from aiohttp import web
 from msgspec import Struct
 
+from kmon.openclaw.simulated.options import GatewayOptions, Mechanism
+from kmon.openclaw.simulated.release import Protocol
+from kmon.openclaw.simulated.server import Gateway
 from kmon.simulator import profile
-from kmon.simulator.gateway.options import GatewayOptions, Mechanism
-from kmon.simulator.gateway.release import Protocol
-from kmon.simulator.gateway.server import Gateway
 from kmon.simulator.server import Simulator
 from tests.simulator.gateway.client import Client, connected
 from tests.simulator.gateway.kinds import sequence

@@ -13,8 +13,8 @@ import pytest
 
 from kmon.catalog.errors import UsageError
 from kmon.cli import main
+from kmon.openclaw.simulated.embedded import EmbeddedGateway
 from kmon.simulator.embedded import Embedded
-from kmon.simulator.gateway.embedded import EmbeddedGateway
 from tests.simulator.gateway.client import connected
 
 SIM = [sys.executable, "-m", "kmon", "sim", "--gateway", "--speed", "200"]

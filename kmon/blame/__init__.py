@@ -1,0 +1,1 @@
+"""Whose silence it is: this machine, its network, or the far side."""

@@ -1,0 +1,104 @@
+"""The canary: a quiet stream that must not stop, over loopback, read by the very code that reads the providers'.
+
+Sender and reader both live on the engine's loop, so that it is late exactly when this program or its machine is: a
+canary that kept singing clears both of a silence. Four beats a second cost too little to disturb what is measured
+(README, "Whose silence"). Where it cannot be had, it is no witness, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+
+import httpcore
+import httpx
+
+from kmon.blame.local_monitor import CANARY_EVERY_NS, LocalMonitor
+from kmon.stream.timeline import S
+from kmon.transport.http import exchange
+from kmon.transport.network import Network
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+BEAT = b": canary\n\n"
+CONNECT_LIMIT_S = 5.0
+
+
+async def sing(network: Network) -> None:
+    """Beat and listen until cancelled; end quietly where loopback cannot be had."""
+    try:
+        perch = _Perch(network.machine)
+    except OSError:
+        return
+    try:
+        await _listen(network, perch.port)
+    finally:
+        network.machine.on_wake = None
+        network.machine.canary_gone()
+        perch.close()
+
+
+class _Perch:
+    """Where the sender sits. It has neither task nor transport: either could be left over when the loop is closed."""
+
+    def __init__(self, machine: LocalMonitor) -> None:
+        self._machine = machine
+        machine.on_wake = self._sing
+        self._loop = asyncio.get_running_loop()
+        self._singers: list[socket.socket] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_ns = 0
+        self._sock = socket.create_server(("127.0.0.1", 0))
+        self._sock.setblocking(False)
+        self.port = int(self._sock.getsockname()[1])
+        self._loop.add_reader(self._sock.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Fall silent, and be gone at once."""
+        self._loop.remove_reader(self._sock.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+        for sock in (self._sock, *self._singers):
+            sock.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            singer, _ = self._sock.accept()
+            singer.setblocking(False)
+            self._singers.append(singer)
+            singer.send(HEAD)  # whatever will be asked, the answer is the same
+            if self._timer is None:
+                self._sing()
+
+    def _sing(self) -> None:
+        self._due_ns = time.monotonic_ns()
+        self._beat()
+
+    def _beat(self) -> None:
+        if self._machine.resting:  # until it wakes, nobody asks for a witness
+            self._timer = None
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        for singer in self._singers:
+            with contextlib.suppress(OSError):  # its listener left, or does not read: then it is no witness
+                singer.send(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
+        now_ns = time.monotonic_ns()
+        self._due_ns = max(self._due_ns + CANARY_EVERY_NS, now_ns)
+        self._timer = self._loop.call_later((self._due_ns - now_ns) / S, self._beat)
+
+
+async def _listen(network: Network, port: int) -> None:
+    with contextlib.suppress(OSError, httpcore.NetworkError, httpcore.TimeoutException, httpx.HTTPError):
+        async with exchange(
+            "GET",
+            f"http://127.0.0.1:{port}/canary",
+            headers={},
+            body=None,
+            on_phase=lambda *_: None,
+            ssl_context=network.ssl_context,
+            connect_timeout_s=CONNECT_LIMIT_S,
+        ) as answer:
+            async for _ in answer.reads():
+                network.machine.canary_heard(time.monotonic_ns())

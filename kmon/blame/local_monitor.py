@@ -1,0 +1,164 @@
+"""What this program knows of itself and its machine: was it late, asleep, or was every stream cut at the same moment?
+
+One per race, on the network that its attempts share. It is told the time again and again (``tick``), hears from the
+canary, and keeps what was out of the ordinary. Every moment is passed in; nothing here reads a clock, except
+:func:`clocks`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+MS = 1_000_000
+TICK_NS = 20 * MS
+LATE_LEAST_NS = 50 * MS
+"""Lateness below this is the ordinary business of a busy loop, however often; it makes no silence."""
+CANARY_EVERY_NS = 250 * MS
+CANARY_LATE_NS = 100 * MS
+SUSPEND_LEAST_NS = 500 * MS
+WALL_STEP_LEAST_NS = 500 * MS
+"""How far the wall clock moves between two ticks before it was moved; slewing stays far below."""
+TOGETHER_NS = 250 * MS
+"""Streams whose last bytes lie no further apart fell silent in the same instant."""
+TOGETHER_LEAST = 3
+KEPT = 1_000
+
+
+class Clocks(NamedTuple):
+    """Three clocks read at once. ``boot_ns`` goes on while the machine sleeps; None where no clock does so."""
+
+    monotonic_ns: int
+    boot_ns: int | None
+    wall_ns: int
+
+
+class Spell(NamedTuple):
+    """Something that went on until ``t_ns`` for ``long_ns``."""
+
+    t_ns: int
+    long_ns: int
+
+
+class Stream(Protocol):
+    """One open stream, as far as its silence is concerned."""
+
+    @property
+    def peer(self) -> str: ...
+
+    @property
+    def last_byte_ns(self) -> int | None:
+        """When anything last came, once output had begun; None before, and after the end."""
+
+
+class LocalMonitor:
+    """The witnesses at home. Figures are in ns; None means that nobody watches it, or nobody can here."""
+
+    def __init__(self) -> None:
+        self.streams: set[Stream] = set()
+        self.resting = False
+        self.on_wake: Callable[[], None] | None = None
+        """Told when something is measured again: the canary rests as well."""
+        self._clocks: Clocks | None = None
+        self._heard_ns: int | None = None
+        self._late: deque[Spell] = deque(maxlen=KEPT)
+        self._mute: deque[Spell] = deque(maxlen=KEPT)
+        self._asleep: deque[Spell] = deque(maxlen=KEPT)
+        self._steps: deque[Spell] = deque(maxlen=KEPT)
+
+    def tick(self, now: Clocks) -> int:
+        """Note that the loop got round to this, ``TICK_NS`` after the last time if it was in time; how late it was."""
+        last, self._clocks = self._clocks, now
+        if last is None:
+            return 0
+        passed_ns = now.monotonic_ns - last.monotonic_ns
+        late_ns = max(0, passed_ns - TICK_NS)
+        if late_ns >= LATE_LEAST_NS:
+            self._late.append(Spell(now.monotonic_ns, late_ns))
+        if now.boot_ns is not None and last.boot_ns is not None:
+            asleep_ns = now.boot_ns - last.boot_ns - passed_ns
+            if asleep_ns >= SUSPEND_LEAST_NS:
+                self._asleep.append(Spell(now.monotonic_ns, asleep_ns))
+        beside_ns = (now.boot_ns or now.monotonic_ns) - (last.boot_ns or last.monotonic_ns)
+        step_ns = now.wall_ns - last.wall_ns - beside_ns
+        if abs(step_ns) >= WALL_STEP_LEAST_NS:
+            self._steps.append(Spell(now.monotonic_ns, step_ns))
+        return late_ns
+
+    def canary_heard(self, now_ns: int) -> None:
+        """A beat of the canary was read."""
+        if self.resting:
+            return
+        if self._heard_ns is not None and (mute_ns := self._overdue(now_ns)) > 0:
+            self._mute.append(Spell(now_ns, mute_ns))
+        self._heard_ns = now_ns
+
+    def rest(self) -> None:
+        """Nothing is measured for a while: what passes until :meth:`wake` is nobody's lateness."""
+        self.resting = True
+        self._clocks = self._heard_ns = None
+
+    def wake(self) -> None:
+        """Something is measured again."""
+        self.resting = False
+        if self.on_wake is not None:
+            self.on_wake()
+
+    def canary_gone(self) -> None:
+        """There is no canary any more: it is no witness."""
+        self._heard_ns = None
+
+    # -- what they say -------------------------------------------------------------------------------------------------
+
+    def late_ns(self, since_ns: int, now_ns: int) -> int | None:
+        """For how long, in all, the loop did nothing since then; a block that is not over yet counts."""
+        if self._clocks is None:
+            return None
+        last_ns = self._clocks.monotonic_ns
+        pending_ns = now_ns - last_ns - TICK_NS
+        pending = [Spell(now_ns, pending_ns)] if pending_ns >= LATE_LEAST_NS else []
+        return _within([*self._late, *pending], since_ns, now_ns)
+
+    def canary_mute_ns(self, since_ns: int, now_ns: int) -> int | None:
+        """For how long, in all, the canary was overdue since then."""
+        if self._heard_ns is None:
+            return None
+        overdue_ns = self._overdue(now_ns)
+        overdue = [Spell(now_ns, overdue_ns)] if overdue_ns > 0 else []
+        return _within([*self._mute, *overdue], since_ns, now_ns)
+
+    def asleep_ns(self, since_ns: int) -> int | None:
+        """For how long the machine was suspended since then; the monotonic clock stood still meanwhile."""
+        if self._clocks is None or self._clocks.boot_ns is None:
+            return None
+        return sum(spell.long_ns for spell in self._asleep if spell.t_ns > since_ns)
+
+    def wall_step_ns(self, since_ns: int) -> int:
+        """By how much the wall clock was set since then."""
+        return sum(spell.long_ns for spell in self._steps if spell.t_ns > since_ns)
+
+    def fell_silent_together(self, stream: Stream) -> int:
+        """How many streams there are, when they all fell silent at one moment and not one peer explains it; else 0."""
+        last_ns = stream.last_byte_ns
+        flowing = [(other.peer, at) for other in self.streams if (at := other.last_byte_ns) is not None]
+        if last_ns is None or len(flowing) < TOGETHER_LEAST or len({peer for peer, _ in flowing}) < 2:
+            return 0
+        return len(flowing) if all(abs(at - last_ns) <= TOGETHER_NS for _, at in flowing) else 0
+
+    def _overdue(self, now_ns: int) -> int:
+        assert self._heard_ns is not None
+        overdue_ns = now_ns - self._heard_ns - CANARY_EVERY_NS
+        return overdue_ns if overdue_ns >= CANARY_LATE_NS else 0
+
+
+def _within(spells: Iterable[Spell], since_ns: int, now_ns: int) -> int:
+    """How much of the time from then to now the spells cover."""
+    return sum(max(0, min(s.t_ns, now_ns) - max(s.t_ns - s.long_ns, since_ns)) for s in spells)
+
+
+def clocks() -> Clocks:
+    """The clocks of this machine, now."""
+    boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else None
+    return Clocks(time.monotonic_ns(), boot_ns, time.time_ns())

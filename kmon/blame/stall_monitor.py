@@ -1,0 +1,204 @@
+"""Tells of a stall while it is open, and whose it is: one timer per attempt, moved along by every progress."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from kmon.blame.blame import Blame, Silence, blame
+from kmon.blame.local_monitor import LocalMonitor
+from kmon.proxy.relay.observer import Delivery
+from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted
+from kmon.stream.timeline import MS, S, Timeline
+from kmon.transport.tcp_info import TcpSampler, TcpState
+
+ASK_AHEAD_NS = 1 * S
+ASK_AHEAD_SHARE = 0.2
+"""How long before a silence becomes a stall the peer's kernel is asked, so that its answer is there by then."""
+LOOK_EVERY_S = 1.0
+
+
+class StallMonitor:
+    """Emits ``stall_started`` when the open progress gap passes the threshold, and ``stall_ended`` for each.
+
+    While a stall is open the witnesses are heard every second; ``blame`` is what they last said of the longest one.
+    """
+
+    def __init__(
+        self, run: str, attempt: int, timeline: Timeline, machine: LocalMonitor, emit: Callable[[Event], None]
+    ) -> None:
+        self._run, self._attempt, self._timeline, self._emit = run, attempt, timeline, emit
+        self._machine = machine
+        self._timer: asyncio.TimerHandle | None = None
+        self._announced = False
+        self._told_from_ns: int | None = None
+        """Where the open gap that was told of began."""
+        self._line: TcpSampler | None = None
+        self._first: TcpState | None = None
+        self._last: TcpState | None = None
+        self._together = 0
+        """How many streams fell silent at once with this one; that some go on later does not change it."""
+        self._open: Blame | None = None
+        self._longest_ms = 0.0
+        self.between = ""
+        self.delivery: Delivery | None = None
+        """Of a stream that is passed on: how its client takes it."""
+        self.blame: Blame | None = None
+
+    # -- a stream among others ---------------------------------------------------------------------------------------
+
+    def on_line(self, line: TcpSampler) -> None:
+        """The attempt has a connection; it is looked at when a stall begins, and while it lasts."""
+        self._line = line
+        self._machine.streams.add(self)
+
+    @property
+    def peer(self) -> str:
+        return "" if self._line is None else self._line.peer
+
+    @property
+    def last_byte_ns(self) -> int | None:
+        """When anything last came; None before the first output, when silence has not one cause for all, and after."""
+        timeline = self._timeline
+        flowing = timeline.progress.first_ns is not None and timeline.gap_start() is not None
+        return timeline.byte.last_ns if flowing else None
+
+    # -- the timer ---------------------------------------------------------------------------------------------------
+
+    def arm(self, now_ns: int) -> None:
+        """Make sure a timer is running. It is not moved per chunk: when it fires it looks again.
+
+        Only where thresholds are learned can one be due sooner than the timer that runs; then it is set anew.
+        """
+        if self._announced or (self._timer is not None and not self._timeline.learned):
+            return
+        gap_ns = self._timeline.open_gap_ns(now_ns)
+        if gap_ns is None:
+            return
+        ask_ns = self._ask_ns
+        due_ns = ask_ns if self._first is None and gap_ns < ask_ns else self._timeline.threshold_ns()
+        wait_s = max(0.0, (due_ns - gap_ns) / S)
+        if self._timer is None or self._timer.when() > asyncio.get_running_loop().time() + wait_s:
+            self._again(wait_s)
+
+    @property
+    def _ask_ns(self) -> int:
+        stall_ns = self._timeline.threshold_ns()
+        return stall_ns - int(min(ASK_AHEAD_NS, ASK_AHEAD_SHARE * stall_ns))
+
+    def _again(self, wait_s: float) -> None:
+        self._unset()
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
+
+    def _unset(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        now_ns = time.monotonic_ns()
+        gap_ns = self._timeline.open_gap_ns(now_ns)
+        if gap_ns is None:
+            return
+        if self._timeline.gap_start() != self._told_from_ns:  # what was read late had come in time: it was no stall
+            self._announced, self._open = False, None
+        if gap_ns >= self._timeline.threshold_ns():
+            found = self._weigh(now_ns, gap_ns)
+            if not self._announced:
+                self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, found, self._last)
+            elif self._open is None or (found.name, found.why) != (self._open.name, self._open.why):
+                self._emit(Blamed(now_ns, self._run, self._attempt, found))
+            self._open, self._told_from_ns = found, self._timeline.gap_start()
+            self._again(LOOK_EVERY_S)
+        elif gap_ns >= self._ask_ns:
+            self._hear()
+            self.arm(now_ns)
+        else:
+            self._rest()
+            self.arm(now_ns)
+
+    # -- the witnesses -----------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Look at the connection, and have the kernel ask its peer."""
+        if self._line is None:
+            return
+        self._last = self._line.look() or self._last  # of a line just closed, what was last seen still holds
+        if self._first is None:
+            self._first = self._last
+        self._line.ask(self._last.unanswered_probes if self._last is not None else 0)
+
+    def _weigh(self, now_ns: int, gap_ns: int) -> Blame:
+        """Hear everybody about the open gap."""
+        self._hear()
+        asked_ns = None if self._line is None else self._line.asked_ns
+        self._together = max(self._together, self._machine.fell_silent_together(self))
+        return blame(
+            replace(
+                self._at_home(now_ns, gap_ns, self._timeline.stall_phase()),
+                heard_ns=self._timeline.byte.open_ns(now_ns),
+                witness=self._last,
+                before=self._first,
+                asked_ns=None if asked_ns is None else now_ns - asked_ns,
+                together=self._together,
+                client_ns=0 if self.delivery is None else self.delivery.waiting_ns(now_ns),
+                between=self.between,
+            )
+        )
+
+    def _at_home(self, now_ns: int, gap_ns: int, phase: StallPhase) -> Silence:
+        """What this machine says of itself during the last ``gap_ns``, a silence in ``phase``."""
+        machine, since_ns = self._machine, now_ns - gap_ns
+        return Silence(
+            gap_ns=gap_ns,
+            stall_ns=self._timeline.threshold_ns(phase),
+            late_ns=machine.late_ns(since_ns, now_ns),
+            canary_mute_ns=machine.canary_mute_ns(since_ns, now_ns),
+            asleep_ns=machine.asleep_ns(since_ns),
+            wall_step_ns=machine.wall_step_ns(since_ns),
+        )
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def _announce(
+        self, t_ns: int, phase: StallPhase, gap_ms: float, found: Blame | None, witness: TcpState | None = None
+    ) -> None:
+        self._announced = True
+        self._announced = True
+        threshold_ms = self._timeline.threshold_ns(phase) / MS
+        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, found, threshold_ms))
+
+    def ended(self, t_ns: int, stall: Stall) -> None:
+        """An arrival ended a stall."""
+        now_ns = time.monotonic_ns()
+        since_ns = self._timeline.t_start + int(stall.start_ms * MS)
+        own = blame(self._at_home(now_ns, now_ns - since_ns, stall.phase))
+        self._close(t_ns, stall, own if own.name == "us" else self._open, ended=True)
+
+    def left_open(self, t_ns: int, stall: Stall) -> None:
+        """The attempt ended with the gap still open."""
+        self._close(t_ns, stall, self._weigh(t_ns, int(stall.duration_ms * MS)), ended=False)
+
+    def _close(self, t_ns: int, stall: Stall, found: Blame | None, *, ended: bool) -> None:
+        if not self._announced:  # the arrival was processed before the timer could fire
+            self._announce(t_ns, stall.phase, stall.duration_ms, found)
+        self._emit(StallEnded(t_ns, self._run, self._attempt, stall.phase, stall.duration_ms, ended, found))
+        if stall.duration_ms >= self._longest_ms:
+            self._longest_ms, self.blame = stall.duration_ms, found
+        self._announced = False
+        self._open = None
+        self._rest()
+
+    def _rest(self) -> None:
+        """No silence is being watched: forget what was seen in the last one, and ask no more."""
+        self._first = self._last = None
+        self._together = 0
+        if self._line is not None:
+            self._line.leave_be()
+
+    def stop(self) -> None:
+        self._unset()
+        self._machine.streams.discard(self)

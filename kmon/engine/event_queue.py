@@ -1,0 +1,52 @@
+"""Events on their way out: in order, a batch at a time, bounded, never blocking the reader of a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from kmon.stream.events import BytesArrived, DeltaArrived, EngineHealth, Event
+
+LIMIT_EVENTS = 200_000
+LIMIT_CHARS = 64_000_000
+"""What may wait for a front end that does not read. Past either limit chunks are let go, counted and said."""
+
+
+class EventQueue:
+    """A bounded queue of events. Only chunks are ever let go; what frames them always arrives."""
+
+    def __init__(self, limit_events: int = LIMIT_EVENTS, limit_chars: int = LIMIT_CHARS) -> None:
+        self._limit_events, self._limit_chars = limit_events, limit_chars
+        self._waiting_chars = 0
+        self._waiting: list[Event] = []
+        self._wake = asyncio.Event()
+        self._closed = False
+        self.chunks = 0
+        self.dropped = 0
+
+    def put(self, event: Event) -> None:
+        if isinstance(event, DeltaArrived):
+            self.chunks += event.chunk
+            self._waiting_chars += len(event.text) + len(event.reasoning) + len(event.raw)
+        full = len(self._waiting) >= self._limit_events or self._waiting_chars >= self._limit_chars
+        if full and isinstance(event, DeltaArrived | BytesArrived | EngineHealth):
+            self.dropped += 1
+            return
+        self._waiting.append(event)
+        self._wake.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    async def batches(self) -> AsyncIterator[Sequence[Event]]:
+        """Everything put since the last batch, until closed and empty."""
+        while True:
+            if self._waiting:
+                batch, self._waiting, self._waiting_chars = self._waiting, [], 0
+                yield batch
+            elif self._closed:
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()

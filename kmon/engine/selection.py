@@ -1,0 +1,106 @@
+"""From what the user typed to a plan: which targets, which scenarios, on real keys or on the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from kmon.catalog.environment import Environment
+from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import check_trust, credential, key_source
+from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
+from kmon.catalog.trust import Trust
+from kmon.dialects import refusal
+from kmon.engine.plan import Keys, RacePlan, Row
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What is raced on the simulator when nothing is named. ``timeout_s`` makes it end by itself."""
+
+    targets: tuple[str, ...]
+    scenario: str
+    profile: str
+    timeout_s: float
+    speed: float = 1.0
+
+
+RACE_DEMO = Demo(
+    ("together", "fireworks", "groq", "moonshot", "openrouter", "deepinfra", "nvidia", "mistral"),
+    "code-tools",
+    profile="demo",
+    timeout_s=20.0,
+)
+"""One row per way a stream can go."""
+TEST_DEMO = Demo(
+    ("bedrock/kimi-k2.5", "bedrock/mistral-large-3", "bedrock/nova-pro", "openrouter/moonshotai/kimi-k2.5"),
+    "tool-result",
+    profile="seed-002",
+    timeout_s=3.0,
+    speed=10.0,
+)
+"""The report that says Kimi hangs on four of ten tool results on Bedrock, its controls beside it, ten times as fast."""
+
+
+def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row, ...]:
+    """Every scenario at every target, a target's scenarios side by side.
+
+    Raises :class:`UsageError` for a scenario that a target's dialect cannot carry.
+    """
+    found = tuple(Row(target, scenario) for target in targets for scenario in scenarios)
+    for row in found:
+        if problem := refusal(row.target, row.scenario):
+            raise UsageError(problem)
+    return found
+
+
+def one_call_at_a_time(row: Row) -> Row:
+    """The row with a chain that asks for one tool call per turn, in a dialect that has a word for it."""
+    if row.scenario.chain is None:
+        return row
+    return Row(row.target, msgspec.structs.replace(row.scenario, parallel_calls=False))
+
+
+def simulated(target: Target, origin: str) -> Target:
+    """The same target, aimed at the simulator at ``origin``: its dialect, model and body, but no key and no headers."""
+    if target.dialect in SOCKET_DIALECTS:
+        raise UsageError(f"target {target.name} cannot be raced on the simulated provider; leave it out")
+    version = "/v1" if target.dialect == "chat" else ""
+    return msgspec.structs.replace(
+        target, base_url=f"{origin}/{target.provider}{version}", key_env=(), headers={}, simulated=True
+    )
+
+
+def keys_for(plan: RacePlan, env: Environment, trust: Trust) -> Keys:
+    """The keys the plan needs. Raises :class:`UsageError` naming the variable a target misses.
+
+    Raises :class:`UntrustedHostError` with all that a project wants and is not allowed.
+    """
+    check_trust(plan.asked, env, trust)
+    return Keys({target.name: credential(target, env, trust) for target in plan.asked})
+
+
+def key_notes(plan: RacePlan, env: Environment) -> dict[str, str]:
+    """Per target name, where its key was found, for the plan screen."""
+    return {
+        target.name: key_source(target, env) or ("simulated" if target.simulated else "no key needed")
+        for target in plan.asked
+    }
+
+
+def check_cost(plan: RacePlan, *, max_requests: int | None, max_tokens: int | None) -> None:
+    """Refuse a plan that would send more requests, or could be answered with more tokens, than the user allowed."""
+    less = "race fewer targets, scenarios or rounds"
+    if max_requests is not None and plan.requests > max_requests:
+        raise UsageError(f"this would send {plan.requests} requests, more than --max-requests {max_requests}; {less}")
+    if max_tokens is not None and plan.max_output_tokens > max_tokens:
+        raise UsageError(
+            f"this could cost {plan.max_output_tokens} output tokens, more than --max-tokens {max_tokens}; {less}"
+        )
+
+
+def cost(plan: RacePlan) -> str:
+    """What the plan costs at most, in words."""
+    return f"{plan.requests} requests, at most {plan.max_output_tokens} output tokens"

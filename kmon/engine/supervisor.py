@@ -1,0 +1,329 @@
+"""Owns the runs of a race: starts rounds, obeys commands, says when it is over. The in-process ``EventSource``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import NamedTuple
+
+from kmon import open_files
+from kmon.blame.adaptive_threshold import Habits
+from kmon.blame.canary import sing
+from kmon.blame.loop_lag import watch_lag
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
+from kmon.engine.api import Command
+from kmon.engine.event_queue import EventQueue
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.engine.randomize import shuffled
+from kmon.engine.run import ALREADY_ENDED, Run
+from kmon.openclaw.provider_side import Sighting
+from kmon.probe.send import preload, prepare
+from kmon.retry.sequence import Endpoint
+from kmon.stats.alerts import Vigil
+from kmon.stream import events as ev
+from kmon.stream.sanitize import Sanitizer
+from kmon.stream.timeline import MS
+from kmon.transport.network import Network
+
+FILES_BESIDE = 16
+"""Open files that a race has beside one for each stream: its event loop, the canary, whatever a resolver reads."""
+SCARCE = (
+    "{} streams at once need about {} open files, and this machine lets one program have {}: some may fail as "
+    "out-of-files; race fewer at once (--concurrency), or raise the limit before kmon starts (ulimit -n 4096)"
+)
+AGAIN_AT_ONCE = 32
+"""Runs that may be open when more are tried again by hand; a race with a wider limit has that."""
+
+
+class Ended(NamedTuple):
+    """What is kept of a run that has ended: which it was, how many attempts it took, and whether it ended well."""
+
+    row: int
+    round: int
+    attempts: int
+    ok: bool
+
+
+class Supervisor:
+    """Hosts a race on the running event loop. Create it inside one; ``start`` begins the first round."""
+
+    def __init__(self, plan: RacePlan, keys: Keys, *, sightings: Mapping[str, Sighting] | None = None) -> None:
+        self._plan, self._keys = plan, keys
+        self._sightings = sightings or {}
+        """Per target, who sees its gateway's provider."""
+        self._outbox = EventQueue()
+        self._network = Network()
+        for target in plan.asked:
+            preload(target, self._network)
+        self._limits = plan.policy.limits(plan.stall_s)
+        self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
+        self._vigil = Vigil(plan.alerts)
+        self._runs: dict[str, Run] = {}
+        """The runs that have not ended, or have a nudge open."""
+        self._ended: dict[str, Ended] = {}
+        self._queued: list[Run] = []
+        self._again: deque[str] = deque()
+        """Runs that ended and are to be tried again when there is room."""
+        self._open: dict[asyncio.Task[None], Run] = {}
+        self._freed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._announced = 0
+        self._t_start = 0
+        self._interrupted = False
+        self._stop = asyncio.Event()
+        """Set when no further round is to start: enough was measured, or the race was interrupted."""
+        self._t_round = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Announce the race and begin. Returns at once."""
+        plan = self._plan
+        self._t_start = time.monotonic_ns()
+        self._emit(
+            ev.RaceStarted(
+                self._t_start,
+                plan.targets,
+                plan.scenario,
+                plan.rounds,
+                plan.simulated,
+                plan.stall_s * 1000,
+                plan.policy.timeout_s * 1000,
+                plan.policy.told(),
+                plan.learn_stall,
+            )
+        )
+        streams = min(plan.concurrency or len(plan.rows), len(plan.rows) * plan.rounds)
+        if (allowed := open_files.limit()) < (needed := streams + FILES_BESIDE):
+            self._emit(ev.Notice(self._t_start, "warning", SCARCE.format(streams, needed, allowed)))
+        self._ending = self._spawn(self._race())
+        self._network.busy.set()
+        self._spawn(watch_lag(self._outbox, self._network))
+        self._spawn(sing(self._network))
+
+    # -- EventSource ---------------------------------------------------------------------------------------------------
+
+    def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
+        return self._outbox.batches()
+
+    async def command(self, command: Command) -> None:
+        """Obey; a command for an unknown run is ignored (it may have been typed as the race was closing)."""
+        if command.action == "enough":
+            self._stop.set()
+            self._freed.set()
+            return
+        run = self._runs.get(command.run)
+        if self._closed:
+            return
+        if run is None or (command.action == "retry" and run not in self._queued and run not in self._open.values()):
+            self._command_ended(command)
+            return
+        match command.action:
+            case "nudge":
+                run.nudge()
+            case "cancel" if run in self._queued:
+                self._queued.remove(run)
+                self._skip(run)
+            case "cancel":
+                run.cancel()
+            case "retry" if run in self._open.values():
+                run.retry()
+
+    def _command_ended(self, command: Command) -> None:
+        """Try a run that has ended again: at once, or where everything was to be tried again, when there is room."""
+        known = self._ended.get(command.run)
+        if known is None:
+            return
+        match command.action:
+            case "nudge":
+                target = self._plan.rows[known.row].target.name
+                self._emit(ev.Notice(time.monotonic_ns(), "info", ALREADY_ENDED.format(target)))
+            case "cancel" if command.run in self._again:
+                self._again.remove(command.run)
+            case "retry" if command.run not in self._again:
+                self._again.append(command.run)
+                self._network.busy.set()
+                self._try_again()
+                if self._ending is None or self._ending.done():
+                    self._ending = self._spawn(self._end_race())
+
+    def _try_again(self) -> None:
+        """Begin what is to be tried again, as far as there is room for it."""
+        room = max(self._plan.concurrency or len(self._plan.rows), AGAIN_AT_ONCE)
+        while self._again and len(self._open) < room and not self._closed:
+            name = self._again.popleft()
+            known = self._ended[name]
+            run = self._runs.get(name) or self._run(self._plan.rows[known.row], known.row, known.round, known.attempts)
+            self._vigil.follow(name, run.target)
+            self._begin(run)
+
+    async def interrupt(self) -> None:
+        """Cancel everything that is open or waiting; the race then ends by itself."""
+        self._interrupted = True
+        self._stop.set()
+        for run in self._queued:
+            self._skip(run)
+        self._queued.clear()
+        self._again.clear()
+        for run in self._runs.values():
+            run.cancel()
+        self._freed.set()
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self.interrupt()
+        if self._open:
+            await asyncio.wait(self._open)
+        for run in list(self._runs.values()):
+            await run.settled()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._outbox.close()
+
+    # -- the race ------------------------------------------------------------------------------------------------------
+
+    async def _race(self) -> None:
+        for target in self._plan.asked:
+            await prepare(target, self._keys.for_target(target.name), self._network, self._limits.connect_timeout_s)
+        for number in range(1, self._plan.rounds + 1):
+            if self._stopping:
+                break
+            await self._round(number)
+        await self._end_race()
+
+    async def _round(self, number: int) -> None:
+        """Start one run per row, together: wait until the whole round fits, or queue it if it never can."""
+        limit = self._plan.concurrency or len(self._plan.rows)
+        while not self._fits(limit) and not self._stopping:
+            await self._until_freed()
+        await self._spaced()
+        if self._stopping:
+            return
+        order = shuffled(len(self._plan.rows), self._plan.order_seed, number)
+        self._queued = [self._new_run(self._plan.rows[index], index, number) for index in order]
+        while self._queued:
+            if len(self._open) < limit:
+                self._begin(self._queued.pop(0))
+            else:
+                await self._until_freed()
+
+    def _fits(self, limit: int) -> bool:
+        """Whether a whole round may start now (or, if it can never fit, whether nothing else is open)."""
+        rows = self._plan.rows
+        if len(self._open) + min(limit, len(rows)) > limit:
+            return False
+        if self._plan.per_target is None:
+            return True
+        wanted = Counter(row.target.name for row in rows)
+        wanted_open = Counter(run.target for run in self._open.values())
+        return all(
+            not wanted_open[name] or wanted_open[name] + n <= self._plan.per_target for name, n in wanted.items()
+        )
+
+    async def _spaced(self) -> None:
+        """Keep the least time between two requests to one target; all targets are asked in every round."""
+        due_ns = self._t_round + int(self._plan.spacing_s * 1e9)
+        if self._t_round and (wait_ns := due_ns - time.monotonic_ns()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_ns / 1e9):
+                    await self._stop.wait()
+        self._t_round = time.monotonic_ns()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def _new_run(self, row: Row, index: int, number: int) -> Run:
+        run = self._run(row, index, number)
+        run.announce()
+        self._announced += 1
+        return run
+
+    def _run(self, row: Row, index: int, number: int, attempts: int = 0) -> Run:
+        run = Run(
+            name=f"r{number}.{index + 1}",
+            row=row,
+            index=index,
+            round_number=number,
+            aims=[
+                Endpoint(to, self._keys.for_target(to.name))
+                for to in (row.target, *self._plan.policy.beside(row.target))
+            ],
+            policy=self._plan.policy,
+            limits=self._limits,
+            network=self._network,
+            emit=self._emit,
+            nonce=self._plan.nonce,
+            session=self._plan.session,
+            habits=self._habits,
+            sighting=self._sightings.get(row.target.name),
+            nudge_after_s=self._plan.nudge_after_s,
+            attempts=attempts,
+        )
+        self._runs[run.name] = run
+        return run
+
+    def _begin(self, run: Run) -> None:
+        run.reopen()
+        task = asyncio.create_task(self._host(run), name=run.name)
+        self._open[task] = run
+        task.add_done_callback(self._on_run_done)
+
+    async def _host(self, run: Run) -> None:
+        self._note(run, await run.go())
+
+    def _skip(self, run: Run) -> None:
+        self._note(run, run.skip())
+        del self._runs[run.name]
+
+    def _note(self, run: Run, ended: ev.RunEnded) -> None:
+        """All that is kept of a run that has ended is how, and what a retry of it needs."""
+        self._ended[run.name] = Ended(run.index, ended.round, ended.attempts, ended.state == "done")
+
+    def _on_run_done(self, task: asyncio.Task[None]) -> None:
+        run = self._open.pop(task)
+        self._freed.set()
+        self._try_again()
+        self._spawn(self._let_go(run))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            why = Sanitizer("", 0, secrets=self._keys.secrets).redacted(repr(error), MESSAGE_LIMIT_CHARS)
+            self._emit(ev.Notice(time.monotonic_ns(), "error", f"kmon failed inside a run: {why}"))
+
+    async def _let_go(self, run: Run) -> None:
+        """Forget a run that has ended, once its nudge has, too, unless it is being tried again."""
+        await run.settled()
+        if run not in self._open.values() and self._runs.get(run.name) is run:
+            del self._runs[run.name]
+
+    async def _until_freed(self) -> None:
+        self._freed.clear()
+        await self._freed.wait()
+
+    async def _end_race(self) -> None:
+        """Wait for all open runs, then say how the race went. A retry reopens it and says so again."""
+        while self._open or self._again:
+            await self._until_freed()
+        ok = sum(ended.ok for ended in self._ended.values())
+        now_ns = time.monotonic_ns()
+        self._emit(
+            ev.RaceEnded(now_ns, ok, self._announced - ok, (now_ns - self._t_start) / MS, interrupted=self._interrupted)
+        )
+        self._network.busy.clear()
+
+    def _emit(self, event: ev.Event) -> None:
+        self._outbox.put(event)
+        for told in self._vigil.watch(event):
+            self._outbox.put(told)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,102 @@
+"""What only the chunks can tell, and the merged answer no longer shows: names, order, repetition, when tools began."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import msgspec
+
+from kmon.dialects.delta import Delta
+
+NAMES_LIMIT = 8
+"""Different models, or hosts, that are remembered."""
+PIECES_LIMIT = 5_000
+"""Pieces of output that are compared with each other, which takes a few milliseconds per thousand."""
+_NULL_USAGE = re.compile(r'"usage"\s*:\s*null')
+
+
+@dataclass(slots=True)
+class ChunkStats:
+    """A fold over the deltas of one attempt, in the order of their arrival."""
+
+    models: list[str] = field(default_factory=list)
+    upstreams: list[str] = field(default_factory=list)
+    usage_announced: bool = False
+    """Chunks carried ``"usage": null``: the promise of a count in the last one."""
+    error_first: bool = False
+    """The first chunk was an error."""
+    late_chunks: int = 0
+    """Chunks with output after the finish reason."""
+    early_arguments: int = 0
+    """Tool calls whose arguments came before their name."""
+    idle_chunks: int = 0
+    """Data chunks since the last output."""
+    idle_keepalives: int = 0
+    """Keep-alives since the last output."""
+    waiting_tool: str | None = None
+    """The tool that was named last and of whose arguments nothing has come."""
+    held_back: list[tuple[int, int]] = field(default_factory=list)
+    """Silences of the server's own making, from and to in CLOCK_MONOTONIC ns: a tool's name to its first argument, or
+    whatever came before a tool call that arrived whole in one chunk."""
+    pieces: list[str] = field(default_factory=list)
+    """The text and reasoning of each chunk."""
+    _chunks: int = 0
+    _finished: bool = False
+    _last_ns: int = 0
+    _named_ns: int = 0
+    _nameless: set[int] = field(default_factory=set)
+    _named: set[int] = field(default_factory=set)
+
+    def add(self, t_ns: int, delta: Delta) -> None:
+        """Fold in one delta that arrived at ``t_ns``."""
+        if delta.chunk:
+            self._chunks += 1
+            self._see_chunk(delta)
+        self._see_tools(t_ns, delta)
+        if delta.progress:
+            self.idle_chunks = self.idle_keepalives = 0
+            self.late_chunks += self._finished
+            self._last_ns = t_ns
+            if (delta.text or delta.reasoning) and len(self.pieces) < PIECES_LIMIT:
+                self.pieces.append(delta.text or delta.reasoning)
+        elif delta.keepalive:
+            self.idle_keepalives += 1
+        elif delta.chunk:
+            self.idle_chunks += 1
+        self._finished = self._finished or delta.finish_reason is not None
+
+    def _see_chunk(self, delta: Delta) -> None:
+        _remember(self.models, delta.model)
+        _remember(self.upstreams, delta.upstream)
+        if delta.error is not None and self._chunks == 1:
+            self.error_first = True
+        if not self.usage_announced and self._chunks <= NAMES_LIMIT:
+            self.usage_announced = _NULL_USAGE.search(delta.raw) is not None
+
+    def _see_tools(self, t_ns: int, delta: Delta) -> None:
+        for fragment in delta.tools:
+            if fragment.name:
+                if fragment.index in self._nameless and fragment.index not in self._named:
+                    self.early_arguments += 1
+                self._named.add(fragment.index)
+                if not fragment.arguments:
+                    self.waiting_tool, self._named_ns = fragment.name, t_ns
+            elif fragment.arguments and fragment.index not in self._named:
+                self._nameless.add(fragment.index)
+            if fragment.arguments:
+                if self.waiting_tool is not None or (fragment.name and _whole(fragment.arguments)):
+                    self.held_back.append((self._last_ns, t_ns))
+                self.waiting_tool = None
+
+
+def _remember(names: list[str], name: str | None) -> None:
+    if name is not None and len(names) < NAMES_LIMIT and (not names or names[-1] != name):
+        names.append(name)
+
+
+def _whole(arguments: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,120 @@
+"""The name of what broke in one attempt, with the evidence line a support engineer would accept.
+
+The names, what they mean and what looks alike stand in ``kmon/catalog/signatures.toml``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.delta import StreamError
+from kmon.findings.chunk_stats import ChunkStats
+from kmon.findings.content import Asked, content_finding
+from kmon.findings.silence import resumed, unended
+from kmon.stream.events import Ending
+from kmon.stream.timeline import S, Timeline
+from kmon.transport.errors import CONNECT_TIMEOUT
+
+
+class Signature(NamedTuple):
+    """``name`` is kebab-case, or None for an attempt with nothing to report."""
+
+    name: str | None
+    evidence: str
+
+
+BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
+"""Signature by the kind of an error where no response had begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that has ended, with all that its name is decided by."""
+
+    ending: Ending
+    timeline: Timeline
+    asked: Asked
+    said: Transcript
+    seen: ChunkStats
+    error: StreamError | None
+    end_ns: int
+    lingered: bool = False
+    """The body had not ended a while after its terminal event."""
+
+
+def decide(ended: Ended) -> Signature:
+    """Name an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
+    evidence = describe(ended.timeline, ended.end_ns)
+    name, sentence = _named(ended)
+    return Signature(name, f"{sentence}; {evidence}" if sentence else evidence)
+
+
+def _named(ended: Ended) -> tuple[str | None, str]:
+    match ended.ending:
+        case "failed" if ended.error is not None:
+            return _failed(ended.error, ended.timeline, ended.seen)
+        case "timed-out":
+            return unended(ended.timeline, ended.asked, ended.said, ended.seen, ended.end_ns)
+        case "incomplete":
+            cut = "inside a frame" if ended.said.malformed_frames else "cleanly"
+            return "truncated-no-finish", f"the body ended {cut}, without finish reason or end event"
+        case "done":
+            return _done(ended)
+    return None, ""
+
+
+def _failed(error: StreamError, timeline: Timeline, seen: ChunkStats) -> tuple[str, str]:
+    if error.kind == "http":
+        return failure_name(error.kind, error.status), f"HTTP {error.status}"
+    if error.kind == "connect" and error.code == CONNECT_TIMEOUT:
+        missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no TLS"
+        return "connect-timeout", f"nobody refused: {missing}"
+    if error.kind == "in-stream":
+        return "error-in-stream", "the first event" if seen.error_first else "after the stream had begun"
+    if error.kind in OF_THIS_MACHINE:
+        return failure_name(error.kind), error.message
+    if timeline.t_headers is None and error.kind in BEFORE_HEADERS:
+        return BEFORE_HEADERS[error.kind], ""
+    return failure_name(error.kind, error.status), ""
+
+
+def _done(ended: Ended) -> tuple[str | None, str]:
+    said = ended.said
+    if said.malformed_frames:
+        return "malformed-frame", f"{said.malformed_frames} frame(s) could not be read"
+    if found := content_finding(ended.asked, said, ended.seen):
+        return found.name, found.sentence
+    if ended.timeline.t_done is None:
+        return "finish-without-done", "a finish reason but no end event"
+    if said.finish_reason is None:
+        return "done-without-finish", "an end event but no finish reason: complete or cut, nobody says"
+    if silence := resumed(ended.timeline, ended.seen):
+        return silence
+    if ended.lingered:
+        return "linger-after-done", "the end event came, the body did not end"
+    return None, ""
+
+
+def describe(timeline: Timeline, now_ns: int) -> str:
+    """The facts in one line: headers, chunks, last progress, keep-alives."""
+    parts = []
+    if timeline.t_request_sent is not None and timeline.t_headers is not None:
+        parts.append(f"headers after {max(0, timeline.t_headers - timeline.t_request_sent) / S:.2f} s")
+    elif timeline.t_request_sent is not None:
+        parts.append(f"request sent {(now_ns - timeline.t_request_sent) / S:.1f} s ago, no headers")
+    else:
+        parts.append("no request was sent")
+    if timeline.t_headers is not None:
+        parts.append(f"{timeline.chunk.ticks} chunk{_s(timeline.chunk.ticks)}")
+    if timeline.progress.last_ns is not None:
+        parts.append(f"last progress {(now_ns - timeline.progress.last_ns) / S:.1f} s before the end")
+    if timeline.life.ticks:
+        parts.append(f"{timeline.life.ticks} keep-alive{_s(timeline.life.ticks)}")
+    return ", ".join(parts)
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,100 @@
+"""The name of a silence: what an attempt was waiting for when its time ran out, and silences that ended. Pure."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from kmon.dialects.assemble import Transcript
+from kmon.findings.chunk_stats import ChunkStats
+from kmon.findings.content import Asked, looping
+from kmon.findings.tool_call import shown
+from kmon.stream.timeline import MS, S, Timeline
+
+REPEATED = 3
+"""Stalls in one answer that are no single event any more."""
+EMPTY_CHUNKS = 3
+"""Empty chunks that are no role announcement."""
+QUARTERS_LEAST_TOKENS = 40
+SLOWEST = 5.0
+"""How many times as long the last quarter of an answer takes as the first, with no quarter shorter than one before."""
+ONE_GAP = 0.35
+"""The share of the last quarter beyond which a single gap is a stall, and not a slow pace."""
+SAME_NS = 5 * MS
+"""How far the two ends of one silence may lie apart where they were found by different folds."""
+
+
+def unended(timeline: Timeline, asked: Asked, said: Transcript, seen: ChunkStats, end_ns: int) -> tuple[str, str]:
+    """Signature and sentence of an attempt that its timeout ended."""
+    if timeline.t_request_sent is None:
+        missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no request could be sent"
+        return "connect-timeout", missing
+    if timeline.t_headers is None:
+        return "no-headers", "socket open"
+    if seen.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
+        return "keep-alives-only", f"{seen.idle_keepalives} keep-alives since the last output, socket open"
+    stalled = bool(timeline.stalls) and not timeline.stalls[-1].ended
+    if stalled and seen.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
+        return "empty-deltas-only", f"{seen.idle_chunks} empty chunks since the last output, socket open"
+    if seen.waiting_tool is not None:
+        return "tool-arguments-never", f"{shown(seen.waiting_tool)!r} was named and none of its arguments came"
+    if timeline.progress.last_ns is None:
+        return "no-first-token", "socket open"
+    if stalled:
+        return "hang-mid-stream", f"{timeline.stalls[-1].phase}, no byte since, neither FIN nor RST"
+    return _still_coming(timeline, asked, said, seen)
+
+
+def _kept_up(last_ns: int | None, timeline: Timeline, end_ns: int) -> bool:
+    """Whether signs of life went on through most of the silence; one ping at its beginning says nothing about it."""
+    since_ns = timeline.progress.last_ns or timeline.t_request_sent or end_ns
+    return last_ns is not None and end_ns - last_ns <= (end_ns - since_ns) // 2
+
+
+def _still_coming(timeline: Timeline, asked: Asked, said: Transcript, seen: ChunkStats) -> tuple[str, str]:
+    if loop := looping(asked, said, seen):
+        return loop.name, loop.sentence
+    if said.reasoning.strip() and not said.text.strip() and not said.tool_calls:
+        return "reasoning-without-end", f"{len(said.reasoning)} characters of reasoning and no word of the answer"
+    if sentence := slowing_down(timeline):
+        return "slowing-down", sentence
+    return "total-timeout", "output was still coming"
+
+
+def resumed(timeline: Timeline, seen: ChunkStats) -> tuple[str, str] | None:
+    """Signature and sentence of silences that ended in a finished answer, or None if there is nothing to say.
+
+    A slow first token that came is slow, not broken; and tool arguments that a server holds back until they are
+    complete are its way to serve them.
+    """
+    silences = [s for s in timeline.stalls if s.ended and s.phase not in ("before-first-token", "after-last-delta")]
+    held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in seen.held_back]
+    broken_ms = []
+    for stall in silences:
+        start_ns = timeline.t_start + stall.start_ms * MS
+        stop_ns = start_ns + stall.duration_ms * MS
+        if not any(low <= start_ns and stop_ns <= high for low, high in held):
+            broken_ms.append(stall.duration_ms)
+    if len(broken_ms) >= REPEATED:
+        each = ", ".join(f"{ms / 1000:.1f}" for ms in broken_ms[:6])
+        return "repeated-stalls", f"{len(broken_ms)} silences of {each} s, each of which ended"
+    if sentence := slowing_down(timeline):
+        return "slowing-down", sentence
+    if broken_ms:
+        return "stall-resumed", f"longest silence {max(broken_ms) / 1000:.1f} s, then it went on"
+    return None
+
+
+def slowing_down(timeline: Timeline) -> str:
+    """How the four quarters of an answer took longer and longer, in words; empty when they did not."""
+    stamps = timeline.progress_ns
+    if len(stamps) < QUARTERS_LEAST_TOKENS:
+        return ""
+    places = [(len(stamps) - 1) * k // 4 for k in range(5)]
+    quarters = [stamps[stop] - stamps[start] for start, stop in pairwise(places)]
+    last_ns = quarters[-1]
+    longest_gap_ns = max(later - earlier for earlier, later in pairwise(stamps[places[3] :]))
+    if sorted(quarters) != quarters or last_ns < max(SLOWEST * quarters[0], timeline.stall_ns):
+        return ""
+    if longest_gap_ns > ONE_GAP * last_ns:
+        return ""
+    return "its quarters took " + ", ".join(f"{ns / S:.1f}" for ns in quarters) + " s"

@@ -1,0 +1,61 @@
+"""Names of what only a WebSocket can have: a closing code, an open line without a message, a delivery held back."""
+
+from __future__ import annotations
+
+from kmon.dialects.delta import StreamError
+from kmon.findings.signature import Signature
+from kmon.stream.timeline import MS, Timeline
+
+HELD_WITHIN_NS = 300 * MS
+"""How soon after the follow-up an answer must come that only waited for it."""
+REFUSALS = {
+    "no-upgrade": "no-headers",
+    "not-a-websocket": "not-a-stream",
+    "handshake": "handshake-failed",
+    "auth": "handshake-failed",
+    "protocol": "protocol-error",
+    "device": "handshake-failed",
+    "refused": "error-in-stream",
+}
+"""Signature by the kind of the error that kept an attempt from being answered."""
+
+
+def closed_signature(error: StreamError | None, pongs: int, found: Signature) -> Signature | None:
+    """The name of an attempt whose WebSocket closed, was refused, or was open to no purpose; None if none of these."""
+    if error is None:
+        return None
+    if error.kind == "websocket-closed":
+        return Signature("websocket-closed", f"{error.message}; {found.evidence}")
+    if error.kind == "cancelled" and found.name is not None:
+        return Signature("run-aborted", f"{error.message}; {found.evidence}")
+    if error.kind in REFUSALS:
+        return Signature(REFUSALS[error.kind], f"{error.message}; {found.evidence}")
+    if error.kind == "timeout" and pongs and found.name in ("no-first-token", "hang-mid-stream", "keep-alives-only"):
+        return Signature("websocket-silent", f"{pongs} pong(s) came, the line is open; {found.evidence}")
+    return None
+
+
+def held(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Signature | None:
+    """Whether an answer lay ready and was delivered only when the next message was sent."""
+    if followed_up_ns is None:
+        return None
+    for stall in timeline.stalls:
+        end_ns = timeline.t_start + (stall.start_ms + stall.duration_ms) * MS
+        after_ns = end_ns - followed_up_ns
+        if stall.ended and 0 <= after_ns <= HELD_WITHIN_NS:
+            silence = f"silent for {stall.duration_ms / 1000:.1f} s"
+            return Signature(
+                "delivery-held",
+                f"{silence}, then there {after_ns / MS:.0f} ms after the next message was sent; {found.evidence}",
+            )
+    return None
+
+
+def told_otherwise(retried: str, lost_events: int, found: Signature) -> Signature | None:
+    """What was amiss with an answer that came whole: the chat had been told of an error, or events are missing."""
+    if retried:
+        told = f"the chat was told {retried!r}; the answer came afterwards, as agent events alone"
+        return Signature("answer-after-chat-error", f"{told}; {found.evidence}")
+    if lost_events and found.name is None:
+        return Signature("sequence-gap", f"{lost_events} event(s) never came; {found.evidence}")
+    return None

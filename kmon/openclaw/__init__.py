@@ -1,0 +1,1 @@
+"""The OpenClaw gateway: protocol, attempt, watch, claim, diagnosis and a simulated gateway."""

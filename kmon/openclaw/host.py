@@ -1,0 +1,300 @@
+"""A passive watch: every run of every session of a gateway, seen with ``operator.read`` and nothing more.
+
+It only ever reads. When the connection is lost it is made again, 1 to 30 s later, and what was said meanwhile is taken
+from the history. A first connection that is refused ends the watch with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Container, Coroutine, Sequence
+from typing import Literal
+
+import httpcore
+
+from kmon.blame.loop_lag import watch_lag
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
+from kmon.engine.api import Command
+from kmon.engine.event_queue import EventQueue
+from kmon.engine.plan import Keys
+from kmon.openclaw.attempt import access_of, own_device
+from kmon.openclaw.link import Ended, Heard, Link, Unreadable, backoff_s, open_link
+from kmon.openclaw.plan import GatewayPlan
+from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
+from kmon.openclaw.protocol.handshake import READ, is_hello
+from kmon.openclaw.protocol.liveness import Gap
+from kmon.openclaw.protocol.runs import Change, Tracker, history_texts, in_flight
+from kmon.openclaw.provider_side import Sighting
+from kmon.openclaw.watched_run import WatchedRun
+from kmon.stream import events as ev
+from kmon.stream.sanitize import Sanitizer
+from kmon.stream.timeline import MS
+from kmon.transport.errors import ExchangeError, stream_error
+from kmon.transport.network import Network
+
+ONLY_WATCHED = "kmon only watches this gateway; {} what it runs from its own client"
+CLAIM_EVERY_S = 1.0
+HISTORY_LIMIT = 10
+PANES_LIMIT = 200
+CLAIMS_LIMIT = 500
+WARNINGS_LIMIT = 20
+"""So much of what is wrong with the frames of one connection is told; a gateway that is broken is so in every one."""
+
+
+class GatewayHost:
+    """Hosts a watch on the running event loop."""
+
+    def __init__(self, plan: GatewayPlan, keys: Keys, *, sighting: Sighting | None = None) -> None:
+        self._plan, self._sighting = plan, sighting
+        self._credential = keys.for_target(plan.name)
+        self._safe = Sanitizer("gateway", 1, secrets=self._credential.secrets)
+        self._network = Network()
+        self._outbox = EventQueue()
+        self._tracker = Tracker()
+        self._claims: dict[str, Claim] = {}
+        self._panes: dict[str, WatchedRun] = {}
+        self._numbers = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._t_start = 0
+        self._counted = {"ok": 0, "failed": 0}
+        """Runs whose panes are gone."""
+        self._warnings = 0
+        self._reloading: asyncio.Task[None] | None = None
+        self._hello: tuple[int, Response] | None = None
+        """The last one, for the claims of sessions that appear later."""
+        self._failed = False
+        self._lost = False
+        self._interrupted = False
+
+    def start(self) -> None:
+        self._t_start = time.monotonic_ns()
+        self._emit(ev.RaceStarted(self._t_start, (self._plan.name,), "watched", 1, stall_ms=self._plan.stall_s * 1000))
+        self._watching = self._spawn(self._watch())
+        self._spawn(self._follow_claims())
+        self._network.busy.set()
+        self._spawn(watch_lag(self._outbox, self._network))
+
+    # -- EventSource ---------------------------------------------------------------------------------------------------
+
+    def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
+        return self._outbox.batches()
+
+    async def command(self, command: Command) -> None:
+        """A watch obeys none: whatever it would do is not its own to do."""
+        if command.action != "enough":
+            self._say("info", ONLY_WATCHED.format(command.action))
+
+    async def interrupt(self) -> None:
+        self._interrupted = True
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for pane in self._panes.values():
+            pane.stop()
+        self._outbox.close()
+
+    # -- the watch -----------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        try:
+            async with asyncio.timeout(self._plan.watch_s):
+                await self._connections()
+        except TimeoutError:
+            pass
+        finally:
+            now_ns = time.monotonic_ns()
+            for pane in self._panes.values():
+                self._count(pane)
+            ok, failed = self._counted["ok"], self._counted["failed"] + self._failed
+            took_ms = (now_ns - self._t_start) / MS
+            self._emit(ev.RaceEnded(now_ns, ok, failed, took_ms, interrupted=self._interrupted))
+
+    async def _connections(self) -> None:
+        failures, before = 0, False
+        while True:
+            try:
+                async with open_link(
+                    self._plan.url,
+                    access=access_of(self._credential, self._plan.url),
+                    scopes=(READ,),
+                    device=own_device,
+                    ssl_context=self._network.ssl_context,
+                    open_timeout_s=self._plan.connect_timeout_s,
+                    on_phase=lambda *_: None,
+                ) as link:
+                    failures, self._lost, self._warnings = 0, False, 0
+                    self._say("info", self._welcome(link, again=before))
+                    if before:
+                        self._catch_up(link)
+                    before = True
+                    lost = await self._listen(link)
+            except (
+                ExchangeError,
+                OSError,
+                httpcore.NetworkError,
+                httpcore.TimeoutException,
+                httpcore.ProtocolError,
+            ) as exc:
+                error = exc.error if isinstance(exc, ExchangeError) else stream_error(exc)
+                lost = error.message
+                if not before:
+                    self._failed = True
+                    self._say("error", f"{self._plan.url}: {lost}")
+                    return
+            failures, self._lost = failures + 1, True
+            wait_s = backoff_s(failures)
+            self._say("warning", f"{lost}; connecting again in {wait_s:g} s")
+            for claim in self._claims.values():
+                claim.disconnected(time.monotonic_ns(), lost)
+            await asyncio.sleep(wait_s)
+
+    async def _listen(self, link: Link) -> str:
+        async for t_ns, heard in link.heard():
+            if isinstance(heard, Ended):
+                if self._tracker.pulse.t_shutdown_ns is not None:  # it stopped: nobody will ever end these runs
+                    for pane in self._panes.values():
+                        pane.lost(t_ns, f"the gateway stopped while the run was open; {heard.sentence}")
+                return heard.sentence
+            self._hear(t_ns, heard, link)
+        return "the connection ended"
+
+    def _hear(self, t_ns: int, heard: Heard, link: Link) -> None:
+        match heard:
+            case Gap():
+                if link.hello.protocol >= 4:  # 2026.2 counts what others got, too: a hole proves nothing
+                    self._warn(f"{heard.lost} event(s) of the gateway never came; reading the history instead")
+                self._catch_up(link)
+            case Unreadable(error=error):
+                self._warn(error.message)
+            case GatewayEvent() | Response():
+                changes = self._tracker.feed(t_ns, heard)
+                for change in changes:
+                    self._change(t_ns, change)
+                self._claim(t_ns, heard)
+                self._show_claims(t_ns, {change.run.session for change in changes if change.run is not None})
+                if isinstance(heard, GatewayEvent) and heard.event == "shutdown":
+                    self._warn("the gateway is shutting down")
+            case Request():
+                self._tracker.feed(t_ns, heard, "out")
+
+    def _change(self, t_ns: int, change: Change) -> None:
+        run = change.run
+        if run is None:
+            if change.delta is not None:
+                for pane in self._panes.values():
+                    pane.alive(t_ns, change.delta)
+            return
+        found = self._panes.get(run.id)
+        if found is None:
+            if len(self._panes) >= PANES_LIMIT:
+                gone = next((one for one in self._panes.values() if not one.open), None)
+                if gone is None:
+                    return
+                del self._panes[gone.run.id]
+                self._count(gone)
+                self._emit(ev.RunForgotten(t_ns, gone.name))
+            self._numbers += 1
+            found = self._panes[run.id] = WatchedRun(
+                f"g{self._numbers}",
+                run,
+                self._plan.url,
+                self._plan.stall_s,
+                self._network.machine,
+                self._emit,
+                t_ns,
+                secrets=self._credential.secrets,
+            )
+        found.changed(t_ns, change.what, change.delta)
+        if run.origin == "queue" and "dequeued" in change.what and (waited := self._panes.get(run.behind)) is not None:
+            waited.end(t_ns)
+
+    def _count(self, pane: WatchedRun) -> None:
+        if pane.ended is not None:
+            self._counted["ok" if pane.ended.state == "done" else "failed"] += 1
+
+    def _claim(self, t_ns: int, frame: GatewayEvent | Response) -> None:
+        if isinstance(frame, Response) and is_hello(frame):
+            self._hello = (t_ns, frame)
+        for run in self._tracker.runs.values():
+            if run.session and run.session not in self._claims:
+                claim = self._claims[run.session] = Claim(run.session, inferred=True)
+                if self._hello is not None:
+                    claim.feed(*self._hello)
+        while len(self._claims) > CLAIMS_LIMIT:
+            del self._claims[next(iter(self._claims))]
+        for claim in self._claims.values():
+            claim.feed(t_ns, frame)
+
+    def _show_claims(self, t_ns: int, sessions: Container[str] | None = None) -> None:
+        """Look at the open panes of ``sessions``; at all of them without."""
+        for pane in self._panes.values():
+            if sessions is not None and pane.run.session not in sessions:
+                continue
+            if pane.open and (claim := self._claims.get(pane.run.session)) is not None:
+                provider = None if self._sighting is None else self._sighting(self._tracker, pane.run, t_ns)
+                pane.look(t_ns, self._tracker, claim, provider, closed=self._lost)
+
+    async def _follow_claims(self) -> None:
+        """A claim changes by itself, too: a notice is shown for seconds only."""
+        while True:
+            await asyncio.sleep(CLAIM_EVERY_S)
+            self._show_claims(time.monotonic_ns())
+
+    # -- the history ---------------------------------------------------------------------------------------------------
+
+    def _sessions(self) -> list[str]:
+        return list(dict.fromkeys(pane.run.session for pane in self._panes.values() if pane.open and pane.run.session))
+
+    def _catch_up(self, link: Link) -> None:
+        """One reading of the history at a time: a gateway that loses one event may lose thousands."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._spawn(self._reload(link, self._sessions()))
+
+    async def _reload(self, link: Link, sessions: Sequence[str]) -> None:
+        """Read what was missed: text of a run that goes on, or that a run ended meanwhile."""
+        for session in sessions:
+            with contextlib.suppress(ExchangeError, httpcore.NetworkError, httpcore.TimeoutException):
+                answer = await link.request("chat.history", {"sessionKey": session, "limit": HISTORY_LIMIT})
+                if answer.ok:
+                    self._caught_up(session, answer)
+
+    def _caught_up(self, session: str, answer: Response) -> None:
+        now_ns = time.monotonic_ns()
+        running, texts = in_flight(answer.payload).get("runId"), history_texts(answer.payload)
+        for pane in self._panes.values():
+            if not pane.open or pane.run.session != session or pane.run.id == running:
+                continue
+            if texts and texts[-1].startswith(pane.run.answer.text) and self._tracker.pulse.protocol >= 4:
+                pane.caught_up(now_ns, texts[-1])
+
+    def _welcome(self, link: Link, *, again: bool) -> str:
+        hello = link.hello
+        return f"{'connected again' if again else 'watching'}: gateway {hello.server}, protocol {hello.protocol}"
+
+    def _warn(self, message: str) -> None:
+        self._warnings += 1
+        if self._warnings <= WARNINGS_LIMIT:
+            self._say("warning", message)
+            if self._warnings == WARNINGS_LIMIT:
+                self._say("warning", "what else is wrong with this connection's frames is not told any more")
+
+    def _say(self, level: Literal["info", "warning", "error"], message: str) -> None:
+        self._emit(ev.Notice(time.monotonic_ns(), level, self._safe.redacted(message, MESSAGE_LIMIT_CHARS)))
+
+    def _emit(self, event: ev.Event) -> None:
+        self._outbox.put(event)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,77 @@
+"""The embedded gateways' process: says its ports on stdout and lives as long as its stdin stays open."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from itertools import zip_longest
+
+from kmon.catalog.errors import UsageError
+from kmon.openclaw.simulated.options import GatewayOptions
+from kmon.openclaw.simulated.serve import gateway_listening, provider_name
+from kmon.parent_death import end_with_parent
+from kmon.simulator.serve import SimOptions, listening
+
+
+async def _embedded(given: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_reader(0, lambda: None if os.read(0, 4096) else stop.set())
+    mechanisms = [None if name == "none" else name for name in given.mechanism]
+    if given.provider_url and len(given.provider_url) != len(mechanisms):
+        raise UsageError(f"--provider-url: {len(given.provider_url)} given for {len(mechanisms)} gateways")
+    async with AsyncExitStack() as stack:
+        said: dict[str, object] = {}
+        provider = None
+        if not given.provider_url:
+            simulated = SimOptions(profile=given.profile, speed=given.speed, seed=given.seed)
+            provider = await stack.enter_async_context(listening(simulated))
+            said["provider_port"] = provider.port
+        ports = []
+        for number, (mechanism, url) in enumerate(zip_longest(mechanisms, given.provider_url)):
+            options = GatewayOptions(
+                provider_url=provider.base_url(provider_name(mechanism)) if provider is not None else url,
+                protocol=given.protocol,
+                token=given.token,
+                mechanism=mechanism,
+                queue=given.queue,
+                fault=given.gateway_fault,
+                speed=given.speed,
+                seed=given.seed + number,  # run ids are drawn from it, and must differ between gateways
+                tick_s=given.tick,
+            )
+            gateway = await stack.enter_async_context(gateway_listening(options))
+            ports.append(gateway.port)
+        print(json.dumps({**said, "ports": ports}), flush=True)
+        await stop.wait()
+
+
+def main() -> int:
+    end_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m kmon.openclaw.simulated", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--mechanism", action="append", default=[])
+    parser.add_argument("--provider-url", action="append", default=[])
+    parser.add_argument("--protocol", type=int, default=3)
+    parser.add_argument("--token", required=True)
+    parser.add_argument("--queue")
+    parser.add_argument("--gateway-fault")
+    parser.add_argument("--profile", default="smooth")
+    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tick", type=float, default=30.0)
+    try:
+        asyncio.run(_embedded(parser.parse_args()))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

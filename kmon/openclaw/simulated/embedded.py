@@ -1,0 +1,82 @@
+"""Gateways in a process of their own, one or several, each over a simulated provider or one that is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from kmon.openclaw.simulated.options import MODEL, TOKEN, GatewayFault, Mechanism, gateway_flags
+from kmon.openclaw.simulated.release import TICK_S, Protocol, QueueMode
+from kmon.simulator.child import Child
+
+PROVIDER = "gateway"
+"""The provider's name in the base URL of a gateway without a mechanism; with one it is ``gateway-a`` and so on."""
+
+
+class EmbeddedGateway(Child):
+    """Gateways in a child process: ``with EmbeddedGateway.running(...)`` or ``async with EmbeddedGateway(...)``.
+
+    One gateway per entry of ``mechanisms``, None for a healthy one. ``provider_urls`` are the base URLs their model
+    calls go to, in the same order, so that a recording proxy can stand in between; without any, all use the simulated
+    provider that the child itself serves. To put a proxy before that one, start an ``Embedded`` simulator first, aim
+    the proxy at ``simulator.base_url("gateway-a")`` and give the proxy's base URL here.
+
+    The child ends with the context, and by itself when this process dies in any way. Entering raises
+    :class:`UsageError` for options it refuses and :class:`SimulatorError` when it does not come up.
+    """
+
+    def __init__(
+        self,
+        mechanisms: Sequence[Mechanism | None] = (None,),
+        *,
+        provider_urls: Sequence[str] = (),
+        protocol: Protocol = 3,
+        token: str = TOKEN,
+        queue: QueueMode | None = None,
+        fault: GatewayFault | None = None,
+        profile: str = "smooth",
+        speed: float = 1.0,
+        seed: int = 1,
+        tick_s: float = TICK_S,
+    ) -> None:
+        self.token = token
+        self.model = MODEL
+        shared = gateway_flags(protocol=protocol, token=token, queue=queue, fault=fault)
+        paced = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--tick={tick_s!r}"]
+        each = [f"--mechanism={mechanism or 'none'}" for mechanism in mechanisms]
+        given = [f"--provider-url={url}" for url in provider_urls]
+        super().__init__("kmon.openclaw.simulated", [*shared, *paced, *each, *given])
+
+    @property
+    def urls(self) -> list[str]:
+        """The WebSocket URL of each gateway, in the order of the mechanisms."""
+        return [f"ws://127.0.0.1:{port}" for port in self.ready.get("ports", ())]
+
+    @property
+    def url(self) -> str:
+        """The WebSocket URL of the first."""
+        return self.urls[0]
+
+    @property
+    def provider_origin(self) -> str:
+        """Scheme, host and port of the child's own provider; empty when all base URLs were given."""
+        port = self.ready.get("provider_port")
+        return f"http://127.0.0.1:{port}" if port else ""
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls,
+        mechanisms: Sequence[Mechanism | None] = (None,),
+        *,
+        provider_urls: Sequence[str] = (),
+        protocol: Protocol = 3,
+        speed: float = 1.0,
+    ) -> Iterator[EmbeddedGateway]:
+        """The same for callers without an event loop."""
+        embedded = cls(mechanisms, provider_urls=provider_urls, protocol=protocol, speed=speed)
+        embedded.start()
+        try:
+            yield embedded
+        finally:
+            embedded.stop()

@@ -1,0 +1,98 @@
+"""``kmon sim --gateway``: the gateway in the foreground over its provider, with a line per run that has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from msgspec.structs import replace
+
+from kmon.catalog.errors import UsageError
+from kmon.dialects.text import clean
+from kmon.interrupts import heeding
+from kmon.openclaw.simulated.options import TOKEN, GatewayOptions, checked
+from kmon.openclaw.simulated.server import Gateway
+from kmon.simulator.serve import SimOptions, listening, unusable
+from kmon.simulator.server import LEDGER_PATH, is_loopback
+
+
+def provider_name(mechanism: str | None) -> str:
+    """What the provider is called in the base URL; its pace is set by that name."""
+    return f"gateway-{mechanism}" if mechanism else "gateway"
+
+
+@asynccontextmanager
+async def gateway_listening(
+    options: GatewayOptions,
+    *,
+    on_run_ended: Callable[[dict[str, Any]], None] | None = None,
+    on_refused: Callable[[str], None] = lambda _sentence: None,
+) -> AsyncIterator[Gateway]:
+    """A running gateway. Raises UsageError for options that cannot be served."""
+    if not is_loopback(options.host):
+        raise UsageError(f"--host {options.host}: the gateway serves loopback only; use 127.0.0.1 or ::1")
+    gateway = Gateway(checked(options), on_run_ended=on_run_ended, on_refused=on_refused)
+    try:
+        await gateway.__aenter__()
+    except OSError as error:
+        raise UsageError(unusable(options.host, options.port, error)) from None
+    try:
+        yield gateway
+    finally:
+        await gateway.__aexit__()
+
+
+async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP; protocol 4 then lets open runs end, and the next signal stops at once.
+
+    ``provider`` is the simulated one to start; None when ``options.provider_url`` is somebody else's.
+    """
+    signals: asyncio.Queue[int] = asyncio.Queue()
+
+    def say(line: str) -> None:
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:  # nobody reads any more; whoever piped us has gone
+            signals.put_nowait(signal.SIGTERM)
+            signals.put_nowait(signal.SIGTERM)
+
+    def refused(sentence: str) -> None:
+        say(f"kmon sim: {sentence}")
+
+    async with AsyncExitStack() as stack:
+        stack.enter_context(heeding(signals.put_nowait))
+        if provider is not None:
+            simulated = await stack.enter_async_context(listening(provider))
+            simulated.on_refused = refused
+            options = replace(options, provider_url=simulated.base_url(provider_name(options.mechanism)))
+        gateway = await stack.enter_async_context(
+            gateway_listening(options, on_run_ended=lambda row: say(ended_line(row)), on_refused=refused)
+        )
+        token = options.token if options.token == TOKEN else "the given one"
+        say(f"kmon sim: gateway listening on {gateway.url} (protocol {options.protocol}, token {token})")
+        where = options.provider_url if provider is not None else "the given --provider-url"  # it may hold a password
+        say(f"  its model calls go to {where}; the ledger is at {gateway.origin}{LEDGER_PATH}")
+        say(f"  mechanism {options.mechanism or 'none'}, queue {options.queue_mode}, speed {options.speed:g}")
+        say("  a fault by a mark in the message: [[slow]] [[hang]] [[reset]] [[flaky]] [[tool]] [[stuck]] [[held]] ...")
+        await signals.get()
+        ending = asyncio.create_task(gateway.shut_down())
+        again = asyncio.create_task(signals.get())
+        await asyncio.wait({ending, again}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        again.cancel()
+        await asyncio.gather(ending, again, return_exceptions=True)
+
+
+def ended_line(row: dict[str, Any]) -> str:
+    """One run for a person: whose, how it ended, what it cost."""
+    parts = [f"run {row['run']}", row["session"], row["state"], f"{row['provider_requests']} model calls"]
+    return clean("  ".join(parts)).replace("\n", " ")[:300]
+
+
+def main(options: GatewayOptions, provider: SimOptions | None) -> int:
+    """Serve in the foreground; 0 when stopped on purpose."""
+    asyncio.run(serve(options, provider))
+    return 0

@@ -1,0 +1,125 @@
+"""The table at the end of a race: what the field report had per run, with units that are right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kmon.output.lines import fallen_back
+from kmon.stats.health import words
+from kmon.stream.events import RunEnded
+from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS
+from kmon.stream.view import RaceView
+
+HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks")
+_NUMBERS = frozenset({"total s", "ttft s", "max gap s", "stalls", "chunks"})
+WHAT = "what happened"
+WHAT_MIN_COLUMNS = 30
+"""Narrower than this, what happened goes to a line of its own."""
+
+
+def summary(race: RaceView, *, ascii_only: bool = False, columns: int | None = None) -> str:
+    """Table and totals of every run that ended, in the order the runs were queued; empty when none did.
+
+    ``columns`` is the width of the terminal; None (a file, a pipe) lets lines be as long as they are.
+    """
+    results = race.results
+    if not results:
+        return ""
+    said = [table(results, ascii_only=ascii_only, columns=columns), "", totals(results), *health_lines(race)]
+    return "\n".join(said)
+
+
+def health_lines(race: RaceView) -> list[str]:
+    """A line per target and one per alert; nothing where no target had a second stream: the table says it."""
+    if all(health.streams < 2 for health in race.targets.values()):
+        return []
+    width = max(map(len, race.targets))
+    healths = [f"{name.ljust(width)}  {words(health)}" for name, health in race.targets.items()]
+    alerts = list(dict.fromkeys(f"ALERT {alert.sentence}" for alert in race.alerts))
+    return ["", *healths, *alerts]
+
+
+def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int | None = None) -> str:
+    """One line per run, columns aligned, durations in seconds, and what happened where something did."""
+    several = len({result.scenario for result in results}) > 1
+    shown = [i for i, heading in enumerate(HEADINGS) if heading != "scenario" or several]
+    cells = [HEADINGS, *(_cells(result, ascii_only) for result in results)]
+    widths = [max(len(row[i]) for row in cells) for i in shown]
+    head, *lines = ["  ".join(_aligned(row, shown, widths)) for row in cells]
+    left = None if columns is None else columns - len(head) - 2
+    said = [_words(result) for result in results]
+    if left is None or left >= WHAT_MIN_COLUMNS:
+        rows = [f"{line}  {_cut(words, left)}".rstrip() for line, words in zip(lines, said, strict=True)]
+        return "\n".join([f"{head}  {WHAT}", *rows])
+    below = [f"\n    {_cut(words, (columns or 0) - 4)}" if words else "" for words in said]
+    return "\n".join([head, *(line.rstrip() + words for line, words in zip(lines, below, strict=True))])
+
+
+def totals(results: Sequence[RunEnded]) -> str:
+    """``3 of 4 runs ended well; 2 stalls, the longest silence 24.6 s (together, code-tools)``."""
+    ok = sum(result.state == "done" for result in results)
+    line = f"{ok} of {len(results)} run{'' if len(results) == 1 else 's'} ended well"
+    stalls = sum(len(result.stalls) for result in results)
+    worst = max(results, key=lambda result: result.max_gap_ms or 0.0, default=None)
+    if worst is not None and worst.max_gap_ms is not None:
+        line += f"; {stalls} stall{'' if stalls == 1 else 's'}, the longest silence {worst.max_gap_ms / 1000:.1f} s"
+        line += f" ({worst.target}, {worst.scenario})"
+    return line
+
+
+def _cells(result: RunEnded, ascii_only: bool) -> tuple[str, ...]:
+    symbol = (ASCII_SYMBOLS if ascii_only else SYMBOLS)[result.state]
+    return (
+        result.run,
+        result.target,
+        result.scenario,
+        f"{symbol} {result.state}",
+        f"{result.duration_ms / 1000:.2f}",
+        _seconds(result.ttft_ms),
+        _seconds(result.max_gap_ms),
+        str(len(result.stalls)),
+        str(result.chunks),
+    )
+
+
+def _aligned(row: Sequence[str], shown: Sequence[int], widths: Sequence[int]) -> list[str]:
+    return [
+        row[i].rjust(width) if HEADINGS[i] in _NUMBERS else row[i].ljust(width)
+        for i, width in zip(shown, widths, strict=True)
+    ]
+
+
+def _words(result: RunEnded) -> str:
+    said = []
+    if result.error is not None and result.state != "timed-out":
+        named = f"{result.signature}: " if result.signature else ""
+        said.append(named + " ".join(result.error.message.split())[:160])
+    elif result.signature:
+        said.append(f"{result.signature}: {result.evidence}")
+        if result.error is not None and result.error.code not in (
+            None,
+            "timeout_s",
+        ):  # a limit that was set, and passed
+            said.append(result.error.message)
+    elif result.finish_reason:
+        said.append(f"finish {result.finish_reason}")
+    if result.diagnosis:
+        said.append(result.diagnosis)
+    if result.turns > 1:
+        plural = "" if result.tool_results == 1 else "s"
+        said.append(f"{result.turns} turns, {result.tool_results} tool result{plural}")
+    if result.fallback_target:
+        said.append(fallen_back(result))
+    if result.retries:
+        said.append(f"attempt {result.attempts}")
+    if result.nudge:
+        said.append(f"[{result.nudge}]")
+    return "; ".join(said)
+
+
+def _cut(words: str, columns: int | None) -> str:
+    return words if columns is None or len(words) <= columns else words[: max(0, columns - 1)] + "…"
+
+
+def _seconds(duration_ms: float | None) -> str:
+    return "-" if duration_ms is None else f"{duration_ms / 1000:.2f}"

@@ -1,0 +1,106 @@
+"""``kmon targets``: what can be aimed at, and where each key was found. Never the key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+
+from kmon.catalog.aws import base_url_of
+from kmon.catalog.environment import Environment
+from kmon.catalog.keys import credential_variables, has_key, is_allowed, key_names, key_place, key_source
+from kmon.catalog.model import Target
+from kmon.catalog.resolve import resolve_target
+from kmon.catalog.trust import Trust
+from kmon.config import Loaded
+from kmon.dialects.text import clean
+from kmon.doctor.model_list import Check
+from kmon.output.targets_check import check_targets
+
+_TITLES = ("NAME", "PROVIDER/MODEL", "DIALECT", "BASE URL", "KEY")
+
+
+def main(*, check: bool, as_json: bool, names: Sequence[str], loaded: Loaded) -> int:
+    """List the targets, all or those named, or check them. Exit code 1 if a checked target failed, else 0."""
+    targets = [resolve_target(loaded.catalog, name) for name in names] or list(loaded.catalog.targets.values())
+    for note in loaded.notes:
+        print(f"kmon: {clean(note)}", file=sys.stderr)
+    if not check:
+        print(list_targets(targets, loaded.env, loaded.trust, as_json=as_json, quirks=bool(names)))
+        return 0
+    checks = asyncio.run(check_targets(targets, loaded.env, loaded.trust, named=bool(names)))
+    print(list_checks(targets, checks, loaded.env, as_json=as_json))
+    return 1 if any(result.state == "failed" for result in checks) else 0
+
+
+def list_targets(
+    targets: Sequence[Target], env: Environment, trust: Trust, *, as_json: bool, quirks: bool = False
+) -> str:
+    """The targets as a table, or as one JSON object per line; the table shows quirks if asked."""
+    if as_json:
+        return "\n".join(
+            json.dumps(_described(target, env) | {"allowed": is_allowed(target, env, trust)}) for target in targets
+        )
+    rows = [(t.name, t.label, t.dialect, _reached_at(t, env), _key(t, env, trust)) for t in targets]
+    lines = _columns([_TITLES, *rows])
+    for target in targets if quirks else ():
+        lines.append("")
+        if target.control_model:
+            lines.append(f"{target.name}: control model {target.control_model}")
+        if target.regions:
+            lines.append(f"{target.name}: known to be served in {', '.join(target.regions)}")
+        lines += [f"{target.name}: {clean(quirk)}" for quirk in target.quirks]
+    return "\n".join(lines)
+
+
+def list_checks(targets: Sequence[Target], checks: Sequence[Check], env: Environment, *, as_json: bool) -> str:
+    """What came of asking each target, as aligned lines or as one JSON object per line."""
+    pairs = list(zip(targets, checks, strict=True))
+    if as_json:
+        return "\n".join(
+            json.dumps(_described(target, env) | {"check": result.described()}) for target, result in pairs
+        )
+    return "\n".join(_columns([(target.name, result.state, result.sentence) for target, result in pairs]))
+
+
+def key_status(target: Target, env: Environment) -> str:
+    """``TOGETHER_API_KEY (.env)``, ``not set`` or ``no key needed``."""
+    if not target.key_env:
+        return "no key needed"
+    place = key_place(target, env)
+    if place is None and target.auth == "aws":
+        return "no AWS credentials found"
+    return f"{place.what} ({place.where})" if place else f"{key_names(target)} not set"
+
+
+def _key(target: Target, env: Environment, trust: Trust) -> str:
+    allowed = is_allowed(target, env, trust)
+    return key_status(target, env) if allowed else f"not allowed to a project: 'kmon trust {trust.directory}'"
+
+
+def _reached_at(target: Target, env: Environment) -> str:
+    return base_url_of(target, credential_variables(target, env))
+
+
+def _described(target: Target, env: Environment) -> dict[str, object]:
+    return {
+        "name": target.name,
+        "provider": target.provider,
+        "model": target.model,
+        "control_model": target.control_model,
+        "dialect": target.dialect,
+        "base_url": _reached_at(target, env),
+        "auth": target.auth,
+        "key_env": list(target.key_env),
+        "key_source": key_source(target, env),
+        "ready": has_key(target, env),
+        "regions": list(target.regions),
+        "quirks": list(target.quirks),
+    }
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [line.rstrip() for line in padded]

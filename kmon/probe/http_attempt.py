@@ -1,0 +1,63 @@
+"""One attempt over HTTP, from the first packet to its name: sends a request, stamps what comes, tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from kmon.dialects import dialect
+from kmon.dialects.delta import StreamError
+from kmon.dialects.http_error import answer_error, is_stream
+from kmon.dialects.wire import Decoder
+from kmon.probe.attempt import Attempt
+from kmon.probe.recorder import coalesced
+from kmon.probe.send import ask, url_of
+from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
+
+BREATH_DELTAS = 200
+
+
+class HttpAttempt(Attempt):
+    """An attempt over HTTP."""
+
+    def prepare(self) -> None:
+        self._wire = dialect(self._target.dialect)
+        self._request = self._wire.request(self._target, self._scenario, self._messages)
+
+    def url(self) -> str:
+        return url_of(self._target, self._request, self._credential)
+
+    async def exchange(self) -> StreamError | None:
+        async with ask(
+            self._target,
+            self._request,
+            credential=self._credential,
+            network=self._network,
+            on_phase=self._on_phase,
+            on_line=self._account.stalls.on_line,
+            connect_timeout_s=self._limits.connect_timeout_s,
+        ) as answer:
+            self._account.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
+            if not is_stream(answer.status, answer.content_type, self._wire.content_type):
+                left_s = self._total_deadline_s - asyncio.get_running_loop().time()
+                body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
+                return answer_error(answer.status, answer.content_type, answer.headers, body, code=answer.error_code)
+            await self._read(answer, self._wire.decoder())
+        return self.transcript.error
+
+    async def _read(self, answer: Answer, decoder: Decoder) -> None:
+        async for t_ns, data in answer.reads():
+            deltas = coalesced(decoder.feed(data))
+            if not deltas:
+                self._account.bytes(t_ns, len(data))
+            for i, delta in enumerate(deltas):
+                if self.timeline.t_done is not None:
+                    break  # what follows the end is no part of the answer
+                self._take(t_ns, delta)
+                self._shorten(delta)
+                if i % BREATH_DELTAS == BREATH_DELTAS - 1:
+                    await asyncio.sleep(0)  # one stream in a hurry must not keep the others waiting
+            if self._wire.final and self.timeline.t_done is not None:
+                return
+        for delta in decoder.end():
+            self._take(time.monotonic_ns(), delta)

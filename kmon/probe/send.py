@@ -1,0 +1,96 @@
+"""Opens the exchange of an attempt: over plain HTTP, or through the AWS client where the dialect wants one."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from kmon.catalog import aws
+from kmon.catalog.address import is_loopback
+from kmon.catalog.credential import Credential
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
+from kmon.dialects import dialect
+from kmon.dialects.delta import StreamError
+from kmon.dialects.wire import WireRequest
+from kmon.transport.errors import NotSentError
+from kmon.transport.http import Answer, exchange
+from kmon.transport.network import Network, Place
+from kmon.transport.phase import OnLine, OnPhase
+from kmon.transport.proxy import proxy_for
+
+AWS_DIALECT = "converse"
+
+
+def url_of(target: Target, request: WireRequest, credential: Credential) -> str:
+    """Where the request goes, with the region in place."""
+    return aws.base_url_of(target, credential.by_env).rstrip("/") + request.path
+
+
+def ask(
+    target: Target,
+    request: WireRequest,
+    *,
+    credential: Credential,
+    network: Network,
+    on_phase: OnPhase,
+    connect_timeout_s: float,
+    on_line: OnLine | None = None,
+) -> AbstractAsyncContextManager[Answer]:
+    """Send ``request`` when entered and give its answer; leaving closes the socket."""
+    if target.dialect == AWS_DIALECT:
+        return network.bedrock.exchange(
+            request,
+            _place(target, credential),
+            credential=credential,
+            on_phase=on_phase,
+            connect_timeout_s=connect_timeout_s,
+            on_line=on_line,
+        )
+    url = url_of(target, request, credential)
+    proxy = proxy_for(url)
+    may_be_sent(credential, url)
+    return exchange(
+        request.method,
+        url,
+        headers=request.headers | credential.authorization(target.auth, url, proxied=proxy is not None),
+        body=request.body,
+        on_phase=on_phase,
+        ssl_context=network.ssl_context,
+        connect_timeout_s=connect_timeout_s,
+        proxy=proxy,
+        on_line=on_line,
+    )
+
+
+def may_be_sent(credential: Credential, url: str) -> None:
+    """Raise :class:`NotSentError` unless the key may go to ``url``, the way it would take from here."""
+    try:
+        credential.check(url, proxied=proxy_for(url) is not None)
+    except UsageError as error:
+        raise NotSentError(StreamError("key-withheld", str(error))) from None
+
+
+def preload(target: Target, network: Network) -> None:
+    """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
+    if target.dialect in SOCKET_DIALECTS:
+        from kmon.probe.registry import attempt_in
+
+        attempt_in(target.dialect)
+        return
+    dialect(target.dialect)
+    if target.dialect == AWS_DIALECT:
+        _ = network.bedrock
+
+
+async def prepare(target: Target, credential: Credential, network: Network, limit_s: float) -> None:
+    """Make clients and fetch credentials now, not while the first attempt is being measured."""
+    if target.dialect == AWS_DIALECT:
+        await network.bedrock.prepare(credential, _place(target, credential), limit_s)
+
+
+def _place(target: Target, credential: Credential) -> Place:
+    return Place(
+        aws.region_of(target, credential.by_env),
+        None if REGION in target.base_url else target.base_url,
+        target.simulated or is_loopback(target.base_url),
+    )

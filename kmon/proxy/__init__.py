@@ -1,0 +1,1 @@
+"""kmon between a program and its provider: relay, exchange, tunnel, host."""

@@ -1,0 +1,183 @@
+"""Hosts a recording proxy: everything that passes is a run, in the same events as a race."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+from kmon.blame.loop_lag import watch_lag
+from kmon.catalog.address import host_and_port, is_loopback
+from kmon.catalog.errors import UsageError
+from kmon.dialects import DECODABLE, decoder
+from kmon.engine.api import Command
+from kmon.engine.event_queue import EventQueue
+from kmon.probe.request_secrets import signed_host
+from kmon.proxy.call import OnCall, ProviderCall
+from kmon.proxy.exchange import Proxied
+from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.relay.head import RequestHead
+from kmon.proxy.relay.observer import Abort, Watcher
+from kmon.proxy.relay.server import Server, listener
+from kmon.proxy.relay.upstream import Upstream
+from kmon.stream import events as ev
+from kmon.stream.timeline import MS
+from kmon.transport.network import Network
+from kmon.transport.proxy import proxy_for
+
+NOT_HERE = "{} is not possible here: the request is another program's, which must ask again itself"
+IN_THE_CLEAR = "what programs send goes on to {} in the clear, with their keys; use https:// if it can be had there"
+SIGNED = (
+    "requests are signed with SigV4, which covers the Host header: {} will refuse them with 403, "
+    "because they are signed for this proxy's address; use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK) instead"
+)
+
+
+class ProxyHost:
+    """A ``Host``. Create it on a running event loop. ``on_call`` is told of every exchange as it goes on."""
+
+    def __init__(self, plan: ProxyPlan, *, on_call: OnCall | None = None) -> None:
+        self._plan, self._on_call = plan, on_call
+        self._upstream = Upstream.of(plan.base_url)
+        self._outbox = EventQueue()
+        self._network = Network()
+        self._server: Server | None = None
+        self._open: dict[str, Proxied] = {}
+        self._ended: deque[str] = deque()
+        self._counted = {"ok": 0, "failed": 0}
+        self._requests = 0
+        self._told_signed = False
+        self._t_start = 0
+        self._lag: asyncio.Task[None] | None = None
+        self._closed = False
+        for name in DECODABLE:
+            decoder(name)  # imports it: that needs a file, and none may be left when an answer comes
+
+    @property
+    def url(self) -> str:
+        """What a program is given as its base URL: this proxy's address, with the path of the upstream's."""
+        return listening_url(self._plan, self._server.port if self._server is not None else self._plan.port)
+
+    def calls(self) -> list[ProviderCall]:
+        """Every open exchange as it stands now."""
+        return [exchange.call() for exchange in self._open.values()]
+
+    def has(self, run: str) -> bool:
+        """Whether the request shown as ``run`` is open here."""
+        return run in self._open
+
+    def start(self) -> None:
+        """Listen. An address that cannot be used ends the watch at once, with a notice."""
+        plan = self._plan
+        self._t_start = time.monotonic_ns()
+        self._emit(ev.RaceStarted(self._t_start, (plan.upstream,), "proxied", 1, plan.simulated, plan.stall_s * 1000))
+        try:
+            sock = listener(plan.host, plan.port)
+        except UsageError as error:
+            self._say("error", str(error))
+            self._end()
+            return
+        self._server = Server(
+            sock,
+            self._upstream,
+            host=plan.host,
+            context=self._network.ssl_context,
+            connect_timeout_s=plan.connect_timeout_s,
+            watch=self._watch,
+            complain=lambda sentence: self._say("warning", sentence),
+        )
+        self._lag = asyncio.create_task(watch_lag(self._outbox, self._network))
+        host = host_and_port(plan.base_url)
+        self._say("info", f"listening on {self.url} for {plan.upstream}{'' if plan.upstream == host else f' ({host})'}")
+        if plan.base_url.startswith("http:") and not is_loopback(plan.base_url):
+            self._say("warning", IN_THE_CLEAR.format(host))
+        if proxy_for(plan.base_url) is not None:
+            self._say("warning", "the proxy that the environment names is not used: the upstream is asked directly")
+
+    # -- EventSource -------------------------------------------------------------------------------------------------
+
+    def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
+        return self._outbox.batches()
+
+    async def command(self, command: Command) -> None:
+        """Only ``cancel`` can be obeyed; the others say why not."""
+        exchange = self._open.get(command.run)
+        if command.action == "cancel" and exchange is not None:
+            exchange.cancel()
+        elif command.action in ("nudge", "retry"):
+            self._say("info", NOT_HERE.format(command.action))
+
+    async def interrupt(self) -> None:
+        """A watch has no end of its own: being told to stop is how it ends."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every exchange on both sides and stop listening."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._server is not None:
+            await self._server.close()
+        for exchange in list(self._open.values()):
+            await exchange.settled()
+        if self._lag is not None:
+            self._lag.cancel()
+            await asyncio.wait([self._lag])
+        self._end()
+        self._outbox.close()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _watch(self, t_ns: int, head: RequestHead, abort: Abort) -> Watcher:
+        self._requests += 1
+        if not self._told_signed and signed_host(head.headers, head.target.partition("?")[2]):
+            self._told_signed = True
+            self._tell_signed(head)
+        exchange = Proxied(
+            self._requests,
+            t_ns,
+            head,
+            abort,
+            upstream=self._plan.upstream,
+            origin=f"{self._upstream.scheme}://{self._upstream.authority}",
+            stall_s=self._plan.stall_s,
+            machine=self._network.machine,
+            emit=self._emit,
+            over=self._over,
+            on_call=self._on_call,
+        )
+        self._open[exchange.name] = exchange
+        self._network.busy.set()
+        return exchange
+
+    def _tell_signed(self, head: RequestHead) -> None:
+        if head.headers.get("host", "") != self._upstream.authority and self._upstream.host.endswith("amazonaws.com"):
+            self._say("warning", SIGNED.format(self._upstream.authority))
+
+    def _over(self, exchange: Proxied, ended: ev.RunEnded) -> None:
+        self._open.pop(exchange.name, None)
+        if not self._open:
+            self._network.busy.clear()
+        self._counted["ok" if ended.state == "done" else "failed"] += 1
+        self._ended.append(exchange.name)
+        while len(self._ended) > self._plan.keep:
+            self._emit(ev.RunForgotten(time.monotonic_ns(), self._ended.popleft()))
+
+    def _end(self) -> None:
+        now_ns = time.monotonic_ns()
+        self._emit(ev.RaceEnded(now_ns, self._counted["ok"], self._counted["failed"], (now_ns - self._t_start) / MS))
+
+    def _say(self, level: Literal["info", "warning", "error"], message: str) -> None:
+        self._emit(ev.Notice(time.monotonic_ns(), level, message))
+
+    def _emit(self, event: ev.Event) -> None:
+        self._outbox.put(event)
+
+
+def listening_url(plan: ProxyPlan, port: int) -> str:
+    """The base URL a program is given so that it asks ``plan``'s upstream through the proxy on ``port``."""
+    host = f"[{plan.host}]" if ":" in plan.host else plan.host
+    return f"http://{host}:{port}{urlsplit(plan.base_url).path.rstrip('/')}"

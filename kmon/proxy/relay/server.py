@@ -1,0 +1,167 @@
+"""Listens on loopback and gives every client a connection of its own to the upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+
+from kmon.catalog.errors import UsageError
+from kmon.dialects.local_only import LocalOnly
+from kmon.proxy.relay.connection import Connection
+from kmon.proxy.relay.observer import Watch
+from kmon.proxy.relay.parting import answer, part
+from kmon.proxy.relay.upstream import Upstream
+from kmon.transport.backend import StampedStream
+from kmon.transport.phase import Phase
+from kmon.transport.timestamps import ask_for_stamps
+
+CONNECTION_LIMIT = 1_000
+TURNED_AWAY_LIMIT = 100
+"""Clients above it that are told so at once; those who come on top of them find their connection closed."""
+BACKLOG = 512
+OUT_OF_FILES_S = 0.2
+"""How long to leave new clients waiting when this process may open no more files."""
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises :class:`UsageError` for an address that is not this machine's alone, or in use."""
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"--port {port}: a port is 0 to 65535; 0 takes any free one")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise UsageError(f"--host {host}: no such address; use 127.0.0.1 or ::1") from None
+    if not (str(address[0]).startswith("127.") or address[0] == "::1"):
+        raise UsageError(f"--host {host}: keys pass through the proxy, so it listens on loopback only; use 127.0.0.1")
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise UsageError(_unusable(host, port, error)) from None
+    return sock
+
+
+class Server:
+    """Serves what ``sock`` accepts until :meth:`close`; ``host`` is the name that ``sock`` was asked for by.
+
+    ``complain`` is told, in a sentence, what was no request, and once of each kind of request that was refused.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        upstream: Upstream,
+        *,
+        host: str,
+        context: ssl.SSLContext,
+        connect_timeout_s: float,
+        watch: Watch,
+        complain: Callable[[str], None],
+    ) -> None:
+        self._sock, self._upstream = sock, upstream
+        self.port = int(sock.getsockname()[1])
+        self._context, self._connect_timeout_s = context, connect_timeout_s
+        self._watch, self._complain = watch, complain
+        self._local_only = LocalOnly("the proxy", host, complain)
+        self._clients: set[asyncio.Task[None]] = set()
+        self._turned_away: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._listen()
+
+    @property
+    def clients(self) -> int:
+        """Connections open now."""
+        return len(self._clients)
+
+    async def close(self) -> None:
+        """Stop listening and end every connection on both sides."""
+        self._deafen()
+        self._sock.close()
+        tasks = self._clients | self._turned_away
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _listen(self) -> None:
+        self._again = None
+        self._loop.add_reader(self._sock.fileno(), self._accept)
+
+    def _deafen(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+
+    def _accept(self) -> None:
+        """Take every client that waits, at once: an accepted socket that is still on its way to a task can get lost."""
+        while True:
+            try:
+                client, _ = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._deafen()
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
+                    self._again = self._loop.call_later(OUT_OF_FILES_S, self._listen)
+                else:
+                    self._complain(f"no further clients are accepted: {error.strerror}")
+                return
+            self._welcome(client)
+
+    def _welcome(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        among, limit, serve = self._clients, CONNECTION_LIMIT, self._serve
+        if len(among) >= limit:
+            among, limit, serve = self._turned_away, TURNED_AWAY_LIMIT, _turn_away
+        if len(among) >= limit:
+            client.close()
+            return
+        with contextlib.suppress(OSError):
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ask_for_stamps(client)
+        stream = StampedStream(client, _no_phase)
+        task = asyncio.create_task(serve(stream))
+        among.add(task)
+        task.add_done_callback(among.discard)
+        task.add_done_callback(lambda _: stream.close())  # also where it was cancelled before its first step
+
+    async def _serve(self, client: StampedStream) -> None:
+        connection = Connection(
+            client,
+            self._upstream,
+            context=self._context,
+            connect_timeout_s=self._connect_timeout_s,
+            check=self._local_only.check,
+            watch=self._watch,
+            complain=self._complain,
+        )
+        try:
+            await connection.serve()
+        except Exception as error:  # one connection that failed must not end the others, nor pass unsaid
+            self._complain(f"kmon itself failed in a connection: {type(error).__name__}")
+
+
+async def _turn_away(client: StampedStream) -> None:
+    await part(client, answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
+
+
+def _no_phase(_phase: Phase, _t_ns: int, _detail: str) -> None:
+    """A client's connection is there already when it is accepted."""
+
+
+def _unusable(host: str, port: int, error: OSError) -> str:
+    where = f"{host} port {port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use; choose another --port, or 0 for any free one"
+    if error.errno == errno.EACCES:
+        return f"{where} needs more rights; choose a --port above 1023"
+    return f"cannot listen on {where} ({error.strerror}); choose another --host or --port"

@@ -1,0 +1,1 @@
+"""What to do after an attempt failed: classify it, wait, try again or fall back."""

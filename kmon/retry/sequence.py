@@ -1,0 +1,80 @@
+"""Where a run's requests go: its own target first, again as often as the policy allows, then down the list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from kmon.catalog.credential import Credential
+from kmon.catalog.model import Target
+from kmon.probe.recorder import Outcome
+from kmon.retry.classify import Wait, cause_of, elsewhere, reason, wait
+from kmon.retry.policy import Policy
+from kmon.stream.events import AttemptRole
+
+
+class Endpoint(NamedTuple):
+    """A target and what it is asked with."""
+
+    target: Target
+    credential: Credential
+
+
+class NextAttempt(NamedTuple):
+    """The attempt that follows a failed one: why, when, at whom, and which of how many it is."""
+
+    role: AttemptRole
+    reason: str
+    delay_s: float
+    number: int
+    of: int
+    after_first_token: bool
+    retry_after_s: float | None = None
+
+
+class AttemptSequence:
+    """The aim of a run now, moved on by :meth:`after`. ``aims`` begins with the run's own target."""
+
+    def __init__(self, policy: Policy, aims: Sequence[Endpoint], name: str) -> None:
+        self._policy, self._aims = policy, aims
+        seed = policy.jitter_seed
+        self._random = Random() if seed is None else Random(f"{seed}/{name}")
+        self._at = 0
+        self._retries = 0
+
+    @property
+    def aim(self) -> Endpoint:
+        return self._aims[self._at]
+
+    @property
+    def fallen_back(self) -> str:
+        """The name of the target in use where that is not the run's own; else empty."""
+        return self.aim.target.name if self._at else ""
+
+    def anew(self) -> None:
+        """Start over, at the run's own target."""
+        self._at = self._retries = 0
+
+    def another_request(self) -> None:
+        """The conversation goes on, where it is: its next request has retries of its own."""
+        self._retries = 0
+
+    def after(self, outcome: Outcome) -> NextAttempt | None:
+        """What the policy does after ``outcome``, taking the step; None when the outcome stands."""
+        begun = outcome.timeline.progress.last_ns is not None
+        why = reason(outcome.error, outcome.signature.name)
+        marked = f"{why}, after the first token" if begun else why
+        cause = cause_of(outcome.state, outcome.error)
+        if cause in self._policy.retry_on and self._retries < self._policy.retries:
+            self._retries += 1
+            asked_s = None if outcome.error is None else outcome.error.retry_after_s
+            waiting: Wait = wait(self._policy, self._retries, asked_s, self._random)
+            said = f"{marked}, {waiting.words}" if waiting.words else marked
+            return NextAttempt("retry", said, waiting.delay_s, self._retries, self._policy.retries, begun, asked_s)
+        if begun and self._policy.fallback_when != "anytime":
+            return None
+        if self._at + 1 < len(self._aims) and elsewhere(outcome.state, outcome.error):
+            self._at, self._retries = self._at + 1, 0
+            return NextAttempt("fallback", marked, 0.0, self._at, len(self._aims) - 1, begun)
+        return None

@@ -1,0 +1,1 @@
+"""Faults of the simulator: how each changes a healthy answer."""

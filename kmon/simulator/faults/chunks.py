@@ -1,0 +1,241 @@
+"""What can be wrong with the chunks of Chat Completions: usage, names, order, framing; and the healthy variations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+from msgspec.structs import replace
+
+from kmon.simulator.faults.base import SSE, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.faults.silences import CHAT
+from kmon.simulator.script import PROGRESS, Script, Send, Step
+from kmon.simulator.sse import event
+from kmon.simulator.wire import Spoken
+
+Members = dict[str, Any]
+BUFFER_BYTES = 16_384
+
+
+class _Chunks(Fault, frozen=True):
+    dialects: ClassVar[frozenset[Spoken]] = CHAT
+
+
+def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -> Script:
+    """The script with the members of every data chunk changed, or the chunk left out where there are none."""
+    steps: list[Step] = []
+    for step in script:
+        if isinstance(step, Send) and step.data.startswith(b"data: {"):
+            members = change(step, json.loads(step.data.removeprefix(b"data: ")))
+            if members is not None:
+                steps.append(replace(step, data=event(members)))
+        else:
+            steps.append(step)
+    return tuple(steps)
+
+
+def _usage(script: Script) -> Members:
+    """The usage that the script reports."""
+    for step in script:
+        if isinstance(step, Send) and step.kind == "usage":
+            found: Members = json.loads(step.data.removeprefix(b"data: "))["usage"]
+            return found
+    return {}
+
+
+class UsageMissing(_Chunks, frozen=True, tag="usage-missing"):
+    """Every chunk announces usage, and the last one that should hold it never comes."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        return _edited(script, lambda step, members: None if step.kind == "usage" else {**members, "usage": None})
+
+
+class UsageUnannounced(_Chunks, frozen=True, tag="usage-unannounced"):
+    """Healthy: a provider that never says anything about usage."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        return _edited(script, lambda step, members: None if step.kind == "usage" else members)
+
+
+class UsageOnFinish(_Chunks, frozen=True, tag="usage-on-finish"):
+    """Healthy: usage on the chunk with the finish reason."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        usage = _usage(script)
+
+        def moved(step: Send, members: Members) -> Members | None:
+            if step.kind == "usage":
+                return None
+            return {**members, "usage": usage} if step.kind == "finish" else members
+
+        return _edited(script, moved)
+
+
+class UsageOnEveryChunk(_Chunks, frozen=True, tag="usage-on-every-chunk"):
+    """Healthy: usage counts up on every chunk."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        usage, sent = _usage(script), 0
+
+        def counted(step: Send, members: Members) -> Members:
+            nonlocal sent
+            sent += step.kind in PROGRESS
+            return members if step.kind == "usage" else {**members, "usage": {**usage, "completion_tokens": sent}}
+
+        return _edited(script, counted)
+
+
+class UsageWrong(_Chunks, frozen=True, tag="usage-wrong"):
+    """Usage counts far fewer output tokens than came."""
+
+    completion_tokens: Annotated[int, Meta(ge=0, le=1_000_000)] = 2
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        return _counting(script, lambda _: self.completion_tokens)
+
+
+class HiddenReasoning(_Chunks, frozen=True, tag="hidden-reasoning"):
+    """Healthy: reasoning that is counted, but neither shown nor told apart."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        return _counting(script, lambda tokens: tokens + 3_000)
+
+
+def _counting(script: Script, count: Callable[[int], int]) -> Script:
+    def changed(step: Send, members: Members) -> Members:
+        if step.kind != "usage":
+            return members
+        usage = members["usage"]
+        return {**members, "usage": {**usage, "completion_tokens": count(usage["completion_tokens"])}}
+
+    return _edited(script, changed)
+
+
+class WrongModel(_Chunks, frozen=True, tag="wrong-model"):
+    """Every chunk names another model than was asked for."""
+
+    model: str = "moonshotai/Kimi-K2-Instruct-0711"
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        return _edited(script, lambda _, members: {**members, "model": self.model})
+
+
+class ModelAlias(WrongModel, frozen=True, tag="model-alias"):
+    """Healthy: the same model by another of its names."""
+
+    model: str = "accounts/fireworks/models/kimi-k2p6"
+
+
+class UpstreamSwitched(_Chunks, frozen=True, tag="upstream-switched"):
+    """An aggregator that names its host, and names another from the middle on."""
+
+    first: str = "Together"
+    then: str = "DeepInfra"
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        half, sent = sum(isinstance(step, Send) for step in script) // 2, 0
+
+        def hosted(_: Send, members: Members) -> Members:
+            nonlocal sent
+            sent += 1
+            return {**members, "provider": self.first if sent <= half else self.then}
+
+        return _edited(script, hosted)
+
+
+class UpstreamNamed(UpstreamSwitched, frozen=True, tag="upstream-named"):
+    """Healthy: an aggregator that names one host throughout."""
+
+    then: str = "Together"
+
+
+class DuplicateChunks(_Chunks, frozen=True, tag="duplicate-chunks"):
+    """A stretch of chunks is sent again, at once, as by a gateway that reconnected."""
+
+    after_tokens: TokensSpan = 110
+    tokens: Annotated[int, Meta(ge=1, le=100_000)] = 90
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        progress = [i for i, step in enumerate(script) if isinstance(step, Send) and step.kind in PROGRESS]
+        stop = min(tokens_in(self.after_tokens, setting.rng), len(progress) - 1)
+        if stop < 1:
+            return script
+        first, last = progress[max(0, stop - self.tokens)], progress[stop]
+        again = [replace(step, after_s=0.0) if isinstance(step, Send) else step for step in script[first:last]]
+        return (*script[:last], *again, *script[last:])
+
+
+class ReorderedChunks(_Chunks, frozen=True, tag="reordered-chunks"):
+    """The finish reason overtakes the last chunks of the answer."""
+
+    tokens: Annotated[int, Meta(ge=1, le=100_000)] = 8
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        progress = [i for i, step in enumerate(script) if isinstance(step, Send) and step.kind in PROGRESS]
+        finish = next((i for i, s in enumerate(script) if isinstance(s, Send) and s.kind == "finish"), None)
+        if finish is None or not progress:
+            return script
+        at = progress[-min(self.tokens, len(progress))]
+        return (*script[:at], script[finish], *script[at:finish], *script[finish + 1 :])
+
+
+class _Framing(Fault, frozen=True):
+    dialects: ClassVar[frozenset[Spoken]] = SSE
+
+
+class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
+    """Healthy: every event in four pieces, cut at any byte, through words and characters."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        steps: list[Step] = []
+        for step in script:
+            if isinstance(step, Send):
+                cuts = sorted(setting.rng.sample(range(1, len(step.data)), 3))
+                first, *rest = (step.data[a:b] for a, b in pairwise([0, *cuts, len(step.data)]))
+                steps += [replace(step, data=first), *(Send(piece, "block") for piece in rest)]
+            else:
+                steps.append(step)
+        return tuple(steps)
+
+
+class CrLf(_Framing, frozen=True, tag="crlf"):
+    """Healthy: lines that end with CR LF."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        return tuple(
+            replace(step, data=step.data.replace(b"\n", b"\r\n")) if isinstance(step, Send) else step for step in script
+        )
+
+
+class MultiLineData(_Chunks, frozen=True, tag="multi-line-data"):
+    """Healthy: each event's JSON over two data lines."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        return tuple(
+            replace(step, data=step.data.replace(b'","', b'",\ndata: "', 1)) if isinstance(step, Send) else step
+            for step in script
+        )
+
+
+class ProxyBuffering(_Framing, frozen=True, tag="proxy-buffering"):
+    """Healthy, behind a proxy that passes on what it holds when its 16 KB buffer is full."""
+
+    buffer_bytes: Annotated[int, Meta(ge=1, le=10_000_000)] = BUFFER_BYTES
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        steps: list[Step] = []
+        held: list[bytes] = []
+        wait_s = 0.0
+        for step in script:
+            if isinstance(step, Send):
+                held.append(step.data)
+                wait_s += step.after_s
+            if held and (not isinstance(step, Send) or sum(map(len, held)) >= self.buffer_bytes):
+                steps.append(Send(b"".join(held), "text", wait_s))
+                held, wait_s = [], 0.0
+            if not isinstance(step, Send):
+                steps.append(step)
+        return tuple(steps)

@@ -1,0 +1,175 @@
+"""What a model, or the server's parser, can say wrong in any dialect; and healthy answers that look alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+from msgspec.structs import replace
+
+from kmon.simulator.answers import Answer, Piece, reasoning, tokens
+from kmon.simulator.faults.base import Fault
+from kmon.simulator.faults.silences import CHAT
+from kmon.simulator.wire import Spoken
+
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+LOOPED = " The user wants me to check the file again. Let me check the file again."
+TABLE_ROWS = 24
+
+
+class _Words(Fault, frozen=True):
+    """A fault of what is said, streamed or not."""
+
+    streams_only: ClassVar[bool] = False
+
+
+def _text(said: str) -> tuple[Piece, ...]:
+    return tuple(Piece("text", token) for token in tokens(said))
+
+
+def _with_arguments(answer: Answer, change: Callable[[str], Iterable[str]]) -> Answer:
+    """The answer with the arguments of each call replaced by the pieces that ``change`` makes of them."""
+    pieces: list[Piece] = []
+    for block in answer.blocks:
+        if block[0].kind == "tool-start":
+            arguments = "".join(piece.text for piece in block[1:])
+            pieces += [block[0], *(Piece("tool", text) for text in change(arguments))]
+        else:
+            pieces += block
+    return replace(answer, pieces=tuple(pieces))
+
+
+class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
+    """The arguments of every call stop in their middle; the finish reason still says tool_calls."""
+
+    dialects: ClassVar[frozenset[Spoken]] = CHAT  # elsewhere whole documents hold arguments as objects
+
+    def answer(self, answer: Answer) -> Answer:
+        return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
+
+
+class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
+    """The arguments of every call are written as Python writes them."""
+
+    dialects: ClassVar[frozenset[Spoken]] = CHAT
+
+    def answer(self, answer: Answer) -> Answer:
+        return _with_arguments(answer, lambda arguments: tokens(repr(json.loads(arguments))))
+
+
+class ToolArgumentsMisfit(_Words, frozen=True, tag="tool-arguments-misfit"):
+    """The arguments of every call are JSON, but every value is a list."""
+
+    def answer(self, answer: Answer) -> Answer:
+        return _with_arguments(answer, lambda arguments: tokens(json.dumps({k: [[]] for k in json.loads(arguments)})))
+
+
+class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
+    """Healthy: arguments with line breaks and blanks around them."""
+
+    def answer(self, answer: Answer) -> Answer:
+        return _with_arguments(
+            answer, lambda arguments: tokens("\n " + json.dumps(json.loads(arguments), indent=2) + " \n")
+        )
+
+
+class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
+    """Every call is of a tool that nobody offered."""
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(
+            answer,
+            pieces=tuple(replace(p, text=f"{p.text}_v2") if p.kind == "tool-start" else p for p in answer.pieces),
+        )
+
+
+class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
+    """Every call arrives as text in Kimi's own markup, with finish reason stop."""
+
+    def answer(self, answer: Answer) -> Answer:
+        pieces = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
+        called = "".join(
+            f"<|tool_call_begin|>functions.{name}:{number}<|tool_call_argument_begin|>{arguments}<|tool_call_end|>"
+            for number, (name, arguments) in enumerate(answer.calls)
+        )
+        leaked = _text(f"<|tool_calls_section_begin|>{called}<|tool_calls_section_end|>") if called else ()
+        return replace(answer, pieces=(*pieces, *leaked), finish="stop")
+
+
+class FinishMismatch(_Words, frozen=True, tag="finish-mismatch"):
+    """The finish reason says tool_calls, and there are none."""
+
+    def answer(self, answer: Answer) -> Answer:
+        words = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
+        return replace(answer, pieces=words, finish="tool_calls")
+
+
+class StopAfterToolCall(_Words, frozen=True, tag="stop-after-tool-call"):
+    """Healthy, as many servers do it: tool calls with finish reason stop."""
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(answer, finish="stop")
+
+
+class RepetitionLoop(_Words, frozen=True, tag="repetition-loop"):
+    """Some tokens, then the same words until the token limit."""
+
+    after_tokens: Count = 40
+    times: Count = 20
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(
+            answer, pieces=(*answer.pieces[: self.after_tokens], *_text(LOOPED * self.times)), finish="length"
+        )
+
+
+class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
+    """Healthy: a ruler and a table whose rows resemble each other."""
+
+    def answer(self, answer: Answer) -> Answer:
+        rows = "".join(f"| item {n} | not available | {n * 7 % 10} |\n" for n in range(TABLE_ROWS))
+        table = f"{'-' * 80}\n| name | state | count |\n|---|---|---|\n{rows}{'-' * 80}\n"
+        return replace(answer, pieces=_text(table), finish="stop")
+
+
+class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
+    """It thinks, never twice the same, for longer than anybody waits."""
+
+    reasoning_tokens: Count = 8_000
+
+    def answer(self, answer: Answer) -> Answer:
+        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
+
+
+class LongReasoning(_Words, frozen=True, tag="long-reasoning"):
+    """Healthy: it thinks for long, then answers."""
+
+    reasoning_tokens: Count = 400
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(answer, pieces=(*reasoning(self.reasoning_tokens), *answer.pieces))
+
+
+class OneWord(_Words, frozen=True, tag="one-word"):
+    """Healthy: an answer of one word."""
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(answer, pieces=_text("Yes."), finish="stop")
+
+
+class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
+    """Healthy: an answer whose text quotes an error."""
+
+    def answer(self, answer: Answer) -> Answer:
+        said = 'The log says data: {"error": {"message": "overloaded", "code": 503}} and then [DONE]; retry later.'
+        return replace(answer, pieces=_text(said), finish="stop")
+
+
+class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
+    """Healthy: an answer that explains the markup of tool calls, in code marks."""
+
+    def answer(self, answer: Answer) -> Answer:
+        said = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
+        return replace(answer, pieces=_text(said), finish="stop")

@@ -1,0 +1,112 @@
+"""The figures of one arm: its pass rate, its failures by class, its times, and what a chain of uses would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from kmon.stats.format import rate_words
+from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
+from kmon.stats.statistics import Interval, at_most, compound, wilson
+from kmon.stats.survival import Observation, Percentile, kaplan_meier
+from kmon.stats.trial import Trial
+
+USES = (1, 2, 3, 4, 5, 10)
+PERCENTILES = (0.5, 0.9, 0.99)
+
+
+class Compound(Struct, frozen=True, omit_defaults=True):
+    """The chance that ``uses`` tool uses in a row go well, if each goes as the runs did and none minds the others.
+
+    Beside it, where chains were run that long: how many of ``chains`` really got through that many.
+    """
+
+    uses: int
+    rate: float
+    interval: Interval
+    chains_through: int | None = None
+    chains: int | None = None
+
+
+class ArmFigures(Struct, frozen=True):
+    """One arm of a test. Rates are shares of the ``n`` runs that count; times are in seconds.
+
+    ``at_most_failing`` stands in for an interval when nothing failed: the failure rate that could still be hiding.
+    """
+
+    name: str
+    target: str
+    scenario: str
+    n: int
+    passes: int
+    words: str
+    rate: float | None
+    interval: Interval | None
+    at_most_failing: float | None
+    failures: dict[OutcomeName, int]
+    rate_limited: int
+    not_asked: int
+    cancelled: int
+    ttft_s: tuple[Percentile, ...]
+    max_gap_s: tuple[Percentile, ...]
+    duration_s: tuple[Percentile, ...]
+    compound: tuple[Compound, ...]
+
+    @property
+    def failed(self) -> int:
+        return self.n - self.passes
+
+
+def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
+    """The figures of the runs of one arm; there must be at least one."""
+    outcomes = Counter(trial.outcome for trial in trials)
+    n = sum(trial.counted for trial in trials)
+    passes = outcomes["pass"]
+    return ArmFigures(
+        name=name,
+        target=trials[0].target,
+        scenario=trials[0].scenario,
+        n=n,
+        passes=passes,
+        words=rate_words(passes, n),
+        rate=passes / n if n else None,
+        interval=wilson(passes, n) if n else None,
+        at_most_failing=at_most(n) if n and passes == n else None,
+        failures={
+            outcome: outcomes[outcome]
+            for outcome in OUTCOMES
+            if outcome != "pass" and outcome not in UNCOUNTED and outcomes[outcome]
+        },
+        rate_limited=outcomes["rate-limited"],
+        not_asked=outcomes["not-asked"],
+        cancelled=outcomes["cancelled"],
+        ttft_s=_percentiles([trial.first_token() for trial in trials]),
+        max_gap_s=_percentiles([trial.longest_gap() for trial in trials]),
+        duration_s=_percentiles([trial.whole() for trial in trials]),
+        compound=_compounds([trial for trial in trials if trial.counted]),
+    )
+
+
+def _percentiles(waits: Sequence[Observation | None]) -> tuple[Percentile, ...]:
+    curve = kaplan_meier(wait for wait in waits if wait is not None)
+    return tuple(curve.percentile(share) for share in PERCENTILES)
+
+
+def _compounds(trials: Sequence[Trial]) -> tuple[Compound, ...]:
+    """One use is one run, or, where chains were run, one use within a chain."""
+    chains = [trial.tool_uses for trial in trials if trial.tool_uses is not None]
+    if chains:
+        passes, n = sum(chains), sum(chains) + sum(trial.failed for trial in trials)
+    else:
+        passes, n = sum(not trial.failed for trial in trials), len(trials)
+    if not n:
+        return ()
+    longest = max(chains, default=0)
+    rows = []
+    for uses in USES:
+        rate, interval = compound(passes / n, wilson(passes, n), uses)
+        measured = sum(done >= uses for done in chains) if uses <= longest else None
+        rows.append(Compound(uses, rate, interval, measured, None if measured is None else len(chains)))
+    return tuple(rows)

@@ -1,0 +1,129 @@
+"""The one place that says streaming, stalled, idle.
+
+:func:`derive` looks at a run's view at a moment and returns the observed state, the claim (what an ordinary client
+would show at this moment) and, when the two disagree for longer than the stall threshold, the contradiction in words.
+Panes, status bar, headless lines and reports call it; none of them decides for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kmon.stream.contradiction import contradiction, shown_claim
+from kmon.stream.events import RetryScheduled, StallPhase, State
+from kmon.stream.timeline import S
+from kmon.stream.view import AttemptView, RunView
+
+SYMBOLS: dict[State, str] = {
+    "queued": "·", "connecting": "◌", "waiting": "○", "streaming": "●", "stalled": "▲", "finishing": "◐",
+    "done": "✔", "incomplete": "◑", "failed": "✖", "timed-out": "⧗", "cancelled": "⊘",
+}  # fmt: skip
+ASCII_SYMBOLS: dict[State, str] = {
+    "queued": ".", "connecting": "~", "waiting": "o", "streaming": "*", "stalled": "!", "finishing": "%",
+    "done": "+", "incomplete": "?", "failed": "x", "timed-out": "T", "cancelled": "-",
+}  # fmt: skip
+ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out", "cancelled"})
+BAD: frozenset[State] = frozenset({"incomplete", "failed", "timed-out"})
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A run at one moment. Durations are ns; None where there is nothing to measure."""
+
+    state: State
+    claim: str
+    open_gap_ns: int | None = None
+    phase: StallPhase | None = None
+    alive_ns: int | None = None
+    """Time since the last byte of any kind."""
+    keepalive_ns: int | None = None
+    contradiction: str = ""
+    """Claim against observation in words. A silence of this machine's own making accuses nobody."""
+
+
+def derive(run: RunView, now_ns: int) -> Observation:
+    """Observe a run at ``now_ns``."""
+    attempt = run.main
+    if attempt is None:
+        return Observation("queued", "idle")
+    if run.scheduled is not None:  # an ordinary client's library tries again without a word
+        return Observation("queued", "connecting")
+    if run.ended is not None and run.ended.state == "cancelled":  # perhaps while it waited for a retry
+        return Observation("cancelled", "idle")
+    return derive_attempt(attempt, now_ns, diagnosis=run.diagnosis.name if run.diagnosis else "")
+
+
+def retry_left_s(scheduled: RetryScheduled, now_ns: int) -> float:
+    """Seconds until a scheduled attempt begins."""
+    return max(0.0, (scheduled.t_ns - now_ns) / S + scheduled.delay_ms / 1000)
+
+
+def retry_sentence(scheduled: RetryScheduled, now_ns: int) -> str:
+    """What is waited for: ``retry 2 of 3 in 4.2 s (HTTP 429, Retry-After)``."""
+    what = "retry" if scheduled.role == "retry" else f"falls back to {scheduled.target},"
+    when = f" in {retry_left_s(scheduled, now_ns):.1f} s" if scheduled.delay_ms else ""
+    return f"{what} {scheduled.number} of {scheduled.of}{when} ({scheduled.reason})"
+
+
+def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") -> Observation:
+    """Observe one attempt at ``now_ns``. ``diagnosis`` names the side it hangs on, where that is known."""
+    timeline = attempt.timeline
+    state = _state(attempt, now_ns)
+    claim = _claim(attempt, now_ns)
+    watched = contradiction(attempt, claim, state, now_ns, diagnosis) if attempt.claim is not None else None
+    if state in ENDED:
+        return Observation(state, claim, contradiction=watched or "")
+    gap_ns = timeline.open_gap_ns(now_ns)
+    return Observation(
+        state,
+        claim,
+        open_gap_ns=gap_ns,
+        phase=timeline.stall_phase(),
+        alive_ns=timeline.byte.open_ns(now_ns),
+        keepalive_ns=timeline.life.open_ns(now_ns),
+        contradiction=_contradiction(attempt, state, claim, gap_ns, now_ns) if watched is None else watched,
+    )
+
+
+def _state(attempt: AttemptView, now_ns: int) -> State:
+    timeline = attempt.timeline
+    if attempt.ending is not None:
+        return attempt.ending
+    gap_ns = timeline.open_gap_ns(now_ns)
+    if timeline.t_finish is not None or timeline.t_done is not None:
+        late = gap_ns is not None and gap_ns >= timeline.threshold_ns()
+        return "stalled" if late else "finishing"
+    if gap_ns is not None and gap_ns >= timeline.threshold_ns():
+        return "stalled"
+    if timeline.progress.last_ns is not None:
+        return "streaming"
+    return "waiting" if timeline.t_request_sent is not None else "connecting"
+
+
+def _claim(attempt: AttemptView, now_ns: int) -> str:
+    """What a client shows: the watched one itself, or an ordinary HTTP client, which is open until its iterator ends
+    and ends quietly on any clean close."""
+    if attempt.claim is not None:
+        return shown_claim(attempt, now_ns)
+    if attempt.ending is not None:
+        return {"failed": "error", "timed-out": "error"}.get(attempt.ending, "idle")
+    return "connecting" if attempt.timeline.t_headers is None else "streaming"
+
+
+def _contradiction(attempt: AttemptView, state: State, claim: str, gap_ns: int | None, now_ns: int) -> str:
+    if state != "stalled" or gap_ns is None:
+        return ""
+    if attempt.blame is not None and (whose := attempt.blame.nearer):
+        return f"silent {gap_ns / S:.1f} s, but that is {whose}: {attempt.blame.why}"
+    timeline = attempt.timeline
+    heard_ns = timeline.byte.open_ns(now_ns)
+    if timeline.t_headers is None:
+        why = "no response headers"
+    elif heard_ns is None:
+        why = "headers, then nothing"
+    elif heard_ns < min(gap_ns, timeline.threshold_ns()):
+        keeps = timeline.life.last_ns is not None and timeline.life.last_ns >= (timeline.chunk.last_ns or 0)
+        why = "keep-alives only" if keeps else "empty chunks only"
+    else:
+        why = "nothing at all"
+    return f"claims {claim}, silent {gap_ns / S:.1f} s ({why})"

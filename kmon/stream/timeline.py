@@ -1,0 +1,308 @@
+"""The three clocks of one attempt, and every gap on them.
+
+A pure fold: stamps go in, figures come out, and ``now`` is always an argument. The engine's probe and the screen
+both fold the same events through this class, so they cannot disagree about a gap.
+
+The byte clock ticks on every read, the chunk clock on every chunk of the dialect, the progress clock on every chunk
+with non-empty text, reasoning or tool arguments. The progress clock starts when the request is sent and is closed by
+the finish reason, the dialect's terminal event or the end of the attempt.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from kmon.stream.events import Stall, StallPhase, StallThreshold
+from kmon.transport.phase import Phase
+
+MS = 1_000_000
+S = 1_000_000_000
+PROGRESS_LIMIT = 200_000
+"""Progress stamps kept per attempt (1.6 MB); past it, figures go on and the oldest gaps leave the sparkline."""
+THIN_STAMPS, THIN_GAPS = 120, 240
+"""Of an attempt that ended long ago so many stamps are kept (1 kB), or the worst gap of so many slices (4 kB)."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """One clock: when it last ticked, how often, and its longest closed gap."""
+
+    last_ns: int | None = None
+    first_ns: int | None = None
+    ticks: int = 0
+    max_gap_ns: int = 0
+
+    def tick(self, t_ns: int) -> int:
+        """Count an arrival; return the gap it closed in ns (0 for the first)."""
+        gap_ns = 0 if self.last_ns is None else max(0, t_ns - self.last_ns)
+        self.max_gap_ns = max(self.max_gap_ns, gap_ns)
+        if self.first_ns is None:
+            self.first_ns = t_ns
+        self.last_ns = t_ns
+        self.ticks += 1
+        return gap_ns
+
+    def open_ns(self, now_ns: int) -> int | None:
+        """The gap that has not ended, or None before the first arrival."""
+        return None if self.last_ns is None else max(0, now_ns - self.last_ns)
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Stamps, clocks and stalls of one attempt. All stamps are CLOCK_MONOTONIC ns or None."""
+
+    t_start: int
+    stall_ns: int
+    t_dns: int | None = None
+    t_connect: int | None = None
+    t_tls: int | None = None
+    t_request_sent: int | None = None
+    t_headers: int | None = None
+    t_first_reasoning: int | None = None
+    t_first_text: int | None = None
+    t_first_tool: int | None = None
+    t_finish: int | None = None
+    t_done: int | None = None
+    t_closed: int | None = None
+    byte: Clock = field(default_factory=Clock)
+    chunk: Clock = field(default_factory=Clock)
+    progress: Clock = field(default_factory=Clock)
+    life: Clock = field(default_factory=Clock)
+    """Keep-alives alone: comments, pings."""
+    progress_ns: array[int] = field(default_factory=lambda: array("q"))
+    progress_dropped: int = 0
+    worst_ns: array[int] | None = None
+    """Once thinned, in place of the stamps: start and end of the longest gap in each slice of a second or more."""
+    stalls: list[Stall] = field(default_factory=list)
+    last_kind: str = ""
+    tail_gap_ns: int = 0
+    learned: dict[StallPhase, StallThreshold] = field(default_factory=dict)
+    """Thresholds that stand in for ``stall_ns`` in their phase."""
+    on_gap: Callable[[StallPhase, int], None] | None = None
+    """Told of each progress gap that an arrival ended: its phase and its length in ns."""
+
+    # -- folding ---------------------------------------------------------------------------------------------------
+
+    def on_phase(self, phase: Phase, t_ns: int) -> None:
+        setattr(self, f"t_{phase}", t_ns)
+
+    def on_bytes(self, t_ns: int) -> None:
+        self.byte.tick(t_ns)
+
+    def on_keepalive(self, t_ns: int) -> None:
+        self.byte.tick(t_ns)
+        self.life.tick(t_ns)
+
+    def on_chunk(
+        self,
+        t_ns: int,
+        *,
+        chunk: bool = True,
+        text: bool = False,
+        reasoning: bool = False,
+        tool: bool = False,
+        progress: bool = False,
+        finish: bool = False,
+        done: bool = False,
+    ) -> Stall | None:
+        """Fold one chunk in; return the stall it ended, if it ended one. ``chunk`` is False for ``[DONE]``."""
+        ended: Stall | None = None
+        self.byte.tick(t_ns)
+        if chunk:
+            self.chunk.tick(t_ns)
+        if text and self.t_first_text is None:
+            self.t_first_text = t_ns
+        if reasoning and self.t_first_reasoning is None:
+            self.t_first_reasoning = t_ns
+        if tool and self.t_first_tool is None:
+            self.t_first_tool = t_ns
+        if progress or finish or done:
+            ended = self._close_stall(t_ns, ended=True)
+        if progress:
+            self.progress.tick(t_ns)
+            if len(self.progress_ns) < PROGRESS_LIMIT:
+                self.progress_ns.append(t_ns)
+            else:
+                self.progress_dropped += 1
+            self.last_kind = "text" if text else "tool" if tool else "reasoning"
+        elif (finish or done) and self.t_finish is None:
+            self._close_progress(t_ns)
+        if finish and self.t_finish is None:
+            self.t_finish = t_ns
+        if done and self.t_done is None:
+            self.t_done = t_ns
+        return ended
+
+    def on_threshold(self, learned: StallThreshold) -> None:
+        self.learned[learned.phase] = learned
+
+    def on_closed(self, t_ns: int) -> Stall | None:
+        """The attempt ended; an open gap becomes a censored one. Returns the stall left open, if any."""
+        left_open = self._close_stall(t_ns, ended=False)
+        if self.t_finish is None and self.t_done is None:
+            self._close_progress(t_ns)
+        self.t_closed = t_ns
+        return left_open
+
+    def thin(self) -> None:
+        """Keep of a closed attempt's many stamps the worst gap of each slice: what a column of the sparkline shows."""
+        if len(self.progress_ns) <= THIN_STAMPS:
+            return
+        stamps = self.progress_ns
+        slice_ns = max(S, -(-(stamps[-1] - stamps[0]) // THIN_GAPS))
+        worst: dict[int, tuple[int, int]] = {}
+        previous_ns = stamps[0]
+        for stamp_ns in stamps:
+            at, longest = stamp_ns // slice_ns, worst.get(stamp_ns // slice_ns)
+            if longest is None or stamp_ns - previous_ns > longest[1] - longest[0]:
+                worst[at] = (previous_ns, stamp_ns)
+            previous_ns = stamp_ns
+        self.worst_ns = array("q", [t_ns for gap in worst.values() for t_ns in gap])
+        self.progress_ns = array("q")
+
+    def _close_progress(self, t_ns: int) -> None:
+        self.tail_gap_ns = self.progress.open_ns(t_ns) or 0
+
+    def _close_stall(self, t_ns: int, *, ended: bool) -> Stall | None:
+        start_ns, phase = self.gap_start(), self.stall_phase()
+        if start_ns is None:
+            return None
+        if ended and self.on_gap is not None:
+            self.on_gap(phase, max(0, t_ns - start_ns))
+        if t_ns - start_ns < self.threshold_ns(phase):
+            return None
+        stall = Stall(phase, (start_ns - self.t_start) / MS, (t_ns - start_ns) / MS, ended)
+        self.stalls.append(stall)
+        return stall
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def gap_start(self) -> int | None:
+        """Where the open progress gap began, or None when no progress is owed (not sent yet, finished, closed)."""
+        if self.t_closed is not None or self.t_done is not None:
+            return None
+        if self.t_finish is not None:
+            return max(self.t_finish, self.chunk.last_ns or 0)
+        return self.progress.last_ns or self.t_request_sent
+
+    def open_gap_ns(self, now_ns: int) -> int | None:
+        """Length of the open progress gap, or None when none is open."""
+        start_ns = self.gap_start()
+        return None if start_ns is None else max(0, now_ns - start_ns)
+
+    def stall_phase(self) -> StallPhase:
+        """Where in the answer the stream is: the phase a stall open now would carry."""
+        return self.answer_phase() if self.t_finish is None else "after-last-delta"
+
+    def threshold_ns(self, phase: StallPhase | None = None) -> int:
+        """The gap that is a stall: in ``phase``, or where the stream is now."""
+        learned = self.learned.get(phase or self.stall_phase()) if self.learned else None
+        return self.stall_ns if learned is None else int(learned.threshold_ms * MS)
+
+    def answer_phase(self) -> StallPhase:
+        """What came last, whether or not the answer has ended since."""
+        if self.last_kind == "text":
+            return "mid-text"
+        if self.last_kind == "tool":
+            return "mid-tool-arguments"
+        return "mid-reasoning" if self.last_kind == "reasoning" else "before-first-token"
+
+    def ttft_ns(self) -> int | None:
+        """Request sent to first progress (reasoning counts)."""
+        if self.progress.first_ns is None or self.t_request_sent is None:
+            return None
+        return max(0, self.progress.first_ns - self.t_request_sent)
+
+    def ttfo_ns(self) -> int | None:
+        """Request sent to first text or tool call."""
+        firsts = [t for t in (self.t_first_text, self.t_first_tool) if t is not None]
+        if not firsts or self.t_request_sent is None:
+            return None
+        return max(0, min(firsts) - self.t_request_sent)
+
+    def max_gap_ns(self, now_ns: int) -> int | None:
+        """The longest progress gap, the open one included.
+
+        The wait for the first token is TTFT, not a gap; it counts here while (or if for ever) nothing else came, and
+        when it was a stall, so that no stall is longer than the longest gap. None when nothing was ever sent.
+        """
+        if self.progress.last_ns is None:
+            if self.t_closed is not None or self.t_done is not None:
+                sent_ns = self.t_request_sent
+                return None if sent_ns is None else (self.t_closed or now_ns) - sent_ns
+            return self.open_gap_ns(now_ns)
+        open_ns = 0
+        if self.t_finish is None and self.t_done is None and self.t_closed is None:
+            open_ns = self.open_gap_ns(now_ns) or 0
+        stalled_ns = int(max((stall.duration_ms for stall in self.stalls), default=0.0) * MS)
+        return max(self.progress.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
+
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """Length and start of each progress gap that an arrival ended; once thinned, of the longest in each slice."""
+        if self.worst_ns is not None:
+            starts, ends = self.worst_ns[::2], self.worst_ns[1::2]
+        else:
+            starts, ends = self.progress_ns[:-1], self.progress_ns[1:]
+        return ((end - start, start) for start, end in zip(starts, ends, strict=True))
+
+    def duration_ns(self, now_ns: int) -> int:
+        """Attempt start to its end, or to now."""
+        return (self.t_closed or now_ns) - self.t_start
+
+    def slices(self, now_ns: int, slice_ns: int, count: int) -> list[int | None]:
+        """The worst progress gap of each of the last ``count`` time slices, in ns, oldest first.
+
+        A gap counts in every slice it covers with the age it had reached there, so a stall climbs from column to
+        column and the open gap grows in the last one. None marks slices before the request was sent.
+        """
+        end_ns = self.t_finish or self.t_done or self.t_closed or now_ns
+        sent_ns = self.t_request_sent
+        out: list[int | None] = [None] * count
+        if sent_ns is None:
+            return out
+        last_slice = max(0, (end_ns - sent_ns) // slice_ns)
+        first_slice = max(0, last_slice - count + 1)
+
+        def note(start_ns: int, stop_ns: int) -> None:
+            for k in range(max(first_slice, (start_ns - sent_ns) // slice_ns), last_slice + 1):
+                slice_end_ns = sent_ns + (k + 1) * slice_ns
+                age_ns = min(stop_ns, slice_end_ns) - start_ns
+                column = k - first_slice
+                out[column] = max(out[column] or 0, age_ns)
+                if slice_end_ns >= stop_ns:
+                    break
+
+        if self.worst_ns is not None:
+            for gap_ns, start_ns in self.gaps():
+                note(start_ns, start_ns + gap_ns)
+            if self.progress.first_ns is not None and self.progress.last_ns is not None:
+                note(sent_ns, self.progress.first_ns)
+                note(self.progress.last_ns, max(end_ns, self.progress.last_ns))
+            shown = last_slice - first_slice + 1
+            return [0 if gap is None and column < shown else gap for column, gap in enumerate(out)]
+        stamps = self.progress_ns
+        left = len(stamps)
+        horizon_ns = sent_ns + first_slice * slice_ns
+        while left and stamps[left - 1] >= horizon_ns:
+            left -= 1
+        previous_ns = stamps[left - 1] if left else sent_ns
+        # Nearly all gaps lie within one slice: those are only compared, once per slice, because this runs for every
+        # pane in every frame.
+        slice_end_ns, worst_ns = previous_ns, -1
+        for stamp_ns in stamps[left:]:
+            if stamp_ns < slice_end_ns:
+                if stamp_ns - previous_ns > worst_ns:
+                    worst_ns = stamp_ns - previous_ns
+            else:
+                if worst_ns >= 0:
+                    note(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
+                note(previous_ns, stamp_ns)
+                slice_end_ns, worst_ns = sent_ns + ((stamp_ns - sent_ns) // slice_ns + 1) * slice_ns, -1
+            previous_ns = stamp_ns
+        if worst_ns >= 0:
+            note(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
+        if end_ns > previous_ns:
+            note(previous_ns, end_ns)
+        return out

@@ -1,0 +1,370 @@
+"""What is known about a run, as plain data folded from events. Screen, headless lines and reports read only this."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from kmon.blame.blame import Blame
+from kmon.blame.gap_history import Silences
+from kmon.dialects.delta import StreamError, ToolFragment, Usage
+from kmon.openclaw.protocol.claim import BUSY, activity_of
+from kmon.stream import events as ev
+from kmon.stream.keeping import Keeping
+from kmon.stream.timeline import MS, Timeline
+
+TEXT_LIMIT_CHARS = 200_000
+RAW_LIMIT_CHUNKS = 2_000
+
+
+class Segment(NamedTuple):
+    """A stretch of output of one kind: ``text``, ``reasoning`` or ``tool``."""
+
+    kind: str
+    text: str
+
+
+class RawChunk(NamedTuple):
+    """A chunk as it arrived, for the raw view. ``gap_ns`` is the time since the chunk before it."""
+
+    t_ns: int
+    gap_ns: int
+    kind: str
+    raw: str
+
+
+@dataclass(slots=True)
+class AttemptView:
+    """One request and its answer so far."""
+
+    number: int
+    role: ev.AttemptRole
+    timeline: Timeline
+    url: str = ""
+    proxy: str | None = None
+    status: int | None = None
+    request_ids: dict[str, str] = field(default_factory=dict)
+    segments: deque[Segment] | tuple[Segment, ...] = field(default_factory=deque)
+    """A deque while the attempt is open, a piece per chunk; then a tuple, a piece per stretch of one kind."""
+    segment_chars: int = 0
+    segments_dropped: int = 0
+    """Characters of output let go, oldest first, to keep the text bounded."""
+    raw: deque[RawChunk] | tuple[RawChunk, ...] = field(default_factory=lambda: deque(maxlen=RAW_LIMIT_CHUNKS))
+    raw_dropped: int = 0
+    """Raw chunks let go, oldest first."""
+    revision: int = 0
+    """Grows whenever output was appended, so a pane knows whether to wrap again."""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    upstream: str | None = None
+    error: StreamError | None = None
+    ending: ev.Ending | None = None
+    signature: str | None = None
+    evidence: str = ""
+    turn: int = 1
+    target: str = ""
+    """The target asked, where that is not the run's own: after a fallback."""
+    blame: Blame | None = None
+    """Whose the open stall is; once the attempt has ended, whose its longest one was."""
+    blames: list[Blame | None] = field(default_factory=list)
+    """The same for each stall that is over, in order."""
+    claim: str | None = None
+    """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
+    claim_ns: int = 0
+    """Since when it has shown that activity; what it says of its connection may have changed since."""
+    gateway_run: str = ""
+    opened_ns: int | None = None
+
+    def append(self, kind: str, text: str) -> None:
+        """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
+        if not text or isinstance(self.segments, tuple):
+            return
+        self.segments.append(Segment(kind, text))
+        self.segment_chars += len(text)
+        self.revision += 1
+        while self.segment_chars > TEXT_LIMIT_CHARS and len(self.segments) > 1:
+            gone = self.segments.popleft()
+            self.segment_chars -= len(gone.text)
+            self.segments_dropped += len(gone.text)
+
+    def joined(self, kind: str) -> str:
+        """All output kept of one kind."""
+        return "".join(segment.text for segment in self.segments if segment.kind == kind)
+
+    def add_raw(self, chunk: RawChunk) -> None:
+        """Keep a raw chunk; past the limit the oldest leaves."""
+        if isinstance(self.raw, tuple):
+            return
+        self.raw_dropped += len(self.raw) == RAW_LIMIT_CHUNKS
+        self.raw.append(chunk)
+
+
+@dataclass(slots=True)
+class RunView:
+    """A pane: one scenario sent to one target, with all its attempts."""
+
+    run: str
+    target: str
+    label: str
+    scenario: str
+    round: int
+    dialect: str
+    t_queued: int
+    note: str = ""
+    """Who asks, where that is not kmon."""
+    place: int = 0
+    """How many runs of the race were queued before it."""
+    attempts: list[AttemptView] = field(default_factory=list)
+    nudge_sentence: str = ""
+    scheduled: ev.RetryScheduled | None = None
+    """The attempt that the policy makes next, while it is waited for."""
+    diagnosis: ev.Diagnosed | None = None
+    """On which side it hangs, where several vantage points tell."""
+    ended: ev.RunEnded | None = None
+    """How it ended, without what it said: that is in its attempts."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended and stands as it will for ever, whatever the clock says, unless it is tried again."""
+        if self.ended is None or any(attempt.ending is None for attempt in self.attempts):
+            return False
+        claim = None if self.main is None else self.main.claim
+        return claim is None or activity_of(claim) not in BUSY
+
+    @property
+    def main(self) -> AttemptView | None:
+        """The attempt that decides the run: the latest that is not a nudge."""
+        return next((a for a in reversed(self.attempts) if a.role != "nudge"), None)
+
+    @property
+    def nudge(self) -> AttemptView | None:
+        """The latest nudge sent after the main attempt began."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.role == "nudge" else None
+
+    @property
+    def asked(self) -> str:
+        """The target whose answer decides the run: its own, or the one it fell back to."""
+        return self.target if self.main is None else self.main.target or self.target
+
+    def attempt(self, number: int) -> AttemptView | None:
+        return next((a for a in reversed(self.attempts) if a.number == number), None)
+
+
+@dataclass(slots=True)
+class RaceView:
+    """All runs of a race, in the order they were queued."""
+
+    runs: dict[str, RunView] = field(default_factory=dict)
+    started: ev.RaceStarted | None = None
+    ended: ev.RaceEnded | None = None
+    health: ev.EngineHealth | None = None
+    notices: list[ev.Notice] = field(default_factory=list)
+    targets: dict[str, ev.TargetHealth] = field(default_factory=dict)
+    """The health of each target by its name, once a stream of it has ended."""
+    alerts: list[ev.Alert] = field(default_factory=list)
+    silences: dict[str, Silences] = field(default_factory=dict)
+    """The long silences of each target by its name."""
+    chunks: int = 0
+    open: dict[str, RunView] = field(default_factory=dict)
+    """The runs that are not settled, in the order they were queued or tried again: all that can still change."""
+    queued: int = 0
+    """Runs that were ever queued."""
+    forgotten: int = 0
+    arms: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many runs there are of each target and scenario."""
+    rounds: Counter[int] = field(default_factory=Counter)
+    """How many runs there are of each round."""
+    newest_round: int = 1
+    """The latest round of which an attempt has begun."""
+    _keeping: Keeping = field(default_factory=Keeping)
+
+    @property
+    def results(self) -> list[ev.RunEnded]:
+        """How each ended run ended, in the order the runs were queued."""
+        return [run.ended for run in self.runs.values() if run.ended is not None]
+
+    def apply(self, event: ev.Event) -> None:
+        """Fold one event in. Events of an unknown run are ignored: a late one is no reason to fall over."""
+        match event:
+            case ev.RaceStarted():
+                self.started = event
+            case ev.RaceEnded():
+                self.ended = event
+            case ev.EngineHealth():
+                self.health = event
+            case ev.Notice():
+                self.notices.append(event)
+            case ev.TargetHealth():
+                self.targets[event.target] = event
+            case ev.Alert():
+                self.alerts.append(event)
+            case ev.RunQueued():
+                self._queue(event)
+            case ev.RunForgotten():
+                self._forget(event.run)
+            case ev.AttemptStarted():
+                self._start(event)
+            case ev.NudgeResult():
+                if run := self.runs.get(event.run):
+                    run.nudge_sentence = event.sentence
+            case ev.RetryScheduled():
+                if run := self.runs.get(event.run):
+                    run.scheduled = event
+            case ev.Diagnosed():
+                if run := self.runs.get(event.run):
+                    run.diagnosis = event if event.name else None
+            case ev.RunEnded():
+                if run := self.runs.get(event.run):
+                    run.ended = msgspec.structs.replace(event, text="", reasoning="", tool_calls=())
+                    run.scheduled = None
+                    self._settle(run)
+            case _:
+                run = self.runs.get(event.run)
+                attempt = run.attempt(event.attempt) if run else None
+                if attempt is not None:
+                    if isinstance(event, ev.DeltaArrived) and event.chunk:
+                        self.chunks += 1
+                    if isinstance(event, ev.AttemptEnded) and run is not None:
+                        silences = self.silences[attempt.target or run.target]
+                        silences.on_attempt_ended(attempt.timeline, event.state, event.t_ns)
+                    _fold(attempt, event)
+                    if run is not None and isinstance(event, ev.AttemptEnded | ev.ClaimChanged):
+                        self._settle(run)
+
+    def _queue(self, event: ev.RunQueued) -> None:
+        run = RunView(
+            event.run,
+            event.target,
+            event.label,
+            event.scenario,
+            event.round,
+            event.dialect,
+            event.t_ns,
+            event.note,
+            self.queued,
+        )
+        self.runs[event.run] = self.open[event.run] = run
+        self.queued += 1
+        self.arms[event.target, event.scenario] += 1
+        self.rounds[event.round] += 1
+
+    def _forget(self, name: str) -> None:
+        run = self.runs.pop(name, None)
+        if run is None:
+            return
+        self.open.pop(name, None)
+        self._keeping.forget(run)
+        self.forgotten += 1
+        self.arms = +(self.arms - Counter([(run.target, run.scenario)]))
+        self.rounds = +(self.rounds - Counter([run.round]))
+
+    def _settle(self, run: RunView) -> None:
+        """A run ended, or something of it did: is it still open?"""
+        if not run.settled:
+            self.open[run.run] = run
+        elif self.open.pop(run.run, None) is not None:
+            self._keeping.ended(run)
+
+    def _start(self, event: ev.AttemptStarted) -> None:
+        run = self.runs.get(event.run)
+        if run is None:
+            return
+        stall_ms = self.started.stall_ms if self.started else 5000.0
+        timeline = Timeline(event.t_ns, int(stall_ms * MS))
+        self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
+        self.open[run.run] = run
+        self.newest_round = max(self.newest_round, run.round)
+        run.attempts.append(
+            AttemptView(
+                event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
+            )
+        )
+        if event.role != "nudge":
+            run.ended = run.scheduled = None
+            run.nudge_sentence = ""
+            run.diagnosis = None
+
+
+def _fold(view: AttemptView, event: ev.Event) -> None:
+    timeline = view.timeline
+    match event:
+        case ev.PhaseReached():
+            timeline.on_phase(event.phase, event.t_ns)
+        case ev.HeadersReceived():
+            timeline.on_phase("headers", event.t_ns)
+            view.status, view.request_ids = event.status, event.request_ids
+        case ev.BytesArrived():
+            timeline.on_bytes(event.t_ns)
+        case ev.DeltaArrived():
+            _fold_delta(view, event)
+        case ev.StallThreshold():
+            timeline.on_threshold(event)
+        case ev.ClaimChanged():
+            _fold_claim(view, event)
+        case ev.AttemptEnded():
+            timeline.on_closed(event.t_ns)
+            view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence
+            view.error = event.error or view.error
+            view.blame = event.blame
+        case ev.StallStarted() | ev.Blamed():  # that there is one, the timeline finds itself, from the same stamps
+            view.blame = event.blame
+        case ev.StallEnded():
+            view.blame = None
+            view.blames.append(event.blame)
+        case _:
+            pass
+
+
+def _fold_claim(view: AttemptView, event: ev.ClaimChanged) -> None:
+    if view.claim is None or activity_of(view.claim) != activity_of(event.claim):
+        view.claim_ns = event.t_ns
+    view.claim = event.claim
+    view.gateway_run = event.gateway_run or view.gateway_run
+    view.opened_ns = view.opened_ns if event.opened_ns is None else event.opened_ns
+
+
+def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
+    gap_ns = view.timeline.chunk.open_ns(event.t_ns) or 0
+    fold_chunk(view.timeline, event)
+    if not event.late:
+        view.add_raw(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
+    if event.reasoning:
+        view.append("reasoning", event.reasoning)
+    if event.kind in ("text", "reasoning"):
+        view.append(event.kind, event.text)
+    for tool in event.tools:
+        view.append("tool", _tool_text(tool))
+    view.finish_reason = event.finish_reason or view.finish_reason
+    view.usage = event.usage or view.usage
+    view.model = event.model or view.model
+    view.upstream = event.upstream or view.upstream
+    view.error = event.error or view.error
+
+
+def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
+    """Tell the clocks of one chunk or keep-alive; return the stall it ended, if any."""
+    if event.late:
+        return None
+    if event.kind == "keepalive" and not event.done:
+        timeline.on_keepalive(event.t_ns)
+        return None
+    thought = event.reasoning or "reasoning" in event.held
+    return timeline.on_chunk(
+        event.t_ns,
+        chunk=event.chunk,
+        text=event.kind == "text" and bool(event.text or "text" in event.held),
+        reasoning=bool(thought) or (event.kind == "reasoning" and bool(event.text)),
+        tool="tool" in event.held or any(fragment.arguments for fragment in event.tools),
+        progress=bool(event.text or event.reasoning or event.held) and event.kind in ("text", "reasoning", "tool"),
+        finish=event.finish_reason is not None,
+        done=event.done,
+    )
+
+
+def _tool_text(tool: ToolFragment) -> str:
+    return f"\n{tool.name}(" + tool.arguments if tool.name else tool.arguments
