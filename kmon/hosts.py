@@ -1,6 +1,13 @@
-"""Which host carries out a plan: one line per kind of plan, so that the engine need not know them apart."""
+"""Which host carries out a plan, in this process or in the engine's own: ``python -m kmon.hosts``.
+
+The engine knows none of the verticals (proxy, OpenClaw); this is the one place where they meet.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from kmon import open_files
 from kmon.engine.api import Host
@@ -8,6 +15,9 @@ from kmon.engine.plan import Keys, RacePlan
 from kmon.openclaw.plan import GatewayPlan
 from kmon.openclaw.with_proxy_plan import SidesPlan
 from kmon.proxy.plan import ProxyPlan
+
+if TYPE_CHECKING:
+    from kmon.engine.run import Companion
 
 Plan = RacePlan | ProxyPlan | GatewayPlan | SidesPlan
 """Everything the engine can be asked to do."""
@@ -20,7 +30,7 @@ def host(plan: Plan, keys: Keys) -> Host:
         case RacePlan():
             from kmon.engine.supervisor import Supervisor
 
-            return Supervisor(plan, keys)
+            return Supervisor(plan, keys, companion=_companion(plan))
         case ProxyPlan():
             from kmon.proxy.host import ProxyHost
 
@@ -33,3 +43,23 @@ def host(plan: Plan, keys: Keys) -> Host:
             from kmon.openclaw.with_proxy import GatewayWithProxy
 
             return GatewayWithProxy(plan, keys)
+
+
+def _companion(plan: RacePlan) -> Companion | None:
+    """What tells more of the attempts of a race that asks a gateway; imported only for such a race."""
+    if all(target.dialect != "openclaw" for target in plan.asked):
+        return None
+    from kmon.openclaw.claim_reporter import companion
+
+    return companion(plan.stall_s)
+
+
+def main() -> None:
+    """Be the engine's process: the host of the plan that comes by the pipe."""
+    from kmon.engine.child import serve
+
+    serve(lambda plan, keys: host(msgspec.msgpack.decode(plan, type=Plan), keys))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import pytest
 
 BELOW_THE_SCREEN = (
     "kmon.cli", "kmon.commands", "kmon.config", "kmon.catalog.resolve", "kmon.dialects.chat", "kmon.transport.http",
-    "kmon.probe.http_attempt", "kmon.engine.__main__", "kmon.engine.process", "kmon.recording", "kmon.output.headless",
+    "kmon.probe.http_attempt", "kmon.hosts", "kmon.engine.process", "kmon.recording", "kmon.output.headless",
     "kmon.output.decode", "kmon.output.doctor", "kmon.simulator.serve",
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 
 import httpcore
@@ -18,24 +19,23 @@ import httpx
 from kmon.blame.local_monitor import CANARY_EVERY_NS, LocalMonitor
 from kmon.stream.timeline import S
 from kmon.transport.http import exchange
-from kmon.transport.network import Network
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 BEAT = b": canary\n\n"
 CONNECT_LIMIT_S = 5.0
 
 
-async def sing(network: Network) -> None:
+async def sing(machine: LocalMonitor, ssl_context: ssl.SSLContext) -> None:
     """Beat and listen until cancelled; end quietly where loopback cannot be had."""
     try:
-        perch = _Perch(network.machine)
+        perch = _Perch(machine)
     except OSError:
         return
     try:
-        await _listen(network, perch.port)
+        await _listen(machine, ssl_context, perch.port)
     finally:
-        network.machine.on_wake = None
-        network.machine.canary_gone()
+        machine.on_wake = None
+        machine.canary_gone()
         perch.close()
 
 
@@ -89,7 +89,7 @@ class _Perch:
         self._timer = self._loop.call_later((self._due_ns - now_ns) / S, self._beat)
 
 
-async def _listen(network: Network, port: int) -> None:
+async def _listen(machine: LocalMonitor, ssl_context: ssl.SSLContext, port: int) -> None:
     with contextlib.suppress(OSError, httpcore.NetworkError, httpcore.TimeoutException, httpx.HTTPError):
         async with exchange(
             "GET",
@@ -97,8 +97,8 @@ async def _listen(network: Network, port: int) -> None:
             headers={},
             body=None,
             on_phase=lambda *_: None,
-            ssl_context=network.ssl_context,
+            ssl_context=ssl_context,
             connect_timeout_s=CONNECT_LIMIT_S,
         ) as answer:
             async for _ in answer.reads():
-                network.machine.canary_heard(time.monotonic_ns())
+                machine.canary_heard(time.monotonic_ns())

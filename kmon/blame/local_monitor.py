@@ -7,6 +7,7 @@ canary, and keeps what was out of the ordinary. Every moment is passed in; nothi
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -58,6 +59,8 @@ class LocalMonitor:
 
     def __init__(self) -> None:
         self.streams: set[Stream] = set()
+        self.busy = asyncio.Event()
+        """Set while anything is measured; without that, loop lag and canary rest."""
         self.resting = False
         self.on_wake: Callable[[], None] | None = None
         """Told when something is measured again: the canary rests as well."""

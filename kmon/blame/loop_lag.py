@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
-from kmon.blame.local_monitor import TICK_NS, clocks
-from kmon.engine.event_queue import EventQueue
-from kmon.stream.events import EngineHealth, Notice
+from kmon.blame.local_monitor import TICK_NS, LocalMonitor, clocks
+from kmon.stream.events import EngineHealth, Event, Notice
 from kmon.stream.timeline import MS, S
-from kmon.transport.network import Network
 
 REPORT_EVERY_TICKS = 25
 
 
-async def watch_lag(outbox: EventQueue, network: Network) -> None:
+async def watch_lag(
+    machine: LocalMonitor, emit: Callable[[Event], None], counts: Callable[[], tuple[int, int]]
+) -> None:
     """Tell the machine the time every 20 ms, and report the worst lateness every half second, for ever.
 
-    It rests while nothing is measured: an engine whose race is over takes no part of a core.
+    ``counts`` gives the chunks queued and dropped so far. It rests while nothing is measured: an engine whose race is
+    over takes no part of a core.
     """
-    machine = network.machine
     since_ns = time.monotonic_ns()
     while True:
-        if not network.busy.is_set():
+        if not machine.busy.is_set():
             machine.rest()
-            await network.busy.wait()
+            await machine.busy.wait()
             machine.wake()
             since_ns = time.monotonic_ns()
         worst_ns = 0
@@ -34,6 +35,6 @@ async def watch_lag(outbox: EventQueue, network: Network) -> None:
         now_ns = time.monotonic_ns()
         if asleep_ns := machine.asleep_ns(since_ns):
             slept = f"this machine slept for {asleep_ns / S:.0f} s; streams that were open may not have survived it"
-            outbox.put(Notice(now_ns, "warning", slept))
+            emit(Notice(now_ns, "warning", slept))
         since_ns = now_ns
-        outbox.put(EngineHealth(now_ns, worst_ns / MS, outbox.chunks, outbox.dropped))
+        emit(EngineHealth(now_ns, worst_ns / MS, *counts()))

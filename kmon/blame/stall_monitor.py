@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from kmon.blame.blame import Blame, Silence, blame
 from kmon.blame.local_monitor import LocalMonitor
-from kmon.proxy.relay.observer import Delivery
+from kmon.blame.weigh import Silence, blame
+from kmon.stream.blame import Blame
 from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.transport.tcp_info import TcpSampler, TcpState
@@ -43,8 +43,8 @@ class StallMonitor:
         self._open: Blame | None = None
         self._longest_ms = 0.0
         self.between = ""
-        self.delivery: Delivery | None = None
-        """Of a stream that is passed on: how its client takes it."""
+        self.client_waiting_ns: Callable[[int], int] | None = None
+        """Of a stream that is passed on: for how long, at a moment, its client has not taken what was offered."""
         self.blame: Blame | None = None
 
     # -- a stream among others ---------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class StallMonitor:
                 before=self._first,
                 asked_ns=None if asked_ns is None else now_ns - asked_ns,
                 together=self._together,
-                client_ns=0 if self.delivery is None else self.delivery.waiting_ns(now_ns),
+                client_ns=0 if self.client_waiting_ns is None else self.client_waiting_ns(now_ns),
                 between=self.between,
             )
         )

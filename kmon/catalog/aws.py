@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from kmon.catalog.address import is_loopback
 from kmon.catalog.credential import REGION_NAME, host_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.errors import UsageError
@@ -152,3 +153,22 @@ def _home(env: Environment) -> str | None:
 def _shown(path: Path, env: Environment) -> str:
     home = _home(env)
     return f"~/{path.relative_to(home)}" if home and path.is_relative_to(home) else str(path)
+
+
+def endpoint_of(target: Target, by_env: Mapping[str, str]) -> AwsEndpoint:
+    """Where a Bedrock target's requests go; its own base URL counts where it names no region."""
+    return AwsEndpoint(
+        region_of(target, by_env),
+        None if REGION in target.base_url else target.base_url,
+        target.simulated or is_loopback(target.base_url),
+    )
+
+
+class AwsEndpoint(NamedTuple):
+    """Where requests to an AWS service go."""
+
+    region: str
+    endpoint_url: str | None
+    """None for the endpoint that botocore finds for the region."""
+    placeholder: bool
+    """Whether a request without a credential is signed with invented keys."""

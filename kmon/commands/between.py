@@ -18,7 +18,7 @@ from kmon.openclaw.with_proxy_plan import Side, SidesPlan
 from kmon.proxy.host import NOT_HERE, listening_url
 from kmon.proxy.plan import KEEP_RUNS, ProxyPlan
 from kmon.proxy.relay.server import listener
-from kmon.transport.network import check_authorities
+from kmon.transport.authorities import check_authorities
 
 
 def proxy(options: argparse.Namespace) -> int:

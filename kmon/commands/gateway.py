@@ -18,7 +18,7 @@ from kmon.engine.plan import Keys, RacePlan
 from kmon.openclaw.device_key import device_note
 from kmon.openclaw.host import ONLY_WATCHED
 from kmon.openclaw.plan import GatewayPlan
-from kmon.transport.network import check_authorities
+from kmon.transport.authorities import check_authorities
 from kmon.transport.proxy import proxy_for
 
 

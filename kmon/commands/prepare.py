@@ -24,7 +24,7 @@ from kmon.output.faults import shown_by
 from kmon.settings import AUTO, SETTINGS
 from kmon.simulator.embedded import Embedded
 from kmon.stats.alerts import AlertThresholds
-from kmon.transport.network import check_authorities
+from kmon.transport.authorities import check_authorities
 from kmon.transport.proxy import proxy_for
 
 DEFAULT_SCENARIO = "code"

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
+from kmon.dialects.headers import http_date, retry_after_s
 from kmon.dialects.text import clean
-from kmon.transport.headers import http_date, retry_after_s
 
 HOST_LIMIT_CHARS = 255
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"

@@ -26,7 +26,7 @@ from kmon import spawn
 from kmon.catalog.address import host_and_port
 from kmon.dialects.text import clean
 from kmon.stream.events import Alert, Notice
-from kmon.transport.network import authorities
+from kmon.transport.authorities import authorities
 from kmon.transport.proxy import proxy_for
 
 LIMIT_S = 10.0

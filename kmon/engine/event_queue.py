@@ -35,6 +35,10 @@ class EventQueue:
         self._waiting.append(event)
         self._wake.set()
 
+    def counts(self) -> tuple[int, int]:
+        """Chunks put so far, and events dropped so far."""
+        return self.chunks, self.dropped
+
     def close(self) -> None:
         self._closed = True
         self._wake.set()

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from kmon.engine.api import Command
 from kmon.engine.plan import Keys
-from kmon.hosts import Plan
 from kmon.stream.events import Event
 
 MESSAGE_LIMIT_BYTES = 256 * 1024 * 1024
@@ -25,12 +24,13 @@ class Start(Struct, frozen=True, tag="start"):
     ``environment`` is what the engine needs of the environment that may hold a password: proxies, for one.
     """
 
-    plan: Plan
+    plan: bytes
+    """In msgpack; which kinds of plan there are is known to the host's factory only."""
     keys: Keys
     environment: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"Start({self.plan!r}, {self.keys!r}, {', '.join(sorted(self.environment))})"
+        return f"Start({len(self.plan)} bytes, {self.keys!r}, {', '.join(sorted(self.environment))})"
 
 
 class Do(Struct, frozen=True, tag="do"):

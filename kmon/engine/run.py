@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from kmon.blame.adaptive_threshold import Habits
 from kmon.catalog.model import Message
@@ -21,9 +22,8 @@ from kmon.engine.plan import Row
 from kmon.engine.randomize import with_nonce
 from kmon.engine.skippable_sleep import Pause
 from kmon.findings.signature import Signature
-from kmon.openclaw.claim_reporter import mirrored
-from kmon.openclaw.provider_side import Sighting
 from kmon.probe.attempt import Attempt
+from kmon.probe.context import Shared
 from kmon.probe.limits import Limits
 from kmon.probe.recorder import Outcome
 from kmon.probe.registry import attempt_in
@@ -31,11 +31,13 @@ from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint, NextAttempt
 from kmon.stream.events import AttemptRole, Diagnosed, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
 from kmon.stream.timeline import S
-from kmon.transport.network import Network
 
 ALREADY_ENDED = "{}: nothing to nudge, the run has ended (r retries it)"
 NUDGE_WATCH_S = 0.2
 """How often the outcome of a nudge is looked at."""
+
+Companion = Callable[[Attempt, Callable[[Event], None]], Coroutine[Any, Any, None]]
+"""Runs beside each attempt that decides a run, emits what else there is to tell of it, and is cancelled at its end."""
 
 
 class Run:
@@ -51,12 +53,12 @@ class Run:
         aims: Sequence[Endpoint],
         policy: Policy,
         limits: Limits,
-        network: Network,
+        network: Shared,
         emit: Callable[[Event], None],
         nonce: bool = False,
         session: str = "",
         habits: Mapping[str, Habits] | None = None,
-        sighting: Sighting | None = None,
+        companion: Companion | None = None,
         nudge_after_s: float | None = None,
         attempts: int = 0,
     ) -> None:
@@ -70,7 +72,7 @@ class Run:
         self._habits = habits or {}
         """By the name of the target: where thresholds are learned, each teaches its own."""
         self._one_call = policy.tools == "sequential"
-        self._sighting, self._nudge_after_s = sighting, nudge_after_s
+        self._companion, self._nudge_after_s = companion, nudge_after_s
         self._session = session
         """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
         self._conversation = self._messages
@@ -164,16 +166,17 @@ class Run:
             return probe.never_began()
         self._main = probe
         self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
-        mirror = asyncio.create_task(mirrored(probe, self._limits.stall_s, self._mirror, self._sighting))
-        patience = asyncio.create_task(self._lose_patience(probe))
+        beside = [asyncio.create_task(self._lose_patience(probe))]
+        if self._companion is not None:
+            beside.append(asyncio.create_task(self._companion(probe, self._emit_beside)))
         try:
             return await self._main_task
         except asyncio.CancelledError:  # cancelled before the task took its first step
             return probe.never_began()
         finally:
-            mirror.cancel()
-            patience.cancel()
-            await asyncio.wait([mirror, patience])
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
     async def _lose_patience(self, probe: Attempt) -> None:
         """Nudge once, as soon as the attempt has been silent for as long as the plan says."""
@@ -297,8 +300,8 @@ class Run:
             diagnosis=self._diagnosis,
         )
 
-    def _mirror(self, event: Event) -> None:
-        """What is told beside a gateway's run; the last side it hung on is part of the last word on the run."""
+    def _emit_beside(self, event: Event) -> None:
+        """Emit what the companion tells; the last diagnosis becomes part of ``run_ended``."""
         if isinstance(event, Diagnosed) and event.name:
             self._diagnosis = f"{event.name}: {event.sentence}"
         self._emit(event)

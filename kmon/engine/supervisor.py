@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import NamedTuple
 
 from kmon import open_files
@@ -18,15 +18,15 @@ from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.randomize import shuffled
-from kmon.engine.run import ALREADY_ENDED, Run
-from kmon.openclaw.provider_side import Sighting
+from kmon.engine.run import ALREADY_ENDED, Companion, Run
+from kmon.probe.context import Shared
+from kmon.probe.registry import attempt_in
 from kmon.probe.send import preload, prepare
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import Vigil
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import MS
-from kmon.transport.network import Network
 
 FILES_BESIDE = 16
 """Open files that a race has beside one for each stream: its event loop, the canary, whatever a resolver reads."""
@@ -50,13 +50,13 @@ class Ended(NamedTuple):
 class Supervisor:
     """Hosts a race on the running event loop. Create it inside one; ``start`` begins the first round."""
 
-    def __init__(self, plan: RacePlan, keys: Keys, *, sightings: Mapping[str, Sighting] | None = None) -> None:
+    def __init__(self, plan: RacePlan, keys: Keys, *, companion: Companion | None = None) -> None:
         self._plan, self._keys = plan, keys
-        self._sightings = sightings or {}
-        """Per target, who sees its gateway's provider."""
+        self._companion = companion
         self._outbox = EventQueue()
-        self._network = Network()
+        self._network = Shared()
         for target in plan.asked:
+            attempt_in(target.dialect)
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
         self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
@@ -100,9 +100,9 @@ class Supervisor:
         if (allowed := open_files.limit()) < (needed := streams + FILES_BESIDE):
             self._emit(ev.Notice(self._t_start, "warning", SCARCE.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())
-        self._network.busy.set()
-        self._spawn(watch_lag(self._outbox, self._network))
-        self._spawn(sing(self._network))
+        self._network.monitor.busy.set()
+        self._spawn(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
+        self._spawn(sing(self._network.monitor, self._network.ssl_context))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Supervisor:
                 self._again.remove(command.run)
             case "retry" if command.run not in self._again:
                 self._again.append(command.run)
-                self._network.busy.set()
+                self._network.monitor.busy.set()
                 self._try_again()
                 if self._ending is None or self._ending.done():
                     self._ending = self._spawn(self._end_race())
@@ -263,7 +263,7 @@ class Supervisor:
             nonce=self._plan.nonce,
             session=self._plan.session,
             habits=self._habits,
-            sighting=self._sightings.get(row.target.name),
+            companion=self._companion,
             nudge_after_s=self._plan.nudge_after_s,
             attempts=attempts,
         )
@@ -315,7 +315,7 @@ class Supervisor:
         self._emit(
             ev.RaceEnded(now_ns, ok, self._announced - ok, (now_ns - self._t_start) / MS, interrupted=self._interrupted)
         )
-        self._network.busy.clear()
+        self._network.monitor.busy.clear()
 
     def _emit(self, event: ev.Event) -> None:
         self._outbox.put(event)

@@ -23,7 +23,7 @@ from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature, held, told_otherwise
 from kmon.openclaw import device_key
 from kmon.openclaw.link import Ended, Heard, Life, Link, Unreadable, open_link
-from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.device import Device
 from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
 from kmon.openclaw.protocol.handshake import READ, WRITE, Access, is_hello
@@ -78,7 +78,7 @@ class GatewayAttempt(Attempt):
         self.tracker = Tracker()
         self.followed = f"kmon-{self._key}"
         self._first = self.followed
-        self.claim = Claim(self.session)
+        self.claim = ClientStatus(self.session)
         """What the gateway's own client would show of the session; a nudge shares that of the attempt it joins."""
         self.moved = asyncio.Event()
         """Set by every frame, for whoever mirrors this attempt; they clear it."""

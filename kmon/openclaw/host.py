@@ -22,18 +22,18 @@ from kmon.engine.plan import Keys
 from kmon.openclaw.attempt import access_of, own_device
 from kmon.openclaw.link import Ended, Heard, Link, Unreadable, backoff_s, open_link
 from kmon.openclaw.plan import GatewayPlan
-from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
 from kmon.openclaw.protocol.handshake import READ, is_hello
 from kmon.openclaw.protocol.liveness import Gap
 from kmon.openclaw.protocol.runs import Change, Tracker, history_texts, in_flight
 from kmon.openclaw.provider_side import Sighting
 from kmon.openclaw.watched_run import WatchedRun
+from kmon.probe.context import Shared
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import MS
 from kmon.transport.errors import ExchangeError, stream_error
-from kmon.transport.network import Network
 
 ONLY_WATCHED = "kmon only watches this gateway; {} what it runs from its own client"
 CLAIM_EVERY_S = 1.0
@@ -51,10 +51,10 @@ class GatewayHost:
         self._plan, self._sighting = plan, sighting
         self._credential = keys.for_target(plan.name)
         self._safe = Sanitizer("gateway", 1, secrets=self._credential.secrets)
-        self._network = Network()
+        self._network = Shared()
         self._outbox = EventQueue()
         self._tracker = Tracker()
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[str, ClientStatus] = {}
         self._panes: dict[str, WatchedRun] = {}
         self._numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,8 +75,8 @@ class GatewayHost:
         self._emit(ev.RaceStarted(self._t_start, (self._plan.name,), "watched", 1, stall_ms=self._plan.stall_s * 1000))
         self._watching = self._spawn(self._watch())
         self._spawn(self._follow_claims())
-        self._network.busy.set()
-        self._spawn(watch_lag(self._outbox, self._network))
+        self._network.monitor.busy.set()
+        self._spawn(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class GatewayHost:
                 run,
                 self._plan.url,
                 self._plan.stall_s,
-                self._network.machine,
+                self._network.monitor,
                 self._emit,
                 t_ns,
                 secrets=self._credential.secrets,
@@ -226,7 +226,7 @@ class GatewayHost:
             self._hello = (t_ns, frame)
         for run in self._tracker.runs.values():
             if run.session and run.session not in self._claims:
-                claim = self._claims[run.session] = Claim(run.session, inferred=True)
+                claim = self._claims[run.session] = ClientStatus(run.session, inferred=True)
                 if self._hello is not None:
                     claim.feed(*self._hello)
         while len(self._claims) > CLAIMS_LIMIT:

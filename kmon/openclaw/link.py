@@ -18,12 +18,12 @@ import httpcore
 from msgspec import Struct
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded, frame_text
+from kmon.dialects.close_codes import TICK_TIMEOUT, explained
 from kmon.dialects.delta import StreamError
 from kmon.dialects.fault import malformed
 from kmon.dialects.text import clean
 from kmon.dialects.websocket import Message
 from kmon.openclaw.protocol import frames
-from kmon.openclaw.protocol.closing import TICK_TIMEOUT, explained
 from kmon.openclaw.protocol.device import Device
 from kmon.openclaw.protocol.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, GatewayEvent, Request, Response
 from kmon.openclaw.protocol.handshake import Access, Handshake, Hello, Refused, TryAgain

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from kmon.openclaw.diagnosis import diagnose
-from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.frames import Frame
 from kmon.openclaw.protocol.runs import RUNS_LIMIT, Change, Direction, Tracker
 from kmon.openclaw.recording import closed, duration_ns, frames
@@ -40,7 +40,7 @@ class Playback:
         self.changes: list[Change] = []
         self.end_ns = duration_ns(lines)
         self.gone = False
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[str, ClientStatus] = {}
         self._hello: list[tuple[int, Frame, Direction]] = []
         step_ns = max(S, self.end_ns // SAMPLES_LIMIT)
         next_ns = step_ns
@@ -63,7 +63,7 @@ class Playback:
             self._hello.append((t_ns, frame, direction))
         for run in (change.run for change in changed if change.run is not None):
             if run.session not in self._claims and len(self._claims) < RUNS_LIMIT:
-                claim = self._claims[run.session] = Claim(run.session, inferred=run.origin != "sent")
+                claim = self._claims[run.session] = ClientStatus(run.session, inferred=run.origin != "sent")
                 for said in self._hello:
                     claim.feed(*said)
         for claim in self._claims.values():

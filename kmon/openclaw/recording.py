@@ -9,6 +9,7 @@ import msgspec
 
 from kmon.dialects.loose import members, parsed
 from kmon.openclaw.protocol.frames import Frame, FrameError, parse
+from kmon.recording.sniff import is_gateway
 
 S = 1_000_000_000
 
@@ -21,15 +22,6 @@ class Recorded(NamedTuple):
     frame: Frame
 
 
-def is_gateway(lines: Sequence[dict[str, Any]]) -> bool:
-    """Whether these are frames of a gateway: its challenge comes first, and every line has a direction."""
-    return (
-        bool(lines)
-        and all("dir" in line and "frame" in line for line in lines)
-        and any(members(line["frame"]).get("type") in ("req", "res", "event") for line in lines[:10])
-    )
-
-
 def read(data: bytes) -> list[dict[str, Any]]:
     """The lines of a gateway's recording; none if the bytes are something else."""
     if not data[:64].lstrip().startswith(b"{"):
@@ -40,17 +32,6 @@ def read(data: bytes) -> list[dict[str, Any]]:
         return []
     lines = [line for line in found if isinstance(line, dict)]
     return lines if len(lines) == len(found) and is_gateway(lines) else []
-
-
-def refusal(lines: Sequence[dict[str, Any]]) -> str | None:
-    """Why WebSocket and screen recordings are no streams of an HTTP answer; None for anything else."""
-    if is_gateway(lines):
-        return "it holds a gateway's frames, which 'kmon decode' reads and a replay cannot ask again"
-    if lines and all("rel" in line and ("lines" in line or "typed" in line) for line in lines):
-        return "it holds what a chat program's screen showed, and none of the frames it got"
-    if lines and all("dir" in line and "frame" in line for line in lines):
-        return "it holds the WebSocket dialogue of a program kmon reads no runs from"
-    return None
 
 
 def frames(lines: Sequence[dict[str, Any]]) -> Iterator[Recorded]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from kmon.dialects.bounds import SENTENCE_LIMIT_CHARS, bounded
 from kmon.dialects.text import clean
 from kmon.openclaw.diagnosis import STALL_S, Diagnosis, diagnose
-from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.run import GatewayRun
 from kmon.openclaw.protocol.runs import Tracker
 from kmon.openclaw.snapshot import ProviderSide, sight
+from kmon.stream.claim import Claim
 from kmon.stream.events import ClaimChanged, Diagnosed
 
 
@@ -35,7 +36,7 @@ class Reporter:
         now_ns: int,
         tracker: Tracker,
         gateway_run: GatewayRun,
-        claim: Claim,
+        claim: ClientStatus,
         provider: ProviderSide | None = None,
         *,
         closed: bool = False,
@@ -43,11 +44,16 @@ class Reporter:
         """The events that are due. A diagnosis is told anew when its name changes, and taken back when it ends."""
         due: list[ClaimChanged | Diagnosed] = []
         shown = claim.shown(now_ns)
-        if shown.standing != self._line:
-            self._line, self._since_ns = shown.standing, now_ns
+        if shown.claim.standing != self._line:
+            self._line, self._since_ns = shown.claim.standing, now_ns
             opened_ns = gateway_run.t_started_ns or gateway_run.t_first_ns
-            line, run = bounded(self.safe(shown.standing), SENTENCE_LIMIT_CHARS), self.safe(gateway_run.short)
-            due.append(ClaimChanged(now_ns, self.run, self.attempt, line, run, opened_ns))
+            said = Claim(
+                bounded(self.safe(shown.claim.activity), SENTENCE_LIMIT_CHARS),
+                bounded(self.safe(shown.claim.connection), SENTENCE_LIMIT_CHARS),
+                shown.busy,
+            )
+            line, run = bounded(said.standing, SENTENCE_LIMIT_CHARS), self.safe(gateway_run.short)
+            due.append(ClaimChanged(now_ns, self.run, self.attempt, line, run, opened_ns, said))
         seen = sight(
             tracker,
             gateway_run,

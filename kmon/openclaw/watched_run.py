@@ -11,7 +11,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.engine.ended import run_ended
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature, describe
-from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.run import GatewayRun
 from kmon.openclaw.protocol.runs import Tracker
 from kmon.openclaw.reporter import Reporter
@@ -104,7 +104,7 @@ class WatchedRun:
             self._take(t_ns, delta)
 
     def look(
-        self, now_ns: int, tracker: Tracker, claim: Claim, provider: ProviderSide | None = None, *, closed: bool
+        self, now_ns: int, tracker: Tracker, claim: ClientStatus, provider: ProviderSide | None = None, *, closed: bool
     ) -> None:
         """Tell what the gateway's own client shows of this session, and on which side the run hangs."""
         if self.open:

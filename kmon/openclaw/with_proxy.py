@@ -12,6 +12,7 @@ from kmon.engine.api import Command, EventSource, Host
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan
 from kmon.engine.supervisor import Supervisor
+from kmon.openclaw.claim_reporter import companion
 from kmon.openclaw.host import GatewayHost
 from kmon.openclaw.plan import GatewayPlan
 from kmon.openclaw.protocol.run import GatewayRun
@@ -77,7 +78,7 @@ class GatewayWithProxy:
 
     def _host(self, plan: RacePlan | GatewayPlan, keys: Keys, sightings: Mapping[str, Sighting]) -> Host:
         if isinstance(plan, RacePlan):
-            return Supervisor(plan, keys, sightings=sightings)
+            return Supervisor(plan, keys, companion=companion(plan.stall_s, sightings))
         return GatewayHost(plan, keys, sighting=next(iter(sightings.values()), None))
 
     def _sighting(self, side: Side) -> Sighting:

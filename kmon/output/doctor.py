@@ -29,7 +29,7 @@ from kmon.doctor.processes import Process, processes
 from kmon.doctor.programs import programs
 from kmon.doctor.proxies import variables
 from kmon.doctor.repeat import Spread, spread
-from kmon.transport.network import authorities
+from kmon.transport.authorities import authorities
 
 LIMIT_S = 10.0
 LONGEST_LIMIT_S = 300.0

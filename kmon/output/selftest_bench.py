@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from kmon.catalog.credential import Credential
 from kmon.output.selftest_cases import Case
+from kmon.probe.context import Shared
 from kmon.probe.http_attempt import HttpAttempt
 from kmon.probe.limits import Limits
 from kmon.probe.send import prepare
 from kmon.simulator.embedded import Embedded
-from kmon.transport.network import Network
 
 STALL_S = 5.0
 """The usual threshold, in simulated seconds like the durations of the faults."""
@@ -64,7 +64,7 @@ async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurre
     """Every case ``seeds`` times, ``concurrency`` at once, thresholds and faults ``speed`` times as fast."""
     gate = asyncio.Semaphore(concurrency)
     async with Embedded(speed=speed, places=tuple(dict.fromkeys(c.place for c in cases if c.place))) as simulator:
-        network = Network()
+        network = Shared()
         if simulator.authority_pem:
             network.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
         for case in cases:  # what is imported or made once must not count as anybody's silence
@@ -94,7 +94,7 @@ async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurre
     return Bench(tuple(_row(case, found[i :: len(cases)]) for i, case in enumerate(cases)), lag_ms, len(again))
 
 
-async def _ask(case: Case, seed: int, origin: str, speed: float, network: Network) -> tuple[str | None, str]:
+async def _ask(case: Case, seed: int, origin: str, speed: float, network: Shared) -> tuple[str | None, str]:
     version = "/v1" if case.dialect == "chat" else ""
     scenario = case.scenario(seed)
     probe = HttpAttempt(

@@ -22,9 +22,9 @@ from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
+from kmon.transport.authorities import authorities
 from kmon.transport.errors import stream_error
 from kmon.transport.http import exchange
-from kmon.transport.network import authorities
 from kmon.transport.proxy import proxy_for, secrets
 
 LIMIT_S = 10.0

@@ -21,6 +21,7 @@ from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
+from kmon.probe.context import Shared
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
 from kmon.probe.recorder import AttemptRecorder, Outcome, fatal
@@ -28,7 +29,6 @@ from kmon.probe.request_secrets import own_keys
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
 from kmon.transport.errors import ExchangeError, stream_error
-from kmon.transport.network import Network
 from kmon.transport.phase import Phase
 from kmon.transport.proxy import proxy_for, secrets, shown
 
@@ -58,7 +58,7 @@ class Attempt(ABC):
         messages: Sequence[Message],
         credential: Credential,
         limits: Limits,
-        network: Network,
+        network: Shared,
         emit: Callable[[ev.Event], None],
         turn: int = 1,
         aimed: str = "",
@@ -89,7 +89,7 @@ class Attempt(ABC):
             ),
             secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,
-            machine=network.machine,
+            machine=network.monitor,
             emit=emit,
             habits=habits,
         )
@@ -151,6 +151,10 @@ class Attempt(ABC):
         return self._account.end(
             state, error, lingered=self._lingered, named=lambda found: self._named(state, error, found)
         )
+
+    @property
+    def target_name(self) -> str:
+        return self._target.name
 
     @property
     def dialect(self) -> str:

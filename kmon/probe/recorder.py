@@ -11,19 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmon.blame.adaptive_threshold import Habits, Lessons
-from kmon.blame.blame import Blame, own_fault
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.blame.stall_monitor import StallMonitor
+from kmon.blame.weigh import own_fault
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.headers import SERVER_LATENCY, kept
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import Asked
 from kmon.findings.signature import Ended, Signature, decide, describe
 from kmon.stream import events as ev
+from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import Timeline
 from kmon.stream.view import fold_chunk
-from kmon.transport.headers import SERVER_LATENCY, kept
 from kmon.transport.phase import Phase
 
 

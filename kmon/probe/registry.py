@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from kmon.catalog.model import DialectName
 from kmon.probe.attempt import Attempt
-from kmon.probe.http_attempt import HttpAttempt
+
+HTTP = "kmon.probe.http_attempt:HttpAttempt"
+OTHERS: dict[DialectName, str] = {
+    "openclaw": "kmon.openclaw.attempt:GatewayAttempt",
+    "ws": "kmon.probe.websocket_attempt:WebSocketAttempt",
+}
+"""``module:class`` by dialect. A name, not an import: probe knows no vertical, and loads what a target needs."""
 
 
 def attempt_in(dialect: DialectName) -> type[Attempt]:
-    """The attempt that speaks ``dialect``."""
-    match dialect:
-        case "openclaw":
-            from kmon.openclaw.attempt import GatewayAttempt
-
-            return GatewayAttempt
-        case "ws":
-            from kmon.probe.websocket_attempt import WebSocketAttempt
-
-            return WebSocketAttempt
-        case _:
-            return HttpAttempt
+    """The class of attempt that speaks ``dialect``."""
+    module, _, name = OTHERS.get(dialect, HTTP).partition(":")
+    found: type[Attempt] = getattr(import_module(module), name)
+    return found

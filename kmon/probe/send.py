@@ -5,16 +5,15 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from kmon.catalog import aws
-from kmon.catalog.address import is_loopback
 from kmon.catalog.credential import Credential
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
+from kmon.catalog.model import SOCKET_DIALECTS, Target
 from kmon.dialects import dialect
 from kmon.dialects.delta import StreamError
 from kmon.dialects.wire import WireRequest
+from kmon.probe.context import Shared
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange
-from kmon.transport.network import Network, Place
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
@@ -31,7 +30,7 @@ def ask(
     request: WireRequest,
     *,
     credential: Credential,
-    network: Network,
+    network: Shared,
     on_phase: OnPhase,
     connect_timeout_s: float,
     on_line: OnLine | None = None,
@@ -40,7 +39,7 @@ def ask(
     if target.dialect == AWS_DIALECT:
         return network.bedrock.exchange(
             request,
-            _place(target, credential),
+            aws.endpoint_of(target, credential.by_env),
             credential=credential,
             on_phase=on_phase,
             connect_timeout_s=connect_timeout_s,
@@ -70,27 +69,16 @@ def may_be_sent(credential: Credential, url: str) -> None:
         raise NotSentError(StreamError("key-withheld", str(error))) from None
 
 
-def preload(target: Target, network: Network) -> None:
+def preload(target: Target, network: Shared) -> None:
     """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
     if target.dialect in SOCKET_DIALECTS:
-        from kmon.probe.registry import attempt_in
-
-        attempt_in(target.dialect)
         return
     dialect(target.dialect)
     if target.dialect == AWS_DIALECT:
         _ = network.bedrock
 
 
-async def prepare(target: Target, credential: Credential, network: Network, limit_s: float) -> None:
+async def prepare(target: Target, credential: Credential, network: Shared, limit_s: float) -> None:
     """Make clients and fetch credentials now, not while the first attempt is being measured."""
     if target.dialect == AWS_DIALECT:
-        await network.bedrock.prepare(credential, _place(target, credential), limit_s)
-
-
-def _place(target: Target, credential: Credential) -> Place:
-    return Place(
-        aws.region_of(target, credential.by_env),
-        None if REGION in target.base_url else target.base_url,
-        target.simulated or is_loopback(target.base_url),
-    )
+        await network.bedrock.prepare(credential, aws.endpoint_of(target, credential.by_env), limit_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
+from kmon.dialects.close_codes import CLEAN, explained
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.socket_message import decoded
 from kmon.dialects.text import clean
@@ -16,7 +17,6 @@ from kmon.dialects.websocket import Message
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature
-from kmon.openclaw.protocol.closing import CLEAN, explained
 from kmon.probe.attempt import Attempt
 from kmon.stream import events as ev
 from kmon.transport.errors import ExchangeError

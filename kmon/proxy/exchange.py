@@ -148,7 +148,7 @@ class Proxied:
         self._account.stalls.on_line(line)
 
     def delivered_by(self, delivery: Delivery) -> None:
-        self._account.stalls.delivery = delivery
+        self._account.stalls.client_waiting_ns = delivery.waiting_ns
 
     def answered(self, t_ns: int, head: ResponseHead) -> None:
         self._announce()

@@ -15,6 +15,7 @@ from kmon.catalog.errors import UsageError
 from kmon.dialects import DECODABLE, decoder
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
+from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
 from kmon.proxy.call import OnCall, ProviderCall
 from kmon.proxy.exchange import Proxied
@@ -25,7 +26,6 @@ from kmon.proxy.relay.server import Server, listener
 from kmon.proxy.relay.upstream import Upstream
 from kmon.stream import events as ev
 from kmon.stream.timeline import MS
-from kmon.transport.network import Network
 from kmon.transport.proxy import proxy_for
 
 NOT_HERE = "{} is not possible here: the request is another program's, which must ask again itself"
@@ -43,7 +43,7 @@ class ProxyHost:
         self._plan, self._on_call = plan, on_call
         self._upstream = Upstream.of(plan.base_url)
         self._outbox = EventQueue()
-        self._network = Network()
+        self._network = Shared()
         self._server: Server | None = None
         self._open: dict[str, Proxied] = {}
         self._ended: deque[str] = deque()
@@ -89,7 +89,7 @@ class ProxyHost:
             watch=self._watch,
             complain=lambda sentence: self._say("warning", sentence),
         )
-        self._lag = asyncio.create_task(watch_lag(self._outbox, self._network))
+        self._lag = asyncio.create_task(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
         host = host_and_port(plan.base_url)
         self._say("info", f"listening on {self.url} for {plan.upstream}{'' if plan.upstream == host else f' ({host})'}")
         if plan.base_url.startswith("http:") and not is_loopback(plan.base_url):
@@ -144,13 +144,13 @@ class ProxyHost:
             upstream=self._plan.upstream,
             origin=f"{self._upstream.scheme}://{self._upstream.authority}",
             stall_s=self._plan.stall_s,
-            machine=self._network.machine,
+            machine=self._network.monitor,
             emit=self._emit,
             over=self._over,
             on_call=self._on_call,
         )
         self._open[exchange.name] = exchange
-        self._network.busy.set()
+        self._network.monitor.busy.set()
         return exchange
 
     def _tell_signed(self, head: RequestHead) -> None:
@@ -160,7 +160,7 @@ class ProxyHost:
     def _over(self, exchange: Proxied, ended: ev.RunEnded) -> None:
         self._open.pop(exchange.name, None)
         if not self._open:
-            self._network.busy.clear()
+            self._network.monitor.busy.clear()
         self._counted["ok" if ended.state == "done" else "failed"] += 1
         self._ended.append(exchange.name)
         while len(self._ended) > self._plan.keep:

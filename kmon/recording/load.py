@@ -9,11 +9,10 @@ from typing import Any
 from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular, read_to_end
 from kmon.dialects.loose import items, members, parsed
-from kmon.openclaw import recording as gateway
 from kmon.recording import cassette, trace
 from kmon.recording.cassette import interaction
 from kmon.recording.interaction import Interaction, Request
-from kmon.recording.sniff import EVENT_STREAM_TYPE, SSE_TYPE, is_event_stream, is_sse
+from kmon.recording.sniff import EVENT_STREAM_TYPE, SSE_TYPE, is_event_stream, is_sse, why_no_stream
 from kmon.recording.yaml_source import documents
 
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
@@ -80,7 +79,7 @@ def _json(data: bytes) -> list[Interaction] | None:
     if data.lstrip()[:1] != b"{":
         return None
     lines = _lines(data)
-    if (why := gateway.refusal(lines)) is not None:
+    if (why := why_no_stream(lines)) is not None:
         raise ValueError(why)
     whole = lines or _lines(data[: data.rfind(b"\n") + 1])  # a recording may have been cut in its last line
     if trace.is_trace(whole):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from kmon.dialects.eventstream import EventStreamDecoder, Frame
 from kmon.dialects.loose import members, parsed, text
@@ -92,3 +94,23 @@ def _spoken(event: Event) -> str | None:
     if isinstance(value.get("token"), dict) and ("generated_text" in value or "details" in value):
         return "deepinfra"
     return "gemini" if "candidates" in value else None
+
+
+def is_gateway(lines: Sequence[dict[str, Any]]) -> bool:
+    """Whether these are frames of a gateway: its challenge comes first, and every line has a direction."""
+    return (
+        bool(lines)
+        and all("dir" in line and "frame" in line for line in lines)
+        and any(members(line["frame"]).get("type") in ("req", "res", "event") for line in lines[:10])
+    )
+
+
+def why_no_stream(lines: Sequence[dict[str, Any]]) -> str | None:
+    """Why WebSocket and screen recordings are no streams of an HTTP answer; None for anything else."""
+    if is_gateway(lines):
+        return "it holds a gateway's frames, which 'kmon decode' reads and a replay cannot ask again"
+    if lines and all("rel" in line and ("lines" in line or "typed" in line) for line in lines):
+        return "it holds what a chat program's screen showed, and none of the frames it got"
+    if lines and all("dir" in line and "frame" in line for line in lines):
+        return "it holds the WebSocket dialogue of a program kmon reads no runs from"
+    return None

@@ -13,9 +13,9 @@ from math import inf
 
 from msgspec import Struct
 
-from kmon.blame.gap_history import LEAST_NS, Fate, Silences
 from kmon.stats.survival import Observation, kaplan_meier
 from kmon.stream.events import StallPhase
+from kmon.stream.gap_history import LEAST_NS, Fate, Silences
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmon.openclaw.protocol.claim import BUSY, activity_of, elapsed
+from kmon.stream.claim import Claim
 from kmon.stream.events import State
 from kmon.stream.timeline import S
 from kmon.stream.view import AttemptView
@@ -12,15 +12,11 @@ BREAKS = {"idle": "false idle", "error": "false error", "aborted": "false end"}
 
 
 def shown_claim(attempt: AttemptView, now_ns: int) -> str:
-    """The line as it stands on the screen, a busy one with its seconds: ``running • 41s | connected``."""
-    claim = attempt.claim or ""
-    activity, bar, connection = claim.partition(" | ")
-    if not bar or activity not in BUSY:
-        return claim
-    return f"{activity} • {elapsed(max(0, now_ns - attempt.claim_ns) // S)} | {connection}"
+    """The line as it stands on the screen, a busy one with its seconds; "" where no program is watched."""
+    return "" if attempt.claim is None else attempt.claim.line(max(0, now_ns - attempt.claim_ns) // S)
 
 
-def contradiction(attempt: AttemptView, shown: str, state: State, now_ns: int, diagnosis: str) -> str:
+def contradiction(attempt: AttemptView, claim: Claim, state: State, now_ns: int, diagnosis: str) -> str:
     """What the program says, what is so, and what to call that; nothing until it has lasted a stall's length.
 
     A run counts as open while its attempt has not ended. ``diagnosis`` is named in brackets, where there is one.
@@ -28,19 +24,18 @@ def contradiction(attempt: AttemptView, shown: str, state: State, now_ns: int, d
     timeline = attempt.timeline
     if now_ns - attempt.claim_ns < timeline.stall_ns:
         return ""
-    activity = activity_of(attempt.claim or "")
-    busy = activity in BUSY
+    shown = shown_claim(attempt, now_ns)
     run = f"run {attempt.gateway_run}" if attempt.gateway_run else "its run"
     if attempt.ending is not None:
         ended_ns = now_ns - (timeline.t_closed or now_ns)
-        if not busy or ended_ns < timeline.stall_ns:
+        if not claim.busy or ended_ns < timeline.stall_ns:
             return ""
         return f"TUI says {shown}; {run} ended {ended_ns / S:.0f} s ago -> false busy{_named(diagnosis)}"
-    if busy and state != "stalled":
+    if claim.busy and state != "stalled":
         return ""
     opened_ns = timeline.t_start if attempt.opened_ns is None else attempt.opened_ns
     heard_ns = timeline.chunk.last_ns if timeline.chunk.last_ns is not None else opened_ns
-    called = "silent" if busy else BREAKS.get(activity, f"false {activity}")
+    called = "silent" if claim.busy else BREAKS.get(claim.activity, f"false {claim.activity}")
     return (
         f"TUI says {shown}; {run} open {(now_ns - opened_ns) / S:.0f} s, "
         f"last frame {max(0, now_ns - heard_ns) / S:.0f} s ago -> {called}{_named(diagnosis)}"

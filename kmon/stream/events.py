@@ -11,8 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kmon.blame.blame import Blame
 from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
+from kmon.stream.blame import Blame
+from kmon.stream.claim import Claim
 from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpState
 
@@ -295,6 +296,8 @@ class ClaimChanged(_Event, frozen=True, tag="claim"):
     """The gateway's own run, by a few characters of its id."""
     opened_ns: int | None = None
     """When that run began; None where it is the attempt's own start."""
+    shown: Claim | None = None
+    """``claim`` by its parts."""
 
 
 class Diagnosed(_Event, frozen=True, tag="diagnosis"):

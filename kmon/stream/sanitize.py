@@ -23,7 +23,7 @@ from kmon.dialects.bounds import (
 )
 from kmon.dialects.delta import Delta, Kind, StreamError, ToolCall, ToolFragment
 from kmon.dialects.text import Cleaner, clean
-from kmon.probe.redact import WITHHELD, Redactor
+from kmon.redaction.redact import WITHHELD, Redactor
 from kmon.stream.events import DeltaArrived
 
 FRAGMENTS_LIMIT = 1_000

@@ -70,7 +70,7 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
     timeline = attempt.timeline
     state = _state(attempt, now_ns)
     claim = _claim(attempt, now_ns)
-    watched = contradiction(attempt, claim, state, now_ns, diagnosis) if attempt.claim is not None else None
+    watched = None if attempt.claim is None else contradiction(attempt, attempt.claim, state, now_ns, diagnosis)
     if state in ENDED:
         return Observation(state, claim, contradiction=watched or "")
     gap_ns = timeline.open_gap_ns(now_ns)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from kmon.blame.blame import Blame
-from kmon.blame.gap_history import Silences
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
-from kmon.openclaw.protocol.claim import BUSY, activity_of
 from kmon.stream import events as ev
+from kmon.stream.blame import Blame
+from kmon.stream.claim import Claim
+from kmon.stream.gap_history import Silences
 from kmon.stream.keeping import Keeping
 from kmon.stream.timeline import MS, Timeline
 
@@ -72,7 +72,7 @@ class AttemptView:
     """Whose the open stall is; once the attempt has ended, whose its longest one was."""
     blames: list[Blame | None] = field(default_factory=list)
     """The same for each stall that is over, in order."""
-    claim: str | None = None
+    claim: Claim | None = None
     """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
     claim_ns: int = 0
     """Since when it has shown that activity; what it says of its connection may have changed since."""
@@ -133,7 +133,7 @@ class RunView:
         if self.ended is None or any(attempt.ending is None for attempt in self.attempts):
             return False
         claim = None if self.main is None else self.main.claim
-        return claim is None or activity_of(claim) not in BUSY
+        return claim is None or not claim.busy
 
     @property
     def main(self) -> AttemptView | None:
@@ -321,9 +321,10 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
 
 
 def _fold_claim(view: AttemptView, event: ev.ClaimChanged) -> None:
-    if view.claim is None or activity_of(view.claim) != activity_of(event.claim):
+    claim = event.shown or Claim(event.claim)
+    if view.claim is None or view.claim.activity != claim.activity:
         view.claim_ns = event.t_ns
-    view.claim = event.claim
+    view.claim = claim
     view.gateway_run = event.gateway_run or view.gateway_run
     view.opened_ns = view.opened_ns if event.opened_ns is None else event.opened_ns
 

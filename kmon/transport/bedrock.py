@@ -19,6 +19,7 @@ import msgspec
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from kmon.catalog.aws import AwsEndpoint
 from kmon.catalog.credential import Credential
 from kmon.catalog.errors import UsageError
 from kmon.dialects.delta import StreamError
@@ -26,7 +27,6 @@ from kmon.dialects.wire import WireRequest
 from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange
-from kmon.transport.network import Place
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
@@ -42,7 +42,7 @@ class Bedrock:
         self._signings: dict[object, Signing] = {}
         self._clients: dict[object, Any] = {}
 
-    async def prepare(self, credential: Credential, place: Place, limit_s: float) -> None:
+    async def prepare(self, credential: Credential, place: AwsEndpoint, limit_s: float) -> None:
         """Make the client and fetch its credentials now, not while a round is being measured.
 
         What goes wrong here goes wrong again in the attempt it concerns, and is told there.
@@ -60,7 +60,7 @@ class Bedrock:
     async def exchange(
         self,
         request: WireRequest,
-        place: Place,
+        place: AwsEndpoint,
         *,
         credential: Credential,
         on_phase: OnPhase,
@@ -106,7 +106,7 @@ class Bedrock:
                 raise NotSentError(refusal(error)) from error
             yield answers[0]
 
-    async def _client(self, credential: Credential, place: Place) -> Any:  # noqa: ANN401 - botocore makes its class
+    async def _client(self, credential: Credential, place: AwsEndpoint) -> Any:  # noqa: ANN401 - botocore makes its class
         at = (*credential.by_env.items(), credential.chain, place)
         if at not in self._clients:
             how = self._signing(credential, place)
@@ -120,7 +120,7 @@ class Bedrock:
             ).__aenter__()
         return self._clients[at]
 
-    def _signing(self, credential: Credential, place: Place) -> Signing:
+    def _signing(self, credential: Credential, place: AwsEndpoint) -> Signing:
         """A session keeps loaded models and fetched credentials, so there is one per credential."""
         at = (*credential.by_env.items(), credential.chain, place.placeholder)
         if at not in self._signings:

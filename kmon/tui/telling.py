@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from textual.notifications import SeverityLevel
 
-from kmon.blame.blame import NEARER
+from kmon.stream.blame import NEARER
 from kmon.stream.events import RunEnded
 from kmon.tui.feed import Feed
 from kmon.tui.rows import wrap

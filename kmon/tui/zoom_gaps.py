@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from kmon.blame.blame import Blame
 from kmon.openclaw.diagnoses import diagnoses
 from kmon.stats.health import words as of_streams
+from kmon.stream.blame import Blame
 from kmon.stream.contradiction import shown_claim
 from kmon.stream.events import StallPhase, TargetHealth
 from kmon.stream.timeline import MS, S, Timeline

@@ -28,7 +28,7 @@ SETTLE_S = 5.0
 """After the last round, before idling is measured: toasts must have gone."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _ENDED = {"panes": re.compile(rb"\xe2\x9c\x94 (\d+) "), "board": re.compile(rb"\xe2\x9c\x94 (\d+) ")}
-_WORDS = {"kmon.engine.__main__": "engine", "kmon.simulator": "simulator"}
+_WORDS = {"kmon.hosts": "engine", "kmon.simulator": "simulator"}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response, encode, parse
 from tests.dialects.gateway_recordings import OBSERVED, lines, needs_recordings, recorded
@@ -154,7 +154,7 @@ CASES = [
 def mirrored(case: Case) -> list[tuple[float, str]]:
     """Every change of the mirrored line, with its time on the screen recording's clock, to the recording's end."""
     session, inputs = case.inputs()
-    claim, changes = Claim(session), [(0.0, "")]
+    claim, changes = ClientStatus(session), [(0.0, "")]
     hello_s = screen(case.screen)[0][0] - 0.1
     protocol = 3 if "2026.2" in case.screen else 4
     claim.feed(int(hello_s * S), Request("c", "connect"), "out")
@@ -213,7 +213,7 @@ def test_the_watchdog_speaks_when_the_real_one_did() -> None:
     name = "tui-2026.9.6-hang-followup.jsonl"
     real_s = next(line["rel"] for line in lines(name) if any(WATCHDOG_LINE in one for one in line.get("lines", ())))
     session, inputs = hang_9()
-    claim = Claim(session)
+    claim = ClientStatus(session)
     for t_s, one, direction in sorted(inputs, key=lambda one: one.t_s):
         if t_s < real_s:
             claim.feed(int(t_s * S), one, direction)
@@ -223,7 +223,7 @@ def test_the_watchdog_speaks_when_the_real_one_did() -> None:
 
 def every_second(name: str, session: str, *, inferred: bool) -> list[str]:
     """The mirrored line at every second of a recording."""
-    claim, shown = Claim(session, inferred=inferred), list[str]()
+    claim, shown = ClientStatus(session, inferred=inferred), list[str]()
     for t_ns, direction, one in recorded(name):
         while (len(shown) + 1) * S < t_ns:
             shown.append(claim.shown((len(shown) + 1) * S).standing)
@@ -245,8 +245,8 @@ def test_a_watcher_infers_the_line_that_the_sender_of_the_messages_shows(name: s
     assert len(sender) > 1 and len(differing) <= 3, differing
 
 
-def connected(protocol: int, *, inferred: bool = False) -> Claim:
-    claim = Claim("s", inferred=inferred)
+def connected(protocol: int, *, inferred: bool = False) -> ClientStatus:
+    claim = ClientStatus("s", inferred=inferred)
     claim.feed(0, Response("c", True, {"type": "hello-ok", "protocol": protocol}))
     return claim
 
@@ -305,7 +305,7 @@ def test_a_watcher_infers_the_client_of_a_session_from_its_runs() -> None:
 
 
 def test_runs_of_another_session_move_nothing() -> None:
-    claim = Claim("mine", inferred=True)
+    claim = ClientStatus("mine", inferred=True)
     claim.feed(1, lifecycle("a", "start"))
     claim.feed(2, chat("a", "error"))
     assert claim.shown(3).activity == "idle"
@@ -314,7 +314,7 @@ def test_runs_of_another_session_move_nothing() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(any_frame, st.sampled_from(["in", "out"])), max_size=12))
 def test_whatever_a_payload_holds_the_mirror_never_raises(got: list[tuple[Frame, str]]) -> None:
-    claim = Claim("s", inferred=True)
+    claim = ClientStatus("s", inferred=True)
     for t_ns, (one, direction) in enumerate(got):
         claim.feed(t_ns, one, direction)
         assert str(claim.shown(t_ns))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.blame.blame import Silence, blame
+from kmon.blame.weigh import Silence, blame
 from kmon.transport.tcp_info import TcpState
 
 S = 1_000_000_000

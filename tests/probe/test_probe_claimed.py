@@ -3,6 +3,7 @@
 import pytest
 
 from kmon.stream import events as ev
+from kmon.stream.claim import Claim
 from kmon.stream.state import derive
 from kmon.stream.timeline import S
 from kmon.stream.view import RaceView, RunView
@@ -18,7 +19,9 @@ FALSE_IDLE = ev.Diagnosed(9 * S, "r", 1, "queued-follow-up", "message b52b waits
 
 
 def claims(at_s: float, line: str) -> ev.ClaimChanged:
-    return ev.ClaimChanged(int(at_s * S), "r", 1, line, gateway_run="7f3a", opened_ns=0)
+    first, second = line.split(" | ")
+    shown = Claim(second, first) if first == "connected" else Claim(first, second, busy=True)
+    return ev.ClaimChanged(int(at_s * S), "r", 1, line, gateway_run="7f3a", opened_ns=0, shown=shown)
 
 
 def after(*events: ev.Event) -> RunView:

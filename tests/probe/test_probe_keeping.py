@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kmon.stream import events as ev
 from kmon.stream import keeping
+from kmon.stream.claim import Claim
 from kmon.stream.state import derive
 from kmon.stream.timeline import MS, THIN_GAPS, THIN_STAMPS, S, Timeline
 from kmon.stream.view import RAW_LIMIT_CHUNKS, AttemptView, RaceView
@@ -64,7 +65,7 @@ def test_a_run_whose_chat_program_still_shows_it_busy_goes_on_being_looked_at() 
     race = RaceView()
     queued(race, "r1")
     race.apply(ev.AttemptStarted(0, "r1", 1, "first", "ws://here"))
-    race.apply(ev.ClaimChanged(1, "r1", 1, "running | connected"))
+    race.apply(ev.ClaimChanged(1, "r1", 1, "running | connected", shown=Claim("running", "connected", busy=True)))
     race.apply(ev.AttemptEnded(S, "r1", 1, "first", "done"))
     ended(race, "r1")
     assert derive(race.runs["r1"], 20 * S) != derive(race.runs["r1"], 30 * S)

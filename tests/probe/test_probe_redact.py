@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment
-from kmon.probe.redact import REDACTED, Redactor
+from kmon.redaction.redact import REDACTED, Redactor
 from kmon.stream.events import DeltaArrived
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import S, Timeline

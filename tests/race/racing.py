@@ -13,7 +13,7 @@ from kmon.catalog.trust import Trust
 from kmon.engine.api import Command, EventSource
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import keys_for
-from kmon.engine.supervisor import Supervisor
+from kmon.hosts import host
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
@@ -96,10 +96,10 @@ def keys_of(race: RacePlan, by_env: dict[str, str]) -> Keys:
 
 @contextlib.asynccontextmanager
 async def racing(race: RacePlan, keys: dict[str, str] | None = None) -> AsyncIterator[Watched]:
-    """A supervisor in this process, watched."""
-    supervisor = Supervisor(race, keys_of(race, keys or {}))
-    supervisor.start()
-    watched = Watched(supervisor)
+    """A race in this process, watched."""
+    source = host(race, keys_of(race, keys or {}))
+    source.start()
+    watched = Watched(source)
     try:
         yield watched
     finally:

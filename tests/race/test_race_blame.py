@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from kmon.blame.blame import Blame
 from kmon.engine.supervisor import Supervisor
 from kmon.simulator.embedded import Embedded
 from kmon.stream import events as ev
+from kmon.stream.blame import Blame
 from kmon.stream.state import derive
 from tests.race.racing import Watched, plan, racing, sse, target
 from tests.transport.loopback import HEAD, serving
@@ -80,7 +80,7 @@ async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused
     async with serving(steady) as url, racing(plan(target(url), stall_s=0.5)) as race:
         await race.until(is_text, 3)
         assert isinstance(race.source, Supervisor)
-        (stream,) = race.source._network.machine.streams
+        (stream,) = race.source._network.monitor.streams
         asyncio.get_running_loop().remove_reader(stream._line._sock.fileno())  # type: ignore[attr-defined]
         found = await until_named(race, "us")
         said = derive(race.view.runs["r1.1"], time.monotonic_ns()).contradiction
@@ -204,7 +204,7 @@ async def test_the_canary_sings_beside_a_race_and_leaves_with_it() -> None:
     async with serving(words_then_silence) as url:
         async with racing(plan(target(url), stall_s=0.7)) as race:
             assert isinstance(race.source, Supervisor)
-            machine = race.source._network.machine
+            machine = race.source._network.monitor
             await race.until(lambda event: isinstance(event, ev.StallStarted))
             assert machine.canary_mute_ns(0, time.monotonic_ns()) is not None
         assert machine.canary_mute_ns(0, time.monotonic_ns()) is None

@@ -6,10 +6,10 @@ import asyncio
 
 from kmon.engine.plan import Keys, Row
 from kmon.engine.run import Run
+from kmon.probe.context import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import Endpoint
 from kmon.stream import events as ev
-from kmon.transport.network import Network
 from tests.race.racing import ASK, outcome, plan, racing, sse, target
 from tests.transport.loopback import END, HEAD, serving
 
@@ -119,7 +119,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_sends_nothing() -> 
             aims=[Endpoint(aim, Keys({}).for_target(aim.name))],
             policy=Policy(),
             limits=Policy().limits(30.0),
-            network=Network(),
+            network=Shared(),
             emit=emitted.append,
         )
         going = asyncio.create_task(run.go())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from kmon.blame.blame import Blame
 from kmon.output.experiment import names
 from kmon.output.lines import line
 from kmon.output.summary import table
 from kmon.stream import events as ev
+from kmon.stream.blame import Blame
 from kmon.stream.view import RaceView, RunView
 from tests.race.racing import outcome, plan, sse, target
 from tests.transport.loopback import END, HEAD, serving

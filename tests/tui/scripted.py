@@ -11,6 +11,7 @@ from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.engine.api import Command
 from kmon.engine.plan import RacePlan, Row
 from kmon.stream import events as ev
+from kmon.stream.claim import Claim
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -162,7 +163,9 @@ class Script:
 
     def claims(self, at_s: float, claim: str, gateway_run: str) -> Script:
         """What the chat program of a gateway shows from then on."""
-        self.events.append(ev.ClaimChanged(int(at_s * S), self.run, self.attempt, claim, gateway_run))
+        first, second = claim.split(" | ")
+        shown = Claim(second, first) if first == "connected" else Claim(first, second, busy=True)
+        self.events.append(ev.ClaimChanged(int(at_s * S), self.run, self.attempt, claim, gateway_run, shown=shown))
         return self
 
     def hangs(self, at_s: float, name: str, sentence: str) -> Script:

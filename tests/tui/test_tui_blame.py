@@ -7,8 +7,8 @@ import asyncio
 from scripted import S, Script, race
 from tui_stage import Stage
 
-from kmon.blame.blame import Blame
 from kmon.stream import events as ev
+from kmon.stream.blame import Blame
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
 from kmon.tui.feed import Feed

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kmon.blame.gap_history import WINDOW, Fate, Silences
 from kmon.stats.resumption import ENOUGH, Outlook, expected, outlook, share_that_ends
 from kmon.stream import events as ev
+from kmon.stream.gap_history import WINDOW, Fate, Silences
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView
 

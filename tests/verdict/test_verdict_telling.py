@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmon.openclaw.protocol.claim import Claim
+from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.runs import Tracker
 from kmon.openclaw.reporter import Reporter
 from kmon.stream import events as ev
@@ -16,7 +16,7 @@ S = 1_000_000_000
 
 def watched(name: str, run_id: str, session: str, until_s: int) -> tuple[RaceView, list[ev.Event]]:
     """A recording as a watching engine would tell it, up to a second."""
-    tracker, claim, telling, translate = Tracker(), Claim(session), Reporter("r", 1), Sanitizer("r", 1)
+    tracker, claim, telling, translate = Tracker(), ClientStatus(session), Reporter("r", 1), Sanitizer("r", 1)
     told: list[ev.Event] = [
         ev.RaceStarted(0, ("gateway",), "watch", 1),
         ev.RunQueued(0, "r", "gateway", "gateway/main", "watch", 1, "openclaw"),

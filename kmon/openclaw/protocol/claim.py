@@ -19,6 +19,7 @@ from kmon.dialects.loose import members, text
 from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE, ClaimRules, rules_of
 from kmon.openclaw.protocol.deltas import message_text
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response
+from kmon.stream.claim import Claim
 
 S = 1_000_000_000
 BUSY = frozenset({"sending", "waiting", "streaming", "running", "finishing context", "starting up"})
@@ -32,8 +33,7 @@ RUNS_LIMIT = 200
 class Shown:
     """The status line at a moment. Its text is as the client draws it, without the spinner."""
 
-    activity: str
-    connection: str
+    claim: Claim
     busy_s: int | None = None
     """How long the activity has been shown, whole seconds; None for an idle line."""
     notice: str = ""
@@ -41,31 +41,13 @@ class Shown:
 
     @property
     def busy(self) -> bool:
-        return self.activity in BUSY
-
-    @property
-    def standing(self) -> str:
-        """The line without its running seconds: it changes only when the client changes its mind."""
-        return f"{self.activity} | {self.connection}" if self.busy else f"{self.connection} | {self.activity}"
+        return self.claim.busy
 
     def __str__(self) -> str:
-        if self.busy_s is None:
-            return self.standing
-        return f"{self.activity} • {elapsed(self.busy_s)} | {self.connection}"
+        return self.claim.line(self.busy_s or 0)
 
 
-def activity_of(standing: str) -> str:
-    """The activity of a line that stands: before the bar where it is busy, behind it where it is not."""
-    before, _, after = standing.partition(" | ")
-    return before if before in BUSY else after
-
-
-def elapsed(seconds: int) -> str:
-    """Seconds as the client writes them: ``41s``, ``2m 5s``."""
-    return f"{seconds}s" if seconds < 60 else f"{seconds // 60}m {seconds % 60}s"
-
-
-class Claim:
+class ClientStatus:
     """The activity machine of one client in one session."""
 
     def __init__(self, session: str, *, rules: ClaimRules | None = None, inferred: bool = False) -> None:
@@ -95,8 +77,7 @@ class Claim:
         self._advance(now_ns)
         busy = self.activity in BUSY
         return Shown(
-            self.activity,
-            self._connected(now_ns),
+            Claim(self.activity, self._connected(now_ns), busy),
             max(0, now_ns - self._since_ns) // S if busy else None,
             self.notice,
         )

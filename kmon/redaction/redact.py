@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kmon.probe.key_forms import SPELT_LIMIT_CHARS, START_CHARS, Form, Place, forms_of, places
+from kmon.redaction.key_forms import SPELT_LIMIT_CHARS, START_CHARS, Form, Place, forms_of, places
 
 REDACTED = "[key]"
 WITHHELD = "[withheld: it holds a part of a key]"

@@ -14,16 +14,11 @@ One end of a connection cannot see everything, and a blame says how far it can s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from msgspec import Struct
 
 from kmon.catalog.signatures import OF_THIS_MACHINE
 from kmon.dialects.delta import StreamError
+from kmon.stream.blame import Blame, Certainty, Party
 from kmon.transport.tcp_info import TcpState
-
-Party = Literal["us", "client", "path", "provider", "unknown"]
-Certainty = Literal["certain", "likely", "cannot tell"]
 
 MS, S = 1_000_000, 1_000_000_000
 PATIENCE_NS = 2 * S
@@ -34,29 +29,6 @@ OWN_SHARE = 0.2
 """The part of the stall threshold that this program must have stood still before that is worth a word."""
 LYING_MS = 200
 """Bytes that arrived longer ago than this and are still unread are not just being read."""
-NEARER: dict[Party, str] = {"us": "us", "client": "the client"}
-"""Who is nearer than path and provider, in words: a silence of theirs accuses nobody beyond."""
-
-
-class Blame(Struct, frozen=True):
-    """Whose silence it is, in words a support engineer would accept. ``why`` is a few words, for a pane."""
-
-    name: Party
-    certainty: Certainty
-    why: str
-    evidence: str
-
-    @property
-    def brief(self) -> str:
-        """``provider, likely: TCP answers, no data``."""
-        if self.name == "unknown":
-            return f"{self.certainty}: {self.why}"
-        return f"{self.name}{', likely' if self.certainty == 'likely' else ''}: {self.why}"
-
-    @property
-    def nearer(self) -> str | None:
-        """``us`` or ``the client``; None where it is the path, the provider, or nobody knows."""
-        return NEARER.get(self.name)
 
 
 @dataclass(frozen=True, slots=True)

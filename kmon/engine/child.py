@@ -13,10 +13,11 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 
-from kmon.engine.api import EventSource
+from kmon.engine.api import EventSource, Host
 from kmon.engine.ipc import Do, Start, pack, read_down
-from kmon.hosts import host
+from kmon.engine.plan import Keys
 from kmon.parent_death import end_with_parent
 
 BATCH_S = 0.03
@@ -24,18 +25,22 @@ LAST_WORDS_S = 1.0
 """How long the last events may take to leave when the front end is closing and may not be reading."""
 
 
-def main() -> None:
-    """Entry point of ``python -m kmon.engine.__main__``."""
+MakeHost = Callable[[bytes, Keys], Host]
+"""Decodes a plan and gives its host."""
+
+
+def serve(make_host: MakeHost) -> None:
+    """Host one plan until stdin ends."""
     end_with_parent()
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)  # the terminal's signals are the front end's to handle
     events_fd = os.dup(1)
     os.dup2(2, 1)  # a stray print must not corrupt the event stream
     gc.freeze()
-    asyncio.run(_serve(events_fd))
+    asyncio.run(_serve(events_fd, make_host))
 
 
-async def _serve(events_fd: int) -> None:
+async def _serve(events_fd: int, make_host: MakeHost) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -43,7 +48,7 @@ async def _serve(events_fd: int) -> None:
     if not isinstance(first, Start):
         return
     os.environ |= first.environment  # not seen in /proc, which shows what a process was started with
-    hosted = host(first.plan, first.keys)
+    hosted = make_host(first.plan, first.keys)
     hosted.start()
     sending = asyncio.create_task(_send(hosted, events_fd))
     try:
@@ -68,7 +73,3 @@ async def _send(source: EventSource, events_fd: int) -> None:
         pass  # the front end is gone; stdin's end will say so too
     finally:
         transport.close()
-
-
-if __name__ == "__main__":
-    main()

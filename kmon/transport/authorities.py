@@ -1,0 +1,42 @@
+"""The certificate authorities that all TLS of this process trusts: those of the environment, or certifi's."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import cache
+from pathlib import Path
+
+import httpx
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.reading import UnreadableError, read_regular
+
+CERT_FILE = "SSL_CERT_FILE"
+CERT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+@cache
+def authorities() -> ssl.SSLContext:
+    """The TLS context, read once per process (30 ms of work): nothing of it belongs to one race.
+
+    Raises :class:`UsageError` if the file or directory that the environment names cannot be used.
+    """
+    named = os.environ.get(CERT_FILE)
+    try:
+        if named and read_regular(Path(named), CERT_FILE_LIMIT_BYTES) is None:  # a pipe or device would never end
+            raise UnreadableError("there is no such file")
+        return httpx.create_ssl_context()
+    except UnreadableError as error:
+        why = str(error)
+    except ssl.SSLError:
+        why = "it holds no certificates"
+    except OSError as error:
+        why = error.strerror or "it cannot be opened"
+    raise UsageError(f"cannot read the authorities in {named or 'the certifi package'}: {why}; set {CERT_FILE} anew")
+
+
+def check_authorities() -> None:
+    """Read the authorities now if the environment names a file: a bad one is reported before anything is shown."""
+    if os.environ.get(CERT_FILE):
+        authorities()
