@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from kmon.blame.local_monitor import TICK_NS, clocks
@@ -11,6 +12,7 @@ from kmon.stream.events import EngineHealth, Notice
 from kmon.stream.timeline import MS, S
 from kmon.transport.network import Network
 
+_log = logging.getLogger(__name__)
 REPORT_EVERY_TICKS = 25
 
 
@@ -34,6 +36,7 @@ async def watch_lag(outbox: EventQueue, network: Network) -> None:
         now_ns = time.monotonic_ns()
         if asleep_ns := machine.asleep_ns(since_ns):
             slept = f"this machine slept for {asleep_ns / S:.0f} s; streams that were open may not have survived it"
+            _log.warning("this machine slept for %.0f s", asleep_ns / S)
             outbox.put(Notice(now_ns, "warning", slept))
         since_ns = now_ns
         outbox.put(EngineHealth(now_ns, worst_ns / MS, outbox.chunks, outbox.dropped))

@@ -14,10 +14,12 @@ import os
 import signal
 import sys
 
+from kmon import log
 from kmon.engine.api import EventSource
 from kmon.engine.ipc import Do, Start, pack, read_down
 from kmon.hosts import host
 from kmon.parent_death import end_with_parent
+from kmon.probe.redact import without_keys
 
 BATCH_S = 0.03
 LAST_WORDS_S = 1.0
@@ -27,6 +29,7 @@ LAST_WORDS_S = 1.0
 def main() -> None:
     """Entry point of ``python -m kmon.engine.__main__``."""
     end_with_parent()
+    log.begin_in_child(os.environ, without_keys)
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)  # the terminal's signals are the front end's to handle
     events_fd = os.dup(1)
@@ -42,6 +45,8 @@ async def _serve(events_fd: int) -> None:
     first = await read_down(reader)
     if not isinstance(first, Start):
         return
+    log.hide(first.keys.secrets)
+    log.hide_variables(first.environment)
     os.environ |= first.environment  # not seen in /proc, which shows what a process was started with
     hosted = host(first.plan, first.keys)
     hosted.start()

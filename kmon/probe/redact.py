@@ -206,6 +206,11 @@ class Redactor:
         return [(place.start, place.stop) for place in places(text, self._forms) if _is_key(place)]
 
 
+def without_keys(text: str, secrets: Iterable[str]) -> str:
+    """``text``, which stands alone, without ``secrets``."""
+    return Redactor(secrets).whole(text)
+
+
 def _is_key(place: Place) -> bool:
     return place.certain or (place.open and place.most)
 
