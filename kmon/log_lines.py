@@ -85,6 +85,8 @@ def harmless(text: str) -> str:
 
 def described(error: BaseException) -> str:
     """What was raised and where, for a sentence: ``KeyError in kmon/race/run.py line 12``."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename.startswith(f"{_ROOT}kmon/")] or frames
     where = f" in {_short(own[-1].filename)} line {own[-1].lineno}" if own else ""

@@ -50,13 +50,15 @@ async def _serve(events_fd: int) -> None:
     os.environ |= first.environment  # not seen in /proc, which shows what a process was started with
     hosted = host(first.plan, first.keys)
     hosted.start()
-    sending = asyncio.create_task(_send(hosted, events_fd))
-    try:
-        while isinstance(message := await read_down(reader), Do):
-            await hosted.command(message.command)
-    finally:
-        await hosted.close()
-        await asyncio.wait([sending], timeout=LAST_WORDS_S)
+    async with asyncio.TaskGroup() as group:  # an engine that can tell nothing any more ends, and says why
+        sending = group.create_task(_send(hosted, events_fd))
+        try:
+            while isinstance(message := await read_down(reader), Do):
+                await hosted.command(message.command)
+        finally:
+            await hosted.close()
+            await asyncio.wait([sending], timeout=LAST_WORDS_S)
+            sending.cancel()
 
 
 async def _send(source: EventSource, events_fd: int) -> None:

@@ -142,6 +142,8 @@ class Attempt(ABC):
             error = stream_error(exc)
             state = "done" if self.timeline.t_done is not None else "failed"
         except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ValueError) as exc:
+            if isinstance(exc, ValueError):  # of an odd URL or header, or of kmon itself
+                _log.warning("attempt %d of run %s failed", self.attempt, self.run, exc_info=exc)
             error, state = stream_error(exc), "failed"
         except Exception as exc:  # whatever it was, an attempt that began must end, and say so
             _log.exception("attempt %d of run %s failed", self.attempt, self.run)

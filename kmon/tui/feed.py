@@ -117,7 +117,11 @@ class Feed:
             raise
         except Exception as error:
             _log.exception("the engine was lost")
-            self.engine_error = f"the engine was lost: {error or type(error).__name__}; {log.whereabouts()}"
+            what = "the engine was lost"
+            if isinstance(error, OSError):  # the system's words; those of any other error may quote content
+                self.engine_error = f"{what}: {error or type(error).__name__}; {log.whereabouts()}"
+            else:
+                self.engine_error = log.failed(what, error)
         finally:
             self._ended.set()
             if self._source is not None:  # the screen may have failed, and then nobody else closes it
