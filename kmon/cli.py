@@ -133,10 +133,10 @@ def _internal(error: Exception) -> int:
 def _begin_log(level: str | None, file: str | None) -> None:
     from kmon import log
     from kmon.catalog.errors import UsageError
-    from kmon.probe.redact import without_keys
+    from kmon.probe.redact import redaction
 
     try:
-        log.begin(level, file, os.environ, without_keys)
+        log.begin(level, file, os.environ, redaction)
     except log.UnusableLogError as error:
         raise UsageError(str(error)) from None
 

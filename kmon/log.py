@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from kmon.log_lines import LogLines, WithoutKeys, described, harmless, secret_values
+from kmon.log_lines import LogLines, Redaction, described, harmless, secret_values
 from kmon.own_directory import make_own, state_dir
 
 FILE_NAME = "kmon.log"
@@ -119,7 +119,7 @@ class SharedFile(logging.Handler):
             self._fd = None
 
 
-def begin(level: str | None, file: str | None, environ: Mapping[str, str], without_keys: WithoutKeys) -> None:
+def begin(level: str | None, file: str | None, environ: Mapping[str, str], redaction: Redaction) -> None:
     """Log from here on, in place of what was set up before.
 
     ``level`` and ``file`` win over the variables of ``environ``, whose keys are left out of every record. Raises
@@ -138,16 +138,16 @@ def begin(level: str | None, file: str | None, environ: Mapping[str, str], witho
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise UnusableLogError(f"{by} {named}: cannot be written ({why}); name another file") from None
-    _attach([shared, *([_Stderr()] if debug else [])], chosen, environ, without_keys)
+    _attach([shared, *([_Stderr()] if debug else [])], chosen, environ, redaction)
     log_uncaught()
 
 
-def begin_in_child(environ: Mapping[str, str], without_keys: WithoutKeys = lambda text, _: text) -> None:
+def begin_in_child(environ: Mapping[str, str], redaction: Redaction = lambda _: str) -> None:
     """Log, in a process that kmon started, to where its parent does; and log what would end it. Never raises."""
     log_uncaught()
     if path := environ.get(FILE_VARIABLE):
         level = environ.get(LEVEL_VARIABLE, DEFAULT_LEVEL)
-        _attach([SharedFile(Path(path), makes_parent=True)], level, environ, without_keys)
+        _attach([SharedFile(Path(path), makes_parent=True)], level, environ, redaction)
 
 
 def log_uncaught() -> None:
@@ -264,9 +264,9 @@ class _Stderr(logging.StreamHandler[Any]):
         """A stderr that is closed takes nothing, and that is no error."""
 
 
-def _attach(handlers: list[logging.Handler], level: str, environ: Mapping[str, str], without_keys: WithoutKeys) -> None:
+def _attach(handlers: list[logging.Handler], level: str, environ: Mapping[str, str], redaction: Redaction) -> None:
     end()
-    lines = LogLines(without_keys)
+    lines = LogLines(redaction)
     lines.hide(secret_values(environ))
     for handler in handlers:
         handler.setFormatter(lines)

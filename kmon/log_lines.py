@@ -41,21 +41,24 @@ _QUOTED = re.compile(r"(?:(?<!n)['\"]|['\"](?!t\b)).*", re.DOTALL)
 """From the first quotation mark on, as the interpreter cuts long quotations; the one of ``can't`` is none."""
 _VALUE_BEGINS = re.compile(r"[(<\[{'\"\n]")
 
-WithoutKeys = Callable[[str, tuple[str, ...]], str]
-"""Takes the secrets, in whatever form, out of a text."""
+Redaction = Callable[[tuple[str, ...]], Callable[[str], str]]
+"""Given secrets, what takes them out of a text, in whatever form."""
 
 
 class LogLines(logging.Formatter):
     """Writes records without the secrets that it was told of."""
 
-    def __init__(self, without_keys: WithoutKeys) -> None:
+    def __init__(self, redaction: Redaction) -> None:
         super().__init__()
-        self._without_keys = without_keys
+        self._redaction = redaction
         self._secrets: dict[str, None] = {}
+        self._without_keys: Callable[[str], str] | None = None
+        """Made with the first record after a secret was told: most starts of kmon log nothing."""
 
     def hide(self, secrets: tuple[str, ...]) -> None:
         """Leave these out from here on."""
         self._secrets |= dict.fromkeys(secret for secret in secrets if len(secret) >= SECRET_LEAST_CHARS)
+        self._without_keys = None
 
     def format(self, record: logging.LogRecord) -> str:
         """The record, without a line end: at most ``RECORD_LIMIT_CHARS``, and 20 for the mark that it was cut."""
@@ -65,7 +68,9 @@ class LogLines(logging.Formatter):
         head = f"{stamp} {record.levelname} {record.name} [{record.process}] {said[:MESSAGE_LIMIT_CHARS]}"
         error = record.exc_info[1] if record.exc_info else None
         lines = [harmless(head), *(f"    {harmless(line)}" for line in (traced(error) if error is not None else ()))]
-        text = self._without_keys("\n".join(lines), tuple(self._secrets))
+        if self._without_keys is None:
+            self._without_keys = self._redaction(tuple(self._secrets))
+        text = self._without_keys("\n".join(lines))
         return text if len(text) <= RECORD_LIMIT_CHARS else f"{text[:RECORD_LIMIT_CHARS]}\n    (cut)"
 
 

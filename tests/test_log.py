@@ -7,14 +7,14 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from kmon import log
 from kmon.log_lines import LogLines
-from kmon.probe.redact import without_keys
+from kmon.probe.redact import redaction
 
 ROOT = Path(__file__).parents[1]
 WRITER = """
@@ -23,7 +23,7 @@ from pathlib import Path
 from kmon.log import SharedFile
 from kmon.log_lines import LogLines
 handler = SharedFile(Path(sys.argv[1]), makes_parent=False, limit_bytes=int(sys.argv[4]))
-handler.setFormatter(LogLines(lambda text, _: text))
+handler.setFormatter(LogLines(lambda _: str))
 own = logging.getLogger("kmon.writer")
 own.addHandler(handler)
 print("ready", flush=True)
@@ -40,7 +40,7 @@ def _ended() -> Iterator[None]:
 
 
 def begin(environ: dict[str, str], level: str | None = None, file: str | None = None) -> None:
-    log.begin(level, file, environ, without_keys)
+    log.begin(level, file, environ, redaction)
 
 
 def own_logger() -> logging.Logger:
@@ -131,7 +131,7 @@ def test_a_default_log_that_cannot_be_written_stops_nobody(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 def test_a_full_disk_stops_nobody(tmp_path: Path) -> None:
     handler = log.SharedFile(tmp_path / "a.log", makes_parent=False)
-    handler.setFormatter(LogLines(without_keys))
+    handler.setFormatter(LogLines(redaction))
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, handler.open())  # as if the disk of the file that is open had filled up meanwhile
     os.close(full)
@@ -146,8 +146,8 @@ def test_a_full_disk_stops_nobody(tmp_path: Path) -> None:
 
 
 def test_a_formatter_that_fails_stops_nobody(tmp_path: Path) -> None:
-    def broken(text: str, secrets: tuple[str, ...]) -> str:
-        raise LookupError(text)
+    def broken(secrets: tuple[str, ...]) -> Callable[[str], str]:
+        raise LookupError(secrets)
 
     log.begin(None, str(tmp_path / "a.log"), {}, broken)
     own_logger().error("nobody will read this")
@@ -156,7 +156,7 @@ def test_a_formatter_that_fails_stops_nobody(tmp_path: Path) -> None:
 
 def test_size_and_number_of_its_files_are_bounded(tmp_path: Path) -> None:
     handler = log.SharedFile(tmp_path / "a.log", makes_parent=False, limit_bytes=2_000)
-    handler.setFormatter(LogLines(without_keys))
+    handler.setFormatter(LogLines(redaction))
     for number in range(200):
         handler.handle(logging.LogRecord("kmon", logging.ERROR, "", 0, "record %d", (number,), None))
     handler.close()
@@ -199,7 +199,7 @@ def test_a_process_that_holds_the_lock_keeps_nobody_waiting(tmp_path: Path) -> N
     with path.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         handler = log.SharedFile(path, makes_parent=False, limit_bytes=50)
-        handler.setFormatter(LogLines(without_keys))
+        handler.setFormatter(LogLines(redaction))
         handler.handle(logging.LogRecord("kmon", logging.ERROR, "", 0, "kept", None, None))
         handler.close()
     assert path.read_text().endswith("kept\n")

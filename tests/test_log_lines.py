@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.log_lines import FRAMES_LIMIT, RECORD_LIMIT_CHARS, LogLines, harmless, secret_values, traced
-from kmon.probe.redact import without_keys
+from kmon.probe.redact import redaction
 
 KEY = "sk-canary-key-0123456789ab"
 
@@ -24,7 +24,7 @@ def content() -> str:
 
 
 def line_of(said: str, *arguments: object, error: BaseException | None = None, secrets: tuple[str, ...] = ()) -> str:
-    lines = LogLines(without_keys)
+    lines = LogLines(redaction)
     lines.hide(secrets)
     exc_info = (type(error), error, error.__traceback__) if error is not None else None
     return lines.format(logging.LogRecord("kmon.test", logging.ERROR, "", 0, said, arguments, exc_info))
@@ -168,6 +168,6 @@ def test_the_environment_says_what_is_secret() -> None:
 
 
 def test_an_installed_package_is_named_without_its_place() -> None:
-    written = line_of("it failed", error=raised_by(lambda: without_keys(None, ("x" * 20,))))  # type: ignore[arg-type]
+    written = line_of("it failed", error=raised_by(lambda: redaction(("x" * 20,))(None)))  # type: ignore[arg-type]
     assert " kmon/probe/" in written
     assert f" {sys.prefix}" not in written

@@ -19,7 +19,7 @@ from kmon.engine.api import EventSource
 from kmon.engine.ipc import Do, Start, pack, read_down
 from kmon.hosts import host
 from kmon.parent_death import end_with_parent
-from kmon.probe.redact import without_keys
+from kmon.probe.redact import redaction
 
 BATCH_S = 0.03
 LAST_WORDS_S = 1.0
@@ -29,7 +29,7 @@ LAST_WORDS_S = 1.0
 def main() -> None:
     """Entry point of ``python -m kmon.engine.__main__``."""
     end_with_parent()
-    log.begin_in_child(os.environ, without_keys)
+    log.begin_in_child(os.environ, redaction)
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)  # the terminal's signals are the front end's to handle
     events_fd = os.dup(1)
