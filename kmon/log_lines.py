@@ -68,9 +68,10 @@ class LogLines(logging.Formatter):
         head = f"{stamp} {record.levelname} {record.name} [{record.process}] {said[:MESSAGE_LIMIT_CHARS]}"
         error = record.exc_info[1] if record.exc_info else None
         lines = [harmless(head), *(f"    {harmless(line)}" for line in (traced(error) if error is not None else ()))]
-        if self._without_keys is None:
-            self._without_keys = self._redaction(tuple(self._secrets))
-        text = self._without_keys("\n".join(lines))
+        without_keys = self._without_keys  # another thread may tell of a secret meanwhile
+        if without_keys is None:
+            self._without_keys = without_keys = self._redaction(tuple(self._secrets))
+        text = without_keys("\n".join(lines))
         return text if len(text) <= RECORD_LIMIT_CHARS else f"{text[:RECORD_LIMIT_CHARS]}\n    (cut)"
 
 
