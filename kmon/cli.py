@@ -16,18 +16,19 @@ import sys
 TYPE_CHECKING = False  # typing's own would be the heaviest import of this file
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from kmon.arguments.parser import Parser
 
 LINE_LIMIT_CHARS = 2_000
 """A sentence that quotes a file's own words may be as long as these."""
+LOG_OPTIONS = ("--log-level", "--log-file")
 _STDOUT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """What writing can fail with when a disk is full or a file or terminal is gone."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Never raises and never prints a traceback (set KMON_DEBUG=1 to see one).
+    """Run one command. Never raises and never prints a traceback (unless KMON_DEBUG=1): it is logged.
 
     Without ``argv`` it takes the process's own arguments, and its signals as well.
     """
@@ -40,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         exec("")  # noqa: S102 - else one that passed through an exec, as of a dataclass, makes Python end by SIGINT
         code = 130
+    finally:
+        if argv is not None:
+            from kmon import log
+
+            log.end()
     if argv is None:
         from kmon.interrupts import ignore_interrupts
 
@@ -104,13 +110,45 @@ def _say(sentence: str) -> None:
 
 
 def _internal(error: Exception) -> int:
-    if os.environ.get("KMON_DEBUG"):
-        raise error
+    """Log what went wrong in kmon itself, and say where the log is."""
+    import logging
+
+    from kmon import log
+    from kmon.catalog.errors import UsageError
     from kmon.simulator.embedded import SimulatorError
 
-    what = str(error) if isinstance(error, SimulatorError) else f"internal error: {type(error).__name__}"
-    _say(f"{what}; KMON_DEBUG=1 shows where")
+    if not log.begun():
+        try:
+            _begin_log(None, None)
+        except UsageError as unusable:
+            _say(str(unusable))
+    logging.getLogger(__name__).error("the command failed", exc_info=error)
+    if isinstance(error, SimulatorError):
+        _say(f"{error}; {log.whereabouts()}")
+    else:
+        _say(log.failed("kmon itself failed", error))
     return 3
+
+
+def _begin_log(level: str | None, file: str | None) -> None:
+    from kmon import log
+    from kmon.catalog.errors import UsageError
+    from kmon.redaction.redact import redaction
+
+    try:
+        log.begin(level, file, os.environ, redaction)
+    except log.UnusableLogError as error:
+        raise UsageError(str(error)) from None
+
+
+def _log_options_last(arguments: list[str], commands: Container[str]) -> list[str]:
+    """The arguments with log options that stand before the command's name moved behind it."""
+    at = 0
+    while at < len(arguments) and arguments[at].partition("=")[0] in LOG_OPTIONS:
+        at += 1 if "=" in arguments[at] else 2
+    if at >= len(arguments) or arguments[at] not in commands:
+        return arguments
+    return [arguments[at], *arguments[:at], *arguments[at + 1 :]]
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -134,10 +172,12 @@ def _dispatch(arguments: list[str]) -> int:
         "config": (reference.config_parser, _config),
         "trust": (reference.trust_parser, _trust),
     }
-    if arguments and arguments[0] in commands:
-        parser, command = commands[arguments[0]]
-        return command(parser().parse_args(arguments[1:]))
-    return _watch(racing.watch_parser().parse_args(arguments))
+    arguments = _log_options_last(arguments, commands)
+    named = bool(arguments) and arguments[0] in commands
+    parser, command = commands[arguments[0]] if named else (racing.watch_parser, _watch)
+    options = parser().parse_args(arguments[named:])
+    _begin_log(options.log_level, options.log_file)
+    return command(options)
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kmon import trusted
+from kmon import log, trusted
 from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
@@ -26,6 +27,7 @@ __all__ = [
     "key_problem", "key_source", "keyed_targets", "load", "load_settings", "read_dotenv", "user_config_dir",
 ]  # fmt: skip
 
+_log = logging.getLogger(__name__)
 FILE_NAME = "kmon.toml"
 _SECTIONS = (*SECTIONS, "targets", "scenarios", "doctor")
 
@@ -74,6 +76,9 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     """
     tables = tuple(_tables(project_dir, user_dir))
     dotenv, notes = read_dotenv(project_dir / ".env")
+    log.hide_variables(dotenv)
+    if notes:
+        _log.warning("%d things in .env were not read", len(notes))
     inside = Path(os.path.realpath(project_dir / ".env")).is_relative_to(os.path.realpath(project_dir))
     env = Environment(environ, dotenv, brought=inside)
     values: dict[str, Any] = {}

@@ -19,3 +19,13 @@ def make_own(directory: Path) -> None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(missing[-1]))
     for place in reversed(missing):
         place.mkdir(mode=0o700, exist_ok=True)
+
+
+def state_dir() -> Path:
+    """The directory of what kmon remembers for the user; it need not exist."""
+    import platformdirs
+
+    try:
+        return Path(platformdirs.user_state_dir("kmon"))
+    except RuntimeError:  # a user whom the system does not know, without HOME
+        return Path(os.devnull) / "kmon"

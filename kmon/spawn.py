@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from kmon import log
 from kmon.parent_death import before_exec, stepping_stone
 
 SAFE_DIRECTORY = os.sep
@@ -81,7 +82,7 @@ async def measuring(module: str, environ: Mapping[str, str]) -> Process:
         stderr=PIPE,
         start_new_session=True,  # a Ctrl-C in the terminal is for its parent
         cwd=SAFE_DIRECTORY,
-        env=kept | {"PYTHONUNBUFFERED": "1"},
+        env=kept | log.for_children() | {"PYTHONUNBUFFERED": "1"},
     )
 
 
@@ -96,7 +97,7 @@ def serving(
         stderr=stderr,
         start_new_session=True,  # a Ctrl-C in the terminal is for its parent
         cwd=SAFE_DIRECTORY,
-        env=_python(environ),
+        env=_python(environ) | log.for_children(),
     )
 
 

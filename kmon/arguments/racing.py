@@ -27,6 +27,9 @@ commands:
   kmon trust [DIR]      let a project's kmon.toml have your keys sent to hosts of its own
 'kmon COMMAND --help' tells the options of each.
 
+kmon's own errors are logged with their traceback: --log-level LEVEL, --log-file PATH, before or after COMMAND;
+KMON_LOG_LEVEL, KMON_LOG_FILE; KMON_DEBUG=1 logs everything and shows tracebacks. 'kmon config' tells where the log is.
+
 exit codes:
   0 every run ended well   1 a run failed   2 wrong usage or configuration   3 kmon itself failed   130 interrupted
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import time
@@ -20,6 +21,7 @@ from kmon.blame.local_monitor import CANARY_EVERY_NS, LocalMonitor
 from kmon.stream.timeline import S
 from kmon.transport.http import exchange
 
+_log = logging.getLogger(__name__)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 BEAT = b": canary\n\n"
 CONNECT_LIMIT_S = 5.0
@@ -29,7 +31,8 @@ async def sing(machine: LocalMonitor, ssl_context: ssl.SSLContext) -> None:
     """Beat and listen until cancelled; end quietly where loopback cannot be had."""
     try:
         perch = _Perch(machine)
-    except OSError:
+    except OSError as error:
+        _log.warning("no canary: loopback cannot be had (errno %s)", error.errno)
         return
     try:
         await _listen(machine, ssl_context, perch.port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from kmon.blame.local_monitor import TICK_NS, LocalMonitor, clocks
 from kmon.stream.events import EngineHealth, Event, Notice
 from kmon.stream.timeline import MS, S
 
+_log = logging.getLogger(__name__)
 REPORT_EVERY_TICKS = 25
 
 
@@ -35,6 +37,7 @@ async def watch_lag(
         now_ns = time.monotonic_ns()
         if asleep_ns := machine.asleep_ns(since_ns):
             slept = f"this machine slept for {asleep_ns / S:.0f} s; streams that were open may not have survived it"
+            _log.warning("this machine slept for %.0f s", asleep_ns / S)
             emit(Notice(now_ns, "warning", slept))
         since_ns = now_ns
         emit(EngineHealth(now_ns, worst_ns / MS, *counts()))

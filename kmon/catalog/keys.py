@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from kmon import log
 from kmon.catalog import aws
 from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.credential import PUBLIC, Credential, host_of
@@ -85,6 +86,7 @@ def credential(target: Target, env: Environment, trust: Trust) -> Credential:
         raise UsageError(problem)
     check_trust([target], env, trust)
     variables = credential_variables(target, env)
+    log.hide(Credential(variables).secrets)
     if target.auth != "aws":
         return Credential(variables, (host_of(target.base_url),))
     chain = not target.named_in or not (is_loopback(target.base_url) or trust.wish(target, [aws.PROFILE]))

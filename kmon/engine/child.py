@@ -15,10 +15,12 @@ import signal
 import sys
 from collections.abc import Callable
 
+from kmon import log
 from kmon.engine.api import EventSource, Host
 from kmon.engine.ipc import Do, Start, pack, read_down
 from kmon.engine.plan import Keys
 from kmon.parent_death import end_with_parent
+from kmon.redaction.redact import redaction
 
 BATCH_S = 0.03
 LAST_WORDS_S = 1.0
@@ -32,6 +34,7 @@ MakeHost = Callable[[bytes, Keys], Host]
 def serve(make_host: MakeHost) -> None:
     """Host one plan until stdin ends."""
     end_with_parent()
+    log.begin_in_child(os.environ, redaction)
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)  # the terminal's signals are the front end's to handle
     events_fd = os.dup(1)
@@ -47,16 +50,20 @@ async def _serve(events_fd: int, make_host: MakeHost) -> None:
     first = await read_down(reader)
     if not isinstance(first, Start):
         return
+    log.hide(first.keys.secrets)
+    log.hide_variables(first.environment)
     os.environ |= first.environment  # not seen in /proc, which shows what a process was started with
     hosted = make_host(first.plan, first.keys)
     hosted.start()
-    sending = asyncio.create_task(_send(hosted, events_fd))
-    try:
-        while isinstance(message := await read_down(reader), Do):
-            await hosted.command(message.command)
-    finally:
-        await hosted.close()
-        await asyncio.wait([sending], timeout=LAST_WORDS_S)
+    async with asyncio.TaskGroup() as group:  # an engine that can tell nothing any more ends, and says why
+        sending = group.create_task(_send(hosted, events_fd))
+        try:
+            while isinstance(message := await read_down(reader), Do):
+                await hosted.command(message.command)
+        finally:
+            await hosted.close()
+            await asyncio.wait([sending], timeout=LAST_WORDS_S)
+            sending.cancel()
 
 
 async def _send(source: EventSource, events_fd: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 
 from kmon.stream.events import BytesArrived, DeltaArrived, EngineHealth, Event
 
+_log = logging.getLogger(__name__)
 LIMIT_EVENTS = 200_000
 LIMIT_CHARS = 64_000_000
 """What may wait for a front end that does not read. Past either limit chunks are let go, counted and said."""
@@ -30,6 +32,8 @@ class EventQueue:
             self._waiting_chars += len(event.text) + len(event.reasoning) + len(event.raw)
         full = len(self._waiting) >= self._limit_events or self._waiting_chars >= self._limit_chars
         if full and isinstance(event, DeltaArrived | BytesArrived | EngineHealth):
+            if not self.dropped:
+                _log.warning("the front end does not keep up: events of chunks are let go")
             self.dropped += 1
             return
         self._waiting.append(event)

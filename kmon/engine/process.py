@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +20,7 @@ from kmon.engine.plan import Keys
 from kmon.stream.events import Event, Notice
 from kmon.stream.sanitize import Sanitizer
 
+_log = logging.getLogger(__name__)
 STDERR_LIMIT_BYTES = 4096
 
 
@@ -53,6 +55,7 @@ class EngineProcess:
             yield batch
         if not self._closing:
             code = await self._process.wait()
+            _log.error("the engine ended by itself with code %d", code)
             await self._draining
             last = self._stderr.decode("utf-8", "replace").strip().splitlines()
             safe = Sanitizer("", 0, secrets=self._keys.secrets)

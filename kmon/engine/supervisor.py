@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import NamedTuple
 
-from kmon import open_files
+from kmon import log, open_files
 from kmon.blame.adaptive_threshold import Habits
 from kmon.blame.canary import sing
 from kmon.blame.loop_lag import watch_lag
-from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
@@ -25,9 +25,9 @@ from kmon.probe.send import preload, prepare
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import Vigil
 from kmon.stream import events as ev
-from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import MS
 
+_log = logging.getLogger(__name__)
 FILES_BESIDE = 16
 """Open files that a race has beside one for each stream: its event loop, the canary, whatever a resolver reads."""
 SCARCE = (
@@ -98,6 +98,7 @@ class Supervisor:
         )
         streams = min(plan.concurrency or len(plan.rows), len(plan.rows) * plan.rounds)
         if (allowed := open_files.limit()) < (needed := streams + FILES_BESIDE):
+            _log.warning("about %d open files are needed, and %d allowed", needed, allowed)
             self._emit(ev.Notice(self._t_start, "warning", SCARCE.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())
         self._network.monitor.busy.set()
@@ -292,9 +293,17 @@ class Supervisor:
         self._freed.set()
         self._try_again()
         self._spawn(self._let_go(run))
+        self._tell_failure(task, "kmon failed inside a run")
+
+    def _tell_failure(self, task: asyncio.Task[None], what: str) -> None:
+        """Log and tell what a task that is done was ended by, where that was an error of kmon's own."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            why = Sanitizer("", 0, secrets=self._keys.secrets).redacted(repr(error), MESSAGE_LIMIT_CHARS)
-            self._emit(ev.Notice(time.monotonic_ns(), "error", f"kmon failed inside a run: {why}"))
+            _log.error("%s", what, exc_info=error)
+            self._emit(ev.Notice(time.monotonic_ns(), "error", log.failed(what, error)))
+
+    def _on_work_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._tell_failure(task, "kmon failed beside the runs")
 
     async def _let_go(self, run: Run) -> None:
         """Forget a run that has ended, once its nudge has, too, unless it is being tried again."""
@@ -325,5 +334,5 @@ class Supervisor:
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_work_done)
         return task

@@ -15,23 +15,13 @@ from pathlib import Path
 from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import TooLargeError, UnreadableError, read_regular
 from kmon.openclaw.protocol.device import SEED_BYTES, Device
-from kmon.own_directory import make_own
+from kmon.own_directory import make_own, state_dir
 
 FILE_NAME = "gateway-device.key"
 
 
 class NotKeptError(Exception):
     """There is no key, and none can be kept; the message is a sentence that says where and why."""
-
-
-def state_dir() -> Path:
-    """The directory of what kmon remembers for the user; it need not exist."""
-    import platformdirs
-
-    try:
-        return Path(platformdirs.user_state_dir("kmon"))
-    except RuntimeError:  # a user whom the system does not know, without HOME
-        return Path(os.devnull) / "kmon"
 
 
 def own_device() -> Device:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Container, Coroutine, Sequence
 from typing import Literal
@@ -35,6 +36,7 @@ from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import MS
 from kmon.transport.errors import ExchangeError, stream_error
 
+_log = logging.getLogger(__name__)
 ONLY_WATCHED = "kmon only watches this gateway; {} what it runs from its own client"
 CLAIM_EVERY_S = 1.0
 HISTORY_LIMIT = 10
@@ -152,6 +154,7 @@ class GatewayHost:
                     return
             failures, self._lost = failures + 1, True
             wait_s = backoff_s(failures)
+            _log.warning("the connection to the gateway was lost, for the %d. time in a row", failures)
             self._say("warning", f"{lost}; connecting again in {wait_s:g} s")
             for claim in self._claims.values():
                 claim.disconnected(time.monotonic_ns(), lost)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kmon import log
 from kmon.catalog.address import host_and_port
 from kmon.config import Loaded, user_config_dir
 from kmon.dialects.text import clean
@@ -12,13 +13,15 @@ from kmon.trusted import allowed
 
 
 def main(loaded: Loaded) -> int:
-    """Print a line per setting, and one per project that may have keys sent to hosts of its own."""
+    """Print a line per setting, one for the log, and one per project that may have keys sent to hosts of its own."""
     values = msgspec.structs.asdict(loaded.settings)
     shown = {name: _shown(name, value) for name, value in values.items()}
     name_width = max(map(len, shown))
     value_width = max(map(len, shown.values()))
     for name, words in shown.items():
         print(f"{name.ljust(name_width)}  {words.ljust(value_width)}  {loaded.provenance[name]}")
+    path, level = log.where()
+    print(clean(f"{'log'.ljust(name_width)}  {level.ljust(value_width)}  {path}"))
     for project, hosts in sorted(allowed(user_config_dir()).items()):
         print(clean(f"{'trusted'.ljust(name_width)}  {','.join(hosts).ljust(value_width)}  kmon trust {project}"))
     return 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from kmon import log
 from kmon.catalog.address import is_loopback
 from kmon.catalog.environment import Environment
 from kmon.catalog.errors import UsageError
@@ -102,6 +103,8 @@ def _text_lines(
         yield ""
     set_ = "  ".join(f"{name}={value}" for name, value in proxies.items())
     yield f"proxy variables  {set_ or 'none set'}"
+    path, level = log.where()
+    yield f"log of errors    {clean(str(path))} (level {level})"
     yield from process_lines(around)
 
 
@@ -225,7 +228,9 @@ def _json_lines(
     for diagnosis in diagnoses:
         yield msgspec.json.encode(target_described(diagnosis)).decode()
     found = None if around is None else [msgspec.to_builtins(each) | {"trouble": each.trouble} for each in around]
-    yield msgspec.json.encode({"type": "machine", "proxy_variables": proxies, "processes": found}).decode()
+    path, level = log.where()
+    machine = {"type": "machine", "proxy_variables": proxies, "processes": found, "log": {"file": path, "level": level}}
+    yield msgspec.json.encode(machine, enc_hook=str).decode()
 
 
 def target_described(diagnosis: Diagnosis) -> dict[str, object]:

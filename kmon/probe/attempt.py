@@ -7,6 +7,7 @@ An attempt never decides what to do next; it keeps its account (``account.py``),
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 import httpcore
 import httpx
 
+from kmon import log
 from kmon.blame.adaptive_threshold import Habits
 from kmon.catalog.credential import Credential
 from kmon.catalog.model import Message, Scenario, Target
@@ -32,6 +34,7 @@ from kmon.transport.errors import ExchangeError, stream_error
 from kmon.transport.phase import Phase
 from kmon.transport.proxy import proxy_for, secrets, shown
 
+_log = logging.getLogger(__name__)
 FINISH_GRACE_S = 2.0
 """How long to wait after a finish reason, or an error, for usage, late content and ``[DONE]``."""
 DONE_GRACE_S = 0.5
@@ -139,15 +142,16 @@ class Attempt(ABC):
             error = stream_error(exc)
             state = "done" if self.timeline.t_done is not None else "failed"
         except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ValueError) as exc:
+            if isinstance(exc, ValueError):  # of an odd URL or header, or of kmon itself
+                _log.warning("attempt %d of run %s failed", self.attempt, self.run, exc_info=exc)
             error, state = stream_error(exc), "failed"
         except Exception as exc:  # whatever it was, an attempt that began must end, and say so
-            error, state = (
-                StreamError("internal", f"kmon itself failed in this attempt: {type(exc).__name__}"),
-                "failed",
-            )
+            _log.exception("attempt %d of run %s failed", self.attempt, self.run)
+            error, state = StreamError("internal", log.failed("kmon itself failed in this attempt", exc)), "failed"
         finally:
             self._account.stalls.stop()
             self._limit_watch.stop()
+        _log.debug("attempt %d of run %s ended as %s", self.attempt, self.run, state)
         return self._account.end(
             state, error, lingered=self._lingered, named=lambda found: self._named(state, error, found)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kmon.redaction.key_forms import SPELT_LIMIT_CHARS, START_CHARS, Form, Place, forms_of, places
@@ -204,6 +204,11 @@ class Redactor:
 
     def _keys(self, text: str) -> list[tuple[int, int]]:
         return [(place.start, place.stop) for place in places(text, self._forms) if _is_key(place)]
+
+
+def redaction(secrets: Iterable[str]) -> Callable[[str], str]:
+    """What takes ``secrets`` out of a text that stands alone."""
+    return Redactor(secrets).whole
 
 
 def _is_key(place: Place) -> bool:

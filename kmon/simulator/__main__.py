@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from kmon import open_files
+from kmon import log, open_files
 from kmon.catalog.errors import UsageError
 from kmon.parent_death import end_with_parent
 from kmon.simulator.script import Script
@@ -45,6 +45,7 @@ def _replays(recordings: Sequence[str], speed: float, as_recorded: bool) -> Mapp
 
 def main() -> int:
     end_with_parent()
+    log.begin_in_child(os.environ)
     parser = argparse.ArgumentParser(prog="python -m kmon.simulator", description=__doc__, allow_abbrev=False)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--profile", default="smooth")

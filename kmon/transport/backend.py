@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import struct
@@ -26,6 +27,7 @@ from kmon.transport.tcp_info import TcpSampler
 from kmon.transport.timestamps import ask_for_stamps, receive
 from kmon.transport.tls import TlsStream
 
+_log = logging.getLogger(__name__)
 READ_BYTES = 16_384
 """Small enough that a peer which floods keeps the loop busy for milliseconds at a time, not for longer."""
 BUFFER_LIMIT_BYTES = 1 << 20
@@ -197,6 +199,7 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
         ask_for_stamps(sock)
         peer = sock.getpeername()
         self._on_phase("connect", time.monotonic_ns(), f"{peer[0]}:{peer[1]}")
+        _log.debug("connected to %s port %d", host, port)
         self.stream = stream = StampedStream(sock, self._on_phase)
         if self._on_line is not None:
             self._on_line(TcpSampler(sock, f"{host}:{port}", lambda: stream.held_bytes))

@@ -7,12 +7,14 @@ with kernel stamps, 1 to 4 ms without. Elsewhere, and when a stamp makes no sens
 
 from __future__ import annotations
 
+import logging
 import platform
 import socket
 import struct
 import sys
 import time
 
+_log = logging.getLogger(__name__)
 _TIMESPEC = struct.Struct("@ll")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 _KNOWN_MACHINES = frozenset({"x86_64", "aarch64", "arm64", "i686", "armv7l", "riscv64"})
@@ -28,7 +30,8 @@ def ask_for_stamps(sock: socket.socket) -> None:
     if sys.platform == "linux" and platform.machine() in _KNOWN_MACHINES:
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        except OSError:
+        except OSError as error:
+            _log.info("the kernel does not stamp what comes (errno %s)", error.errno)
             return  # an odd socket family or an old kernel: the time of the read will do
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -16,6 +17,7 @@ from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from kmon import log
 from kmon.engine.api import Action, Command
 from kmon.stream.events import State
 from kmon.stream.state import ENDED, derive
@@ -39,6 +41,7 @@ from kmon.tui.terminal import LeavingApp
 from kmon.tui.themes import Themes, shipped_dir
 from kmon.tui.zoom_screen import ZoomScreen
 
+_log = logging.getLogger(__name__)
 HINT_S = 8.0
 """How long the first hint stays: it is read once, by someone who has just arrived."""
 TELL_EVERY_S = 1.0
@@ -297,7 +300,8 @@ class KmonApp(LeavingApp):
                     self.say(f"no engine: cannot {action}", "error")
                     return
         except Exception as error:
-            self.say(f"cannot {action}: {error or type(error).__name__}", "error")
+            _log.exception("a command could not be sent")
+            self.say(log.failed(f"cannot {action}", error), "error")
             return
         done = {"nudge": "nudging", "cancel": "cancelling", "retry": "retrying"}[action]
         self.say(f"{done} {enumerate_names([run.target for run in runs])}")

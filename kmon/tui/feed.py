@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from kmon import log
 from kmon.engine.alert_hooks import NOTHING, Alarm, AlarmPlan
 from kmon.engine.api import CLOSE_LIMIT_S, Command, EventSource
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
+_log = logging.getLogger(__name__)
 SET_ASIDE_RUNS = 250
 """How often, in runs that ended, what is known of them is set aside from the garbage collector, which would walk
 through all of it again and again: a third more CPU after 5,000 small rounds, measured. Setting it aside takes 5 ms."""
@@ -113,7 +116,12 @@ class Feed:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            self.engine_error = f"the engine was lost: {error or type(error).__name__}"
+            _log.exception("the engine was lost")
+            what = "the engine was lost"
+            if isinstance(error, OSError):  # the system's words; those of any other error may quote content
+                self.engine_error = f"{what}: {error or type(error).__name__}; {log.whereabouts()}"
+            else:
+                self.engine_error = log.failed(what, error)
         finally:
             self._ended.set()
             if self._source is not None:  # the screen may have failed, and then nobody else closes it
@@ -181,9 +189,10 @@ class Feed:
                     if isinstance(event, ev.RunEnded):
                         await self._ended_run(event)
             except Exception as error:
-                self.broken[run] = f"kmon could not follow this run: {error or type(error).__name__}"
+                _log.exception("run %s cannot be followed", run)
+                self.broken[run] = log.failed("kmon could not follow this run", error)
                 del self._queues[run]
-                raise
+                return
             finally:
                 queue.task_done()
                 self._on_news()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 
+from kmon import log
 from kmon.interrupts import heeding
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions, ScreenOutcome
@@ -27,12 +28,10 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
     for failure in themes.failures:
         print(f"kmon: {failure}", file=sys.stderr)
     driver = driver_for(sys.stdout.isatty(), sys.stderr.isatty())
+    log.leave_stderr()
     app = KmonApp(options, themes, palette, plain=wants_no_colour(), driver=driver)
     asyncio.run(_shown(app))
-    error = app.feed.engine_error
-    if app.return_code and error is None:
-        error = "the screen failed; its last words are above"
-    return ScreenOutcome(app.feed.race, app.interrupted, error)
+    return ScreenOutcome(app.feed.race, app.interrupted, app.feed.engine_error or app.failure or None)
 
 
 async def _shown(app: KmonApp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import select
 import signal
@@ -18,9 +19,12 @@ from typing import TextIO, cast
 from textual.app import App
 from textual.driver import Driver
 from textual.message import Message
+from textual.worker import Worker, WorkerState
 
+from kmon import log
 from kmon.interrupts import INTERRUPTED
 
+_log = logging.getLogger(__name__)
 HEARD_AFTER_TURNS = 4
 """Turns of the event loop after which a signal is heard that came along with SIGCONT, as from the shell's ``kill``."""
 
@@ -31,6 +35,8 @@ class LeavingApp(App[None]):
     leaving = False
     hang_up_limit_s = 10.0
     """How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+    failure = ""
+    """What ended the screen, in a sentence, where that was an error of its own."""
     _lost = False
 
     def told_to_leave(self) -> None:
@@ -54,6 +60,21 @@ class LeavingApp(App[None]):
         last_resort.daemon = True
         last_resort.start()
         self.told_to_leave()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Where Textual brings every error that ends the screen."""
+        _log.error("the screen failed", exc_info=error)
+        self.failure = self.failure or log.failed("the screen failed", error)
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """End without Textual's picture of the error, which shows the values of variables."""
+        self.bell()
+        self._close_messages_no_wait()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:
+            _log.error("work beside the screen failed", exc_info=event.worker.error)
 
     def action_suspend_process(self) -> None:
         """Stop until the shell's ``fg``, with everything that the terminal runs beside kmon, as Ctrl-Z does."""

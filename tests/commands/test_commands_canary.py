@@ -52,6 +52,7 @@ class Place:
     @property
     def environ(self) -> dict[str, str]:
         usual = {"HOME": str(self.home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
+        usual["KMON_LOG_LEVEL"] = "debug"  # so that the log, a file like any other, holds all it can
         return usual | IN_ENVIRONMENT
 
     def files(self) -> Iterator[tuple[Path, bytes]]:

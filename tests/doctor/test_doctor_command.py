@@ -32,6 +32,7 @@ def test_something_wrong_is_exit_code_1_in_text_and_json(tmp_path: Path) -> None
     assert done.returncode == 1
     assert (target["type"], target["target"], target["ok"]) == ("target", "house", False)
     assert target["addresses"][0]["error"].startswith("connection refused")
+    assert machine.pop("log")["level"] == "warning"
     assert machine == {
         "type": "machine",
         "proxy_variables": {"HTTPS_PROXY": "http://127.0.0.1:9"},

@@ -46,12 +46,12 @@ class ScriptedSource:
             yield self.events[at : at + 50]
         self.idle = True
         if self.crash:
-            raise RuntimeError(self.crash)
+            raise ConnectionError(self.crash)
         while (batch := await self._more.get()) is not None:
             yield batch
             self.idle = self._more.empty()
         if self.crash:
-            raise RuntimeError(self.crash)
+            raise ConnectionError(self.crash)
 
     def add(self, *more: ev.Event) -> None:
         self.idle = False

@@ -11,6 +11,7 @@ import sys
 from contextlib import AsyncExitStack
 from itertools import zip_longest
 
+from kmon import log
 from kmon.catalog.errors import UsageError
 from kmon.openclaw.simulated.options import GatewayOptions
 from kmon.openclaw.simulated.serve import gateway_listening, provider_name
@@ -54,6 +55,7 @@ async def _embedded(given: argparse.Namespace) -> None:
 
 def main() -> int:
     end_with_parent()
+    log.begin_in_child(os.environ)
     parser = argparse.ArgumentParser(prog="python -m kmon.openclaw.simulated", description=__doc__, allow_abbrev=False)
     parser.add_argument("--mechanism", action="append", default=[])
     parser.add_argument("--provider-url", action="append", default=[])

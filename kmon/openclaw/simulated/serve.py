@@ -83,7 +83,7 @@ async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
         await asyncio.wait({ending, again}, return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         again.cancel()
-        await asyncio.gather(ending, again, return_exceptions=True)
+        await asyncio.wait({ending, again})
 
 
 def ended_line(row: dict[str, Any]) -> str:

@@ -86,9 +86,11 @@ class Gateway:
     async def __aexit__(self, *exc: object) -> None:
         await self.sessions.kill()
         self._say_goodbye()
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks)
         await self._runner.cleanup()
         await self._http.close()
 

@@ -203,7 +203,8 @@ class Sessions:
             run.settle("killed")
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks)
 
     # -- odds and ends
 

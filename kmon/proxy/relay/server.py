@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 import ssl
 from collections.abc import Callable
 
+from kmon import log
 from kmon.catalog.errors import UsageError
 from kmon.dialects.local_only import LocalOnly
 from kmon.proxy.relay.connection import Connection
@@ -19,6 +21,7 @@ from kmon.transport.backend import StampedStream
 from kmon.transport.phase import Phase
 from kmon.transport.timestamps import ask_for_stamps
 
+_log = logging.getLogger(__name__)
 CONNECTION_LIMIT = 1_000
 TURNED_AWAY_LIMIT = 100
 """Clients above it that are told so at once; those who come on top of them find their connection closed."""
@@ -131,6 +134,7 @@ class Server:
         stream = StampedStream(client, _no_phase)
         task = asyncio.create_task(serve(stream))
         among.add(task)
+        _log.debug("a client came, %d are open", len(among))
         task.add_done_callback(among.discard)
         task.add_done_callback(lambda _: stream.close())  # also where it was cancelled before its first step
 
@@ -147,7 +151,8 @@ class Server:
         try:
             await connection.serve()
         except Exception as error:  # one connection that failed must not end the others, nor pass unsaid
-            self._complain(f"kmon itself failed in a connection: {type(error).__name__}")
+            _log.exception("a connection failed")
+            self._complain(log.failed("kmon itself failed in a connection", error))
 
 
 async def _turn_away(client: StampedStream) -> None:
