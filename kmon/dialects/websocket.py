@@ -1,172 +1,177 @@
-"""WebSocket framing (RFC 6455) without I/O: bytes in, whole messages and control frames out; frames to be sent.
+"""WebSocket messages without I/O: bytes of one direction in, whole messages and control frames out.
 
-Written here, and not left to a client library, so that messages come over kmon's own sockets with their own stamps,
-through the same proxies, and so that a limit is enforced before a message is in memory. Extensions are never asked
-for, so no frame is compressed.
+wsproto reads the frames (RFC 6455). It stops there, because a monitor reports what a strict client would refuse: text
+that is not UTF-8 and close codes that are not registered are handed on as they came.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import struct
-from enum import IntEnum
+import zlib
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_CONTROL_LIMIT_BYTES = 125
-
-NORMAL, PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1000, 1002, 1007, 1009
-NO_STATUS = 1005
-"""Stands for a close frame that gives no code; it is never on the wire."""
-
-
-class Opcode(IntEnum):
-    CONTINUATION = 0
-    TEXT = 1
-    BINARY = 2
-    CLOSE = 8
-    PING = 9
-    PONG = 10
+Kind = Literal["text", "binary", "ping", "pong", "close"]
+INFLATED_LIMIT_BYTES = 32 << 20
+"""A compressed message that inflates to more is refused: it is an attack, or too long for a screen."""
+_KINDS: dict[Opcode, Kind] = {
+    Opcode.TEXT: "text", Opcode.BINARY: "binary", Opcode.PING: "ping", Opcode.PONG: "pong", Opcode.CLOSE: "close",
+}  # fmt: skip
+_DEFLATE_TAIL = b"\x00\x00\xff\xff"
+"""Ends each compressed message, and is not sent (RFC 7692, section 7.2.2)."""
 
 
 class Message(Struct, frozen=True):
-    """A whole message or a control frame. ``code`` is a close frame's, whose reason is the ``data``."""
+    """A whole message or a control frame. ``code`` is a close frame's, whose reason is the ``data``.
 
-    kind: Literal["text", "binary", "ping", "pong", "close"]
+    ``size`` is the length of the payload as sent, in bytes: ``data`` may be cut, or inflated.
+    """
+
+    kind: Kind
     data: bytes = b""
     code: int = 0
+    size: int = 0
 
 
-class WebSocketError(ValueError):
-    """Bytes that break the rules or a limit. ``code`` is what a close frame should say of it."""
+class Violation(Struct, frozen=True):
+    """Why nothing more can be read: bytes that break the rules or a limit. ``code`` is the one for a close frame."""
 
-    def __init__(self, message: str, code: int = PROTOCOL_ERROR) -> None:
-        super().__init__(message)
-        self.code = code
+    message: str
+    code: int
 
 
 class MessageReader:
-    """One direction of a connection. ``limit_bytes`` bounds a message and may be changed at any time.
+    """One direction of a connection. Never raises: past a frame that breaks the rules it reads no further.
 
-    A server's frames are never masked; a proxy that watches a client's sets ``masked``.
+    ``limit_bytes`` bounds a message and may be changed at any time. A longer message is refused by the header of the
+    frame that exceeds the limit, before its payload is in memory; with ``cut`` its first ``limit_bytes`` are kept and
+    the rest is counted only. Frames are ``masked`` when a client sent them. ``inflate`` is given when the two sides
+    agreed on permessage-deflate.
     """
 
-    def __init__(self, limit_bytes: int, *, masked: bool = False) -> None:
+    def __init__(
+        self, limit_bytes: int, *, masked: bool = False, cut: bool = False, inflate: Inflate | None = None
+    ) -> None:
         self.limit_bytes = limit_bytes
-        self._masked = masked
-        self._pending = bytearray()
-        self._parts = bytearray()
-        self._kind: Literal["text", "binary"] | None = None
+        self.violation: Violation | None = None
+        self._cut, self._inflate = cut, inflate
+        self._frames = FrameDecoder(client=not masked, extensions=[_Headers(self._allowed)])
+        self._kind: Kind | None = None
+        self._compressed = False
+        self._data = bytearray()
+        self._size = 0
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes. Raises :class:`WebSocketError`; nothing can be read after that."""
-        self._pending += data
-        out = []
-        while (frame := self._frame()) is not None:
-            if (message := self._message(*frame)) is not None:
-                out.append(message)
-        return out
-
-    @property
-    def midway(self) -> bool:
-        """Whether a message has begun and not ended."""
-        return bool(self._pending or self._kind)
-
-    def _frame(self) -> tuple[bool, Opcode, bytes] | None:
-        pending = self._pending
-        if len(pending) < 2:
-            return None
-        first, second = pending[0], pending[1]
-        if first & 0x70:
-            raise WebSocketError("a frame uses an extension nobody asked for")
+        """The messages that ``data`` completes. See :attr:`violation` for why there may be no more."""
+        found: list[Message] = []
+        if self.violation is not None:
+            return found
+        self._frames.receive_bytes(data)
         try:
-            opcode = Opcode(first & 0x0F)
-        except ValueError:
-            raise WebSocketError(f"a frame has the unknown opcode {first & 0x0F}") from None
-        if bool(second & 0x80) != self._masked:
-            raise WebSocketError("a frame is masked the wrong way round")
-        size, at = second & 0x7F, 2
-        if size > _CONTROL_LIMIT_BYTES:
-            shape = ">H" if size == 126 else ">Q"
-            at += struct.calcsize(shape)
-            if len(pending) < at:
-                return None
-            (size,) = struct.unpack_from(shape, pending, 2)
-        final = bool(first & 0x80)
-        if opcode >= Opcode.CLOSE and (size > _CONTROL_LIMIT_BYTES or not final):
-            raise WebSocketError("a control frame is too long or in pieces")
-        if opcode < Opcode.CLOSE and len(self._parts) + size > self.limit_bytes:
-            raise WebSocketError(
-                f"a message of {len(self._parts) + size} bytes or more, over the limit of {self.limit_bytes}", TOO_BIG
+            while (frame := self._frames.process_buffer()) is not None:
+                if (message := self._message(frame)) is not None:
+                    found.append(message)
+        except ParseFailed as error:
+            self.violation = Violation(str(error), error.code)
+        return found
+
+    def _allowed(self, opcode: Opcode, rsv: RsvBits, size: int) -> RsvBits:
+        """The reserved bits that a frame may use. Asked again while a header comes in pieces: it begins no message."""
+        if opcode.iscontrol():
+            return _NO_BITS
+        if opcode is Opcode.CONTINUATION and self._kind is None:
+            raise ParseFailed("a frame goes on with a message that never began")
+        if opcode is not Opcode.CONTINUATION and self._kind is not None:
+            raise ParseFailed("a message begins inside another")
+        if not self._cut and self._size + size > self.limit_bytes:
+            raise ParseFailed(
+                f"a message of {self._size + size} bytes or more, over the limit of {self.limit_bytes}",
+                CloseReason.MESSAGE_TOO_BIG,
             )
-        mask = bytes(pending[at : at + 4]) if self._masked else b""
-        at += len(mask)
-        if len(pending) < at + size or (self._masked and len(mask) < 4):
+        if opcode is Opcode.CONTINUATION or self._inflate is None:
+            return _NO_BITS
+        self._compressed = rsv.rsv1
+        return RsvBits(True, False, False)
+
+    def _message(self, frame: Frame) -> Message | None:
+        """What a frame, or a piece of one, completes."""
+        payload = frame.payload
+        assert isinstance(payload, bytes)
+        if frame.opcode is Opcode.CLOSE:
+            return _closing(payload)
+        if frame.opcode.iscontrol():
+            return Message(_KINDS[frame.opcode], payload, size=len(payload))
+        if frame.opcode is not Opcode.CONTINUATION:
+            self._kind = _KINDS[frame.opcode]
+        last = frame.frame_finished and frame.message_finished
+        self._size += len(payload)
+        if self._compressed and self._inflate is not None:
+            payload = self._inflate(payload, last=last)
+        self._data += payload[: self.limit_bytes - len(self._data)] if self._cut else payload
+        if not last or self._kind is None:
             return None
-        payload = bytes(pending[at : at + size])
-        del pending[: at + size]
-        return final, opcode, _masked(payload, mask) if mask else payload
-
-    def _message(self, final: bool, opcode: Opcode, payload: bytes) -> Message | None:
-        match opcode:
-            case Opcode.PING | Opcode.PONG:
-                return Message("ping" if opcode is Opcode.PING else "pong", payload)
-            case Opcode.CLOSE:
-                return _closing(payload)
-            case Opcode.CONTINUATION if self._kind is None:
-                raise WebSocketError("a frame goes on with a message that never began")
-            case Opcode.TEXT | Opcode.BINARY if self._kind is not None:
-                raise WebSocketError("a message begins inside another")
-            case Opcode.TEXT | Opcode.BINARY:
-                self._kind = "text" if opcode is Opcode.TEXT else "binary"
-            case _:
-                pass
-        self._parts += payload
-        if not final or self._kind is None:
-            return None
-        whole, kind = bytes(self._parts), self._kind
-        self._parts.clear()
-        self._kind = None
-        return Message(kind, whole)
+        whole = Message(self._kind, bytes(self._data), size=self._size)
+        self._kind, self._compressed, self._size = None, False, 0
+        self._data.clear()
+        return whole
 
 
-def encoded(opcode: Opcode, payload: bytes, mask: bytes) -> bytes:
-    """One final frame as a client sends it, masked with four random bytes."""
-    size = len(payload)
-    if size <= _CONTROL_LIMIT_BYTES:
-        head = struct.pack(">BB", 0x80 | opcode, 0x80 | size)
-    elif size < 1 << 16:
-        head = struct.pack(">BBH", 0x80 | opcode, 0x80 | 126, size)
-    else:
-        head = struct.pack(">BBQ", 0x80 | opcode, 0x80 | 127, size)
-    return head + mask + _masked(payload, mask)
+class Inflate:
+    """permessage-deflate of one direction; ``fresh_context`` when each message is compressed by itself.
+
+    wsproto's own has no limit for what a message inflates to, and loses its place at a ping between two frames of one.
+    """
+
+    def __init__(self, *, fresh_context: bool = False) -> None:
+        self._fresh = fresh_context
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._inflated = 0
+
+    def __call__(self, piece: bytes, *, last: bool) -> bytes:
+        """The content of the next piece of a message. Raises ``ParseFailed``."""
+        room = INFLATED_LIMIT_BYTES - self._inflated
+        try:
+            content = self._stream.decompress(piece + _DEFLATE_TAIL if last else piece, room + 1)
+        except zlib.error:
+            raise ParseFailed("a compressed message is broken", CloseReason.INVALID_FRAME_PAYLOAD_DATA) from None
+        if len(content) > room:
+            raise ParseFailed(f"a message inflates to over {INFLATED_LIMIT_BYTES} bytes", CloseReason.MESSAGE_TOO_BIG)
+        self._inflated += len(content)
+        if last:
+            self._inflated = 0
+            if self._fresh or self._stream.eof:
+                self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        return content
 
 
-def close_payload(code: int, reason: str = "") -> bytes:
-    """What a close frame carries; nothing for :data:`NO_STATUS`."""
-    if code == NO_STATUS:
-        return b""
-    return struct.pack(">H", code) + reason.encode()[: _CONTROL_LIMIT_BYTES - 2]
+class _Headers(Extension):
+    """wsproto's hook into the header of each frame, called before the payload is taken."""
+
+    name = "kmon"
+
+    def __init__(self, judge: Callable[[Opcode, RsvBits, int], RsvBits]) -> None:
+        self._judge = judge
+
+    def offer(self) -> bool:
+        return False
+
+    def frame_inbound_header(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> RsvBits:
+        return self._judge(opcode, rsv, payload_length)
 
 
-def accept_of(key: str) -> str:
-    """What a server must answer to ``Sec-WebSocket-Key``, which proves that it speaks WebSocket."""
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+_NO_BITS = RsvBits(False, False, False)
 
 
 def _closing(payload: bytes) -> Message:
     if not payload:
-        return Message("close", b"", NO_STATUS)
+        return Message("close", code=int(CloseReason.NO_STATUS_RCVD))
     if len(payload) == 1:
-        raise WebSocketError("a close frame is cut off")
+        raise ParseFailed("a close frame is cut off")
     (code,) = struct.unpack_from(">H", payload)
-    return Message("close", payload[2:], code)
-
-
-def _masked(payload: bytes, mask: bytes) -> bytes:
-    size = len(payload)
-    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
-    return (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
+    return Message("close", payload[2:], code, len(payload))

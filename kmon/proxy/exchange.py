@@ -259,7 +259,7 @@ class Proxied:
                 return account.end("done", None)
             who = end.error.message if end.error is not None else self._who_left(end)
             return account.end("cancelled", StreamError("cancelled", who), note=who)
-        if self._tunnel is not None and end.error is None and self._tunnel.close_code is None:
+        if self._tunnel is not None and end.error is None and self._tunnel.unclosed:
             error = StreamError("cut", "the upstream closed the WebSocket without a close frame (1006, abnormal)")
         plain = self._plain or self._tunnel is not None
         if end.error is not None or (plain and error is not None):

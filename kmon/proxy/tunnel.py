@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
+from kmon.dialects.websocket import Inflate, Message, MessageReader
 from kmon.probe.request_secrets import SECRETS_LIMIT, keys_said
 from kmon.proxy.relay.head import ResponseHead
-from kmon.proxy.relay.messages import BINARY, PING, PONG, Message, MessageReader
 from kmon.proxy.relay.observer import Side
 
+MESSAGE_LIMIT_BYTES = 1 << 20
+"""What is kept of one message; the rest is counted only."""
 MESSAGE_LIMIT_CHARS = 20_000
 READ_LIMIT_BYTES = 100_000
 """What of a message is looked at; more than is ever shown of it, so that no key is cut in two."""
@@ -24,35 +26,46 @@ class Tunnel:
     """
 
     def __init__(self, head: ResponseHead, learn: Callable[[Sequence[str]], None]) -> None:
-        extensions = head.headers.get("sec-websocket-extensions", "")
-        deflate = "permessage-deflate" in extensions
-        self.is_websocket = head.headers.get("upgrade", "").lower() == "websocket"
-        self._readers = {
-            "upstream": MessageReader(deflate=deflate, fresh_context="server_no_context_takeover" in extensions),
-            "client": MessageReader(deflate=deflate, fresh_context="client_no_context_takeover" in extensions),
-        }
+        self._readers: dict[Side, MessageReader] = {}
+        """Of the sides that can be read: none of a tunnel that is no WebSocket."""
+        if head.headers.get("upgrade", "").lower() == "websocket":
+            agreed = head.headers.get("sec-websocket-extensions", "")
+            self._readers = {
+                "upstream": _reader(agreed, "server_no_context_takeover", masked=False),
+                "client": _reader(agreed, "client_no_context_takeover", masked=True),
+            }
         self._learn = learn
         self._keys: dict[Side, set[str]] = {"upstream": set(), "client": set()}
         self.close_code: int | None = None
         """Of the first close frame, whoever sent it."""
 
+    @property
+    def unclosed(self) -> bool:
+        """Whether there was no close frame, of a WebSocket that could be read on both sides."""
+        return self.close_code is None and len(self._readers) == 2
+
     def feed(self, side: Side, data: bytes) -> list[Delta]:
-        """The messages that ``data`` completes."""
-        if not self.is_websocket:
+        """The messages that ``data`` completes. Past a frame that breaks the rules only the bytes are counted."""
+        reader = self._readers.get(side)
+        if reader is None:
             return [Delta(chunk=side == "upstream", raw=f"{len(data)} bytes from the {side}")]
-        return [self._delta(side, message) for message in self._readers[side].feed(data)]
+        deltas = [self._delta(side, message) for message in reader.feed(data)]
+        if (broken := reader.violation) is not None:
+            del self._readers[side]
+            said = f"from here on the {side} sends what is no valid WebSocket: {broken.message}"
+            deltas.append(Delta(chunk=side == "upstream", raw=said))
+        return deltas
 
     def _delta(self, side: Side, message: Message) -> Delta:
-        if message.opcode in (PING, PONG):
-            return Delta(keepalive=True, chunk=False, raw=f"{'ping' if message.opcode == PING else 'pong'} from {side}")
-        if (code := message.close_code) is not None:
+        if message.kind in ("ping", "pong"):
+            return Delta(keepalive=True, chunk=False, raw=f"{message.kind} from {side}")
+        if message.kind == "close":
             first = self.close_code is None
-            self.close_code = code if first else self.close_code
-            reason = message.data[2:].decode("utf-8", "replace")
-            said = f"close {code}{f' {reason}' if reason else ''} from {side}"
+            self.close_code = message.code if first else self.close_code
+            reason = message.data.decode("utf-8", "replace")
+            said = f"close {message.code}{f' {reason}' if reason else ''} from {side}"
             return Delta(finish_reason=said if first else None, done=first, chunk=False, raw=said)
-        binary = f"({message.size} bytes of binary)"
-        said = binary if message.opcode == BINARY else self._said(side, message.data)
+        said = f"({message.size} bytes of binary)" if message.kind == "binary" else self._said(side, message.data)
         if side == "client":
             return Delta(chunk=False, raw=bounded(f"> {said}", FRAME_LIMIT_CHARS))
         return Delta(text=f"{said}\n", raw=bounded(said, FRAME_LIMIT_CHARS))
@@ -66,3 +79,9 @@ class Tunnel:
             known.update(new)
             self._learn(new)
         return bounded(said, MESSAGE_LIMIT_CHARS)
+
+
+def _reader(agreed: str, fresh_context: str, *, masked: bool) -> MessageReader:
+    """``agreed`` is the answer's Sec-WebSocket-Extensions."""
+    inflate = Inflate(fresh_context=fresh_context in agreed) if "permessage-deflate" in agreed else None
+    return MessageReader(MESSAGE_LIMIT_BYTES, masked=masked, cut=True, inflate=inflate)

@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import h11
 from msgspec import Struct
 
 from kmon.dialects.local_only import NotLocalError
-from kmon.dialects.request_fields import FieldError, request_fields
+from kmon.dialects.request_fields import LINE_BREAKER, FieldError, request_fields
 
 HEAD_LIMIT_BYTES = 32 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 CHUNK_LINE_LIMIT_BYTES = 1024
+PIECE_BYTES = 64 * 1024
+"""What h11 is given at a time of a chunked body, whose end only it finds."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -54,16 +57,17 @@ class Request(Struct, frozen=True):
 class RequestParser:
     """Bytes in, requests out, in order. :meth:`next` raises :class:`HttpError` once the bytes make no sense.
 
-    ``check`` judges each head before its body is read; without it everybody may ask.
+    ``check`` judges each head before its body is read; without it everybody may ask. h11 reads heads and bodies, with
+    a connection for each request: it does not see the answers, for which it would wait before the next request.
     """
 
     def __init__(self, check: Check | None = None) -> None:
         self._check = check
         self._buffer = bytearray()
+        self._h11 = _reading()
         self._head: Request | None = None
         self._length: int | None = None
         self._body = bytearray()
-        self._in_trailer = False
         self._continue_owed = False
 
     @property
@@ -93,12 +97,22 @@ class RequestParser:
         """The next complete request, or None while more bytes are needed."""
         if self._head is None and not self._read_head():
             return None
-        if not (self._read_chunked() if self._length is None else self._read_sized(self._length)):
-            return None
+        while not isinstance(event := _event(self._h11), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                self._body += event.data
+                if len(self._body) > BODY_LIMIT_BYTES:
+                    raise HttpError(413, f"request body over {BODY_LIMIT_BYTES} bytes")
+            elif not self._buffer:
+                return None
+            else:
+                size = PIECE_BYTES if self._length is None else self._length - len(self._body)
+                self._h11.receive_data(bytes(self._buffer[:size]))
+                del self._buffer[:size]
+        self._buffer[:0] = self._h11.trailing_data[0]
         head = self._head
         assert head is not None
         request = Request(head.method, head.path, head.query, head.headers, bytes(self._body))
-        self._head, self._continue_owed, self._in_trailer = None, False, False
+        self._head, self._h11, self._continue_owed = None, _reading(), False
         self._body.clear()
         return request
 
@@ -111,45 +125,25 @@ class RequestParser:
         if end < 0:
             _refuse_garbage(bytes(self._buffer[:256]))
             return False
-        head = _parse_head(bytes(self._buffer[:end]), self._check)
+        self._head, self._length = _parse_head(self._h11, bytes(self._buffer[: end + 4]), self._check)
+        self._continue_owed = self._h11.they_are_waiting_for_100_continue
         del self._buffer[: end + 4]
-        self._head, self._length = head, _body_length(head.headers)
-        self._continue_owed = "100-continue" in head.headers.get("expect", "").lower()
         return True
 
-    def _read_sized(self, length: int) -> bool:
-        if len(self._buffer) < length:
-            return False
-        self._body += self._buffer[:length]
-        del self._buffer[:length]
-        return True
 
-    def _read_chunked(self) -> bool:
-        while True:
-            end = self._buffer.find(b"\r\n")
-            if end > CHUNK_LINE_LIMIT_BYTES or (end < 0 and len(self._buffer) > CHUNK_LINE_LIMIT_BYTES):
-                raise HttpError(400, "chunk size line too long")
-            if end < 0:
-                return False
-            line = bytes(self._buffer[:end])
-            if self._in_trailer:
-                del self._buffer[: end + 2]
-                if not line:
-                    return True
-                continue
-            size = _chunk_size(line)
-            if len(self._body) + size > BODY_LIMIT_BYTES:
-                raise HttpError(413, f"request body over {BODY_LIMIT_BYTES} bytes")
-            if size == 0:
-                self._in_trailer = True
-                del self._buffer[: end + 2]
-                continue
-            if len(self._buffer) < end + 2 + size + 2:
-                return False
-            if self._buffer[end + 2 + size : end + 4 + size] != b"\r\n":
-                raise HttpError(400, "chunk does not end where its size says")
-            self._body += self._buffer[end + 2 : end + 2 + size]
-            del self._buffer[: end + 4 + size]
+def _reading() -> h11.Connection:
+    """What reads one request. It is given heads whole, so its limit is one of lines between chunks and trailers."""
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=CHUNK_LINE_LIMIT_BYTES)
+
+
+def _event(connection: h11.Connection) -> object:
+    try:
+        return connection.next_event()
+    except h11.RemoteProtocolError as error:
+        words = str(error).partition(":")[0]  # h11 quotes after it what was sent, which may be a key
+        if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            words = "a line between chunks is too long"
+        raise HttpError(400, f"this is no request of HTTP/1.1: {words}") from None
 
 
 def _refuse_garbage(start: bytes) -> None:
@@ -159,50 +153,48 @@ def _refuse_garbage(start: bytes) -> None:
         raise HttpError(400, "this is not HTTP; the simulator speaks plain HTTP/1.1 (http://, not https://)")
 
 
-def _parse_head(head: bytes, check: Check | None) -> Request:
-    first, *lines = head.split(b"\r\n")
-    words = first.decode("latin-1").split(" ")
-    if len(words) != 3 or not words[0].isalpha() or not words[2].startswith("HTTP/"):
-        raise HttpError(400, "malformed request line")
-    method, url, version = words
-    if version != "HTTP/1.1":
-        raise HttpError(505, "only HTTP/1.1 is spoken here")
+def _parse_head(connection: h11.Connection, head: bytes, check: Check | None) -> tuple[Request, int | None]:
+    """A request without its body, and the length of the body in bytes: None for a chunked one."""
+    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    connection.receive_data(head)
     try:
-        headers = request_fields(lines)
+        if LINE_BREAKER.search(first):
+            raise HttpError(400, "malformed request line")
+        headers = request_fields(lines)  # h11 accepts fields that another reader may read differently
+        try:
+            asked = _event(connection)
+        except HttpError:
+            if check is not None:
+                check("/", 1, headers)  # what is wrong with a Host or a length has better words here
+            _body_length(headers)
+            raise
+        assert isinstance(asked, h11.Request)
+        if asked.http_version != b"1.1":
+            raise HttpError(505, "only HTTP/1.1 is spoken here")
+        url = asked.target.decode()
         if check is not None:
             check(url, 1, headers)
-    except FieldError as error:
-        raise HttpError(400, str(error)) from None
+        length, parts = _body_length(headers), urlsplit(url)
     except NotLocalError as error:
         raise HttpError(error.status, str(error), error.code) from None
-    try:
-        parts = urlsplit(url)
+    except FieldError as error:
+        raise HttpError(400, str(error)) from None
     except ValueError:
         raise HttpError(400, "malformed URL") from None
-    return Request(method, unquote(parts.path), dict(parse_qsl(parts.query)), headers, b"")
+    return Request(asked.method.decode(), unquote(parts.path), dict(parse_qsl(parts.query)), headers, b""), length
 
 
 def _body_length(headers: dict[str, str]) -> int | None:
-    """Body length in bytes; None for a chunked body."""
-    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    length, coding = headers.get("content-length", "0"), headers.get("transfer-encoding")
     if coding is not None:
-        if coding.lower() != "chunked" or length is not None:
+        if coding.lower() != "chunked" or "content-length" in headers:
             raise HttpError(400, "Transfer-Encoding must be 'chunked' alone, without Content-Length")
         return None
-    if length is None:
-        return 0
     if not (length.isascii() and length.isdigit()) or len(length) > 15:
         raise HttpError(400, "Content-Length is not a number")
     if int(length) > BODY_LIMIT_BYTES:
         raise HttpError(413, f"request body over {BODY_LIMIT_BYTES} bytes")
     return int(length)
-
-
-def _chunk_size(line: bytes) -> int:
-    digits = line.split(b";", 1)[0].strip()
-    if not digits or len(digits) > 8 or digits.strip(b"0123456789abcdefABCDEF"):
-        raise HttpError(400, "malformed chunk size")
-    return int(digits, 16)
 
 
 def response_head(status: int, headers: Headers) -> bytes:

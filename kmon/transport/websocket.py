@@ -8,29 +8,19 @@ gets a close frame back and its socket is closed at once, and whoever reads boun
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import secrets
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
 import httpcore
+from wsproto.frame_protocol import CloseReason, FrameProtocol
+from wsproto.utilities import generate_accept_token, generate_nonce
 
 from kmon.dialects.bounds import QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.text import clean
-from kmon.dialects.websocket import (
-    NO_STATUS,
-    NORMAL,
-    Message,
-    MessageReader,
-    Opcode,
-    WebSocketError,
-    accept_of,
-    close_payload,
-    encoded,
-)
+from kmon.dialects.websocket import Message, MessageReader, Violation
 from kmon.transport.errors import ExchangeError
 from kmon.transport.http import Answer, exchange
 from kmon.transport.phase import OnLine, OnPhase
@@ -43,8 +33,6 @@ CLOSE_WAIT_S = 0.5
 WRITE_LIMIT_S = 10.0
 TURN_MESSAGES = 64
 """Handed on in a row before others have their turn: one read may hold thousands of tiny frames."""
-ABNORMAL = 1006
-"""Stands for a connection that ended without a close frame; it is never on the wire."""
 REFUSAL_LIMIT_BYTES = 2_000
 REFUSAL_WAIT_S = 1.0
 
@@ -54,13 +42,13 @@ class WebSocket:
 
     def __init__(self, answer: Answer, limit_bytes: int) -> None:
         self._answer, self._stream = answer, answer.stream
-        self._reader = MessageReader(limit_bytes)
+        self._reader, self._frames = MessageReader(limit_bytes), FrameProtocol(client=True, extensions=[])
         self._writing = asyncio.Lock()
         self._last_ns = 0
         self._arrived: deque[tuple[int, Message]] = deque()
         """Messages that came in one read with the one before: whoever stops listening leaves them to the next."""
         self.closed: Message | None = None
-        """How the connection ended, once it has: the peer's close frame, or :data:`ABNORMAL` without one."""
+        """How the connection ended, once it has: the peer's close frame, or 1006 (abnormal) without one."""
 
     def allow(self, limit_bytes: int) -> None:
         """Change the limit of a message from here on."""
@@ -80,15 +68,18 @@ class WebSocket:
                     await asyncio.sleep(0)
                 t_ns, message = self._arrived.popleft()
                 if message.kind == "ping":
-                    await self._send(Opcode.PONG, message.data)
+                    await self._send(self._frames.pong(message.data))
                 elif message.kind == "close" and self.closed is None:
                     self.closed = message
-                    await self._last_frame(message.code if message.code != NO_STATUS else NORMAL, "")
+                    await self._last_frame(message.code, "")
                 yield t_ns, message
                 if message.kind == "close":
                     return
             if self.closed is not None:
                 return
+            if (broken := self._reader.violation) is not None:
+                await self.close(broken.code, broken.message)
+                raise ExchangeError(StreamError("protocol", f"the peer sent {_what(broken)}"))
             try:
                 data = await self._stream.read(READ_BYTES)
             except httpcore.NetworkError as error:
@@ -98,28 +89,23 @@ class WebSocket:
             self._last_ns = max(self._last_ns, self._answer.last_read_ns)  # kernel stamps may step back by some ns
             t_ns = self._last_ns
             if not data:
-                self.closed = Message("close", lost.encode(), ABNORMAL)
+                self.closed = Message("close", lost.encode(), int(CloseReason.ABNORMAL_CLOSURE))
                 yield t_ns, self.closed
                 return
-            try:
-                found = self._reader.feed(data)
-            except WebSocketError as error:
-                await self.close(error.code, str(error))
-                raise ExchangeError(StreamError("protocol", f"the peer sent {_what(error)}")) from None
-            self._arrived.extend((t_ns, message) for message in found)
+            self._arrived.extend((t_ns, message) for message in self._reader.feed(data))
 
     async def send(self, text: str) -> None:
         """Send a text message. Raises ``httpcore.NetworkError``."""
-        await self._send(Opcode.TEXT, text.encode())
+        await self._send(self._frames.send_data(text))
 
     async def pinging(self, every_s: float = PING_EVERY_S) -> None:
         """Ping for as long as this runs. An answer is never waited for: it shows up among the messages."""
         with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
             while self.closed is None:
                 await asyncio.sleep(every_s)
-                await self._send(Opcode.PING, b"kmon")
+                await self._send(self._frames.ping(b"kmon"))
 
-    async def close(self, code: int = NORMAL, reason: str = "") -> None:
+    async def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
         """Say goodbye; the socket is closed by leaving the context."""
         if self.closed is None:
             self.closed = Message("close", reason.encode(), code)
@@ -128,11 +114,11 @@ class WebSocket:
     async def _last_frame(self, code: int, reason: str) -> None:
         with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException, TimeoutError):
             async with asyncio.timeout(CLOSE_WAIT_S):
-                await self._send(Opcode.CLOSE, close_payload(code, reason))
+                await self._send(self._frames.close(code, reason))
 
-    async def _send(self, opcode: Opcode, payload: bytes) -> None:
+    async def _send(self, frame: bytearray) -> None:
         async with self._writing:
-            await self._stream.write(encoded(opcode, payload, secrets.token_bytes(4)), WRITE_LIMIT_S)
+            await self._stream.write(bytes(frame), WRITE_LIMIT_S)
 
 
 @contextlib.asynccontextmanager
@@ -151,8 +137,8 @@ async def open_websocket(
     Raises :class:`ExchangeError` when whatever answers does not speak WebSocket, or does not answer at all, and
     httpcore's own exceptions when there is no connection.
     """
-    key = base64.b64encode(secrets.token_bytes(16)).decode()
-    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    key = generate_nonce()
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     async with contextlib.AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(open_timeout_s):
@@ -160,7 +146,7 @@ async def open_websocket(
                     exchange(
                         "GET",
                         url,
-                        headers={**(headers or {}), **upgrade},
+                        headers={**(headers or {}), **upgrade, "Sec-WebSocket-Key": key.decode()},
                         body=None,
                         on_phase=on_phase,
                         ssl_context=ssl_context,
@@ -175,7 +161,7 @@ async def open_websocket(
             raise ExchangeError(
                 StreamError("no-upgrade", f"nothing answered the WebSocket upgrade within {open_timeout_s:g} s")
             ) from None
-        if answer.headers.get("sec-websocket-accept") != accept_of(key):
+        if answer.headers.get("sec-websocket-accept") != generate_accept_token(key).decode():
             raise ExchangeError(StreamError("protocol", "the answer to the WebSocket upgrade does not fit the request"))
         socket = WebSocket(answer, limit_bytes)
         try:
@@ -197,5 +183,6 @@ async def _refusal(answer: Answer) -> StreamError:
     )
 
 
-def _what(error: WebSocketError) -> str:
-    return f"what is no valid WebSocket: {error}" if "limit" not in str(error) else str(error)
+def _what(broken: Violation) -> str:
+    too_big = broken.code == CloseReason.MESSAGE_TOO_BIG
+    return broken.message if too_big else f"what is no valid WebSocket: {broken.message}"

@@ -10,8 +10,8 @@ from kmon.proxy.relay.head import response_head
 from kmon.proxy.relay.observer import Side
 from kmon.proxy.tunnel import Tunnel
 from kmon.stream.sanitize import Sanitizer
+from tests.dialects.test_dialects_websocket import frame
 from tests.probe.key_spellings import gives_away, spellings
-from tests.transport.test_transport_relay_framing import frame
 
 KEY = "gateway-token-0123456789"
 TEXT, CLOSE = 1, 8
@@ -72,3 +72,23 @@ def test_an_upstream_that_says_many_keys_does_not_crowd_out_the_key_of_the_clien
     watched.feed("upstream", frame(TEXT, many.encode()))
     watched.feed("client", frame(TEXT, json.dumps({"token": KEY}).encode(), mask=b"abcd"))
     assert KEY not in watched.feed("upstream", frame(TEXT, f"you said {KEY}".encode()))
+
+
+def test_past_a_frame_that_breaks_the_rules_the_bytes_of_that_side_are_watched_and_its_end_is_not_judged() -> None:
+    tunnel = Watched().tunnel
+    said, broken = tunnel.feed("upstream", frame(TEXT, b"one") + b"\x83\x00")
+    assert tunnel.unclosed is False
+    assert (said.text, broken.chunk) == ("one\n", True)
+    assert broken.raw is not None and "the upstream sends what is no valid WebSocket: Invalid opcode 0x3" in broken.raw
+    (after,) = tunnel.feed("upstream", b"12345")
+    assert (after.chunk, after.raw) == (True, "5 bytes from the upstream")
+    assert tunnel.feed("client", frame(TEXT, b"two", mask=b"abcd"))[0].raw == "> two"
+
+
+def test_a_websocket_without_a_close_frame_is_unclosed_and_another_protocol_is_not() -> None:
+    tunnel = Watched().tunnel
+    assert tunnel.unclosed
+    tunnel.feed("client", frame(CLOSE, b"", mask=b"abcd"))
+    assert not tunnel.unclosed and tunnel.close_code == 1005
+    head = response_head(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")
+    assert not Tunnel(head, lambda _keys: None).unclosed

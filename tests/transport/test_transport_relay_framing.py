@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +15,6 @@ from kmon.proxy.relay.head import (
     response_head,
     with_host,
 )
-from kmon.proxy.relay.messages import BINARY, CLOSE, PING, TEXT, MessageReader
 
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
 
@@ -99,55 +95,6 @@ def test_which_answers_have_a_body() -> None:
     assert not body_of_response(response_head(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), "GET").done
     with pytest.raises(HeadError, match="Content-Length"):
         body_of_request(request_head(b"GET / HTTP/1.1\r\nContent-Length: 3, 4\r\n\r\n"))
-
-
-def frame(opcode: int, data: bytes, *, final: bool = True, mask: bytes = b"", packed: bool = False) -> bytes:
-    first = (0x80 if final else 0) | (0x40 if packed else 0) | opcode
-    size = len(data)
-    head = bytes([first, (0x80 if mask else 0) | (size if size < 126 else 126 if size < 65_536 else 127)])
-    head += b"" if size < 126 else struct.pack(">H", size) if size < 65_536 else struct.pack(">Q", size)
-    return head + mask + (bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data)
-
-
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.booleans(), st.lists(st.integers(0, 900)))
-def test_messages_are_read_in_any_split(said: list[bytes], masked: bool, cuts: list[int]) -> None:
-    mask = b"\x01\x7f\xfe\x80" if masked else b""
-    wire = b""
-    for message in said:
-        half = len(message) // 2
-        wire += frame(BINARY, message[:half], final=False, mask=mask) + frame(PING, b"!", mask=mask)
-        wire += frame(0, message[half:], mask=mask)
-    reader, found = MessageReader(), []
-    for part in split(wire, cuts):
-        found += reader.feed(part)
-    assert [m.data for m in found if m.opcode == BINARY] == said
-    assert [m.data for m in found if m.opcode == PING] == [b"!"] * len(said)
-
-
-def test_packed_messages_are_unpacked_with_their_context() -> None:
-    pack, reader = zlib.compressobj(wbits=-15), MessageReader(deflate=True)
-    for text in (b"hello hello hello", b"hello hello hello", b""):
-        packed = (pack.compress(text) + pack.flush(zlib.Z_SYNC_FLUSH))[:-4]
-        (message,) = reader.feed(frame(TEXT, packed, packed=True))
-        assert (message.data, message.size) == (text, len(packed))
-
-
-def test_a_bomb_ends_the_reading() -> None:
-    pack = zlib.compressobj(9, wbits=-15)
-    packed = (pack.compress(bytes(64 << 20)) + pack.flush(zlib.Z_SYNC_FLUSH))[:-4]
-    reader = MessageReader(deflate=True)
-    reader.feed(frame(BINARY, packed, packed=True))
-    assert reader.lost
-    assert reader.feed(b"whatever") == []
-
-
-def test_a_close_tells_its_code_and_nonsense_ends_the_reading() -> None:
-    reader = MessageReader()
-    assert [m.close_code for m in reader.feed(frame(CLOSE, struct.pack(">H", 1000)) + frame(CLOSE, b""))] == [
-        1000,
-        1005,
-    ]
-    assert MessageReader().feed(b"\xff\xff\xff\xff") == []
 
 
 @pytest.mark.parametrize(

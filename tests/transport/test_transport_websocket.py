@@ -13,7 +13,7 @@ from aiohttp import WSMsgType, web
 
 from kmon.transport.errors import ExchangeError
 from kmon.transport.phase import Phase
-from kmon.transport.websocket import ABNORMAL, WebSocket, open_websocket
+from kmon.transport.websocket import WebSocket, open_websocket
 from tests.transport.loopback import serving
 from tests.transport.sockets import socket_server
 
@@ -102,7 +102,7 @@ async def test_a_connection_that_just_ends_is_abnormal() -> None:
 
     async with socket_server(script) as url, opened(url) as socket:
         found = await everything(socket)
-    assert found[0][0] == "text" and found[1][::2] == ("close", ABNORMAL)
+    assert found[0][0] == "text" and found[1][::2] == ("close", 1006)
 
 
 async def test_a_message_over_the_limit_is_one_sentence_and_closes_1009() -> None:
@@ -121,6 +121,27 @@ async def test_a_message_over_the_limit_is_one_sentence_and_closes_1009() -> Non
                 while not closed:
                     await asyncio.sleep(0.01)
     assert closed == [1009]
+
+
+async def test_what_came_before_a_broken_frame_is_heard_and_then_the_socket_is_closed() -> None:
+    closed: list[int | None] = []
+
+    async def script(server: web.WebSocketResponse) -> None:
+        assert server._req is not None and server._req.transport is not None
+        server._req.transport.write(b"\x81\x03one\x83\x00")
+        await server.receive()
+        closed.append(server.close_code)
+
+    async with socket_server(script) as url:
+        async with opened(url) as socket:
+            heard = socket.messages()
+            assert (await anext(heard))[1].data == b"one"
+            with pytest.raises(ExchangeError, match="the peer sent what is no valid WebSocket: Invalid opcode 0x3"):
+                await anext(heard)
+            async with asyncio.timeout(20):
+                while not closed:
+                    await asyncio.sleep(0.01)
+    assert closed == [1002]
 
 
 async def test_a_plain_http_server_is_one_sentence() -> None:
