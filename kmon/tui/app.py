@@ -23,20 +23,20 @@ from kmon.stream.view import RunView
 from kmon.tui.bars import Header
 from kmon.tui.board import Tally
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.feed import CLOSING_S, Feed
-from kmon.tui.flow import output_text
-from kmon.tui.frames import Frames
+from kmon.tui.event_reader import CLOSING_S, EventReader
+from kmon.tui.frames import FrameTimer
 from kmon.tui.help_screen import HelpScreen
+from kmon.tui.line_widget import Styles
 from kmon.tui.options import ScreenOptions
-from kmon.tui.painted import Ink
 from kmon.tui.palette import Palette
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.standings import Standings
 from kmon.tui.system_commands import system_commands
-from kmon.tui.telling import TOAST_S, Toasts, enumerate_names, small
 from kmon.tui.terminal import LeavingApp
+from kmon.tui.text_wrap import output_text
 from kmon.tui.themes import Themes, shipped_dir
+from kmon.tui.toasts import TOAST_S, Toasts, enumerate_names, small
 from kmon.tui.zoom_screen import ZoomScreen
 
 HINT_S = 8.0
@@ -80,8 +80,8 @@ class KmonApp(LeavingApp):
         super().__init__(driver_class=driver, css_path=shipped_dir() / "kmon.tcss")
         self.options = options
         self.themes = themes
-        self.ink = Ink(palette, ascii=options.ascii)
-        self.frames = Frames(options.fps, self._draw)
+        self.line_styles = Styles(palette, ascii=options.ascii)
+        self.frames = FrameTimer(options.fps, self._draw)
         self.tally, self.standings = Tally(options.plan), Standings()
         self.feed = self._new_feed()
         self.announcement = ""
@@ -141,10 +141,12 @@ class KmonApp(LeavingApp):
         if self.options.hint:
             self.say(self.options.hint, for_s=HINT_S)
 
-    def _new_feed(self) -> Feed:
+    def _new_feed(self) -> EventReader:
         self.tally, self.standings = Tally(self.options.plan), Standings()
         options = self.options
-        return Feed(options.open_source, self._spawn, options.judge, options.alarm, self.tally.add, self.frames.wake)
+        return EventReader(
+            options.open_source, self._spawn, options.judge, options.alarm, self.tally.add, self.frames.wake
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
         return self.run_worker(work, name=name, group="feed", exit_on_error=False)
@@ -317,11 +319,11 @@ class KmonApp(LeavingApp):
 
     def action_next_theme(self) -> None:
         names = list(self.themes.palettes)
-        self.use_theme(names[(names.index(self.ink.palette.name) + 1) % len(names)])
-        self.say(f"theme {self.ink.palette.name}")
+        self.use_theme(names[(names.index(self.line_styles.palette.name) + 1) % len(names)])
+        self.say(f"theme {self.line_styles.palette.name}")
 
     def use_theme(self, name: str) -> None:
-        self.ink.use(self.themes.palettes[name])
+        self.line_styles.use(self.themes.palettes[name])
         self.theme = name
 
     def action_screenshot(self) -> None:  # type: ignore[override]

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 
 from kmon.stream.events import State
 from kmon.stream.view import RaceView
-from kmon.tui import figures, words
-from kmon.tui.rows import Row, Span, fit, one_line, row_width, shorten, spread
+from kmon.tui import figures, status_text
+from kmon.tui.spans import Span, Spans, fit, one_line, row_width, shorten, spread
 
 RACE_HINTS: tuple[tuple[str, str], ...] = (
     ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"), ("z", "zoom"), ("p", "freeze"),
@@ -66,10 +66,10 @@ class Header:
     ascii: bool = False
 
 
-def header(h: Header, width: int) -> Row:
+def header(h: Header, width: int) -> Spans:
     """``kmon  code-tools · round 2 of 5 · simulated      ● 4 streaming  ▲ 1 stalled     00:42``."""
     dot = " - " if h.ascii else " · "
-    left: Row = (Span(" kmon ", "brand"),)
+    left: Spans = (Span(" kmon ", "brand"),)
     facts = [one_line(h.scenario)]
     if h.rounds > 1:
         facts.append(f"round {h.race.newest_round} of {h.rounds}")
@@ -80,14 +80,14 @@ def header(h: Header, width: int) -> Row:
     if h.sort:
         facts.append(h.sort)
     clock = Span(f"  {figures.clock(h.elapsed_ns)} ", "figure.bar")
-    frozen: Row = (Span(" FROZEN ", "frozen"), Span(" ", "bar")) if h.frozen else ()
-    counted = words.totals(h.states)
+    frozen: Spans = (Span(" FROZEN ", "frozen"), Span(" ", "bar")) if h.frozen else ()
+    counted = status_text.totals(h.states)
     long_totals = _totals(counted, h.ascii, with_words=True)
     totals = long_totals
     text = dot.join(facts)
     if row_width(left) + len(text) + 3 + row_width((*frozen, *totals, clock)) > width:
         totals = _totals(counted, h.ascii, with_words=False)
-    right: Row = (*frozen, *totals, clock)
+    right: Spans = (*frozen, *totals, clock)
     room = width - row_width(left) - row_width(right) - 2
     while len(facts) > 1 and len(dot.join(facts)) > room:
         facts.pop(1 if len(facts) > 2 else -1)
@@ -95,23 +95,23 @@ def header(h: Header, width: int) -> Row:
     return spread(left, right, width, Span(" ", "bar"))
 
 
-def _totals(counted: Sequence[tuple[State, str, int]], ascii: bool, *, with_words: bool) -> Row:
+def _totals(counted: Sequence[tuple[State, str, int]], ascii: bool, *, with_words: bool) -> Spans:
     spans: list[Span] = []
     for state, word, number in counted:
-        sign = words.symbol(state, ascii=ascii)
+        sign = status_text.symbol(state, ascii=ascii)
         text = f"{sign} {number} {word}  " if with_words and state != "done" else f"{sign} {number}  "
         spans.append(Span(text if with_words else f"{sign} {number} ", f"bar.{state}"))
     return tuple(spans)
 
 
-def status(sentence: str, alarm: bool, race: RaceView, engine_error: str | None, width: int, *, ascii: bool) -> Row:
+def status(sentence: str, alarm: bool, race: RaceView, engine_error: str | None, width: int, *, ascii: bool) -> Spans:
     """The reconciliation on the left, the engine's own health on the right, as much of it as fits."""
-    pen = "status.alarm" if alarm else "status"
+    style = "status.alarm" if alarm else "status"
     choices = engine_words(race, engine_error, ascii=ascii)
     room = [width - 2 - row_width(choice) for choice in choices]
     needed = row_width((Span(f" {sentence} "),))
     fitting = next((n for n, cells in enumerate(room) if cells >= needed), len(choices) - 1)
-    left = (Span(_told(f" {sentence}", max(0, room[fitting])), pen),)
+    left = (Span(_told(f" {sentence}", max(0, room[fitting])), style),)
     return spread(left, (*choices[fitting], Span(" ", "status")), width, Span(" ", "status"))
 
 
@@ -124,13 +124,13 @@ def _told(sentence: str, width: int) -> str:
     return shorten(facts, width - kept) + arrow + verdict
 
 
-def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> list[Row]:
+def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> list[Spans]:
     """``engine ok · lag 0.3 ms · 5.1 k chunks`` and ever shorter ways to say it, or that the engine is gone."""
     if engine_error is not None:
         return [(Span("engine gone: kept what it had", "status.alarm"),), (Span("engine gone", "status.alarm"),)]
     dot = " - " if ascii else " · "
     health = race.health
-    dropped: Row = ()
+    dropped: Spans = ()
     if health is not None and health.dropped:
         dropped = (Span(f"{dot}{figures.count(health.dropped)} dropped", "status.alarm"),)
     busy = health is not None and health.lag_ms > BUSY_LAG_MS
@@ -139,11 +139,11 @@ def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> li
         parts.append(f"lag {health.lag_ms:.{0 if busy else 1}f} ms")
     parts.append(f"{figures.count(max(race.chunks, health.chunks if health else 0))} chunks")
     shorter = [parts[:n] for n in range(len(parts), 0, -1)]
-    pen = "status.alarm" if busy else "status.engine"
-    return [*((Span(dot.join(some), pen), *dropped) for some in shorter), ()]
+    style = "status.alarm" if busy else "status.engine"
+    return [*((Span(dot.join(some), style), *dropped) for some in shorter), ()]
 
 
-def hints(keys: Sequence[tuple[str, str]], width: int, *, ascii: bool = False) -> Row:
+def hints(keys: Sequence[tuple[str, str]], width: int, *, ascii: bool = False) -> Spans:
     """Key hints, whole ones only: where there is no room the less urgent ones go first."""
     shown = list(keys)
     for gap in ("  ", " "):
@@ -162,7 +162,7 @@ def _hint_width(keys: Sequence[tuple[str, str]], gap: str) -> int:
     return sum(len(key) + 1 + len(word) + len(gap) for key, word in keys)
 
 
-def _hint_row(keys: Sequence[tuple[str, str]], gap: str, width: int, ascii: bool) -> Row:
+def _hint_row(keys: Sequence[tuple[str, str]], gap: str, width: int, ascii: bool) -> Spans:
     spans: list[Span] = [Span(" ", "hint")]
     for key, word in keys:
         spans += [Span("<- ->" if ascii and key == "←→" else key, "hint.key"), Span(f" {word}{gap}", "hint")]

@@ -11,17 +11,17 @@ from textual.message import Message
 
 from kmon.stream.state import ENDED
 from kmon.stream.view import RunView
-from kmon.tui import bars, words
+from kmon.tui import bars, status_text
 from kmon.tui.board import Board, BoardCell
 from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
-from kmon.tui.board_window import Place, Window, window
+from kmon.tui.board_window import BoardPosition, BoardWindow, window
 from kmon.tui.conclusion import conclusion_rows
-from kmon.tui.painted import Ink, Painted
+from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
-from kmon.tui.rows import Span, fit, shorten
-from kmon.tui.steady import SteadyScreen
+from kmon.tui.screen import BaseScreen
+from kmon.tui.spans import Span, fit, shorten
 
 if TYPE_CHECKING:
     from kmon.tui.app import KmonApp
@@ -35,19 +35,19 @@ ROOMY_LINES = 20
 SIDEWAYS_CELLS = 16
 
 
-class BoardCells(Painted):
+class BoardCells(LineWidget):
     """The cells. A click is told as the cell it hit."""
 
     class Chosen(Message):
         """A cell was clicked; ``enter`` when it was a double click."""
 
-        def __init__(self, place: Place, *, enter: bool) -> None:
+        def __init__(self, place: BoardPosition, *, enter: bool) -> None:
             super().__init__()
             self.place, self.enter = place, enter
 
-    def __init__(self, ink: Ink) -> None:
-        super().__init__(ink, id="board")
-        self.window: Window | None = None
+    def __init__(self, styles: Styles) -> None:
+        super().__init__(styles, id="board")
+        self.window: BoardWindow | None = None
 
     def on_click(self, event: events.Click) -> None:
         place = self.window.place_at(event.x, event.y) if self.window else None
@@ -55,8 +55,8 @@ class BoardCells(Painted):
             self.post_message(self.Chosen(place, enter=event.chain == 2))
 
 
-class BoardScreen(SteadyScreen[None]):
-    """One row per arm, one cell per round. Frames come from the app, as for the race screen."""
+class BoardScreen(BaseScreen[None]):
+    """One row per arm, one cell per round. FrameTimer come from the app, as for the race screen."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -72,21 +72,21 @@ class BoardScreen(SteadyScreen[None]):
         Binding("pagedown", "read(1)", "Conclusion down", id="board.page-down", show=False),
         Binding("shift+left", "sideways(-1)", "Tables left", id="board.tables-left", show=False),
         Binding("shift+right", "sideways(1)", "Tables right", id="board.tables-right", show=False),
-        *(Binding(str(n), f"to_row({n})", f"Row {n}", id=f"board.row-{n}", show=False) for n in range(1, 10)),
+        *(Binding(str(n), f"to_row({n})", f"Spans {n}", id=f"board.row-{n}", show=False) for n in range(1, 10)),
     ]
     app: KmonApp
 
     def __init__(self, kmon: KmonApp) -> None:
         super().__init__(id="board-screen")
-        ink = kmon.ink
-        self.header_line = Painted(ink, id="header", classes="line")
-        self.cells = BoardCells(ink)
-        self.legend_line = Painted(ink, id="legend", classes="line")
-        self.conclusion = RowView(ink, id="conclusion", follow=True)
+        styles = kmon.line_styles
+        self.header_line = LineWidget(styles, id="header", classes="line")
+        self.cells = BoardCells(styles)
+        self.legend_line = LineWidget(styles, id="legend", classes="line")
+        self.conclusion = RowView(styles, id="conclusion", follow=True)
         self.conclusion.can_focus = False
-        self.status_line = Painted(ink, id="status")
-        self.hint_line = Painted(ink, id="hints", classes="line")
-        self.focus_place = Place(0, 1)
+        self.status_line = LineWidget(styles, id="status")
+        self.hint_line = LineWidget(styles, id="hints", classes="line")
+        self.focus_place = BoardPosition(0, 1)
         self.board: Board | None = None
         self.preview: Pane | None = None
         self._moved = False
@@ -124,7 +124,7 @@ class BoardScreen(SteadyScreen[None]):
         ascii = app.options.ascii
         board = self.board = app.tally.board(app.feed.race, app.standings)
         if not self._moved:
-            self.focus_place = Place(self.focus_place.row, max(1, board.newest))
+            self.focus_place = BoardPosition(self.focus_place.row, max(1, board.newest))
         self.set_class(height < 10, "-short")
         self.set_class(height >= ROOMY_LINES, "-roomy")
         self._conclude()
@@ -133,13 +133,13 @@ class BoardScreen(SteadyScreen[None]):
         self.cells.styles.height = max(1, room)
         view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, room)
         self.cells.window = view
-        self.cells.paint(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
+        self.cells.update(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
         self._preview(now_ns, shown=room < free and not self._text)
-        self.legend_line.paint([legend(board, width, ascii=ascii)])
-        self.header_line.paint([bars.header(app.header_values(board.states, now_ns), width)])
+        self.legend_line.update([legend(board, width, ascii=ascii)])
+        self.header_line.update([bars.header(app.header_values(board.states, now_ns), width)])
         self._draw_status(board, now_ns, width)
         keys = bars.BOARD_HINTS if not self._text else bars.CONCLUDED_HINTS
-        self.hint_line.paint([bars.hints(self.app.possible(keys), width, ascii=ascii)])
+        self.hint_line.update([bars.hints(self.app.possible(keys), width, ascii=ascii)])
 
     def _room(self, board: Board, width: int, free: int) -> int:
         """Lines for the cells, of ``free``: the rest is for the run in focus or, in the end, for the conclusion."""
@@ -156,7 +156,7 @@ class BoardScreen(SteadyScreen[None]):
         if self.preview is None:
             if cell is None or not shown:
                 return
-            self.preview = Pane(cell.run, self.app.ink, self._look())
+            self.preview = Pane(cell.run, self.app.line_styles, self._look())
             self.preview.can_focus = False
             self.mount(self.preview, after=self.legend_line)
         self.preview.display = shown
@@ -178,15 +178,15 @@ class BoardScreen(SteadyScreen[None]):
         elif app.announcement:
             said = Said("enough", app.announcement)
         elif feed.engine_error and self.cell is not None and self.cell.seen.state not in ENDED:
-            said = Said(said.head, words.unmeasured(self.cell.seen))
+            said = Said(said.head, status_text.unmeasured(self.cell.seen))
         ascii, alarm = app.options.ascii, said.alarm
         if self.status_line.size.height < 2:
             line = f"{said.head}: {said.sentence}"
-            self.status_line.paint([bars.status(line, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
+            self.status_line.update([bars.status(line, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
             return
-        pen = "status.alarm" if alarm else "status"
+        style = "status.alarm" if alarm else "status"
         head = bars.status(said.head, alarm, feed.race, feed.engine_error, width, ascii=ascii)
-        self.status_line.paint([head, fit((Span(shorten(f" {said.sentence}", width), pen),), width, "status")])
+        self.status_line.update([head, fit((Span(shorten(f" {said.sentence}", width), style),), width, "status")])
 
     def _conclude(self) -> None:
         """Once the race has ended, and again when a retry has: ask what it has shown."""
@@ -209,18 +209,18 @@ class BoardScreen(SteadyScreen[None]):
 
     def forget(self) -> None:
         """A new race begins: its runs are counted anew."""
-        self.board, self.focus_place, self._moved = None, Place(0, 1), False
+        self.board, self.focus_place, self._moved = None, BoardPosition(0, 1), False
         self._text, self._concluded_at, self._left, self._shown = "", 0, 0, None
         self.remove_class("-concluded")
 
-    def focus_on(self, place: Place) -> None:
+    def focus_on(self, place: BoardPosition) -> None:
         """Put the focus on a cell, or on the nearest there is."""
         board = self.board
         if board is None or not board.rows:
             return
         self._moved = True
         self.app.announcement = ""
-        self.focus_place = Place(
+        self.focus_place = BoardPosition(
             max(0, min(place.row, len(board.rows) - 1)),
             max(1, min(place.round, board.rounds)),
         )
@@ -231,21 +231,21 @@ class BoardScreen(SteadyScreen[None]):
         for at, row in enumerate(self.board.rows if self.board is not None else ()):
             cell = row.cells.get(run.round)
             if cell is not None and cell.run.run == run.run:
-                self.focus_on(Place(at, run.round))
+                self.focus_on(BoardPosition(at, run.round))
 
     def action_move(self, down: int, right: int) -> None:
-        self.focus_on(Place(self.focus_place.row + down, self.focus_place.round + right))
+        self.focus_on(BoardPosition(self.focus_place.row + down, self.focus_place.round + right))
 
     def action_to_round(self, number: int) -> None:
-        self.focus_on(Place(self.focus_place.row, number))
+        self.focus_on(BoardPosition(self.focus_place.row, number))
 
     def action_to_newest(self) -> None:
         """Back to the newest round, and stay with it."""
-        self.focus_on(Place(self.focus_place.row, self.board.newest if self.board is not None else 1))
+        self.focus_on(BoardPosition(self.focus_place.row, self.board.newest if self.board is not None else 1))
         self._moved = False
 
     def action_to_row(self, number: int) -> None:
-        self.focus_on(Place(number - 1, self.focus_place.round))
+        self.focus_on(BoardPosition(number - 1, self.focus_place.round))
 
     def action_zoom(self) -> None:
         if self.current is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from kmon.tui.rows import Row, Span, crop, cut_head
+from kmon.tui.spans import Span, Spans, crop, cut_head
 
 _COLUMN_GAP = "  "
 """Two blanks inside a line make it a line of a table."""
@@ -16,12 +16,12 @@ _COLUMN_GAP = "  "
 class ConclusionRows:
     """Finished rows."""
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Spans, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> Spans:
         return self.rows[index]
 
 
@@ -30,7 +30,7 @@ def conclusion_rows(text: str, width: int, left: int) -> ConclusionRows:
     lines = text.splitlines()
     widest = max((cell_len(line) for line in lines if _is_table(line)), default=0)
     left = max(0, min(left, widest - width))
-    rows: list[Row] = []
+    rows: list[Spans] = []
     for line in lines:
         if _is_table(line):
             rows.append((Span(line[len(crop(line, left)) :]),))

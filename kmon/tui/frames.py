@@ -11,7 +11,7 @@ AWAKE_S = 1.0
 """How long frames go on after the last thing that happened: a new pane takes some to be laid out and drawn."""
 
 
-class Frames:
+class FrameTimer:
     """Calls ``draw`` in time. ``timer`` calls :meth:`tick`; ``wake`` when anything may have changed.
 
     ``slow`` is a second timer for what is done once a second; it goes on when frames rest, until :meth:`sleep`.

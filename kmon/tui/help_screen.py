@@ -15,10 +15,10 @@ from textual.widgets import Static
 from kmon.stats.outcome import SIGNS, UNCOUNTED, OutcomeName
 from kmon.stream.events import State
 from kmon.tui.board_drawing import sign
-from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
+from kmon.tui.screen import BaseScreen
 from kmon.tui.scroll_bar import ascii_scroll_bar
-from kmon.tui.steady import SteadyScreen
-from kmon.tui.words import MEANINGS, state_word, symbol
+from kmon.tui.status_text import MEANINGS, state_word, symbol
+from kmon.tui.text_wrap import ASCII_GUTTERS, GUTTERS
 
 MEANING_WIDTH = 52
 """Cells of a meaning beside its word, so that the page fits 80 columns."""
@@ -60,7 +60,7 @@ WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class HelpScreen(SteadyScreen[None], ModalScreen[None]):
+class HelpScreen(BaseScreen[None], ModalScreen[None]):
     """Any of the usual keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -12,7 +12,7 @@ from typing import NamedTuple, overload
 from kmon.stream.events import State
 from kmon.stream.state import ENDED, Observation
 from kmon.stream.view import RunView
-from kmon.tui.words import state_word
+from kmon.tui.status_text import state_word
 
 SORTS = ("queued order", "worst first", "longest gap first")
 NEWEST_FIRST = "newest first"

@@ -7,15 +7,15 @@ from textual.message import Message
 
 from kmon.stream.state import ENDED, Observation
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui.flow import FlowWrap
-from kmon.tui.painted import Ink, Painted
+from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane_drawing import Flow, Look, draw_pane
-from kmon.tui.rows import Row, Span
+from kmon.tui.spans import Span, Spans
+from kmon.tui.text_wrap import TextWrap
 
 _HEAVY = str.maketrans("╭─╮│╰╯+-|", "┏━┓┃┗┛#=#")
 
 
-class Pane(Painted, can_focus=True):
+class Pane(LineWidget, can_focus=True):
     """One run. The owner calls :meth:`draw` once per frame; focus only changes the border."""
 
     class Chosen(Message):
@@ -25,15 +25,15 @@ class Pane(Painted, can_focus=True):
             super().__init__()
             self.run_id = run_id
 
-    def __init__(self, run: RunView, ink: Ink, look: Look) -> None:
-        super().__init__(ink)
+    def __init__(self, run: RunView, styles: Styles, look: Look) -> None:
+        super().__init__(styles)
         self.run = run
         self.look = look
         self.observation: Observation | None = None
         self._now_ns = 0
         self._trouble = ""
         self._expected = ""
-        self._tails: dict[int, FlowWrap] = {}
+        self._tails: dict[int, TextWrap] = {}
         self._tail_size = (0, 0)
         self._drawn: tuple[object, ...] = ()
 
@@ -61,7 +61,7 @@ class Pane(Painted, can_focus=True):
             return
         self._drawn = state
         flow = self._flow(run, width - 4, height - 2, seen)
-        self.paint(draw_pane(run, seen, flow, width, height, now_ns, look, trouble, expected))
+        self.update(draw_pane(run, seen, flow, width, height, now_ns, look, trouble, expected))
 
     def _flow(self, run: RunView, width: int, height: int, seen: Observation) -> Flow:
         if self._tail_size != (width, height):
@@ -77,18 +77,18 @@ class Pane(Painted, can_focus=True):
             self._tail(nudge, "", width, height) if nudge is not None else (),
         )
 
-    def _tail(self, attempt: AttemptView, cursor: str, width: int, height: int) -> list[Row]:
+    def _tail(self, attempt: AttemptView, cursor: str, width: int, height: int) -> list[Spans]:
         wrapped = self._tails.get(attempt.number)
         if wrapped is None:
-            wrapped = self._tails[attempt.number] = FlowWrap(width, max(4, height), ascii=self.look.ascii)
+            wrapped = self._tails[attempt.number] = TextWrap(width, max(4, height), ascii=self.look.ascii)
         wrapped.follow(attempt)
         return wrapped.tail(max(1, height), cursor)
 
-    def dress(self, row: Row) -> Row:
+    def decorate(self, row: Spans) -> Spans:
         if not self.has_focus:
             return row
         return tuple(
-            Span(span.text.translate(_HEAVY), "border.focus") if span.pen == "border" else span for span in row
+            Span(span.text.translate(_HEAVY), "border.focus") if span.style == "border" else span for span in row
         )
 
     def on_resize(self) -> None:

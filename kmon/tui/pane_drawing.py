@@ -15,8 +15,8 @@ from kmon.engine.nudge import FOLLOW_UP
 from kmon.stream.state import ENDED, Observation, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui import figures, words
-from kmon.tui.rows import BLANK, Row, Span, fit, one_line, row_width, shorten, spread, wrap
+from kmon.tui import figures, status_text
+from kmon.tui.spans import BLANK, Span, Spans, fit, one_line, row_width, shorten, spread, wrap
 from kmon.tui.sparkline import sparkline
 
 SLICE_NS = 1 * S
@@ -50,8 +50,8 @@ class Look:
 class Flow:
     """The wrapped tails that a pane shows: of the deciding attempt, and of the nudge's answer."""
 
-    main: Sequence[Row] = ()
-    nudge: Sequence[Row] = ()
+    main: Sequence[Spans] = ()
+    nudge: Sequence[Spans] = ()
 
 
 def draw_pane(
@@ -64,13 +64,13 @@ def draw_pane(
     look: Look,
     trouble: str = "",
     expected: str = "",
-) -> list[Row]:
+) -> list[Spans]:
     """``height`` rows of exactly ``width`` cells.
 
     ``trouble`` is a fault of the screen itself and ``expected`` what to expect of a silence; both are shown as a note.
     """
     if width < 6 or height < 3:
-        return [fit((Span(f"{words.symbol(seen.state, ascii=look.ascii)} {run.target}"),), width)] * height
+        return [fit((Span(f"{status_text.symbol(seen.state, ascii=look.ascii)} {run.target}"),), width)] * height
     inner = width - 4
     _, line, _, side, lower_left, lower_right = look.border
     body = _body(run, seen, flow, inner, height - 2, now_ns, look, trouble, expected)
@@ -83,20 +83,20 @@ def draw_pane(
     ]
 
 
-def _title(run: RunView, seen: Observation, width: int, now_ns: int, look: Look) -> Row:
+def _title(run: RunView, seen: Observation, width: int, now_ns: int, look: Look) -> Spans:
     upper_left, line, upper_right, *_ = look.border
-    pen = "muted" if look.lost and seen.state not in ENDED else f"state.{seen.state}"
-    state = f" {words.standing(run, seen, now_ns, ascii=look.ascii, lost=look.lost, brief=width < 30)} "
+    style = "muted" if look.lost and seen.state not in ENDED else f"state.{seen.state}"
+    state = f" {status_text.standing(run, seen, now_ns, ascii=look.ascii, lost=look.lost, brief=width < 30)} "
     room = width - 4 - cell_len(state)
     names = _names(run, look)
     shown = shorten(names[0], max(1, room - 3))
-    left: Row = (Span(f" {shown} ", "title"),)
+    left: Spans = (Span(f" {shown} ", "title"),)
     for name in names[1:]:
         if row_width(left) + cell_len(name) + 1 < room:  # a cell of the border stays between name and state
             left = (*left, Span(f"{name} ", "title.dim"))
     return (
         Span(upper_left + line, "border"),
-        *spread(left, (Span(state, pen),), width - 4, Span(line, "border")),
+        *spread(left, (Span(state, style),), width - 4, Span(line, "border")),
         Span(line + upper_right, "border"),
     )
 
@@ -110,7 +110,7 @@ def _names(run: RunView, look: Look) -> list[str]:
     if look.scenario:
         names.append(one_line(run.scenario))
     if (main := run.main) is not None and main.role in ("retry", "turn", "fallback"):
-        names.append(words.attempt_name(run, main))
+        names.append(status_text.attempt_name(run, main))
     elsewhere = main is not None and main.target  # where the model is another one
     if run.target != run.label and model and not elsewhere:
         names.append(one_line(model))
@@ -127,7 +127,7 @@ def _body(
     look: Look,
     trouble: str,
     expected: str,
-) -> list[Row]:
+) -> list[Spans]:
     attempt = run.main
     if attempt is None:
         waiting = Span("waits for its turn", "muted")
@@ -152,7 +152,7 @@ def _before_first_token(seen: Observation) -> str:
     return "connecting" if seen.state == "connecting" else "no token yet"
 
 
-def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
+def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Spans:
     """``gaps ▁▁▂▇██ 5 s┄ max 17.2 s  stalls 2``."""
     timeline = attempt.timeline
     longest_ns = timeline.max_gap_ns(now_ns)
@@ -182,7 +182,7 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
     )
 
 
-def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -> Row:
+def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -> Spans:
     """What fits of: ttft, chunks, keep-alive, rate while it runs; finish, tokens, time when it ended."""
     timeline = attempt.timeline
     ttft_ns = timeline.ttft_ns()
@@ -222,14 +222,14 @@ def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
 
 def _notes(
     run: RunView, seen: Observation, width: int, limit: int, now_ns: int, trouble: str, expected: str
-) -> list[Row]:
+) -> list[Spans]:
     """Whose the open silence is and what to expect of it, why it ended badly and what follows, or what the screen
     itself could not do: ``limit`` rows at most."""
     if trouble:
         return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
     if run.scheduled is not None and run.main is not None and limit > 0:
-        again: Row = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
-        why = wrap(words.failure(run.main), width, limit - 1) if limit > 1 else []
+        again: Spans = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
+        why = wrap(status_text.failure(run.main), width, limit - 1) if limit > 1 else []
         return [*((Span(line, "error"),) for line in why), again]
     if run.main is not None and run.main.claim is not None and run.main.ending is None and limit > 0:
         return _both_sides(run, seen, width, limit)
@@ -237,9 +237,9 @@ def _notes(
         return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
     if seen.state == "done":
         return [*(_both_sides(run, seen, width, limit) if run.ended and run.ended.diagnosis and limit > 0 else ())]
-    sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
-    pen = "muted" if seen.state == "cancelled" else "error"
-    return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
+    sentence = status_text.called_off(run) or (status_text.failure(run.main) if run.main is not None else "")
+    style = "muted" if seen.state == "cancelled" else "error"
+    return [(Span(line, style),) for line in wrap(sentence, width, limit)] if limit > 0 else []
 
 
 def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expected: str) -> list[str]:
@@ -253,14 +253,14 @@ def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expecte
     return [*whose, *(wrap(rest, width, limit - len(whose)) if limit > len(whose) else ())]
 
 
-def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Row]:
+def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Spans]:
     """What the chat program shows of a gateway's run, and below it on which side the run hangs."""
-    shown: Row = (Span("TUI  ", "muted"), Span(shorten(one_line(seen.claim), max(1, width - 5)), "figure"))
-    sentence, pen = words.hanging(run), "error" if run.ended is None else "muted"
-    return [shown, *((Span(line, pen),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
+    shown: Spans = (Span("TUI  ", "muted"), Span(shorten(one_line(seen.claim), max(1, width - 5)), "figure"))
+    sentence, style = status_text.hanging(run), "error" if run.ended is None else "muted"
+    return [shown, *((Span(line, style),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
 
 
-def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Row]:
+def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[Spans]:
     """The nudge, its answer and what came of it, set apart from the first answer above it."""
     if run.nudge is None or room <= 0:
         return []
@@ -269,8 +269,8 @@ def _nudge(run: RunView, flow: Flow, width: int, room: int, look: Look) -> list[
         return [(Span(shorten(sentence or "nudge sent, no answer yet", width), "nudge"),)]
     line = "-" if look.ascii else "─"
     head = shorten(f"{line * 2} nudge: {FOLLOW_UP} ", width)
-    rule: Row = (Span(head + line * max(0, width - cell_len(head)), "nudge"),)
+    rule: Spans = (Span(head + line * max(0, width - cell_len(head)), "nudge"),)
     answer_room = min((room - 1) // 2, len(flow.nudge)) if flow.nudge else 0
     answer = list(flow.nudge[len(flow.nudge) - answer_room :]) if answer_room else [(Span("no answer yet", "muted"),)]
-    verdict: list[Row] = [(Span(text, "nudge"),) for text in wrap(sentence, width, 1)]
+    verdict: list[Spans] = [(Span(text, "nudge"),) for text in wrap(sentence, width, 1)]
     return [rule, *answer, *verdict]

@@ -13,9 +13,9 @@ from textual.widgets import Static
 from kmon.engine.plan import RacePlan
 from kmon.retry.policy import policy_words
 from kmon.tui.figures import plural
-from kmon.tui.rows import one_line, shorten
+from kmon.tui.screen import BaseScreen
 from kmon.tui.scroll_bar import ascii_scroll_bar
-from kmon.tui.steady import SteadyScreen
+from kmon.tui.spans import one_line, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kmon.tui.app import KmonApp
 
 
-class PlanScreen(SteadyScreen[bool]):
+class PlanScreen(BaseScreen[bool]):
     """Enter starts, Esc leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

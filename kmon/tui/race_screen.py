@@ -11,15 +11,15 @@ from textual.events import Resize
 from textual.widgets import Input
 
 from kmon.stream.view import RaceView, RunView
-from kmon.tui import bars, words
+from kmon.tui import bars, status_text
 from kmon.tui.grid import PaneGrid
+from kmon.tui.line_widget import LineWidget
 from kmon.tui.ordering import SORTS, Arrangement, Order, Seen
-from kmon.tui.painted import Painted
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
-from kmon.tui.rows import BLANK, Row, Span, wrap
+from kmon.tui.screen import BaseScreen
+from kmon.tui.spans import BLANK, Span, Spans, wrap
 from kmon.tui.standings import Follower
-from kmon.tui.steady import SteadyScreen
 
 if TYPE_CHECKING:
     from kmon.tui.app import KmonApp
@@ -36,7 +36,7 @@ class FilterInput(Input):
     ]
 
 
-class RaceScreen(SteadyScreen[None]):
+class RaceScreen(BaseScreen[None]):
     """One pane per run in view, drawn when the app's frame timer calls :meth:`draw`."""
 
     AUTO_FOCUS = ""
@@ -60,12 +60,12 @@ class RaceScreen(SteadyScreen[None]):
 
     def __init__(self, kmon: KmonApp) -> None:
         super().__init__(id="race")
-        ink = kmon.ink
-        self.header_line = Painted(ink, id="header", classes="line")
-        self.grid = PaneGrid(self._pane, ascii=ink.ascii)
-        self.message = Painted(ink, id="message")
-        self.status_line = Painted(ink, id="status", classes="line")
-        self.hint_line = Painted(ink, id="hints", classes="line")
+        styles = kmon.line_styles
+        self.header_line = LineWidget(styles, id="header", classes="line")
+        self.grid = PaneGrid(self._pane, ascii=styles.ascii)
+        self.message = LineWidget(styles, id="message")
+        self.status_line = LineWidget(styles, id="status", classes="line")
+        self.hint_line = LineWidget(styles, id="hints", classes="line")
         self.filter_input = FilterInput(
             id="filter", placeholder="state, target or scenario; Enter keeps it, Esc shows all", compact=True
         )
@@ -74,7 +74,7 @@ class RaceScreen(SteadyScreen[None]):
         self.sort = kmon.options.sort
         self._follower = Follower()
         self._arrangement = Arrangement(self.sort, "")
-        self._look = Look(ascii=ink.ascii)
+        self._look = Look(ascii=styles.ascii)
         self._moved = False
         self._round = 1
         self._wanted: RunView | None = None
@@ -114,7 +114,7 @@ class RaceScreen(SteadyScreen[None]):
         self._say_if_empty(bool(race.runs), bool(order), width, height)
         for name, pane in self.grid.panes.items():
             run = race.runs[name]
-            expected = "" if self._look.lost else words.expectation(race, run, now_ns)
+            expected = "" if self._look.lost else status_text.expectation(race, run, now_ns)
             trouble = self.app.feed.broken.get(name, "")
             pane.draw(run, self.app.standings.of(run), now_ns, self._look, trouble, expected)
         self._draw_bars(race, now_ns, width)
@@ -156,15 +156,15 @@ class RaceScreen(SteadyScreen[None]):
         app, ascii = self.app, self.app.options.ascii
         sort = "" if self.sort == app.options.sort else self.sort
         head = app.header_values(app.standings.states, now_ns, sort=sort, query=self.query_text)
-        self.header_line.paint([bars.header(head, width)])
+        self.header_line.update([bars.header(head, width)])
         current = self.current
         run = race.runs.get(current.run) if current is not None else None
         lost = app.feed.engine_error is not None
         sentence, alarm = "no run yet", False
         if run is not None:
             seen = app.standings.of(run)
-            expected = words.expectation(race, run, now_ns)
-            sentence = words.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
+            expected = status_text.expectation(race, run, now_ns)
+            sentence = status_text.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
             alarm = bool(seen.contradiction and not lost)
         untouched = len(race.open) == len(race.runs) and not any(r.nudge or r.ended for r in race.open.values())
         if app.options.hint and not alarm and untouched:
@@ -172,14 +172,14 @@ class RaceScreen(SteadyScreen[None]):
         if app.announcement:
             sentence = f"enough: {app.announcement}"
         feed = app.feed
-        self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
+        self.status_line.update([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
         hints = bars.PANES_HINTS if app.options.board else bars.RACE_HINTS
-        self.hint_line.paint([bars.hints(app.possible(hints), width, ascii=ascii)])
+        self.hint_line.update([bars.hints(app.possible(hints), width, ascii=ascii)])
 
     def _pane(self, name: str, spare: Pane | None) -> Pane:
         run = self.app.feed.race.runs[name]
         if spare is None:
-            return Pane(run, self.app.ink, self._look)
+            return Pane(run, self.app.line_styles, self._look)
         spare.adopt(run)
         return spare
 
@@ -225,9 +225,9 @@ class RaceScreen(SteadyScreen[None]):
         self.set_class(bool(text), "-message")
         self.set_class(height < 10, "-short")
         if text:
-            rows: list[Row] = [BLANK] * max(0, self.message.size.height // 2 - 1)
+            rows: list[Spans] = [BLANK] * max(0, self.message.size.height // 2 - 1)
             lines = wrap(text, max(1, width), max(1, height))
-            self.message.paint([*rows, *((Span(line.center(width), "muted"),) for line in lines)])
+            self.message.update([*rows, *((Span(line.center(width), "muted"),) for line in lines)])
 
     def on_resize(self, _event: Resize) -> None:
         self.call_after_refresh(self.app.redraw)

@@ -7,7 +7,7 @@ from collections import deque
 from kmon.stream.timeline import S
 from kmon.stream.view import AttemptView, RawChunk, RunView
 from kmon.tui.figures import plural
-from kmon.tui.rows import Row, Span, one_line, shorten
+from kmon.tui.spans import Span, Spans, one_line, shorten
 
 
 class RawRows:
@@ -33,7 +33,7 @@ class RawRows:
     def __len__(self) -> int:
         return len(self._chunks) + bool(self._dropped)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> Spans:
         if self._dropped:
             if index == 0:
                 return (Span(f"({plural(self._dropped, 'chunk')} before this let go)", "muted"),)
@@ -41,9 +41,9 @@ class RawRows:
         chunk = self._chunks[index]
         late = chunk.gap_ns >= self._stall_ns
         head = f"{(chunk.t_ns - self._start_ns) / S:9.3f} s {chunk.gap_ns / S:+8.3f} s  "
-        kind_pen = {"reasoning": "reasoning", "tool": "tool", "error": "error"}.get(chunk.kind, "text")
+        kind_style = {"reasoning": "reasoning", "tool": "tool", "error": "error"}.get(chunk.kind, "text")
         return (
             Span(head, "gap.stall" if late else "muted"),
-            Span(f"{chunk.kind:<10}", kind_pen),
+            Span(f"{chunk.kind:<10}", kind_style),
             Span(shorten(one_line(chunk.raw), max(4, self._width - len(head) - 10)), "text"),
         )

@@ -10,12 +10,12 @@ from textual.events import Click, Resize
 
 from kmon.stream.state import ENDED, Observation
 from kmon.stream.view import RunView
-from kmon.tui import bars, words
-from kmon.tui.painted import Painted
+from kmon.tui import bars, status_text
+from kmon.tui.line_widget import LineWidget
 from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
-from kmon.tui.rows import Row, Span, one_line, row_width, spread
-from kmon.tui.steady import SteadyScreen
+from kmon.tui.screen import BaseScreen
+from kmon.tui.spans import Span, Spans, one_line, row_width, spread
 from kmon.tui.zoom_flow import FlowRows
 from kmon.tui.zoom_gaps import gap_rows
 from kmon.tui.zoom_raw import RawRows
@@ -27,8 +27,8 @@ TABS = ("Flow", "Gaps", "Raw")
 GAPS_EVERY_NS = 500_000_000
 
 
-class ZoomScreen(SteadyScreen[None]):
-    """The zoomed run. Frames come from the app, as for the race screen."""
+class ZoomScreen(BaseScreen[None]):
+    """The zoomed run. FrameTimer come from the app, as for the race screen."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,19 +42,19 @@ class ZoomScreen(SteadyScreen[None]):
 
     def __init__(self, kmon: KmonApp, run_id: str) -> None:
         super().__init__(id="zoom")
-        ink = kmon.ink
+        styles = kmon.line_styles
         self.run_id = run_id
         self.tab = 0
         self.look = Look(ascii=kmon.options.ascii)
-        self.header_line = Painted(ink, id="header", classes="line")
-        self.tab_line = Painted(ink, id="tabs", classes="line")
+        self.header_line = LineWidget(styles, id="header", classes="line")
+        self.tab_line = LineWidget(styles, id="tabs", classes="line")
         self.views = (
-            RowView(ink, id="flow", follow=True),
-            RowView(ink, id="gaps", follow=False),
-            RowView(ink, id="raw", follow=True),
+            RowView(styles, id="flow", follow=True),
+            RowView(styles, id="gaps", follow=False),
+            RowView(styles, id="raw", follow=True),
         )
-        self.status_line = Painted(ink, id="status", classes="line")
-        self.hint_line = Painted(ink, id="hints", classes="line")
+        self.status_line = LineWidget(styles, id="status", classes="line")
+        self.hint_line = LineWidget(styles, id="hints", classes="line")
         self._flow = FlowRows(self.look)
         self._raw = RawRows()
         self._gaps_ns: int | None = None
@@ -97,21 +97,21 @@ class ZoomScreen(SteadyScreen[None]):
         else:
             self._raw.follow(run, room)
             self.view.show(self._raw)
-        self.header_line.paint([bars.header(app.header_values(app.standings.states, now_ns), width)])
-        self.tab_line.paint([self._tabs(run, seen, now_ns, width)])
+        self.header_line.update([bars.header(app.header_values(app.standings.states, now_ns), width)])
+        self.tab_line.update([self._tabs(run, seen, now_ns, width)])
         feed = app.feed
         lost = feed.engine_error is not None
-        expected = words.expectation(feed.race, run, now_ns)
-        sentence = words.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
+        expected = status_text.expectation(feed.race, run, now_ns)
+        sentence = status_text.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
         alarm = bool(seen.contradiction) and not lost
-        self.status_line.paint(
+        self.status_line.update(
             [bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=self.look.ascii)]
         )
-        self.hint_line.paint([bars.hints(app.possible(bars.ZOOM_HINTS), width, ascii=self.look.ascii)])
+        self.hint_line.update([bars.hints(app.possible(bars.ZOOM_HINTS), width, ascii=self.look.ascii)])
         self.set_class(self.size.height < 10, "-short")
 
-    def _tabs(self, run: RunView, seen: Observation, now_ns: int, width: int) -> Row:
-        row: Row = ()
+    def _tabs(self, run: RunView, seen: Observation, now_ns: int, width: int) -> Spans:
+        row: Spans = ()
         for index, name in enumerate(TABS):
             text = f"[{name}]" if index == self.tab else f" {name} "
             row = (*row, Span(text, "tab.active" if index == self.tab else "tab"))
@@ -119,9 +119,9 @@ class ZoomScreen(SteadyScreen[None]):
         if self.tab != 1:
             row = (*row, Span(f"  {following}", "muted" if self.view.follow else "frozen"))
         lost = self.app.feed.engine_error is not None
-        standing = words.standing(run, seen, now_ns, ascii=self.look.ascii, lost=lost)
+        standing = status_text.standing(run, seen, now_ns, ascii=self.look.ascii, lost=lost)
         state = Span(f" {standing} ", "muted" if lost and seen.state not in ENDED else f"state.{seen.state}")
-        right: Row = (state,)
+        right: Spans = (state,)
         legend = Span("  arrival, since the last chunk, kind", "muted")
         if self.tab == 2 and row_width((*row, legend, state)) < width:
             row = (*row, legend)

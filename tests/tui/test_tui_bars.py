@@ -9,14 +9,14 @@ from scripted import Script, race, showcase
 from kmon.stream.events import EngineHealth, State
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
-from kmon.tui import bars, words
+from kmon.tui import bars, status_text
 from kmon.tui.bars import Header
-from kmon.tui.rows import Row, row_width
+from kmon.tui.spans import Spans, row_width
 
 NOW = 30_000_000_000
 
 
-def text(row: Row) -> str:
+def text(row: Spans) -> str:
     return "".join(span.text for span in row)
 
 
@@ -110,7 +110,7 @@ def test_a_busy_engine_is_said_with_its_lag_as_a_warning() -> None:
     view.health = EngineHealth(0, 512.3, 5_100)
     row = bars.status("x: done", False, view, None, 60, ascii=False)
     assert text(row).endswith("engine busy · lag 512 ms · 5.1 k chunks ")
-    assert "status.alarm" in {span.pen for span in row if "engine busy" in span.text}
+    assert "status.alarm" in {span.style for span in row if "engine busy" in span.text}
     assert text(bars.status("x: done", False, view, None, 45, ascii=False)).endswith("engine busy · lag 512 ms ")
 
 
@@ -132,7 +132,7 @@ def test_a_contradiction_outranks_the_engine_figures() -> None:
 
 def test_the_status_sentence_reconciles_claim_and_observation() -> None:
     runs = view_of(*showcase()).runs
-    said = {run.target: words.status_sentence(run, derive(run, NOW), NOW) for run in runs.values()}
+    said = {run.target: status_text.status_sentence(run, derive(run, NOW), NOW) for run in runs.values()}
     assert said["together"] == "together: claims streaming, silent 17.7 s (keep-alives only)"
     assert said["fireworks"].startswith("fireworks: streaming, last token ")
     assert said["groq"] == "groq: done, tool_calls, 1.2 s in all"

@@ -14,7 +14,7 @@ from kmon.engine.api import Command
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.board_window import Place
+from kmon.tui.board_window import BoardPosition
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.zoom_screen import ZoomScreen
@@ -57,10 +57,8 @@ async def test_arrows_home_end_and_digits_move_the_focus_and_stop_at_the_edge() 
         for key in ("left", "down", "up", "up", "home", "left", "3", "end", "right"):
             await stage.press(pilot, key)
             seen.append(board(stage).focus_place)
-    assert seen == [
-        Place(0, 7), Place(0, 6), Place(1, 6), Place(0, 6), Place(0, 6), Place(0, 1), Place(0, 1), Place(2, 1),
-        Place(2, 7), Place(2, 8),
-    ]  # fmt: skip
+    places = [(0, 7), (0, 6), (1, 6), (0, 6), (0, 6), (0, 1), (0, 1), (2, 1), (2, 7), (2, 8)]
+    assert seen == [BoardPosition(*place) for place in places]
 
 
 async def test_the_focus_follows_the_newest_round_until_it_is_moved_and_again_after_end() -> None:
@@ -94,7 +92,7 @@ async def test_enter_opens_the_run_and_escape_comes_back_to_its_cell() -> None:
             assert stage.app.screen.run_id == f"{ARMS[1]}.tool-result.6"
             assert ANSWER in stage.text()
             await stage.press(pilot, "escape")
-            assert board(stage).focus_place == Place(1, 6)
+            assert board(stage).focus_place == BoardPosition(1, 6)
 
 
 async def test_a_cell_without_a_run_opens_nothing_and_takes_no_command() -> None:
@@ -134,7 +132,7 @@ async def test_a_click_focuses_a_cell_and_a_double_click_opens_it() -> None:
         at = next(n for n, line in enumerate(stage.text().splitlines()) if "nova-pro" in line) + 1
         await pilot.click(offset=(1 + 4 * 2 + 2, at))
         await stage.settle(pilot)
-        assert board(stage).focus_place == Place(2, 3)
+        assert board(stage).focus_place == BoardPosition(2, 3)
         await pilot.click(offset=(1 + 4 * 4 + 2, at), times=2)
         await stage.settle(pilot)
         assert isinstance(stage.app.screen, ZoomScreen)

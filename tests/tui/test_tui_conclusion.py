@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.tui.conclusion import conclusion_rows
-from kmon.tui.rows import row_width
+from kmon.tui.spans import row_width
 
 TEXT = "target   rate                failures\nbedrock  60 % (31-83 %)      4 hang\n\nConclusion: it fails more often."
 

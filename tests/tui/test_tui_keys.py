@@ -180,7 +180,7 @@ async def test_theme_switch_goes_through_all_themes() -> None:
         for _ in range(4):
             await stage.press(pilot, "t")
             names.append(stage.app.theme)
-            assert stage.app.ink.palette.name == stage.app.theme
+            assert stage.app.line_styles.palette.name == stage.app.theme
     assert sorted(names[:4]) == ["kmon-colourblind", "kmon-contrast", "kmon-dark", "kmon-light"]
     assert names[4] == names[0]
 

@@ -20,7 +20,7 @@ import kmon.stream.state
 from kmon.stream import events as ev
 from kmon.stream.keeping import SHORT_CHARS
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.feed import SET_ASIDE_RUNS
+from kmon.tui.event_reader import SET_ASIDE_RUNS
 from kmon.tui.pane import Pane
 from kmon.tui.zoom_screen import ZoomScreen
 

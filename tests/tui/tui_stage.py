@@ -32,7 +32,7 @@ class Stage:
         self.clock = FrozenClock(int(self.at_s * S))
         self.sources: list[ScriptedSource] = []
         names = [script.target for script in self.scripts]
-        # Frames are drawn when the test asks for one; the app's own timer need not hurry.
+        # FrameTimer are drawn when the test asks for one; the app's own timer need not hurry.
         values = {"plan": plan(*names), "open_source": self._open, "clock": self.clock, "fps": 2, **self.options}
         screen_options = ScreenOptions(**values)
         themes = load_themes(screen_options.user_theme_dirs)

@@ -11,7 +11,7 @@ import re
 from rich.cells import cell_len
 
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui.rows import GLYPH_LIMIT, Row, Span, cut_head
+from kmon.tui.spans import GLYPH_LIMIT, Span, Spans, cut_head
 
 GUTTERS = {"text": "", "reasoning": "┊ ", "tool": "→ "}
 ASCII_GUTTERS = {"text": "", "reasoning": ": ", "tool": "> "}
@@ -22,13 +22,13 @@ SLICE_CHARS = 2_000
 _TOOL_HEAD = re.compile(r"\n([\w.:-]{1,128})\(")
 
 
-class FlowWrap:
+class TextWrap:
     """Rows of one attempt's output. Keeps about ``limit`` rows, the latest ones."""
 
     def __init__(self, width: int, limit: int, *, ascii: bool = False) -> None:
         self.width = max(4, width)
         self.limit = max(1, limit)
-        self.rows: list[Row] = []
+        self.rows: list[Spans] = []
         self._gutters = ASCII_GUTTERS if ascii else GUTTERS
         self._kind = ""
         self._line = ""
@@ -78,14 +78,14 @@ class FlowWrap:
         if len(self.rows) > self.limit * 2:
             del self.rows[: -self.limit]
 
-    def tail(self, count: int, cursor: str = "") -> list[Row]:
+    def tail(self, count: int, cursor: str = "") -> list[Spans]:
         """The last ``count`` rows, the unfinished one with ``cursor`` behind it included."""
         if count <= 0:
             return []
         if not self._line and not cursor:
             return self.rows[-count:]
         gutter = self._gutters.get(self._kind, "")
-        open_row: Row = (*_gutter(gutter, self._kind), Span(self._line, self._kind or "text"))
+        open_row: Spans = (*_gutter(gutter, self._kind), Span(self._line, self._kind or "text"))
         if cursor and cell_len(gutter) + cell_len(self._line) < self.width:
             open_row = (*open_row, Span(cursor, "cursor"))
         return [*self.rows[max(0, len(self.rows) - count + 1) :], open_row]
@@ -110,7 +110,7 @@ class FlowWrap:
         self.rows.append((*_gutter(self._gutters.get(self._kind, ""), self._kind), Span(text, self._kind)))
 
 
-def _gutter(gutter: str, kind: str) -> Row:
+def _gutter(gutter: str, kind: str) -> Spans:
     return (Span(gutter, f"{kind}.gutter"),) if gutter else ()
 
 

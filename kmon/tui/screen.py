@@ -10,7 +10,7 @@ from textual.screen import Screen
 Result = TypeVar("Result")
 
 
-class SteadyScreen(Screen[Result]):
+class BaseScreen(Screen[Result]):
     """Drops a resize that is already out of date.
 
     Textual's screen answers a resize by posting itself one of the new size; two different sizes under way at once

@@ -30,7 +30,7 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 """Starts a worker task: the coroutine and a name (the run's id, or ``reader``)."""
 
 
-class Feed:
+class EventReader:
     """One race being watched, from its start until :meth:`close`."""
 
     def __init__(

@@ -9,7 +9,7 @@ from kmon.stream.events import State
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
 from kmon.stream.view import AttemptView, RaceView, RunView
 from kmon.tui import figures
-from kmon.tui.rows import one_line
+from kmon.tui.spans import one_line
 
 MEANINGS: dict[State, str] = {
     "queued": "waits for its turn, or for another attempt",

@@ -9,8 +9,8 @@ from textual.notifications import SeverityLevel
 
 from kmon.blame.blame import NEARER
 from kmon.stream.events import RunEnded
-from kmon.tui.feed import Feed
-from kmon.tui.rows import wrap
+from kmon.tui.event_reader import EventReader
+from kmon.tui.spans import wrap
 
 TOAST_S = 3.0
 _SMALL_CELLS, _SMALL_ROWS = 54, 3
@@ -46,7 +46,7 @@ class Toasts:
         """Whether all was told, and the last toast is gone."""
         return not self._untold and self._ticks >= self._until_tick
 
-    def due(self, feed: Feed, *, runs_are_told: bool) -> Told | None:
+    def due(self, feed: EventReader, *, runs_are_told: bool) -> Told | None:
         """Once a second: what happened, when the last toast is gone."""
         self._ticks += 1
         self._untold += gather(feed, runs_are_told=runs_are_told)
@@ -63,7 +63,7 @@ class Toasts:
         return told
 
 
-def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
+def gather(feed: EventReader, *, runs_are_told: bool) -> list[Told]:
     """Take what happened since the last call: one message for all stalls, one for all failures, each notice.
 
     ``runs_are_told`` leaves the first two out: the board says them for every run already.
