@@ -10,44 +10,13 @@ from rich.cells import cell_len
 from kmon.stream.events import State
 from kmon.stream.view import RaceView
 from kmon.tui import figures, status_text
+from kmon.tui.keymap import Hint
 from kmon.tui.spans import Span, Spans, fit, one_line, row_width, shorten, spread
 
-RACE_HINTS: tuple[tuple[str, str], ...] = (
-    ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"), ("z", "zoom"), ("p", "freeze"),
-    ("/", "filter"), ("s", "sort"), ("y", "copy"), ("?", "help"), ("q", "quit"),
-)  # fmt: skip
-PANES_HINTS: tuple[tuple[str, str], ...] = (("b", "board"), *RACE_HINTS)
-ZOOM_HINTS: tuple[tuple[str, str], ...] = (
-    ("esc", "back"), ("←→", "tabs"), ("space", "follow"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"),
-    ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
-)  # fmt: skip
-BOARD_HINTS: tuple[tuple[str, str], ...] = (
-    ("enter", "zoom"), ("b", "panes"), ("n", "nudge"), ("x", "cancel"), ("r", "retry"), ("R", "retry all"),
-    ("p", "freeze"), ("y", "copy"), ("?", "help"), ("q", "quit"),
-)  # fmt: skip
-CONCLUDED_HINTS: tuple[tuple[str, str], ...] = (
-    ("enter", "zoom"), ("b", "panes"), ("pgup pgdn", "read"), ("shift+arrows", "tables"), ("r", "retry"),
-    ("R", "retry all"), ("y", "copy"), ("?", "help"), ("q", "quit"),
-)  # fmt: skip
 LEAST_FACTS = 24
 """Cells of the facts before a verdict, without which it is about nobody."""
 BUSY_LAG_MS = 200.0
 """Above it the machine is too busy to be trusted with fine differences."""
-_LAST_TO_GO = (
-    "quit",
-    "help",
-    "back",
-    "panes",
-    "board",
-    "read",
-    "nudge",
-    "retry",
-    "cancel",
-    "zoom",
-    "freeze",
-    "filter",
-    "sort",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,27 +112,24 @@ def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> li
     return [*((Span(dot.join(some), style), *dropped) for some in shorter), ()]
 
 
-def hints(keys: Sequence[tuple[str, str]], width: int, *, ascii: bool = False) -> Spans:
-    """Key hints, whole ones only: where there is no room the less urgent ones go first."""
+def hint_line(keys: Sequence[Hint], width: int, *, ascii: bool = False) -> Spans:
+    """Key hints, whole ones only: where there is no room those with the highest rank go first."""
     shown = list(keys)
     for gap in ("  ", " "):
         if _hint_width(shown, gap) <= width - 1:
-            return _hint_row(shown, gap, width, ascii)
+            return _hint_spans(shown, gap, width, ascii)
     while len(shown) > 1 and _hint_width(shown, "  ") > width - 1:
-        shown.remove(max(shown, key=_rank))
-    return _hint_row(shown, "  ", width, ascii)
+        shown.remove(max(shown, key=lambda hint: hint.rank))
+    return _hint_spans(shown, "  ", width, ascii)
 
 
-def _rank(hint: tuple[str, str]) -> int:
-    return _LAST_TO_GO.index(hint[1]) if hint[1] in _LAST_TO_GO else len(_LAST_TO_GO)
+def _hint_width(keys: Sequence[Hint], gap: str) -> int:
+    return sum(len(hint.key) + 1 + len(hint.word) + len(gap) for hint in keys)
 
 
-def _hint_width(keys: Sequence[tuple[str, str]], gap: str) -> int:
-    return sum(len(key) + 1 + len(word) + len(gap) for key, word in keys)
-
-
-def _hint_row(keys: Sequence[tuple[str, str]], gap: str, width: int, ascii: bool) -> Spans:
+def _hint_spans(keys: Sequence[Hint], gap: str, width: int, ascii: bool) -> Spans:
     spans: list[Span] = [Span(" ", "hint")]
-    for key, word in keys:
-        spans += [Span("<- ->" if ascii and key == "←→" else key, "hint.key"), Span(f" {word}{gap}", "hint")]
+    for hint in keys:
+        key = "<- ->" if ascii and hint.key == "←→" else hint.key
+        spans += [Span(key, "hint.key"), Span(f" {hint.word}{gap}", "hint")]
     return fit(tuple(spans), width, "hint")

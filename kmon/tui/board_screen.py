@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
 from kmon.stream.state import ENDED
 from kmon.stream.view import RunView
-from kmon.tui import bars, status_text
+from kmon.tui import status_text
 from kmon.tui.board import Board, BoardCell
 from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
 from kmon.tui.board_window import BoardPosition, BoardWindow, window
 from kmon.tui.conclusion import conclusion_rows
+from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
-from kmon.tui.screen import BaseScreen
+from kmon.tui.screen import LiveScreen
+from kmon.tui.session import Session
 from kmon.tui.spans import Span, fit, shorten
-
-if TYPE_CHECKING:
-    from kmon.tui.app import KmonApp
 
 CONCLUSION_LINES = 8
 """The least room for the conclusion; the board gives way when there are many arms."""
@@ -55,37 +54,19 @@ class BoardCells(LineWidget):
             self.post_message(self.Chosen(place, enter=event.chain == 2))
 
 
-class BoardScreen(BaseScreen[None]):
-    """One row per arm, one cell per round. FrameTimer come from the app, as for the race screen."""
+class BoardScreen(LiveScreen):
+    """One row per arm, one cell per round."""
 
-    AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,z", "zoom", "Zoom", id="board.zoom"),
-        Binding("b,tab,shift+tab", "app.toggle_board", "Panes", id="board.panes"),
-        Binding("up", "move(-1, 0)", "Up", id="board.up", show=False),
-        Binding("down", "move(1, 0)", "Down", id="board.down", show=False),
-        Binding("left", "move(0, -1)", "Left", id="board.left", show=False),
-        Binding("right", "move(0, 1)", "Right", id="board.right", show=False),
-        Binding("home", "to_round(1)", "First round", id="board.first", show=False),
-        Binding("end", "to_newest", "Newest round", id="board.newest", show=False),
-        Binding("pageup", "read(-1)", "Conclusion up", id="board.page-up", show=False),
-        Binding("pagedown", "read(1)", "Conclusion down", id="board.page-down", show=False),
-        Binding("shift+left", "sideways(-1)", "Tables left", id="board.tables-left", show=False),
-        Binding("shift+right", "sideways(1)", "Tables right", id="board.tables-right", show=False),
-        *(Binding(str(n), f"to_row({n})", f"Spans {n}", id=f"board.row-{n}", show=False) for n in range(1, 10)),
-    ]
-    app: KmonApp
+    SCOPE = "board"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("board")
 
-    def __init__(self, kmon: KmonApp) -> None:
-        super().__init__(id="board-screen")
-        styles = kmon.line_styles
-        self.header_line = LineWidget(styles, id="header", classes="line")
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, id="board-screen")
+        styles = session.styles
         self.cells = BoardCells(styles)
         self.legend_line = LineWidget(styles, id="legend", classes="line")
         self.conclusion = RowView(styles, id="conclusion", follow=True)
         self.conclusion.can_focus = False
-        self.status_line = LineWidget(styles, id="status")
-        self.hint_line = LineWidget(styles, id="hints", classes="line")
         self.focus_place = BoardPosition(0, 1)
         self.board: Board | None = None
         self.preview: Pane | None = None
@@ -119,10 +100,10 @@ class BoardScreen(BaseScreen[None]):
 
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
-        app = self.app
+        session = self.session
         width, height = self.size
-        ascii = app.options.ascii
-        board = self.board = app.tally.board(app.feed.race, app.standings)
+        ascii = session.options.ascii
+        board = self.board = session.tally.board(session.race, session.standings)
         if not self._moved:
             self.focus_place = BoardPosition(self.focus_place.row, max(1, board.newest))
         self.set_class(height < 10, "-short")
@@ -136,10 +117,9 @@ class BoardScreen(BaseScreen[None]):
         self.cells.update(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
         self._preview(now_ns, shown=room < free and not self._text)
         self.legend_line.update([legend(board, width, ascii=ascii)])
-        self.header_line.update([bars.header(app.header_values(board.states, now_ns), width)])
+        self.draw_header(board.states, now_ns)
         self._draw_status(board, now_ns, width)
-        keys = bars.BOARD_HINTS if not self._text else bars.CONCLUDED_HINTS
-        self.hint_line.update([bars.hints(self.app.possible(keys), width, ascii=ascii)])
+        self.draw_hints("concluded" if self._text else "board")
 
     def _room(self, board: Board, width: int, free: int) -> int:
         """Lines for the cells, of ``free``: the rest is for the run in focus or, in the end, for the conclusion."""
@@ -156,54 +136,48 @@ class BoardScreen(BaseScreen[None]):
         if self.preview is None:
             if cell is None or not shown:
                 return
-            self.preview = Pane(cell.run, self.app.line_styles, self._look())
+            self.preview = Pane(cell.run, self.session.styles, self._look())
             self.preview.can_focus = False
             self.mount(self.preview, after=self.legend_line)
         self.preview.display = shown
         self.preview.visible = cell is not None
         if cell is not None and shown:
-            trouble = self.app.feed.broken.get(cell.run.run, "")
+            trouble = self.session.reader.broken.get(cell.run.run, "")
             self.preview.draw(cell.run, cell.seen, now_ns, self._look(), trouble)
 
     def _look(self) -> Look:
-        options = self.app.options
-        lost = self.app.feed.engine_error is not None
-        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True, lost=lost)
+        options = self.session.options
+        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True, lost=self.session.lost)
 
     def _draw_status(self, board: Board, now_ns: int, width: int) -> None:
-        app, feed = self.app, self.app.feed
+        session, error = self.session, self.session.reader.engine_error
         said = say_cell(f"{board.rows[self.focus_place.row].name}, round {self.focus_place.round}", self.cell, now_ns)
-        if feed.engine_error and not feed.race.runs:
-            said = Said("no run", feed.engine_error, True)
-        elif app.announcement:
-            said = Said("enough", app.announcement)
-        elif feed.engine_error and self.cell is not None and self.cell.seen.state not in ENDED:
+        if error and not session.race.runs:
+            said = Said("no run", error, True)
+        elif session.announcement:
+            said = Said("enough", session.announcement)
+        elif error and self.cell is not None and self.cell.seen.state not in ENDED:
             said = Said(said.head, status_text.unmeasured(self.cell.seen))
-        ascii, alarm = app.options.ascii, said.alarm
         if self.status_line.size.height < 2:
-            line = f"{said.head}: {said.sentence}"
-            self.status_line.update([bars.status(line, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
+            self.status_line.update([self.status_bar(f"{said.head}: {said.sentence}", alarm=said.alarm)])
             return
-        style = "status.alarm" if alarm else "status"
-        head = bars.status(said.head, alarm, feed.race, feed.engine_error, width, ascii=ascii)
+        style = "status.alarm" if said.alarm else "status"
+        head = self.status_bar(said.head, alarm=said.alarm)
         self.status_line.update([head, fit((Span(shorten(f" {said.sentence}", width), style),), width, "status")])
 
     def _conclude(self) -> None:
         """Once the race has ended, and again when a retry has: ask what it has shown."""
-        feed, conclude = self.app.feed, self.app.options.conclude
+        reader, conclude = self.session.reader, self.session.options.conclude
         if conclude is None:
             return
-        if feed.over and self._concluded_at != feed.endings:
-            self._concluded_at = feed.endings
-            self._text = conclude(feed.race)
+        if reader.over and self._concluded_at != reader.endings:
+            self._concluded_at = reader.endings
+            self._text = conclude(reader.race)
             self.set_class(bool(self._text), "-concluded")
         wanted = (self._text, self.conclusion.room, self._left)
         if self._text and self.conclusion.room > 0 and wanted != self._shown:
             self._shown = wanted
             self.conclusion.show(conclusion_rows(*wanted))
-
-    def on_resize(self, _event: events.Resize) -> None:
-        self.call_after_refresh(self.app.redraw)
 
     # -- what the keys do ------------------------------------------------------------------------------------------
 
@@ -219,12 +193,12 @@ class BoardScreen(BaseScreen[None]):
         if board is None or not board.rows:
             return
         self._moved = True
-        self.app.announcement = ""
+        self.session.announcement = ""
         self.focus_place = BoardPosition(
             max(0, min(place.row, len(board.rows) - 1)),
             max(1, min(place.round, board.rounds)),
         )
-        self.app.redraw()
+        self.session.redraw()
 
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run's cell, if it has one."""
@@ -247,10 +221,6 @@ class BoardScreen(BaseScreen[None]):
     def action_to_row(self, number: int) -> None:
         self.focus_on(BoardPosition(number - 1, self.focus_place.round))
 
-    def action_zoom(self) -> None:
-        if self.current is not None:
-            self.app.zoom(self.current.run)
-
     def action_read(self, by: int) -> None:
         if by < 0:
             self.conclusion.action_page_up()
@@ -259,12 +229,9 @@ class BoardScreen(BaseScreen[None]):
 
     def action_sideways(self, by: int) -> None:
         self._left = max(0, self._left + by * SIDEWAYS_CELLS)
-        self.app.redraw()
-
-    def on_pane_chosen(self, message: Pane.Chosen) -> None:
-        self.app.zoom(message.run_id)
+        self.session.redraw()
 
     def on_board_cells_chosen(self, message: BoardCells.Chosen) -> None:
         self.focus_on(message.place)
-        if message.enter:
-            self.action_zoom()
+        if message.enter and self.current is not None:
+            self.post_message(Pane.Chosen(self.current.run))

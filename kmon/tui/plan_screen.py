@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -13,30 +14,22 @@ from textual.widgets import Static
 from kmon.engine.plan import RacePlan
 from kmon.retry.policy import policy_words
 from kmon.tui.figures import plural
+from kmon.tui.keymap import bindings
+from kmon.tui.options import ScreenOptions
 from kmon.tui.screen import BaseScreen
 from kmon.tui.scroll_bar import ascii_scroll_bar
 from kmon.tui.spans import one_line, shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kmon.tui.app import KmonApp
 
 
 class PlanScreen(BaseScreen[bool]):
     """Enter starts, Esc leaves."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "decide(True)", "Start", id="plan.start"),
-        Binding("escape", "decide(False)", "Leave", id="plan.leave"),
-        Binding("q", "decide(False)", "Leave", id="plan.quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
 
-    def __init__(self, kmon: KmonApp) -> None:
+    def __init__(self, options: ScreenOptions, *, again: bool) -> None:
         super().__init__(id="plan-screen")
-        options = kmon.options
         self._ascii = options.ascii
-        self._content = plan_content(options.plan, options.key_notes, options.shown_origin, again=kmon.started)
+        self._content = plan_content(options.plan, options.key_notes, options.shown_origin, again=again)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="plan"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import Styles
 from kmon.tui.scroll_bar import ascii_scroll_bar
 from kmon.tui.spans import Spans
@@ -25,14 +26,7 @@ class RowSource(Protocol):
 class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     """Rows with a scroll bar. ``follow`` is True while the view sticks to the end."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "scroll_up", "Up", id="view.up", show=False),
-        Binding("down", "scroll_down", "Down", id="view.down", show=False),
-        Binding("pageup", "page_up", "Page up", id="view.page-up", show=False),
-        Binding("pagedown", "page_down", "Page down", id="view.page-down", show=False),
-        Binding("home", "scroll_home", "Start", id="view.home", show=False),
-        Binding("end", "scroll_end", "End", id="view.end", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("view")
 
     def __init__(self, styles: Styles, *, id: str, follow: bool) -> None:
         super().__init__(id=id)

@@ -1,11 +1,20 @@
-"""A screen that believes only the terminal's present size."""
+"""The base classes of the screens."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import ClassVar, TypeVar
 
 from textual import events
 from textual.screen import Screen
+
+from kmon.stream.events import State
+from kmon.stream.view import RunView
+from kmon.tui import bars
+from kmon.tui.keymap import Scope, View, hints
+from kmon.tui.line_widget import LineWidget
+from kmon.tui.session import Session
+from kmon.tui.spans import Spans
 
 Result = TypeVar("Result")
 
@@ -14,10 +23,57 @@ class BaseScreen(Screen[Result]):
     """Drops a resize that is already out of date.
 
     Textual's screen answers a resize by posting itself one of the new size; two different sizes under way at once
-    (a window placed while the program starts, rich's guess of 80x25 for TERM=dumb) would chase each other for ever.
+    (a window placed while the program starts, rich's guess of 80x25 for TERM=dumb) would cause each other for ever.
     """
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Resize) and event.size != self.app.size:
             return
         await super().on_event(event)
+
+
+class LiveScreen(BaseScreen[None]):
+    """A screen that shows runs of the race between a header, a status bar and a line of hints.
+
+    The application calls :meth:`draw` once per frame for the uppermost of these screens.
+    """
+
+    AUTO_FOCUS = ""
+    SCOPE: ClassVar[Scope]
+
+    def __init__(self, session: Session, *, id: str) -> None:
+        super().__init__(id=id)
+        self.session = session
+        self.header_line = LineWidget(session.styles, id="header", classes="line")
+        self.status_line = LineWidget(session.styles, id="status", classes="line")
+        self.hint_line = LineWidget(session.styles, id="hints", classes="line")
+
+    @property
+    def current(self) -> RunView | None:
+        """The run that keys act on."""
+        raise NotImplementedError
+
+    def draw(self, now_ns: int) -> None:
+        """Draw one frame as of ``now_ns``."""
+        raise NotImplementedError
+
+    def draw_header(self, states: Mapping[State, int], now_ns: int, *, sort: str = "", query: str = "") -> None:
+        header = self.session.header(states, now_ns, sort=sort, query=query)
+        self.header_line.update([bars.header(header, self.size.width)])
+
+    def draw_hints(self, view: View) -> None:
+        options = self.session.options
+        found = hints(view, options.impossible)
+        self.hint_line.update([bars.hint_line(found, self.size.width, ascii=options.ascii)])
+
+    def status_bar(self, sentence: str, *, alarm: bool) -> Spans:
+        session = self.session
+        error, ascii = session.reader.engine_error, session.options.ascii
+        return bars.status(sentence, alarm, session.race, error, self.size.width, ascii=ascii)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self) -> None:
+        """Draw a frame at once."""
+        self.session.redraw()

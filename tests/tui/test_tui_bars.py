@@ -11,9 +11,11 @@ from kmon.stream.state import derive
 from kmon.stream.view import RaceView
 from kmon.tui import bars, status_text
 from kmon.tui.bars import Header
+from kmon.tui.keymap import hints
 from kmon.tui.spans import Spans, row_width
 
 NOW = 30_000_000_000
+HINTS = hints("race")
 
 
 def text(row: Spans) -> str:
@@ -76,13 +78,13 @@ def test_the_lines_are_exactly_as_wide_as_the_screen() -> None:
         assert row_width(bars.header(full, width)) == width
         assert row_width(bars.status("together: silent", True, full.race, None, width, ascii=False)) == width
         assert row_width(bars.status("together: silent", True, full.race, "gone", width, ascii=False)) == width
-        assert row_width(bars.hints(bars.RACE_HINTS, width)) == width
+        assert row_width(bars.hint_line(HINTS, width)) == width
 
 
 def test_a_hint_is_whole_or_not_there() -> None:
-    whole = {f"{key} {word}" for key, word in bars.RACE_HINTS}
+    whole = {f"{key} {word}" for key, word, *_ in HINTS}
     for width in range(20, 120):
-        line = text(bars.hints(bars.RACE_HINTS, width))
+        line = text(bars.hint_line(HINTS, width))
         shown = {part.strip() for part in line.split("  ") if part.strip()}
         if width < 89:  # with single blanks between hints there is nothing to split at
             assert shown <= whole
@@ -91,7 +93,7 @@ def test_a_hint_is_whole_or_not_there() -> None:
 
 
 def test_all_hints_are_there_when_there_is_room() -> None:
-    line = text(bars.hints(bars.RACE_HINTS, 120))
+    line = text(bars.hint_line(HINTS, 120))
     assert line.startswith(
         " n nudge  x cancel  r retry  R retry all  z zoom  p freeze  / filter  s sort  y copy  ? help"
     )
