@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from kmon.format import clock, count
 from kmon.stream.events import State
 from kmon.stream.view import RaceView
-from kmon.tui import figures, status_text
+from kmon.tui import status_text
 from kmon.tui.keymap import Hint
 from kmon.tui.spans import Span, Spans, fit, one_line, row_width, shorten, spread
 
@@ -48,15 +49,15 @@ def header(h: Header, width: int) -> Spans:
         facts.append(f'filter "{one_line(h.filter)}"')
     if h.sort:
         facts.append(h.sort)
-    clock = Span(f"  {figures.clock(h.elapsed_ns)} ", "figure.bar")
+    elapsed = Span(f"  {clock(h.elapsed_ns)} ", "figure.bar")
     frozen: Spans = (Span(" FROZEN ", "frozen"), Span(" ", "bar")) if h.frozen else ()
     counted = status_text.totals(h.states)
     long_totals = _totals(counted, h.ascii, with_words=True)
     totals = long_totals
     text = dot.join(facts)
-    if row_width(left) + len(text) + 3 + row_width((*frozen, *totals, clock)) > width:
+    if row_width(left) + len(text) + 3 + row_width((*frozen, *totals, elapsed)) > width:
         totals = _totals(counted, h.ascii, with_words=False)
-    right: Spans = (*frozen, *totals, clock)
+    right: Spans = (*frozen, *totals, elapsed)
     room = width - row_width(left) - row_width(right) - 2
     while len(facts) > 1 and len(dot.join(facts)) > room:
         facts.pop(1 if len(facts) > 2 else -1)
@@ -101,12 +102,12 @@ def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> li
     health = race.health
     dropped: Spans = ()
     if health is not None and health.dropped:
-        dropped = (Span(f"{dot}{figures.count(health.dropped)} dropped", "status.alarm"),)
+        dropped = (Span(f"{dot}{count(health.dropped)} dropped", "status.alarm"),)
     busy = health is not None and health.lag_ms > BUSY_LAG_MS
     parts = ["engine busy" if busy else "engine ok" if race.started else "engine starting"]
     if health is not None:
         parts.append(f"lag {health.lag_ms:.{0 if busy else 1}f} ms")
-    parts.append(f"{figures.count(max(race.chunks, health.chunks if health else 0))} chunks")
+    parts.append(f"{count(max(race.chunks, health.chunks if health else 0))} chunks")
     shorter = [parts[:n] for n in range(len(parts), 0, -1)]
     style = "status.alarm" if busy else "status.engine"
     return [*((Span(dot.join(some), style), *dropped) for some in shorter), ()]

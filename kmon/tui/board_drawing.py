@@ -9,11 +9,10 @@ from kmon.stats.outcome import CUT, FINISHED, SIGNS, UNCOUNTED, Outcome, Outcome
 from kmon.stream.state import ENDED
 from kmon.stream.timeline import S
 from kmon.tui import status_text
-from kmon.tui.board import Board, BoardCell, BoardRow
-from kmon.tui.board_window import MARGIN, PITCH, TAIL_CELLS, BoardPosition, BoardWindow
+from kmon.tui.board import Board, BoardCell, BoardRow, RowFigures
+from kmon.tui.board_columns import BoardColumns, text_of
+from kmon.tui.board_window import MARGIN, PITCH, BoardPosition, BoardWindow
 from kmon.tui.spans import BLANK, Span, Spans, fit, one_line, row_width, shorten
-
-_PASSED_CELLS = 9
 
 
 def draw_board(board: Board, view: BoardWindow, focus: BoardPosition, *, ascii: bool) -> list[Spans]:
@@ -24,12 +23,12 @@ def draw_board(board: Board, view: BoardWindow, focus: BoardPosition, *, ascii: 
         in_focus = focus.round if focus.row == at else None
         shown = shorten(one_line(row.name), view.name_cells)
         name = (Span(" " * MARGIN), Span(shown, "title" if in_focus is None else "border.focus"))
-        cells = (*_cells(row, view, in_focus, ascii), *_tail(row))
+        cells = (*_cells(row, view, in_focus, ascii), _beside(view.columns, row.figures, "figure"))
         if view.stacked:
-            rows.append((*fit(name, MARGIN + view.name_cells + 2), _rate(row)))
+            rows.append((*fit(name, MARGIN + view.name_cells + 2), _wide(view.columns, row.figures)))
             rows.append((Span(" " * MARGIN), *cells))
         else:
-            rows.append((*fit(name, view.cells_x), *cells, _rate(row)))
+            rows.append((*fit(name, view.cells_x), *cells, _wide(view.columns, row.figures)))
         rows += [BLANK] * view.blank_lines
     return rows
 
@@ -44,8 +43,8 @@ def _heading(board: Board, view: BoardWindow, ascii: bool) -> Spans:
         Span(older if view.first_round > 1 else " ", "cursor"),
         Span(numbers, "muted"),
         Span(newer if view.last_round < board.rounds else " ", "cursor"),
-        Span(f" {'passed':<{_PASSED_CELLS}} ttft p50".ljust(TAIL_CELLS), "muted"),
-        Span("" if view.stacked else "pass rate (95 %)", "muted"),
+        _beside(view.columns, None, "muted"),
+        Span("" if view.stacked else text_of(view.columns.wide, None), "muted"),
         Span(f"  {view.first_row + 1}-{view.first_row + view.rows} of {len(board.rows)}" if hidden else "", "muted"),
     )
 
@@ -92,18 +91,17 @@ def _style(name: OutcomeName) -> str:
     return "state.incomplete" if name in FINISHED else "state.timed-out" if name in CUT else "state.failed"
 
 
-def _tail(row: BoardRow) -> Spans:
-    tally = row.figures
-    if tally is None:
-        return (Span(" " * TAIL_CELLS, "figure"),)
-    median = tally.ttft_s
-    ttft = "-" if median.seconds is None else f"{'> ' if median.kind == 'above' else ''}{median.seconds:.2f} s"
-    return (Span(f" {f'{tally.passes}/{tally.n}':<{_PASSED_CELLS}} {ttft}".ljust(TAIL_CELLS), "figure"),)
+def _beside(columns: BoardColumns, figures: RowFigures | None, style: str) -> Span:
+    """The columns right of the rounds; a heading is ``muted``, and an arm of which no run has ended is blank."""
+    blank = figures is None and style != "muted"
+    text = "" if blank else f" {text_of(columns.beside, figures)}"
+    return Span(text.ljust(columns.beside_cells), style)
 
 
-def _rate(row: BoardRow) -> Span:
-    words_of_rate = "no run has ended" if row.figures is None else row.figures.words
-    return Span(words_of_rate, "muted" if row.figures is None else "figure.bold")
+def _wide(columns: BoardColumns, figures: RowFigures | None) -> Span:
+    if figures is None:
+        return Span("no run has ended", "muted")
+    return Span(text_of(columns.wide, figures), "figure.bold")
 
 
 def legend(board: Board, width: int, *, ascii: bool) -> Spans:

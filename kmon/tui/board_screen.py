@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
+from kmon.format import TextLine
 from kmon.stream.state import ENDED
 from kmon.stream.view import RunView
 from kmon.tui import status_text
 from kmon.tui.board import Board, BoardCell
 from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
 from kmon.tui.board_window import BoardPosition, BoardWindow, window
-from kmon.tui.conclusion import conclusion_rows
 from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look
-from kmon.tui.row_view import RowView
+from kmon.tui.row_view import FixedRows, RowView
 from kmon.tui.screen import LiveScreen
 from kmon.tui.session import Session
-from kmon.tui.spans import Span, fit, shorten
+from kmon.tui.spans import Span, Spans, crop, cut_head, fit, shorten
 
 CONCLUSION_LINES = 8
 """The least room for the conclusion; the board gives way when there are many arms."""
@@ -71,10 +73,10 @@ class BoardScreen(LiveScreen):
         self.board: Board | None = None
         self.preview: Pane | None = None
         self._moved = False
-        self._text = ""
+        self._said: Sequence[TextLine] = ()
         self._concluded_at = 0
         self._left = 0
-        self._shown: tuple[str, int, int] | None = None
+        self._shown: tuple[Sequence[TextLine], int, int] | None = None
 
     def compose(self) -> ComposeResult:
         yield self.header_line
@@ -115,17 +117,17 @@ class BoardScreen(LiveScreen):
         view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, room)
         self.cells.window = view
         self.cells.update(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
-        self._preview(now_ns, shown=room < free and not self._text)
+        self._preview(now_ns, shown=room < free and not self._said)
         self.legend_line.update([legend(board, width, ascii=ascii)])
         self.draw_header(board.states, now_ns)
         self._draw_status(board, now_ns, width)
-        self.draw_hints("concluded" if self._text else "board")
+        self.draw_hints("concluded" if self._said else "board")
 
     def _room(self, board: Board, width: int, free: int) -> int:
         """Lines for the cells, of ``free``: the rest is for the run in focus or, in the end, for the conclusion."""
         view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, free)
         needed = lines_needed(board, view)
-        if self._text:
+        if self._said:
             return min(needed, max(2, free - CONCLUSION_LINES))
         spaced = needed + len(board.rows)
         return next((lines for lines in (spaced, needed) if free - lines >= PREVIEW_LINES), free)
@@ -172,10 +174,10 @@ class BoardScreen(LiveScreen):
             return
         if reader.over and self._concluded_at != reader.endings:
             self._concluded_at = reader.endings
-            self._text = conclude(reader.race)
-            self.set_class(bool(self._text), "-concluded")
-        wanted = (self._text, self.conclusion.room, self._left)
-        if self._text and self.conclusion.room > 0 and wanted != self._shown:
+            self._said = tuple(conclude(reader.race))
+            self.set_class(bool(self._said), "-concluded")
+        wanted = (self._said, self.conclusion.room, self._left)
+        if self._said and self.conclusion.room > 0 and wanted != self._shown:
             self._shown = wanted
             self.conclusion.show(conclusion_rows(*wanted))
 
@@ -184,7 +186,7 @@ class BoardScreen(LiveScreen):
     def forget(self) -> None:
         """A new race begins: its runs are counted anew."""
         self.board, self.focus_place, self._moved = None, BoardPosition(0, 1), False
-        self._text, self._concluded_at, self._left, self._shown = "", 0, 0, None
+        self._said, self._concluded_at, self._left, self._shown = (), 0, 0, None
         self.remove_class("-concluded")
 
     def focus_on(self, place: BoardPosition) -> None:
@@ -235,3 +237,21 @@ class BoardScreen(LiveScreen):
         self.focus_on(message.place)
         if message.enter and self.current is not None:
             self.post_message(Pane.Chosen(self.current.run))
+
+
+def conclusion_rows(lines: Sequence[TextLine], width: int, left: int) -> FixedRows:
+    """Rows of ``width`` cells, sentences wrapped. Tables are shown whole from their column ``left`` on, as far as the
+    widest reaches."""
+    widest = max((cell_len(text) for text, table in lines if table), default=0)
+    left = max(0, min(left, widest - width))
+    rows: list[Spans] = []
+    for text, table in lines:
+        if table:
+            rows.append((Span(text[len(crop(text, left)) :]),))
+            continue
+        rest = text
+        while cell_len(rest) > width > 1:
+            head, rest = cut_head(rest, width)
+            rows.append((Span(head),))
+        rows.append((Span(rest),))
+    return FixedRows(tuple(rows))

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kmon.tui.board_columns import COLUMNS, BoardColumns
+
 PITCH = 4
 """Cells from one round to the next: three for what is shown, one between them for the brackets of the focus."""
 NAME_CELLS = 32
-RATE_CELLS = 42
-TAIL_CELLS = 22
-"""Right of the rounds: runs passed of those that count, and the median TTFT."""
 MARGIN = 1
 
 
@@ -33,6 +32,7 @@ class BoardWindow:
     first_row: int
     rows: int
     blank_lines: int
+    columns: BoardColumns = COLUMNS
 
     @property
     def row_lines(self) -> int:
@@ -57,16 +57,22 @@ class BoardWindow:
 
 
 def window(
-    names: Sequence[int], rounds: int, newest: int, focus: BoardPosition, width: int, height: int
+    names: Sequence[int],
+    rounds: int,
+    newest: int,
+    focus: BoardPosition,
+    width: int,
+    height: int,
+    columns: BoardColumns = COLUMNS,
 ) -> BoardWindow:
     """Lay out arms whose names are ``names`` cells wide in ``width`` x ``height`` cells.
 
     The newest rounds are in view, unless the focus is on an older one; the arm in focus is always in view.
     """
     name_cells = min(max(names, default=0), NAME_CELLS)
-    beside = (width - 2 * MARGIN - name_cells - 1 - RATE_CELLS - TAIL_CELLS) // PITCH
+    beside = (width - 2 * MARGIN - name_cells - 1 - columns.wide_cells - columns.beside_cells) // PITCH
     stacked = beside < rounds
-    fitting = max(1, (width - 2 * MARGIN - TAIL_CELLS) // PITCH if stacked else beside)
+    fitting = max(1, (width - 2 * MARGIN - columns.beside_cells) // PITCH if stacked else beside)
     shown = max(1, min(fitting, rounds))
     last = max(newest, shown)
     if focus.round <= last - shown:
@@ -76,4 +82,4 @@ def window(
     blank_lines = int(len(names) * (2 + stacked) - 1 <= lines)
     rows = max(1, min(len(names), (lines + blank_lines) // (1 + stacked + blank_lines)))
     first_row = max(0, focus.row - rows + 1)
-    return BoardWindow(stacked, name_cells, last - shown + 1, shown, first_row, rows, blank_lines)
+    return BoardWindow(stacked, name_cells, last - shown + 1, shown, first_row, rows, blank_lines, columns)

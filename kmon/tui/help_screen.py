@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from kmon.stats.outcome import SIGNS, UNCOUNTED, OutcomeName
 from kmon.stream.events import State
+from kmon.tui.board_columns import COLUMNS, BoardColumns
 from kmon.tui.board_drawing import sign
 from kmon.tui.keymap import KEYS, Key, bindings, help_lines
 from kmon.tui.screen import BaseScreen
@@ -64,7 +65,7 @@ def _outcome(name: OutcomeName) -> str:
     return f"{name.replace('-', ' ')}, not counted" if name in UNCOUNTED else name.replace("-", " ")
 
 
-def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS) -> Content:
+def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS, columns: BoardColumns = COLUMNS) -> Content:
     """The whole page."""
     parts: list[str | tuple[str, str]] = []
 
@@ -80,7 +81,8 @@ def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS) -> Content:
     states: tuple[State, ...] = get_args(State)
     section("States", [(f"{symbol(s, ascii=ascii)} {state_word(s)}", MEANINGS[s]) for s in states])
     outcomes = [(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}", _outcome(name)) for name in SIGNS]
-    section("Board", [*outcomes, ("[ ]", "the run in focus; a number is its silence in seconds")])
+    shown = [(column.title, column.help) for column in (*columns.beside, *columns.wide)]
+    section("Board", [*outcomes, ("[ ]", "the run in focus; a number is its silence in seconds"), *shown])
     gutters = ASCII_GUTTERS if ascii else GUTTERS
     section("Token flow", [("no mark", "text"), (gutters["reasoning"], "reasoning"), (gutters["tool"], "a tool call")])
     scale = "one column per second, the worst gap in it, from 50 ms (low) to 60 s (full), always this scale"

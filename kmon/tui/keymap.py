@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from textual.binding import Binding, BindingType
 
 from kmon.engine.api import Action
+from kmon.tui.ordering import SORTS
 
 Scope = Literal["app", "race", "board", "zoom", "view", "filter", "plan", "help"]
 """Where a key is valid: ``app`` is every screen, ``view`` a scrolling list, ``filter`` the input line of the filter."""
@@ -143,7 +144,7 @@ KEYS: tuple[Key, ...] = (
     Key("race.clear-filter", "escape", "clear_filter", "Show all"),
     Key("filter.clear", "escape", "screen.clear_filter", "Show all"),
     Key("race.sort", "s", "sort", "Sort", Hint("s", "sort", RACE, 12),
-        HelpLine("s", "sort: queued order, worst first, longest gap first"), "Next order of the panes"),
+        HelpLine("s", f"sort: {', '.join(SORTS)}"), "Next order of the panes"),
     Key("app.copy", "y", "copy", "Copy", Hint("y", "copy", ALL),
         HelpLine("y", "copy the output to the clipboard (OSC 52, works over ssh)"),
         "The output of the run in focus, to the clipboard"),

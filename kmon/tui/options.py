@@ -10,6 +10,7 @@ from pathlib import Path
 from kmon.engine.alert_hooks import NOTHING, AlarmPlan
 from kmon.engine.api import Action, EventSource
 from kmon.engine.plan import RacePlan
+from kmon.format import TextLine
 from kmon.stream.events import RunEnded
 from kmon.stream.view import RaceView
 
@@ -35,7 +36,7 @@ class ScreenOptions:
     start_now: bool = True
     board: bool = False
     judge: Callable[[RunEnded], str | None] | None = None
-    conclude: Callable[[RaceView], str] | None = None
+    conclude: Callable[[RaceView], Sequence[TextLine]] | None = None
     origin: str = ""
     nothing_yet: str = NOTHING_YET
     """What the screen says while there is no run."""
@@ -46,7 +47,7 @@ class ScreenOptions:
     round_word: str = "round"
     """What the number of a run counts."""
     sort: str = "queued order"
-    """The order of the panes at first, ``ordering.NEWEST_FIRST`` or one of ``ordering.SORTS``."""
+    """The order of the panes at first, a name in ``ordering.SORTS`` or ``NEWEST_FIRST``."""
     theme: str = "kmon-dark"
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from kmon.engine.nudge import FOLLOW_UP
+from kmon.format import count, plural, seconds, threshold
 from kmon.stream.state import ENDED, Observation, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui import figures, status_text
+from kmon.tui import status_text
 from kmon.tui.spans import BLANK, Span, Spans, fit, one_line, row_width, shorten, spread, wrap
 from kmon.tui.sparkline import sparkline
 
@@ -160,10 +161,10 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Spans:
     open_ns = timeline.open_gap_ns(now_ns)
     stalls += open_ns is not None and open_ns >= timeline.threshold_ns()
     name, shown_ns = ("ttft", timeline.ttft_ns()) if _late_first_token(timeline, now_ns) else ("max", longest_ns)
-    longest = "-" if shown_ns is None else figures.seconds(shown_ns, 2 if shown_ns < S else 1)
+    longest = "-" if shown_ns is None else seconds(shown_ns, 2 if shown_ns < S else 1)
     figure = f"{name} {longest:<7} stalls {stalls}" if width >= 34 else f"{name} {longest}"
     threshold_ns = timeline.threshold_ns(timeline.answer_phase())
-    mark = f" {figures.threshold(threshold_ns)} s{'-' if look.ascii else '┄'} "
+    mark = f" {threshold(threshold_ns)} s{'-' if look.ascii else '┄'} "
     label = "gaps " if width >= 44 else ""
     columns = width - len(label) - len(mark) - len(figure)
     if columns < 4:
@@ -188,19 +189,19 @@ def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -
     ttft_ns = timeline.ttft_ns()
     parts: list[str] = []
     if ttft_ns is not None and not _late_first_token(timeline, now_ns):
-        parts.append(f"ttft {figures.seconds(ttft_ns, 2)}")
+        parts.append(f"ttft {seconds(ttft_ns, 2)}")
     if seen.state in ENDED:
         if attempt.finish_reason:
             parts.append(one_line(attempt.finish_reason))
         if attempt.usage is not None and attempt.usage.completion_tokens is not None:
             parts.append(f"{attempt.usage.completion_tokens} tokens")
-        parts.append(figures.plural(timeline.chunk.ticks, "chunk"))
-        parts.append(f"total {figures.seconds(timeline.duration_ns(now_ns))}")
+        parts.append(plural(timeline.chunk.ticks, "chunk"))
+        parts.append(f"total {seconds(timeline.duration_ns(now_ns))}")
     else:
         ticks = timeline.chunk.ticks
-        parts.append(f"{figures.count(ticks)} {'chunk' if ticks == 1 else 'chunks'}")
+        parts.append(f"{count(ticks)} {'chunk' if ticks == 1 else 'chunks'}")
         if seen.keepalive_ns is not None:
-            alive = f"keep-alive {figures.seconds(seen.keepalive_ns)} ago"
+            alive = f"keep-alive {seconds(seen.keepalive_ns)} ago"
             if len("  ".join([*parts, alive])) > width:  # a sign of life in a silence is worth more than totals
                 parts = [part for part in parts if len(f"{part}  {alive}") <= width][:1]
             parts.append(alive)

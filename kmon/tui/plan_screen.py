@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from kmon.engine.plan import RacePlan
+from kmon.format import plural
 from kmon.retry.policy import policy_words
-from kmon.tui.figures import plural
 from kmon.tui.keymap import bindings
 from kmon.tui.options import ScreenOptions
 from kmon.tui.screen import BaseScreen

@@ -245,7 +245,7 @@ class RaceScreen(LiveScreen):
 
     def action_sort(self) -> None:
         first = self.session.options.sort
-        sorts = SORTS if first in SORTS else (first, *SORTS)
+        sorts = list(SORTS if first in SORTS else (first, *SORTS))
         self.sort = sorts[(sorts.index(self.sort) + 1) % len(sorts)]
         self.session.redraw()
         self.session.say(f"sorted: {self.sort}")

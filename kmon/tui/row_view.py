@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from textual.binding import BindingType
@@ -21,6 +22,19 @@ class RowSource(Protocol):
     def __len__(self) -> int: ...
 
     def row(self, index: int) -> Spans: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRows:
+    """Finished rows."""
+
+    rows: tuple[Spans, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, index: int) -> Spans:
+        return self.rows[index]
 
 
 class RowView(ScrollView, can_focus=True, inherit_bindings=False):

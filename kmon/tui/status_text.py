@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
+from kmon.format import rate, seconds
 from kmon.stats.resumption import outlook
 from kmon.stream.events import State
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
+from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import AttemptView, RaceView, RunView
-from kmon.tui import figures
 from kmon.tui.spans import one_line
+
+RATE_WINDOW_NS = 3 * S
 
 MEANINGS: dict[State, str] = {
     "queued": "waits for its turn, or for another attempt",
@@ -83,16 +87,26 @@ def figure(run: RunView, seen: Observation, now_ns: int) -> str:
     timeline = attempt.timeline
     match seen.state:
         case "streaming":
-            rate = figures.rate(figures.chunk_rate(timeline, now_ns))
-            return rate or f"gap {figures.seconds(seen.open_gap_ns or 0)}"
+            arriving = rate(chunk_rate(timeline, now_ns))
+            return arriving or f"gap {seconds(seen.open_gap_ns or 0)}"
         case "stalled":
-            return figures.seconds(seen.open_gap_ns or 0)
+            return seconds(seen.open_gap_ns or 0)
         case "connecting" | "waiting" | "finishing":
-            return figures.seconds(seen.open_gap_ns or timeline.duration_ns(now_ns))
+            return seconds(seen.open_gap_ns or timeline.duration_ns(now_ns))
         case "failed" if attempt.error is not None and attempt.error.status:
             return str(attempt.error.status)
         case _:
-            return figures.seconds(timeline.duration_ns(now_ns))
+            return seconds(timeline.duration_ns(now_ns))
+
+
+def chunk_rate(timeline: Timeline, now_ns: int) -> float:
+    """Progress chunks per second over the last three seconds (or since the first chunk, if that is nearer)."""
+    stamps = timeline.progress_ns
+    if not stamps:
+        return 0.0
+    since_ns = max(now_ns - RATE_WINDOW_NS, stamps[0])
+    recent = len(stamps) - bisect_left(stamps, since_ns)
+    return recent / (max(now_ns - since_ns, S) / S)
 
 
 def state_word(state: State) -> str:
@@ -140,21 +154,21 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
     if run.scheduled is not None:
         return f"{one_line(retry_sentence(run.scheduled, now_ns))}, r makes it now"
     timeline = attempt.timeline
-    gap = figures.seconds(seen.open_gap_ns or 0)
+    gap = seconds(seen.open_gap_ns or 0)
     match seen.state:
         case "streaming":
             return f"streaming, last token {gap} ago"
         case "waiting":
             return f"waiting for the first token, {gap}"
         case "connecting":
-            return f"connecting, {figures.seconds(timeline.duration_ns(now_ns))}"
+            return f"connecting, {seconds(timeline.duration_ns(now_ns))}"
         case "finishing":
             return f"finished ({attempt.finish_reason or 'terminal event'}), stream still open"
         case "stalled":
             return f"silent {gap}"
         case "done":
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
-            ended = f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            ended = f"done{reason}, {seconds(timeline.duration_ns(now_ns))} in all"
             return "; ".join(part for part in (ended, hanging(run)) if part)
         case _:
             if called := called_off(run):

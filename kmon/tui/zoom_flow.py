@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kmon.engine.nudge import FOLLOW_UP
+from kmon.format import count, seconds
 from kmon.stream.contradiction import shown_claim
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui import figures, status_text
+from kmon.tui import status_text
 from kmon.tui.pane_drawing import Look
 from kmon.tui.spans import Span, Spans, one_line, wrap
 from kmon.tui.text_wrap import TextWrap
@@ -51,7 +52,7 @@ class FlowRows:
             block.wrapped.follow(attempt)
             block.head = [_heading(run, attempt, width, self.look)]
             if attempt.segments_dropped:
-                gone = f"({figures.count(attempt.segments_dropped)} characters before this were let go)"
+                gone = f"({count(attempt.segments_dropped)} characters before this were let go)"
                 block.head.append((Span(gone, "muted"),))
             cursor = self.look.cursor if attempt.ending is None and attempt.revision else ""
             # The tail starts with the row that is still being written, which the wrapper does not list yet.
@@ -99,7 +100,7 @@ def _ending(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> list
             parts.append(f"finish {attempt.finish_reason}")
         if (attempt.signature or attempt.error) and (why := status_text.failure(attempt)):
             parts.append(why)
-        parts.append(figures.seconds(attempt.timeline.duration_ns(now_ns)))
+        parts.append(seconds(attempt.timeline.duration_ns(now_ns)))
         style = f"state.{attempt.ending}" if not good else "state.done"
         rows += [(Span(text, style),) for text in wrap(", ".join(parts), width, 6)]
     if attempt.role == "nudge" and run.nudge is attempt and run.nudge_sentence:

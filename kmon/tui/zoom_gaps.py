@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import zip_longest
 
 from kmon.blame.blame import Blame
+from kmon.format import seconds, threshold
 from kmon.openclaw.diagnoses import diagnoses
 from kmon.stats.health import words as of_streams
 from kmon.stream.contradiction import shown_claim
 from kmon.stream.events import StallPhase, TargetHealth
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui import figures, status_text
+from kmon.tui import status_text
 from kmon.tui.pane_drawing import Look
+from kmon.tui.row_view import FixedRows
 from kmon.tui.spans import BLANK, Span, Spans, one_line, shorten, wrap
 from kmon.tui.sparkline import LEVELS, STALL_LEVEL, chart
 
@@ -24,24 +25,11 @@ LONGEST = 8
 _AXIS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class GapRows:
-    """Finished rows; made anew for every frame of this tab, which is drawn at most twice a second."""
-
-    rows: tuple[Spans, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def row(self, index: int) -> Spans:
-        return self.rows[index]
-
-
-def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHealth | None = None) -> GapRows:
+def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHealth | None = None) -> FixedRows:
     """Everything the gaps tab shows about the deciding attempt, and the health of its target."""
     attempt = run.main
     if attempt is None:
-        return GapRows(((Span("waits for its turn", "muted"),),))
+        return FixedRows(((Span("waits for its turn", "muted"),),))
     rows = [
         *_chart(attempt.timeline, width, now_ns, look), BLANK,
         *_both_sides(run, attempt, width, now_ns),
@@ -51,7 +39,7 @@ def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHe
         *_health(health, width),
         *_origin(attempt, width),
     ]  # fmt: skip
-    return GapRows(tuple(rows))
+    return FixedRows(tuple(rows))
 
 
 def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> Iterator[Spans]:
@@ -79,7 +67,7 @@ def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[
     gaps = [gap for gap in timeline.slices(now_ns, step_ns, columns) if gap is not None]
     padded: list[int | None] = [*gaps, *([None] * (columns - len(gaps)))]
     threshold_ns = timeline.threshold_ns(timeline.answer_phase())
-    labels = {LEVELS - 1: "60 s", STALL_LEVEL: f"{figures.threshold(threshold_ns)} s", 0: "50 ms"}
+    labels = {LEVELS - 1: "60 s", STALL_LEVEL: f"{threshold(threshold_ns)} s", 0: "50 ms"}
     for step, bars in zip(range(LEVELS - 1, -1, -1), chart(padded, threshold_ns, ascii=look.ascii), strict=True):
         yield (Span(f"{labels.get(step, ''):>{_AXIS - 1}} ", "muted"), *bars)
     unit = f"{step_ns // MS} ms" if step_ns < S else f"{step_ns // S} s"
@@ -188,5 +176,5 @@ def _origin(attempt: AttemptView, width: int) -> Iterator[Spans]:
     yield BLANK
     yield (Span("Clocks", "title"),)
     for name, clock in clocks:
-        longest = figures.seconds(clock.max_gap_ns, 3)
+        longest = seconds(clock.max_gap_ns, 3)
         yield (Span(f"  {name:<16}", "muted"), Span(f"{clock.ticks:>7} arrivals   max gap {longest}", "text"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from kmon.format import plural
 from kmon.stream.timeline import S
 from kmon.stream.view import AttemptView, RawChunk, RunView
-from kmon.tui.figures import plural
 from kmon.tui.spans import Span, Spans, one_line, shorten
 
 

@@ -11,11 +11,13 @@ from scripted import S, Script, race
 
 from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan
-from kmon.stats.format import rate_words
+from kmon.format import Column
 from kmon.stats.outcome import OUTCOMES, SIGNS
+from kmon.stats.statistics import rate_words
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
-from kmon.tui.board import Board, BoardCell, Tally
+from kmon.tui.board import Board, BoardCell, RowFigures, Tally
+from kmon.tui.board_columns import COLUMNS
 from kmon.tui.board_drawing import cell_span, draw_board, legend, row_names, say_cell, sign
 from kmon.tui.board_window import BoardPosition, BoardWindow, window
 from kmon.tui.help_screen import help_content
@@ -218,3 +220,15 @@ def test_the_help_explains_every_sign_of_the_board() -> None:
     for ascii in (False, True):
         page = help_content(ascii=ascii).plain
         assert all(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}" in page for name in OUTCOMES)
+
+
+def test_a_column_is_one_object_for_heading_cells_room_and_help() -> None:
+    toy = Column[RowFigures]("failed", lambda figures: str(figures.n - figures.passes), width=6, help="did not pass")
+    columns = COLUMNS._replace(beside=(*COLUMNS.beside, toy))
+    told = board_of(board_scripts())
+    view = window(row_names(told), told.rounds, told.newest, FIRST, 60, 9, columns)
+    assert view.rounds == window(row_names(told), told.rounds, told.newest, FIRST, 60, 9).rounds - 2
+    heading, _, cells, *_ = ["".join(span.text for span in row) for row in draw_board(told, view, FIRST, ascii=False)]
+    assert heading.rstrip().endswith("passed    ttft p50    failed")
+    assert cells.rstrip().endswith("4/6       0.60 s      2")
+    assert "failed          did not pass" in str(help_content(ascii=False, columns=columns))

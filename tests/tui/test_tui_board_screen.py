@@ -11,6 +11,7 @@ from scripted import S, Script
 from tui_stage import Stage
 
 from kmon.engine.api import Command
+from kmon.format import TextLine
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 from kmon.tui.board_screen import BoardScreen
@@ -20,7 +21,12 @@ from kmon.tui.race_screen import RaceScreen
 from kmon.tui.zoom_screen import ZoomScreen
 
 SIZE = (80, 24)
-VERDICT = "target  rate\nkimi    60 %\n\nConclusion: kimi fails more often."
+VERDICT = [
+    TextLine("target  rate", table=True),
+    TextLine("kimi    60 %", table=True),
+    TextLine(""),
+    TextLine("Conclusion: kimi fails more often."),
+]
 
 
 def board_stage(scripts: Sequence[Script] | None = None, *, at_s: float = 66.3, rounds: int = 10, **more: Any) -> Stage:  # noqa: ANN401
@@ -190,7 +196,7 @@ async def test_when_enough_is_measured_the_engine_is_told_once_and_the_user_why(
 async def test_when_the_race_has_ended_the_board_says_what_it_has_shown() -> None:
     seen: list[RaceView] = []
 
-    def conclude(race: RaceView) -> str:
+    def conclude(race: RaceView) -> list[TextLine]:
         seen.append(race)
         return VERDICT
 
@@ -214,8 +220,8 @@ async def test_when_the_race_has_ended_the_board_says_what_it_has_shown() -> Non
 
 
 async def test_a_long_conclusion_starts_at_its_end_and_can_be_read_back() -> None:
-    text = "\n".join(f"line {n}" for n in range(60)) + "\nConclusion: enough."
-    stage = board_stage(board_scripts(2, open_round=False), at_s=30.0, rounds=2, conclude=lambda _race: text)
+    lines = [*(TextLine(f"line {n}") for n in range(60)), TextLine("Conclusion: enough.")]
+    stage = board_stage(board_scripts(2, open_round=False), at_s=30.0, rounds=2, conclude=lambda _race: lines)
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         stage.source.add(race_ended(29))
@@ -228,8 +234,8 @@ async def test_a_long_conclusion_starts_at_its_end_and_can_be_read_back() -> Non
 
 
 async def test_wide_tables_below_the_board_move_sideways() -> None:
-    text = "name" + " " * 70 + "failures" + " " * 20 + "cause"
-    stage = board_stage(board_scripts(1, open_round=False), at_s=20.0, rounds=1, conclude=lambda _race: text)
+    lines = [TextLine("name" + " " * 70 + "failures" + " " * 20 + "cause", table=True)]
+    stage = board_stage(board_scripts(1, open_round=False), at_s=20.0, rounds=1, conclude=lambda _race: lines)
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         stage.source.add(race_ended(19))
