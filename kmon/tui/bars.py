@@ -13,6 +13,7 @@ from kmon.stream.view import RaceView
 from kmon.tui import status_text
 from kmon.tui.keymap import Hint
 from kmon.tui.spans import Span, Spans, fit, one_line, row_width, shorten, spread
+from kmon.tui.status_text import StatusText
 
 LEAST_FACTS = 24
 """Cells of the facts before a verdict, without which it is about nobody."""
@@ -74,24 +75,23 @@ def _totals(counted: Sequence[tuple[State, str, int]], ascii: bool, *, with_word
     return tuple(spans)
 
 
-def status(sentence: str, alarm: bool, race: RaceView, engine_error: str | None, width: int, *, ascii: bool) -> Spans:
+def status(said: StatusText, race: RaceView, engine_error: str | None, width: int, *, ascii: bool) -> Spans:
     """The reconciliation on the left, the engine's own health on the right, as much of it as fits."""
-    style = "status.alarm" if alarm else "status"
+    style = "status.alarm" if said.alarm else "status"
     choices = engine_words(race, engine_error, ascii=ascii)
     room = [width - 2 - row_width(choice) for choice in choices]
-    needed = row_width((Span(f" {sentence} "),))
+    needed = cell_len(f" {said.whole} ")
     fitting = next((n for n, cells in enumerate(room) if cells >= needed), len(choices) - 1)
-    left = (Span(_told(f" {sentence}", max(0, room[fitting])), style),)
+    left = (Span(_cut(said, max(0, room[fitting])), style),)
     return spread(left, (*choices[fitting], Span(" ", "status")), width, Span(" ", "status"))
 
 
-def _told(sentence: str, width: int) -> str:
-    """A sentence cut to ``width``, but not before what it comes to: ``... -> false idle (queued follow-up)``."""
-    facts, arrow, verdict = sentence.rpartition(" -> ")
-    kept = cell_len(arrow + verdict)
-    if not arrow or cell_len(sentence) <= width or kept + LEAST_FACTS > width:
-        return shorten(sentence, width)
-    return shorten(facts, width - kept) + arrow + verdict
+def _cut(said: StatusText, width: int) -> str:
+    """The text cut to ``width``, but not its end, as long as there is room for both."""
+    kept = cell_len(said.end)
+    if not said.end or cell_len(said.whole) < width or kept + LEAST_FACTS > width:
+        return shorten(f" {said.whole}", width)
+    return shorten(f" {said.text}", width - kept) + said.end
 
 
 def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> list[Spans]:

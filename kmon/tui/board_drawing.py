@@ -13,6 +13,7 @@ from kmon.tui.board import Board, BoardCell, BoardRow, RowFigures
 from kmon.tui.board_columns import BoardColumns, text_of
 from kmon.tui.board_window import MARGIN, PITCH, BoardPosition, BoardWindow
 from kmon.tui.spans import BLANK, Span, Spans, fit, one_line, row_width, shorten
+from kmon.tui.status_text import StatusText
 
 
 def draw_board(board: Board, view: BoardWindow, focus: BoardPosition, *, ascii: bool) -> list[Spans]:
@@ -125,23 +126,22 @@ def legend(board: Board, width: int, *, ascii: bool) -> Spans:
     return row
 
 
-class Said(NamedTuple):
-    """What the status bar says of a cell: which it is, how it stands, and whether that is alarming."""
+class CellStatus(NamedTuple):
+    """What the status bar says of a cell: which it is, and how it stands."""
 
     head: str
-    sentence: str
-    alarm: bool = False
+    said: StatusText
 
 
-def say_cell(who: str, cell: BoardCell | None, now_ns: int) -> Said:
+def say_cell(who: str, cell: BoardCell | None, now_ns: int) -> CellStatus:
     """The cell in words: live, how it stands; ended, how it came out, and that a retry does not count."""
     if cell is None:
-        return Said(who, "not begun")
+        return CellStatus(who, StatusText("not begun"))
     if cell.outcome is None:
-        return Said(who, status_text.situation(cell.run, cell.seen, now_ns), bool(cell.seen.contradiction))
+        return CellStatus(who, status_text.situation(cell.run, cell.seen, now_ns))
     retried = f", retried: {cell.retried.signs.label} (does not count)" if cell.retried else ""
     head = f"{who}: {cell.outcome.signs.label}{retried}"
-    return Said(head, one_line(cell.outcome.sentence), _failed(cell.outcome))
+    return CellStatus(head, StatusText(one_line(cell.outcome.sentence), _failed(cell.outcome)))
 
 
 def _failed(outcome: Outcome) -> bool:

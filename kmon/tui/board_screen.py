@@ -16,7 +16,7 @@ from kmon.stream.state import ENDED
 from kmon.stream.view import RunView
 from kmon.tui import status_text
 from kmon.tui.board import Board, BoardCell
-from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
+from kmon.tui.board_drawing import draw_board, legend, lines_needed, row_names, say_cell
 from kmon.tui.board_window import BoardPosition, BoardWindow, window
 from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import LineWidget, Styles
@@ -26,6 +26,7 @@ from kmon.tui.row_view import FixedRows, RowView
 from kmon.tui.screen import LiveScreen
 from kmon.tui.session import Session
 from kmon.tui.spans import Span, Spans, crop, cut_head, fit, shorten
+from kmon.tui.status_text import StatusText
 
 CONCLUSION_LINES = 8
 """The least room for the conclusion; the board gives way when there are many arms."""
@@ -153,19 +154,20 @@ class BoardScreen(LiveScreen):
 
     def _draw_status(self, board: Board, now_ns: int, width: int) -> None:
         session, error = self.session, self.session.reader.engine_error
-        said = say_cell(f"{board.rows[self.focus_place.row].name}, round {self.focus_place.round}", self.cell, now_ns)
+        who = f"{board.rows[self.focus_place.row].name}, round {self.focus_place.round}"
+        head, said = say_cell(who, self.cell, now_ns)
         if error and not session.race.runs:
-            said = Said("no run", error, True)
+            head, said = "no run", StatusText(error, True)
         elif session.announcement:
-            said = Said("enough", session.announcement)
+            head, said = "enough", StatusText(session.announcement)
         elif error and self.cell is not None and self.cell.seen.state not in ENDED:
-            said = Said(said.head, status_text.unmeasured(self.cell.seen))
+            said = StatusText(status_text.unmeasured(self.cell.seen))
         if self.status_line.size.height < 2:
-            self.status_line.update([self.status_bar(f"{said.head}: {said.sentence}", alarm=said.alarm)])
+            self.status_line.update([self.status_bar(said._replace(text=f"{head}: {said.text}"))])
             return
         style = "status.alarm" if said.alarm else "status"
-        head = self.status_bar(said.head, alarm=said.alarm)
-        self.status_line.update([head, fit((Span(shorten(f" {said.sentence}", width), style),), width, "status")])
+        below = fit((Span(shorten(f" {said.whole}", width), style),), width, "status")
+        self.status_line.update([self.status_bar(StatusText(head, said.alarm)), below])
 
     def _conclude(self) -> None:
         """Once the race has ended, and again when a retry has: ask what it has shown."""

@@ -21,6 +21,7 @@ from kmon.tui.screen import LiveScreen
 from kmon.tui.session import Session
 from kmon.tui.spans import BLANK, Span, Spans, wrap
 from kmon.tui.standings import Follower
+from kmon.tui.status_text import StatusText
 
 SMALLEST = (24, 6)
 """Columns and lines below which there is nothing useful to draw."""
@@ -134,13 +135,13 @@ class RaceScreen(LiveScreen):
         self.draw_header(session.standings.states, now_ns, sort=sort, query=self.query_text)
         current = self.current
         run = race.runs.get(current.run) if current is not None else None
-        sentence, alarm = session.status(run, now_ns) if run is not None else ("no run yet", False)
+        said = session.status(run, now_ns) if run is not None else StatusText("no run yet")
         untouched = len(race.open) == len(race.runs) and not any(r.nudge or r.ended for r in race.open.values())
-        if options.hint and not alarm and untouched:
-            sentence = options.hint
+        if options.hint and not said.alarm and untouched:
+            said = StatusText(options.hint)
         if session.announcement:
-            sentence = f"enough: {session.announcement}"
-        self.status_line.update([self.status_bar(sentence, alarm=alarm)])
+            said = StatusText(f"enough: {session.announcement}", said.alarm)
+        self.status_line.update([self.status_bar(said)])
         self.draw_hints("panes" if options.board else "race")
 
     def _pane(self, name: str, spare: Pane | None) -> Pane:

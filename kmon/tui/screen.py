@@ -15,6 +15,7 @@ from kmon.tui.keymap import Scope, View, hints
 from kmon.tui.line_widget import LineWidget
 from kmon.tui.session import Session
 from kmon.tui.spans import Spans
+from kmon.tui.status_text import StatusText
 
 Result = TypeVar("Result")
 
@@ -66,10 +67,10 @@ class LiveScreen(BaseScreen[None]):
         found = hints(view, options.impossible)
         self.hint_line.update([bars.hint_line(found, self.size.width, ascii=options.ascii)])
 
-    def status_bar(self, sentence: str, *, alarm: bool) -> Spans:
+    def status_bar(self, said: StatusText) -> Spans:
         session = self.session
         error, ascii = session.reader.engine_error, session.options.ascii
-        return bars.status(sentence, alarm, session.race, error, self.size.width, ascii=ascii)
+        return bars.status(said, session.race, error, self.size.width, ascii=ascii)
 
     def on_resize(self, _event: events.Resize) -> None:
         self.call_after_refresh(self.redraw)

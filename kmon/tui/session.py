@@ -12,7 +12,7 @@ from kmon.tui.event_reader import EventReader, Spawn
 from kmon.tui.line_widget import Styles
 from kmon.tui.options import ScreenOptions
 from kmon.tui.standings import Standings
-from kmon.tui.status_text import expectation, status_sentence
+from kmon.tui.status_text import StatusText, expectation, status_of
 
 
 class Session:
@@ -93,9 +93,7 @@ class Session:
             ascii=self.options.ascii,
         )
 
-    def status(self, run: RunView, now_ns: int) -> tuple[str, bool]:
-        """What the status bar says of a run, and whether that is an alarm."""
-        seen = self.standings.of(run)
+    def status(self, run: RunView, now_ns: int) -> StatusText:
+        """What the status bar says of a run."""
         expected = expectation(self.race, run, now_ns)
-        sentence = status_sentence(run, seen, now_ns, lost=self.lost, expected=expected)
-        return sentence, bool(seen.contradiction) and not self.lost
+        return status_of(run, self.standings.of(run), now_ns, lost=self.lost, expected=expected)

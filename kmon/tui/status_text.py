@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from kmon.format import rate, seconds
 from kmon.stats.resumption import outlook
@@ -126,11 +127,26 @@ def standing(run: RunView, seen: Observation, now_ns: int, *, ascii: bool, lost:
     return " ".join(part for part in (sign, state_word(seen.state), number) if part)
 
 
-def status_sentence(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False, expected: str = "") -> str:
-    """Claim against observation for one run, as the status bar says it, and what is ``expected`` of its silence."""
+class StatusText(NamedTuple):
+    """What the status bar says. ``end`` follows the text; where there is no room, the text is cut before the end is."""
+
+    text: str
+    alarm: bool = False
+    end: str = ""
+
+    @property
+    def whole(self) -> str:
+        return self.text + self.end
+
+
+def status_of(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False, expected: str = "") -> StatusText:
+    """Claim against observation for one run, and what is ``expected`` of its silence."""
     if lost and seen.state not in ENDED:
-        return f"{run.target}: {unmeasured(seen)}"
-    return "; ".join(part for part in (f"{run.target}: {situation(run, seen, now_ns)}", expected) if part)
+        return StatusText(f"{run.target}: {unmeasured(seen)}")
+    said = situation(run, seen, now_ns)
+    then = f"; {expected}" if expected else ""
+    text, alarm = f"{run.target}: {said.text}", said.alarm and not lost
+    return StatusText(text, alarm, said.end + then) if said.end else StatusText(text + then, alarm)
 
 
 def expectation(race: RaceView, run: RunView, now_ns: int) -> str:
@@ -144,11 +160,15 @@ def unmeasured(seen: Observation) -> str:
     return f"was {seen.state} when the engine was lost, not measured since"
 
 
-def situation(run: RunView, seen: Observation, now_ns: int) -> str:
-    """Claim against observation for one run, without its name."""
-    attempt = run.main
+def situation(run: RunView, seen: Observation, now_ns: int) -> StatusText:
+    """Claim against observation for one run, without its name; an alarm where they contradict each other."""
     if seen.contradiction:
-        return seen.contradiction
+        return StatusText(seen.contradiction, True, f" -> {seen.conclusion}" if seen.conclusion else "")
+    return StatusText(_situation(run, seen, now_ns))
+
+
+def _situation(run: RunView, seen: Observation, now_ns: int) -> str:
+    attempt = run.main
     if attempt is None:
         return "queued"
     if run.scheduled is not None:

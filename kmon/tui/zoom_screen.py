@@ -90,8 +90,7 @@ class ZoomScreen(LiveScreen):
             self.view.show(self._raw)
         self.draw_header(session.standings.states, now_ns)
         self.tab_line.update([self._tabs(run, seen, now_ns, self.size.width)])
-        sentence, alarm = session.status(run, now_ns)
-        self.status_line.update([self.status_bar(sentence, alarm=alarm)])
+        self.status_line.update([self.status_bar(session.status(run, now_ns))])
         self.draw_hints("zoom")
         self.set_class(self.size.height < 10, "-short")
 

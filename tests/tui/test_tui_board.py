@@ -205,15 +205,15 @@ def test_ascii_boards_are_ascii() -> None:
 def test_the_status_bar_says_how_a_cell_stands_or_how_it_came_out() -> None:
     board = board_of(board_scripts())
     kimi = board.rows[0].cells
-    assert say_cell("kimi, round 8", None, 0).sentence == "not begun"
+    assert say_cell("kimi, round 8", None, 0).said.text == "not begun"
     live = say_cell("kimi, round 7", kimi[7], int(NOW_S * S))
-    assert (live.sentence, live.alarm) == ("claims streaming, silent 6.2 s (headers, then nothing)", True)
+    assert (live.said.text, live.said.alarm) == ("claims streaming, silent 6.2 s (headers, then nothing)", True)
     passed = say_cell("kimi, round 1", kimi[1], 0)
-    assert (passed.head, passed.sentence, passed.alarm) == ("kimi, round 1: OK", ANSWER, False)
+    assert (passed.head, passed.said.text, passed.said.alarm) == ("kimi, round 1: OK", ANSWER, False)
     hung = say_cell("kimi, round 2", kimi[2], 0)
     assert hung.head == "kimi, round 2: TIMEOUT"
-    assert hung.sentence.startswith("nothing came in 9.0 s")
-    assert hung.alarm
+    assert hung.said.text.startswith("nothing came in 9.0 s")
+    assert hung.said.alarm
 
 
 def test_the_help_explains_every_sign_of_the_board() -> None:

@@ -93,7 +93,7 @@ def test_a_failed_pane_names_signature_evidence_and_error() -> None:
     said = "rate-limited: HTTP 429: Rate limit reached, try again in 20 s; headers after 0.30 s, 0 chunks"
     assert said in text
     run = run_of(script, 9.0)
-    assert status_text.status_sentence(run, derive(run, 9 * S), 9 * S) == f"groq: failed, {said}"
+    assert status_text.status_of(run, derive(run, 9 * S), 9 * S).whole == f"groq: failed, {said}"
 
 
 def test_nothing_is_said_to_arrive_when_nothing_does() -> None:
@@ -204,7 +204,7 @@ def test_a_run_that_waits_for_a_retry_says_which_when_and_why() -> None:
     assert any("retry 1 of 2 in 3.2 s (HTTP 429, Retry-After)" in row for row in pane)
     assert any("rate-limited: HTTP 429: slow down" in row for row in pane)
     run = run_of(limited(), 2.0)
-    sentence = status_text.status_sentence(run, derive(run, 2 * S), 2 * S)
+    sentence = status_text.status_of(run, derive(run, 2 * S), 2 * S).whole
     assert sentence == "together: retry 1 of 2 in 3.2 s (HTTP 429, Retry-After), r makes it now"
 
 
@@ -228,7 +228,7 @@ def test_a_run_cancelled_while_it_waited_is_shown_as_cancelled() -> None:
     run = view.runs["r1"]
     seen = derive(run, 3 * S)
     assert seen.state == "cancelled"
-    assert status_text.situation(run, seen, 3 * S) == "cancelled before retry 1 of 2 (HTTP 429)"
+    assert status_text.situation(run, seen, 3 * S).text == "cancelled before retry 1 of 2 (HTTP 429)"
 
 
 def test_a_fallback_says_who_answers_and_the_run_keeps_its_name() -> None:
