@@ -6,12 +6,10 @@ so a pane costs what arrived since its last frame, whatever came before.
 
 from __future__ import annotations
 
-import re
-
 from rich.cells import cell_len
 
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui.spans import GLYPH_LIMIT, Span, Spans, cut_head
+from kmon.tui.spans import GLYPH_LIMIT, Span, Spans, cut_head, one_line
 
 GUTTERS = {"text": "", "reasoning": "┊ ", "tool": "→ "}
 ASCII_GUTTERS = {"text": "", "reasoning": ": ", "tool": "> "}
@@ -19,7 +17,7 @@ TAB_CELLS = 4
 SLICE_CHARS = 2_000
 """Long pieces are wrapped a slice at a time, so that one without a newline costs linear time."""
 
-_TOOL_HEAD = re.compile(r"\n([\w.:-]{1,128})\(")
+NAME_CHARS = 128
 
 
 class TextWrap:
@@ -56,19 +54,18 @@ class TextWrap:
         start, chars = len(segments), 0
         while start > len(segments) - fresh and chars < wanted_chars:
             start -= 1
-            chars += len(segments[start].text)
+            chars += segments[start].chars
         for index in range(start, len(segments)):
-            self.feed(segments[index].kind, segments[index].text)
+            self.feed(*segments[index])
         return True
 
-    def feed(self, kind: str, text: str) -> None:
-        """Append one piece of output."""
+    def feed(self, kind: str, text: str, name: str = "") -> None:
+        """Append one piece of output. With a ``name`` a tool call begins, on a line of its own."""
         text = text[-self.limit * self.width :]
-        head = _TOOL_HEAD.match(text) if kind == "tool" else None
-        if kind != self._kind or head:
+        if kind != self._kind or name:
             self._finish_line()
             self._kind = kind
-            text = f"{head[1]} {text[head.end() :]}" if head else text.removeprefix("\n")
+            text = f"{one_line(name)[:NAME_CHARS]} {text}" if name else text.removeprefix("\n")
         text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " " * TAB_CELLS)
         first, *further = text.split("\n")
         self._extend(first)
@@ -125,5 +122,5 @@ def output_text(run: RunView) -> str:
         if parts and segment.kind != kind:
             parts.append("\n\n")
         kind = segment.kind
-        parts.append(segment.text)
+        parts.append(f"\n{segment.name}({segment.text}" if segment.name else segment.text)
     return "".join(parts)

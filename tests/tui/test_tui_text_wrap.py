@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from kmon.stream.keeping import Keeping
 from kmon.stream.timeline import S, Timeline
-from kmon.stream.view import AttemptView
+from kmon.stream.view import AttemptView, RunView
 from kmon.tui.spans import Spans, row_width
-from kmon.tui.text_wrap import TextWrap
+from kmon.tui.text_wrap import TextWrap, output_text
 
 
 def lines(rows: list[Spans]) -> list[str]:
@@ -30,7 +31,7 @@ def test_kinds_have_gutters_of_their_own() -> None:
     flow = TextWrap(40, 10)
     flow.feed("reasoning", "think")
     flow.feed("text", "say")
-    flow.feed("tool", '\nweather({"city": ')
+    flow.feed("tool", '{"city": ', "weather")
     flow.feed("tool", '"Tokyo"}')
     assert lines(flow.tail(9)) == ["┊ think", "say", '→ weather {"city": "Tokyo"}']
 
@@ -38,8 +39,25 @@ def test_kinds_have_gutters_of_their_own() -> None:
 def test_ascii_gutters_are_ascii() -> None:
     flow = TextWrap(40, 10, ascii=True)
     flow.feed("reasoning", "think")
-    flow.feed("tool", "\nsearch({}")
+    flow.feed("tool", "{}", "search")
     assert lines(flow.tail(9)) == [": think", "> search {}"]
+
+
+def test_every_tool_call_begins_a_line_also_when_the_attempt_has_ended() -> None:
+    view = RunView("r", "t", "p/m", "s", 1, "chat", 0)
+    view.attempts = [attempt(("text", "say"))]
+    for name in ("weather", "\x20time\n(now)"):
+        view.attempts[0].append("tool", '{"city": ', name)
+        view.attempts[0].append("tool", '"Tokyo"}')
+    flow, shown = TextWrap(40, 10), ["say", '→ weather {"city": "Tokyo"}', '→ time (now) {"city": "Tokyo"}']
+    flow.follow(view.attempts[0])
+    assert lines(flow.tail(9)) == shown
+    Keeping().ended(view)
+    assert len(view.attempts[0].segments) == 3
+    again = TextWrap(40, 10)
+    again.follow(view.attempts[0])
+    assert lines(again.tail(9)) == shown
+    assert output_text(view).count('weather({"city": "Tokyo"}') == 1
 
 
 def test_words_stay_whole_where_they_can() -> None:
