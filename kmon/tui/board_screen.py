@@ -21,7 +21,7 @@ from kmon.tui.board_window import BoardPosition, BoardWindow, window
 from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane import Pane
-from kmon.tui.pane_drawing import Look
+from kmon.tui.pane_drawing import Look, Notes
 from kmon.tui.row_view import FixedRows, RowView
 from kmon.tui.screen import LiveScreen
 from kmon.tui.session import Session
@@ -145,8 +145,8 @@ class BoardScreen(LiveScreen):
         self.preview.display = shown
         self.preview.visible = cell is not None
         if cell is not None and shown:
-            trouble = self.session.reader.broken.get(cell.run.run, "")
-            self.preview.draw(cell.run, cell.seen, now_ns, self._look(), trouble)
+            notes = Notes(self.session.reader.broken.get(cell.run.run, ""))
+            self.preview.draw(cell.run, cell.seen, now_ns, self._look(), notes)
 
     def _look(self) -> Look:
         options = self.session.options

@@ -16,8 +16,8 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.message import Message
 from textual.widget import Widget
 
+from kmon.tui.line_widget import ascii_scroll_bar
 from kmon.tui.pane import Pane
-from kmon.tui.scroll_bar import ascii_scroll_bar
 
 MIN_WIDTH = 38
 MIN_HEIGHT = 5

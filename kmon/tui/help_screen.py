@@ -6,20 +6,16 @@ import textwrap
 from collections.abc import Sequence
 from typing import ClassVar, get_args
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from kmon.stats.outcome import SIGNS, UNCOUNTED, OutcomeName
 from kmon.stream.events import State
 from kmon.tui.board_columns import COLUMNS, BoardColumns
 from kmon.tui.board_drawing import sign
 from kmon.tui.keymap import KEYS, Key, bindings, help_lines
-from kmon.tui.screen import BaseScreen
-from kmon.tui.scroll_bar import ascii_scroll_bar
+from kmon.tui.screen import PageScreen
 from kmon.tui.status_text import MEANINGS, state_word, symbol
 from kmon.tui.text_wrap import ASCII_GUTTERS, GUTTERS
 
@@ -43,22 +39,13 @@ WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class HelpScreen(BaseScreen[None], ModalScreen[None]):
+class HelpScreen(PageScreen[None], ModalScreen[None]):
     """Any of the usual keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("help")
 
     def __init__(self, ascii: bool) -> None:
-        super().__init__(id="help-screen")
-        self._ascii = ascii
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            yield Static(help_content(ascii=self._ascii), markup=False)
-
-    def on_mount(self) -> None:
-        if self._ascii:
-            ascii_scroll_bar(self.query_one(VerticalScroll))
+        super().__init__(help_content(ascii=ascii), id="help-screen", page_id="help", ascii=ascii)
 
 
 def _outcome(name: OutcomeName) -> str:

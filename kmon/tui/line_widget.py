@@ -6,10 +6,12 @@ A frame replaces the rows; only lines that differ from the frame before are refr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
+from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -69,3 +71,14 @@ class LineWidget(Widget):
     def render_line(self, y: int) -> Strip:
         row = self.decorate(self.rows[y]) if y < len(self.rows) else ()
         return self.line_styles.strip(row, self.size.width)
+
+
+class WholeCells(ScrollBarRender):
+    """A scroll bar that ends at whole cells, so that it needs no block characters."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+
+
+def ascii_scroll_bar(widget: Widget) -> None:
+    """Give ``widget``, once mounted, a vertical scroll bar without block characters."""
+    widget.vertical_scrollbar.renderer = WholeCells  # type: ignore[misc]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len
 
@@ -55,6 +56,16 @@ class Flow:
     nudge: Sequence[Spans] = ()
 
 
+class Notes(NamedTuple):
+    """What a pane notes besides its run: a fault of the screen itself, and what to expect of the open silence."""
+
+    trouble: str = ""
+    expected: str = ""
+
+
+NO_NOTES = Notes()
+
+
 def draw_pane(
     run: RunView,
     seen: Observation,
@@ -63,18 +74,14 @@ def draw_pane(
     height: int,
     now_ns: int,
     look: Look,
-    trouble: str = "",
-    expected: str = "",
+    notes: Notes = NO_NOTES,
 ) -> list[Spans]:
-    """``height`` rows of exactly ``width`` cells.
-
-    ``trouble`` is a fault of the screen itself and ``expected`` what to expect of a silence; both are shown as a note.
-    """
+    """``height`` rows of exactly ``width`` cells."""
     if width < 6 or height < 3:
         return [fit((Span(f"{status_text.symbol(seen.state, ascii=look.ascii)} {run.target}"),), width)] * height
     inner = width - 4
     _, line, _, side, lower_left, lower_right = look.border
-    body = _body(run, seen, flow, inner, height - 2, now_ns, look, trouble, expected)
+    body = _body(run, seen, flow, inner, height - 2, now_ns, look, notes)
     body = [*body, *([BLANK] * (height - 2 - len(body)))]
     left, right = Span(f"{side} ", "border"), Span(f" {side}", "border")
     return [
@@ -126,27 +133,26 @@ def _body(
     height: int,
     now_ns: int,
     look: Look,
-    trouble: str,
-    expected: str,
+    notes: Notes,
 ) -> list[Spans]:
     attempt = run.main
     if attempt is None:
         waiting = Span("waits for its turn", "muted")
-        return [(Span(shorten(trouble, width), "error"),) if trouble else (waiting,)]
+        return [(Span(shorten(notes.trouble, width), "error"),) if notes.trouble else (waiting,)]
     foot = [_gaps(attempt, width, now_ns, look)]
     if height >= 3:
         foot.append(_figures(attempt, seen, width, now_ns))
     room = height - len(foot)
     unused = room - max(1, len(flow.main)) - (NUDGE_ROWS if run.nudge is not None else 0)
-    notes = _notes(run, seen, width, min(room, max(1, room // 2, unused)), now_ns, trouble, expected)
-    room -= len(notes)
+    told = _notes(run, seen, width, min(room, max(1, room // 2, unused)), now_ns, notes)
+    room -= len(told)
     nudge = _nudge(run, flow, width, room, look)
     room -= len(nudge)
     rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
     if not rows and room > 0 and seen.state not in ENDED and run.scheduled is None:
         rows = [(Span(_before_first_token(seen), "muted"),)]
     blanks = [BLANK] * (room - len(rows))
-    return [*rows, *nudge, *notes, *blanks, *foot]
+    return [*rows, *nudge, *told, *blanks, *foot]
 
 
 def _before_first_token(seen: Observation) -> str:
@@ -221,23 +227,21 @@ def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
     return (timeline.max_gap_ns(now_ns) or 0) - ttft_ns < MS  # the longest counts this wait, too, rounded
 
 
-def _notes(
-    run: RunView, seen: Observation, width: int, limit: int, now_ns: int, trouble: str, expected: str
-) -> list[Spans]:
+def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int, notes: Notes) -> list[Spans]:
     """Whose the open silence is and what to expect of it, why it ended badly and what follows, or what the screen
     itself could not do: ``limit`` rows at most."""
-    if trouble:
-        return [(Span(line, "error"),) for line in wrap(trouble, width, limit)]
+    if notes.trouble:
+        return [(Span(line, "error"),) for line in wrap(notes.trouble, width, limit)]
     if run.scheduled is not None and run.main is not None and limit > 0:
         again: Spans = (Span(shorten(one_line(retry_sentence(run.scheduled, now_ns)), width), "nudge"),)
         why = wrap(status_text.failure(run.main), width, limit - 1) if limit > 1 else []
         return [*((Span(line, "error"),) for line in why), again]
     if run.main is not None and run.main.claim is not None and run.main.ending is None and limit > 0:
-        return _both_sides(run, seen, width, limit)
+        return both_sides(run, seen.claim, width, limit)
     if seen.state not in ENDED:
-        return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
+        return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, notes.expected)]
     if seen.state == "done":
-        return [*(_both_sides(run, seen, width, limit) if run.ended and run.ended.diagnosis and limit > 0 else ())]
+        return [*(both_sides(run, seen.claim, width, limit) if run.ended and run.ended.diagnosis and limit > 0 else ())]
     sentence = status_text.called_off(run) or (status_text.failure(run.main) if run.main is not None else "")
     style = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, style),) for line in wrap(sentence, width, limit)] if limit > 0 else []
@@ -254,9 +258,9 @@ def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expecte
     return [*whose, *(wrap(rest, width, limit - len(whose)) if limit > len(whose) else ())]
 
 
-def _both_sides(run: RunView, seen: Observation, width: int, limit: int) -> list[Spans]:
+def both_sides(run: RunView, claim: str, width: int, limit: int) -> list[Spans]:
     """What the chat program shows of a gateway's run, and below it on which side the run hangs."""
-    shown: Spans = (Span("TUI  ", "muted"), Span(shorten(one_line(seen.claim), max(1, width - 5)), "figure"))
+    shown: Spans = (Span("TUI  ", "muted"), Span(shorten(one_line(claim), max(1, width - 5)), "figure"))
     sentence, style = status_text.hanging(run), "error" if run.ended is None else "muted"
     return [shown, *((Span(line, style),) for line in wrap(sentence, width, limit - 1))] if limit > 1 else [shown]
 

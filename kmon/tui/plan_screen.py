@@ -5,39 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from kmon.engine.plan import RacePlan
 from kmon.format import plural
 from kmon.retry.policy import policy_words
 from kmon.tui.keymap import bindings
 from kmon.tui.options import ScreenOptions
-from kmon.tui.screen import BaseScreen
-from kmon.tui.scroll_bar import ascii_scroll_bar
+from kmon.tui.screen import PageScreen
 from kmon.tui.spans import one_line, shorten
 
 
-class PlanScreen(BaseScreen[bool]):
+class PlanScreen(PageScreen[bool]):
     """Enter starts, Esc leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
 
     def __init__(self, options: ScreenOptions, *, again: bool) -> None:
-        super().__init__(id="plan-screen")
-        self._ascii = options.ascii
-        self._content = plan_content(options.plan, options.key_notes, options.shown_origin, again=again)
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="plan"):
-            yield Static(self._content, markup=False)
-
-    def on_mount(self) -> None:
-        if self._ascii:
-            ascii_scroll_bar(self.query_one(VerticalScroll))
+        content = plan_content(options.plan, options.key_notes, options.shown_origin, again=again)
+        super().__init__(content, id="plan-screen", page_id="plan", ascii=options.ascii)
 
     def action_decide(self, go: bool) -> None:
         self.dismiss(go)

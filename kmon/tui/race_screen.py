@@ -16,7 +16,7 @@ from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import LineWidget
 from kmon.tui.ordering import SORTS, Arrangement, Order, Seen
 from kmon.tui.pane import Pane
-from kmon.tui.pane_drawing import Look
+from kmon.tui.pane_drawing import Look, Notes
 from kmon.tui.screen import LiveScreen
 from kmon.tui.session import Session
 from kmon.tui.spans import BLANK, Span, Spans, wrap
@@ -93,8 +93,8 @@ class RaceScreen(LiveScreen):
         for name, pane in self.grid.panes.items():
             run = race.runs[name]
             expected = "" if self._look.lost else status_text.expectation(race, run, now_ns)
-            trouble = self.session.reader.broken.get(name, "")
-            pane.draw(run, self.session.standings.of(run), now_ns, self._look, trouble, expected)
+            notes = Notes(self.session.reader.broken.get(name, ""), expected)
+            pane.draw(run, self.session.standings.of(run), now_ns, self._look, notes)
         self._draw_bars(race, now_ns)
 
     def _arranged(self, race: RaceView, now_ns: int) -> Order:

@@ -11,8 +11,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from kmon.tui.keymap import bindings
-from kmon.tui.line_widget import Styles
-from kmon.tui.scroll_bar import ascii_scroll_bar
+from kmon.tui.line_widget import Styles, ascii_scroll_bar
 from kmon.tui.spans import Spans
 
 

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import ClassVar, TypeVar
 
 from textual import events
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import Screen
+from textual.widgets import Static
 
 from kmon.stream.events import State
 from kmon.stream.view import RunView
 from kmon.tui import bars
 from kmon.tui.keymap import Scope, View, hints
-from kmon.tui.line_widget import LineWidget
+from kmon.tui.line_widget import LineWidget, ascii_scroll_bar
 from kmon.tui.session import Session
 from kmon.tui.spans import Spans
 from kmon.tui.status_text import StatusText
@@ -31,6 +35,22 @@ class BaseScreen(Screen[Result]):
         if isinstance(event, events.Resize) and event.size != self.app.size:
             return
         await super().on_event(event)
+
+
+class PageScreen(BaseScreen[Result]):
+    """A page of text that can be scrolled."""
+
+    def __init__(self, content: Content, *, id: str, page_id: str, ascii: bool) -> None:
+        super().__init__(id=id)
+        self._content, self._page_id, self._ascii = content, page_id, ascii
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id=self._page_id):
+            yield Static(self._content, markup=False)
+
+    def on_mount(self) -> None:
+        if self._ascii:
+            ascii_scroll_bar(self.query_one(VerticalScroll))
 
 
 class LiveScreen(BaseScreen[None]):

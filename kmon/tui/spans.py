@@ -7,6 +7,7 @@ cells, the way rich counts them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -48,6 +49,11 @@ def crop(text: str, width: int) -> str:
 def row_width(row: Iterable[Span]) -> int:
     """Width in cells."""
     return sum(cell_len(span.text) for span in row)
+
+
+def merged(spans: Iterable[Span]) -> Spans:
+    """Neighbours of one style as one span."""
+    return tuple(Span("".join(s.text for s in same), style) for style, same in groupby(spans, key=lambda s: s.style))
 
 
 def fit(row: Spans, width: int, style: str = "text") -> Spans:

@@ -7,11 +7,12 @@ from kmon.format import count, seconds
 from kmon.stream.contradiction import shown_claim
 from kmon.stream.view import AttemptView, RunView
 from kmon.tui import status_text
-from kmon.tui.pane_drawing import Look
+from kmon.tui.pane_drawing import Look, both_sides
 from kmon.tui.spans import Span, Spans, one_line, wrap
 from kmon.tui.text_wrap import TextWrap
 
 LIMIT_ROWS = 20_000
+CLAIM_ROWS = 7
 
 
 class _Block:
@@ -55,12 +56,13 @@ class FlowRows:
                 gone = f"({count(attempt.segments_dropped)} characters before this were let go)"
                 block.head.append((Span(gone, "muted"),))
             cursor = self.look.cursor if attempt.ending is None and attempt.revision else ""
+            claimed = attempt is run.main and attempt.claim is not None
             # The tail starts with the row that is still being written, which the wrapper does not list yet.
             open_row = block.wrapped.tail(1, cursor) if block.wrapped.open_text or cursor else []
             block.tail = [
                 *open_row,
                 *_ending(run, attempt, width, now_ns),
-                *_both_sides(run, attempt, width, now_ns),
+                *(both_sides(run, shown_claim(attempt, now_ns), width, CLAIM_ROWS) if claimed else ()),
                 (),
             ]
 
@@ -80,15 +82,6 @@ def _heading(run: RunView, attempt: AttemptView, width: int, look: Look) -> Span
     what = f"nudge: {FOLLOW_UP}" if attempt.role == "nudge" else status_text.attempt_name(run, attempt)
     text = f"{line * 2} {what}  {one_line(attempt.url)} "
     return (Span(text + line * max(0, width - len(text)), "nudge" if attempt.role == "nudge" else "title.dim"),)
-
-
-def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> list[Spans]:
-    """What the chat program shows of a gateway's run, and on which side it hangs or hung."""
-    if attempt is not run.main or attempt.claim is None:
-        return []
-    shown = (Span("TUI  ", "muted"), Span(one_line(shown_claim(attempt, now_ns)), "figure"))
-    style = "error" if run.ended is None else "muted"
-    return [shown, *((Span(text, style),) for text in wrap(status_text.hanging(run), width, 6))]
 
 
 def _ending(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> list[Spans]:

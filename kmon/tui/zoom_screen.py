@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,8 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.events import Click
 
+from kmon.format import plural
 from kmon.stream.state import ENDED, Observation
-from kmon.stream.view import RunView
+from kmon.stream.timeline import S
+from kmon.stream.view import AttemptView, RawChunk, RunView
 from kmon.tui import status_text
 from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import LineWidget
@@ -18,10 +21,9 @@ from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
 from kmon.tui.screen import LiveScreen
 from kmon.tui.session import Session
-from kmon.tui.spans import Span, Spans, one_line, row_width, spread
+from kmon.tui.spans import Span, Spans, one_line, row_width, shorten, spread
 from kmon.tui.zoom_flow import FlowRows
 from kmon.tui.zoom_gaps import gap_rows
-from kmon.tui.zoom_raw import RawRows
 
 TABS = ("Flow", "Gaps", "Raw")
 GAPS_EVERY_NS = 500_000_000
@@ -150,3 +152,42 @@ class ZoomScreen(LiveScreen):
                 if event.x < edge:
                     self._activate(index)
                     return
+
+
+class RawRows:
+    """One row per kept chunk of the deciding attempt; made when looked at."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[RawChunk] | tuple[RawChunk, ...] = ()
+        self._dropped = 0
+        self._start_ns = 0
+        self._stall_ns = 5 * S
+        self._width = 80
+
+    def follow(self, run: RunView, width: int) -> None:
+        attempt: AttemptView | None = run.main
+        self._width = width
+        if attempt is not None:
+            self._chunks, self._dropped = attempt.raw, attempt.raw_dropped
+            self._start_ns, self._stall_ns = (
+                attempt.timeline.t_start,
+                attempt.timeline.threshold_ns(attempt.timeline.answer_phase()),
+            )
+
+    def __len__(self) -> int:
+        return len(self._chunks) + bool(self._dropped)
+
+    def row(self, index: int) -> Spans:
+        if self._dropped:
+            if index == 0:
+                return (Span(f"({plural(self._dropped, 'chunk')} before this let go)", "muted"),)
+            index -= 1
+        chunk = self._chunks[index]
+        late = chunk.gap_ns >= self._stall_ns
+        head = f"{(chunk.t_ns - self._start_ns) / S:9.3f} s {chunk.gap_ns / S:+8.3f} s  "
+        kind_style = {"reasoning": "reasoning", "tool": "tool", "error": "error"}.get(chunk.kind, "text")
+        return (
+            Span(head, "gap.stall" if late else "muted"),
+            Span(f"{chunk.kind:<10}", kind_style),
+            Span(shorten(one_line(chunk.raw), max(4, self._width - len(head) - 10)), "text"),
+        )

@@ -14,7 +14,7 @@ from kmon.stream.events import RunEnded
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView, RunView
 from kmon.tui import status_text
-from kmon.tui.pane_drawing import Flow, Look, draw_pane
+from kmon.tui.pane_drawing import Flow, Look, Notes, draw_pane
 from kmon.tui.spans import Spans, row_width
 from kmon.tui.text_wrap import TextWrap
 
@@ -43,7 +43,7 @@ def rows_of(run: RunView, now_ns: int, width: int, height: int, look: Look, trou
         if attempt is not None:
             wrapped.follow(attempt)
         tails.append(wrapped.tail(max(1, height - 2), look.cursor if attempt is run.main else ""))
-    return draw_pane(run, derive(run, now_ns), Flow(*tails), width, height, now_ns, look, trouble)
+    return draw_pane(run, derive(run, now_ns), Flow(*tails), width, height, now_ns, look, Notes(trouble))
 
 
 @pytest.mark.parametrize("width", range(30, 70))
