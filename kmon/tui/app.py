@@ -41,7 +41,7 @@ from kmon.tui.toasts import TOAST_S, Toasts, enumerate_names, small
 from kmon.tui.zoom_screen import ZoomScreen
 
 HINT_S = 8.0
-"""How long the first hint stays: it is read once, by someone who has just arrived."""
+"""Seconds for which the first hint is shown."""
 TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
 PALETTE_GONE_S = 0.1
@@ -159,7 +159,7 @@ class KmonApp(LeavingApp):
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def say(self, message: str, severity: SeverityLevel = "information", *, for_s: float = TOAST_S) -> None:
-        """A toast instead of the one before. What it says is never markup: it may be quoted."""
+        """Show a toast in place of the last one. Never parsed as markup: it may quote foreign text."""
         self.clear_notifications()
         self.notify(small(message), severity=severity, timeout=for_s, markup=False)
         self._toasts.shown(ceil(for_s / TELL_EVERY_S))

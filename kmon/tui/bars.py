@@ -16,14 +16,14 @@ from kmon.tui.spans import Span, Spans, fit, one_line, row_width, shorten, sprea
 from kmon.tui.status_text import StatusText
 
 LEAST_FACTS = 24
-"""Cells of the facts before a verdict, without which it is about nobody."""
+"""The least cells of text kept before the end of a status; with less the whole is cut instead."""
 BUSY_LAG_MS = 200.0
-"""Above it the machine is too busy to be trusted with fine differences."""
+"""Lag of the engine, in ms, above which small differences between gaps mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header tells: the race, its totals, and how the view is set."""
+    """What the header shows: the race, its totals, and the settings of the view."""
 
     race: RaceView
     scenario: str
@@ -95,7 +95,7 @@ def _cut(said: StatusText, width: int) -> str:
 
 
 def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> list[Spans]:
-    """``engine ok · lag 0.3 ms · 5.1 k chunks`` and ever shorter ways to say it, or that the engine is gone."""
+    """``engine ok · lag 0.3 ms · 5.1 k chunks``, then shorter forms of it; or that the engine is gone."""
     if engine_error is not None:
         return [(Span("engine gone: kept what it had", "status.alarm"),), (Span("engine gone", "status.alarm"),)]
     dot = " - " if ascii else " · "

@@ -1,4 +1,4 @@
-"""The board as a value: one row per arm, one cell per round, and what the runs so far add up to.
+"""The board as a value: one row per arm, one cell per round, and the figures of each arm.
 
 Runs are classified and counted once, as they end; a frame only looks at those that are open.
 """

@@ -38,7 +38,7 @@ SIDEWAYS_CELLS = 16
 
 
 class BoardCells(LineWidget):
-    """The cells. A click is told as the cell it hit."""
+    """The cells. A click posts :class:`Chosen` with the cell under it."""
 
     class Chosen(Message):
         """A cell was clicked; ``enter`` when it was a double click."""
@@ -186,7 +186,7 @@ class BoardScreen(LiveScreen):
     # -- what the keys do ------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """A new race begins: its runs are counted anew."""
+        """Reset for a new race."""
         self.board, self.focus_place, self._moved = None, BoardPosition(0, 1), False
         self._said, self._concluded_at, self._left, self._shown = (), 0, 0, None
         self.remove_class("-concluded")

@@ -171,7 +171,7 @@ KEYS: tuple[Key, ...] = (
 
 
 def bindings(scope: Scope, keys: Sequence[Key] = KEYS) -> list[BindingType]:
-    """The keys of one scope, as Textual wants them."""
+    """The keys of one scope as Textual's bindings."""
     return [
         Binding(key.keys, key.action, key.label, id=key.id, priority=key.priority) for key in keys if key.scope == scope
     ]

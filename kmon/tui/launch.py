@@ -1,4 +1,4 @@
-"""The front door of the screen: options in, outcome out."""
+"""Runs the screen: options in, outcome out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ScreenOptions", "ScreenOutcome", "run_app"]
 
 
 def wants_no_colour() -> bool:
-    """NO_COLOR (https://no-color.org: set and not empty) or a terminal that says it has none."""
+    """NO_COLOR (https://no-color.org: set and not empty) or TERM=dumb."""
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 

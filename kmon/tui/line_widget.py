@@ -20,7 +20,7 @@ from kmon.tui.spans import Span, Spans, fit
 
 _OUTPUT = frozenset({"text", "reasoning", "tool"})
 _TO_ASCII = {ord("…"): "~", ord("·"): "-"}
-"""The ornaments of kmon's own words; what a model writes is shown as it wrote it."""
+"""Typographic characters of kmon's own texts; the output of a model is not changed."""
 
 
 class Styles:

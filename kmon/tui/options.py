@@ -43,7 +43,7 @@ class ScreenOptions:
     hint: str = ""
     """What to do first: a toast, and in the status bar until something is amiss there or a run was nudged."""
     impossible: Mapping[Action, str] = field(default_factory=dict)
-    """Commands that cannot be obeyed here, with a sentence that says why."""
+    """Commands that cannot be executed here, each with the reason as a sentence."""
     round_word: str = "round"
     """What the number of a run counts."""
     sort: str = "queued order"
@@ -57,7 +57,7 @@ class ScreenOptions:
     ascii: bool = False
     clock: Callable[[], int] = time.monotonic_ns
     key_notes: Mapping[str, str] = field(default_factory=dict)
-    """Target name to where its key was found, in words; never the key."""
+    """By target name, where its key was found; never the key."""
 
     @property
     def shown_origin(self) -> str:
@@ -66,7 +66,7 @@ class ScreenOptions:
 
 @dataclass(frozen=True)
 class ScreenOutcome:
-    """What is left when the screen is gone, for the summary on stdout.
+    """What the screen returns when it is closed, for the summary on stdout.
 
     ``interrupted`` is True when the user left before the race had ended; ``engine_error`` is the sentence for an
     engine that could not be started or was lost.

@@ -15,7 +15,7 @@ from kmon.stream.view import RunView
 from kmon.tui.status_text import state_word
 
 RESORT_NS = 1_000_000_000
-"""Panes that jump about cannot be read: they are placed anew once a second, and when there are new ones."""
+"""Panes are sorted again once a second, and when there are new ones: panes that move more often cannot be read."""
 
 _SEVERITY: tuple[State, ...] = (
     "stalled", "failed", "timed-out", "incomplete", "waiting", "connecting", "streaming", "finishing", "queued",
@@ -56,7 +56,7 @@ SORTS: Mapping[str, Rank] = {
 NEWEST_FIRST: Mapping[str, Rank] = {
     "newest first": lambda seen, now_ns: (seen.observation.state in ENDED, -seen.run.place)
 }
-"""For a watch that never ends: what is still open stays in view, however much came after it."""
+"""For a watch, which does not end: open runs stay at the top."""
 _RANKS = {**SORTS, **NEWEST_FIRST}
 
 SortKey = tuple[int, int, int, str]
@@ -69,7 +69,7 @@ def key(seen: Seen, sort: str, now_ns: int) -> SortKey:
 
 
 class Order(Sequence[str]):
-    """Ids of runs in order: those that keep their place, and those placed among them. Valid for one frame."""
+    """Ids of runs in order: ``kept`` ones are sorted already, ``placed`` ones are merged in. Valid for one frame."""
 
     def __init__(self, kept: Sequence[SortKey], placed: Iterable[SortKey]) -> None:
         self._kept = kept
@@ -106,7 +106,7 @@ class Order(Sequence[str]):
 
 
 class Arrangement:
-    """The order of one sort and one filter, as a race goes on. Tell it of each run once, as it settles."""
+    """The order of one sort and one filter, kept up to date. Call :meth:`settle` once for each run that has settled."""
 
     def __init__(self, sort: str, query: str) -> None:
         self.sort, self.query = sort, query
@@ -119,7 +119,7 @@ class Arrangement:
         self.order = Order((), ())
 
     def settle(self, seen: Seen) -> None:
-        """A run stands as it will; it goes to its place when panes are next placed."""
+        """A run has ended; it gets its place when panes are next sorted."""
         self._settling[seen.run.run] = seen
 
     def reopen(self, run: RunView) -> None:

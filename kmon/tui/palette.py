@@ -63,7 +63,7 @@ class Palette:
         )
 
     def styles(self) -> dict[str, Style]:
-        """Every style the screen draws with. No style says by colour alone what it has to say."""
+        """Every style of the screen by name. Colour never carries information alone."""
         c = self.colours
         page, bar = c["ui.background"], c["ui.panel"]
 

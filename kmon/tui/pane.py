@@ -1,4 +1,4 @@
-"""The widget of one run: it keeps the wrapped tails between frames and draws nothing by itself."""
+"""The widget of one run. It keeps the wrapped output between frames and is drawn by its owner."""
 
 from __future__ import annotations
 

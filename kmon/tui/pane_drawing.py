@@ -1,7 +1,7 @@
 """One pane as rows: a pure function of a run, what was observed, the wrapped flow, and the size.
 
-From outside in: the border carries who and how it stands; the last two lines carry the gaps and the figures; a nudge
-or a failure comes above them; the rest is the live tail of the token flow. Short panes drop from the top.
+The border shows the target and the state, the last two lines show the gaps and the figures, a nudge or a failure
+stands above them, and the rest is the end of the output. Short panes leave out lines from the top.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kmon.tui.sparkline import sparkline
 SLICE_NS = 1 * S
 MAX_COLUMNS = 120
 NUDGE_ROWS = 3
-"""What a nudge needs to be told at all: its rule, an answer's last row, what came of it."""
+"""The least rows of a nudge: its rule, the last row of its answer, its result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int,
 
 
 def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expected: str) -> list[str]:
-    """Whose the open silence is; what is expected of it, and by which threshold it is a stall, if that was learned."""
+    """The blame of the open silence, what to expect of it, and the learned threshold, if there is one."""
     if run.main is None or limit <= 0:
         return []
     stalled, blame = seen.state == "stalled", run.main.blame

@@ -1,4 +1,4 @@
-"""What is about to happen, and what it costs, before the first paid request is sent."""
+"""The plan of a race and its cost, shown before the first paid request is sent."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class RaceScreen(LiveScreen):
         self._draw_bars(race, now_ns)
 
     def _arranged(self, race: RaceView, now_ns: int) -> Order:
-        """The runs to show, in order: all, or on the way from the board those that are worth a pane."""
+        """The runs to show, in order: all, or in a test only those that :meth:`_live` selects."""
         moves = self._follower.look(race)
         standings = self.session.standings
         wanted = (self.sort, self.query_text)
@@ -124,7 +124,7 @@ class RaceScreen(LiveScreen):
         return self._arrangement.place([Seen(run, standings.of(run)) for run in shown], now_ns)
 
     def _live(self, race: RaceView) -> list[RunView]:
-        """Of many rounds those that are worth a pane: the newest, the one wanted, and what is open of the others."""
+        """Of many rounds the newest, the one wanted, and the open runs of the others."""
         newest = next((run.round for run in reversed(race.runs.values())), 1)
         found = {run.run: run for run in (*race.open.values(), *self._wanted_round, *_of_round(race, newest))}
         return list(found.values())
@@ -152,7 +152,7 @@ class RaceScreen(LiveScreen):
         return spare
 
     def _focus(self, race: RaceView, order: Order) -> str | None:
-        """The run to be in focus: there always is one. A new round takes it unless the user has chosen one."""
+        """The run that gets the focus. A new round gets it unless the user has chosen a run."""
         if not order:
             return None
         if self._chosen and self._arrangement.position(self._chosen) is not None:
@@ -169,7 +169,7 @@ class RaceScreen(LiveScreen):
         return order[0]
 
     def _keep_focus(self, run: RunView) -> None:
-        """Have the focus where it belongs."""
+        """Move the focus to ``run`` and scroll to it once."""
         self._chosen = ""
         if self._wanted is not None and run.run == self._wanted.run:
             self._moved = True
@@ -200,7 +200,7 @@ class RaceScreen(LiveScreen):
     # -- what the keys do ------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """A new race begins: let go of the panes of the old one."""
+        """Remove the panes of the last race before a new one begins."""
         self.grid.forget()
         self._follower, self._arrangement = Follower(), Arrangement(self.sort, self.query_text)
         self._moved, self._round, self._wanted, self._wanted_round = False, 1, None, []

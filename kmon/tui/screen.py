@@ -28,7 +28,7 @@ class BaseScreen(Screen[Result]):
     """Drops a resize that is already out of date.
 
     Textual's screen answers a resize by posting itself one of the new size; two different sizes under way at once
-    (a window placed while the program starts, rich's guess of 80x25 for TERM=dumb) would cause each other for ever.
+    (a window placed while the program starts, rich's guess of 80x25 for TERM=dumb) would cause each other without end.
     """
 
     async def on_event(self, event: events.Event) -> None:

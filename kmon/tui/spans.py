@@ -1,6 +1,6 @@
-"""Lines of the screen as plain values: spans of text, each drawn with a named style.
+"""Rows of the screen as plain values: spans of text, each with the name of a style.
 
-Drawing functions return rows; only ``painted.py`` knows what colour a style has. A row's width is counted in terminal
+Drawing functions return rows; ``line_widget.py`` knows the colours of the styles. A row's width is counted in terminal
 cells, the way rich counts them.
 """
 

@@ -1,4 +1,4 @@
-"""A run's state in words: what stands in a pane's border, in the status bar and in the totals."""
+"""The state of a run in words, for a pane's border, the status bar and the totals."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def attempt_name(run: RunView, attempt: AttemptView) -> str:
 
 
 def figure(run: RunView, seen: Observation, now_ns: int) -> str:
-    """The one number that belongs beside the state word; empty when there is none."""
+    """The number beside the state word; empty when there is none."""
     attempt = run.main
     if attempt is None or run.scheduled is not None:
         return ""
@@ -111,7 +111,7 @@ def chunk_rate(timeline: Timeline, now_ns: int) -> float:
 
 
 def state_word(state: State) -> str:
-    """The word as shown: a stall shouts, the rest speaks."""
+    """The state's word as shown; a stall in capitals."""
     return "STALLED" if state == "stalled" else state
 
 

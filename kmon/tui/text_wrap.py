@@ -1,7 +1,7 @@
-"""The flow of tokens as rows of a given width, wrapped once as they arrive.
+"""The output of an attempt as rows of a given width, wrapped once as it arrives.
 
-Reasoning, text and tool arguments are told apart by a gutter, not by colour. Rows that are full never change again,
-so a pane costs what arrived since its last frame, whatever came before.
+Reasoning, text and tool arguments are told apart by a gutter, not by colour. Full rows do not change
+again, so a frame costs only what arrived since the last one.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Spans]:
 
 
 def _blame(blame: Blame | None, width: int) -> Iterator[Spans]:
-    """Whose silence it is, and everything the witnesses said."""
+    """The blame of a silence with its evidence."""
     if blame is not None:
         for line in wrap(one_line(f"{blame.brief}; {blame.evidence}"), max(8, width - 4), 6):
             yield (Span(f"    {line}", "muted"),)
