@@ -1,4 +1,4 @@
-"""The Textual application: it owns the session, the frame timer, the theme, and the keys that work on every screen."""
+"""The Textual application: it owns the race shown, the frame timer, the theme and the keys of all screens."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from kmon.tui.pane import Pane
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.screen import LiveScreen
-from kmon.tui.session import Session
+from kmon.tui.shown_race import ShownRace
 from kmon.tui.terminal import LeavingApp
 from kmon.tui.text_wrap import output_text
 from kmon.tui.themes import Themes, shipped_dir
@@ -68,12 +68,12 @@ class KmonApp(LeavingApp):
         self.themes = themes
         self.frames = FrameTimer(options.fps, self._draw)
         styles = Styles(palette, ascii=options.ascii)
-        self.session = Session(options, styles, self._spawn, self.frames.wake, self.redraw, self.say)
+        self.shown = ShownRace(options, styles, self._spawn, self.frames.wake, self.redraw, self.say)
         self.started = False
         self.interrupted = False
         self.no_color = plain
-        self.race_screen = RaceScreen(self.session)
-        self.board_screen = BoardScreen(self.session)
+        self.race_screen = RaceScreen(self.shown)
+        self.board_screen = BoardScreen(self.shown)
         self._toasts = Toasts()
         for known in themes.palettes.values():
             self.register_theme(known.theme())
@@ -88,19 +88,19 @@ class KmonApp(LeavingApp):
         return [NoColor()] if self.no_color else super().get_line_filters()
 
     def on_mount(self) -> None:
-        self.set_class(self.session.options.ascii, "-ascii")
+        self.set_class(self.shown.options.ascii, "-ascii")
         self.frames.begin(
             self.set_interval(self.frames.interval_s, self._frame), self.set_interval(TELL_EVERY_S, self.tell)
         )
         for failure in self.themes.failures:
             self.say(failure, "warning")
         self.install_screen(self.board_screen, "board")  # so that it outlives being left
-        if self.session.options.board:
+        if self.shown.options.board:
             self.push_screen(self.board_screen)
-        if self.session.options.start_now:
+        if self.shown.options.start_now:
             self._start()
         else:
-            self.push_screen(PlanScreen(self.session.options, again=self.started), self._decided)
+            self.push_screen(PlanScreen(self.shown.options, again=self.started), self._decided)
 
     def on_terminal_regained(self) -> None:
         self.refresh(layout=True)
@@ -108,7 +108,7 @@ class KmonApp(LeavingApp):
 
     def told_to_leave(self) -> None:
         super().told_to_leave()
-        self.interrupted = self.interrupted or not self.session.reader.over
+        self.interrupted = self.interrupted or not self.shown.reader.over
         self.run_worker(self.action_quit(), exit_on_error=False)
 
     def _decided(self, go: bool | None) -> None:
@@ -119,25 +119,25 @@ class KmonApp(LeavingApp):
 
     def _start(self) -> None:
         self.started = True
-        self.session.reader.start()
-        if self.session.options.hint:
-            self.say(self.session.options.hint, for_s=HINT_S)
+        self.shown.reader.start()
+        if self.shown.options.hint:
+            self.say(self.shown.options.hint, for_s=HINT_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
         return self.run_worker(work, name=name, group="reader", exit_on_error=False)
 
     async def action_quit(self) -> None:
         """Leave: close every stream first, and keep what still arrives for the summary."""
-        cut_short = self.started and not self.session.reader.over and self.session.reader.engine_error is None
+        cut_short = self.started and not self.shown.reader.over and self.shown.reader.engine_error is None
         self.interrupted = self.interrupted or cut_short
-        await self.session.reader.close()
+        await self.shown.reader.close()
         self.exit()
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
     def _frame(self) -> None:
-        race = self.session.race
-        self.frames.tick(len(race.runs), moving=self.session.moving and bool(race.open))
+        race = self.shown.race
+        self.frames.tick(len(race.runs), moving=self.shown.moving and bool(race.open))
 
     def redraw(self) -> None:
         """Draw the uppermost screen that shows the race, as of the moment that is shown."""
@@ -147,8 +147,8 @@ class KmonApp(LeavingApp):
     def _draw(self) -> None:
         top = self._top
         if top is not None and top.is_mounted:
-            now_ns = self.session.now_ns
-            self.session.standings.look(self.session.race, now_ns)
+            now_ns = self.shown.now_ns
+            self.shown.standings.look(self.shown.race, now_ns)
             top.draw(now_ns)
 
     async def on_event(self, event: events.Event) -> None:
@@ -166,14 +166,14 @@ class KmonApp(LeavingApp):
 
     def tell(self) -> None:
         """Once a second: one toast for what happened since, and not before the last is gone."""
-        reader = self.session.reader
-        clock_goes_on = self.session.moving and reader.race.started is not None and not reader.over
+        reader = self.shown.reader
+        clock_goes_on = self.shown.moving and reader.race.started is not None and not reader.over
         if self.frames.resting and clock_goes_on:
             self._draw()
-        if reader.alerts or (reader.stalls and self.session.options.bell):
+        if reader.alerts or (reader.stalls and self.shown.options.bell):
             self.bell()
         if reader.enough and not self._toasts.told_enough:
-            self.session.announcement = reader.enough
+            self.shown.announcement = reader.enough
         if (told := self._toasts.due(reader, runs_are_told=isinstance(self._top, BoardScreen))) is not None:
             self.say(*told)
         if not clock_goes_on and self._toasts.nothing_left:
@@ -196,10 +196,10 @@ class KmonApp(LeavingApp):
         run = self.current
         if run is None:
             return
-        if why := self.session.options.impossible.get(action):
+        if why := self.shown.options.impossible.get(action):
             self.say(why)
             return
-        state = derive(run, self.session.options.clock()).state
+        state = derive(run, self.shown.options.clock()).state
         if action in ("nudge", "cancel") and (state in ENDED or (action == "nudge" and state == "queued")):
             verb = "nudge" if action == "nudge" else "cancel"
             self.say(f"{run.target} is {state}: nothing to {verb}")
@@ -219,13 +219,13 @@ class KmonApp(LeavingApp):
 
     async def _send_all(self, action: Action, wanted: Callable[[State], bool], nothing: str) -> None:
         """Send a command to every run in a wanted state, unless it cannot be obeyed here."""
-        if why := self.session.options.impossible.get(action):
+        if why := self.shown.options.impossible.get(action):
             self.say(why)
             return
-        race = self.session.race
-        self.session.standings.look(race, self.session.options.clock())
+        race = self.shown.race
+        self.shown.standings.look(race, self.shown.options.clock())
         await self._send(
-            action, [run for run in race.runs.values() if wanted(self.session.standings.of(run).state)], nothing
+            action, [run for run in race.runs.values() if wanted(self.shown.standings.of(run).state)], nothing
         )
 
     async def _send(self, action: Action, runs: Sequence[RunView], nothing: str = "") -> None:
@@ -236,7 +236,7 @@ class KmonApp(LeavingApp):
             for n, run in enumerate(runs):
                 if n % 100 == 99:
                     await asyncio.sleep(0)  # ten thousand commands must not keep the keys waiting
-                if not await self.session.reader.command(Command(action, run.run)):
+                if not await self.shown.reader.command(Command(action, run.run)):
                     self.say(f"no engine: cannot {action}", "error")
                     return
         except Exception as error:
@@ -246,8 +246,8 @@ class KmonApp(LeavingApp):
         self.say(f"{done} {enumerate_names([run.target for run in runs])}")
 
     def action_freeze(self) -> None:
-        session = self.session
-        session.frozen_ns = session.options.clock() if session.frozen_ns is None else None
+        shown = self.shown
+        shown.frozen_ns = shown.options.clock() if shown.frozen_ns is None else None
         self.redraw()
 
     def action_copy(self) -> None:
@@ -261,11 +261,11 @@ class KmonApp(LeavingApp):
 
     def action_next_theme(self) -> None:
         names = list(self.themes.palettes)
-        self.use_theme(names[(names.index(self.session.styles.palette.name) + 1) % len(names)])
-        self.say(f"theme {self.session.styles.palette.name}")
+        self.use_theme(names[(names.index(self.shown.styles.palette.name) + 1) % len(names)])
+        self.say(f"theme {self.shown.styles.palette.name}")
 
     def use_theme(self, name: str) -> None:
-        self.session.styles.use(self.themes.palettes[name])
+        self.shown.styles.use(self.themes.palettes[name])
         self.theme = name
 
     def action_screenshot(self) -> None:  # type: ignore[override]
@@ -278,26 +278,26 @@ class KmonApp(LeavingApp):
 
     def action_help(self) -> None:
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.session.options.ascii))
+            self.push_screen(HelpScreen(self.shown.options.ascii))
 
     def action_start_anew(self) -> None:
-        if not self.session.options.plan.rows:
+        if not self.shown.options.plan.rows:
             self.say("there is nothing to start anew: this is a watch, not a race")
         elif not isinstance(self.screen, PlanScreen):
-            self.push_screen(PlanScreen(self.session.options, again=self.started), self._decided_anew)
+            self.push_screen(PlanScreen(self.shown.options, again=self.started), self._decided_anew)
 
     async def _decided_anew(self, go: bool | None) -> None:
         if not go:
             return
-        await self.session.reader.close()
+        await self.shown.reader.close()
         self.workers.cancel_group(self, "reader")
-        self.session.begin_anew()
+        self.shown.begin_anew()
         self._toasts.begin_anew()
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         self.race_screen.forget()
         self.board_screen.forget()
-        if self.session.options.board:
+        if self.shown.options.board:
             await self.push_screen(self.board_screen)
         self._start()
 
@@ -309,12 +309,12 @@ class KmonApp(LeavingApp):
         self._zoom(message.run_id)
 
     def _zoom(self, run_id: str) -> None:
-        self.push_screen(ZoomScreen(self.session, run_id, self.race_screen.grid.order))
+        self.push_screen(ZoomScreen(self.shown, run_id, self.race_screen.grid.order))
 
     def action_toggle_board(self) -> None:
         """From the panes to the board and back, with the focus on the same run."""
         top, run = self._top, self.current
-        if not self.session.options.plan.rows:
+        if not self.shown.options.plan.rows:
             self.say("there is no board here: it compares the runs of a race")
         elif isinstance(top, BoardScreen):
             self.pop_screen()

@@ -24,7 +24,7 @@ from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look, Notes
 from kmon.tui.row_view import FixedRows, RowView
 from kmon.tui.screen import LiveScreen
-from kmon.tui.session import Session
+from kmon.tui.shown_race import ShownRace
 from kmon.tui.spans import Span, Spans, crop, cut_head, fit, shorten
 from kmon.tui.status_text import StatusText
 
@@ -63,9 +63,9 @@ class BoardScreen(LiveScreen):
     SCOPE = "board"
     BINDINGS: ClassVar[list[BindingType]] = bindings("board")
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session, id="board-screen")
-        styles = session.styles
+    def __init__(self, shown: ShownRace) -> None:
+        super().__init__(shown, id="board-screen")
+        styles = shown.styles
         self.cells = BoardCells(styles)
         self.legend_line = LineWidget(styles, id="legend", classes="line")
         self.conclusion = RowView(styles, id="conclusion", follow=True)
@@ -103,10 +103,10 @@ class BoardScreen(LiveScreen):
 
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
-        session = self.session
+        shown = self.shown
         width, height = self.size
-        ascii = session.options.ascii
-        board = self.board = session.tally.board(session.race, session.standings)
+        ascii = shown.options.ascii
+        board = self.board = shown.tally.board(shown.race, shown.standings)
         if not self._moved:
             self.focus_place = BoardPosition(self.focus_place.row, max(1, board.newest))
         self.set_class(height < 10, "-short")
@@ -139,27 +139,27 @@ class BoardScreen(LiveScreen):
         if self.preview is None:
             if cell is None or not shown:
                 return
-            self.preview = Pane(cell.run, self.session.styles, self._look())
+            self.preview = Pane(cell.run, self.shown.styles, self._look())
             self.preview.can_focus = False
             self.mount(self.preview, after=self.legend_line)
         self.preview.display = shown
         self.preview.visible = cell is not None
         if cell is not None and shown:
-            notes = Notes(self.session.reader.broken.get(cell.run.run, ""))
+            notes = Notes(self.shown.reader.broken.get(cell.run.run, ""))
             self.preview.draw(cell.run, cell.seen, now_ns, self._look(), notes)
 
     def _look(self) -> Look:
-        options = self.session.options
-        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True, lost=self.session.lost)
+        options = self.shown.options
+        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True, lost=self.shown.lost)
 
     def _draw_status(self, board: Board, now_ns: int, width: int) -> None:
-        session, error = self.session, self.session.reader.engine_error
+        shown, error = self.shown, self.shown.reader.engine_error
         who = f"{board.rows[self.focus_place.row].name}, round {self.focus_place.round}"
         head, said = say_cell(who, self.cell, now_ns)
-        if error and not session.race.runs:
+        if error and not shown.race.runs:
             head, said = "no run", StatusText(error, True)
-        elif session.announcement:
-            head, said = "enough", StatusText(session.announcement)
+        elif shown.announcement:
+            head, said = "enough", StatusText(shown.announcement)
         elif error and self.cell is not None and self.cell.seen.state not in ENDED:
             said = StatusText(status_text.unmeasured(self.cell.seen))
         if self.status_line.size.height < 2:
@@ -171,7 +171,7 @@ class BoardScreen(LiveScreen):
 
     def _conclude(self) -> None:
         """Once the race has ended, and again when a retry has: ask what it has shown."""
-        reader, conclude = self.session.reader, self.session.options.conclude
+        reader, conclude = self.shown.reader, self.shown.options.conclude
         if conclude is None:
             return
         if reader.over and self._concluded_at != reader.endings:
@@ -197,12 +197,12 @@ class BoardScreen(LiveScreen):
         if board is None or not board.rows:
             return
         self._moved = True
-        self.session.announcement = ""
+        self.shown.announcement = ""
         self.focus_place = BoardPosition(
             max(0, min(place.row, len(board.rows) - 1)),
             max(1, min(place.round, board.rounds)),
         )
-        self.session.redraw()
+        self.shown.redraw()
 
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run's cell, if it has one."""
@@ -233,7 +233,7 @@ class BoardScreen(LiveScreen):
 
     def action_sideways(self, by: int) -> None:
         self._left = max(0, self._left + by * SIDEWAYS_CELLS)
-        self.session.redraw()
+        self.shown.redraw()
 
     def on_board_cells_chosen(self, message: BoardCells.Chosen) -> None:
         self.focus_on(message.place)

@@ -29,10 +29,10 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
     driver = driver_for(sys.stdout.isatty(), sys.stderr.isatty())
     app = KmonApp(options, themes, palette, plain=wants_no_colour(), driver=driver)
     asyncio.run(_shown(app))
-    error = app.session.reader.engine_error
+    error = app.shown.reader.engine_error
     if app.return_code and error is None:
         error = "the screen failed; its last words are above"
-    return ScreenOutcome(app.session.reader.race, app.interrupted, error)
+    return ScreenOutcome(app.shown.reader.race, app.interrupted, error)
 
 
 async def _shown(app: KmonApp) -> None:

@@ -18,7 +18,7 @@ from kmon.tui.ordering import SORTS, Arrangement, Order, Seen
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look, Notes
 from kmon.tui.screen import LiveScreen
-from kmon.tui.session import Session
+from kmon.tui.shown_race import ShownRace
 from kmon.tui.spans import BLANK, Span, Spans, wrap
 from kmon.tui.standings import Follower
 from kmon.tui.status_text import StatusText
@@ -39,9 +39,9 @@ class RaceScreen(LiveScreen):
     SCOPE = "race"
     BINDINGS: ClassVar[list[BindingType]] = bindings("race")
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session, id="race")
-        styles = session.styles
+    def __init__(self, shown: ShownRace) -> None:
+        super().__init__(shown, id="race")
+        styles = shown.styles
         self.grid = PaneGrid(self._pane, ascii=styles.ascii)
         self.message = LineWidget(styles, id="message")
         self.filter_input = FilterInput(
@@ -49,7 +49,7 @@ class RaceScreen(LiveScreen):
         )
         self.filter_input.cursor_blink = False
         self.query_text = ""
-        self.sort = session.options.sort
+        self.sort = shown.options.sort
         self._follower = Follower()
         self._arrangement = Arrangement(self.sort, "")
         self._look = Look(ascii=styles.ascii)
@@ -78,12 +78,12 @@ class RaceScreen(LiveScreen):
         focused = self.focused
         if isinstance(focused, Pane):
             return focused.run
-        return self.session.race.runs.get(self.grid.order[0]) if self.grid.order else None
+        return self.shown.race.runs.get(self.grid.order[0]) if self.grid.order else None
 
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
         width, height = self.size
-        race = self.session.race
+        race = self.shown.race
         order = self._arranged(race, now_ns)
         focus = self._focus(race, order)
         self.grid.show(order, self._arrangement.position, focus)
@@ -93,23 +93,23 @@ class RaceScreen(LiveScreen):
         for name, pane in self.grid.panes.items():
             run = race.runs[name]
             expected = "" if self._look.lost else status_text.expectation(race, run, now_ns)
-            notes = Notes(self.session.reader.broken.get(name, ""), expected)
-            pane.draw(run, self.session.standings.of(run), now_ns, self._look, notes)
+            notes = Notes(self.shown.reader.broken.get(name, ""), expected)
+            pane.draw(run, self.shown.standings.of(run), now_ns, self._look, notes)
         self._draw_bars(race, now_ns)
 
     def _arranged(self, race: RaceView, now_ns: int) -> Order:
         """The runs to show, in order: all, or in a test only those that :meth:`_live` selects."""
         moves = self._follower.look(race)
-        standings = self.session.standings
+        standings = self.shown.standings
         wanted = (self.sort, self.query_text)
         if moves.anew or wanted != (self._arrangement.sort, self._arrangement.query):
             self._arrangement = Arrangement(*wanted)
             moves.settled[:] = (
-                () if self.session.options.board else (r for r in race.runs.values() if r.run not in race.open)
+                () if self.shown.options.board else (r for r in race.runs.values() if r.run not in race.open)
             )
         several_rounds = len(race.rounds) > 1
         several_scenarios = len({scenario for _, scenario in race.arms}) > 1
-        if self.session.options.board:
+        if self.shown.options.board:
             shown = self._live(race)
             several_rounds = len({run.round for run in shown}) > 1
             several_scenarios = len({run.scenario for run in shown}) > 1
@@ -119,8 +119,8 @@ class RaceScreen(LiveScreen):
                 self._arrangement.reopen(run)
             for run in moves.settled:
                 self._arrangement.settle(Seen(run, standings.of(run)))
-        options = self.session.options
-        self._look = Look(options.ascii, several_scenarios, several_rounds, options.round_word, self.session.lost)
+        options = self.shown.options
+        self._look = Look(options.ascii, several_scenarios, several_rounds, options.round_word, self.shown.lost)
         return self._arrangement.place([Seen(run, standings.of(run)) for run in shown], now_ns)
 
     def _live(self, race: RaceView) -> list[RunView]:
@@ -130,24 +130,24 @@ class RaceScreen(LiveScreen):
         return list(found.values())
 
     def _draw_bars(self, race: RaceView, now_ns: int) -> None:
-        session, options = self.session, self.session.options
+        shown, options = self.shown, self.shown.options
         sort = "" if self.sort == options.sort else self.sort
-        self.draw_header(session.standings.states, now_ns, sort=sort, query=self.query_text)
+        self.draw_header(shown.standings.states, now_ns, sort=sort, query=self.query_text)
         current = self.current
         run = race.runs.get(current.run) if current is not None else None
-        said = session.status(run, now_ns) if run is not None else StatusText("no run yet")
+        said = shown.status(run, now_ns) if run is not None else StatusText("no run yet")
         untouched = len(race.open) == len(race.runs) and not any(r.nudge or r.ended for r in race.open.values())
         if options.hint and not said.alarm and untouched:
             said = StatusText(options.hint)
-        if session.announcement:
-            said = StatusText(f"enough: {session.announcement}", said.alarm)
+        if shown.announcement:
+            said = StatusText(f"enough: {shown.announcement}", said.alarm)
         self.status_line.update([self.status_bar(said)])
         self.draw_hints("panes" if options.board else "race")
 
     def _pane(self, name: str, spare: Pane | None) -> Pane:
-        run = self.session.race.runs[name]
+        run = self.shown.race.runs[name]
         if spare is None:
-            return Pane(run, self.session.styles, self._look)
+            return Pane(run, self.shown.styles, self._look)
         spare.adopt(run)
         return spare
 
@@ -184,10 +184,10 @@ class RaceScreen(LiveScreen):
         text = ""
         if small:
             text = f"{width}x{height} is too small: kmon needs {SMALLEST[0]}x{SMALLEST[1]}"
-        elif self.session.lost and not any_run:
-            text = self.session.reader.engine_error or ""
+        elif self.shown.lost and not any_run:
+            text = self.shown.reader.engine_error or ""
         elif not any_run:
-            text = self.session.options.nothing_yet
+            text = self.shown.options.nothing_yet
         elif not any_shown:
             text = f'no run matches "{self.query_text}": Esc shows all'
         self.set_class(bool(text), "-message")
@@ -209,15 +209,15 @@ class RaceScreen(LiveScreen):
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run as soon as its pane is there, and keep its round in view."""
         self._wanted, self._moved = run, False
-        self._wanted_round = [other for other in self.session.race.runs.values() if other.round == run.round]
+        self._wanted_round = [other for other in self.shown.race.runs.values() if other.round == run.round]
 
     def focus_on(self, name: str | None) -> None:
         """Put the focus on a run that is shown."""
         if name is not None:
             self._moved = True
-            self.session.announcement = ""
+            self.shown.announcement = ""
             self._chosen = name
-            self.session.redraw()
+            self.shown.redraw()
 
     def action_move(self, dx: int, dy: int) -> None:
         if isinstance(self.focused, Pane):
@@ -225,7 +225,7 @@ class RaceScreen(LiveScreen):
 
     async def action_step(self, by: int) -> None:
         order, focused = self.grid.order, self.focused
-        if self.session.options.board:
+        if self.shown.options.board:
             await self.run_action("app.toggle_board")
         elif order:
             at = self.grid.position(focused.run.run) if isinstance(focused, Pane) else 0
@@ -242,14 +242,14 @@ class RaceScreen(LiveScreen):
             self.focus_on(self.grid.order[number - 1])
 
     def on_pane_grid_scrolled(self) -> None:
-        self.session.redraw()
+        self.shown.redraw()
 
     def action_sort(self) -> None:
-        first = self.session.options.sort
+        first = self.shown.options.sort
         sorts = list(SORTS if first in SORTS else (first, *SORTS))
         self.sort = sorts[(sorts.index(self.sort) + 1) % len(sorts)]
-        self.session.redraw()
-        self.session.say(f"sorted: {self.sort}")
+        self.shown.redraw()
+        self.shown.say(f"sorted: {self.sort}")
 
     def action_filter(self) -> None:
         self.add_class("-filtering")
@@ -261,7 +261,7 @@ class RaceScreen(LiveScreen):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.query_text = event.value.strip()
-        self.session.redraw()
+        self.shown.redraw()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
         self._leave_filter()
@@ -269,7 +269,7 @@ class RaceScreen(LiveScreen):
     def _leave_filter(self) -> None:
         self.remove_class("-filtering")
         self.set_focus(None)
-        self.session.redraw()
+        self.shown.redraw()
 
 
 def _of_round(race: RaceView, number: int) -> list[RunView]:

@@ -17,7 +17,7 @@ from kmon.stream.view import RunView
 from kmon.tui import bars
 from kmon.tui.keymap import Scope, View, hints
 from kmon.tui.line_widget import LineWidget, ascii_scroll_bar
-from kmon.tui.session import Session
+from kmon.tui.shown_race import ShownRace
 from kmon.tui.spans import Spans
 from kmon.tui.status_text import StatusText
 
@@ -62,12 +62,12 @@ class LiveScreen(BaseScreen[None]):
     AUTO_FOCUS = ""
     SCOPE: ClassVar[Scope]
 
-    def __init__(self, session: Session, *, id: str) -> None:
+    def __init__(self, shown: ShownRace, *, id: str) -> None:
         super().__init__(id=id)
-        self.session = session
-        self.header_line = LineWidget(session.styles, id="header", classes="line")
-        self.status_line = LineWidget(session.styles, id="status", classes="line")
-        self.hint_line = LineWidget(session.styles, id="hints", classes="line")
+        self.shown = shown
+        self.header_line = LineWidget(shown.styles, id="header", classes="line")
+        self.status_line = LineWidget(shown.styles, id="status", classes="line")
+        self.hint_line = LineWidget(shown.styles, id="hints", classes="line")
 
     @property
     def current(self) -> RunView | None:
@@ -79,22 +79,22 @@ class LiveScreen(BaseScreen[None]):
         raise NotImplementedError
 
     def draw_header(self, states: Mapping[State, int], now_ns: int, *, sort: str = "", query: str = "") -> None:
-        header = self.session.header(states, now_ns, sort=sort, query=query)
+        header = self.shown.header(states, now_ns, sort=sort, query=query)
         self.header_line.update([bars.header(header, self.size.width)])
 
     def draw_hints(self, view: View) -> None:
-        options = self.session.options
+        options = self.shown.options
         found = hints(view, options.impossible)
         self.hint_line.update([bars.hint_line(found, self.size.width, ascii=options.ascii)])
 
     def status_bar(self, said: StatusText) -> Spans:
-        session = self.session
-        error, ascii = session.reader.engine_error, session.options.ascii
-        return bars.status(said, session.race, error, self.size.width, ascii=ascii)
+        shown = self.shown
+        error, ascii = shown.reader.engine_error, shown.options.ascii
+        return bars.status(said, shown.race, error, self.size.width, ascii=ascii)
 
     def on_resize(self, _event: events.Resize) -> None:
         self.call_after_refresh(self.redraw)
 
     def redraw(self) -> None:
         """Draw a frame at once."""
-        self.session.redraw()
+        self.shown.redraw()

@@ -155,7 +155,7 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
 
 
 def stop(number: signal.Signals) -> None:
-    """Stop as the default action of ``number``. Returns on SIGCONT; for SIGTSTP at once where no shell controls the job."""
+    """Stop as the default action of ``number``. Returns on SIGCONT; for SIGTSTP at once without job control."""
     heard = {heard: signal.signal(heard, signal.SIG_DFL) for heard in {number, signal.SIGCONT} - {signal.SIGSTOP}}
     signal.pthread_kill(threading.get_ident(), number)  # this very thread, so that it is stopped here and not later
     for name, handler in heard.items():

@@ -20,7 +20,7 @@ from kmon.tui.line_widget import LineWidget
 from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
 from kmon.tui.screen import LiveScreen
-from kmon.tui.session import Session
+from kmon.tui.shown_race import ShownRace
 from kmon.tui.spans import Span, Spans, one_line, row_width, shorten, spread
 from kmon.tui.zoom_flow import FlowRows
 from kmon.tui.zoom_gaps import gap_rows
@@ -35,14 +35,14 @@ class ZoomScreen(LiveScreen):
     SCOPE = "zoom"
     BINDINGS: ClassVar[list[BindingType]] = bindings("zoom")
 
-    def __init__(self, session: Session, run_id: str, order: Sequence[str]) -> None:
+    def __init__(self, shown: ShownRace, run_id: str, order: Sequence[str]) -> None:
         """``order`` are the ids of the runs that the digit keys choose."""
-        super().__init__(session, id="zoom")
-        styles = session.styles
+        super().__init__(shown, id="zoom")
+        styles = shown.styles
         self.run_id = run_id
         self.order = order
         self.tab = 0
-        self.look = Look(ascii=session.options.ascii)
+        self.look = Look(ascii=shown.options.ascii)
         self.tab_line = LineWidget(styles, id="tabs", classes="line")
         self.views = (
             RowView(styles, id="flow", follow=True),
@@ -66,7 +66,7 @@ class ZoomScreen(LiveScreen):
     @property
     def current(self) -> RunView | None:
         """The run that keys act on."""
-        return self.session.race.runs.get(self.run_id)
+        return self.shown.race.runs.get(self.run_id)
 
     @property
     def view(self) -> RowView:
@@ -78,21 +78,21 @@ class ZoomScreen(LiveScreen):
         room = self.view.room
         if run is None or room <= 0:  # gone, or not laid out yet
             return
-        session = self.session
-        seen = session.standings.of(run)
+        shown = self.shown
+        seen = shown.standings.of(run)
         if self.tab == 0:
             self._flow.follow(run, room, now_ns)
             self.view.show(self._flow)
         elif self.tab == 1:
             if self._gaps_ns is None or abs(now_ns - self._gaps_ns) >= GAPS_EVERY_NS:
                 self._gaps_ns = now_ns
-                self.view.show(gap_rows(run, room, now_ns, self.look, session.race.targets.get(run.asked)))
+                self.view.show(gap_rows(run, room, now_ns, self.look, shown.race.targets.get(run.asked)))
         else:
             self._raw.follow(run, room)
             self.view.show(self._raw)
-        self.draw_header(session.standings.states, now_ns)
+        self.draw_header(shown.standings.states, now_ns)
         self.tab_line.update([self._tabs(run, seen, now_ns, self.size.width)])
-        self.status_line.update([self.status_bar(session.status(run, now_ns))])
+        self.status_line.update([self.status_bar(shown.status(run, now_ns))])
         self.draw_hints("zoom")
         self.set_class(self.size.height < 10, "-short")
 
@@ -104,7 +104,7 @@ class ZoomScreen(LiveScreen):
         following = "following" if self.view.follow else "scrolled back: space or End follows"
         if self.tab != 1:
             row = (*row, Span(f"  {following}", "muted" if self.view.follow else "frozen"))
-        lost = self.session.lost
+        lost = self.shown.lost
         standing = status_text.standing(run, seen, now_ns, ascii=self.look.ascii, lost=lost)
         state = Span(f" {standing} ", "muted" if lost and seen.state not in ENDED else f"state.{seen.state}")
         right: Spans = (state,)
@@ -134,7 +134,7 @@ class ZoomScreen(LiveScreen):
 
     def action_follow(self) -> None:
         self.view.set_follow(not self.view.follow)
-        self.session.redraw()
+        self.shown.redraw()
 
     def action_choose(self, number: int) -> None:
         """Zoom into another run without going back."""

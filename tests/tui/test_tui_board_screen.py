@@ -300,7 +300,7 @@ async def test_every_size_draws_the_board_and_resizes(ended: bool) -> None:
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         if ended:
-            open_runs = [run for run in stage.app.session.reader.race.runs.values() if run.ended is None]
+            open_runs = [run for run in stage.app.shown.reader.race.runs.values() if run.ended is None]
             for run in open_runs:
                 script = BoardScript(run.target, run.round)
                 stage.source.add(*script.ended(1.0, "cancelled").events[1:])

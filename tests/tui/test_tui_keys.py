@@ -179,7 +179,7 @@ async def test_theme_switch_goes_through_all_themes() -> None:
         for _ in range(4):
             await stage.press(pilot, "t")
             names.append(stage.app.theme)
-            assert stage.app.session.styles.palette.name == stage.app.theme
+            assert stage.app.shown.styles.palette.name == stage.app.theme
     assert sorted(names[:4]) == ["kmon-colourblind", "kmon-contrast", "kmon-dark", "kmon-light"]
     assert names[4] == names[0]
 
@@ -242,9 +242,9 @@ async def test_leaving_twice_is_still_an_interruption() -> None:
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         await stage.app.action_quit()
-        stage.app.session.reader.race.apply(ev.RunForgotten(S, "r1"))
-        stage.app.session.reader.race.apply(ev.RaceEnded(S, 0, 0, 1_000.0, interrupted=True))
-        assert stage.app.session.reader.over
+        stage.app.shown.reader.race.apply(ev.RunForgotten(S, "r1"))
+        stage.app.shown.reader.race.apply(ev.RaceEnded(S, 0, 0, 1_000.0, interrupted=True))
+        assert stage.app.shown.reader.over
         await stage.app.action_quit()
     assert stage.app.interrupted
 

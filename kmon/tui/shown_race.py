@@ -15,7 +15,7 @@ from kmon.tui.standings import Standings
 from kmon.tui.status_text import StatusText, expectation, status_of
 
 
-class Session:
+class ShownRace:
     """One race on the screen, and the next after :meth:`begin_anew`.
 
     ``redraw`` draws the uppermost screen at once; ``say`` shows a toast. Both are the application's.
