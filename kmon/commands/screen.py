@@ -60,7 +60,7 @@ def show(
             impossible=impossible or {},
             board=experiment is not None,
             judge=experiment.add if experiment is not None else None,
-            conclude=(lambda _: experiment.conclusion()) if experiment is not None else None,
+            conclude=(lambda _: experiment.conclusion_lines()) if experiment is not None else None,
         )
     )
     if experiment is not None and experiment.trials:

@@ -14,6 +14,7 @@ from kmon.doctor.endpoint import Step
 from kmon.doctor.examine import Examination
 from kmon.doctor.repeat import spread
 from kmon.doctor.tcp import Reach
+from kmon.format import plural
 
 SLOW_MS: dict[Step, float] = {"dns": 1000.0, "tcp": 1000.0, "tls": 2000.0, "http": 5000.0}
 """From here on a step is slow by itself, whatever lies on the other side."""
@@ -189,4 +190,4 @@ def days_words(days: float) -> str:
     """``3 days``, ``1 day`` or, on the last one, ``5 hours``."""
     if days < 1:
         return f"{max(0, int(days * 24))} hours"
-    return f"{int(days)} day{'' if int(days) == 1 else 's'}"
+    return plural(int(days), "day")

@@ -12,6 +12,7 @@ import msgspec
 from kmon.catalog.model import Target
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.dialects.http_error import answer_error
+from kmon.format import plural
 from kmon.stream.sanitize import Sanitizer
 
 BODY_LIMIT_BYTES = 8 << 20
@@ -85,7 +86,7 @@ def _model_ids(body: bytes) -> list[str] | None:
 
 
 def _found(target: Target, ids: list[str], safe: Sanitizer) -> Check:
-    count = f"{len(ids)} model{'' if len(ids) == 1 else 's'}"
+    count = plural(len(ids), "model")
     if target.model in ids:
         return Check("ok", f"{count}, {target.model} among them", len(ids), True, 200)
     near = difflib.get_close_matches(target.model, ids, n=1, cutoff=0.5)

@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from kmon.engine.alert_hooks import AlarmPlan
 from kmon.engine.plan import Keys, RacePlan
+from kmon.format import TextLine
 from kmon.output.headless import JsonReporter, Reporter, race
-from kmon.output.verdict_text import verdict_text
+from kmon.output.verdict_text import verdict_lines
 from kmon.stats.compare import Verdict, compare
 from kmon.stats.outcome import Outcome, classify
 from kmon.stats.sequential_test import SequentialTest
@@ -70,11 +71,15 @@ class Experiment:
         watched = "" if self._watch is None else self._watch.summary()
         return compare(self.trials, targets, list(self._scenarios.values()), watched=watched)
 
-    def conclusion(self) -> str:
-        """The summary as text, broken thresholds last."""
+    def conclusion_lines(self) -> list[TextLine]:
+        """The summary, broken thresholds last."""
         verdict = self.verdict()
         broken = [f"threshold broken: {words}" for words in breaches(self.thresholds, verdict, self.trials)]
-        return "\n".join([verdict_text(verdict), *([""] if broken else []), *broken])
+        return [*verdict_lines(verdict), *(TextLine(text) for text in ([""] if broken else []) + broken)]
+
+    def conclusion(self) -> str:
+        """The summary as text."""
+        return "\n".join(line.text for line in self.conclusion_lines())
 
     def exit_code(self, view: RaceView) -> int:
         """130 when interrupted; else 1 when a threshold broke or, where none was set, when a run failed; else 0."""

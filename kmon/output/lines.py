@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kmon.format import plural
 from kmon.retry.policy import policy_words
 from kmon.stats.resumption import outlook
 from kmon.stream import events as ev
@@ -14,7 +15,7 @@ def line(event: ev.Event, race: RaceView) -> str | None:
     """What a person should read of ``event`` (already folded into ``race``), or None for what is too small to say."""
     match event:
         case ev.RaceStarted():
-            count = f"{event.count} round{'' if event.count == 1 else 's'}"
+            count = plural(event.count, "round")
             simulated = ", simulated" if event.simulated else ""
             learned = " until learned" if event.stall_learned else ""
             policy = f"; {policy_words(event.policy)}" if event.policy else ""
@@ -70,8 +71,7 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             return retry_sentence(event, event.t_ns)
         case ev.RunEnded():
             why = event.error.message if event.error is not None else event.signature or ""
-            plural = "" if event.chunks == 1 else "s"
-            chunks = f"{event.chunks} chunk{plural} in {event.duration_ms / 1000:.1f} s"
+            chunks = f"{plural(event.chunks, 'chunk')} in {event.duration_ms / 1000:.1f} s"
             by = f", {fallen_back(event)}" if event.fallback_target else ""
             ending = event.state.upper() if event.state != "done" else "done"
             return f"{ending}{by}, {chunks}" + (f": {why}" if why else "")

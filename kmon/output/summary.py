@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kmon.format import Column, plural
+from kmon.format import table as table_lines
 from kmon.output.lines import fallen_back
 from kmon.stats.health import words
 from kmon.stream.events import RunEnded
 from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.stream.view import RaceView
 
-HEADINGS = ("run", "target", "scenario", "state", "total s", "ttft s", "max gap s", "stalls", "chunks")
-_NUMBERS = frozenset({"total s", "ttft s", "max gap s", "stalls", "chunks"})
 WHAT = "what happened"
 WHAT_MIN_COLUMNS = 30
 """Narrower than this, what happened goes to a line of its own."""
@@ -42,10 +42,7 @@ def health_lines(race: RaceView) -> list[str]:
 def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int | None = None) -> str:
     """One line per run, columns aligned, durations in seconds, and what happened where something did."""
     several = len({result.scenario for result in results}) > 1
-    shown = [i for i, heading in enumerate(HEADINGS) if heading != "scenario" or several]
-    cells = [HEADINGS, *(_cells(result, ascii_only) for result in results)]
-    widths = [max(len(row[i]) for row in cells) for i in shown]
-    head, *lines = ["  ".join(_aligned(row, shown, widths)) for row in cells]
+    head, *lines = table_lines(run_columns(scenario=several, ascii_only=ascii_only), results)
     left = None if columns is None else columns - len(head) - 2
     said = [_words(result) for result in results]
     if left is None or left >= WHAT_MIN_COLUMNS:
@@ -55,38 +52,33 @@ def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int
     return "\n".join([head, *(line.rstrip() + words for line, words in zip(lines, below, strict=True))])
 
 
+def run_columns(*, scenario: bool, ascii_only: bool) -> list[Column[RunEnded]]:
+    """The columns of the table, all but what happened. ``scenario`` has a column where there are several."""
+    symbols = ASCII_SYMBOLS if ascii_only else SYMBOLS
+    found: list[Column[RunEnded] | None] = [
+        Column("run", lambda run: run.run),
+        Column("target", lambda run: run.target),
+        Column("scenario", lambda run: run.scenario) if scenario else None,
+        Column("state", lambda run: f"{symbols[run.state]} {run.state}"),
+        Column("total s", lambda run: _seconds(run.duration_ms), number=True),
+        Column("ttft s", lambda run: _seconds(run.ttft_ms), number=True),
+        Column("max gap s", lambda run: _seconds(run.max_gap_ms), number=True),
+        Column("stalls", lambda run: str(len(run.stalls)), number=True),
+        Column("chunks", lambda run: str(run.chunks), number=True),
+    ]
+    return [column for column in found if column is not None]
+
+
 def totals(results: Sequence[RunEnded]) -> str:
     """``3 of 4 runs ended well; 2 stalls, the longest silence 24.6 s (together, code-tools)``."""
     ok = sum(result.state == "done" for result in results)
-    line = f"{ok} of {len(results)} run{'' if len(results) == 1 else 's'} ended well"
+    line = f"{ok} of {plural(len(results), 'run')} ended well"
     stalls = sum(len(result.stalls) for result in results)
     worst = max(results, key=lambda result: result.max_gap_ms or 0.0, default=None)
     if worst is not None and worst.max_gap_ms is not None:
-        line += f"; {stalls} stall{'' if stalls == 1 else 's'}, the longest silence {worst.max_gap_ms / 1000:.1f} s"
+        line += f"; {plural(stalls, 'stall')}, the longest silence {worst.max_gap_ms / 1000:.1f} s"
         line += f" ({worst.target}, {worst.scenario})"
     return line
-
-
-def _cells(result: RunEnded, ascii_only: bool) -> tuple[str, ...]:
-    symbol = (ASCII_SYMBOLS if ascii_only else SYMBOLS)[result.state]
-    return (
-        result.run,
-        result.target,
-        result.scenario,
-        f"{symbol} {result.state}",
-        f"{result.duration_ms / 1000:.2f}",
-        _seconds(result.ttft_ms),
-        _seconds(result.max_gap_ms),
-        str(len(result.stalls)),
-        str(result.chunks),
-    )
-
-
-def _aligned(row: Sequence[str], shown: Sequence[int], widths: Sequence[int]) -> list[str]:
-    return [
-        row[i].rjust(width) if HEADINGS[i] in _NUMBERS else row[i].ljust(width)
-        for i, width in zip(shown, widths, strict=True)
-    ]
 
 
 def _words(result: RunEnded) -> str:
@@ -106,8 +98,7 @@ def _words(result: RunEnded) -> str:
     if result.diagnosis:
         said.append(result.diagnosis)
     if result.turns > 1:
-        plural = "" if result.tool_results == 1 else "s"
-        said.append(f"{result.turns} turns, {result.tool_results} tool result{plural}")
+        said.append(f"{result.turns} turns, {plural(result.tool_results, 'tool result')}")
     if result.fallback_target:
         said.append(fallen_back(result))
     if result.retries:

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
+from kmon.format import Column, TextLine, listed, p_value, percent, plural, table
 from kmon.stats.compare import Verdict
-from kmon.stats.format import interval_words, listed, p_words, percent
 from kmon.stats.pairs import Comparison
-from kmon.stats.summary import USES, ArmFigures
+from kmon.stats.statistics import interval_words
+from kmon.stats.summary import PASS_RATE, USES, ArmFigures
 from kmon.stats.survival import Percentile
 
 COLUMNS_ABREAST = 4
 """So many targets stand side by side in the table of chains; more get another table below."""
 
-Row = tuple[str, ...]
+
+def verdict_lines(verdict: Verdict) -> list[TextLine]:
+    """The summary of a test: tables, comparisons, and the conclusion as its last line. ASCII but for the names."""
+    parts = [_rates(verdict.arms), _times(verdict.arms), _chains(verdict.arms), _comparisons(verdict)]
+    told = [[*part, TextLine("")] for part in parts if part]
+    return [*(line for part in told for line in part), TextLine(f"Conclusion: {verdict.conclusion}")]
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """The summary of a test: tables, comparisons, and the conclusion as its last line. ASCII but for the names."""
-    parts = [_rates(verdict.arms), _times(verdict.arms), _chains(verdict.arms), _comparisons(verdict)]
-    return "\n\n".join([*(part for part in parts if part), f"Conclusion: {verdict.conclusion}"])
+    """The lines of :func:`verdict_lines` as one text."""
+    return "\n".join(line.text for line in verdict_lines(verdict))
 
 
-def _rates(arms: Sequence[ArmFigures]) -> str:
-    rows = [(arm.name, arm.words, ", ".join(_failures(arm)) or "none") for arm in arms]
-    return _table(("target", "pass rate (95 %)", "failures"), rows) if rows else ""
+def _table(columns: Sequence[Column[ArmFigures]], arms: Sequence[ArmFigures]) -> list[TextLine]:
+    return [TextLine(line.rstrip(), table=True) for line in table(columns, arms)] if arms else []
 
 
-def _failures(arm: ArmFigures) -> Iterable[str]:
+# -- how often ---------------------------------------------------------------------------------------------------------
+
+
+def _failures(arm: ArmFigures) -> Iterator[str]:
     for outcome, count in arm.failures.items():
         yield f"{count} {outcome}"
     if arm.rate_limited:
@@ -38,14 +46,15 @@ def _failures(arm: ArmFigures) -> Iterable[str]:
         yield f"{arm.cancelled} cancelled (not counted)"
 
 
-def _times(arms: Sequence[ArmFigures]) -> str:
-    heading = ("target", "ttft p50", "p90", "p99", "max gap p50", "p90", "p99", "duration p50", "p90")
-    rows = [(arm.name, *map(_percentile, (*arm.ttft_s, *arm.max_gap_s, *arm.duration_s[:2]))) for arm in arms]
-    if not rows:
-        return ""
-    refused = any("of" in cell for row in rows for cell in row[1:])
-    note = "\n(n of m: a percentile that needs m observations and has n; > : so many never came)" if refused else ""
-    return _table(heading, rows, numbers=True) + note
+TARGET = Column[ArmFigures]("target", lambda arm: arm.name)
+FAILURES = Column[ArmFigures]("failures", lambda arm: ", ".join(_failures(arm)) or "none")
+
+
+def _rates(arms: Sequence[ArmFigures]) -> list[TextLine]:
+    return _table((TARGET, PASS_RATE, FAILURES), arms)
+
+
+# -- how fast ----------------------------------------------------------------------------------------------------------
 
 
 def _percentile(percentile: Percentile) -> str:
@@ -55,18 +64,39 @@ def _percentile(percentile: Percentile) -> str:
     return f"{'> ' if percentile.kind == 'above' else ''}{percentile.seconds:.{digits}f} s"
 
 
-def _chains(arms: Sequence[ArmFigures]) -> str:
-    tables = list(_chain_tables(arms))
-    note = "(the chance that so many in a row go well, if each goes as these runs did and none minds the others)"
-    return "\n".join(["\n\n".join(tables), note]) if tables else ""
+def _shown(arm: ArmFigures) -> tuple[Percentile, ...]:
+    return (*arm.ttft_s, *arm.max_gap_s, *arm.duration_s[:2])
 
 
-def _chain_tables(arms: Sequence[ArmFigures]) -> Iterable[str]:
+def _cell(at: int, arm: ArmFigures) -> str:
+    return _percentile(_shown(arm)[at])
+
+
+_TIMES = ("ttft p50", "p90", "p99", "max gap p50", "p90", "p99", "duration p50", "p90")
+TIMES = (TARGET, *(Column[ArmFigures](title, partial(_cell, at), number=True) for at, title in enumerate(_TIMES)))
+
+
+def _times(arms: Sequence[ArmFigures]) -> list[TextLine]:
+    lines = _table(TIMES, arms)
+    if any(percentile.seconds is None for arm in arms for percentile in _shown(arm)):
+        note = "(n of m: a percentile that needs m observations and has n; > : so many never came)"
+        lines.append(TextLine(note))
+    return lines
+
+
+# -- chains of uses ----------------------------------------------------------------------------------------------------
+
+
+def _chains(arms: Sequence[ArmFigures]) -> list[TextLine]:
     shown = [arm for arm in arms if arm.compound]
+    lines: list[TextLine] = []
     for start in range(0, len(shown), COLUMNS_ABREAST):
-        abreast = shown[start : start + COLUMNS_ABREAST]
-        rows = [(str(uses), *(_chain(arm, at) for arm in abreast)) for at, uses in enumerate(USES)]
-        yield _table(("tool uses", *(arm.name for arm in abreast)), rows)
+        columns = [Column[int]("tool uses", lambda at: str(USES[at]))]
+        columns += [Column(arm.name, partial(_chain, arm)) for arm in shown[start : start + COLUMNS_ABREAST]]
+        lines += [TextLine("")] if lines else []
+        lines += [TextLine(line.rstrip(), table=True) for line in table(columns, range(len(USES)))]
+    note = "(the chance that so many in a row go well, if each goes as these runs did and none minds the others)"
+    return [*lines, TextLine(note)] if lines else []
 
 
 def _chain(arm: ArmFigures, at: int) -> str:
@@ -77,39 +107,26 @@ def _chain(arm: ArmFigures, at: int) -> str:
     return f"{words}, measured {chance.chains_through} of {chance.chains}"
 
 
-def _comparisons(verdict: Verdict) -> str:
-    told = [c for c in verdict.comparisons if c.p < 1 or c.ttft_p_holm <= 0.05]
-    rows = [_comparison(c) for c in sorted(told, key=lambda c: (c.p_holm, c.p))]
-    heading = ("fails more", "than", "failed", "alone", "p", "after Holm", "ttft p after Holm", "they differ in")
-    lines = [_table(heading, rows)] if rows else []
+# -- pairs -------------------------------------------------------------------------------------------------------------
+
+COMPARISON = (
+    Column[Comparison]("fails more", lambda c: c.worse),
+    Column[Comparison]("than", lambda c: c.better),
+    Column[Comparison]("failed", lambda c: f"{c.worse_failed} of {c.worse_n} : {c.better_failed} of {c.better_n}"),
+    Column[Comparison]("alone", lambda c: "-" if c.only_worse is None else f"{c.only_worse} : {c.only_better}"),
+    Column[Comparison]("p", lambda c: f"{p_value(c.p)} ({c.test})"),
+    Column[Comparison]("after Holm", lambda c: p_value(c.p_holm)),
+    Column[Comparison]("ttft p after Holm", lambda c: p_value(c.ttft_p_holm)),
+    Column[Comparison]("they differ in", lambda c: listed(c.factors)),
+)
+
+
+def _comparisons(verdict: Verdict) -> list[TextLine]:
+    told = sorted((c for c in verdict.comparisons if c.p < 1 or c.ttft_p_holm <= 0.05), key=lambda c: (c.p_holm, c.p))
+    lines = [TextLine(line.rstrip(), table=True) for line in table(COMPARISON, told)] if told else []
     if alike := len(verdict.comparisons) - len(told):
-        lines.append(f"No difference at all in {alike}{' other' if rows else ''} pair{'' if alike == 1 else 's'}.")
+        lines.append(TextLine(f"No difference at all in {plural(alike, 'other pair' if told else 'pair')}."))
     if verdict.watched and verdict.comparisons:
-        lines.append("The race could be stopped by what it showed: the conclusion allows for that, p-values do not.")
-    return "\n".join(lines)
-
-
-def _comparison(c: Comparison) -> Row:
-    alone = "-" if c.only_worse is None else f"{c.only_worse} : {c.only_better}"
-    return (
-        c.worse,
-        c.better,
-        f"{c.worse_failed} of {c.worse_n} : {c.better_failed} of {c.better_n}",
-        alone,
-        f"{p_words(c.p)} ({c.test})",
-        p_words(c.p_holm),
-        p_words(c.ttft_p_holm),
-        listed(c.factors),
-    )
-
-
-def _table(heading: Row, rows: Sequence[Row], *, numbers: bool = False) -> str:
-    """Columns aligned by spaces; with ``numbers`` all but the first to the right."""
-    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if numbers and at else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (heading, *rows)
-    )
+        note = "The race could be stopped by what it showed: the conclusion allows for that, p-values do not."
+        lines.append(TextLine(note))
+    return lines

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from kmon.stats.health import Streams, percent
+from kmon.format import percentage
+from kmon.stats.health import Streams
 from kmon.stream.events import Alert, AlertRule, AttemptEnded, AttemptStarted, Event, RunEnded, RunQueued, TargetHealth
 
 AVERAGED = 5
@@ -89,8 +90,8 @@ def findings(health: TargetHealth, thresholds: AlertThresholds) -> list[_Finding
     found: list[_Finding] = []
     least, who = thresholds.success_rate, health.target
     if least and health.streams >= thresholds.rate_needs and health.success_rate < least - _ROUNDING:
-        said = f"{who}: only {percent(health.success_rate)} of {health.streams} streams ended well"
-        found.append(_Finding("success-rate", health.success_rate, least, f"{said} (alert below {percent(least)})"))
+        said = f"{who}: only {percentage(health.success_rate)} of {health.streams} streams ended well"
+        found.append(_Finding("success-rate", health.success_rate, least, f"{said} (alert below {percentage(least)})"))
     if thresholds.failures and health.consecutive_failures >= thresholds.failures:
         said = f"{who}: {health.consecutive_failures} streams in a row failed"
         if health.top_errors:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kmon.format import listed, p_equals, p_value, percent, plural
 from kmon.stats.factors import Factor
-from kmon.stats.format import listed, p_equals, p_words, percent
 from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, at_most
 from kmon.stats.summary import ArmFigures
@@ -15,7 +15,7 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
     """Conclude from the figures of a test whose length was fixed before it began."""
     counted = [arm for arm in arms if arm.n]
     limited = sum(arm.rate_limited for arm in arms)
-    left_out = f"; {limited} rate-limited run{'' if limited == 1 else 's'} left out" if limited else ""
+    left_out = f"; {plural(limited, 'rate-limited run')} left out" if limited else ""
     if not counted:
         return f"nothing was measured: no run counts{left_out}"
     if not comparisons:
@@ -51,7 +51,7 @@ def _alone(arm: ArmFigures) -> str:
 
 def _pair(pair: Comparison, comparisons: Sequence[Comparison]) -> str:
     counts = f"{pair.worse_failed} of {pair.worse_n} against {pair.better_failed} of {pair.better_n}"
-    corrected = f", after Holm {p_words(pair.p_holm)}" if len(comparisons) > 1 else ""
+    corrected = f", after Holm {p_value(pair.p_holm)}" if len(comparisons) > 1 else ""
     evidence = f"({counts}, {pair.test} {p_equals(pair.p)}{corrected})"
     if pair.worse_failed * pair.better_n == pair.better_failed * pair.worse_n:
         return f"no target fails more than another: {pair.worse} and {pair.better} fail alike {evidence}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from kmon.catalog.signatures import OF_THIS_MACHINE
+from kmon.format import percentage, plural
 from kmon.stream.events import AttemptEnded, ErrorCount, TargetHealth
 
 TOP_ERRORS = 3
@@ -56,8 +57,7 @@ class Streams:
 
 def words(health: TargetHealth) -> str:
     """``94.7 % of 38 streams ended well; 52.1 chunks per stream; 2 failures in a row; 2 hang-mid-stream``."""
-    plural = "" if health.streams == 1 else "s"
-    said = [f"{percent(health.success_rate)} of {health.streams} stream{plural} ended well"]
+    said = [f"{percentage(health.success_rate)} of {plural(health.streams, 'stream')} ended well"]
     if health.chunks_per_stream is not None:
         said.append(f"{health.chunks_per_stream:.1f} chunks per stream")
     if health.consecutive_failures > 1:
@@ -65,9 +65,3 @@ def words(health: TargetHealth) -> str:
     if health.top_errors:
         said.append(", ".join(f"{error.count} {error.name}" for error in health.top_errors))
     return "; ".join(said)
-
-
-def percent(share: float) -> str:
-    """``94.7 %``; never ``100 %`` for less than all."""
-    shown = f"{min(share, 0.999) if share < 1 else share:.1%}"
-    return f"{shown[:-1].removesuffix('.0')} %"

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Scenario, Target
+from kmon.format import percent, plural
 from kmon.stats.compare import arm_names
 from kmon.stats.conclusion import cause
 from kmon.stats.factors import differing
-from kmon.stats.format import percent
 from kmon.stats.sequential import ln_e_pairs_differ, ln_e_rate_above
 from kmon.stats.trial import Arm, Trial
 
@@ -128,4 +128,4 @@ class SequentialTest:
         return f"e = {exp(min(claim.ln_e, 30.0)):.3g}, {exp(self._ln_needed):.3g} needed"
 
     def _said_rounds(self) -> str:
-        return f"{self._rounds} round{'' if self._rounds == 1 else 's'}"
+        return plural(self._rounds, "round")

@@ -15,6 +15,8 @@ from statistics import NormalDist
 
 from msgspec import Struct
 
+from kmon.format import percent, plural
+
 TIE_TOLERANCE = 1e-7
 """Relative slack within which two tables count as equally probable: rounding must not split a tie (R uses the same)."""
 MORE_ROUNDS_LIMIT = 10_000
@@ -46,6 +48,21 @@ def at_most(n: int, confidence: float = 0.95) -> float:
     """The largest rate that none in ``n`` still allows (Clopper-Pearson, one-sided): ``1 - alpha^(1/n)``."""
     _counts(0, n)
     return -expm1(log1p(-confidence) / n)
+
+
+def interval_words(interval: Interval) -> str:
+    """``31-83 %``."""
+    return f"{percent(interval.low)}-{percent(interval.high)} %"
+
+
+def rate_words(passes: int, n: int) -> str:
+    """``60 % (31-83 %), 10 runs``; without a failure ``100 %, at most 26 % fail (95 %), 10 runs``."""
+    if n == 0:
+        return "no run counts"
+    runs = plural(n, "run")
+    if passes == n:
+        return f"100 %, at most {percent(at_most(n), up=True)} % fail (95 %), {runs}"
+    return f"{percent(passes / n)} % ({interval_words(wilson(passes, n))}), {runs}"
 
 
 def compound(rate: float, interval: Interval, uses: int) -> tuple[float, Interval]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
-from kmon.stats.format import rate_words
+from kmon.format import Column
 from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
-from kmon.stats.statistics import Interval, at_most, compound, wilson
+from kmon.stats.statistics import Interval, at_most, compound, rate_words, wilson
 from kmon.stats.survival import Observation, Percentile, kaplan_meier
 from kmon.stats.trial import Trial
 
@@ -57,6 +58,19 @@ class ArmFigures(Struct, frozen=True):
     @property
     def failed(self) -> int:
         return self.n - self.passes
+
+
+class Rate(Protocol):
+    """What has a pass rate in words."""
+
+    @property
+    def words(self) -> str: ...
+
+
+PASS_RATE = Column[Rate](
+    "pass rate (95 %)", lambda rate: rate.words, width=42, help="the share that passed, with its 95 % interval"
+)
+"""In the table of a verdict and on the board of the screen."""
 
 
 def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:

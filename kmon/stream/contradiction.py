@@ -16,30 +16,29 @@ def shown_claim(attempt: AttemptView, now_ns: int) -> str:
     return "" if attempt.claim is None else attempt.claim.line(max(0, now_ns - attempt.claim_ns) // S)
 
 
-def contradiction(attempt: AttemptView, claim: Claim, state: State, now_ns: int, diagnosis: str) -> str:
-    """What the program says, what is so, and what to call that; nothing until it has lasted a stall's length.
+def contradiction(attempt: AttemptView, claim: Claim, state: State, now_ns: int, diagnosis: str) -> tuple[str, str]:
+    """What the program says and what is so, and what to call that; nothing until it has lasted a stall's length.
 
     A run counts as open while its attempt has not ended. ``diagnosis`` is named in brackets, where there is one.
     """
     timeline = attempt.timeline
     if now_ns - attempt.claim_ns < timeline.stall_ns:
-        return ""
+        return "", ""
     shown = shown_claim(attempt, now_ns)
     run = f"run {attempt.gateway_run}" if attempt.gateway_run else "its run"
     if attempt.ending is not None:
         ended_ns = now_ns - (timeline.t_closed or now_ns)
         if not claim.busy or ended_ns < timeline.stall_ns:
-            return ""
-        return f"TUI says {shown}; {run} ended {ended_ns / S:.0f} s ago -> false busy{_named(diagnosis)}"
+            return "", ""
+        return f"TUI says {shown}; {run} ended {ended_ns / S:.0f} s ago", f"false busy{_named(diagnosis)}"
     if claim.busy and state != "stalled":
-        return ""
+        return "", ""
     opened_ns = timeline.t_start if attempt.opened_ns is None else attempt.opened_ns
     heard_ns = timeline.chunk.last_ns if timeline.chunk.last_ns is not None else opened_ns
     called = "silent" if claim.busy else BREAKS.get(claim.activity, f"false {claim.activity}")
-    return (
-        f"TUI says {shown}; {run} open {(now_ns - opened_ns) / S:.0f} s, "
-        f"last frame {max(0, now_ns - heard_ns) / S:.0f} s ago -> {called}{_named(diagnosis)}"
-    )
+    open_s, silent_s = (now_ns - opened_ns) / S, max(0, now_ns - heard_ns) / S
+    facts = f"TUI says {shown}; {run} open {open_s:.0f} s, last frame {silent_s:.0f} s ago"
+    return facts, f"{called}{_named(diagnosis)}"
 
 
 def _named(diagnosis: str) -> str:

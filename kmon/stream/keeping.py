@@ -6,11 +6,10 @@ A race may have ten thousand rounds, so what a run said cannot all be kept; how 
 from __future__ import annotations
 
 from collections import deque
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kmon.stream.view import AttemptView, RunView
+    from kmon.stream.view import AttemptView, RunView, Segment
 
 WHOLE_LIMIT_CHARS = 8_000_000
 """What ended runs may hold whole, output and raw chunks of all of them together; past it the oldest are cut short."""
@@ -45,8 +44,13 @@ class Keeping:
 
 
 def _close(attempt: AttemptView) -> int:
-    """Nothing is appended any more: a piece per stretch of one kind will do. Returns the characters it holds."""
-    stretches = [list(stretch) for _, stretch in groupby(attempt.segments, key=lambda segment: segment.kind)]
+    """Nothing is appended any more: a piece per stretch of one kind, or per tool call, will do. Returns the
+    characters it holds."""
+    stretches: list[list[Segment]] = []
+    for segment in attempt.segments:
+        if not stretches or segment.name or segment.kind != stretches[-1][0].kind:
+            stretches.append([])
+        stretches[-1].append(segment)
     attempt.segments = tuple(stretch[0]._replace(text="".join(s.text for s in stretch)) for stretch in stretches)
     attempt.raw = tuple(attempt.raw)
     return attempt.segment_chars + sum(len(chunk.raw) for chunk in attempt.raw)
@@ -57,8 +61,8 @@ def _cut_short(attempt: AttemptView) -> None:
     for segment in reversed(attempt.segments):
         if room > 0:
             kept.append(segment._replace(text=segment.text[-room:]))
-            room -= len(segment.text)
-    chars = sum(len(segment.text) for segment in kept)
+            room -= segment.chars
+    chars = sum(segment.chars for segment in kept)
     attempt.segments_dropped += attempt.segment_chars - chars
     attempt.segment_chars = chars
     attempt.raw_dropped += max(0, len(attempt.raw) - SHORT_CHUNKS)

@@ -39,6 +39,8 @@ class Observation:
     keepalive_ns: int | None = None
     contradiction: str = ""
     """Claim against observation in words. A silence of this machine's own making accuses nobody."""
+    conclusion: str = ""
+    """What the contradiction is called, where it has a name: ``false idle (queued follow-up)``."""
 
 
 def derive(run: RunView, now_ns: int) -> Observation:
@@ -70,10 +72,13 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
     timeline = attempt.timeline
     state = _state(attempt, now_ns)
     claim = _claim(attempt, now_ns)
-    watched = None if attempt.claim is None else contradiction(attempt, attempt.claim, state, now_ns, diagnosis)
+    gap_ns = None if state in ENDED else timeline.open_gap_ns(now_ns)
+    if attempt.claim is not None:
+        facts, conclusion = contradiction(attempt, attempt.claim, state, now_ns, diagnosis)
+    else:
+        facts, conclusion = _contradiction(attempt, state, claim, gap_ns, now_ns), ""
     if state in ENDED:
-        return Observation(state, claim, contradiction=watched or "")
-    gap_ns = timeline.open_gap_ns(now_ns)
+        return Observation(state, claim, contradiction=facts, conclusion=conclusion)
     return Observation(
         state,
         claim,
@@ -81,7 +86,8 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
         phase=timeline.stall_phase(),
         alive_ns=timeline.byte.open_ns(now_ns),
         keepalive_ns=timeline.life.open_ns(now_ns),
-        contradiction=_contradiction(attempt, state, claim, gap_ns, now_ns) if watched is None else watched,
+        contradiction=facts,
+        conclusion=conclusion,
     )
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kmon.dialects.delta import StreamError, ToolFragment, Usage
+from kmon.dialects.delta import StreamError, Usage
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.claim import Claim
@@ -21,10 +21,18 @@ RAW_LIMIT_CHUNKS = 2_000
 
 
 class Segment(NamedTuple):
-    """A stretch of output of one kind: ``text``, ``reasoning`` or ``tool``."""
+    """A stretch of output of one kind: ``text``, ``reasoning`` or ``tool``.
+
+    ``name`` is the tool's where its call begins; the text of a call is its arguments.
+    """
 
     kind: str
     text: str
+    name: str = ""
+
+    @property
+    def chars(self) -> int:
+        return len(self.text) + len(self.name)
 
 
 class RawChunk(NamedTuple):
@@ -79,17 +87,17 @@ class AttemptView:
     gateway_run: str = ""
     opened_ns: int | None = None
 
-    def append(self, kind: str, text: str) -> None:
+    def append(self, kind: str, text: str, name: str = "") -> None:
         """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
-        if not text or isinstance(self.segments, tuple):
+        if not (text or name) or isinstance(self.segments, tuple):
             return
-        self.segments.append(Segment(kind, text))
-        self.segment_chars += len(text)
+        self.segments.append(Segment(kind, text, name))
+        self.segment_chars += len(text) + len(name)
         self.revision += 1
         while self.segment_chars > TEXT_LIMIT_CHARS and len(self.segments) > 1:
             gone = self.segments.popleft()
-            self.segment_chars -= len(gone.text)
-            self.segments_dropped += len(gone.text)
+            self.segment_chars -= gone.chars
+            self.segments_dropped += gone.chars
 
     def joined(self, kind: str) -> str:
         """All output kept of one kind."""
@@ -339,7 +347,7 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     if event.kind in ("text", "reasoning"):
         view.append(event.kind, event.text)
     for tool in event.tools:
-        view.append("tool", _tool_text(tool))
+        view.append("tool", tool.arguments, tool.name or "")
     view.finish_reason = event.finish_reason or view.finish_reason
     view.usage = event.usage or view.usage
     view.model = event.model or view.model
@@ -365,7 +373,3 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
         finish=event.finish_reason is not None,
         done=event.done,
     )
-
-
-def _tool_text(tool: ToolFragment) -> str:
-    return f"\n{tool.name}(" + tool.arguments if tool.name else tool.arguments

@@ -1,17 +1,18 @@
-"""The Textual application: it owns the feed, the frame timer, the theme, and the keys that work on every screen."""
+"""The Textual application: it owns the race shown, the frame timer, the theme and the keys of all screens."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import events
-from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
@@ -22,30 +23,31 @@ from kmon.engine.api import Action, Command
 from kmon.stream.events import State
 from kmon.stream.state import ENDED, derive
 from kmon.stream.view import RunView
-from kmon.tui.bars import Header
-from kmon.tui.board import Tally
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.feed import CLOSING_S, Feed
-from kmon.tui.flow import output_text
-from kmon.tui.frames import Frames
+from kmon.tui.event_reader import CLOSING_S
+from kmon.tui.frames import FrameTimer
 from kmon.tui.help_screen import HelpScreen
+from kmon.tui.keymap import bindings, palette_keys
+from kmon.tui.line_widget import Styles
 from kmon.tui.options import ScreenOptions
-from kmon.tui.painted import Ink
 from kmon.tui.palette import Palette
+from kmon.tui.pane import Pane
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
-from kmon.tui.standings import Standings
-from kmon.tui.system_commands import system_commands
-from kmon.tui.telling import TOAST_S, Toasts, enumerate_names, small
+from kmon.tui.screen import LiveScreen
+from kmon.tui.shown_race import ShownRace
 from kmon.tui.terminal import LeavingApp
+from kmon.tui.text_wrap import output_text
 from kmon.tui.themes import Themes, shipped_dir
+from kmon.tui.toasts import TOAST_S, Toasts, enumerate_names, small
 from kmon.tui.zoom_screen import ZoomScreen
 
 _log = logging.getLogger(__name__)
 HINT_S = 8.0
-"""How long the first hint stays: it is read once, by someone who has just arrived."""
+"""Seconds for which the first hint is shown."""
 TELL_EVERY_S = 1.0
 """Stalls and failures are gathered into one toast, so that eight of them do not cover the screen."""
+PALETTE_GONE_S = 0.1
 
 
 class KmonApp(LeavingApp):
@@ -54,22 +56,7 @@ class KmonApp(LeavingApp):
     TITLE = "kmon"
     hang_up_limit_s = CLOSING_S + 8.0  # beside the race's own closing, time to kill two simulators that do not end
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c,ctrl+q", "quit", "Quit", id="app.quit-now", show=False, priority=True),
-        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False, priority=True),
-        Binding("q", "quit", "Quit", id="app.quit"),
-        Binding("n", "command('nudge')", "Nudge", id="app.nudge"),
-        Binding("x", "command('cancel')", "Cancel", id="app.cancel"),
-        Binding("r", "command('retry')", "Retry", id="app.retry"),
-        Binding("X", "cancel_all", "Cancel all", id="app.cancel-all"),
-        Binding("R", "retry_all", "Retry all", id="app.retry-all"),
-        Binding("p", "freeze", "Freeze", id="app.freeze"),
-        Binding("y", "copy", "Copy", id="app.copy"),
-        Binding("t", "next_theme", "Theme", id="app.theme"),
-        Binding("ctrl+s", "screenshot", "Screenshot", id="app.screenshot"),
-        Binding("ctrl+n", "start_anew", "Start anew", id="app.start-anew"),
-        Binding("question_mark,f1", "help", "Help", id="app.help"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
     def __init__(
         self,
@@ -81,20 +68,15 @@ class KmonApp(LeavingApp):
         driver: type[Driver] | None = None,
     ) -> None:
         super().__init__(driver_class=driver, css_path=shipped_dir() / "kmon.tcss")
-        self.options = options
         self.themes = themes
-        self.ink = Ink(palette, ascii=options.ascii)
-        self.frames = Frames(options.fps, self._draw)
-        self.tally, self.standings = Tally(options.plan), Standings()
-        self.feed = self._new_feed()
-        self.announcement = ""
-        """Why the race was stopped early, for the status bar, until the focus is moved."""
+        self.frames = FrameTimer(options.fps, self._draw)
+        styles = Styles(palette, ascii=options.ascii)
+        self.shown = ShownRace(options, styles, self._spawn, self.frames.wake, self.redraw, self.say)
         self.started = False
         self.interrupted = False
-        self.frozen_ns: int | None = None
         self.no_color = plain
-        self.race_screen = RaceScreen(self)
-        self.board_screen = BoardScreen(self)
+        self.race_screen = RaceScreen(self.shown)
+        self.board_screen = BoardScreen(self.shown)
         self._toasts = Toasts()
         for known in themes.palettes.values():
             self.register_theme(known.theme())
@@ -109,19 +91,19 @@ class KmonApp(LeavingApp):
         return [NoColor()] if self.no_color else super().get_line_filters()
 
     def on_mount(self) -> None:
-        self.set_class(self.options.ascii, "-ascii")
+        self.set_class(self.shown.options.ascii, "-ascii")
         self.frames.begin(
             self.set_interval(self.frames.interval_s, self._frame), self.set_interval(TELL_EVERY_S, self.tell)
         )
         for failure in self.themes.failures:
             self.say(failure, "warning")
         self.install_screen(self.board_screen, "board")  # so that it outlives being left
-        if self.options.board:
+        if self.shown.options.board:
             self.push_screen(self.board_screen)
-        if self.options.start_now:
+        if self.shown.options.start_now:
             self._start()
         else:
-            self.push_screen(PlanScreen(self), self._decided)
+            self.push_screen(PlanScreen(self.shown.options, again=self.started), self._decided)
 
     def on_terminal_regained(self) -> None:
         self.refresh(layout=True)
@@ -129,7 +111,7 @@ class KmonApp(LeavingApp):
 
     def told_to_leave(self) -> None:
         super().told_to_leave()
-        self.interrupted = self.interrupted or not self.feed.over
+        self.interrupted = self.interrupted or not self.shown.reader.over
         self.run_worker(self.action_quit(), exit_on_error=False)
 
     def _decided(self, go: bool | None) -> None:
@@ -140,54 +122,36 @@ class KmonApp(LeavingApp):
 
     def _start(self) -> None:
         self.started = True
-        self.feed.start()
-        if self.options.hint:
-            self.say(self.options.hint, for_s=HINT_S)
-
-    def _new_feed(self) -> Feed:
-        self.tally, self.standings = Tally(self.options.plan), Standings()
-        options = self.options
-        return Feed(options.open_source, self._spawn, options.judge, options.alarm, self.tally.add, self.frames.wake)
+        self.shown.reader.start()
+        if self.shown.options.hint:
+            self.say(self.shown.options.hint, for_s=HINT_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
-        return self.run_worker(work, name=name, group="feed", exit_on_error=False)
+        return self.run_worker(work, name=name, group="reader", exit_on_error=False)
 
     async def action_quit(self) -> None:
         """Leave: close every stream first, and keep what still arrives for the summary."""
-        cut_short = self.started and not self.feed.over and self.feed.engine_error is None
+        cut_short = self.started and not self.shown.reader.over and self.shown.reader.engine_error is None
         self.interrupted = self.interrupted or cut_short
-        await self.feed.close()
+        await self.shown.reader.close()
         self.exit()
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
-    @property
-    def now_ns(self) -> int:
-        """The moment that is shown: now, when the view was frozen, or the last that a lost engine told of."""
-        if self.frozen_ns is not None:
-            return self.frozen_ns
-        if self.feed.engine_error is not None and self.feed.heard_ns is not None:
-            return self.feed.heard_ns
-        return self.options.clock()
-
     def _frame(self) -> None:
-        self.frames.tick(len(self.feed.race.runs), moving=self._moving and bool(self.feed.race.open))
-
-    @property
-    def _moving(self) -> bool:
-        """Whether time passes on the screen: not while it is frozen, and not once the engine is gone."""
-        return self.frozen_ns is None and self.feed.engine_error is None
+        race = self.shown.race
+        self.frames.tick(len(race.runs), moving=self.shown.moving and bool(race.open))
 
     def redraw(self) -> None:
-        """Draw the uppermost screen that shows the race, as of :attr:`now_ns`, now and once it has been laid out."""
+        """Draw the uppermost screen that shows the race, as of the moment that is shown."""
         self.frames.wake()
         self._draw()
 
     def _draw(self) -> None:
         top = self._top
         if top is not None and top.is_mounted:
-            now_ns = self.now_ns
-            self.standings.look(self.feed.race, now_ns)
+            now_ns = self.shown.now_ns
+            self.shown.standings.look(self.shown.race, now_ns)
             top.draw(now_ns)
 
     async def on_event(self, event: events.Event) -> None:
@@ -195,43 +159,25 @@ class KmonApp(LeavingApp):
             self.frames.wake()
         await super().on_event(event)
 
-    def header_values(self, states: Mapping[State, int], now_ns: int, *, sort: str = "", query: str = "") -> Header:
-        """What the header of any screen says."""
-        race, plan = self.feed.race, self.options.plan
-        begin_ns = race.started.t_ns if race.started else now_ns
-        end_ns = race.ended.t_ns if race.ended is not None and self.feed.over else now_ns
-        return Header(
-            race,
-            race.started.scenario if race.started else plan.scenario,
-            race.started.count if race.started else plan.rounds,
-            self.options.shown_origin,
-            states,
-            end_ns - begin_ns,
-            frozen=self.frozen_ns is not None,
-            sort=sort,
-            filter=query,
-            ascii=self.options.ascii,
-        )
-
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def say(self, message: str, severity: SeverityLevel = "information", *, for_s: float = TOAST_S) -> None:
-        """A toast instead of the one before. What it says is never markup: it may be quoted."""
+        """Show a toast in place of the last one. Never parsed as markup: it may quote foreign text."""
         self.clear_notifications()
         self.notify(small(message), severity=severity, timeout=for_s, markup=False)
         self._toasts.shown(ceil(for_s / TELL_EVERY_S))
 
     def tell(self) -> None:
         """Once a second: one toast for what happened since, and not before the last is gone."""
-        feed = self.feed
-        clock_goes_on = self._moving and feed.race.started is not None and not feed.over
+        reader = self.shown.reader
+        clock_goes_on = self.shown.moving and reader.race.started is not None and not reader.over
         if self.frames.resting and clock_goes_on:
             self._draw()
-        if feed.alerts or (feed.stalls and self.options.bell):
+        if reader.alerts or (reader.stalls and self.shown.options.bell):
             self.bell()
-        if feed.enough and not self._toasts.told_enough:
-            self.announcement = feed.enough
-        if (told := self._toasts.due(feed, runs_are_told=isinstance(self._top, BoardScreen))) is not None:
+        if reader.enough and not self._toasts.told_enough:
+            self.shown.announcement = reader.enough
+        if (told := self._toasts.due(reader, runs_are_told=isinstance(self._top, BoardScreen))) is not None:
             self.say(*told)
         if not clock_goes_on and self._toasts.nothing_left:
             self.frames.sleep()
@@ -245,19 +191,18 @@ class KmonApp(LeavingApp):
         return top.current if top is not None else None
 
     @property
-    def _top(self) -> RaceScreen | BoardScreen | ZoomScreen | None:
+    def _top(self) -> LiveScreen | None:
         """The uppermost screen that shows the race; help or the command palette may lie over it."""
-        showing = (s for s in reversed(self.screen_stack) if isinstance(s, RaceScreen | BoardScreen | ZoomScreen))
-        return next(showing, None)
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, LiveScreen)), None)
 
     async def action_command(self, action: Action) -> None:
         run = self.current
         if run is None:
             return
-        if why := self.options.impossible.get(action):
+        if why := self.shown.options.impossible.get(action):
             self.say(why)
             return
-        state = derive(run, self.options.clock()).state
+        state = derive(run, self.shown.options.clock()).state
         if action in ("nudge", "cancel") and (state in ENDED or (action == "nudge" and state == "queued")):
             verb = "nudge" if action == "nudge" else "cancel"
             self.say(f"{run.target} is {state}: nothing to {verb}")
@@ -266,10 +211,6 @@ class KmonApp(LeavingApp):
             self.say(f"{run.target}: the last nudge is still open")
             return
         await self._send(action, [run])
-
-    def possible(self, hints: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The key hints of a screen without those of commands that cannot be obeyed here."""
-        return [hint for hint in hints if hint[1].partition(" ")[0] not in self.options.impossible]
 
     async def action_cancel_all(self) -> None:
         await self._send_all("cancel", lambda state: state not in ENDED, "no run is open")
@@ -281,12 +222,14 @@ class KmonApp(LeavingApp):
 
     async def _send_all(self, action: Action, wanted: Callable[[State], bool], nothing: str) -> None:
         """Send a command to every run in a wanted state, unless it cannot be obeyed here."""
-        if why := self.options.impossible.get(action):
+        if why := self.shown.options.impossible.get(action):
             self.say(why)
             return
-        race = self.feed.race
-        self.standings.look(race, self.options.clock())
-        await self._send(action, [run for run in race.runs.values() if wanted(self.standings.of(run).state)], nothing)
+        race = self.shown.race
+        self.shown.standings.look(race, self.shown.options.clock())
+        await self._send(
+            action, [run for run in race.runs.values() if wanted(self.shown.standings.of(run).state)], nothing
+        )
 
     async def _send(self, action: Action, runs: Sequence[RunView], nothing: str = "") -> None:
         if not runs:
@@ -296,7 +239,7 @@ class KmonApp(LeavingApp):
             for n, run in enumerate(runs):
                 if n % 100 == 99:
                     await asyncio.sleep(0)  # ten thousand commands must not keep the keys waiting
-                if not await self.feed.command(Command(action, run.run)):
+                if not await self.shown.reader.command(Command(action, run.run)):
                     self.say(f"no engine: cannot {action}", "error")
                     return
         except Exception as error:
@@ -307,7 +250,8 @@ class KmonApp(LeavingApp):
         self.say(f"{done} {enumerate_names([run.target for run in runs])}")
 
     def action_freeze(self) -> None:
-        self.frozen_ns = self.options.clock() if self.frozen_ns is None else None
+        shown = self.shown
+        shown.frozen_ns = shown.options.clock() if shown.frozen_ns is None else None
         self.redraw()
 
     def action_copy(self) -> None:
@@ -321,11 +265,11 @@ class KmonApp(LeavingApp):
 
     def action_next_theme(self) -> None:
         names = list(self.themes.palettes)
-        self.use_theme(names[(names.index(self.ink.palette.name) + 1) % len(names)])
-        self.say(f"theme {self.ink.palette.name}")
+        self.use_theme(names[(names.index(self.shown.styles.palette.name) + 1) % len(names)])
+        self.say(f"theme {self.shown.styles.palette.name}")
 
     def use_theme(self, name: str) -> None:
-        self.ink.use(self.themes.palettes[name])
+        self.shown.styles.use(self.themes.palettes[name])
         self.theme = name
 
     def action_screenshot(self) -> None:  # type: ignore[override]
@@ -338,38 +282,43 @@ class KmonApp(LeavingApp):
 
     def action_help(self) -> None:
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.options.ascii))
+            self.push_screen(HelpScreen(self.shown.options.ascii))
 
     def action_start_anew(self) -> None:
-        if not self.options.plan.rows:
+        if not self.shown.options.plan.rows:
             self.say("there is nothing to start anew: this is a watch, not a race")
         elif not isinstance(self.screen, PlanScreen):
-            self.push_screen(PlanScreen(self), self._decided_anew)
+            self.push_screen(PlanScreen(self.shown.options, again=self.started), self._decided_anew)
 
     async def _decided_anew(self, go: bool | None) -> None:
         if not go:
             return
-        await self.feed.close()
-        self.workers.cancel_group(self, "feed")
-        self.feed = self._new_feed()
+        await self.shown.reader.close()
+        self.workers.cancel_group(self, "reader")
+        self.shown.begin_anew()
         self._toasts.begin_anew()
-        self.announcement = ""
-        self.frozen_ns = None
         while len(self.screen_stack) > 1:
             await self.pop_screen()
         self.race_screen.forget()
         self.board_screen.forget()
-        if self.options.board:
+        if self.shown.options.board:
             await self.push_screen(self.board_screen)
         self._start()
 
-    def zoom(self, run_id: str) -> None:
-        self.push_screen(ZoomScreen(self, run_id))
+    def action_zoom(self) -> None:
+        if (run := self.current) is not None:
+            self._zoom(run.run)
+
+    def on_pane_chosen(self, message: Pane.Chosen) -> None:
+        self._zoom(message.run_id)
+
+    def _zoom(self, run_id: str) -> None:
+        self.push_screen(ZoomScreen(self.shown, run_id, self.race_screen.grid.order))
 
     def action_toggle_board(self) -> None:
         """From the panes to the board and back, with the focus on the same run."""
         top, run = self._top, self.current
-        if not self.options.plan.rows:
+        if not self.shown.options.plan.rows:
             self.say("there is no board here: it compares the runs of a race")
         elif isinstance(top, BoardScreen):
             self.pop_screen()
@@ -380,5 +329,18 @@ class KmonApp(LeavingApp):
             if run is not None:
                 self.board_screen.focus_run(run)
 
+    # -- the command palette ---------------------------------------------------------------------------------------
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        return system_commands(self, screen)
+        """What keys do on this screen, by name, and every theme."""
+        scopes = {"app", screen.SCOPE} if isinstance(screen, LiveScreen) else {"app"}
+        for key in palette_keys(scopes):
+            yield SystemCommand(
+                key.label, key.palette, partial(self._run_later, key.action, self if key.scope == "app" else screen)
+            )
+        for name in self.themes.palettes:
+            yield SystemCommand(f"Theme {name}", "Change the colours", partial(self.use_theme, name))
+
+    def _run_later(self, action: str, owner: App[None] | Screen[Any]) -> None:
+        """Run an action when the palette has gone, so that it is not in a picture of the screen."""
+        self.set_timer(PALETTE_GONE_S, partial(self.run_action, action, owner))

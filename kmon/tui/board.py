@@ -1,4 +1,4 @@
-"""The board as a value: one row per arm, one cell per round, and what the runs so far add up to.
+"""The board as a value: one row per arm, one cell per round, and the figures of each arm.
 
 Runs are classified and counted once, as they end; a frame only looks at those that are open.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from kmon.engine.plan import RacePlan
 from kmon.stats.compare import arm_names
-from kmon.stats.format import rate_words
 from kmon.stats.outcome import Outcome, OutcomeName, classify
+from kmon.stats.statistics import rate_words
 from kmon.stats.survival import Percentile, Waits
 from kmon.stats.trial import Arm, Trial, trial_of
 from kmon.stream.events import RunEnded, State

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
+from kmon.format import TextLine
 from kmon.stream.state import ENDED
 from kmon.stream.view import RunView
-from kmon.tui import bars, words
+from kmon.tui import status_text
 from kmon.tui.board import Board, BoardCell
-from kmon.tui.board_drawing import Said, draw_board, legend, lines_needed, row_names, say_cell
-from kmon.tui.board_window import Place, Window, window
-from kmon.tui.conclusion import conclusion_rows
-from kmon.tui.painted import Ink, Painted
+from kmon.tui.board_drawing import draw_board, legend, lines_needed, row_names, say_cell
+from kmon.tui.board_window import BoardPosition, BoardWindow, window
+from kmon.tui.keymap import bindings
+from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane import Pane
-from kmon.tui.pane_drawing import Look
-from kmon.tui.row_view import RowView
-from kmon.tui.rows import Span, fit, shorten
-from kmon.tui.steady import SteadyScreen
-
-if TYPE_CHECKING:
-    from kmon.tui.app import KmonApp
+from kmon.tui.pane_drawing import Look, Notes
+from kmon.tui.row_view import FixedRows, RowView
+from kmon.tui.screen import LiveScreen
+from kmon.tui.shown_race import ShownRace
+from kmon.tui.spans import Span, Spans, crop, cut_head, fit, shorten
+from kmon.tui.status_text import StatusText
 
 CONCLUSION_LINES = 8
 """The least room for the conclusion; the board gives way when there are many arms."""
@@ -35,19 +37,19 @@ ROOMY_LINES = 20
 SIDEWAYS_CELLS = 16
 
 
-class BoardCells(Painted):
-    """The cells. A click is told as the cell it hit."""
+class BoardCells(LineWidget):
+    """The cells. A click posts :class:`Chosen` with the cell under it."""
 
     class Chosen(Message):
         """A cell was clicked; ``enter`` when it was a double click."""
 
-        def __init__(self, place: Place, *, enter: bool) -> None:
+        def __init__(self, place: BoardPosition, *, enter: bool) -> None:
             super().__init__()
             self.place, self.enter = place, enter
 
-    def __init__(self, ink: Ink) -> None:
-        super().__init__(ink, id="board")
-        self.window: Window | None = None
+    def __init__(self, styles: Styles) -> None:
+        super().__init__(styles, id="board")
+        self.window: BoardWindow | None = None
 
     def on_click(self, event: events.Click) -> None:
         place = self.window.place_at(event.x, event.y) if self.window else None
@@ -55,45 +57,27 @@ class BoardCells(Painted):
             self.post_message(self.Chosen(place, enter=event.chain == 2))
 
 
-class BoardScreen(SteadyScreen[None]):
-    """One row per arm, one cell per round. Frames come from the app, as for the race screen."""
+class BoardScreen(LiveScreen):
+    """One row per arm, one cell per round."""
 
-    AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,z", "zoom", "Zoom", id="board.zoom"),
-        Binding("b,tab,shift+tab", "app.toggle_board", "Panes", id="board.panes"),
-        Binding("up", "move(-1, 0)", "Up", id="board.up", show=False),
-        Binding("down", "move(1, 0)", "Down", id="board.down", show=False),
-        Binding("left", "move(0, -1)", "Left", id="board.left", show=False),
-        Binding("right", "move(0, 1)", "Right", id="board.right", show=False),
-        Binding("home", "to_round(1)", "First round", id="board.first", show=False),
-        Binding("end", "to_newest", "Newest round", id="board.newest", show=False),
-        Binding("pageup", "read(-1)", "Conclusion up", id="board.page-up", show=False),
-        Binding("pagedown", "read(1)", "Conclusion down", id="board.page-down", show=False),
-        Binding("shift+left", "sideways(-1)", "Tables left", id="board.tables-left", show=False),
-        Binding("shift+right", "sideways(1)", "Tables right", id="board.tables-right", show=False),
-        *(Binding(str(n), f"to_row({n})", f"Row {n}", id=f"board.row-{n}", show=False) for n in range(1, 10)),
-    ]
-    app: KmonApp
+    SCOPE = "board"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("board")
 
-    def __init__(self, kmon: KmonApp) -> None:
-        super().__init__(id="board-screen")
-        ink = kmon.ink
-        self.header_line = Painted(ink, id="header", classes="line")
-        self.cells = BoardCells(ink)
-        self.legend_line = Painted(ink, id="legend", classes="line")
-        self.conclusion = RowView(ink, id="conclusion", follow=True)
+    def __init__(self, shown: ShownRace) -> None:
+        super().__init__(shown, id="board-screen")
+        styles = shown.styles
+        self.cells = BoardCells(styles)
+        self.legend_line = LineWidget(styles, id="legend", classes="line")
+        self.conclusion = RowView(styles, id="conclusion", follow=True)
         self.conclusion.can_focus = False
-        self.status_line = Painted(ink, id="status")
-        self.hint_line = Painted(ink, id="hints", classes="line")
-        self.focus_place = Place(0, 1)
+        self.focus_place = BoardPosition(0, 1)
         self.board: Board | None = None
         self.preview: Pane | None = None
         self._moved = False
-        self._text = ""
+        self._said: Sequence[TextLine] = ()
         self._concluded_at = 0
         self._left = 0
-        self._shown: tuple[str, int, int] | None = None
+        self._shown: tuple[Sequence[TextLine], int, int] | None = None
 
     def compose(self) -> ComposeResult:
         yield self.header_line
@@ -119,12 +103,12 @@ class BoardScreen(SteadyScreen[None]):
 
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
-        app = self.app
+        shown = self.shown
         width, height = self.size
-        ascii = app.options.ascii
-        board = self.board = app.tally.board(app.feed.race, app.standings)
+        ascii = shown.options.ascii
+        board = self.board = shown.tally.board(shown.race, shown.standings)
         if not self._moved:
-            self.focus_place = Place(self.focus_place.row, max(1, board.newest))
+            self.focus_place = BoardPosition(self.focus_place.row, max(1, board.newest))
         self.set_class(height < 10, "-short")
         self.set_class(height >= ROOMY_LINES, "-roomy")
         self._conclude()
@@ -133,19 +117,18 @@ class BoardScreen(SteadyScreen[None]):
         self.cells.styles.height = max(1, room)
         view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, room)
         self.cells.window = view
-        self.cells.paint(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
-        self._preview(now_ns, shown=room < free and not self._text)
-        self.legend_line.paint([legend(board, width, ascii=ascii)])
-        self.header_line.paint([bars.header(app.header_values(board.states, now_ns), width)])
+        self.cells.update(draw_board(board, view, self.focus_place, ascii=ascii)[: max(1, room)])
+        self._preview(now_ns, shown=room < free and not self._said)
+        self.legend_line.update([legend(board, width, ascii=ascii)])
+        self.draw_header(board.states, now_ns)
         self._draw_status(board, now_ns, width)
-        keys = bars.BOARD_HINTS if not self._text else bars.CONCLUDED_HINTS
-        self.hint_line.paint([bars.hints(self.app.possible(keys), width, ascii=ascii)])
+        self.draw_hints("concluded" if self._said else "board")
 
     def _room(self, board: Board, width: int, free: int) -> int:
         """Lines for the cells, of ``free``: the rest is for the run in focus or, in the end, for the conclusion."""
         view = window(row_names(board), board.rounds, board.newest, self.focus_place, width, free)
         needed = lines_needed(board, view)
-        if self._text:
+        if self._said:
             return min(needed, max(2, free - CONCLUSION_LINES))
         spaced = needed + len(board.rows)
         return next((lines for lines in (spaced, needed) if free - lines >= PREVIEW_LINES), free)
@@ -156,100 +139,91 @@ class BoardScreen(SteadyScreen[None]):
         if self.preview is None:
             if cell is None or not shown:
                 return
-            self.preview = Pane(cell.run, self.app.ink, self._look())
+            self.preview = Pane(cell.run, self.shown.styles, self._look())
             self.preview.can_focus = False
             self.mount(self.preview, after=self.legend_line)
         self.preview.display = shown
         self.preview.visible = cell is not None
         if cell is not None and shown:
-            trouble = self.app.feed.broken.get(cell.run.run, "")
-            self.preview.draw(cell.run, cell.seen, now_ns, self._look(), trouble)
+            notes = Notes(self.shown.reader.broken.get(cell.run.run, ""))
+            self.preview.draw(cell.run, cell.seen, now_ns, self._look(), notes)
 
     def _look(self) -> Look:
-        options = self.app.options
-        lost = self.app.feed.engine_error is not None
-        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True, lost=lost)
+        options = self.shown.options
+        return Look(ascii=options.ascii, scenario="," in options.plan.scenario, round=True, lost=self.shown.lost)
 
     def _draw_status(self, board: Board, now_ns: int, width: int) -> None:
-        app, feed = self.app, self.app.feed
-        said = say_cell(f"{board.rows[self.focus_place.row].name}, round {self.focus_place.round}", self.cell, now_ns)
-        if feed.engine_error and not feed.race.runs:
-            said = Said("no run", feed.engine_error, True)
-        elif app.announcement:
-            said = Said("enough", app.announcement)
-        elif feed.engine_error and self.cell is not None and self.cell.seen.state not in ENDED:
-            said = Said(said.head, words.unmeasured(self.cell.seen))
-        ascii, alarm = app.options.ascii, said.alarm
+        shown, error = self.shown, self.shown.reader.engine_error
+        who = f"{board.rows[self.focus_place.row].name}, round {self.focus_place.round}"
+        head, said = say_cell(who, self.cell, now_ns)
+        if error and not shown.race.runs:
+            head, said = "no run", StatusText(error, True)
+        elif shown.announcement:
+            head, said = "enough", StatusText(shown.announcement)
+        elif error and self.cell is not None and self.cell.seen.state not in ENDED:
+            said = StatusText(status_text.unmeasured(self.cell.seen))
         if self.status_line.size.height < 2:
-            line = f"{said.head}: {said.sentence}"
-            self.status_line.paint([bars.status(line, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
+            self.status_line.update([self.status_bar(said._replace(text=f"{head}: {said.text}"))])
             return
-        pen = "status.alarm" if alarm else "status"
-        head = bars.status(said.head, alarm, feed.race, feed.engine_error, width, ascii=ascii)
-        self.status_line.paint([head, fit((Span(shorten(f" {said.sentence}", width), pen),), width, "status")])
+        style = "status.alarm" if said.alarm else "status"
+        below = fit((Span(shorten(f" {said.whole}", width), style),), width, "status")
+        self.status_line.update([self.status_bar(StatusText(head, said.alarm)), below])
 
     def _conclude(self) -> None:
         """Once the race has ended, and again when a retry has: ask what it has shown."""
-        feed, conclude = self.app.feed, self.app.options.conclude
+        reader, conclude = self.shown.reader, self.shown.options.conclude
         if conclude is None:
             return
-        if feed.over and self._concluded_at != feed.endings:
-            self._concluded_at = feed.endings
-            self._text = conclude(feed.race)
-            self.set_class(bool(self._text), "-concluded")
-        wanted = (self._text, self.conclusion.room, self._left)
-        if self._text and self.conclusion.room > 0 and wanted != self._shown:
+        if reader.over and self._concluded_at != reader.endings:
+            self._concluded_at = reader.endings
+            self._said = tuple(conclude(reader.race))
+            self.set_class(bool(self._said), "-concluded")
+        wanted = (self._said, self.conclusion.room, self._left)
+        if self._said and self.conclusion.room > 0 and wanted != self._shown:
             self._shown = wanted
             self.conclusion.show(conclusion_rows(*wanted))
-
-    def on_resize(self, _event: events.Resize) -> None:
-        self.call_after_refresh(self.app.redraw)
 
     # -- what the keys do ------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """A new race begins: its runs are counted anew."""
-        self.board, self.focus_place, self._moved = None, Place(0, 1), False
-        self._text, self._concluded_at, self._left, self._shown = "", 0, 0, None
+        """Reset for a new race."""
+        self.board, self.focus_place, self._moved = None, BoardPosition(0, 1), False
+        self._said, self._concluded_at, self._left, self._shown = (), 0, 0, None
         self.remove_class("-concluded")
 
-    def focus_on(self, place: Place) -> None:
+    def focus_on(self, place: BoardPosition) -> None:
         """Put the focus on a cell, or on the nearest there is."""
         board = self.board
         if board is None or not board.rows:
             return
         self._moved = True
-        self.app.announcement = ""
-        self.focus_place = Place(
+        self.shown.announcement = ""
+        self.focus_place = BoardPosition(
             max(0, min(place.row, len(board.rows) - 1)),
             max(1, min(place.round, board.rounds)),
         )
-        self.app.redraw()
+        self.shown.redraw()
 
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run's cell, if it has one."""
         for at, row in enumerate(self.board.rows if self.board is not None else ()):
             cell = row.cells.get(run.round)
             if cell is not None and cell.run.run == run.run:
-                self.focus_on(Place(at, run.round))
+                self.focus_on(BoardPosition(at, run.round))
 
     def action_move(self, down: int, right: int) -> None:
-        self.focus_on(Place(self.focus_place.row + down, self.focus_place.round + right))
+        self.focus_on(BoardPosition(self.focus_place.row + down, self.focus_place.round + right))
 
     def action_to_round(self, number: int) -> None:
-        self.focus_on(Place(self.focus_place.row, number))
+        self.focus_on(BoardPosition(self.focus_place.row, number))
 
     def action_to_newest(self) -> None:
         """Back to the newest round, and stay with it."""
-        self.focus_on(Place(self.focus_place.row, self.board.newest if self.board is not None else 1))
+        self.focus_on(BoardPosition(self.focus_place.row, self.board.newest if self.board is not None else 1))
         self._moved = False
 
     def action_to_row(self, number: int) -> None:
-        self.focus_on(Place(number - 1, self.focus_place.round))
-
-    def action_zoom(self) -> None:
-        if self.current is not None:
-            self.app.zoom(self.current.run)
+        self.focus_on(BoardPosition(number - 1, self.focus_place.round))
 
     def action_read(self, by: int) -> None:
         if by < 0:
@@ -259,12 +233,27 @@ class BoardScreen(SteadyScreen[None]):
 
     def action_sideways(self, by: int) -> None:
         self._left = max(0, self._left + by * SIDEWAYS_CELLS)
-        self.app.redraw()
-
-    def on_pane_chosen(self, message: Pane.Chosen) -> None:
-        self.app.zoom(message.run_id)
+        self.shown.redraw()
 
     def on_board_cells_chosen(self, message: BoardCells.Chosen) -> None:
         self.focus_on(message.place)
-        if message.enter:
-            self.action_zoom()
+        if message.enter and self.current is not None:
+            self.post_message(Pane.Chosen(self.current.run))
+
+
+def conclusion_rows(lines: Sequence[TextLine], width: int, left: int) -> FixedRows:
+    """Rows of ``width`` cells, sentences wrapped. Tables are shown whole from their column ``left`` on, as far as the
+    widest reaches."""
+    widest = max((cell_len(text) for text, table in lines if table), default=0)
+    left = max(0, min(left, widest - width))
+    rows: list[Spans] = []
+    for text, table in lines:
+        if table:
+            rows.append((Span(text[len(crop(text, left)) :]),))
+            continue
+        rest = text
+        while cell_len(rest) > width > 1:
+            head, rest = cut_head(rest, width)
+            rows.append((Span(head),))
+        rows.append((Span(rest),))
+    return FixedRows(tuple(rows))

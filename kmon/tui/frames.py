@@ -1,4 +1,4 @@
-"""When the screen is drawn: at the pace of the frames while something moves, and not at all while nothing does."""
+"""The frame timer: it ticks while something changes on the screen, and pauses while nothing does."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from textual.timer import Timer
 
 FPS, FPS_CROWDED, CROWD = 10, 5, 16
 AWAKE_S = 1.0
-"""How long frames go on after the last thing that happened: a new pane takes some to be laid out and drawn."""
+"""Seconds for which frames go on after the last change: a new pane needs several to be laid out and drawn."""
 
 
-class Frames:
+class FrameTimer:
     """Calls ``draw`` in time. ``timer`` calls :meth:`tick`; ``wake`` when anything may have changed.
 
     ``slow`` is a second timer for what is done once a second; it goes on when frames rest, until :meth:`sleep`.

@@ -1,7 +1,7 @@
 """Where the panes go: as few and as wide columns as keep every pane tall enough to read.
 
-Only what is in view has a pane. Runs that scroll out of view give theirs to those that come in, so that ten thousand
-runs cost as many widgets as the screen has room for.
+Only runs in view have a pane; panes are reused when the grid scrolls, so ten thousand runs need no more widgets than
+the screen has room for.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.message import Message
 from textual.widget import Widget
 
+from kmon.tui.line_widget import ascii_scroll_bar
 from kmon.tui.pane import Pane
-from kmon.tui.scroll_bar import ascii_scroll_bar
 
 MIN_WIDTH = 38
 MIN_HEIGHT = 5
@@ -123,7 +123,7 @@ class _PaneLayout(Layout):
         found = []
         for pane, index in parent.shown():
             found.append(WidgetPlacement(Region(*places.at(index)), NULL_OFFSET, Spacing(), pane))
-        if places.count:  # reaches as far as all panes would, so that the scroll bar tells the truth
+        if places.count:  # at the end of all panes, so that the scroll bar has the right size
             corner = Region(size.width - 1, places.total_height - 1, 1, 1)
             found.append(WidgetPlacement(corner, NULL_OFFSET, Spacing(), parent.corner))
         mounted = set(children)
@@ -216,7 +216,7 @@ class PaneGrid(Widget):
             self.scroll_to_region(region, animate=False, center=True, origin_visible=True)
 
     def forget(self) -> None:
-        """Let go of all panes."""
+        """Remove all panes."""
         for pane in (*self.panes.values(), *self._spare):
             pane.remove()
         self.panes.clear()

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import ClassVar, get_args
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from kmon.stats.outcome import SIGNS, UNCOUNTED, OutcomeName
 from kmon.stream.events import State
+from kmon.tui.board_columns import COLUMNS, BoardColumns
 from kmon.tui.board_drawing import sign
-from kmon.tui.flow import ASCII_GUTTERS, GUTTERS
-from kmon.tui.scroll_bar import ascii_scroll_bar
-from kmon.tui.steady import SteadyScreen
-from kmon.tui.words import MEANINGS, state_word, symbol
+from kmon.tui.keymap import KEYS, Key, bindings, help_lines
+from kmon.tui.screen import PageScreen
+from kmon.tui.status_text import MEANINGS, state_word, symbol
+from kmon.tui.text_wrap import ASCII_GUTTERS, GUTTERS
 
 MEANING_WIDTH = 52
 """Cells of a meaning beside its word, so that the page fits 80 columns."""
 
-KEYS: tuple[tuple[str, str], ...] = (
-    ("n", "nudge: ask 'are you still there?' while the first answer stays open"),
-    ("x  X", "cancel this run, cancel all: closes the socket at once"),
-    ("r  R", "retry this run (a waiting one: now), all that did not end well"),
-    ("arrows tab 1-9", "move the focus; a click does, too"),
-    ("z Enter", "zoom: flow, gaps, raw chunks; Esc or z goes back"),
-    ("b", "the board: every run as a cell, round by round; b or tab goes back"),
-    ("pgup pgdn", "below the board: read what the race has shown; shift+arrows move wide tables"),
-    ("space", "in the zoom: follow the end, or stay"),
-    ("p", "freeze the view; the race goes on"),
-    ("/", "filter by state, target or scenario; Esc shows all"),
-    ("s", "sort: queued order, worst first, longest gap first"),
-    ("y", "copy the output to the clipboard (OSC 52, works over ssh)"),
-    ("t", "next theme"),
-    ("ctrl+s", "SVG picture of the screen, in the current directory"),
-    ("ctrl+n", "show the plan and start the race anew"),
-    ("ctrl+p", "command palette"),
-    ("ctrl+z", "back to the shell; fg returns; the race goes on"),
-    ("q ctrl+c", "quit: closes all streams, then prints the summary"),
-)
 WORDS: tuple[tuple[str, str], ...] = (
     ("gap", "time between two tokens; an open gap has not ended yet"),
     ("stall", "a gap over the threshold, open or closed; --stall auto learns it per target and phase"),
@@ -60,31 +39,20 @@ WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class HelpScreen(SteadyScreen[None], ModalScreen[None]):
+class HelpScreen(PageScreen[None], ModalScreen[None]):
     """Any of the usual keys closes it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss", "Close", id="help.close")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("help")
 
     def __init__(self, ascii: bool) -> None:
-        super().__init__(id="help-screen")
-        self._ascii = ascii
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            yield Static(help_content(ascii=self._ascii), markup=False)
-
-    def on_mount(self) -> None:
-        if self._ascii:
-            ascii_scroll_bar(self.query_one(VerticalScroll))
+        super().__init__(help_content(ascii=ascii), id="help-screen", page_id="help", ascii=ascii)
 
 
 def _outcome(name: OutcomeName) -> str:
     return f"{name.replace('-', ' ')}, not counted" if name in UNCOUNTED else name.replace("-", " ")
 
 
-def help_content(*, ascii: bool) -> Content:
+def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS, columns: BoardColumns = COLUMNS) -> Content:
     """The whole page."""
     parts: list[str | tuple[str, str]] = []
 
@@ -96,11 +64,12 @@ def help_content(*, ascii: bool) -> Content:
             parts.append("".join([f"{first}\n", *(f"{'':<18}{line}\n" for line in further)]))
         parts.append("\n")
 
-    section("Keys", list(KEYS))
+    section("Keys", [(line.keys, line.text) for line in help_lines(keys)])
     states: tuple[State, ...] = get_args(State)
     section("States", [(f"{symbol(s, ascii=ascii)} {state_word(s)}", MEANINGS[s]) for s in states])
     outcomes = [(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}", _outcome(name)) for name in SIGNS]
-    section("Board", [*outcomes, ("[ ]", "the run in focus; a number is its silence in seconds")])
+    shown = [(column.title, column.help) for column in (*columns.beside, *columns.wide)]
+    section("Board", [*outcomes, ("[ ]", "the run in focus; a number is its silence in seconds"), *shown])
     gutters = ASCII_GUTTERS if ascii else GUTTERS
     section("Token flow", [("no mark", "text"), (gutters["reasoning"], "reasoning"), (gutters["tool"], "a tool call")])
     scale = "one column per second, the worst gap in it, from 50 ms (low) to 60 s (full), always this scale"

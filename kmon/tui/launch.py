@@ -1,4 +1,4 @@
-"""The front door of the screen: options in, outcome out."""
+"""Runs the screen: options in, outcome out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ScreenOptions", "ScreenOutcome", "run_app"]
 
 
 def wants_no_colour() -> bool:
-    """NO_COLOR (https://no-color.org: set and not empty) or a terminal that says it has none."""
+    """NO_COLOR (https://no-color.org: set and not empty) or TERM=dumb."""
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
@@ -31,7 +31,7 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
     log.leave_stderr()
     app = KmonApp(options, themes, palette, plain=wants_no_colour(), driver=driver)
     asyncio.run(_shown(app))
-    return ScreenOutcome(app.feed.race, app.interrupted, app.feed.engine_error or app.failure or None)
+    return ScreenOutcome(app.shown.reader.race, app.interrupted, app.shown.reader.engine_error or app.failure or None)
 
 
 async def _shown(app: KmonApp) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from kmon.engine.alert_hooks import NOTHING, AlarmPlan
 from kmon.engine.api import Action, EventSource
 from kmon.engine.plan import RacePlan
+from kmon.format import TextLine
 from kmon.stream.events import RunEnded
 from kmon.stream.view import RaceView
 
@@ -35,18 +36,18 @@ class ScreenOptions:
     start_now: bool = True
     board: bool = False
     judge: Callable[[RunEnded], str | None] | None = None
-    conclude: Callable[[RaceView], str] | None = None
+    conclude: Callable[[RaceView], Sequence[TextLine]] | None = None
     origin: str = ""
     nothing_yet: str = NOTHING_YET
     """What the screen says while there is no run."""
     hint: str = ""
     """What to do first: a toast, and in the status bar until something is amiss there or a run was nudged."""
     impossible: Mapping[Action, str] = field(default_factory=dict)
-    """Commands that cannot be obeyed here, with a sentence that says why."""
+    """Commands that cannot be executed here, each with the reason as a sentence."""
     round_word: str = "round"
     """What the number of a run counts."""
     sort: str = "queued order"
-    """The order of the panes at first, ``ordering.NEWEST_FIRST`` or one of ``ordering.SORTS``."""
+    """The order of the panes at first, a name in ``ordering.SORTS`` or ``NEWEST_FIRST``."""
     theme: str = "kmon-dark"
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None
@@ -56,7 +57,7 @@ class ScreenOptions:
     ascii: bool = False
     clock: Callable[[], int] = time.monotonic_ns
     key_notes: Mapping[str, str] = field(default_factory=dict)
-    """Target name to where its key was found, in words; never the key."""
+    """By target name, where its key was found; never the key."""
 
     @property
     def shown_origin(self) -> str:
@@ -65,7 +66,7 @@ class ScreenOptions:
 
 @dataclass(frozen=True)
 class ScreenOutcome:
-    """What is left when the screen is gone, for the summary on stdout.
+    """What the screen returns when it is closed, for the summary on stdout.
 
     ``interrupted`` is True when the user left before the race had ended; ``engine_error`` is the sentence for an
     engine that could not be started or was lost.

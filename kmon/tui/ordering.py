@@ -6,27 +6,21 @@ Runs that have settled keep their place, found once as they settle; only those t
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, overload
 
 from kmon.stream.events import State
 from kmon.stream.state import ENDED, Observation
 from kmon.stream.view import RunView
-from kmon.tui.words import state_word
+from kmon.tui.status_text import state_word
 
-SORTS = ("queued order", "worst first", "longest gap first")
-NEWEST_FIRST = "newest first"
-"""For a watch that never ends: what is still open stays in view, however much came after it."""
 RESORT_NS = 1_000_000_000
-"""Panes that jump about cannot be read: they are placed anew once a second, and when there are new ones."""
+"""Panes are sorted again once a second, and when there are new ones: panes that move more often cannot be read."""
 
 _SEVERITY: tuple[State, ...] = (
     "stalled", "failed", "timed-out", "incomplete", "waiting", "connecting", "streaming", "finishing", "queued",
     "cancelled", "done",
 )  # fmt: skip
-
-Key = tuple[int, int, int, str]
-"""What is compared, less first: two figures of the sort, the place in the queue, and the run's id."""
 
 
 class Seen(NamedTuple):
@@ -46,26 +40,38 @@ def matches(seen: Seen, query: str) -> bool:
     return all(term in haystack for term in query.casefold().split())
 
 
-def key(seen: Seen, sort: str, now_ns: int) -> Key:
-    """Where a run belongs in the order named by one of ``SORTS``, or ``NEWEST_FIRST``; equal ones as queued."""
-    run, observation = seen
-    if sort == "worst first":
-        return _SEVERITY.index(observation.state), -(observation.open_gap_ns or 0), run.place, run.run
-    if sort == "longest gap first":
-        return -_longest_ns(run, now_ns), 0, run.place, run.run
-    if sort == NEWEST_FIRST:
-        return observation.state in ENDED, -run.place, 0, run.run
-    return 0, 0, run.place, run.run
-
-
 def _longest_ns(run: RunView, now_ns: int) -> int:
     return (run.main.timeline.max_gap_ns(now_ns) or 0) if run.main else 0
 
 
-class Order(Sequence[str]):
-    """Ids of runs in order: those that keep their place, and those placed among them. Valid for one frame."""
+Rank = Callable[[Seen, int], tuple[int, int]]
+"""Two figures of a run at a moment, compared one after the other, less first. Equal runs stay as queued."""
 
-    def __init__(self, kept: Sequence[Key], placed: Iterable[Key]) -> None:
+SORTS: Mapping[str, Rank] = {
+    "queued order": lambda seen, now_ns: (0, 0),
+    "worst first": lambda seen, now_ns: (_SEVERITY.index(seen.observation.state), -(seen.observation.open_gap_ns or 0)),
+    "longest gap first": lambda seen, now_ns: (-_longest_ns(seen.run, now_ns), 0),
+}
+"""The orders of the panes by name, as the sort key goes through them."""
+NEWEST_FIRST: Mapping[str, Rank] = {
+    "newest first": lambda seen, now_ns: (seen.observation.state in ENDED, -seen.run.place)
+}
+"""For a watch, which does not end: open runs stay at the top."""
+_RANKS = {**SORTS, **NEWEST_FIRST}
+
+SortKey = tuple[int, int, int, str]
+"""What is compared, less first: the two figures of the sort, the place in the queue, and the run's id."""
+
+
+def key(seen: Seen, sort: str, now_ns: int) -> SortKey:
+    """Where a run belongs in the order of that name."""
+    return (*_RANKS[sort](seen, now_ns), seen.run.place, seen.run.run)
+
+
+class Order(Sequence[str]):
+    """Ids of runs in order: ``kept`` ones are sorted already, ``placed`` ones are merged in. Valid for one frame."""
+
+    def __init__(self, kept: Sequence[SortKey], placed: Iterable[SortKey]) -> None:
         self._kept = kept
         self._placed = sorted(placed)
         self._at = [bisect_left(kept, one) + n for n, one in enumerate(self._placed)]
@@ -88,7 +94,7 @@ class Order(Sequence[str]):
             return self._placed[before][-1]
         return self._kept[index - before][-1]
 
-    def position(self, one: Key) -> int | None:
+    def position(self, one: SortKey) -> int | None:
         """Where the run with this key stands; None when it is not shown."""
         at = bisect_left(self._placed, one)
         if at < len(self._placed) and self._placed[at] == one:
@@ -100,12 +106,12 @@ class Order(Sequence[str]):
 
 
 class Arrangement:
-    """The order of one sort and one filter, as a race goes on. Tell it of each run once, as it settles."""
+    """The order of one sort and one filter, kept up to date. Call :meth:`settle` once for each run that has settled."""
 
     def __init__(self, sort: str, query: str) -> None:
         self.sort, self.query = sort, query
-        self._kept: list[Key] = []
-        self._keys: dict[str, Key] = {}
+        self._kept: list[SortKey] = []
+        self._keys: dict[str, SortKey] = {}
         """Of every run that is shown."""
         self._settling: dict[str, Seen] = {}
         self._open: set[str] = set()
@@ -113,7 +119,7 @@ class Arrangement:
         self.order = Order((), ())
 
     def settle(self, seen: Seen) -> None:
-        """A run stands as it will; it goes to its place when panes are next placed."""
+        """A run has ended; it gets its place when panes are next sorted."""
         self._settling[seen.run.run] = seen
 
     def reopen(self, run: RunView) -> None:

@@ -1,4 +1,4 @@
-"""A palette: the named colours of a theme, and the pens the screen draws with."""
+"""A palette: the named colours of a theme, and the styles the screen draws with."""
 
 from __future__ import annotations
 
@@ -62,50 +62,50 @@ class Palette:
             },
         )
 
-    def pens(self) -> dict[str, Style]:
-        """Every pen the screen draws with. No pen says by colour alone what it has to say."""
+    def styles(self) -> dict[str, Style]:
+        """Every style of the screen by name. Colour never carries information alone."""
         c = self.colours
         page, bar = c["ui.background"], c["ui.panel"]
 
-        def pen(
+        def style(
             key: str, ground: str = page, *, bold: bool = False, italic: bool = False, reverse: bool = False
         ) -> Style:
             return Style(color=c[key], bgcolor=ground, bold=bold, italic=italic, reverse=reverse)
 
-        pens = {
-            "border": pen("ui.border"),
-            "border.focus": pen("ui.focus", bold=True),
-            "title": pen("ui.foreground", bold=True),
-            "title.dim": pen("ui.muted"),
-            "muted": pen("ui.muted"),
-            "figure": pen("ui.muted"),
-            "figure.bold": pen("ui.foreground", bold=True),
-            "error": pen("state.failed"),
-            "text": pen("output.text"),
-            "text.gutter": pen("output.text"),
-            "reasoning": pen("output.reasoning", italic=True),
-            "reasoning.gutter": pen("output.reasoning"),
-            "tool": pen("output.tool"),
-            "tool.gutter": pen("output.tool", bold=True),
-            "nudge": pen("output.nudge"),
-            "cursor": pen("ui.accent", bold=True),
-            "gap.calm": pen("gap.calm"),
-            "gap.stall": pen("gap.stall", bold=True),
-            "gap.threshold": pen("gap.threshold"),
+        styles = {
+            "border": style("ui.border"),
+            "border.focus": style("ui.focus", bold=True),
+            "title": style("ui.foreground", bold=True),
+            "title.dim": style("ui.muted"),
+            "muted": style("ui.muted"),
+            "figure": style("ui.muted"),
+            "figure.bold": style("ui.foreground", bold=True),
+            "error": style("state.failed"),
+            "text": style("output.text"),
+            "text.gutter": style("output.text"),
+            "reasoning": style("output.reasoning", italic=True),
+            "reasoning.gutter": style("output.reasoning"),
+            "tool": style("output.tool"),
+            "tool.gutter": style("output.tool", bold=True),
+            "nudge": style("output.nudge"),
+            "cursor": style("ui.accent", bold=True),
+            "gap.calm": style("gap.calm"),
+            "gap.stall": style("gap.stall", bold=True),
+            "gap.threshold": style("gap.threshold"),
             "brand": Style(color=page, bgcolor=c["ui.accent"], bold=True),
-            "bar": pen("ui.foreground", bar),
-            "figure.bar": pen("ui.foreground", bar, bold=True),
-            "frozen": pen("ui.accent", page, bold=True, reverse=True),
-            "status": pen("ui.foreground", bar),
-            "status.engine": pen("ui.muted", bar),
-            "status.alarm": pen("state.stalled", bar, bold=True),
-            "hint": pen("ui.muted"),
-            "hint.key": pen("ui.accent", bold=True),
-            "tab": pen("ui.muted"),
-            "tab.active": pen("ui.focus", bold=True, reverse=True),
+            "bar": style("ui.foreground", bar),
+            "figure.bar": style("ui.foreground", bar, bold=True),
+            "frozen": style("ui.accent", page, bold=True, reverse=True),
+            "status": style("ui.foreground", bar),
+            "status.engine": style("ui.muted", bar),
+            "status.alarm": style("state.stalled", bar, bold=True),
+            "hint": style("ui.muted"),
+            "hint.key": style("ui.accent", bold=True),
+            "tab": style("ui.muted"),
+            "tab.active": style("ui.focus", bold=True, reverse=True),
         }
         for state in STATES:
             loud = state in ("stalled", "failed", "incomplete", "timed-out")
-            pens[f"state.{state}"] = pen(f"state.{state}", bold=loud)
-            pens[f"bar.{state}"] = pen(f"state.{state}", bar, bold=loud)
-        return pens
+            styles[f"state.{state}"] = style(f"state.{state}", bold=loud)
+            styles[f"bar.{state}"] = style(f"state.{state}", bar, bold=loud)
+        return styles

@@ -1,4 +1,4 @@
-"""The widget of one run: it keeps the wrapped tails between frames and draws nothing by itself."""
+"""The widget of one run. It keeps the wrapped output between frames and is drawn by its owner."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from textual.message import Message
 
 from kmon.stream.state import ENDED, Observation
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui.flow import FlowWrap
-from kmon.tui.painted import Ink, Painted
-from kmon.tui.pane_drawing import Flow, Look, draw_pane
-from kmon.tui.rows import Row, Span
+from kmon.tui.line_widget import LineWidget, Styles
+from kmon.tui.pane_drawing import NO_NOTES, Flow, Look, Notes, draw_pane
+from kmon.tui.spans import Span, Spans
+from kmon.tui.text_wrap import TextWrap
 
 _HEAVY = str.maketrans("╭─╮│╰╯+-|", "┏━┓┃┗┛#=#")
 
 
-class Pane(Painted, can_focus=True):
+class Pane(LineWidget, can_focus=True):
     """One run. The owner calls :meth:`draw` once per frame; focus only changes the border."""
 
     class Chosen(Message):
@@ -25,15 +25,14 @@ class Pane(Painted, can_focus=True):
             super().__init__()
             self.run_id = run_id
 
-    def __init__(self, run: RunView, ink: Ink, look: Look) -> None:
-        super().__init__(ink)
+    def __init__(self, run: RunView, styles: Styles, look: Look) -> None:
+        super().__init__(styles)
         self.run = run
         self.look = look
         self.observation: Observation | None = None
         self._now_ns = 0
-        self._trouble = ""
-        self._expected = ""
-        self._tails: dict[int, FlowWrap] = {}
+        self._notes = NO_NOTES
+        self._tails: dict[int, TextWrap] = {}
         self._tail_size = (0, 0)
         self._drawn: tuple[object, ...] = ()
 
@@ -43,25 +42,23 @@ class Pane(Painted, can_focus=True):
         self._tails.clear()
         self._drawn = ()
 
-    def draw(
-        self, run: RunView, seen: Observation, now_ns: int, look: Look, trouble: str = "", expected: str = ""
-    ) -> None:
+    def draw(self, run: RunView, seen: Observation, now_ns: int, look: Look, notes: Notes = NO_NOTES) -> None:
         """Draw the run as it stands at ``now_ns``, if anything about it can have changed. It may be another run."""
         if run.run != self.run.run:
             self._tails.clear()
         self.run, self.observation, self.look = run, seen, look
-        self._now_ns, self._trouble, self._expected = now_ns, trouble, expected
+        self._now_ns, self._notes = now_ns, notes
         width, height = self.size
         if width == 0 or height == 0:
             return
         revisions = [a.revision for a in run.attempts]
-        state = (run.run, width, height, look, seen, trouble, run.nudge_sentence, *revisions)
+        state = (run.run, width, height, look, seen, notes.trouble, run.nudge_sentence, *revisions)
         settled = seen.state in ENDED and (run.nudge is None or run.nudge.ending is not None)
         if settled and state == self._drawn:
             return
         self._drawn = state
         flow = self._flow(run, width - 4, height - 2, seen)
-        self.paint(draw_pane(run, seen, flow, width, height, now_ns, look, trouble, expected))
+        self.update(draw_pane(run, seen, flow, width, height, now_ns, look, notes))
 
     def _flow(self, run: RunView, width: int, height: int, seen: Observation) -> Flow:
         if self._tail_size != (width, height):
@@ -77,23 +74,23 @@ class Pane(Painted, can_focus=True):
             self._tail(nudge, "", width, height) if nudge is not None else (),
         )
 
-    def _tail(self, attempt: AttemptView, cursor: str, width: int, height: int) -> list[Row]:
+    def _tail(self, attempt: AttemptView, cursor: str, width: int, height: int) -> list[Spans]:
         wrapped = self._tails.get(attempt.number)
         if wrapped is None:
-            wrapped = self._tails[attempt.number] = FlowWrap(width, max(4, height), ascii=self.look.ascii)
+            wrapped = self._tails[attempt.number] = TextWrap(width, max(4, height), ascii=self.look.ascii)
         wrapped.follow(attempt)
         return wrapped.tail(max(1, height), cursor)
 
-    def dress(self, row: Row) -> Row:
+    def decorate(self, row: Spans) -> Spans:
         if not self.has_focus:
             return row
         return tuple(
-            Span(span.text.translate(_HEAVY), "border.focus") if span.pen == "border" else span for span in row
+            Span(span.text.translate(_HEAVY), "border.focus") if span.style == "border" else span for span in row
         )
 
     def on_resize(self) -> None:
         if self.observation is not None:
-            self.draw(self.run, self.observation, self._now_ns, self.look, self._trouble, self._expected)
+            self.draw(self.run, self.observation, self._now_ns, self.look, self._notes)
 
     def watch_has_focus(self, _has_focus: bool) -> None:
         super().watch_has_focus(_has_focus)

@@ -1,50 +1,30 @@
-"""What is about to happen, and what it costs, before the first paid request is sent."""
+"""The plan of a race and its cost, shown before the first paid request is sent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
 from textual.content import Content
-from textual.widgets import Static
 
 from kmon.engine.plan import RacePlan
+from kmon.format import plural
 from kmon.retry.policy import policy_words
-from kmon.tui.figures import plural
-from kmon.tui.rows import one_line, shorten
-from kmon.tui.scroll_bar import ascii_scroll_bar
-from kmon.tui.steady import SteadyScreen
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kmon.tui.app import KmonApp
+from kmon.tui.keymap import bindings
+from kmon.tui.options import ScreenOptions
+from kmon.tui.screen import PageScreen
+from kmon.tui.spans import one_line, shorten
 
 
-class PlanScreen(SteadyScreen[bool]):
+class PlanScreen(PageScreen[bool]):
     """Enter starts, Esc leaves."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "decide(True)", "Start", id="plan.start"),
-        Binding("escape", "decide(False)", "Leave", id="plan.leave"),
-        Binding("q", "decide(False)", "Leave", id="plan.quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
 
-    def __init__(self, kmon: KmonApp) -> None:
-        super().__init__(id="plan-screen")
-        options = kmon.options
-        self._ascii = options.ascii
-        self._content = plan_content(options.plan, options.key_notes, options.shown_origin, again=kmon.started)
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="plan"):
-            yield Static(self._content, markup=False)
-
-    def on_mount(self) -> None:
-        if self._ascii:
-            ascii_scroll_bar(self.query_one(VerticalScroll))
+    def __init__(self, options: ScreenOptions, *, again: bool) -> None:
+        content = plan_content(options.plan, options.key_notes, options.shown_origin, again=again)
+        super().__init__(content, id="plan-screen", page_id="plan", ascii=options.ascii)
 
     def action_decide(self, go: bool) -> None:
         self.dismiss(go)

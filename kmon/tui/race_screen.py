@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.events import Resize
+from textual.binding import BindingType
 from textual.widgets import Input
 
 from kmon.stream.view import RaceView, RunView
-from kmon.tui import bars, words
+from kmon.tui import status_text
 from kmon.tui.grid import PaneGrid
+from kmon.tui.keymap import bindings
+from kmon.tui.line_widget import LineWidget
 from kmon.tui.ordering import SORTS, Arrangement, Order, Seen
-from kmon.tui.painted import Painted
 from kmon.tui.pane import Pane
-from kmon.tui.pane_drawing import Look
-from kmon.tui.rows import BLANK, Row, Span, wrap
+from kmon.tui.pane_drawing import Look, Notes
+from kmon.tui.screen import LiveScreen
+from kmon.tui.shown_race import ShownRace
+from kmon.tui.spans import BLANK, Span, Spans, wrap
 from kmon.tui.standings import Follower
-from kmon.tui.steady import SteadyScreen
-
-if TYPE_CHECKING:
-    from kmon.tui.app import KmonApp
+from kmon.tui.status_text import StatusText
 
 SMALLEST = (24, 6)
 """Columns and lines below which there is nothing useful to draw."""
@@ -31,50 +30,29 @@ SMALLEST = (24, 6)
 class FilterInput(Input):
     """The one line in which a filter is typed; Esc clears it, Enter keeps it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "screen.clear_filter", "Show all", id="filter.clear", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("filter")
 
 
-class RaceScreen(SteadyScreen[None]):
-    """One pane per run in view, drawn when the app's frame timer calls :meth:`draw`."""
+class RaceScreen(LiveScreen):
+    """One pane per run in view."""
 
-    AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,z", "zoom", "Zoom", id="race.zoom"),
-        Binding("b", "app.toggle_board", "Board", id="race.board"),
-        Binding("slash", "filter", "Filter", id="race.filter"),
-        Binding("s", "sort", "Sort", id="race.sort"),
-        Binding("escape", "clear_filter", "Show all", id="race.clear-filter", show=False),
-        Binding("up", "move(0, -1)", "Up", id="race.up", show=False),
-        Binding("down", "move(0, 1)", "Down", id="race.down", show=False),
-        Binding("left", "move(-1, 0)", "Left", id="race.left", show=False),
-        Binding("right", "move(1, 0)", "Right", id="race.right", show=False),
-        Binding("tab", "step(1)", "Next", id="race.next", show=False),
-        Binding("shift+tab", "step(-1)", "Previous", id="race.previous", show=False),
-        Binding("pageup", "page(-1)", "Page up", id="race.page-up", show=False),
-        Binding("pagedown", "page(1)", "Page down", id="race.page-down", show=False),
-        *(Binding(str(n), f"choose({n})", f"Pane {n}", id=f"race.pane-{n}", show=False) for n in range(1, 10)),
-    ]
-    app: KmonApp
+    SCOPE = "race"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("race")
 
-    def __init__(self, kmon: KmonApp) -> None:
-        super().__init__(id="race")
-        ink = kmon.ink
-        self.header_line = Painted(ink, id="header", classes="line")
-        self.grid = PaneGrid(self._pane, ascii=ink.ascii)
-        self.message = Painted(ink, id="message")
-        self.status_line = Painted(ink, id="status", classes="line")
-        self.hint_line = Painted(ink, id="hints", classes="line")
+    def __init__(self, shown: ShownRace) -> None:
+        super().__init__(shown, id="race")
+        styles = shown.styles
+        self.grid = PaneGrid(self._pane, ascii=styles.ascii)
+        self.message = LineWidget(styles, id="message")
         self.filter_input = FilterInput(
             id="filter", placeholder="state, target or scenario; Enter keeps it, Esc shows all", compact=True
         )
         self.filter_input.cursor_blink = False
         self.query_text = ""
-        self.sort = kmon.options.sort
+        self.sort = shown.options.sort
         self._follower = Follower()
         self._arrangement = Arrangement(self.sort, "")
-        self._look = Look(ascii=ink.ascii)
+        self._look = Look(ascii=styles.ascii)
         self._moved = False
         self._round = 1
         self._wanted: RunView | None = None
@@ -100,12 +78,12 @@ class RaceScreen(SteadyScreen[None]):
         focused = self.focused
         if isinstance(focused, Pane):
             return focused.run
-        return self.app.feed.race.runs.get(self.grid.order[0]) if self.grid.order else None
+        return self.shown.race.runs.get(self.grid.order[0]) if self.grid.order else None
 
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
         width, height = self.size
-        race = self.app.feed.race
+        race = self.shown.race
         order = self._arranged(race, now_ns)
         focus = self._focus(race, order)
         self.grid.show(order, self._arrangement.position, focus)
@@ -114,24 +92,24 @@ class RaceScreen(SteadyScreen[None]):
         self._say_if_empty(bool(race.runs), bool(order), width, height)
         for name, pane in self.grid.panes.items():
             run = race.runs[name]
-            expected = "" if self._look.lost else words.expectation(race, run, now_ns)
-            trouble = self.app.feed.broken.get(name, "")
-            pane.draw(run, self.app.standings.of(run), now_ns, self._look, trouble, expected)
-        self._draw_bars(race, now_ns, width)
+            expected = "" if self._look.lost else status_text.expectation(race, run, now_ns)
+            notes = Notes(self.shown.reader.broken.get(name, ""), expected)
+            pane.draw(run, self.shown.standings.of(run), now_ns, self._look, notes)
+        self._draw_bars(race, now_ns)
 
     def _arranged(self, race: RaceView, now_ns: int) -> Order:
-        """The runs to show, in order: all, or on the way from the board those that are worth a pane."""
+        """The runs to show, in order: all, or in a test only those that :meth:`_live` selects."""
         moves = self._follower.look(race)
-        standings = self.app.standings
+        standings = self.shown.standings
         wanted = (self.sort, self.query_text)
         if moves.anew or wanted != (self._arrangement.sort, self._arrangement.query):
             self._arrangement = Arrangement(*wanted)
             moves.settled[:] = (
-                () if self.app.options.board else (r for r in race.runs.values() if r.run not in race.open)
+                () if self.shown.options.board else (r for r in race.runs.values() if r.run not in race.open)
             )
         several_rounds = len(race.rounds) > 1
         several_scenarios = len({scenario for _, scenario in race.arms}) > 1
-        if self.app.options.board:
+        if self.shown.options.board:
             shown = self._live(race)
             several_rounds = len({run.round for run in shown}) > 1
             several_scenarios = len({run.scenario for run in shown}) > 1
@@ -141,50 +119,40 @@ class RaceScreen(SteadyScreen[None]):
                 self._arrangement.reopen(run)
             for run in moves.settled:
                 self._arrangement.settle(Seen(run, standings.of(run)))
-        options = self.app.options
-        lost = self.app.feed.engine_error is not None
-        self._look = Look(options.ascii, several_scenarios, several_rounds, options.round_word, lost)
+        options = self.shown.options
+        self._look = Look(options.ascii, several_scenarios, several_rounds, options.round_word, self.shown.lost)
         return self._arrangement.place([Seen(run, standings.of(run)) for run in shown], now_ns)
 
     def _live(self, race: RaceView) -> list[RunView]:
-        """Of many rounds those that are worth a pane: the newest, the one wanted, and what is open of the others."""
+        """Of many rounds the newest, the one wanted, and the open runs of the others."""
         newest = next((run.round for run in reversed(race.runs.values())), 1)
         found = {run.run: run for run in (*race.open.values(), *self._wanted_round, *_of_round(race, newest))}
         return list(found.values())
 
-    def _draw_bars(self, race: RaceView, now_ns: int, width: int) -> None:
-        app, ascii = self.app, self.app.options.ascii
-        sort = "" if self.sort == app.options.sort else self.sort
-        head = app.header_values(app.standings.states, now_ns, sort=sort, query=self.query_text)
-        self.header_line.paint([bars.header(head, width)])
+    def _draw_bars(self, race: RaceView, now_ns: int) -> None:
+        shown, options = self.shown, self.shown.options
+        sort = "" if self.sort == options.sort else self.sort
+        self.draw_header(shown.standings.states, now_ns, sort=sort, query=self.query_text)
         current = self.current
         run = race.runs.get(current.run) if current is not None else None
-        lost = app.feed.engine_error is not None
-        sentence, alarm = "no run yet", False
-        if run is not None:
-            seen = app.standings.of(run)
-            expected = words.expectation(race, run, now_ns)
-            sentence = words.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
-            alarm = bool(seen.contradiction and not lost)
+        said = shown.status(run, now_ns) if run is not None else StatusText("no run yet")
         untouched = len(race.open) == len(race.runs) and not any(r.nudge or r.ended for r in race.open.values())
-        if app.options.hint and not alarm and untouched:
-            sentence = app.options.hint
-        if app.announcement:
-            sentence = f"enough: {app.announcement}"
-        feed = app.feed
-        self.status_line.paint([bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=ascii)])
-        hints = bars.PANES_HINTS if app.options.board else bars.RACE_HINTS
-        self.hint_line.paint([bars.hints(app.possible(hints), width, ascii=ascii)])
+        if options.hint and not said.alarm and untouched:
+            said = StatusText(options.hint)
+        if shown.announcement:
+            said = StatusText(f"enough: {shown.announcement}", said.alarm)
+        self.status_line.update([self.status_bar(said)])
+        self.draw_hints("panes" if options.board else "race")
 
     def _pane(self, name: str, spare: Pane | None) -> Pane:
-        run = self.app.feed.race.runs[name]
+        run = self.shown.race.runs[name]
         if spare is None:
-            return Pane(run, self.app.ink, self._look)
+            return Pane(run, self.shown.styles, self._look)
         spare.adopt(run)
         return spare
 
     def _focus(self, race: RaceView, order: Order) -> str | None:
-        """The run to be in focus: there always is one. A new round takes it unless the user has chosen one."""
+        """The run that gets the focus. A new round gets it unless the user has chosen a run."""
         if not order:
             return None
         if self._chosen and self._arrangement.position(self._chosen) is not None:
@@ -201,7 +169,7 @@ class RaceScreen(SteadyScreen[None]):
         return order[0]
 
     def _keep_focus(self, run: RunView) -> None:
-        """Have the focus where it belongs."""
+        """Move the focus to ``run`` and scroll to it once."""
         self._chosen = ""
         if self._wanted is not None and run.run == self._wanted.run:
             self._moved = True
@@ -216,26 +184,23 @@ class RaceScreen(SteadyScreen[None]):
         text = ""
         if small:
             text = f"{width}x{height} is too small: kmon needs {SMALLEST[0]}x{SMALLEST[1]}"
-        elif self.app.feed.engine_error and not any_run:
-            text = self.app.feed.engine_error
+        elif self.shown.lost and not any_run:
+            text = self.shown.reader.engine_error or ""
         elif not any_run:
-            text = self.app.options.nothing_yet
+            text = self.shown.options.nothing_yet
         elif not any_shown:
             text = f'no run matches "{self.query_text}": Esc shows all'
         self.set_class(bool(text), "-message")
         self.set_class(height < 10, "-short")
         if text:
-            rows: list[Row] = [BLANK] * max(0, self.message.size.height // 2 - 1)
+            rows: list[Spans] = [BLANK] * max(0, self.message.size.height // 2 - 1)
             lines = wrap(text, max(1, width), max(1, height))
-            self.message.paint([*rows, *((Span(line.center(width), "muted"),) for line in lines)])
-
-    def on_resize(self, _event: Resize) -> None:
-        self.call_after_refresh(self.app.redraw)
+            self.message.update([*rows, *((Span(line.center(width), "muted"),) for line in lines)])
 
     # -- what the keys do ------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """A new race begins: let go of the panes of the old one."""
+        """Remove the panes of the last race before a new one begins."""
         self.grid.forget()
         self._follower, self._arrangement = Follower(), Arrangement(self.sort, self.query_text)
         self._moved, self._round, self._wanted, self._wanted_round = False, 1, None, []
@@ -244,24 +209,24 @@ class RaceScreen(SteadyScreen[None]):
     def focus_run(self, run: RunView) -> None:
         """Put the focus on a run as soon as its pane is there, and keep its round in view."""
         self._wanted, self._moved = run, False
-        self._wanted_round = [other for other in self.app.feed.race.runs.values() if other.round == run.round]
+        self._wanted_round = [other for other in self.shown.race.runs.values() if other.round == run.round]
 
     def focus_on(self, name: str | None) -> None:
         """Put the focus on a run that is shown."""
         if name is not None:
             self._moved = True
-            self.app.announcement = ""
+            self.shown.announcement = ""
             self._chosen = name
-            self.app.redraw()
+            self.shown.redraw()
 
     def action_move(self, dx: int, dy: int) -> None:
         if isinstance(self.focused, Pane):
             self.focus_on(self.grid.neighbour(self.focused.run.run, dx, dy))
 
-    def action_step(self, by: int) -> None:
+    async def action_step(self, by: int) -> None:
         order, focused = self.grid.order, self.focused
-        if self.app.options.board:
-            self.app.action_toggle_board()
+        if self.shown.options.board:
+            await self.run_action("app.toggle_board")
         elif order:
             at = self.grid.position(focused.run.run) if isinstance(focused, Pane) else 0
             self.focus_on(order[((at or 0) + by) % len(order)])
@@ -276,22 +241,15 @@ class RaceScreen(SteadyScreen[None]):
         if number <= len(self.grid.order):
             self.focus_on(self.grid.order[number - 1])
 
-    def action_zoom(self) -> None:
-        if self.current is not None:
-            self.app.zoom(self.current.run)
-
     def on_pane_grid_scrolled(self) -> None:
-        self.app.redraw()
-
-    def on_pane_chosen(self, message: Pane.Chosen) -> None:
-        self.app.zoom(message.run_id)
+        self.shown.redraw()
 
     def action_sort(self) -> None:
-        first = self.app.options.sort
-        sorts = SORTS if first in SORTS else (first, *SORTS)
+        first = self.shown.options.sort
+        sorts = list(SORTS if first in SORTS else (first, *SORTS))
         self.sort = sorts[(sorts.index(self.sort) + 1) % len(sorts)]
-        self.app.redraw()
-        self.app.say(f"sorted: {self.sort}")
+        self.shown.redraw()
+        self.shown.say(f"sorted: {self.sort}")
 
     def action_filter(self) -> None:
         self.add_class("-filtering")
@@ -303,7 +261,7 @@ class RaceScreen(SteadyScreen[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.query_text = event.value.strip()
-        self.app.redraw()
+        self.shown.redraw()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
         self._leave_filter()
@@ -311,7 +269,7 @@ class RaceScreen(SteadyScreen[None]):
     def _leave_filter(self) -> None:
         self.remove_class("-filtering")
         self.set_focus(None)
-        self.app.redraw()
+        self.shown.redraw()
 
 
 def _of_round(race: RaceView, number: int) -> list[RunView]:

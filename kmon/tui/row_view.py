@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from kmon.tui.painted import Ink
-from kmon.tui.rows import Row
-from kmon.tui.scroll_bar import ascii_scroll_bar
+from kmon.tui.keymap import bindings
+from kmon.tui.line_widget import Styles, ascii_scroll_bar
+from kmon.tui.spans import Spans
 
 
-class Rows(Protocol):
+class RowSource(Protocol):
     """Rows by index, made only when they are looked at."""
 
     def __len__(self) -> int: ...
 
-    def row(self, index: int) -> Row: ...
+    def row(self, index: int) -> Spans: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRows:
+    """Finished rows."""
+
+    rows: tuple[Spans, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, index: int) -> Spans:
+        return self.rows[index]
 
 
 class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     """Rows with a scroll bar. ``follow`` is True while the view sticks to the end."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "scroll_up", "Up", id="view.up", show=False),
-        Binding("down", "scroll_down", "Down", id="view.down", show=False),
-        Binding("pageup", "page_up", "Page up", id="view.page-up", show=False),
-        Binding("pagedown", "page_down", "Page down", id="view.page-down", show=False),
-        Binding("home", "scroll_home", "Start", id="view.home", show=False),
-        Binding("end", "scroll_end", "End", id="view.end", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("view")
 
-    def __init__(self, ink: Ink, *, id: str, follow: bool) -> None:
+    def __init__(self, styles: Styles, *, id: str, follow: bool) -> None:
         super().__init__(id=id)
-        self.ink = ink
+        self.line_styles = styles
         self.follow = follow
-        self._rows: Rows | None = None
+        self._rows: RowSource | None = None
         self._settling = False
 
     def on_mount(self) -> None:
-        if self.ink.ascii:
+        if self.line_styles.ascii:
             ascii_scroll_bar(self)
 
     @property
@@ -50,7 +57,7 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
         """Cells beside the scroll bar; 0 before the first layout."""
         return self.scrollable_content_region.width
 
-    def show(self, rows: Rows) -> None:
+    def show(self, rows: RowSource) -> None:
         """Show ``rows`` from now on; they may have grown or changed in place."""
         self._rows = rows
         size = Size(max(1, self.room), len(rows))
@@ -97,5 +104,5 @@ class RowView(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y
         rows = self._rows
-        row: Row = rows.row(index) if rows is not None and index < len(rows) else ()
-        return self.ink.strip(row, self.size.width)
+        row: Spans = rows.row(index) if rows is not None and index < len(rows) else ()
+        return self.line_styles.strip(row, self.size.width)

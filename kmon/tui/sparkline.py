@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from kmon.stream.timeline import MS, S
-from kmon.tui.rows import Row, Span
+from kmon.tui.spans import Span, Spans, merged
 
 FLOOR_NS = 50 * MS
 CEILING_NS = 60 * S
@@ -35,39 +35,26 @@ def level(gap_ns: int, threshold_ns: int) -> int:
     return min(STALL_LEVEL - 1, int(share * STALL_LEVEL))
 
 
-def sparkline(gaps_ns: Sequence[int | None], threshold_ns: int, *, ascii: bool = False) -> Row:
+def sparkline(gaps_ns: Sequence[int | None], threshold_ns: int, *, ascii: bool = False) -> Spans:
     """One column per gap, oldest first; None leaves a blank."""
     bars = ASCII_BARS if ascii else BARS
-    spans: list[Span] = []
-    for gap_ns in gaps_ns:
+
+    def column(gap_ns: int | None) -> Span:
         if gap_ns is None:
-            glyph, pen = " ", "gap.calm"
-        else:
-            glyph = bars[level(gap_ns, threshold_ns)]
-            pen = "gap.stall" if gap_ns >= threshold_ns else "gap.calm"
-        if spans and spans[-1].pen == pen:
-            spans[-1] = Span(spans[-1].text + glyph, pen)
-        else:
-            spans.append(Span(glyph, pen))
-    return tuple(spans)
+            return Span(" ", "gap.calm")
+        return Span(bars[level(gap_ns, threshold_ns)], "gap.stall" if gap_ns >= threshold_ns else "gap.calm")
+
+    return merged(column(gap_ns) for gap_ns in gaps_ns)
 
 
-def chart(gaps_ns: Sequence[int | None], threshold_ns: int, *, ascii: bool = False) -> list[Row]:
+def chart(gaps_ns: Sequence[int | None], threshold_ns: int, *, ascii: bool = False) -> list[Spans]:
     """The same scale drawn eight rows high, top first, with a rule where the threshold lies."""
     full, rule = ("#", "-") if ascii else ("█", "┄")
     levels = [None if gap is None else level(gap, threshold_ns) for gap in gaps_ns]
-    rows: list[Row] = []
-    for step in range(LEVELS - 1, -1, -1):
-        empty = rule if step == STALL_LEVEL else " "
-        spans: list[Span] = []
-        for reached in levels:
-            if reached is None or reached < step:
-                glyph, pen = empty, "gap.threshold"
-            else:
-                glyph, pen = full, "gap.stall" if reached >= STALL_LEVEL else "gap.calm"
-            if spans and spans[-1].pen == pen:
-                spans[-1] = Span(spans[-1].text + glyph, pen)
-            else:
-                spans.append(Span(glyph, pen))
-        rows.append(tuple(spans))
-    return rows
+
+    def cell(reached: int | None, step: int) -> Span:
+        if reached is None or reached < step:
+            return Span(rule if step == STALL_LEVEL else " ", "gap.threshold")
+        return Span(full, "gap.stall" if reached >= STALL_LEVEL else "gap.calm")
+
+    return [merged(cell(reached, step) for reached in levels) for step in range(LEVELS - 1, -1, -1)]

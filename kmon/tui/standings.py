@@ -1,6 +1,6 @@
-"""How every run stands at the moment that is shown. A run that has settled was looked at once, as it did.
+"""The observation of every run at the moment that is shown. A settled run is observed once, when it settles.
 
-A frame costs what is open and what is new, however many runs have ended: ten thousand rounds are as cheap as ten.
+A frame costs what is open and what is new, whatever number of runs has ended.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from kmon.stream.view import RaceView, RunView
 
 
 class Moves(NamedTuple):
-    """What has changed since the last look: runs that settled, and those that are open again."""
+    """The runs that settled since the last call, and those that are open again."""
 
     settled: list[RunView]
     reopened: list[RunView]
     anew: bool
-    """Runs were forgotten: ``settled`` is all that are, and what was known before is void."""
+    """Runs were forgotten: ``settled`` holds all settled runs, and earlier results are invalid."""
 
 
 class Follower:
@@ -31,7 +31,7 @@ class Follower:
         self._queued = self._forgotten = 0
 
     def look(self, race: RaceView) -> Moves:
-        """Tell what has happened since the last time."""
+        """What changed since the last call."""
         anew = race.forgotten != self._forgotten
         if anew:  # only in a watch, which keeps a few runs
             self.open, self._queued, self._forgotten = {}, race.forgotten, race.forgotten
@@ -57,7 +57,7 @@ class Standings:
         self._open: dict[str, Observation] = {}
 
     def look(self, race: RaceView, now_ns: int) -> None:
-        """Observe what is open at ``now_ns``, and for the last time what is not any more."""
+        """Observe open runs at ``now_ns``, and runs that settled since the last call for the last time."""
         moves = self._follower.look(race)
         if moves.anew:
             self._settled.clear()

@@ -1,4 +1,4 @@
-"""The driver of the screen: which stream it draws on, and what it does when the terminal goes away under it."""
+"""The driver of the screen: the stream it draws on, job control, and a terminal that is closed."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from kmon.interrupts import INTERRUPTED
 
 _log = logging.getLogger(__name__)
 HEARD_AFTER_TURNS = 4
-"""Turns of the event loop after which a signal is heard that came along with SIGCONT, as from the shell's ``kill``."""
+"""Turns of the event loop after which a signal that arrived together with SIGCONT has been handled."""
 
 
 class LeavingApp(App[None]):
-    """An application that signals or the loss of its terminal tell to leave, and that can be stopped for a while."""
+    """An application that ends on signals and on the loss of its terminal, and that can be suspended."""
 
     leaving = False
     hang_up_limit_s = 10.0
-    """How long leaving may take when the terminal is gone: a process that nobody can see must not stay."""
+    """Seconds after which the process is ended when its terminal was closed: it must not stay in the background."""
     failure = ""
     """What ended the screen, in a sentence, where that was an error of its own."""
     _lost = False
 
     def told_to_leave(self) -> None:
-        """Someone wants it to end. What has to be closed first is the application's own to close."""
+        """A signal or a closed terminal asks the application to end. Subclasses close what they have opened."""
         self.leaving = True
 
     def on_signal(self, number: int) -> None:
-        """One of the signals that ask to end has come, maybe before anything was drawn."""
+        """A signal that asks to end has arrived, maybe before anything was drawn."""
         if number == signal.SIGHUP:
             self.on_terminal_lost()
         else:
             self.told_to_leave()
 
     def on_terminal_lost(self) -> None:
-        """Leave, and do not depend on anything that would still want to draw."""
+        """End without depending on anything that still draws."""
         if self._lost:
             return
         self._lost = True
@@ -83,11 +83,11 @@ class LeavingApp(App[None]):
 
 
 class TerminalLost(Message):
-    """The terminal was closed: nobody sees the screen any more, and no key will come."""
+    """The terminal was closed."""
 
 
 class TerminalRegained(Message):
-    """The program goes on after it was stopped: nothing is left of what was drawn."""
+    """The program continues after it was stopped: the screen must be drawn again."""
 
 
 def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Driver] | None:
@@ -111,9 +111,9 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
             self._quiet = self.exit_event = QuietExit(self.fileno)
             self._drawing = False
             self._away = False
-            """Whether the terminal was left to the shell and has not been taken again: then it is not touched."""
+            """Whether the shell has the terminal: then nothing is written to it."""
             self._returning: asyncio.Task[None] | None = None
-            # Textual's own handlers run in the middle of whatever the main thread does, even of a write.
+            # Textual's own handlers interrupt the main thread anywhere, even in a write.
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTSTP, self._stop_for_now)
             loop.add_signal_handler(signal.SIGCONT, self._go_on)
@@ -136,20 +136,20 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
                 super().write(data)
 
         def _stop_for_now(self) -> None:
-            """Ctrl-Z: leave the terminal as it was found, stop, and take it again when told to go on."""
+            """Ctrl-Z: restore the terminal, stop, and take it again on SIGCONT."""
             if self._drawing:
                 self._leave()
             stop(signal.SIGTSTP)
 
         def _go_on(self) -> None:
-            """A SIGSTOP gave no chance to leave: do it now, so that what is found again is not kmon's own raw mode."""
+            """SIGSTOP cannot be handled: restore the terminal now, so that its saved mode is not kmon's raw mode."""
             if self._drawing:
                 self._leave()
 
         def _leave(self) -> None:
             if in_background(self.fileno):
                 self.attrs_before = None  # the shell has set its own by now
-            before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else that would stop this process once more
+            before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else the next write would stop it again
             self.suspend_application_mode()
             signal.signal(signal.SIGTTOU, before)
             self._away = True
@@ -176,9 +176,7 @@ def driver_for(stdout_is_terminal: bool, stderr_is_terminal: bool) -> type[Drive
 
 
 def stop(number: signal.Signals) -> None:
-    """Stop as ``number`` does where nobody listens. Returns when told to go on; for SIGTSTP at once, where no shell is
-    there to do so.
-    """
+    """Stop as the default action of ``number``. Returns on SIGCONT; for SIGTSTP at once without job control."""
     heard = {heard: signal.signal(heard, signal.SIG_DFL) for heard in {number, signal.SIGCONT} - {signal.SIGSTOP}}
     signal.pthread_kill(threading.get_ident(), number)  # this very thread, so that it is stopped here and not later
     for name, handler in heard.items():
@@ -204,10 +202,10 @@ async def foreground(terminal: int, leaving: Callable[[], bool]) -> bool:
 
 
 class QuietExit(threading.Event):
-    """Ends the thread that reads keys, and lets it sleep until there are some.
+    """Ends the thread that reads keys, and lets it sleep until a key arrives.
 
-    Textual's thread asks ten times a second whether to end, for ever; on a machine that does nothing else that was 0.5
-    % of a core. It must do so only for a moment after a key, for an escape sequence may end with time alone.
+    Textual's thread polls ten times a second whether to end, which cost 0.5 % of an idle core. Polling is needed only
+    for a moment after a key: the end of an escape sequence may be recognised by time alone.
     """
 
     AWAKE_S = 1.0
@@ -215,7 +213,7 @@ class QuietExit(threading.Event):
     def __init__(self, keys: int) -> None:
         super().__init__()
         self.reader: int | None = None
-        """The thread that may sleep here: everyone else only asks."""
+        """The only thread that may sleep in :meth:`is_set`."""
         self._keys = keys
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if sys.platform == "linux" else None
         self._awake_until_s = 0.0
@@ -232,7 +230,7 @@ class QuietExit(threading.Event):
                 os.eventfd_read(self._wake)
 
     def is_set(self) -> bool:
-        """That thread asks before it waits for keys for 0.1 s."""
+        """Called by that thread before it waits 0.1 s for keys."""
         if threading.get_ident() == self.reader and time.monotonic() > self._awake_until_s:
             self._sleep()
         return super().is_set()
@@ -247,9 +245,9 @@ class QuietExit(threading.Event):
 
 
 class LastingFile:
-    """Takes what is to be written even when the terminal is gone; ``lose`` is called then.
+    """A file that ignores writes to a closed terminal; ``lose`` is called instead of an error.
 
-    Textual's writer thread would die of the error, and whoever writes next would wait for it for ever.
+    Textual's writer thread would end with the error, and the next write would wait for it without limit.
     """
 
     def __init__(self, file: TextIO, lose: Callable[[], None]) -> None:
@@ -279,7 +277,7 @@ def let_go_of_lost_terminal() -> None:
         try:
             termios.tcgetattr(stream)
         except termios.error as error:
-            if error.args[0] == errno.EIO:  # what a closed terminal says; a file or a pipe says ENOTTY
+            if error.args[0] == errno.EIO:  # the error of a closed terminal; a file or a pipe gives ENOTTY
                 null = os.open(os.devnull, os.O_RDWR)
                 os.dup2(null, stream)
                 os.close(null)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import zip_longest
 
+from kmon.format import seconds, threshold
 from kmon.openclaw.diagnoses import diagnoses
 from kmon.stats.health import words as of_streams
 from kmon.stream.blame import Blame
@@ -14,9 +14,10 @@ from kmon.stream.contradiction import shown_claim
 from kmon.stream.events import StallPhase, TargetHealth
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui import figures, words
+from kmon.tui import status_text
 from kmon.tui.pane_drawing import Look
-from kmon.tui.rows import BLANK, Row, Span, one_line, shorten, wrap
+from kmon.tui.row_view import FixedRows
+from kmon.tui.spans import BLANK, Span, Spans, one_line, shorten, wrap
 from kmon.tui.sparkline import LEVELS, STALL_LEVEL, chart
 
 STEPS_NS = tuple(n * MS for n in (50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000))
@@ -24,24 +25,11 @@ LONGEST = 8
 _AXIS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class GapRows:
-    """Finished rows; made anew for every frame of this tab, which is drawn at most twice a second."""
-
-    rows: tuple[Row, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def row(self, index: int) -> Row:
-        return self.rows[index]
-
-
-def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHealth | None = None) -> GapRows:
+def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHealth | None = None) -> FixedRows:
     """Everything the gaps tab shows about the deciding attempt, and the health of its target."""
     attempt = run.main
     if attempt is None:
-        return GapRows(((Span("waits for its turn", "muted"),),))
+        return FixedRows(((Span("waits for its turn", "muted"),),))
     rows = [
         *_chart(attempt.timeline, width, now_ns, look), BLANK,
         *_both_sides(run, attempt, width, now_ns),
@@ -51,15 +39,15 @@ def gap_rows(run: RunView, width: int, now_ns: int, look: Look, health: TargetHe
         *_health(health, width),
         *_origin(attempt, width),
     ]  # fmt: skip
-    return GapRows(tuple(rows))
+    return FixedRows(tuple(rows))
 
 
-def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> Iterator[Row]:
+def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> Iterator[Spans]:
     """What the chat program of a gateway shows, on which side the run hangs or hung, and what to do about it."""
     if attempt.claim is None:
         return
     yield (Span("The chat program and the run", "title"),)
-    facts = [("TUI", shown_claim(attempt, now_ns)), ("run", words.hanging(run))]
+    facts = [("TUI", shown_claim(attempt, now_ns)), ("run", status_text.hanging(run))]
     name = run.diagnosis.name if run.diagnosis is not None else ""
     if (text := diagnoses().get(name)) is not None:
         facts.append(("do", text.do))
@@ -69,7 +57,7 @@ def _both_sides(run: RunView, attempt: AttemptView, width: int, now_ns: int) -> 
     yield BLANK
 
 
-def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[Row]:
+def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[Spans]:
     columns = max(8, width - _AXIS - 1)
     sent_ns = timeline.t_request_sent
     end_ns = timeline.t_finish or timeline.t_done or timeline.t_closed or now_ns
@@ -79,14 +67,14 @@ def _chart(timeline: Timeline, width: int, now_ns: int, look: Look) -> Iterator[
     gaps = [gap for gap in timeline.slices(now_ns, step_ns, columns) if gap is not None]
     padded: list[int | None] = [*gaps, *([None] * (columns - len(gaps)))]
     threshold_ns = timeline.threshold_ns(timeline.answer_phase())
-    labels = {LEVELS - 1: "60 s", STALL_LEVEL: f"{figures.threshold(threshold_ns)} s", 0: "50 ms"}
+    labels = {LEVELS - 1: "60 s", STALL_LEVEL: f"{threshold(threshold_ns)} s", 0: "50 ms"}
     for step, bars in zip(range(LEVELS - 1, -1, -1), chart(padded, threshold_ns, ascii=look.ascii), strict=True):
         yield (Span(f"{labels.get(step, ''):>{_AXIS - 1}} ", "muted"), *bars)
     unit = f"{step_ns // MS} ms" if step_ns < S else f"{step_ns // S} s"
     yield (Span(f"{'':>{_AXIS}}one column is {unit} and shows the worst gap in it; open gap last", "muted"),)
 
 
-def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Row]:
+def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Spans]:
     timeline = attempt.timeline
     open_ns = timeline.open_gap_ns(now_ns)
     stalled_now = open_ns is not None and open_ns >= timeline.threshold_ns()
@@ -104,14 +92,14 @@ def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Row]:
         yield from _blame(attempt.blame, width)
 
 
-def _blame(blame: Blame | None, width: int) -> Iterator[Row]:
-    """Whose silence it is, and everything the witnesses said."""
+def _blame(blame: Blame | None, width: int) -> Iterator[Spans]:
+    """The blame of a silence with its evidence."""
     if blame is not None:
         for line in wrap(one_line(f"{blame.brief}; {blame.evidence}"), max(8, width - 4), 6):
             yield (Span(f"    {line}", "muted"),)
 
 
-def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Row]:
+def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Spans]:
     timeline = attempt.timeline
     longest = [gap for gap in heapq.nlargest(LONGEST, timeline.gaps()) if gap[0] or timeline.worst_ns is None]
     thinned = "" if timeline.worst_ns is None else ", one of each second"
@@ -119,8 +107,8 @@ def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Row]:
     phases = _phase_by_stamp(attempt)
     for gap_ns, start_ns in longest:
         phase = phases.get(start_ns)
-        pen = "gap.stall" if gap_ns >= (timeline.threshold_ns(phase) if phase else timeline.stall_ns) else "text"
-        yield _gap(start_ns - timeline.t_start, gap_ns, phase or "mid-stream", "", pen)
+        style = "gap.stall" if gap_ns >= (timeline.threshold_ns(phase) if phase else timeline.stall_ns) else "text"
+        yield _gap(start_ns - timeline.t_start, gap_ns, phase or "mid-stream", "", style)
     if not longest:
         yield (Span("  none yet", "muted"),)
 
@@ -132,14 +120,14 @@ def _phase_by_stamp(attempt: AttemptView) -> dict[int, StallPhase]:
     return {chunk.t_ns: names[chunk.kind] for chunk in attempt.raw if chunk.kind in names}
 
 
-def _gap(start_ns: float, duration_ns: float, phase: str, end: str, pen: str) -> Row:
+def _gap(start_ns: float, duration_ns: float, phase: str, end: str, style: str) -> Spans:
     return (
-        Span(f"  at {start_ns / S:8.2f} s  for {duration_ns / S:8.3f} s  ", pen),
-        Span(f"{phase}{end}", pen if end else "muted"),
+        Span(f"  at {start_ns / S:8.2f} s  for {duration_ns / S:8.3f} s  ", style),
+        Span(f"{phase}{end}", style if end else "muted"),
     )
 
 
-def _phases(timeline: Timeline, now_ns: int) -> Iterator[Row]:
+def _phases(timeline: Timeline, now_ns: int) -> Iterator[Spans]:
     yield (Span("Phases, from the start of the attempt", "title"),)
     reached = (
         ("DNS", timeline.t_dns), ("TCP", timeline.t_connect), ("TLS", timeline.t_tls),
@@ -153,7 +141,7 @@ def _phases(timeline: Timeline, now_ns: int) -> Iterator[Row]:
         yield (Span(f"  {name:<16}", "muted"), Span(when, "text"))
 
 
-def _health(health: TargetHealth | None, width: int) -> Iterator[Row]:
+def _health(health: TargetHealth | None, width: int) -> Iterator[Spans]:
     if health is not None:
         yield (Span(f"Health of {shorten(one_line(health.target), max(4, width - 10))}, all its streams", "title"),)
         for line in wrap(of_streams(health), max(8, width - 2), 4):
@@ -161,7 +149,7 @@ def _health(health: TargetHealth | None, width: int) -> Iterator[Row]:
         yield BLANK
 
 
-def _origin(attempt: AttemptView, width: int) -> Iterator[Row]:
+def _origin(attempt: AttemptView, width: int) -> Iterator[Spans]:
     yield (Span("Origin", "title"),)
     facts: list[tuple[str, str]] = [("url", attempt.url)]
     if attempt.proxy:
@@ -188,5 +176,5 @@ def _origin(attempt: AttemptView, width: int) -> Iterator[Row]:
     yield BLANK
     yield (Span("Clocks", "title"),)
     for name, clock in clocks:
-        longest = figures.seconds(clock.max_gap_ns, 3)
+        longest = seconds(clock.max_gap_ns, 3)
         yield (Span(f"  {name:<16}", "muted"), Span(f"{clock.ticks:>7} arrivals   max gap {longest}", "text"))

@@ -2,59 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections import deque
+from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.events import Click, Resize
+from textual.binding import BindingType
+from textual.events import Click
 
+from kmon.format import plural
 from kmon.stream.state import ENDED, Observation
-from kmon.stream.view import RunView
-from kmon.tui import bars, words
-from kmon.tui.painted import Painted
+from kmon.stream.timeline import S
+from kmon.stream.view import AttemptView, RawChunk, RunView
+from kmon.tui import status_text
+from kmon.tui.keymap import bindings
+from kmon.tui.line_widget import LineWidget
 from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import RowView
-from kmon.tui.rows import Row, Span, one_line, row_width, spread
-from kmon.tui.steady import SteadyScreen
+from kmon.tui.screen import LiveScreen
+from kmon.tui.shown_race import ShownRace
+from kmon.tui.spans import Span, Spans, one_line, row_width, shorten, spread
 from kmon.tui.zoom_flow import FlowRows
 from kmon.tui.zoom_gaps import gap_rows
-from kmon.tui.zoom_raw import RawRows
-
-if TYPE_CHECKING:
-    from kmon.tui.app import KmonApp
 
 TABS = ("Flow", "Gaps", "Raw")
 GAPS_EVERY_NS = 500_000_000
 
 
-class ZoomScreen(SteadyScreen[None]):
-    """The zoomed run. Frames come from the app, as for the race screen."""
+class ZoomScreen(LiveScreen):
+    """The zoomed run."""
 
-    AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,z,enter", "app.pop_screen", "Back", id="zoom.back"),
-        Binding("right,tab", "turn(1)", "Next tab", id="zoom.next-tab"),
-        Binding("left,shift+tab", "turn(-1)", "Previous tab", id="zoom.previous-tab"),
-        Binding("space", "follow", "Follow", id="zoom.follow"),
-        *(Binding(str(n), f"choose({n})", f"Run {n}", id=f"zoom.run-{n}", show=False) for n in range(1, 10)),
-    ]
-    app: KmonApp
+    SCOPE = "zoom"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("zoom")
 
-    def __init__(self, kmon: KmonApp, run_id: str) -> None:
-        super().__init__(id="zoom")
-        ink = kmon.ink
+    def __init__(self, shown: ShownRace, run_id: str, order: Sequence[str]) -> None:
+        """``order`` are the ids of the runs that the digit keys choose."""
+        super().__init__(shown, id="zoom")
+        styles = shown.styles
         self.run_id = run_id
+        self.order = order
         self.tab = 0
-        self.look = Look(ascii=kmon.options.ascii)
-        self.header_line = Painted(ink, id="header", classes="line")
-        self.tab_line = Painted(ink, id="tabs", classes="line")
+        self.look = Look(ascii=shown.options.ascii)
+        self.tab_line = LineWidget(styles, id="tabs", classes="line")
         self.views = (
-            RowView(ink, id="flow", follow=True),
-            RowView(ink, id="gaps", follow=False),
-            RowView(ink, id="raw", follow=True),
+            RowView(styles, id="flow", follow=True),
+            RowView(styles, id="gaps", follow=False),
+            RowView(styles, id="raw", follow=True),
         )
-        self.status_line = Painted(ink, id="status", classes="line")
-        self.hint_line = Painted(ink, id="hints", classes="line")
         self._flow = FlowRows(self.look)
         self._raw = RawRows()
         self._gaps_ns: int | None = None
@@ -72,7 +66,7 @@ class ZoomScreen(SteadyScreen[None]):
     @property
     def current(self) -> RunView | None:
         """The run that keys act on."""
-        return self.app.feed.race.runs.get(self.run_id)
+        return self.shown.race.runs.get(self.run_id)
 
     @property
     def view(self) -> RowView:
@@ -84,44 +78,36 @@ class ZoomScreen(SteadyScreen[None]):
         room = self.view.room
         if run is None or room <= 0:  # gone, or not laid out yet
             return
-        app = self.app
-        width = self.size.width
-        seen = app.standings.of(run)
+        shown = self.shown
+        seen = shown.standings.of(run)
         if self.tab == 0:
             self._flow.follow(run, room, now_ns)
             self.view.show(self._flow)
         elif self.tab == 1:
             if self._gaps_ns is None or abs(now_ns - self._gaps_ns) >= GAPS_EVERY_NS:
                 self._gaps_ns = now_ns
-                self.view.show(gap_rows(run, room, now_ns, self.look, app.feed.race.targets.get(run.asked)))
+                self.view.show(gap_rows(run, room, now_ns, self.look, shown.race.targets.get(run.asked)))
         else:
             self._raw.follow(run, room)
             self.view.show(self._raw)
-        self.header_line.paint([bars.header(app.header_values(app.standings.states, now_ns), width)])
-        self.tab_line.paint([self._tabs(run, seen, now_ns, width)])
-        feed = app.feed
-        lost = feed.engine_error is not None
-        expected = words.expectation(feed.race, run, now_ns)
-        sentence = words.status_sentence(run, seen, now_ns, lost=lost, expected=expected)
-        alarm = bool(seen.contradiction) and not lost
-        self.status_line.paint(
-            [bars.status(sentence, alarm, feed.race, feed.engine_error, width, ascii=self.look.ascii)]
-        )
-        self.hint_line.paint([bars.hints(app.possible(bars.ZOOM_HINTS), width, ascii=self.look.ascii)])
+        self.draw_header(shown.standings.states, now_ns)
+        self.tab_line.update([self._tabs(run, seen, now_ns, self.size.width)])
+        self.status_line.update([self.status_bar(shown.status(run, now_ns))])
+        self.draw_hints("zoom")
         self.set_class(self.size.height < 10, "-short")
 
-    def _tabs(self, run: RunView, seen: Observation, now_ns: int, width: int) -> Row:
-        row: Row = ()
+    def _tabs(self, run: RunView, seen: Observation, now_ns: int, width: int) -> Spans:
+        row: Spans = ()
         for index, name in enumerate(TABS):
             text = f"[{name}]" if index == self.tab else f" {name} "
             row = (*row, Span(text, "tab.active" if index == self.tab else "tab"))
         following = "following" if self.view.follow else "scrolled back: space or End follows"
         if self.tab != 1:
             row = (*row, Span(f"  {following}", "muted" if self.view.follow else "frozen"))
-        lost = self.app.feed.engine_error is not None
-        standing = words.standing(run, seen, now_ns, ascii=self.look.ascii, lost=lost)
+        lost = self.shown.lost
+        standing = status_text.standing(run, seen, now_ns, ascii=self.look.ascii, lost=lost)
         state = Span(f" {standing} ", "muted" if lost and seen.state not in ENDED else f"state.{seen.state}")
-        right: Row = (state,)
+        right: Spans = (state,)
         legend = Span("  arrival, since the last chunk, kind", "muted")
         if self.tab == 2 and row_width((*row, legend, state)) < width:
             row = (*row, legend)
@@ -132,35 +118,31 @@ class ZoomScreen(SteadyScreen[None]):
                 right = longer
         return spread(row, right, width)
 
-    def on_resize(self, _event: Resize) -> None:
-        self.call_after_refresh(self._redraw)
-
-    def _redraw(self) -> None:
+    def redraw(self) -> None:
         self._gaps_ns = None
-        self.app.redraw()
+        super().redraw()
 
     def _activate(self, tab: int) -> None:
         self.tab = tab
         for index, view in enumerate(self.views):
             view.set_class(index == tab, "-active")
         self.set_focus(self.view)
-        self.call_after_refresh(self._redraw)
+        self.call_after_refresh(self.redraw)
 
     def action_turn(self, by: int) -> None:
         self._activate((self.tab + by) % len(TABS))
 
     def action_follow(self) -> None:
         self.view.set_follow(not self.view.follow)
-        self.app.redraw()
+        self.shown.redraw()
 
     def action_choose(self, number: int) -> None:
         """Zoom into another run without going back."""
-        order = self.app.race_screen.grid.order
-        if number <= len(order):
-            self.run_id = order[number - 1]
+        if number <= len(self.order):
+            self.run_id = self.order[number - 1]
             self._flow = FlowRows(self.look)
             self._raw = RawRows()
-            self._redraw()
+            self.redraw()
 
     def on_click(self, event: Click) -> None:
         if event.widget is self.tab_line:
@@ -170,3 +152,42 @@ class ZoomScreen(SteadyScreen[None]):
                 if event.x < edge:
                     self._activate(index)
                     return
+
+
+class RawRows:
+    """One row per kept chunk of the deciding attempt; made when looked at."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[RawChunk] | tuple[RawChunk, ...] = ()
+        self._dropped = 0
+        self._start_ns = 0
+        self._stall_ns = 5 * S
+        self._width = 80
+
+    def follow(self, run: RunView, width: int) -> None:
+        attempt: AttemptView | None = run.main
+        self._width = width
+        if attempt is not None:
+            self._chunks, self._dropped = attempt.raw, attempt.raw_dropped
+            self._start_ns, self._stall_ns = (
+                attempt.timeline.t_start,
+                attempt.timeline.threshold_ns(attempt.timeline.answer_phase()),
+            )
+
+    def __len__(self) -> int:
+        return len(self._chunks) + bool(self._dropped)
+
+    def row(self, index: int) -> Spans:
+        if self._dropped:
+            if index == 0:
+                return (Span(f"({plural(self._dropped, 'chunk')} before this let go)", "muted"),)
+            index -= 1
+        chunk = self._chunks[index]
+        late = chunk.gap_ns >= self._stall_ns
+        head = f"{(chunk.t_ns - self._start_ns) / S:9.3f} s {chunk.gap_ns / S:+8.3f} s  "
+        kind_style = {"reasoning": "reasoning", "tool": "tool", "error": "error"}.get(chunk.kind, "text")
+        return (
+            Span(head, "gap.stall" if late else "muted"),
+            Span(f"{chunk.kind:<10}", kind_style),
+            Span(shorten(one_line(chunk.raw), max(4, self._width - len(head) - 10)), "text"),
+        )

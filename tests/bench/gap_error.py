@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kmon.catalog.model import Message, Scenario, Target
 from kmon.engine.api import Command, EventSource
-from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.engine.plan import Keys, RacePlan, Spans
 from kmon.engine.process import EngineProcess
 from kmon.retry.policy import Policy
 from kmon.stream.events import DeltaArrived, Event, RaceEnded
@@ -56,7 +56,7 @@ class Listening:
 def measured(url: str, streams: int) -> dict[str, list[int]]:
     """Arrival stamps in ns, per stream id, of a race drawn on this terminal."""
     rows = tuple(
-        Row(
+        Spans(
             Target(
                 name=f"s{i}",
                 provider="truth",

@@ -123,7 +123,7 @@ async def test_an_error_under_the_screen_is_logged_and_told_when_it_is_gone(brok
         "the engine": ("kmon.engine.supervisor:Supervisor.start", "broken"),
         "the engine's end": ("kmon.engine.event_queue:EventQueue.batches", "broken_stream"),
         "the screen": ("kmon.tui.app:KmonApp.tell", "broken"),
-        "a worker": ("kmon.tui.feed:Feed._take", "broken_later"),
+        "a worker": ("kmon.tui.event_reader:EventReader._take", "broken_later"),
     }[broken]
     environ = break_with(place, where, how)
 

@@ -62,7 +62,8 @@ def after(*events: ev.Event) -> RunView:
 def test_the_contradiction_names_both_sides_and_what_it_is(
     events: tuple[ev.Event, ...], now_s: float, words: str
 ) -> None:
-    assert derive(after(*events), int(now_s * S)).contradiction == words
+    seen = derive(after(*events), int(now_s * S))
+    assert " -> ".join(part for part in (seen.contradiction, seen.conclusion) if part) == words
 
 
 def test_a_busy_line_counts_its_seconds_on_the_panes() -> None:

@@ -9,14 +9,17 @@ from scripted import Script, race, showcase
 from kmon.stream.events import EngineHealth, State
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
-from kmon.tui import bars, words
+from kmon.tui import bars
 from kmon.tui.bars import Header
-from kmon.tui.rows import Row, row_width
+from kmon.tui.keymap import hints
+from kmon.tui.spans import Spans, row_width
+from kmon.tui.status_text import StatusText, status_of
 
 NOW = 30_000_000_000
+HINTS = hints("race")
 
 
-def text(row: Row) -> str:
+def text(row: Spans) -> str:
     return "".join(span.text for span in row)
 
 
@@ -71,18 +74,18 @@ def test_filter_and_sort_are_said() -> None:
 
 
 def test_the_lines_are_exactly_as_wide_as_the_screen() -> None:
-    full = head(frozen=True, filter="x")
+    full, silent = head(frozen=True, filter="x"), StatusText("together: silent", True)
     for width in range(1, 160):
         assert row_width(bars.header(full, width)) == width
-        assert row_width(bars.status("together: silent", True, full.race, None, width, ascii=False)) == width
-        assert row_width(bars.status("together: silent", True, full.race, "gone", width, ascii=False)) == width
-        assert row_width(bars.hints(bars.RACE_HINTS, width)) == width
+        for error in (None, "gone"):
+            assert row_width(bars.status(silent, full.race, error, width, ascii=False)) == width
+        assert row_width(bars.hint_line(HINTS, width)) == width
 
 
 def test_a_hint_is_whole_or_not_there() -> None:
-    whole = {f"{key} {word}" for key, word in bars.RACE_HINTS}
+    whole = {f"{key} {word}" for key, word, *_ in HINTS}
     for width in range(20, 120):
-        line = text(bars.hints(bars.RACE_HINTS, width))
+        line = text(bars.hint_line(HINTS, width))
         shown = {part.strip() for part in line.split("  ") if part.strip()}
         if width < 89:  # with single blanks between hints there is nothing to split at
             assert shown <= whole
@@ -91,7 +94,7 @@ def test_a_hint_is_whole_or_not_there() -> None:
 
 
 def test_all_hints_are_there_when_there_is_room() -> None:
-    line = text(bars.hints(bars.RACE_HINTS, 120))
+    line = text(bars.hint_line(HINTS, 120))
     assert line.startswith(
         " n nudge  x cancel  r retry  R retry all  z zoom  p freeze  / filter  s sort  y copy  ? help"
     )
@@ -99,40 +102,38 @@ def test_all_hints_are_there_when_there_is_room() -> None:
 
 def test_the_engine_tells_lag_and_chunks_or_that_it_is_gone() -> None:
     view = head().race
-    assert text(bars.status("x: done", False, view, None, 90, ascii=False)).endswith(
+    assert text(bars.status(StatusText("x: done"), view, None, 90, ascii=False)).endswith(
         "engine ok · lag 0.3 ms · 5.1 k chunks "
     )
-    assert text(bars.status("x: done", False, view, "died", 90, ascii=False)).endswith("engine gone: kept what it had ")
+    gone = text(bars.status(StatusText("x: done"), view, "died", 90, ascii=False))
+    assert gone.endswith("engine gone: kept what it had ")
 
 
 def test_a_busy_engine_is_said_with_its_lag_as_a_warning() -> None:
     view = head().race
     view.health = EngineHealth(0, 512.3, 5_100)
-    row = bars.status("x: done", False, view, None, 60, ascii=False)
+    row = bars.status(StatusText("x: done"), view, None, 60, ascii=False)
     assert text(row).endswith("engine busy · lag 512 ms · 5.1 k chunks ")
-    assert "status.alarm" in {span.pen for span in row if "engine busy" in span.text}
-    assert text(bars.status("x: done", False, view, None, 45, ascii=False)).endswith("engine busy · lag 512 ms ")
+    assert "status.alarm" in {span.style for span in row if "engine busy" in span.text}
+    assert text(bars.status(StatusText("x: done"), view, None, 45, ascii=False)).endswith("engine busy · lag 512 ms ")
 
 
 def test_dropped_events_are_said() -> None:
     view = head().race
     view.health = EngineHealth(0, 0.3, 5_100, 12)
-    assert "12 dropped" in text(bars.status("x: done", False, view, None, 90, ascii=False))
+    assert "12 dropped" in text(bars.status(StatusText("x: done"), view, None, 90, ascii=False))
 
 
 def test_a_contradiction_outranks_the_engine_figures() -> None:
-    line = text(
-        bars.status(
-            "together: claims streaming, silent 17.2 s (keep-alives only)", True, head().race, None, 80, ascii=False
-        )
-    )
+    said = StatusText("together: claims streaming, silent 17.2 s (keep-alives only)", True)
+    line = text(bars.status(said, head().race, None, 80, ascii=False))
     assert "together: claims streaming, silent 17.2 s (keep-alives only)" in line
     assert line.endswith("engine ok ")
 
 
 def test_the_status_sentence_reconciles_claim_and_observation() -> None:
     runs = view_of(*showcase()).runs
-    said = {run.target: words.status_sentence(run, derive(run, NOW), NOW) for run in runs.values()}
+    said = {run.target: status_of(run, derive(run, NOW), NOW).whole for run in runs.values()}
     assert said["together"] == "together: claims streaming, silent 17.7 s (keep-alives only)"
     assert said["fireworks"].startswith("fireworks: streaming, last token ")
     assert said["groq"] == "groq: done, tool_calls, 1.2 s in all"
@@ -142,8 +143,9 @@ def test_the_status_sentence_reconciles_claim_and_observation() -> None:
 
 
 def test_a_contradiction_that_does_not_fit_keeps_its_verdict() -> None:
-    said = "b: TUI says connected | idle; run f1c2 open 16 s, last frame 16 s ago -> false idle (queued follow-up)"
-    shown = text(bars.status(said, True, RaceView(), None, 80, ascii=False))
+    facts = "b: TUI says connected | idle; run f1c2 open 16 s, last frame 16 s ago"
+    said = StatusText(facts, True, " -> false idle (queued follow-up)")
+    shown = text(bars.status(said, RaceView(), None, 80, ascii=False))
     assert shown.startswith(" b: TUI says connected | idle")
     assert shown.rstrip().endswith("-> false idle (queued follow-up)")
     assert len(shown) == 80

@@ -11,9 +11,9 @@ from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
-from kmon.tui.feed import Feed
+from kmon.tui.event_reader import EventReader
 from kmon.tui.pane_drawing import Flow, Look, draw_pane
-from kmon.tui.telling import gather
+from kmon.tui.toasts import gather
 from kmon.tui.zoom_gaps import gap_rows
 
 OURS = Blame("us", "certain", "kmon was late", "kmon late by 3.00 s: kmon itself stood still for 3.0 s of it")
@@ -73,7 +73,7 @@ def test_a_silence_of_our_own_accuses_nobody() -> None:
 
 
 async def test_toasts_tell_our_own_silences_from_theirs() -> None:
-    feed = Feed(lambda: asyncio.sleep(0), lambda work, _: work.close())  # type: ignore[arg-type,return-value]
+    feed = EventReader(lambda: asyncio.sleep(0), lambda work, _: work.close())  # type: ignore[arg-type,return-value]
     feed.race = view_of(stalled(OURS, "r1", "groq"), stalled(THEIRS, "r2", "together"), stalled(CLIENTS, "r3", "nim"))
     feed.stalls = [ev.StallStarted(S, "r1", 1, "mid-text", 5e3, blame=OURS)]
     feed.stalls.append(ev.StallStarted(S, "r2", 1, "mid-text", 5e3, blame=THEIRS))

@@ -11,19 +11,21 @@ from scripted import S, Script, race
 
 from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan
-from kmon.stats.format import rate_words
+from kmon.format import Column
 from kmon.stats.outcome import OUTCOMES, SIGNS
+from kmon.stats.statistics import rate_words
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
-from kmon.tui.board import Board, BoardCell, Tally
+from kmon.tui.board import Board, BoardCell, RowFigures, Tally
+from kmon.tui.board_columns import COLUMNS
 from kmon.tui.board_drawing import cell_span, draw_board, legend, row_names, say_cell, sign
-from kmon.tui.board_window import Place, Window, window
+from kmon.tui.board_window import BoardPosition, BoardWindow, window
 from kmon.tui.help_screen import help_content
 from kmon.tui.standings import Standings
 
 ARM = ARMS[0]
 NOW_S = 66.3
-FIRST = Place(0, 1)
+FIRST = BoardPosition(0, 1)
 
 
 def board_of(scripts: Sequence[Script], plan: RacePlan | None = None, at_s: float = NOW_S) -> Board:
@@ -37,7 +39,9 @@ def board_of(scripts: Sequence[Script], plan: RacePlan | None = None, at_s: floa
     return tally.board(view, standings)
 
 
-def drawn(board: Board, focus: Place = FIRST, size: tuple[int, int] = (80, 14), *, ascii: bool = False) -> list[str]:
+def drawn(
+    board: Board, focus: BoardPosition = FIRST, size: tuple[int, int] = (80, 14), *, ascii: bool = False
+) -> list[str]:
     view = window(row_names(board), board.rounds, board.newest, focus, *size)
     return ["".join(span.text for span in row).rstrip() for row in draw_board(board, view, focus, ascii=ascii)]
 
@@ -51,7 +55,7 @@ def shown(script: BoardScript, at_s: float = 60.0, *, ascii: bool = False) -> st
 
 
 def test_the_board_is_drawn_as_promised() -> None:
-    assert drawn(board_of(board_scripts()), Place(0, 7), (80, 9)) == [
+    assert drawn(board_of(board_scripts()), BoardPosition(0, 7), (80, 9)) == [
         "   1   2   3   4   5   6   7   8   9  10   passed    ttft p50",
         " bedrock/kimi-k2.5                67 % (30-90 %), 6 runs",
         "   ✔   ✖T  ✔   ✖T  ✔   ✔ [ ▲6] ·   ·   ·   4/6       0.60 s",
@@ -65,7 +69,7 @@ def test_the_board_is_drawn_as_promised() -> None:
 
 
 def test_on_a_wide_screen_an_arm_is_one_line() -> None:
-    lines = drawn(board_of(board_scripts()), Place(0, 7), (200, 40))
+    lines = drawn(board_of(board_scripts()), BoardPosition(0, 7), (200, 40))
     assert lines[0].split() == ["target", *map(str, range(1, 11)), "passed", "ttft", "p50", "pass", "rate", "(95", "%)"]
     assert lines[1].startswith(" bedrock/kimi-k2.5 ")
     assert lines[1].endswith("67 % (30-90 %), 6 runs")
@@ -147,17 +151,17 @@ def test_several_scenarios_are_arms_of_their_own() -> None:
 def test_the_newest_rounds_are_in_view_and_older_ones_where_the_focus_goes() -> None:
     plan = board_plan(60, arms=(ARM,))
     board = board_of([BoardScript(ARM, n, at_s=0.0).passes() for n in range(1, 41)], plan)
-    newest = drawn(board, Place(0, 40), (80, 10))[0]
+    newest = drawn(board, BoardPosition(0, 40), (80, 10))[0]
     assert newest.startswith(" ◂")
     assert " 40 ▸" in newest
-    older = drawn(board, Place(0, 3), (80, 10))[0]
+    older = drawn(board, BoardPosition(0, 3), (80, 10))[0]
     assert older.split()[1:3] == ["3", "4"]
 
 
 def test_with_more_arms_than_lines_the_one_in_focus_is_in_view() -> None:
     arms = tuple(f"arm{n}" for n in range(20))
     board = board_of([], board_plan(5, arms=arms))
-    lines = drawn(board, Place(17, 1), (80, 9))
+    lines = drawn(board, BoardPosition(17, 1), (80, 9))
     assert len(lines) <= 9
     assert any("arm17" in line for line in lines)
     assert not any("arm0 " in line for line in lines)
@@ -171,10 +175,10 @@ def test_with_more_arms_than_lines_the_one_in_focus_is_in_view() -> None:
 def test_the_focus_is_in_view_and_a_click_on_it_finds_it(
     arms: int, rounds: int, newest: int, row: int, number: int, width: int, height: int
 ) -> None:
-    focus = Place(min(row, arms - 1), min(number, rounds))
+    focus = BoardPosition(min(row, arms - 1), min(number, rounds))
     plan = board_plan(rounds, arms=tuple(f"arm{n}" for n in range(arms)))
     board = Board(board_of([], plan).rows, rounds, min(newest, rounds))
-    view: Window = window(row_names(board), rounds, board.newest, focus, width, height)
+    view: BoardWindow = window(row_names(board), rounds, board.newest, focus, width, height)
     lines = ["".join(span.text for span in line) for line in draw_board(board, view, focus, ascii=True)]
     (y,) = [at for at, line in enumerate(lines) if "[" in line]
     x = lines[y].index("[")
@@ -193,7 +197,7 @@ def test_the_legend_explains_what_is_on_the_board_in_whole_words() -> None:
 
 def test_ascii_boards_are_ascii() -> None:
     board = board_of(board_scripts())
-    rows = drawn(board, Place(0, 7), ascii=True)
+    rows = drawn(board, BoardPosition(0, 7), ascii=True)
     assert all(line.isascii() for line in rows)
     assert "T" in rows[2]
 
@@ -201,18 +205,30 @@ def test_ascii_boards_are_ascii() -> None:
 def test_the_status_bar_says_how_a_cell_stands_or_how_it_came_out() -> None:
     board = board_of(board_scripts())
     kimi = board.rows[0].cells
-    assert say_cell("kimi, round 8", None, 0).sentence == "not begun"
+    assert say_cell("kimi, round 8", None, 0).said.text == "not begun"
     live = say_cell("kimi, round 7", kimi[7], int(NOW_S * S))
-    assert (live.sentence, live.alarm) == ("claims streaming, silent 6.2 s (headers, then nothing)", True)
+    assert (live.said.text, live.said.alarm) == ("claims streaming, silent 6.2 s (headers, then nothing)", True)
     passed = say_cell("kimi, round 1", kimi[1], 0)
-    assert (passed.head, passed.sentence, passed.alarm) == ("kimi, round 1: OK", ANSWER, False)
+    assert (passed.head, passed.said.text, passed.said.alarm) == ("kimi, round 1: OK", ANSWER, False)
     hung = say_cell("kimi, round 2", kimi[2], 0)
     assert hung.head == "kimi, round 2: TIMEOUT"
-    assert hung.sentence.startswith("nothing came in 9.0 s")
-    assert hung.alarm
+    assert hung.said.text.startswith("nothing came in 9.0 s")
+    assert hung.said.alarm
 
 
 def test_the_help_explains_every_sign_of_the_board() -> None:
     for ascii in (False, True):
         page = help_content(ascii=ascii).plain
         assert all(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}" in page for name in OUTCOMES)
+
+
+def test_a_column_is_one_object_for_heading_cells_room_and_help() -> None:
+    toy = Column[RowFigures]("failed", lambda figures: str(figures.n - figures.passes), width=6, help="did not pass")
+    columns = COLUMNS._replace(beside=(*COLUMNS.beside, toy))
+    told = board_of(board_scripts())
+    view = window(row_names(told), told.rounds, told.newest, FIRST, 60, 9, columns)
+    assert view.rounds == window(row_names(told), told.rounds, told.newest, FIRST, 60, 9).rounds - 2
+    heading, _, cells, *_ = ["".join(span.text for span in row) for row in draw_board(told, view, FIRST, ascii=False)]
+    assert heading.rstrip().endswith("passed    ttft p50    failed")
+    assert cells.rstrip().endswith("4/6       0.60 s      2")
+    assert "failed          did not pass" in str(help_content(ascii=False, columns=columns))

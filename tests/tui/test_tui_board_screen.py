@@ -11,16 +11,22 @@ from scripted import S, Script
 from tui_stage import Stage
 
 from kmon.engine.api import Command
+from kmon.format import TextLine
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.board_window import Place
+from kmon.tui.board_window import BoardPosition
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.zoom_screen import ZoomScreen
 
 SIZE = (80, 24)
-VERDICT = "target  rate\nkimi    60 %\n\nConclusion: kimi fails more often."
+VERDICT = [
+    TextLine("target  rate", table=True),
+    TextLine("kimi    60 %", table=True),
+    TextLine(""),
+    TextLine("Conclusion: kimi fails more often."),
+]
 
 
 def board_stage(scripts: Sequence[Script] | None = None, *, at_s: float = 66.3, rounds: int = 10, **more: Any) -> Stage:  # noqa: ANN401
@@ -57,10 +63,8 @@ async def test_arrows_home_end_and_digits_move_the_focus_and_stop_at_the_edge() 
         for key in ("left", "down", "up", "up", "home", "left", "3", "end", "right"):
             await stage.press(pilot, key)
             seen.append(board(stage).focus_place)
-    assert seen == [
-        Place(0, 7), Place(0, 6), Place(1, 6), Place(0, 6), Place(0, 6), Place(0, 1), Place(0, 1), Place(2, 1),
-        Place(2, 7), Place(2, 8),
-    ]  # fmt: skip
+    places = [(0, 7), (0, 6), (1, 6), (0, 6), (0, 6), (0, 1), (0, 1), (2, 1), (2, 7), (2, 8)]
+    assert seen == [BoardPosition(*place) for place in places]
 
 
 async def test_the_focus_follows_the_newest_round_until_it_is_moved_and_again_after_end() -> None:
@@ -94,7 +98,7 @@ async def test_enter_opens_the_run_and_escape_comes_back_to_its_cell() -> None:
             assert stage.app.screen.run_id == f"{ARMS[1]}.tool-result.6"
             assert ANSWER in stage.text()
             await stage.press(pilot, "escape")
-            assert board(stage).focus_place == Place(1, 6)
+            assert board(stage).focus_place == BoardPosition(1, 6)
 
 
 async def test_a_cell_without_a_run_opens_nothing_and_takes_no_command() -> None:
@@ -134,7 +138,7 @@ async def test_a_click_focuses_a_cell_and_a_double_click_opens_it() -> None:
         at = next(n for n, line in enumerate(stage.text().splitlines()) if "nova-pro" in line) + 1
         await pilot.click(offset=(1 + 4 * 2 + 2, at))
         await stage.settle(pilot)
-        assert board(stage).focus_place == Place(2, 3)
+        assert board(stage).focus_place == BoardPosition(2, 3)
         await pilot.click(offset=(1 + 4 * 4 + 2, at), times=2)
         await stage.settle(pilot)
         assert isinstance(stage.app.screen, ZoomScreen)
@@ -192,7 +196,7 @@ async def test_when_enough_is_measured_the_engine_is_told_once_and_the_user_why(
 async def test_when_the_race_has_ended_the_board_says_what_it_has_shown() -> None:
     seen: list[RaceView] = []
 
-    def conclude(race: RaceView) -> str:
+    def conclude(race: RaceView) -> list[TextLine]:
         seen.append(race)
         return VERDICT
 
@@ -216,8 +220,8 @@ async def test_when_the_race_has_ended_the_board_says_what_it_has_shown() -> Non
 
 
 async def test_a_long_conclusion_starts_at_its_end_and_can_be_read_back() -> None:
-    text = "\n".join(f"line {n}" for n in range(60)) + "\nConclusion: enough."
-    stage = board_stage(board_scripts(2, open_round=False), at_s=30.0, rounds=2, conclude=lambda _race: text)
+    lines = [*(TextLine(f"line {n}") for n in range(60)), TextLine("Conclusion: enough.")]
+    stage = board_stage(board_scripts(2, open_round=False), at_s=30.0, rounds=2, conclude=lambda _race: lines)
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         stage.source.add(race_ended(29))
@@ -230,8 +234,8 @@ async def test_a_long_conclusion_starts_at_its_end_and_can_be_read_back() -> Non
 
 
 async def test_wide_tables_below_the_board_move_sideways() -> None:
-    text = "name" + " " * 70 + "failures" + " " * 20 + "cause"
-    stage = board_stage(board_scripts(1, open_round=False), at_s=20.0, rounds=1, conclude=lambda _race: text)
+    lines = [TextLine("name" + " " * 70 + "failures" + " " * 20 + "cause", table=True)]
+    stage = board_stage(board_scripts(1, open_round=False), at_s=20.0, rounds=1, conclude=lambda _race: lines)
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         stage.source.add(race_ended(19))
@@ -296,7 +300,7 @@ async def test_every_size_draws_the_board_and_resizes(ended: bool) -> None:
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         if ended:
-            open_runs = [run for run in stage.app.feed.race.runs.values() if run.ended is None]
+            open_runs = [run for run in stage.app.shown.reader.race.runs.values() if run.ended is None]
             for run in open_runs:
                 script = BoardScript(run.target, run.round)
                 stage.source.add(*script.ended(1.0, "cancelled").events[1:])

@@ -42,7 +42,7 @@ async def test_the_pane_and_the_status_bar_say_how_many_silences_this_long_ended
     stage = Stage(silent_again(), at_s=39.0)
     async with stage.app.run_test(size=(150, 40)) as pilot:
         await stage.settle(pilot)
-        stage.app.race_screen.focus_run(stage.app.feed.race.runs["now"])
+        stage.app.race_screen.focus_run(stage.app.shown.reader.race.runs["now"])
         await stage.settle(pilot)
         rows = stage.text().splitlines()
         status = next(row for row in rows if "claims streaming, silent 7.5 s" in row)
@@ -90,7 +90,7 @@ async def test_an_alert_is_told_and_rings_unasked_and_sets_off_the_program(tmp_p
         stage.app.tell()
         assert stage.toasts()[0].startswith(ALERT.sentence)
         assert rung == [True]
-        notices = stage.app.feed.race.notices
+        notices = stage.app.shown.reader.race.notices
         await stage.until(pilot, lambda: bool(notices), "the notice of the program's failure")
         assert notices[0].message.endswith("ended with exit code 1: broken")
     assert ALERT.sentence in told.read_text()

@@ -12,7 +12,6 @@ from tui_stage import Stage
 
 from kmon.engine.api import Command
 from kmon.stream import events as ev
-from kmon.tui.board_screen import BoardScreen
 from kmon.tui.help_screen import HelpScreen
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
@@ -180,7 +179,7 @@ async def test_theme_switch_goes_through_all_themes() -> None:
         for _ in range(4):
             await stage.press(pilot, "t")
             names.append(stage.app.theme)
-            assert stage.app.ink.palette.name == stage.app.theme
+            assert stage.app.shown.styles.palette.name == stage.app.theme
     assert sorted(names[:4]) == ["kmon-colourblind", "kmon-contrast", "kmon-dark", "kmon-light"]
     assert names[4] == names[0]
 
@@ -243,9 +242,9 @@ async def test_leaving_twice_is_still_an_interruption() -> None:
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         await stage.app.action_quit()
-        stage.app.feed.race.apply(ev.RunForgotten(S, "r1"))
-        stage.app.feed.race.apply(ev.RaceEnded(S, 0, 0, 1_000.0, interrupted=True))
-        assert stage.app.feed.over
+        stage.app.shown.reader.race.apply(ev.RunForgotten(S, "r1"))
+        stage.app.shown.reader.race.apply(ev.RaceEnded(S, 0, 0, 1_000.0, interrupted=True))
+        assert stage.app.shown.reader.over
         await stage.app.action_quit()
     assert stage.app.interrupted
 
@@ -281,11 +280,3 @@ async def test_starting_anew_shows_the_plan_and_opens_a_second_source() -> None:
         await stage.until(pilot, lambda: len(stage.sources) == 2, "a second source")
         assert [source.closed for source in stage.sources] == [True, False]
         assert len(stage.panes()) == 2
-
-
-async def test_every_binding_has_an_id_of_its_own() -> None:
-    stage = Stage(showcase()[:1])
-    screens = (type(stage.app), RaceScreen, BoardScreen, ZoomScreen, PlanScreen, HelpScreen)
-    ids = [binding.id for screen in screens for binding in screen.BINDINGS]  # type: ignore[union-attr]
-    assert None not in ids
-    assert len(ids) == len(set(ids))

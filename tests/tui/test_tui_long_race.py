@@ -20,7 +20,7 @@ import kmon.stream.state
 from kmon.stream import events as ev
 from kmon.stream.keeping import SHORT_CHARS
 from kmon.tui.board_screen import BoardScreen
-from kmon.tui.feed import SET_ASIDE_RUNS
+from kmon.tui.event_reader import SET_ASIDE_RUNS
 from kmon.tui.pane import Pane
 from kmon.tui.zoom_screen import ZoomScreen
 
@@ -213,9 +213,9 @@ async def test_the_garbage_collector_does_not_walk_through_the_results() -> None
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         walked = {id(found) for found in gc.get_objects()}
-        runs = list(stage.app.feed.race.runs.values())
+        runs = list(stage.app.shown.reader.race.runs.values())
         assert sum(id(run) in walked for run in runs) <= 30
-        await stage.app.feed.close()
+        await stage.app.shown.reader.close()
         assert gc.get_freeze_count() == 0
 
 
@@ -240,7 +240,7 @@ async def test_the_board_counts_a_run_once_and_forgets_its_words(monkeypatch: py
             await stage.settle(pilot)
         assert len(classified) == 2  # once for the cell, once for the trial
         assert "301/301" in stage.text()
-        assert not any(run.ended is None or run.ended.text for run in stage.app.feed.race.runs.values())
+        assert not any(run.ended is None or run.ended.text for run in stage.app.shown.reader.race.runs.values())
 
 
 async def test_a_long_answer_of_long_ago_is_zoomed_by_its_end_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +253,7 @@ async def test_a_long_answer_of_long_ago_is_zoomed_by_its_end_and_says_so(monkey
     stage = Stage(scripts, at_s=40.0, options={"plan": plan("together", rounds=30)})
     async with stage.app.run_test(size=(100, 36)) as pilot:
         await stage.settle(pilot)
-        kept = stage.app.feed.race.runs[run_name(1)].main
+        kept = stage.app.shown.reader.race.runs[run_name(1)].main
         assert kept is not None
         assert len(kept.joined("text")) == SHORT_CHARS
         assert kept.segments_dropped + SHORT_CHARS == len(said)

@@ -13,10 +13,10 @@ from kmon.dialects.delta import StreamError, Usage
 from kmon.stream.events import RunEnded
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView, RunView
-from kmon.tui import words
-from kmon.tui.flow import FlowWrap
-from kmon.tui.pane_drawing import Flow, Look, draw_pane
-from kmon.tui.rows import Row, row_width
+from kmon.tui import status_text
+from kmon.tui.pane_drawing import Flow, Look, Notes, draw_pane
+from kmon.tui.spans import Spans, row_width
+from kmon.tui.text_wrap import TextWrap
 
 PLAIN = Look()
 
@@ -36,14 +36,14 @@ def drawn(
     return ["".join(span.text for span in row) for row in rows]
 
 
-def rows_of(run: RunView, now_ns: int, width: int, height: int, look: Look, trouble: str = "") -> list[Row]:
+def rows_of(run: RunView, now_ns: int, width: int, height: int, look: Look, trouble: str = "") -> list[Spans]:
     tails = []
     for attempt in (run.main, run.nudge):
-        wrapped = FlowWrap(width - 4, height, ascii=look.ascii)
+        wrapped = TextWrap(width - 4, height, ascii=look.ascii)
         if attempt is not None:
             wrapped.follow(attempt)
         tails.append(wrapped.tail(max(1, height - 2), look.cursor if attempt is run.main else ""))
-    return draw_pane(run, derive(run, now_ns), Flow(*tails), width, height, now_ns, look, trouble)
+    return draw_pane(run, derive(run, now_ns), Flow(*tails), width, height, now_ns, look, Notes(trouble))
 
 
 @pytest.mark.parametrize("width", range(30, 70))
@@ -93,7 +93,7 @@ def test_a_failed_pane_names_signature_evidence_and_error() -> None:
     said = "rate-limited: HTTP 429: Rate limit reached, try again in 20 s; headers after 0.30 s, 0 chunks"
     assert said in text
     run = run_of(script, 9.0)
-    assert words.status_sentence(run, derive(run, 9 * S), 9 * S) == f"groq: failed, {said}"
+    assert status_text.status_of(run, derive(run, 9 * S), 9 * S).whole == f"groq: failed, {said}"
 
 
 def test_nothing_is_said_to_arrive_when_nothing_does() -> None:
@@ -115,7 +115,7 @@ def test_a_late_first_token_is_shown_as_ttft_and_not_as_a_gap_of_nothing() -> No
     assert "ttft 7.9 s   stalls 1" in gaps
     assert "max" not in gaps
     assert "ttft" not in figures
-    assert any(span.pen == "gap.stall" and "ttft" in span.text for span in rows[-3])
+    assert any(span.style == "gap.stall" and "ttft" in span.text for span in rows[-3])
 
 
 def test_a_nudge_is_set_apart_with_its_answer_and_its_outcome() -> None:
@@ -204,7 +204,7 @@ def test_a_run_that_waits_for_a_retry_says_which_when_and_why() -> None:
     assert any("retry 1 of 2 in 3.2 s (HTTP 429, Retry-After)" in row for row in pane)
     assert any("rate-limited: HTTP 429: slow down" in row for row in pane)
     run = run_of(limited(), 2.0)
-    sentence = words.status_sentence(run, derive(run, 2 * S), 2 * S)
+    sentence = status_text.status_of(run, derive(run, 2 * S), 2 * S).whole
     assert sentence == "together: retry 1 of 2 in 3.2 s (HTTP 429, Retry-After), r makes it now"
 
 
@@ -228,7 +228,7 @@ def test_a_run_cancelled_while_it_waited_is_shown_as_cancelled() -> None:
     run = view.runs["r1"]
     seen = derive(run, 3 * S)
     assert seen.state == "cancelled"
-    assert words.situation(run, seen, 3 * S) == "cancelled before retry 1 of 2 (HTTP 429)"
+    assert status_text.situation(run, seen, 3 * S).text == "cancelled before retry 1 of 2 (HTTP 429)"
 
 
 def test_a_fallback_says_who_answers_and_the_run_keeps_its_name() -> None:

@@ -1,4 +1,4 @@
-"""Rows are exactly as wide as they should be, whatever is in them."""
+"""RowSource are exactly as wide as they should be, whatever is in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kmon.tui.rows import Span, cut_head, fit, row_width, shorten, spread, wrap
+from kmon.tui.spans import Span, cut_head, fit, row_width, shorten, spread, wrap
 
 wild = st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("漢字🎉👩‍💻é️ \t")), max_size=60)
 

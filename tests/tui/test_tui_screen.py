@@ -78,7 +78,7 @@ async def test_a_lost_engine_is_said_and_what_was_there_is_kept() -> None:
         stage.app.tell()
         assert "engine gone" in stage.text()
         assert len(stage.panes()) == 8
-        assert (stage.app.feed.engine_error or "").startswith("the engine was lost: pipe closed; ")
+        assert (stage.app.shown.reader.engine_error or "").startswith("the engine was lost: pipe closed; ")
         assert any("pipe closed" in toast for toast in stage.toasts())
         await stage.press(pilot, "x")
         assert "no engine" in stage.toasts()[-1]
@@ -101,7 +101,7 @@ async def test_of_a_lost_engine_no_pane_goes_on_to_a_stall_and_no_provider_is_ac
         await stage.press(pilot, "z")
         await stage.until(pilot, lambda: "Raw" in stage.text(), "the zoomed pane")
         assert "streaming, engine gone" in stage.text()
-    assert [run.target for run in stage.app.feed.race.runs.values()] == ["together", "groq"]
+    assert [run.target for run in stage.app.shown.reader.race.runs.values()] == ["together", "groq"]
     assert not stage.app.interrupted
 
 
@@ -130,7 +130,7 @@ class FragileRace(RaceView):
 
 async def test_a_run_that_cannot_be_folded_breaks_only_its_own_pane() -> None:
     stage = Stage(showcase()[:2])
-    stage.app.feed.race = FragileRace()
+    stage.app.shown.reader.race = FragileRace()
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         assert "kmon could not follow this run" in stage.text()
@@ -294,4 +294,4 @@ async def test_the_outcome_of_a_race_that_ended_is_not_an_interruption() -> None
         assert "00:02" in stage.text()
         await pilot.press("q")
     assert not stage.app.interrupted
-    assert stage.app.feed.race.ended is not None
+    assert stage.app.shown.reader.race.ended is not None

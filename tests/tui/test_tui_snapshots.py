@@ -11,6 +11,7 @@ from scripted import S, showcase, stuck
 from textual.pilot import Pilot
 from tui_stage import Stage
 
+from kmon.format import TextLine
 from kmon.stream.events import RaceEnded
 
 Compare = Callable[..., bool]
@@ -79,8 +80,13 @@ def test_board_ascii(snap_compare: Compare) -> None:
 
 
 def test_board_concluded(snap_compare: Compare) -> None:
-    text = "target  pass rate (95 %)\nkimi    60 % (31-83 %), 10 runs\n\nConclusion: " + "kimi fails more often; " * 6
-    stage = Stage(board_scripts(10, open_round=False), at_s=110.0, options={**BOARD, "conclude": lambda _race: text})
+    lines = [
+        TextLine("target  pass rate (95 %)", table=True),
+        TextLine("kimi    60 % (31-83 %), 10 runs", table=True),
+        TextLine(""),
+        TextLine("Conclusion: " + "kimi fails more often; " * 6),
+    ]
+    stage = Stage(board_scripts(10, open_round=False), at_s=110.0, options={**BOARD, "conclude": lambda _race: lines})
 
     async def arrange(pilot: Pilot[Any]) -> None:
         await stage.settle(pilot)
@@ -92,7 +98,7 @@ def test_board_concluded(snap_compare: Compare) -> None:
 
 
 def test_help(snap_compare: Compare) -> None:
-    assert compare(snap_compare, Stage(showcase()), (100, 92), "question_mark")
+    assert compare(snap_compare, Stage(showcase()), (100, 96), "question_mark")
 
 
 def test_plan(snap_compare: Compare) -> None:

@@ -30,7 +30,7 @@ def test_a_stall_is_taller_than_anything_under_the_threshold(gap_ns: int, thresh
 def test_each_gap_is_one_column_and_unknown_slices_are_blank() -> None:
     row = sparkline([None, 20 * MS, 500 * MS, 4_900 * MS, 5 * S, 60 * S], 5 * S)
     assert "".join(span.text for span in row) == " ▁▃▅▆█"
-    assert [span.pen for span in row] == ["gap.calm", "gap.stall"]
+    assert [span.style for span in row] == ["gap.calm", "gap.stall"]
 
 
 def test_ascii_columns_are_ascii() -> None:

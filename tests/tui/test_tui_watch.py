@@ -28,10 +28,10 @@ async def test_a_forgotten_run_leaves_the_screen_and_the_memory() -> None:
     async with stage.app.run_test(size=(100, 40)) as pilot:
         await stage.settle(pilot)
         assert "target1" in stage.text()
-        await stage.app.feed._take([ev.RunForgotten(31 * S, "p1")])
+        await stage.app.shown.reader._take([ev.RunForgotten(31 * S, "p1")])
         await stage.settle(pilot)
         assert "target1" not in stage.text()
-        assert list(stage.app.feed.race.runs) == ["p2", "p3"]
+        assert list(stage.app.shown.reader.race.runs) == ["p2", "p3"]
         assert set(stage.app.race_screen.grid.panes) == {"p2", "p3"}
 
 
@@ -48,7 +48,7 @@ async def test_the_newest_comes_first_and_the_impossible_says_why() -> None:
 
 async def test_nothing_yet_is_said_in_the_words_of_the_watch() -> None:
     stage = watching([])
-    stage.app.options = replace(stage.app.options, plan=RacePlan(rows=()))
+    stage.app.shown.options = replace(stage.app.shown.options, plan=RacePlan(rows=()))
     async with stage.app.run_test(size=(80, 24)) as pilot:
         await stage.settle(pilot)
         assert "listening on somewhere" in stage.text()
@@ -99,7 +99,7 @@ async def test_the_verdict_of_a_stuck_chat_stays_when_its_run_has_ended() -> Non
 
 async def test_while_no_request_is_open_only_the_clock_is_drawn_once_a_second() -> None:
     stage = watching([])
-    stage.app.options = replace(stage.app.options, plan=RacePlan(rows=()))
+    stage.app.shown.options = replace(stage.app.shown.options, plan=RacePlan(rows=()))
     async with stage.app.run_test(size=(80, 24)) as pilot:
         await stage.settle(pilot)
         assert "00:30" in stage.text()
@@ -120,8 +120,8 @@ async def test_a_key_after_a_run_was_forgotten_acts_on_what_is_left() -> None:
     async with stage.app.run_test(size=(80, 24)) as pilot:
         await stage.settle(pilot)
         for n in range(1, 40):  # between two frames
-            stage.app.feed.race.apply(ev.RunForgotten(31 * S, f"p{n}"))
-        stage.app.race_screen.action_step(-1)  # what shift+tab does
+            stage.app.shown.reader.race.apply(ev.RunForgotten(31 * S, f"p{n}"))
+        await stage.app.race_screen.action_step(-1)  # what shift+tab does
         stage.app.race_screen.action_choose(9)
         await stage.press(pilot, "down", "tab", "z")
         assert stage.app.current is not None

@@ -32,7 +32,7 @@ class Stage:
         self.clock = FrozenClock(int(self.at_s * S))
         self.sources: list[ScriptedSource] = []
         names = [script.target for script in self.scripts]
-        # Frames are drawn when the test asks for one; the app's own timer need not hurry.
+        # FrameTimer are drawn when the test asks for one; the app's own timer need not hurry.
         values = {"plan": plan(*names), "open_source": self._open, "clock": self.clock, "fps": 2, **self.options}
         screen_options = ScreenOptions(**values)
         themes = load_themes(screen_options.user_theme_dirs)
@@ -52,7 +52,7 @@ class Stage:
         return self.sources[-1]
 
     async def _open(self) -> ScriptedSource:
-        shown = self.app.options.plan
+        shown = self.app.shown.options.plan
         events = race(self.scripts, scenario=shown.scenario, rounds=shown.rounds)
         events = [event for event in events if event.t_ns <= self.clock.now_ns]
         self.sources.append(ScriptedSource(events, crash=self.crash))
@@ -62,10 +62,10 @@ class Stage:
         """Wait until every event is folded and drawn."""
         while self.app.started and not (self.sources and self.source.idle):
             await pilot.pause(0.01)
-        await self.app.feed.folded()
+        await self.app.shown.reader.folded()
         for _ in range(3):  # mount, lay out, draw
             await self._app_has_caught_up()
-            if self.app.frozen_ns is None:
+            if self.app.shown.frozen_ns is None:
                 self.app.redraw()
             await pilot.pause(0)
 

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
 from kmon.catalog.model import Target
+from kmon.format import percent
 from kmon.stats.compare import Verdict, compare
 from kmon.stats.factors import differing, model_family
-from kmon.stats.format import percent, rate_words
 from kmon.stats.outcome import OUTCOMES, OutcomeName
-from kmon.stats.statistics import fisher_exact
+from kmon.stats.statistics import fisher_exact, rate_words
 from kmon.stats.trial import Arm, Trial, trial_of
 
 TIMEOUT: OutcomeName = "timeout-before-first-token"

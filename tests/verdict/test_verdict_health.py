@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.delta import StreamError
-from kmon.stats.health import Streams, percent, words
+from kmon.format import percentage
+from kmon.stats.health import Streams, words
 from kmon.stream.events import AttemptEnded, Ending, ErrorCount, TargetHealth
 
 ENDINGS: list[Ending] = ["done", "incomplete", "failed", "timed-out", "cancelled"]
@@ -61,7 +62,13 @@ def test_a_failure_without_a_signature_is_counted_by_its_state() -> None:
 
 
 def test_nearly_all_is_never_called_all() -> None:
-    assert [percent(share) for share in (1.0, 0.99999, 0.947, 0.5, 0.0)] == ["100 %", "99.9 %", "94.7 %", "50 %", "0 %"]
+    assert [percentage(share) for share in (1.0, 0.99999, 0.947, 0.5, 0.0)] == [
+        "100 %",
+        "99.9 %",
+        "94.7 %",
+        "50 %",
+        "0 %",
+    ]
 
 
 @given(st.lists(st.tuples(st.sampled_from(ENDINGS), st.integers(0, 50)), max_size=40))

@@ -1,15 +1,20 @@
-"""A run's state in words: what stands in a pane's border, in the status bar and in the totals."""
+"""The state of a run in words, for a pane's border, the status bar and the totals."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
+from typing import NamedTuple
 
+from kmon.format import rate, seconds
 from kmon.stats.resumption import outlook
 from kmon.stream.events import State
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
+from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import AttemptView, RaceView, RunView
-from kmon.tui import figures
-from kmon.tui.rows import one_line
+from kmon.tui.spans import one_line
+
+RATE_WINDOW_NS = 3 * S
 
 MEANINGS: dict[State, str] = {
     "queued": "waits for its turn, or for another attempt",
@@ -76,27 +81,37 @@ def attempt_name(run: RunView, attempt: AttemptView) -> str:
 
 
 def figure(run: RunView, seen: Observation, now_ns: int) -> str:
-    """The one number that belongs beside the state word; empty when there is none."""
+    """The number beside the state word; empty when there is none."""
     attempt = run.main
     if attempt is None or run.scheduled is not None:
         return ""
     timeline = attempt.timeline
     match seen.state:
         case "streaming":
-            rate = figures.rate(figures.chunk_rate(timeline, now_ns))
-            return rate or f"gap {figures.seconds(seen.open_gap_ns or 0)}"
+            arriving = rate(chunk_rate(timeline, now_ns))
+            return arriving or f"gap {seconds(seen.open_gap_ns or 0)}"
         case "stalled":
-            return figures.seconds(seen.open_gap_ns or 0)
+            return seconds(seen.open_gap_ns or 0)
         case "connecting" | "waiting" | "finishing":
-            return figures.seconds(seen.open_gap_ns or timeline.duration_ns(now_ns))
+            return seconds(seen.open_gap_ns or timeline.duration_ns(now_ns))
         case "failed" if attempt.error is not None and attempt.error.status:
             return str(attempt.error.status)
         case _:
-            return figures.seconds(timeline.duration_ns(now_ns))
+            return seconds(timeline.duration_ns(now_ns))
+
+
+def chunk_rate(timeline: Timeline, now_ns: int) -> float:
+    """Progress chunks per second over the last three seconds (or since the first chunk, if that is nearer)."""
+    stamps = timeline.progress_ns
+    if not stamps:
+        return 0.0
+    since_ns = max(now_ns - RATE_WINDOW_NS, stamps[0])
+    recent = len(stamps) - bisect_left(stamps, since_ns)
+    return recent / (max(now_ns - since_ns, S) / S)
 
 
 def state_word(state: State) -> str:
-    """The word as shown: a stall shouts, the rest speaks."""
+    """The state's word as shown; a stall in capitals."""
     return "STALLED" if state == "stalled" else state
 
 
@@ -112,11 +127,26 @@ def standing(run: RunView, seen: Observation, now_ns: int, *, ascii: bool, lost:
     return " ".join(part for part in (sign, state_word(seen.state), number) if part)
 
 
-def status_sentence(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False, expected: str = "") -> str:
-    """Claim against observation for one run, as the status bar says it, and what is ``expected`` of its silence."""
+class StatusText(NamedTuple):
+    """What the status bar says. ``end`` follows the text; where there is no room, the text is cut before the end is."""
+
+    text: str
+    alarm: bool = False
+    end: str = ""
+
+    @property
+    def whole(self) -> str:
+        return self.text + self.end
+
+
+def status_of(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False, expected: str = "") -> StatusText:
+    """Claim against observation for one run, and what is ``expected`` of its silence."""
     if lost and seen.state not in ENDED:
-        return f"{run.target}: {unmeasured(seen)}"
-    return "; ".join(part for part in (f"{run.target}: {situation(run, seen, now_ns)}", expected) if part)
+        return StatusText(f"{run.target}: {unmeasured(seen)}")
+    said = situation(run, seen, now_ns)
+    then = f"; {expected}" if expected else ""
+    text, alarm = f"{run.target}: {said.text}", said.alarm and not lost
+    return StatusText(text, alarm, said.end + then) if said.end else StatusText(text + then, alarm)
 
 
 def expectation(race: RaceView, run: RunView, now_ns: int) -> str:
@@ -130,31 +160,35 @@ def unmeasured(seen: Observation) -> str:
     return f"was {seen.state} when the engine was lost, not measured since"
 
 
-def situation(run: RunView, seen: Observation, now_ns: int) -> str:
-    """Claim against observation for one run, without its name."""
-    attempt = run.main
+def situation(run: RunView, seen: Observation, now_ns: int) -> StatusText:
+    """Claim against observation for one run, without its name; an alarm where they contradict each other."""
     if seen.contradiction:
-        return seen.contradiction
+        return StatusText(seen.contradiction, True, f" -> {seen.conclusion}" if seen.conclusion else "")
+    return StatusText(_situation(run, seen, now_ns))
+
+
+def _situation(run: RunView, seen: Observation, now_ns: int) -> str:
+    attempt = run.main
     if attempt is None:
         return "queued"
     if run.scheduled is not None:
         return f"{one_line(retry_sentence(run.scheduled, now_ns))}, r makes it now"
     timeline = attempt.timeline
-    gap = figures.seconds(seen.open_gap_ns or 0)
+    gap = seconds(seen.open_gap_ns or 0)
     match seen.state:
         case "streaming":
             return f"streaming, last token {gap} ago"
         case "waiting":
             return f"waiting for the first token, {gap}"
         case "connecting":
-            return f"connecting, {figures.seconds(timeline.duration_ns(now_ns))}"
+            return f"connecting, {seconds(timeline.duration_ns(now_ns))}"
         case "finishing":
             return f"finished ({attempt.finish_reason or 'terminal event'}), stream still open"
         case "stalled":
             return f"silent {gap}"
         case "done":
             reason = f", {attempt.finish_reason}" if attempt.finish_reason else ""
-            ended = f"done{reason}, {figures.seconds(timeline.duration_ns(now_ns))} in all"
+            ended = f"done{reason}, {seconds(timeline.duration_ns(now_ns))} in all"
             return "; ".join(part for part in (ended, hanging(run)) if part)
         case _:
             if called := called_off(run):

@@ -1,17 +1,15 @@
-"""The flow of tokens as rows of a given width, wrapped once as they arrive.
+"""The output of an attempt as rows of a given width, wrapped once as it arrives.
 
-Reasoning, text and tool arguments are told apart by a gutter, not by colour. Rows that are full never change again,
-so a pane costs what arrived since its last frame, whatever came before.
+Reasoning, text and tool arguments are told apart by a gutter, not by colour. Full rows do not change
+again, so a frame costs only what arrived since the last one.
 """
 
 from __future__ import annotations
 
-import re
-
 from rich.cells import cell_len
 
 from kmon.stream.view import AttemptView, RunView
-from kmon.tui.rows import GLYPH_LIMIT, Row, Span, cut_head
+from kmon.tui.spans import GLYPH_LIMIT, Span, Spans, cut_head, one_line
 
 GUTTERS = {"text": "", "reasoning": "┊ ", "tool": "→ "}
 ASCII_GUTTERS = {"text": "", "reasoning": ": ", "tool": "> "}
@@ -19,16 +17,16 @@ TAB_CELLS = 4
 SLICE_CHARS = 2_000
 """Long pieces are wrapped a slice at a time, so that one without a newline costs linear time."""
 
-_TOOL_HEAD = re.compile(r"\n([\w.:-]{1,128})\(")
+NAME_CHARS = 128
 
 
-class FlowWrap:
+class TextWrap:
     """Rows of one attempt's output. Keeps about ``limit`` rows, the latest ones."""
 
     def __init__(self, width: int, limit: int, *, ascii: bool = False) -> None:
         self.width = max(4, width)
         self.limit = max(1, limit)
-        self.rows: list[Row] = []
+        self.rows: list[Spans] = []
         self._gutters = ASCII_GUTTERS if ascii else GUTTERS
         self._kind = ""
         self._line = ""
@@ -56,19 +54,18 @@ class FlowWrap:
         start, chars = len(segments), 0
         while start > len(segments) - fresh and chars < wanted_chars:
             start -= 1
-            chars += len(segments[start].text)
+            chars += segments[start].chars
         for index in range(start, len(segments)):
-            self.feed(segments[index].kind, segments[index].text)
+            self.feed(*segments[index])
         return True
 
-    def feed(self, kind: str, text: str) -> None:
-        """Append one piece of output."""
+    def feed(self, kind: str, text: str, name: str = "") -> None:
+        """Append one piece of output. With a ``name`` a tool call begins, on a line of its own."""
         text = text[-self.limit * self.width :]
-        head = _TOOL_HEAD.match(text) if kind == "tool" else None
-        if kind != self._kind or head:
+        if kind != self._kind or name:
             self._finish_line()
             self._kind = kind
-            text = f"{head[1]} {text[head.end() :]}" if head else text.removeprefix("\n")
+            text = f"{one_line(name)[:NAME_CHARS]} {text}" if name else text.removeprefix("\n")
         text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " " * TAB_CELLS)
         first, *further = text.split("\n")
         self._extend(first)
@@ -78,14 +75,14 @@ class FlowWrap:
         if len(self.rows) > self.limit * 2:
             del self.rows[: -self.limit]
 
-    def tail(self, count: int, cursor: str = "") -> list[Row]:
+    def tail(self, count: int, cursor: str = "") -> list[Spans]:
         """The last ``count`` rows, the unfinished one with ``cursor`` behind it included."""
         if count <= 0:
             return []
         if not self._line and not cursor:
             return self.rows[-count:]
         gutter = self._gutters.get(self._kind, "")
-        open_row: Row = (*_gutter(gutter, self._kind), Span(self._line, self._kind or "text"))
+        open_row: Spans = (*_gutter(gutter, self._kind), Span(self._line, self._kind or "text"))
         if cursor and cell_len(gutter) + cell_len(self._line) < self.width:
             open_row = (*open_row, Span(cursor, "cursor"))
         return [*self.rows[max(0, len(self.rows) - count + 1) :], open_row]
@@ -110,7 +107,7 @@ class FlowWrap:
         self.rows.append((*_gutter(self._gutters.get(self._kind, ""), self._kind), Span(text, self._kind)))
 
 
-def _gutter(gutter: str, kind: str) -> Row:
+def _gutter(gutter: str, kind: str) -> Spans:
     return (Span(gutter, f"{kind}.gutter"),) if gutter else ()
 
 
@@ -125,5 +122,5 @@ def output_text(run: RunView) -> str:
         if parts and segment.kind != kind:
             parts.append("\n\n")
         kind = segment.kind
-        parts.append(segment.text)
+        parts.append(f"\n{segment.name}({segment.text}" if segment.name else segment.text)
     return "".join(parts)

@@ -1,27 +1,28 @@
-"""Lines of the screen as plain values: spans of text, each drawn with a named pen.
+"""Rows of the screen as plain values: spans of text, each with the name of a style.
 
-Drawing functions return rows; only ``painted.py`` knows what colour a pen has. A row's width is counted in terminal
+Drawing functions return rows; ``line_widget.py`` knows the colours of the styles. A row's width is counted in terminal
 cells, the way rich counts them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import NamedTuple
 
 from rich.cells import cell_len
 
 
 class Span(NamedTuple):
-    """A stretch of text drawn with one pen."""
+    """A stretch of text drawn with one style."""
 
     text: str
-    pen: str = "text"
+    style: str = "text"
 
 
-Row = tuple[Span, ...]
+Spans = tuple[Span, ...]
 
-BLANK: Row = ()
+BLANK: Spans = ()
 BLANK_FILL = Span(" ")
 GLYPH_LIMIT = 8
 """Code points per cell; more is decoration meant to flood a row."""
@@ -50,8 +51,13 @@ def row_width(row: Iterable[Span]) -> int:
     return sum(cell_len(span.text) for span in row)
 
 
-def fit(row: Row, width: int, pen: str = "text") -> Row:
-    """The row cropped or padded to exactly ``width`` cells; padding is drawn with ``pen``."""
+def merged(spans: Iterable[Span]) -> Spans:
+    """Neighbours of one style as one span."""
+    return tuple(Span("".join(s.text for s in same), style) for style, same in groupby(spans, key=lambda s: s.style))
+
+
+def fit(row: Spans, width: int, style: str = "text") -> Spans:
+    """The row cropped or padded to exactly ``width`` cells; padding is drawn with ``style``."""
     out: list[Span] = []
     left = width
     for span in row:
@@ -59,18 +65,18 @@ def fit(row: Row, width: int, pen: str = "text") -> Row:
         if cells > left:
             if left > 0:
                 shown = crop(span.text, left)
-                out.append(Span(shown, span.pen))
-                out.append(Span(" " * (left - cell_len(shown)), span.pen))
+                out.append(Span(shown, span.style))
+                out.append(Span(" " * (left - cell_len(shown)), span.style))
             return tuple(piece for piece in out if piece.text)
         if span.text:
             out.append(span)
         left -= cells
     if left > 0:
-        out.append(Span(" " * left, pen))
+        out.append(Span(" " * left, style))
     return tuple(out)
 
 
-def spread(left: Row, right: Row, width: int, fill: Span = BLANK_FILL) -> Row:
+def spread(left: Spans, right: Spans, width: int, fill: Span = BLANK_FILL) -> Spans:
     """``left`` and ``right`` pushed apart to exactly ``width`` cells; when tight, ``left`` is cropped first."""
     right_cells = row_width(right)
     room = width - right_cells
@@ -78,8 +84,8 @@ def spread(left: Row, right: Row, width: int, fill: Span = BLANK_FILL) -> Row:
         return fit(right, width)
     left_cells = row_width(left)
     if left_cells >= room:
-        return (*fit(left, max(0, room - 1)), Span(fill.text, fill.pen), *right)
-    return (*left, Span(fill.text * (room - left_cells), fill.pen), *right)
+        return (*fit(left, max(0, room - 1)), Span(fill.text, fill.style), *right)
+    return (*left, Span(fill.text * (room - left_cells), fill.style), *right)
 
 
 def shorten(text: str, width: int, ellipsis: str = "…") -> str:

@@ -1,4 +1,4 @@
-"""What the screen tells in toasts: gathered from what happened, and merged into one at a time."""
+"""Toasts: messages gathered from events and merged into one toast at a time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from textual.notifications import SeverityLevel
 
 from kmon.stream.blame import NEARER
 from kmon.stream.events import RunEnded
-from kmon.tui.feed import Feed
-from kmon.tui.rows import wrap
+from kmon.tui.event_reader import EventReader
+from kmon.tui.spans import wrap
 
 TOAST_S = 3.0
 _SMALL_CELLS, _SMALL_ROWS = 54, 3
-"""The room of the one toast: it stays clear of every title, since no pane in full view is less than five lines tall."""
+"""Cells and rows of a toast. It never covers a title, since a pane has at least five lines."""
 _BY_WEIGHT: tuple[SeverityLevel, ...] = ("information", "warning", "error")
 
 
@@ -26,7 +26,7 @@ class Told(NamedTuple):
 
 
 class Toasts:
-    """What is still to be told, one toast at a time. Counts the seconds at which :meth:`due` is called."""
+    """The queue of messages. Time is counted in calls of :meth:`due`, one per second."""
 
     def __init__(self) -> None:
         self.told_enough = self._told_engine_gone = False
@@ -34,7 +34,7 @@ class Toasts:
         self._ticks = self._until_tick = 0
 
     def begin_anew(self) -> None:
-        """Another race begins."""
+        """Reset for another race."""
         self.told_enough = self._told_engine_gone = False
 
     def shown(self, ticks: int) -> None:
@@ -43,11 +43,11 @@ class Toasts:
 
     @property
     def nothing_left(self) -> bool:
-        """Whether all was told, and the last toast is gone."""
+        """Whether no message waits and no toast is shown."""
         return not self._untold and self._ticks >= self._until_tick
 
-    def due(self, feed: Feed, *, runs_are_told: bool) -> Told | None:
-        """Once a second: what happened, when the last toast is gone."""
+    def due(self, feed: EventReader, *, runs_are_told: bool) -> Told | None:
+        """Call once a second. All messages as one, unless a toast is still shown."""
         self._ticks += 1
         self._untold += gather(feed, runs_are_told=runs_are_told)
         if feed.engine_error and not self._told_engine_gone:
@@ -63,15 +63,15 @@ class Toasts:
         return told
 
 
-def gather(feed: Feed, *, runs_are_told: bool) -> list[Told]:
-    """Take what happened since the last call: one message for all stalls, one for all failures, each notice.
+def gather(feed: EventReader, *, runs_are_told: bool) -> list[Told]:
+    """Take the events since the last call: one message for all stalls, one for all failures, one per alert and notice.
 
-    ``runs_are_told`` leaves the first two out: the board says them for every run already.
+    ``runs_are_told`` leaves the first two out: the board shows them already.
     """
     runs = feed.race.runs
     told: list[Told] = []
     if feed.stalls and not runs_are_told:
-        # Where a chat program's claim is known, the pane sets it beside the side it hangs on: a toast would cover that.
+        # A pane with a chat program's claim shows both sides already, and a toast would cover them.
         known = [s for s in feed.stalls if (run := runs.get(s.run)) and (run.main is None or run.main.claim is None)]
         if theirs := [f"{runs[s.run].target} ({s.phase})" for s in known if s.blame is None or not s.blame.nearer]:
             told.append(Told(f"stalled: {enumerate_names(theirs)}", "warning"))
@@ -97,7 +97,7 @@ def _why(ended: RunEnded) -> str:
 
 
 def merged(told: Sequence[Told]) -> Told:
-    """Several messages as one, as grave as the gravest."""
+    """Several messages as one, with the highest severity."""
     worst = max((t.severity for t in told), key=_BY_WEIGHT.index)
     return Told("; ".join(t.message for t in told), worst)
 
