@@ -13,12 +13,12 @@ from email.utils import formatdate
 
 import trustme
 
+from kmon.catalog.environment import Environment
 from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
-from kmon.config import Environment
-from kmon.doctor.conclusion import Finding, conclusion, findings
+from kmon.doctor.conclusion import Diagnosis, Finding, conclusion, diagnose, findings
 from kmon.doctor.examine import examine
-from kmon.output.doctor import Diagnosis, diagnose, target_described, target_lines
+from kmon.output.doctor import target_described, target_lines
 from tests.transport.loopback import Script
 
 KEY = "sk-s3cr3t-0123456789"
