@@ -11,14 +11,15 @@ import pytest
 from kmon.catalog.errors import UsageError
 from kmon.cli import COMMANDS, parser_of
 from kmon.commands.flags import Parser, add_settings
-from kmon.config.kinds import Count, Names, Number, Seconds, Setting, Switch, Text
+from kmon.config.kinds import Count, Limit, Names, Number, Seconds, SecondsOrAuto, Setting, Switch, Text
 from kmon.config.settings import KEYS, SETTINGS, Settings
 from kmon.config.sources import load_settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SAMPLES: dict[type[Setting], tuple[str, str]] = {
-    Count: ("7", "7"), Number: ("0.5", "0.5"), Seconds: ("2.5", "2.5"), Switch: ("true", "true"),
-    Text: ("mine", '"mine"'), Names: ("groq,mistral", '["groq", "mistral"]'),
+    Count: ("7", "7"), Number: ("0.5", "0.5"), Seconds: ("2.5", "2.5"), Limit: ("2.5", "2.5"),
+    SecondsOrAuto: ("2.5", "2.5"), Switch: ("true", "true"), Text: ("mine", '"mine"'),
+    Names: ("groq,mistral", '["groq", "mistral"]'),
 }  # fmt: skip
 """Per kind, a value as variables and flags have it, and as TOML does."""
 

@@ -14,7 +14,7 @@ from kmon.catalog.address import base_url_problem, is_loopback
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
-from kmon.config.kinds import Seconds
+from kmon.config.kinds import Limit
 from kmon.config.settings import SETTINGS, Settings
 from kmon.config.sources import Loaded
 from kmon.dialects import refusal
@@ -64,8 +64,7 @@ _OF_A_POLICY = frozenset(Policy.__struct_fields__)
 
 def _limit(name: str, value: object) -> object:
     """The value of a setting as a policy has it: a limit that is off is None there."""
-    setting = SETTINGS[name]
-    return value or None if isinstance(setting, Seconds) and setting.off else value
+    return value or None if isinstance(SETTINGS[name], Limit) else value
 
 
 def _named(name: str, loaded: Loaded) -> str:

@@ -56,7 +56,6 @@ def run(options: argparse.Namespace) -> int:
     from kmon.config.sources import load
     from kmon.engine.plan import Keys
     from kmon.openclaw.with_proxy_plan import Side, SidesPlan
-    from kmon.output.headless_proxy import main as headless
     from kmon.proxy.plan import KEEP_RUNS
     from kmon.proxy.relay.server import listener
 
@@ -73,8 +72,27 @@ def run(options: argparse.Namespace) -> int:
         watched, keys = gateway_plan(options.gateway or None, options.api_key_env, loaded)
         hosted = SidesPlan(gateways=watched, sides=(Side(watched.name, plan),), show_calls=True)
     if options.headless or without_screen(options):
-        return headless(hosted, keys, as_json=options.json)
+        return _print(hosted, keys, as_json=options.json)
     return _show(plan, loaded, hosted, keys)
+
+
+def _print(hosted: Plan, keys: Keys, *, as_json: bool) -> int:
+    """Lines or JSON until kmon is told to stop, which is a good end: exit code 0."""
+    import asyncio
+
+    from kmon.hosts import host
+    from kmon.output.headless import JsonReporter, LineReporter
+    from kmon.output.headless_proxy import watch
+
+    async def followed() -> None:
+        reporter = JsonReporter() if as_json else LineReporter()
+        view = await watch(host(hosted, keys), reporter, sys.stdout, sys.stderr)
+        if not as_json and view.ended is not None:
+            plural = "" if view.ended.ok == 1 else "s"
+            print(f"{view.ended.ok} request{plural} ended well, {view.ended.failed} did not", flush=True)
+
+    asyncio.run(followed())
+    return 0
 
 
 def _show(plan: ProxyPlan, loaded: Loaded, hosted: Plan, keys: Keys) -> int:

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 Section = Literal["defaults", "policy", "alerts"]
 SECTIONS: tuple[Section, ...] = ("defaults", "policy", "alerts")
@@ -17,29 +17,35 @@ NAMES_LIMIT = 100
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Setting(ABC):
-    """One setting: what it means, where it is given, and what it may be.
+    """One setting: where it is given, what it means, and what it may be.
 
-    ``{default}`` in ``help`` stands for the default. Without a ``flag`` the setting is read from files and the
-    environment only. ``key`` is its key in the table ``section`` of ``kmon.toml``; ``name`` and ``default`` are those
-    of the field it is declared on, and so is ``key`` unless another one is given. ``own`` is a setting that acts on
-    this machine: the files of a project, which are cloned, may not make it.
+    Without a ``flag`` it is read from files and the environment only. ``{default}`` in ``help`` stands for the default.
+    ``key`` is its key in the table ``section`` of ``kmon.toml``; ``name`` and ``default`` are those of the field it is
+    declared on, and so is ``key`` unless another one is given. ``own`` is a setting that acts on this machine: the
+    files of a project, which are cloned, may not make it.
     """
 
+    flag: str
+    metavar: str | None
     help: str
-    flag: str = ""
-    metavar: str | None = None
     section: Section = "defaults"
     key: str = ""
     own: bool = False
     name: str = ""
     default: Value | None = None
 
+    words: ClassVar[str] = ""
+    flag_type: ClassVar[type] = str
+    """What argparse reads the flag as."""
+    is_text: ClassVar[bool] = False
+    """Whether TOML has it in quotes."""
+
     @property
-    @abstractmethod
     def wanted(self) -> str:
         """What it may be, in words that follow "must be"."""
+        return self.words.format(self)
 
     @abstractmethod
     def value(self, raw: object) -> Value | None:
@@ -47,16 +53,7 @@ class Setting(ABC):
 
     def toml_value(self, raw: object) -> Value | None:
         """The same for a value of TOML, where a quoted number is text and names are a list: nothing is guessed."""
-        return None if isinstance(raw, str) and not self.is_text(raw) else self.value(raw)
-
-    def is_text(self, raw: str) -> bool:
-        """Whether ``raw`` is in quotes in TOML."""
-        return False
-
-    @property
-    def flag_type(self) -> type:
-        """The type that argparse reads the flag as."""
-        return str
+        return None if isinstance(raw, str) and not self.is_text else self.value(raw)
 
     @property
     def variable(self) -> str:
@@ -78,48 +75,43 @@ class Number(Setting):
     """A number from 0 to ``high``; 0 turns it off."""
 
     high: int
-
-    @property
-    def wanted(self) -> str:
-        return f"a number from 0 (off) to {self.high}"
+    words: ClassVar[str] = "a number from 0 (off) to {0.high}"
+    flag_type: ClassVar[type] = float
 
     def value(self, raw: object) -> Value | None:
         number = _number(raw)
         return None if number is None or not 0 <= number <= self.high else number
 
-    @property
-    def flag_type(self) -> type:
-        return float
-
     def shown(self, value: object) -> str:
         return str(value) if value else "off"
 
 
-@dataclass(frozen=True, kw_only=True)
+class Limit(Number):
+    """Seconds up to ``high``; 0 means that there is no limit."""
+
+    words = "a number of seconds from 0 (off) to {0.high}"
+
+
 class Seconds(Number):
-    """Seconds above 0 and at most ``high``; 0 means no limit where ``off``, and ``auto`` is a word where ``auto``."""
+    """Seconds above 0 and at most ``high``."""
 
-    off: bool = False
-    auto: bool = False
-
-    @property
-    def wanted(self) -> str:
-        if self.off:
-            return f"a number of seconds from 0 (off) to {self.high}"
-        return f"a number of seconds above 0 and at most {self.high}{', or auto' if self.auto else ''}"
+    words = "a number of seconds above 0 and at most {0.high}"
 
     def value(self, raw: object) -> Value | None:
-        if self.auto and raw == AUTO:
-            return AUTO
-        number = super().value(raw)
-        return number if number or self.off else None
+        return super().value(raw) or None
 
-    def is_text(self, raw: str) -> bool:
-        return self.auto and raw == AUTO
 
-    @property
-    def flag_type(self) -> type:
-        return str if self.auto else float
+class SecondsOrAuto(Seconds):
+    """The same, or the word ``auto``."""
+
+    words = f"{Seconds.words}, or auto"
+    flag_type = str
+
+    def value(self, raw: object) -> Value | None:
+        return AUTO if raw == AUTO else super().value(raw)
+
+    def toml_value(self, raw: object) -> Value | None:
+        return AUTO if raw == AUTO else super().toml_value(raw)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,34 +120,22 @@ class Count(Setting):
 
     low: int = 1
     high: int
-
-    @property
-    def wanted(self) -> str:
-        return f"a whole number from {self.low} to {self.high}"
+    words = "a whole number from {0.low} to {0.high}"
+    flag_type = int
 
     def value(self, raw: object) -> Value | None:
         number = _number(raw)
         return int(number) if number is not None and number == int(number) and self.low <= number <= self.high else None
 
-    @property
-    def flag_type(self) -> type:
-        return int
 
-
-@dataclass(frozen=True, kw_only=True)
 class Switch(Setting):
     """On or off. Its flag takes no value and turns it on."""
 
-    @property
-    def wanted(self) -> str:
-        return "true or false"
+    words = "true or false"
+    flag_type = bool
 
     def value(self, raw: object) -> Value | None:
         return _SWITCH.get(raw.strip().lower()) if isinstance(raw, str) else raw if isinstance(raw, bool) else None
-
-    @property
-    def flag_type(self) -> type:
-        return bool
 
     def shown(self, value: object) -> str:
         return str(value).lower()
@@ -167,6 +147,7 @@ class Text(Setting):
 
     noun: str = "one line of text"
     choices: tuple[str, ...] = ()
+    is_text = True
 
     @property
     def wanted(self) -> str:
@@ -176,9 +157,6 @@ class Text(Setting):
         if self.choices:
             return raw if isinstance(raw, str) and raw in self.choices else None
         return _text(raw)
-
-    def is_text(self, raw: str) -> bool:
-        return True
 
 
 @dataclass(frozen=True, kw_only=True)
