@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kmon.commands.flags import Parser
 
-    class Command(Protocol):
+    class CommandModule(Protocol):
         """A module of ``kmon.commands``: what it says of itself, its flags, and what it does."""
 
         HELP: str
@@ -174,7 +174,7 @@ def _dispatch(arguments: list[str]) -> int:
     return _command(WATCH[0]).run(parser_of("").parse_args(arguments))
 
 
-def _command(module: str) -> Command:
+def _command(module: str) -> CommandModule:
     from importlib import import_module
 
     return import_module(module)

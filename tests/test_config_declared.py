@@ -11,24 +11,24 @@ import pytest
 from kmon.catalog.errors import UsageError
 from kmon.cli import COMMANDS, parser_of
 from kmon.commands.flags import Parser, add_settings
-from kmon.config.kinds import Count, Limit, Names, Number, Seconds, SecondsOrAuto, Setting, Switch, Text
+from kmon.config.kinds import Count, Declaration, Limit, Names, Number, OneLine, Seconds, SecondsOrAuto, Switch
 from kmon.config.settings import KEYS, SETTINGS, Settings
 from kmon.config.sources import load_settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-SAMPLES: dict[type[Setting], tuple[str, str]] = {
+SAMPLES: dict[type[Declaration], tuple[str, str]] = {
     Count: ("7", "7"), Number: ("0.5", "0.5"), Seconds: ("2.5", "2.5"), Limit: ("2.5", "2.5"),
-    SecondsOrAuto: ("2.5", "2.5"), Switch: ("true", "true"), Text: ("mine", '"mine"'),
+    SecondsOrAuto: ("2.5", "2.5"), Switch: ("true", "true"), OneLine: ("mine", '"mine"'),
     Names: ("groq,mistral", '["groq", "mistral"]'),
 }  # fmt: skip
 """Per kind, a value as variables and flags have it, and as TOML does."""
 
 
-def sample(setting: Setting) -> tuple[str, str]:
+def sample(setting: Declaration) -> tuple[str, str]:
     """One value of a setting that is not its default."""
-    if isinstance(setting, Text | Names) and setting.choices:
+    if isinstance(setting, OneLine | Names) and setting.choices:
         other = setting.choices[-1]
-        return other, f'"{other}"' if isinstance(setting, Text) else f'["{other}"]'
+        return other, f'"{other}"' if isinstance(setting, OneLine) else f'["{other}"]'
     return SAMPLES[type(setting)]
 
 

@@ -18,7 +18,7 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 
 
 @dataclass(frozen=True)
-class Setting(ABC):
+class Declaration(ABC):
     """One setting: where it is given, what it means, and what it may be.
 
     Without a ``flag`` it is read from files and the environment only. ``{default}`` in ``help`` stands for the default.
@@ -71,7 +71,7 @@ class Setting(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Number(Setting):
+class Number(Declaration):
     """A number from 0 to ``high``; 0 turns it off."""
 
     high: int
@@ -115,7 +115,7 @@ class SecondsOrAuto(Seconds):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count(Setting):
+class Count(Declaration):
     """A whole number from ``low`` to ``high``."""
 
     low: int = 1
@@ -128,7 +128,7 @@ class Count(Setting):
         return int(number) if number is not None and number == int(number) and self.low <= number <= self.high else None
 
 
-class Switch(Setting):
+class Switch(Declaration):
     """On or off. Its flag takes no value and turns it on."""
 
     words = "true or false"
@@ -142,7 +142,7 @@ class Switch(Setting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text(Setting):
+class OneLine(Declaration):
     """One line of printable text, called ``noun``; one of ``choices``, where there are any."""
 
     noun: str = "one line of text"
@@ -160,7 +160,7 @@ class Text(Setting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names(Setting):
+class Names(Declaration):
     """Up to ``NAMES_LIMIT`` names, of ``choices`` where there are any. Flags and variables separate them by commas."""
 
     choices: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_type_hints
 
-from kmon.config.kinds import Count, Limit, Names, Number, Seconds, SecondsOrAuto, Setting, Switch, Text
+from kmon.config.kinds import Count, Declaration, Limit, Names, Number, OneLine, Seconds, SecondsOrAuto, Switch
 
 DAY_S, HOUR_S = 86_400, 3_600
 UNLEARNED_STALL_S = 5.0
@@ -38,7 +38,7 @@ class Settings:
         "--count", "N", "rounds: one run per target and scenario each (default {default})", high=10_000)] = 1
     concurrency: Annotated[int | None, Count(
         "--concurrency", "N", "runs open at once (default: one round at a time)", high=1_000)] = None
-    theme: Annotated[str, Text(
+    theme: Annotated[str, OneLine(
         "--theme", "NAME", "colours (default {default}; t switches)", noun="a name")] = "kmon-dark"
     fps: Annotated[int, Count(
         "--fps", "N", "frames per second (default {default}; 5 above 16 panes)", high=60)] = 10
@@ -71,10 +71,10 @@ class Settings:
         "", None, "what may pass (default: all of them)", choices=_CAUSES, section="policy")] = _CAUSES
     fallback: Annotated[tuple[str, ...], Names(
         "--fallback", "TARGET[,TARGET]", "when retries are used up: ask these in turn", section="policy")] = ()
-    fallback_when: Annotated[str, Text(
+    fallback_when: Annotated[str, OneLine(
         "--fallback-when", "WHEN", "{default} (default), or anytime: give up what was said",
         choices=("before-first-token", "anytime"), section="policy")] = "before-first-token"
-    tools: Annotated[str, Text(
+    tools: Annotated[str, OneLine(
         "", None, "tool calls of a chain: {default} (default), or sequential: one per turn",
         choices=("parallel", "sequential"), section="policy")] = "parallel"
 
@@ -87,10 +87,10 @@ class Settings:
     alert_chunks: Annotated[float, Number(
         "--alert-chunks", "N", "chunks per stream on average (default {default}, judged from 5 streams on)",
         high=10_000, section="alerts", key="chunks_per_stream")] = 3.0
-    on_alert: Annotated[str, Text(
+    on_alert: Annotated[str, OneLine(
         "--on-alert", "COMMAND", "run this, without a shell, with the alert on stdin as JSON",
         section="alerts", key="command", own=True)] = ""
-    alert_webhook: Annotated[str, Text(
+    alert_webhook: Annotated[str, OneLine(
         "--alert-webhook", "URL", "POST the alert there as JSON", section="alerts", key="webhook", own=True)] = ""
     # fmt: on
 
@@ -100,10 +100,10 @@ class Settings:
         return UNLEARNED_STALL_S if isinstance(self.stall_s, str) else self.stall_s
 
 
-def _declared() -> dict[str, Setting]:
-    defaults, found = Settings(), dict[str, Setting]()
+def _declared() -> dict[str, Declaration]:
+    defaults, found = Settings(), dict[str, Declaration]()
     for name, hint in get_type_hints(Settings, include_extras=True).items():
-        declared: Setting = hint.__metadata__[0]
+        declared: Declaration = hint.__metadata__[0]
         found[name] = replace(declared, name=name, key=declared.key or name, default=getattr(defaults, name))
     return found
 

@@ -47,7 +47,7 @@ class Finding(Struct, frozen=True):
     sentence: str
 
 
-class Diagnosis(Struct, frozen=True):
+class TargetDiagnosis(Struct, frozen=True):
     """One target: what was measured, what it means, and whether anything is wrong."""
 
     examined: Examination
@@ -62,7 +62,7 @@ class Diagnosis(Struct, frozen=True):
 
 async def diagnose(
     targets: Sequence[Target], env: Environment, trust: Trust, limit_s: float, *, named: bool
-) -> list[Diagnosis]:
+) -> list[TargetDiagnosis]:
     """Examine all targets at once; the diagnoses come back in the order of ``targets``.
 
     Raises :class:`UsageError`, before anything is sent, where a project's file would have a key sent elsewhere.
@@ -71,7 +71,7 @@ async def diagnose(
     context = authorities()
     examined = await asyncio.gather(*(examine(target, env, trust, context, limit_s, named=named) for target in targets))
     now_s = time.time()
-    return [Diagnosis(each, findings(each, now_s), now_s) for each in examined]
+    return [TargetDiagnosis(each, findings(each, now_s), now_s) for each in examined]
 
 
 def durations_ms(examined: Examination) -> dict[Step, list[float]]:

@@ -8,7 +8,7 @@ import msgspec
 
 from kmon.doctor import clock
 from kmon.doctor import mtu as segments
-from kmon.doctor.conclusion import Diagnosis, conclusion, days_words, durations_ms
+from kmon.doctor.conclusion import TargetDiagnosis, conclusion, days_words, durations_ms
 from kmon.doctor.examine import Examination
 from kmon.doctor.model_list import status_words
 from kmon.doctor.processes import Process
@@ -18,7 +18,7 @@ _TITLES = ("step", "median ms", "worst ms", "ok")
 
 
 def text_lines(
-    diagnoses: Sequence[Diagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
+    diagnoses: Sequence[TargetDiagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
 ) -> Iterator[str]:
     for diagnosis in diagnoses:
         yield from target_lines(diagnosis)
@@ -28,7 +28,7 @@ def text_lines(
     yield from process_lines(around)
 
 
-def target_lines(diagnosis: Diagnosis) -> Iterator[str]:
+def target_lines(diagnosis: TargetDiagnosis) -> Iterator[str]:
     """The table of one target, and its conclusion."""
     examined = diagnosis.examined
     yield f"{examined.target}  {examined.url}"
@@ -80,7 +80,7 @@ def _row(name: str, found: Spread | None, tried: int) -> tuple[str, str, str, st
     return name, f"{found.median_ms:.1f}", f"{found.worst_ms:.1f}", f"{found.count}/{tried}"
 
 
-def _details(diagnosis: Diagnosis) -> Iterator[str]:
+def _details(diagnosis: TargetDiagnosis) -> Iterator[str]:
     """What stands behind the figures, a line per row of :func:`_steps`."""
     examined = diagnosis.examined
     families = [reach.family for reach in examined.reaches]
@@ -97,7 +97,7 @@ def _details(diagnosis: Diagnosis) -> Iterator[str]:
         yield "; ".join(filter(None, (reach.family, path, reach.error)))
 
 
-def _tls(diagnosis: Diagnosis) -> str:
+def _tls(diagnosis: TargetDiagnosis) -> str:
     examined = diagnosis.examined
     version = next((each.tls_version for each in examined.exchanges if each.tls_version), "")
     problem = _error_at(examined, "tls")
@@ -143,7 +143,7 @@ def _ago(seconds: float) -> str:
 
 
 def json_lines(
-    diagnoses: Sequence[Diagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
+    diagnoses: Sequence[TargetDiagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
 ) -> Iterator[str]:
     for diagnosis in diagnoses:
         yield msgspec.json.encode(target_described(diagnosis)).decode()
@@ -151,7 +151,7 @@ def json_lines(
     yield msgspec.json.encode({"type": "machine", "proxy_variables": proxies, "processes": found}).decode()
 
 
-def target_described(diagnosis: Diagnosis) -> dict[str, object]:
+def target_described(diagnosis: TargetDiagnosis) -> dict[str, object]:
     """One target as a JSON object. Durations in ms, clocks in s, sizes in bytes; null is what was not found out."""
     examined, certificate = diagnosis.examined, diagnosis.examined.certificate
     skew = clock.skew([each.reading for each in examined.exchanges if each.reading is not None])
