@@ -6,9 +6,9 @@ import sys
 import pytest
 
 BELOW_THE_SCREEN = (
-    "kmon.cli", "kmon.commands", "kmon.config", "kmon.catalog.resolve", "kmon.dialects.chat", "kmon.transport.http",
-    "kmon.probe.http_attempt", "kmon.hosts", "kmon.engine.process", "kmon.recording", "kmon.output.headless",
-    "kmon.output.decode", "kmon.output.doctor", "kmon.simulator.serve",
+    "kmon.cli", "kmon.commands.build_plan", "kmon.commands.stuck_demo", "kmon.config.sources", "kmon.catalog.resolve",
+    "kmon.dialects.chat", "kmon.transport.http", "kmon.probe.http_attempt", "kmon.hosts", "kmon.engine.process",
+    "kmon.recording", "kmon.output.headless", "kmon.output.decode", "kmon.output.doctor", "kmon.simulator.serve",
 )  # fmt: skip
 
 
@@ -29,11 +29,11 @@ def test_nothing_below_the_screen_imports_textual(module: str) -> None:
     assert not {"textual", "rich"} & modules_after(f"import {module}")
 
 
-def test_help_imports_no_network_library_and_no_screen() -> None:
-    loaded = modules_after(
-        "import contextlib, io\nfrom kmon.cli import main\ntry:\n main(['--help'])\nexcept SystemExit:\n pass"
-    )
-    assert not {"httpx", "httpcore", "textual", "aiohttp", "aiobotocore", "yaml"} & loaded
+def test_help_of_no_command_imports_a_network_library_or_a_screen() -> None:
+    loaded = modules_after("from kmon.cli import COMMANDS, parser_of\nfor name in ('', *COMMANDS): parser_of(name)")
+    heavy = {"httpx", "httpcore", "textual", "aiohttp", "aiobotocore", "yaml", "asyncio", "ssl"}
+    assert not heavy & loaded
+    assert "msgspec" not in modules_after("from kmon.cli import parser_of\nparser_of('')")
 
 
 def test_a_race_imports_no_client_of_another_dialect() -> None:

@@ -1,24 +1,16 @@
-"""``kmon selftest``: the confusion matrix of faults, healthy twins and what kmon says, and whether that will do."""
+"""What ``kmon selftest`` prints: the confusion matrix of faults and healthy twins, and whether that will do."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from msgspec import Struct
 
-from kmon.catalog.errors import UsageError
-from kmon.output.selftest_bench import STALL_S, Bench, RowResult, run_bench
-from kmon.output.selftest_cases import cases
+from kmon.output.selftest_bench import STALL_S, Bench, RowResult
 
 LEAST_RIGHT = 0.98
 MOST_FLAGGED = 0.01
-CONCURRENCY = 128
-SPEED_LIMIT = 20.0
-"""Faster, and the stall threshold would be no longer than what a busy machine adds to a gap."""
 NOTHING = "nothing"
 
 
@@ -45,37 +37,6 @@ def rates(rows: Sequence[RowResult]) -> Rates:
         sum(row.runs for row in twins),
         sum(row.runs - row.right for row in twins),
     )
-
-
-def main(*, seeds: int, speed: float, as_json: bool, output: str | None = None) -> int:
-    """Run, print, and keep the matrix in ``output`` if it is given.
-
-    Returns 0 if kmon is right often enough and flags no healthy stream, else 1.
-    """
-    if not 1 <= seeds <= 1_000:
-        raise UsageError(f"--seeds must be from 1 to 1000, not {seeds}")
-    if not 0 < speed <= SPEED_LIMIT:
-        raise UsageError(f"--speed must be above 0 and at most {SPEED_LIMIT:g}, not {speed:g}")
-    if output is not None:
-        _writable(Path(output))
-    bench = asyncio.run(run_bench(cases(), seeds=seeds, speed=speed, concurrency=CONCURRENCY))
-    counted = rates(bench.rows)
-    print(as_object(bench, counted) if as_json else "\n".join(matrix(bench, counted, speed=speed)))
-    try:
-        if output is not None:
-            Path(output).write_text(as_object(bench, counted) + "\n", encoding="utf-8")
-    except OSError as error:
-        print(f"kmon: --output {output}: the matrix could not be kept ({error.strerror})", file=sys.stderr)
-        return 3
-    return 0 if counted.good else 1
-
-
-def _writable(path: Path) -> None:
-    """Say now, and not after minutes, that a file cannot be written."""
-    try:
-        path.touch()
-    except OSError as error:
-        raise UsageError(f"--output {path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:

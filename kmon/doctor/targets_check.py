@@ -1,4 +1,4 @@
-"""``kmon targets --check``: asks each target's ``GET /models`` whether the key is taken and the model is there."""
+"""Asks each target's ``GET /models`` whether the key is taken and the model is there."""
 
 from __future__ import annotations
 

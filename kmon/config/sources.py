@@ -7,25 +7,19 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-import msgspec
-
-from kmon import log, trusted
+from kmon import log
 from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
-from kmon.catalog.keys import credential_variables, has_key, key_problem, key_source, key_variable
 from kmon.catalog.load import Catalog, load_catalog
-from kmon.catalog.model import SOCKET_DIALECTS, Target
 from kmon.catalog.toml_source import TomlSource, read_toml
 from kmon.catalog.trust import Trust, homes_of
-from kmon.settings import AUTO, KEYS, SECTIONS, SETTINGS, Rule, Section, Settings
-
-__all__ = [
-    "SETTINGS", "Environment", "Loaded", "Rule", "Settings", "UsageError", "credential_variables", "has_key",
-    "key_problem", "key_source", "keyed_targets", "load", "load_settings", "read_dotenv", "user_config_dir",
-]  # fmt: skip
+from kmon.config.kinds import SECTIONS, Section, Value
+from kmon.config.settings import KEYS, SETTINGS, Settings
+from kmon.config.trusted import allowed, name_of
 
 _log = logging.getLogger(__name__)
 FILE_NAME = "kmon.toml"
@@ -59,7 +53,7 @@ def user_config_dir() -> Path:
         return Path(os.devnull) / "kmon"
 
 
-def load(flags: Mapping[str, object]) -> Loaded:
+def load(flags: Mapping[str, object] = MappingProxyType({})) -> Loaded:
     """:func:`load_settings` for this process: its environment, its directory and the user's."""
     try:
         here = Path.cwd()
@@ -83,35 +77,24 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
     env = Environment(environ, dotenv, brought=inside)
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
-    for name, raw, place, complaint in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):
-        value = SETTINGS[name].value(raw)
+    for name, value, place, complaint in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):
         if value is None:
             raise UsageError(complaint)
         values[name], provenance[name] = value, place
-    settings = msgspec.convert(values, Settings)
+    settings = Settings(**values)
     catalog = load_catalog(tables)
     return Loaded(settings, provenance, env, tables, catalog, _trust(tables, project_dir, user_dir), notes)
 
 
 def _trust(tables: tuple[TomlSource, ...], project_dir: Path, user_dir: Path) -> Trust:
     """What the project in ``project_dir`` may do with keys: by kmon's catalog, the user's file and what was allowed."""
-    project = trusted.name_of(project_dir)
+    project = name_of(project_dir)
     if not any(source.project for source in tables):
         return Trust(project)
     own = load_catalog(tuple(source for source in tables if not source.project))
     places = {name: host_of(target.base_url) for name, target in own.targets.items()}
-    hosts = frozenset(trusted.allowed(user_dir).get(project, ()))
+    hosts = frozenset(allowed(user_dir).get(project, ()))
     return Trust(project, homes_of(own.targets.values()), places, hosts)
-
-
-def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
-    """The targets whose key is set, each key used once: a key of one Moonshot site is no key of the other."""
-    by_variable: dict[str, Target] = {}
-    for target in catalog.targets.values():
-        name = key_variable(target, env)
-        if name and target.dialect not in SOCKET_DIALECTS:  # a gateway is no provider: it is raced when it is named
-            by_variable.setdefault(name, target)
-    return tuple(by_variable.values())
 
 
 def _tables(project_dir: Path, user_dir: Path) -> Iterator[TomlSource]:
@@ -126,11 +109,16 @@ def _tables(project_dir: Path, user_dir: Path) -> Iterator[TomlSource]:
         yield source
 
 
-Given = tuple[str, object, str, str]
-"""A setting's name, its raw value, where it came from, and the complaint should it not be usable."""
+class _Given(NamedTuple):
+    """A setting that somebody gives. ``value`` is None where it cannot be used; then ``complaint`` says why."""
+
+    name: str
+    value: Value | None
+    place: str
+    complaint: str
 
 
-def _from_tables(tables: tuple[TomlSource, ...], user_dir: Path) -> Iterator[Given]:
+def _from_tables(tables: tuple[TomlSource, ...], user_dir: Path) -> Iterator[_Given]:
     for source in tables:
         for section in SECTIONS:
             given = source.table.get(section, {})
@@ -140,36 +128,36 @@ def _from_tables(tables: tuple[TomlSource, ...], user_dir: Path) -> Iterator[Giv
                 yield _from_table(source, section, key, raw, user_dir)
 
 
-def _from_table(source: TomlSource, section: Section, key: str, raw: object, user_dir: Path) -> Given:
+def _from_table(source: TomlSource, section: Section, key: str, raw: object, user_dir: Path) -> _Given:
     path = (section, key)
-    name = KEYS.get((section, key))
+    name = KEYS.get(path)
     if name is None:
         if elsewhere := next((other for other, known in KEYS if known == key), None):
             raise source.error(path, f"belongs in [{elsewhere}]")
         raise source.unknown(path, [known for other, known in KEYS if other == section])
-    rule = SETTINGS[name]
-    if rule.own and source.project:
-        where = f"give {rule.flag}, or put it into {user_dir / FILE_NAME}"
+    setting = SETTINGS[name]
+    if setting.own and source.project:
+        where = f"give {setting.flag}, or put it into {user_dir / FILE_NAME}"
         raise source.error(path, f"a project's file may not set off anything on an alert; {where}")
-    words = rule.kind in ("name", "choice", "text") or (rule.kind == "seconds-or-auto" and raw == AUTO)
-    if isinstance(raw, str) and not words:
-        raw = None  # in TOML a quoted number is text and names are a list, and saying so beats guessing
     place = f"{source.path} line {source.line_of(path)}"
-    return name, raw, place, str(source.error(path, f"must be {rule.wanted}"))
+    return _Given(name, setting.toml_value(raw), place, str(source.error(path, f"must be {setting.wanted}")))
 
 
-def _from_env(env: Environment) -> Iterator[Given]:
-    for name, rule in SETTINGS.items():
-        variable = f"KMON_{name.upper()}"
+def _from_env(env: Environment) -> Iterator[_Given]:
+    for name, setting in SETTINGS.items():
+        variable = setting.variable
         if variable in env:
             place = f"{variable} in {env.source(variable)}"
-            if rule.own and env.source(variable) == ".env":
-                raise UsageError(f"{place}: a project's file may not set off anything on an alert; give {rule.flag}")
-            yield name, env[variable], place, f"{place} must be {rule.wanted}; change it or unset it"
+            if setting.own and env.source(variable) == ".env":
+                refused = f"a project's file may not set off anything on an alert; give {setting.flag}"
+                raise UsageError(f"{place}: {refused}")
+            complaint = f"{place} must be {setting.wanted}; change it or unset it"
+            yield _Given(name, setting.value(env[variable]), place, complaint)
 
 
-def _from_flags(flags: Mapping[str, object]) -> Iterator[Given]:
-    for name, raw in flags.items():
-        if raw is not None:
-            rule = SETTINGS[name]
-            yield name, raw, rule.flag, f"{rule.flag} must be {rule.wanted}, not {raw!r}"
+def _from_flags(flags: Mapping[str, object]) -> Iterator[_Given]:
+    for name, setting in SETTINGS.items():
+        raw = flags.get(name)
+        if setting.flag and raw is not None:
+            complaint = f"{setting.flag} must be {setting.wanted}, not {raw!r}"
+            yield _Given(name, setting.value(raw), setting.flag, complaint)

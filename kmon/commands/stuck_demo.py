@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from kmon.catalog.credential import Credential, host_of
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Message, Scenario, Target
-from kmon.commands.prepare import Prepared, check_flags, flags_of
-from kmon.commands.screen import show
-from kmon.config import load
+from kmon.commands.build_plan import Prepared, check_race
+from kmon.config.sources import load
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.openclaw.simulated.options import Mechanism
 from kmon.openclaw.with_proxy_plan import Side, SidesPlan
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.relay.server import listener
 from kmon.retry.policy import Policy
+from kmon.simulator.embedded import Embedded
 
 NAME = "stuck-tui"
 LIMIT_S = 60.0
@@ -37,34 +37,23 @@ HINT = "press 2, then n: the chat will say idle while its run goes on; A and C h
 ASK = Message(role="user", content="Write a Python class for a bounded queue, with comments and an example of its use.")
 
 
-def asked(options: argparse.Namespace) -> bool:
+def is_wanted(options: argparse.Namespace) -> bool:
     """Whether the command line asks for this demonstration."""
     return bool(options.demo) and NAME in options.targets
 
 
-def run(options: argparse.Namespace, *, as_json: bool) -> int:
-    """Without a screen; ``--nudge-after`` does what the user would do with ``n``."""
-    from kmon.output.headless import main as headless
-
-    with _prepared(options) as (ready, sides):
-        return headless(sides, ready.keys, as_json=as_json)
-
-
-def watch(options: argparse.Namespace) -> int:
-    """On the screen."""
-    with _prepared(options) as (ready, sides):
-        return show(options, ready, start_now=True, origin="simulated", hosted=sides, hint=HINT)
-
-
 @contextlib.contextmanager
-def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]]:
+def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]]:
+    """The three panes, and what the engine hosts for them; simulators live as long as the context.
+
+    Without a screen ``--nudge-after`` does what the user would do with ``n``.
+    """
     from kmon.openclaw.simulated.embedded import PROVIDER, EmbeddedGateway
-    from kmon.simulator.embedded import Embedded
 
     if len(options.targets) > 1 or options.scenario or options.base_url or options.profile:
         raise UsageError(f"--demo {NAME} is three panes of its own; name no other target, scenario or profile with it")
-    check_flags(options)
-    loaded = load(flags_of(options))
+    check_race(options)
+    loaded = load(vars(options))
     speed = options.speed or 1.0
     with Embedded.running(profile="smooth", speed=speed, seed=options.seed) as provider:
         proxies = [

@@ -25,12 +25,8 @@ SUMMARY_RUNS = 200
 """The latest requests that the summary lists; all of them are counted."""
 
 
-def main(plan: ProxyPlan, command: Sequence[str], json_file: str | None) -> int:
-    """Run ``command``; the exit code is its own, whatever becomes of what kmon says and writes of it."""
-    return asyncio.run(_run(plan, command, None if json_file is None else Record(json_file)))
-
-
-async def _run(plan: ProxyPlan, command: Sequence[str], record: Record | None) -> int:
+async def wrapped(plan: ProxyPlan, command: Sequence[str], record: Record | None) -> int:
+    """Run ``command`` with its base URL set to a proxy. Returns its exit code; raises UsageError where none starts."""
     host = ProxyHost(plan)
     host.start()
     seen, program = _Seen(), Program()

@@ -15,7 +15,7 @@ from kmon.simulator.server import LEDGER_PATH
 TIMEOUT_S = 5.0
 
 
-def main(*, url: str | None, port: int, as_json: bool) -> int:
+def print_report(*, url: str | None, port: int, as_json: bool) -> int:
     """Print the report of the bench at ``url``, or on loopback at ``port``. Raises UsageError when none is there."""
     if url is None:
         raise UsageError("--json needs --report; without it the simulator prints lines")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TextIO
 
 from kmon.catalog.errors import UsageError
 from kmon.engine.api import Host
-from kmon.engine.plan import Keys
-from kmon.hosts import Plan, host
 from kmon.interrupts import heeding
-from kmon.output.headless import JsonReporter, LineReporter, Reporter
+from kmon.output.headless import JsonReporter, Reporter
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
@@ -50,17 +47,3 @@ async def _followed(hosted: Host, reporter: Reporter, out: TextIO, complaints: T
     if problem and not view.runs:
         raise UsageError(problem)
     return view
-
-
-def main(plan: Plan, keys: Keys, *, as_json: bool) -> int:
-    """Run a proxy, alone or beside the gateway that uses it, on a fresh event loop; 0 when stopped on purpose."""
-
-    async def run() -> None:
-        reporter: Reporter = JsonReporter() if as_json else LineReporter()
-        view = await watch(host(plan, keys), reporter, sys.stdout, sys.stderr)
-        if not as_json and view.ended is not None:
-            plural = "" if view.ended.ok == 1 else "s"
-            print(f"{view.ended.ok} request{plural} ended well, {view.ended.failed} did not", flush=True)
-
-    asyncio.run(run())
-    return 0
