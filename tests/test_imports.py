@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
+import grimp
 import pytest
 
 BELOW_THE_SCREEN = (
@@ -42,3 +44,11 @@ def test_a_race_imports_no_client_of_another_dialect() -> None:
 
 def test_a_simulated_provider_imports_nothing_of_the_gateway() -> None:
     assert not {"aiohttp", "cryptography"} & modules_after("import kmon.commands.sim, kmon.simulator.serve")
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    graph = grimp.build_graph("kmon")  # imports inside functions and those for types only count as well
+    modules = set(graph.modules)
+    imports = {module: graph.find_modules_directly_imported_by(module) & modules for module in modules}
+    assert len(modules) > 150
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle

@@ -151,7 +151,7 @@ def _addresses(examined: Examination) -> Iterator[Finding]:
         own = [reach for reach in reaches if reach.family == family]
         silent = [reach for reach in own if not reach.connects]
         if silent and len(silent) == len(own):
-            yield _dead_family(family, silent, examined)
+            yield _dead_family(family, silent)
         elif silent:
             which = ", ".join(f"{reach.ip} ({reach.error})" for reach in silent)
             yield Finding("wrong", "network", f"{len(silent)} of {len(own)} {family} addresses: no connection: {which}")
@@ -162,7 +162,7 @@ def _addresses(examined: Examination) -> Iterator[Finding]:
             yield Finding("wrong", "network", f"{share}: {failed[-1].error}")
 
 
-def _dead_family(family: str, silent: Sequence[Reach], examined: Examination) -> Finding:
+def _dead_family(family: str, silent: Sequence[Reach]) -> Finding:
     if any(reach.timed_out for reach in silent):
         waited_s = max(touch.duration_ms for reach in silent for touch in reach.touches) / 1000
         return Finding(
