@@ -107,11 +107,11 @@ def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:
-    attempt = run.attempt(event.attempt) if event.kind in ("text", "reasoning", "tool") else None
+    attempt = run.attempt(event.attempt) if any(event.output) else None
     if attempt is None or attempt.timeline.progress.ticks != 1 or attempt.timeline.progress.last_ns != event.t_ns:
         return None
     ttft_ns = attempt.timeline.ttft_ns()
-    return None if ttft_ns is None else f"first {event.kind} after {ttft_ns / S:.2f} s"
+    return None if ttft_ns is None else f"first {attempt.timeline.last_kind} after {ttft_ns / S:.2f} s"
 
 
 def _clock(event: ev.Event, race: RaceView) -> str:

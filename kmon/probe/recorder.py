@@ -113,20 +113,22 @@ class AttemptRecorder:
         self.timeline.on_bytes(t_ns)
         self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, size))
 
-    def take(self, t_ns: int, delta: Delta) -> None:
-        """One chunk or keep-alive."""
+    def take(self, t_ns: int, delta: Delta) -> bool:
+        """One chunk or keep-alive; returns whether it brought output."""
         self.transcript.add(delta)
-        self._seen.add(t_ns, delta)
         if delta.server_ms is not None:
             self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
         event = self.translate(t_ns, delta)
+        progress = any(event.output)
+        self._seen.add(t_ns, delta, progress=progress)
         stall = fold_chunk(self.timeline, event)
         if stall is not None:
             self.stalls.ended(t_ns, stall)
         self._emit(event)
-        if self._lessons is not None and delta.progress:
+        if self._lessons is not None and progress:
             self._lessons.review(t_ns, self.timeline.stall_phase())
         self.stalls.arm(t_ns)
+        return progress
 
     def judge(self, error: StreamError | None) -> ev.Ending:
         """How an attempt ended whose body came to its end."""

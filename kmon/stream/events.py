@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from kmon.blame.blame import Blame
-from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
+from kmon.dialects.delta import Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
 from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpState
 
@@ -104,14 +104,15 @@ class BytesArrived(_Event, frozen=True, tag="bytes"):
 
 
 class DeltaArrived(_Event, frozen=True, tag="delta"):
-    """One chunk (or keep-alive). ``text`` is the text of its ``kind``: words, thoughts or tool arguments."""
+    """One chunk (or keep-alive). ``text`` is the text of its ``kind``: words, thoughts or tool arguments; of an
+    ``error`` the words that came in the same chunk."""
 
     run: str
     attempt: int
     kind: Kind
     text: str
     reasoning: str = ""
-    """Only when one chunk carried both: the reasoning beside ``text``."""
+    """The reasoning beside ``text``, where that is not the reasoning itself."""
     tools: tuple[ToolFragment, ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
@@ -128,6 +129,21 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
     """Not a chunk, but what was held back and turned out to be no key. It moves no clock."""
     tools_dropped: int = 0
     """Pieces of tool calls that were more than one chunk may bring."""
+
+    @property
+    def words(self) -> str:
+        """The piece of the answer's text."""
+        return self.text if self.kind in ("text", "error") else ""
+
+    @property
+    def thoughts(self) -> str:
+        """The piece of the reasoning."""
+        return self.text if self.kind == "reasoning" else self.reasoning
+
+    @property
+    def output(self) -> Output:
+        """What of the answer it made longer, cleaned. What comes ``late`` was counted when it arrived."""
+        return output(self.words, self.thoughts, self.tools, self.held)
 
 
 class StallThreshold(_Event, frozen=True, tag="stall_threshold"):

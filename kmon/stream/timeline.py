@@ -103,12 +103,15 @@ class Timeline:
         text: bool = False,
         reasoning: bool = False,
         tool: bool = False,
-        progress: bool = False,
         finish: bool = False,
         done: bool = False,
     ) -> Stall | None:
-        """Fold one chunk in; return the stall it ended, if it ended one. ``chunk`` is False for ``[DONE]``."""
+        """Fold one chunk in; return the stall it ended, if it ended one. ``chunk`` is False for ``[DONE]``.
+
+        ``text``, ``reasoning`` and ``tool`` say which part of the answer it made longer: any of them is progress.
+        """
         ended: Stall | None = None
+        progress = text or reasoning or tool
         self.byte.tick(t_ns)
         if chunk:
             self.chunk.tick(t_ns)

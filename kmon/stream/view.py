@@ -333,10 +333,8 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     fold_chunk(view.timeline, event)
     if not event.late:
         view.add_raw(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
-    if event.reasoning:
-        view.append("reasoning", event.reasoning)
-    if event.kind in ("text", "reasoning"):
-        view.append(event.kind, event.text)
+    view.append("reasoning", event.thoughts)
+    view.append("text", event.words)
     for tool in event.tools:
         view.append("tool", _tool_text(tool))
     view.finish_reason = event.finish_reason or view.finish_reason
@@ -353,14 +351,13 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
     if event.kind == "keepalive" and not event.done:
         timeline.on_keepalive(event.t_ns)
         return None
-    thought = event.reasoning or "reasoning" in event.held
+    text, reasoning, tool = event.output
     return timeline.on_chunk(
         event.t_ns,
         chunk=event.chunk,
-        text=event.kind == "text" and bool(event.text or "text" in event.held),
-        reasoning=bool(thought) or (event.kind == "reasoning" and bool(event.text)),
-        tool="tool" in event.held or any(fragment.arguments for fragment in event.tools),
-        progress=bool(event.text or event.reasoning or event.held) and event.kind in ("text", "reasoning", "tool"),
+        text=text,
+        reasoning=reasoning,
+        tool=tool,
         finish=event.finish_reason is not None,
         done=event.done,
     )

@@ -153,7 +153,7 @@ def timeline(gaps_ms: list[int]) -> Timeline:
     t_ns = 0
     for gap_ms in gaps_ms:
         t_ns += gap_ms * MS
-        line.on_chunk(t_ns, text=True, progress=True)
+        line.on_chunk(t_ns, text=True)
     line.on_closed(t_ns)
     return line
 
