@@ -10,7 +10,7 @@ from dataclasses import replace
 from kmon.blame.blame import Blame, Silence, blame
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.proxy.relay.observer import Delivery
-from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted
+from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted, WireSilence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.transport.tcp_info import TcpSampler, TcpState
 
@@ -24,6 +24,7 @@ class StallMonitor:
     """Emits ``stall_started`` when the open progress gap passes the threshold, and ``stall_ended`` for each.
 
     While a stall is open the witnesses are heard every second; ``blame`` is what they last said of the longest one.
+    Of an attempt on the byte clock it tells ``wire_silence`` instead, and accuses nobody at the other end.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class StallMonitor:
         """
         if self._announced or (self._timer is not None and not self._timeline.learned):
             return
-        gap_ns = self._timeline.open_gap_ns(now_ns)
+        gap_ns = self._timeline.silence_ns(now_ns)
         if gap_ns is None:
             return
         ask_ns = self._ask_ns
@@ -100,18 +101,20 @@ class StallMonitor:
     def _look(self) -> None:
         self._timer = None
         now_ns = time.monotonic_ns()
-        gap_ns = self._timeline.open_gap_ns(now_ns)
+        gap_ns = self._timeline.silence_ns(now_ns)
         if gap_ns is None:
             return
-        if self._timeline.gap_start() != self._told_from_ns:  # what was read late had come in time: it was no stall
+        if self._timeline.silence_start() != self._told_from_ns:  # what was read late had come in time: it was no stall
             self._announced, self._open = False, None
         if gap_ns >= self._timeline.threshold_ns():
             found = self._weigh(now_ns, gap_ns)
-            if not self._announced:
+            if self._timeline.watched == "byte":
+                self._tell_wire(now_ns, gap_ns, found)
+            elif not self._announced:
                 self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, found, self._last)
             elif self._open is None or (found.name, found.why) != (self._open.name, self._open.why):
                 self._emit(Blamed(now_ns, self._run, self._attempt, found))
-            self._open, self._told_from_ns = found, self._timeline.gap_start()
+            self._open, self._told_from_ns = found, self._timeline.silence_start()
             self._again(LOOK_EVERY_S)
         elif gap_ns >= self._ask_ns:
             self._hear()
@@ -167,9 +170,28 @@ class StallMonitor:
         self, t_ns: int, phase: StallPhase, gap_ms: float, found: Blame | None, witness: TcpState | None = None
     ) -> None:
         self._announced = True
-        self._announced = True
         threshold_ms = self._timeline.threshold_ns(phase) / MS
         self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, found, threshold_ms))
+
+    def _tell_wire(self, now_ns: int, gap_ns: int, found: Blame, *, over: bool = False) -> None:
+        """A silence on the wire: when it is long enough, when it is seen otherwise, and when it is over."""
+        here, before = _this_side(found), _this_side(self._open)
+        seen_anew = here is not None and (before is None or (here.name, here.why) != (before.name, before.why))
+        if over or seen_anew or not self._announced:
+            self._emit(WireSilence(now_ns, self._run, self._attempt, gap_ns / MS, over, here))
+        self._announced = not over
+
+    def heard(self, t_ns: int) -> None:
+        """Something came on the byte clock, or the attempt ended: a silence there is over. Called before the fold."""
+        timeline = self._timeline
+        if timeline.watched != "byte":
+            return
+        gap_ns = timeline.silence_ns(t_ns)
+        if gap_ns is not None and gap_ns >= timeline.threshold_ns():
+            own = blame(self._at_home(t_ns, gap_ns, timeline.stall_phase()))
+            self._tell_wire(t_ns, gap_ns, own if self._open is None or own.name == "us" else self._open, over=True)
+            self._open = None
+            self._rest()
 
     def ended(self, t_ns: int, stall: Stall) -> None:
         """An arrival ended a stall."""
@@ -202,3 +224,8 @@ class StallMonitor:
     def stop(self) -> None:
         self._unset()
         self._machine.streams.discard(self)
+
+
+def _this_side(found: Blame | None) -> Blame | None:
+    """Whose a silence on the wire is, unless it is the other end's: what that owes, nobody can know who cannot read."""
+    return None if found is None or found.name in ("provider", "unknown") else found

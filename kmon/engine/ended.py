@@ -63,6 +63,7 @@ def run_ended(
         blame=outcome.blame,
         dropped_chars=said.dropped_chars,
         dropped_tool_calls=said.dropped_calls,
+        unread=outcome.unread,
     )
 
 

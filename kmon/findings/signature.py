@@ -109,8 +109,9 @@ def describe(timeline: Timeline, now_ns: int) -> str:
         parts.append("no request was sent")
     if timeline.t_headers is not None:
         parts.append(f"{timeline.chunk.ticks} chunk{_s(timeline.chunk.ticks)}")
-    if timeline.progress.last_ns is not None:
-        parts.append(f"last progress {(now_ns - timeline.progress.last_ns) / S:.1f} s before the end")
+    last_ns, what = timeline.watched_clock.last_ns, "progress" if timeline.watched == "progress" else "byte"
+    if last_ns is not None:
+        parts.append(f"last {what} {(now_ns - last_ns) / S:.1f} s before the end")
     if timeline.life.ticks:
         parts.append(f"{timeline.life.ticks} keep-alive{_s(timeline.life.ticks)}")
     return ", ".join(parts)

@@ -86,7 +86,7 @@ def resumed(timeline: Timeline, seen: ChunkStats) -> tuple[str, str] | None:
 
 def slowing_down(timeline: Timeline) -> str:
     """How the four quarters of an answer took longer and longer, in words; empty when they did not."""
-    stamps = timeline.progress_ns
+    stamps = timeline.arrivals_ns
     if len(stamps) < QUARTERS_LEAST_TOKENS:
         return ""
     places = [(len(stamps) - 1) * k // 4 for k in range(5)]

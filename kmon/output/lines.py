@@ -56,6 +56,12 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             return _stalled(event, run, race)
         case ev.Blamed():
             return f"still silent; {event.blame.brief}; {event.blame.evidence}"
+        case ev.Unread():
+            return f"{ev.UNREAD}: its bytes are watched, its transport is judged" if event.stream else None
+        case ev.WireSilence():
+            whose = f" ({event.blame.brief})" if event.blame is not None else ""
+            after = "over" if event.over else "and counting"
+            return f"silent on the wire for {event.gap_ms / 1000:.1f} s {after}{whose}"
         case ev.StallEnded():
             went_on = "went on" if event.ended else "ended"
             whose = f"; {event.blame.brief}" if event.blame is not None and event.blame.nearer else ""
@@ -74,7 +80,8 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             chunks = f"{event.chunks} chunk{plural} in {event.duration_ms / 1000:.1f} s"
             by = f", {fallen_back(event)}" if event.fallback_target else ""
             ending = event.state.upper() if event.state != "done" else "done"
-            return f"{ending}{by}, {chunks}" + (f": {why}" if why else "")
+            unread = f", {ev.UNREAD}" if event.unread else ""
+            return f"{ending}{by}{unread}, {chunks}" + (f": {why}" if why else "")
     return None
 
 

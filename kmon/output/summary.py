@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kmon.output.lines import fallen_back
 from kmon.stats.health import words
-from kmon.stream.events import RunEnded
+from kmon.stream.events import UNREAD, RunEnded
 from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.stream.view import RaceView
 
@@ -103,6 +103,8 @@ def _words(result: RunEnded) -> str:
             said.append(result.error.message)
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
+    if result.unread:
+        said.append(UNREAD)
     if result.diagnosis:
         said.append(result.diagnosis)
     if result.turns > 1:

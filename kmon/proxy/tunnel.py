@@ -36,6 +36,11 @@ class Tunnel:
         self.close_code: int | None = None
         """Of the first close frame, whoever sent it."""
 
+    @property
+    def cut(self) -> bool:
+        """Whether it is a WebSocket that nobody has closed properly."""
+        return self.is_websocket and self.close_code is None
+
     def feed(self, side: Side, data: bytes) -> list[Delta]:
         """The messages that ``data`` completes."""
         if not self.is_websocket:

@@ -24,6 +24,8 @@ Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
 StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip
+WatchedClock = Literal["progress", "byte"]
+"""On which clock an attempt's silences are watched: ``byte`` where kmon does not read what comes."""
 AttemptRole = Literal["first", "retry", "turn", "nudge", "fallback"]
 """Why an attempt was made. ``retry`` is one more at the same target, by the policy or because someone asked;
 ``fallback`` one at the next target of the policy's list."""
@@ -93,6 +95,34 @@ class HeadersReceived(_Event, frozen=True, tag="headers"):
     status: int
     request_ids: dict[str, str]
     content_type: str = ""
+
+
+UNREAD = "a stream kmon does not read"
+
+
+class Unread(_Event, frozen=True, tag="unread"):
+    """From now on kmon does not read what this attempt gets: it is watched on the byte clock and judged by its
+    transport alone. Told at its start where the dialect is not known, and again when more is known.
+    """
+
+    run: str
+    attempt: int
+    stream: bool
+    """Whether it is a stream; a body whole in one piece, or whose headers have not come, is not known to be one."""
+
+
+class WireSilence(_Event, frozen=True, tag="wire_silence"):
+    """No byte of an attempt that kmon does not read for longer than the stall threshold. It is no stall: whether
+    anything was owed, kmon cannot know. Told once it is that long, again when it is ``over``.
+    """
+
+    run: str
+    attempt: int
+    gap_ms: float
+    """So far, or the whole of it."""
+    over: bool = False
+    blame: Blame | None = None
+    """Only where it is nearer than the other end: this machine, the client, or the path."""
 
 
 class BytesArrived(_Event, frozen=True, tag="bytes"):
@@ -288,6 +318,8 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Characters of text, reasoning and arguments beyond what is kept of an answer."""
     dropped_tool_calls: int = 0
     """Tool calls beyond what is kept of an answer."""
+    unread: bool = False
+    """A stream that kmon does not read: gaps are those of the byte clock, and its transport alone was judged."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):
@@ -378,4 +410,5 @@ Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
     | ClaimChanged | Diagnosed | RetryScheduled | Blamed | RunForgotten | StallThreshold | TargetHealth | Alert
+    | Unread | WireSilence
 )  # fmt: skip

@@ -78,6 +78,8 @@ class AttemptView:
     """Since when it has shown that activity; what it says of its connection may have changed since."""
     gateway_run: str = ""
     opened_ns: int | None = None
+    unread: bool = False
+    """A stream that kmon does not read."""
 
     def append(self, kind: str, text: str) -> None:
         """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
@@ -302,6 +304,11 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_bytes(event.t_ns)
         case ev.DeltaArrived():
             _fold_delta(view, event)
+        case ev.Unread():
+            timeline.watch_bytes(event.t_ns)
+            view.unread = event.stream
+        case ev.WireSilence():
+            view.blame = None if event.over else event.blame
         case ev.StallThreshold():
             timeline.on_threshold(event)
         case ev.ClaimChanged():

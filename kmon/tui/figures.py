@@ -48,7 +48,7 @@ def rate(per_s: float) -> str:
 
 def chunk_rate(timeline: Timeline, now_ns: int) -> float:
     """Progress chunks per second over the last three seconds (or since the first chunk, if that is nearer)."""
-    stamps = timeline.progress_ns
+    stamps = timeline.arrivals_ns
     if not stamps:
         return 0.0
     since_ns = max(now_ns - RATE_WINDOW_NS, stamps[0])

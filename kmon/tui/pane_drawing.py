@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from kmon.engine.nudge import FOLLOW_UP
+from kmon.stream.events import UNREAD
 from kmon.stream.state import ENDED, Observation, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import AttemptView, RunView
@@ -143,13 +144,17 @@ def _body(
     room -= len(nudge)
     rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
     if not rows and room > 0 and seen.state not in ENDED and run.scheduled is None:
-        rows = [(Span(_before_first_token(seen), "muted"),)]
+        rows = [(Span(_before_first_token(attempt, seen), "muted"),)]
     blanks = [BLANK] * (room - len(rows))
     return [*rows, *nudge, *notes, *blanks, *foot]
 
 
-def _before_first_token(seen: Observation) -> str:
-    return "connecting" if seen.state == "connecting" else "no token yet"
+def _before_first_token(attempt: AttemptView, seen: Observation) -> str:
+    if seen.state == "connecting":
+        return "connecting"
+    if attempt.timeline.watched == "progress":
+        return "no token yet"
+    return "no byte yet" if seen.state == "waiting" else ""
 
 
 def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Row:
@@ -236,7 +241,10 @@ def _notes(
     if seen.state not in ENDED:
         return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, expected)]
     if seen.state == "done":
-        return [*(_both_sides(run, seen, width, limit) if run.ended and run.ended.diagnosis and limit > 0 else ())]
+        if run.ended and run.ended.diagnosis and limit > 0:
+            return _both_sides(run, seen, width, limit)
+        unread = UNREAD if run.main is not None and run.main.unread else ""
+        return [(Span(line, "muted"),) for line in wrap(unread, width, limit)]
     sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
@@ -246,6 +254,8 @@ def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expecte
     """Whose the open silence is; what is expected of it, and by which threshold it is a stall, if that was learned."""
     if run.main is None or limit <= 0:
         return []
+    if wire := words.on_the_wire(run.main, seen):
+        return wrap(wire, width, limit)
     stalled, blame = seen.state == "stalled", run.main.blame
     whose = [shorten(one_line(blame.brief), width)] if stalled and blame is not None else []
     learned = run.main.timeline.learned.get(seen.phase) if stalled and seen.phase is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kmon.stats.resumption import outlook
-from kmon.stream.events import State
+from kmon.stream.events import UNREAD, State
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
 from kmon.stream.view import AttemptView, RaceView, RunView
 from kmon.tui import figures
@@ -143,9 +143,10 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
     gap = figures.seconds(seen.open_gap_ns or 0)
     match seen.state:
         case "streaming":
-            return f"streaming, last token {gap} ago"
+            what = UNREAD if attempt.unread else "streaming"
+            return f"{what}, last {_unit(attempt)} {gap} ago"
         case "waiting":
-            return f"waiting for the first token, {gap}"
+            return f"waiting for the first {_unit(attempt)}, {gap}"
         case "connecting":
             return f"connecting, {figures.seconds(timeline.duration_ns(now_ns))}"
         case "finishing":
@@ -161,6 +162,21 @@ def situation(run: RunView, seen: Observation, now_ns: int) -> str:
                 return called
             why = failure(attempt)
             return f"{seen.state}, {why}" if why else seen.state
+
+
+def _unit(attempt: AttemptView) -> str:
+    """What is waited for, by the clock that is watched."""
+    return "token" if attempt.timeline.watched == "progress" else "byte"
+
+
+def on_the_wire(attempt: AttemptView, seen: Observation) -> str:
+    """That a stream is not read, and its silence on the wire where that is long; empty for any other."""
+    gap_ns = seen.open_gap_ns or 0
+    parts = [UNREAD] if attempt.unread else []
+    if attempt.timeline.watched == "byte" and gap_ns >= attempt.timeline.threshold_ns():
+        parts.append(f"silent {figures.seconds(gap_ns)} on the wire")
+        parts += [attempt.blame.brief] if attempt.blame is not None else []
+    return one_line("; ".join(parts))
 
 
 _TOTALS: tuple[tuple[str, State, frozenset[State]], ...] = (

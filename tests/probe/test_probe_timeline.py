@@ -134,3 +134,25 @@ def test_max_gap_is_the_longest_difference_between_progress(gaps_ms: list[int]) 
         line.on_chunk(now_ns, text=True)
     assert line.max_gap_ns(now_ns) == max(gaps_ms) * MS
     assert len(line.stalls) == sum(gap_ms >= 5000 for gap_ms in gaps_ms)
+
+
+def test_on_the_byte_clock_keep_alives_are_bytes_and_nothing_is_a_stall() -> None:
+    line = Timeline(0, 5 * S)
+    line.on_phase("request_sent", 0)
+    line.watch_bytes(0)
+    line.on_bytes(4 * S)
+    line.on_keepalive(8 * S)
+    line.on_chunk(12 * S)
+    assert (line.silence_ns(13 * S), line.open_gap_ns(30 * S), line.max_gap_ns(13 * S)) == (1 * S, None, 4 * S)
+    line.on_chunk(20 * S, text=True)
+    line.on_closed(29 * S)
+    assert (line.max_gap_ns(60 * S), line.stalls, line.silence_ns(60 * S)) == (9 * S, [], None)
+    assert [gap_ns for gap_ns, _ in line.gaps()] == [4 * S, 4 * S, 8 * S]
+
+
+def test_a_stall_that_is_open_when_the_byte_clock_takes_over_ends_there() -> None:
+    line = Timeline(0, 5 * S)
+    line.on_phase("request_sent", 0)
+    stall = line.watch_bytes(7 * S)
+    assert stall is not None and (stall.phase, stall.duration_ms) == ("before-first-token", 7_000)
+    assert line.watch_bytes(20 * S) is None
