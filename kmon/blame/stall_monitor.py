@@ -42,11 +42,15 @@ class StallMonitor:
         self._together = 0
         """How many streams fell silent at once with this one; that some go on later does not change it."""
         self._open: Blame | None = None
+        self._looked_ns = 0
         self._longest_ms = 0.0
         self.between = ""
         self.delivery: Delivery | None = None
         """Of a stream that is passed on: how its client takes it."""
         self.blame: Blame | None = None
+        self._closed: Blame | None = None
+        """Whose the gap was that was closed last."""
+        timeline.is_own = self._is_own
 
     # -- a stream among others ---------------------------------------------------------------------------------------
 
@@ -73,6 +77,9 @@ class StallMonitor:
 
         Only where thresholds are learned can one be due sooner than the timer that runs; then it is set anew.
         """
+        if self._announced and self._timeline.silence_start() != self._told_from_ns:
+            self._announced = False  # what was read late had come in time: it was no stall, and the next may be due
+            self._unset()
         if self._announced or (self._timer is not None and not self._timeline.learned):
             return
         gap_ns = self._timeline.silence_ns(now_ns)
@@ -114,7 +121,7 @@ class StallMonitor:
                 self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, found, self._last)
             elif self._open is None or (found.name, found.why) != (self._open.name, self._open.why):
                 self._emit(Blamed(now_ns, self._run, self._attempt, found))
-            self._open, self._told_from_ns = found, self._timeline.silence_start()
+            self._open, self._told_from_ns, self._looked_ns = found, self._timeline.silence_start(), now_ns
             self._again(LOOK_EVERY_S)
         elif gap_ns >= self._ask_ns:
             self._hear()
@@ -193,21 +200,23 @@ class StallMonitor:
             self._open = None
             self._rest()
 
-    def ended(self, t_ns: int, stall: Stall) -> None:
-        """An arrival ended a stall."""
-        now_ns = time.monotonic_ns()
-        since_ns = self._timeline.t_start + int(stall.start_ms * MS)
-        own = blame(self._at_home(now_ns, now_ns - since_ns, stall.phase))
-        self._close(t_ns, stall, own if own.name == "us" else self._open, ended=True)
+    def _is_own(self, start_ns: int, end_ns: int, ended: bool) -> bool:
+        """Whether a gap that is being closed was certainly this machine's own; whose it was is kept for the telling."""
+        if ended:
+            now_ns = time.monotonic_ns()
+            here = blame(self._at_home(now_ns, now_ns - start_ns, self._timeline.stall_phase()))
+            told = self._open if self._looked_ns > start_ns else None
+            self._closed = here if here.name == "us" else told
+        else:
+            self._closed = self._weigh(end_ns, end_ns - start_ns)
+        return self._closed is not None and self._closed.own
 
-    def left_open(self, t_ns: int, stall: Stall) -> None:
-        """The attempt ended with the gap still open."""
-        self._close(t_ns, stall, self._weigh(t_ns, int(stall.duration_ms * MS)), ended=False)
-
-    def _close(self, t_ns: int, stall: Stall, found: Blame | None, *, ended: bool) -> None:
+    def closed(self, t_ns: int, stall: Stall) -> None:
+        """A stall was closed: by an arrival, or by the end of the attempt."""
+        found = self._closed
         if not self._announced:  # the arrival was processed before the timer could fire
             self._announce(t_ns, stall.phase, stall.duration_ms, found)
-        self._emit(StallEnded(t_ns, self._run, self._attempt, stall.phase, stall.duration_ms, ended, found))
+        self._emit(StallEnded(t_ns, self._run, self._attempt, stall.phase, stall.duration_ms, stall.ended, found))
         if stall.duration_ms >= self._longest_ms:
             self._longest_ms, self.blame = stall.duration_ms, found
         self._announced = False

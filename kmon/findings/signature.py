@@ -13,7 +13,7 @@ from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import Asked, content_finding
-from kmon.findings.silence import resumed, unended
+from kmon.findings.silence import disturbed, resumed, unended
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
 from kmon.transport.errors import CONNECT_TIMEOUT
@@ -95,7 +95,7 @@ def _done(ended: Ended) -> tuple[str | None, str]:
         return silence
     if ended.lingered:
         return "linger-after-done", "the end event came, the body did not end"
-    return None, ""
+    return disturbed(ended.timeline) if any(stall.own for stall in ended.timeline.stalls) else (None, "")
 
 
 def describe(timeline: Timeline, now_ns: int) -> str:

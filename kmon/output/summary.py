@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kmon.catalog.signatures import KMON_LATE
 from kmon.output.lines import fallen_back
 from kmon.stats.health import words
 from kmon.stream.events import UNREAD, RunEnded
@@ -57,14 +58,22 @@ def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int
 
 def totals(results: Sequence[RunEnded]) -> str:
     """``3 of 4 runs ended well; 2 stalls, the longest silence 24.6 s (together, code-tools)``."""
-    ok = sum(result.state == "done" for result in results)
-    line = f"{ok} of {len(results)} run{'' if len(results) == 1 else 's'} ended well"
-    stalls = sum(len(result.stalls) for result in results)
-    worst = max(results, key=lambda result: result.max_gap_ms or 0.0, default=None)
-    if worst is not None and worst.max_gap_ms is not None:
-        line += f"; {stalls} stall{'' if stalls == 1 else 's'}, the longest silence {worst.max_gap_ms / 1000:.1f} s"
+    counted = [result for result in results if result.signature != KMON_LATE]
+    ok = sum(result.state == "done" for result in counted)
+    line = f"{ok} of {len(counted)} run{'' if len(counted) == 1 else 's'} ended well"
+    stalls = sum(not stall.own for result in counted for stall in result.stalls)
+    worst = max(counted, key=lambda result: _gap_ms(result) or 0.0, default=None)
+    if worst is not None and (gap_ms := _gap_ms(worst)) is not None:
+        line += f"; {stalls} stall{'' if stalls == 1 else 's'}, the longest silence {gap_ms / 1000:.1f} s"
         line += f" ({worst.target}, {worst.scenario})"
+    if disturbed := len(results) - len(counted):
+        line += f"; {disturbed} run{'' if disturbed == 1 else 's'} disturbed by this machine, counted apart"
     return line
+
+
+def _gap_ms(result: RunEnded) -> float | None:
+    """The longest gap that was not this machine's own."""
+    return result.max_gap_ms if result.others_gap_ms is None else result.others_gap_ms
 
 
 def _cells(result: RunEnded, ascii_only: bool) -> tuple[str, ...]:

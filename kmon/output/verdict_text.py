@@ -36,6 +36,8 @@ def _failures(arm: ArmFigures) -> Iterable[str]:
         yield f"{arm.not_asked} never sent (not counted)"
     if arm.cancelled:
         yield f"{arm.cancelled} cancelled (not counted)"
+    if arm.disturbed:
+        yield f"{arm.disturbed} disturbed by this machine (not counted)"
 
 
 def _times(arms: Sequence[ArmFigures]) -> str:

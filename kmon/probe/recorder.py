@@ -112,7 +112,7 @@ class AttemptRecorder:
         self._unread = stream
         stall = self.timeline.watch_bytes(t_ns)
         if stall is not None:
-            self.stalls.ended(t_ns, stall)
+            self.stalls.closed(t_ns, stall)
         self._emit(ev.Unread(t_ns, self.run, self.attempt, stream))
 
     def start_over(self) -> None:
@@ -138,7 +138,7 @@ class AttemptRecorder:
         self._seen.add(t_ns, delta, progress=progress)
         stall = fold_chunk(self.timeline, event)
         if stall is not None:
-            self.stalls.ended(t_ns, stall)
+            self.stalls.closed(t_ns, stall)
         self._emit(event)
         if self._lessons is not None and progress:
             self._lessons.review(t_ns, self.timeline.stall_phase())
@@ -172,7 +172,7 @@ class AttemptRecorder:
             self._emit(late)
         left_open = self.timeline.on_closed(end_ns)
         if left_open is not None:
-            self.stalls.left_open(end_ns, left_open)
+            self.stalls.closed(end_ns, left_open)
         error = None if error is None or state == "done" else self.translate.error(error)
         if state == "done" and (not whole or self.timeline.watched == "byte"):
             found = Signature(None, describe(self.timeline, end_ns))

@@ -15,7 +15,9 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
     """Conclude from the figures of a test whose length was fixed before it began."""
     counted = [arm for arm in arms if arm.n]
     limited = sum(arm.rate_limited for arm in arms)
+    disturbed = sum(arm.disturbed for arm in arms)
     left_out = f"; {limited} rate-limited run{'' if limited == 1 else 's'} left out" if limited else ""
+    left_out += f"; {disturbed} run{'' if disturbed == 1 else 's'} disturbed by this machine left out" * bool(disturbed)
     if not counted:
         return f"nothing was measured: no run counts{left_out}"
     if not comparisons:

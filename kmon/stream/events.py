@@ -267,13 +267,15 @@ class NudgeResult(_Event, frozen=True, tag="nudge_result"):
     sentence: str
 
 
-class Stall(Struct, frozen=True):
+class Stall(Struct, frozen=True, omit_defaults=True):
     """A progress gap over the threshold. ``start_ms`` counts from the start of its attempt."""
 
     phase: StallPhase
     start_ms: float
     duration_ms: float
     ended: bool
+    own: bool = False
+    """It is certain that this program or its machine made it: it is counted in no verdict."""
 
 
 class RunEnded(_Event, frozen=True, tag="run_ended"):
@@ -318,6 +320,8 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Characters of text, reasoning and arguments beyond what is kept of an answer."""
     dropped_tool_calls: int = 0
     """Tool calls beyond what is kept of an answer."""
+    others_gap_ms: float | None = None
+    """The longest gap that was not this machine's own, only where one was: ``max_gap_ms`` holds them all."""
     unread: bool = False
     """A stream that kmon does not read: gaps are those of the byte clock, and its transport alone was judged."""
 
@@ -327,6 +331,8 @@ class RaceEnded(_Event, frozen=True, tag="race_ended"):
     failed: int
     duration_ms: float
     interrupted: bool = False
+    disturbed: int = 0
+    """How many of them all, ``ok`` or ``failed``, were disturbed by this machine (signature ``kmon-late``)."""
 
 
 class ClaimChanged(_Event, frozen=True, tag="claim"):
@@ -378,6 +384,8 @@ class TargetHealth(_Event, frozen=True, tag="target_health"):
     consecutive_failures: int
     chunks_per_stream: float | None
     top_errors: tuple[ErrorCount, ...]
+    disturbed: int = 0
+    """Streams that this machine disturbed; they are in none of the other figures."""
 
 
 class Alert(_Event, frozen=True, tag="alert"):

@@ -86,7 +86,10 @@ class Timeline:
     learned: dict[StallPhase, StallThreshold] = field(default_factory=dict)
     """Thresholds that stand in for ``stall_ns`` in their phase."""
     on_gap: Callable[[StallPhase, int], None] | None = None
-    """Told of each progress gap that an arrival ended: its phase and its length in ns."""
+    """Told of each progress gap that an arrival ended: its phase and its length in ns. Own ones are not told."""
+    is_own: Callable[[int, int, bool], bool] | None = field(default=None, compare=False, repr=False)
+    """Asked about each gap of a second or more, and each stall, when it is closed: was it this machine's own making?
+    Start and end in ns, and whether an arrival ended it."""
 
     # -- folding ---------------------------------------------------------------------------------------------------
 
@@ -189,11 +192,14 @@ class Timeline:
         start_ns, phase = self.gap_start(), self.stall_phase()
         if start_ns is None:
             return None
-        if ended and self.on_gap is not None:
-            self.on_gap(phase, max(0, t_ns - start_ns))
-        if t_ns - start_ns < self.threshold_ns(phase):
+        gap_ns = max(0, t_ns - start_ns)
+        stalled = gap_ns >= self.threshold_ns(phase)
+        own = (stalled or gap_ns >= S) and self.is_own is not None and self.is_own(start_ns, t_ns, ended)
+        if ended and not own and self.on_gap is not None:
+            self.on_gap(phase, gap_ns)
+        if not stalled:
             return None
-        stall = Stall(phase, (start_ns - self.t_start) / MS, (t_ns - start_ns) / MS, ended)
+        stall = Stall(phase, (start_ns - self.t_start) / MS, (t_ns - start_ns) / MS, ended, own)
         self.stalls.append(stall)
         return stall
 
@@ -276,6 +282,18 @@ class Timeline:
             open_ns = self.silence_ns(now_ns) or 0
         stalled_ns = int(max((stall.duration_ms for stall in self.stalls), default=0.0) * MS)
         return max(clock.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
+
+    def others_gap_ns(self) -> int | None:
+        """Of a closed attempt the longest gap that was not this machine's own; None where none of its stalls was."""
+        own = {stall.start_ms for stall in self.stalls if stall.own}
+        if not own:
+            return None
+        found = [gap_ns for gap_ns, start_ns in self.gaps() if (start_ns - self.t_start) / MS not in own]
+        found += [int(stall.duration_ms * MS) for stall in self.stalls if not stall.own]
+        last_ns = self.progress.last_ns
+        if last_ns is not None and (last_ns - self.t_start) / MS not in own:
+            found.append(self.tail_gap_ns)
+        return max(found, default=0)
 
     def gaps(self) -> Iterator[tuple[int, int]]:
         """Length and start of each gap on the watched clock that ended; once thinned, of the longest in each slice."""

@@ -10,6 +10,7 @@ import msgspec
 
 from kmon.blame.blame import Blame
 from kmon.blame.gap_history import Silences
+from kmon.catalog.signatures import KMON_LATE
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.openclaw.protocol.claim import BUSY, activity_of
 from kmon.stream import events as ev
@@ -93,6 +94,12 @@ class AttemptView:
             self.segment_chars -= len(gone.text)
             self.segments_dropped += len(gone.text)
 
+    def is_own(self, start_ns: int, end_ns: int, ended: bool) -> bool:
+        """Whether the stall that is about to be folded was this machine's own: ``stall_ended`` has just told whose."""
+        at = len(self.timeline.stalls)
+        told = self.blames[at] if at < len(self.blames) else None
+        return told is not None and told.own
+
     def joined(self, kind: str) -> str:
         """All output kept of one kind."""
         return "".join(segment.text for segment in self.segments if segment.kind == kind)
@@ -128,6 +135,11 @@ class RunView:
     """On which side it hangs, where several vantage points tell."""
     ended: ev.RunEnded | None = None
     """How it ended, without what it said: that is in its attempts."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether it has ended, and its silences were certainly this machine's own."""
+        return self.ended is not None and self.ended.signature == KMON_LATE
 
     @property
     def settled(self) -> bool:
@@ -177,6 +189,8 @@ class RaceView:
     queued: int = 0
     """Runs that were ever queued."""
     forgotten: int = 0
+    disturbed: int = 0
+    """Runs that ended and were disturbed by this machine."""
     arms: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many runs there are of each target and scenario."""
     rounds: Counter[int] = field(default_factory=Counter)
@@ -222,8 +236,10 @@ class RaceView:
                     run.diagnosis = event if event.name else None
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
+                    self.disturbed -= run.disturbed
                     run.ended = msgspec.structs.replace(event, text="", reasoning="", tool_calls=())
                     run.scheduled = None
+                    self.disturbed += run.disturbed
                     self._settle(run)
             case _:
                 run = self.runs.get(event.run)
@@ -261,6 +277,7 @@ class RaceView:
             return
         self.open.pop(name, None)
         self._keeping.forget(run)
+        self.disturbed -= run.disturbed
         self.forgotten += 1
         self.arms = +(self.arms - Counter([(run.target, run.scenario)]))
         self.rounds = +(self.rounds - Counter([run.round]))
@@ -281,12 +298,13 @@ class RaceView:
         self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
         self.open[run.run] = run
         self.newest_round = max(self.newest_round, run.round)
-        run.attempts.append(
-            AttemptView(
-                event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
-            )
+        attempt = AttemptView(
+            event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
         )
+        timeline.is_own = attempt.is_own
+        run.attempts.append(attempt)
         if event.role != "nudge":
+            self.disturbed -= run.disturbed
             run.ended = run.scheduled = None
             run.nudge_sentence = ""
             run.diagnosis = None

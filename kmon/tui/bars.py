@@ -133,6 +133,9 @@ def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> li
     dropped: Row = ()
     if health is not None and health.dropped:
         dropped = (Span(f"{dot}{figures.count(health.dropped)} dropped", "status.alarm"),)
+    if race.disturbed:
+        runs = figures.plural(race.disturbed, "run")
+        dropped = (*dropped, Span(f"{dot}{runs} disturbed by this machine", "status.alarm"))
     busy = health is not None and health.lag_ms > BUSY_LAG_MS
     parts = ["engine busy" if busy else "engine ok" if race.started else "engine starting"]
     if health is not None:

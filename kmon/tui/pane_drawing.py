@@ -243,8 +243,9 @@ def _notes(
     if seen.state == "done":
         if run.ended and run.ended.diagnosis and limit > 0:
             return _both_sides(run, seen, width, limit)
-        unread = UNREAD if run.main is not None and run.main.unread else ""
-        return [(Span(line, "muted"),) for line in wrap(unread, width, limit)]
+        said = words.failure(run.main) if run.disturbed and run.main is not None else ""
+        said = said or (UNREAD if run.main is not None and run.main.unread else "")
+        return [(Span(line, "muted"),) for line in wrap(said, width, limit)]
     sentence = words.called_off(run) or (words.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
