@@ -21,10 +21,12 @@ class Rates(Struct, frozen=True):
     right: int
     twins: int
     flagged: int
+    untold: int = 0
+    """Cases of which this machine disturbed more than every other run each time it was made."""
 
     @property
     def good(self) -> bool:
-        return self.right >= LEAST_RIGHT * self.faults and self.flagged <= MOST_FLAGGED * self.twins
+        return not self.untold and self.right >= LEAST_RIGHT * self.faults and self.flagged <= MOST_FLAGGED * self.twins
 
 
 def rates(rows: Sequence[RowResult]) -> Rates:
@@ -36,6 +38,7 @@ def rates(rows: Sequence[RowResult]) -> Rates:
         sum(row.right for row in faults),
         sum(row.runs for row in twins),
         sum(row.runs - row.right for row in twins),
+        sum(row.unmeasured > row.runs for row in rows),
     )
 
 
@@ -50,19 +53,27 @@ def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
     lines = [f"  {'fault or healthy twin'.ljust(width)}  {'kmon must say'.ljust(wanted)}  kmon said"]
     for row in rows:
         said = ", ".join(f"{name or NOTHING} {times}" for name, times in sorted(row.said.items(), key=lambda s: -s[1]))
-        mark = " " if row.right == row.runs else "!"
+        said += f"{', ' if said else ''}not measured {row.unmeasured}" if row.unmeasured else ""
+        mark = " " if row.right == row.runs and row.unmeasured <= row.runs else "!"
         lines.append(f"{mark} {row.case.name.ljust(width)}  {(row.case.expects or NOTHING).ljust(wanted)}  {said}")
         lines += [f"    {name}: {evidence}" for name, evidence in row.evidence.items()]
     lines += [
         "",
         f"right signature: {counted.right} of {counted.faults} faults "
-        f"({counted.right / counted.faults:.2%}, at least {LEAST_RIGHT:.0%} wanted)",
+        f"({_share(counted.right, counted.faults):.2%}, at least {LEAST_RIGHT:.0%} wanted)",
         f"flagged: {counted.flagged} of {counted.twins} healthy twins "
-        f"({counted.flagged / counted.twins:.2%}, at most {MOST_FLAGGED:.0%} wanted)",
+        f"({_share(counted.flagged, counted.twins):.2%}, at most {MOST_FLAGGED:.0%} wanted)",
         f"stall threshold {STALL_S / speed:.2f} s; this program's own worst delay {bench.lag_ms / 1000:.2f} s; "
         f"{bench.disturbed} runs were made again because of such delays, whatever they had said",
     ]
+    if counted.untold:
+        many = "1 case" if counted.untold == 1 else f"{counted.untold} cases"
+        lines.append(f"{many} could not be told: this machine is too busy to measure them")
     return lines
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def as_object(bench: Bench, counted: Rates) -> str:
@@ -75,6 +86,7 @@ def as_object(bench: Bench, counted: Rates) -> str:
             "said": {name or NOTHING: times for name, times in row.said.items()},
             "right": row.right,
             "runs": row.runs,
+            "unmeasured": row.unmeasured,
             "evidence": row.evidence,
         }
         for row in bench.rows
@@ -83,8 +95,9 @@ def as_object(bench: Bench, counted: Rates) -> str:
         {
             "type": "selftest",
             "ok": counted.good,
-            "right_rate": counted.right / counted.faults,
-            "flagged_rate": counted.flagged / counted.twins,
+            "right_rate": _share(counted.right, counted.faults),
+            "flagged_rate": _share(counted.flagged, counted.twins),
+            "untold": counted.untold,
             "lag_ms": bench.lag_ms,
             "disturbed": bench.disturbed,
             "rows": rows,
