@@ -16,9 +16,10 @@ from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential_variables, has_key, key_problem, key_source, key_variable
 from kmon.catalog.load import Catalog, load_catalog
-from kmon.catalog.model import SOCKET_DIALECTS, Target
+from kmon.catalog.model import Target
 from kmon.catalog.toml_source import TomlSource, read_toml
 from kmon.catalog.trust import Trust, homes_of
+from kmon.dialects.registry import dialect
 from kmon.settings import AUTO, KEYS, SECTIONS, SETTINGS, Rule, Section, Settings
 
 __all__ = [
@@ -104,7 +105,7 @@ def keyed_targets(catalog: Catalog, env: Environment) -> tuple[Target, ...]:
     by_variable: dict[str, Target] = {}
     for target in catalog.targets.values():
         name = key_variable(target, env)
-        if name and target.dialect not in SOCKET_DIALECTS:  # a gateway is no provider: it is raced when it is named
+        if name and not dialect(target.dialect).websocket:  # a gateway is no provider: it is raced when it is named
             by_variable.setdefault(name, target)
     return tuple(by_variable.values())
 

@@ -6,6 +6,8 @@ import argparse
 
 from kmon import __version__
 from kmon.arguments.parser import Parser, command_parser
+from kmon.dialects.registry import names
+from kmon.model import DEFAULT_DIALECT
 
 EPILOG = """\
 commands:
@@ -47,8 +49,8 @@ def race_options(parser: Parser) -> None:
     aim.add_argument(
         "--dialect",
         metavar="NAME",
-        default="chat",
-        help="there: chat, converse, messages, deepinfra, openclaw, ws (default chat)",
+        default=DEFAULT_DIALECT,
+        help=f"there: {', '.join(names())} (default {DEFAULT_DIALECT})",
     )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
     aim.add_argument("--nudge-after", type=float, metavar="S", help="nudge a run, once, when it has been silent for S")

@@ -1,7 +1,5 @@
-"""The one exception for bad input; here because the catalog is the lowest floor that raises it."""
+"""The exception for bad input, under the name it had before it moved below the dialects (``kmon/errors.py``)."""
 
 from __future__ import annotations
 
-
-class UsageError(Exception):
-    """Bad input: exit code 2. The message is one sentence that says what, where and what to do."""
+from kmon.errors import UsageError as UsageError

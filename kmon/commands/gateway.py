@@ -14,6 +14,7 @@ from kmon.catalog.resolve import custom_target, resolve_target
 from kmon.commands.prepare import Prepared, flags_of
 from kmon.commands.screen import show
 from kmon.config import Loaded, load
+from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan
 from kmon.openclaw.device_key import device_note
 from kmon.openclaw.host import ONLY_WATCHED
@@ -30,9 +31,10 @@ def gateway_plan(
         raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")
     target = resolve_target(loaded.catalog, "gateway")
     if url:
-        target = custom_target(url, None, "openclaw", api_key_env)
+        target = custom_target(url, None, OpenClawGateway.name, api_key_env)
     elif api_key_env:  # a key the user names does not make the address the user's
-        target = replace(target, key_env=custom_target(target.base_url, None, "openclaw", api_key_env).key_env)
+        named = custom_target(target.base_url, None, OpenClawGateway.name, api_key_env)
+        target = replace(target, key_env=named.key_env)
     held = credential(target, loaded.env, loaded.trust)
     proxy_for(target.base_url)
     check_authorities()

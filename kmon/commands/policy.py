@@ -10,7 +10,7 @@ from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Target
 from kmon.catalog.resolve import resolve_target
 from kmon.config import Loaded
-from kmon.dialects import refusal
+from kmon.dialects.registry import dialect
 from kmon.engine.plan import Row
 from kmon.retry.policy import Policy, conflict
 from kmon.settings import SETTINGS
@@ -46,7 +46,7 @@ def policy_of(
         raise UsageError(f"{one} and {other} do not fit together: {found.why}; change one of them")
     for row in rows:
         for target in policy.beside(row.target):
-            if problem := refusal(target, row.scenario):
+            if problem := dialect(target.dialect).unsupported(target, row.scenario):
                 raise UsageError(f"{_named('fallback', loaded)}: {problem}")
     return policy
 

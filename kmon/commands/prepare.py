@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import msgspec
 
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
+from kmon.catalog.model import Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.alarm import alarm_plan
 from kmon.commands.policy import policy_of
 from kmon.config import Loaded, keyed_targets, load
+from kmon.dialects.registry import dialect
 from kmon.engine.alert_hooks import NOTHING, AlarmPlan
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
@@ -70,7 +71,7 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
         yield prepared_race(plan, keys_for(plan, loaded.env, loaded.trust), loaded)
         return
     named = bool(_targets(options, loaded))
-    shown = shown_by(options.fault) if options.fault else None
+    shown = shown_by(options.fault, loaded.catalog) if options.fault else None
     whole = not named and options.profile is None and options.scenario is None and shown is None
     demo_targets = demo.targets if shown is None else (shown.target,)
     targets = targets if named else [resolve_target(loaded.catalog, name) for name in demo_targets]
@@ -94,8 +95,8 @@ def prepared_race(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
 
 
 def check_flags(options: argparse.Namespace) -> None:
-    unnamed = options.dialect in SOCKET_DIALECTS and not options.model
-    if bool(options.base_url) != bool(options.model) and not (options.base_url and unnamed):
+    unnamed = options.base_url and not options.model and dialect(options.dialect).unnamed_model
+    if bool(options.base_url) != bool(options.model) and not unnamed:
         raise UsageError("--base-url and --model belong together; give both, or name a target")
     if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
@@ -190,7 +191,7 @@ def plan_of(
     for target in {target.base_url: target for target in plan.asked}.values():
         proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
     check_authorities()
-    if any(target.dialect == "openclaw" for target in plan.asked) and (note := device_note()):
+    if any(dialect(target.dialect).signs_with_device for target in plan.asked) and (note := device_note()):
         print(f"kmon: {note}", file=sys.stderr)
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return plan

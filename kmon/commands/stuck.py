@@ -16,6 +16,7 @@ from kmon.catalog.model import Message, Scenario, Target
 from kmon.commands.prepare import Prepared, check_flags, flags_of
 from kmon.commands.screen import show
 from kmon.config import load
+from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.openclaw.simulated.options import Mechanism
 from kmon.openclaw.with_proxy_plan import Side, SidesPlan
@@ -109,7 +110,7 @@ def _target(name: str, url: str) -> Target:
         name=name,
         provider="openclaw",
         model="2026.2.17",
-        dialect="openclaw",
+        dialect=OpenClawGateway.name,
         base_url=url,
         key_env=(TOKEN_VARIABLE,),
         simulated=True,

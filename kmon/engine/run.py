@@ -14,6 +14,7 @@ from dataclasses import replace
 from kmon.blame.adaptive_threshold import Habits
 from kmon.catalog.model import Message
 from kmon.dialects.delta import StreamError
+from kmon.dialects.registry import dialect
 from kmon.engine.chain import next_turn, results_in
 from kmon.engine.ended import run_ended
 from kmon.engine.nudge import follow_up, verdict
@@ -238,7 +239,7 @@ class Run:
 
     def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
         self._attempts += 1
-        return attempt_in(self._row.target.dialect)(
+        return attempt_in(dialect(self._row.target.dialect))(
             run=self.name,
             attempt=self._attempts,
             role=role,

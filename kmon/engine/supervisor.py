@@ -20,7 +20,8 @@ from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.randomize import shuffled
 from kmon.engine.run import ALREADY_ENDED, Run
 from kmon.openclaw.provider_side import Sighting
-from kmon.probe.send import preload, prepare
+from kmon.probe.registry import preload
+from kmon.probe.send import prepare
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import Vigil
 from kmon.stream import events as ev

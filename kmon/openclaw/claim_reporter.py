@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from kmon.dialects.registry import dialect
 from kmon.openclaw.provider_side import Sighting
 from kmon.openclaw.reporter import Reporter
 from kmon.probe.attempt import Attempt
@@ -20,7 +21,7 @@ async def mirrored(
     attempt: Attempt, stall_s: float, emit: Callable[[Event], None], sighting: Sighting | None = None
 ) -> None:
     """Tell of every change until cancelled. Returns at once for an attempt that no gateway carries."""
-    if attempt.dialect != "openclaw":
+    if dialect(attempt.dialect).transport != "gateway":
         return
     from kmon.openclaw.attempt import GatewayAttempt
 

@@ -95,13 +95,12 @@ async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurre
 
 
 async def _ask(case: Case, seed: int, origin: str, speed: float, network: Network) -> tuple[str | None, str]:
-    version = "/v1" if case.dialect == "chat" else ""
     scenario = case.scenario(seed)
     probe = HttpAttempt(
         run="bench",
         attempt=1,
         role="first",
-        target=case.target(f"{origin}/bench{version}"),
+        target=case.target(origin),
         scenario=scenario,
         messages=scenario.messages,
         credential=Credential({}),

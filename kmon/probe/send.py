@@ -8,17 +8,15 @@ from kmon.catalog import aws
 from kmon.catalog.address import is_loopback
 from kmon.catalog.credential import Credential
 from kmon.catalog.errors import UsageError
-from kmon.catalog.model import REGION, SOCKET_DIALECTS, Target
-from kmon.dialects import dialect
+from kmon.catalog.model import REGION, Target
 from kmon.dialects.delta import StreamError
+from kmon.dialects.registry import dialect
 from kmon.dialects.wire import WireRequest
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange
 from kmon.transport.network import Network, Place
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
-
-AWS_DIALECT = "converse"
 
 
 def url_of(target: Target, request: WireRequest, credential: Credential) -> str:
@@ -37,7 +35,7 @@ def ask(
     on_line: OnLine | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
     """Send ``request`` when entered and give its answer; leaving closes the socket."""
-    if target.dialect == AWS_DIALECT:
+    if dialect(target.dialect).transport == "aws":
         return network.bedrock.exchange(
             request,
             _place(target, credential),
@@ -70,21 +68,9 @@ def may_be_sent(credential: Credential, url: str) -> None:
         raise NotSentError(StreamError("key-withheld", str(error))) from None
 
 
-def preload(target: Target, network: Network) -> None:
-    """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
-    if target.dialect in SOCKET_DIALECTS:
-        from kmon.probe.registry import attempt_in
-
-        attempt_in(target.dialect)
-        return
-    dialect(target.dialect)
-    if target.dialect == AWS_DIALECT:
-        _ = network.bedrock
-
-
 async def prepare(target: Target, credential: Credential, network: Network, limit_s: float) -> None:
     """Make clients and fetch credentials now, not while the first attempt is being measured."""
-    if target.dialect == AWS_DIALECT:
+    if dialect(target.dialect).transport == "aws":
         await network.bedrock.prepare(credential, _place(target, credential), limit_s)
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable
 import httpx
 
 from kmon.blame.local_monitor import LocalMonitor
-from kmon.dialects import decoder
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.http_error import EVENT_STREAM_TYPE, answer_error
+from kmon.dialects.dialect import FinishWords
+from kmon.dialects.http_error import answer_error
 from kmon.dialects.text import clean
-from kmon.dialects.whole import whole_answer
 from kmon.dialects.wire import Decoder
 from kmon.engine.ended import run_ended
 from kmon.findings.content import Asked
@@ -24,7 +23,7 @@ from kmon.probe.request_secrets import keys_in
 from kmon.proxy.call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
 from kmon.proxy.relay.observer import Abort, Delivery, End, Side
-from kmon.proxy.request import Overheard, overheard, place
+from kmon.proxy.request import overheard
 from kmon.proxy.tunnel import Tunnel
 from kmon.stream import events as ev
 from kmon.transport.content_encoding import Unpacker
@@ -69,7 +68,7 @@ class Proxied:
             self.name, 1, "first", asked=Asked(""), secrets=secrets, stall_s=stall_s, machine=machine, emit=self._tell
         )
         self._path = self._account.translate.redacted(head.path, NAME_LIMIT_CHARS)
-        self._request = Overheard(place(head.path).dialect, place(head.path).model)
+        self._request = overheard(head.path, b"", whole=False)
         self._asked_body = bytearray()
         self._asked_whole = True
         self._untold: list[ev.Event] | None = []
@@ -158,11 +157,8 @@ class Proxied:
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
         if head.status == 101:
             self._tunnel = Tunnel(head, self._account.translate.learn)
-        elif 200 <= head.status < 300 and head.content_type == "text/event-stream":
-            self._decoder = decoder(self._request.dialect if self._request.dialect else "chat")
-        elif 200 <= head.status < 300 and head.content_type == EVENT_STREAM_TYPE:
-            named = self._request.dialect
-            self._decoder = decoder(named if named in ("converse", "bedrock-invoke") else "converse")
+        elif 200 <= head.status < 300 and (streamed := self._request.streamed_as(head.content_type)) is not None:
+            self._decoder = streamed.decoder()
         else:
             self._plain = head.status < 400 and (not self._request.dialect or "json" not in head.content_type)
         self._tell_call()
@@ -285,11 +281,13 @@ class Proxied:
             return None
         body, asked = bytes(self._whole), self._request
         last_ns = self._account.timeline.byte.last_ns or now_ns
-        said = whole_answer(asked.dialect, body) if answer.status < 400 and not asked.stream else None
+        said = None
+        if answer.status < 400 and not asked.stream and asked.format is not None:
+            said = asked.format.whole_answer(body)
         if said is not None:
             self._account.take(last_ns, said)
             return None
-        return answer_error(answer.status, answer.content_type, answer.headers, body)
+        return answer_error(answer.status, answer.content_type, answer.headers, body, spoken=asked.format)
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
@@ -302,7 +300,13 @@ class Proxied:
         asked = overheard(self._head.path, bytes(self._asked_body), whole=self._asked_whole)
         self._asked_body.clear()
         self._request = asked
-        self._account.asked = Asked(asked.model, asked.tools, asked.prompt, asked.wants_usage)
+        self._account.asked = Asked(
+            asked.model,
+            asked.tools,
+            asked.prompt,
+            asked.wants_usage,
+            finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
+        )
         agent = self._account.translate.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"
         queued = ev.RunQueued(

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from kmon.blame.loop_lag import watch_lag
 from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.errors import UsageError
-from kmon.dialects import DECODABLE, decoder
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.probe.request_secrets import signed_host
@@ -53,8 +52,6 @@ class ProxyHost:
         self._t_start = 0
         self._lag: asyncio.Task[None] | None = None
         self._closed = False
-        for name in DECODABLE:
-            decoder(name)  # imports it: that needs a file, and none may be left when an answer comes
 
     @property
     def url(self) -> str:

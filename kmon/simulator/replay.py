@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.model import Scenario, Target
-from kmon.dialects.loose import members, parsed, text
+from kmon.dialects.json_access import members, parsed, text
 from kmon.recording import Interaction
 from kmon.simulator import eventstream
 from kmon.simulator.replay_scenario import scenario

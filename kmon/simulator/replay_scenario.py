@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kmon.catalog.model import Message, Role, Scenario, Tool, ToolUse
-from kmon.dialects.loose import count, items, members, parsed, text
+from kmon.dialects.json_access import count, items, members, parsed, text
 from kmon.recording.interaction import Request as RecordedRequest
 from kmon.simulator.bedrock import read_converse
 from kmon.simulator.chat import ChatMessage, ChatRequest

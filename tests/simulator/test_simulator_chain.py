@@ -10,7 +10,7 @@ import pytest
 from kmon.catalog.load import load_catalog
 from kmon.catalog.model import Message, Scenario, Target, ToolUse
 from kmon.catalog.resolve import resolve_scenario
-from kmon.dialects import dialect as client_dialect
+from kmon.dialects.registry import http_dialect as client_dialect
 from kmon.simulator.answers import Answer, answer
 from kmon.simulator.chat import read_request
 from kmon.simulator.dialects import CHAT, CONVERSE, MESSAGES
