@@ -6,12 +6,12 @@ import ast
 from pathlib import Path
 
 import pytest
-from kmon.simulator.dialects.registry import server_dialect, server_dialects
 
 import kmon
 from kmon.dialects.dialect import Dialect, HttpDialect, WireFormat
 from kmon.dialects.registry import dialect, dialects, formats, http_dialect, http_dialects, names, routed, wire_format
 from kmon.errors import UsageError
+from kmon.simulator.dialects.registry import server_dialect, server_dialects
 
 NAMES = {*names(), *(entry.name for entry in formats())}
 OWN_FILES = {"model.py", "dialects", "simulator"}

@@ -13,8 +13,9 @@ from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario, resolve_target
 from kmon.dialects.chat import Chat
 from kmon.simulator.answers import Answer, answer, tokens
-from kmon.simulator.chat import ChatRequest, read_request
+from kmon.simulator.dialects.chat import read_request
 from kmon.simulator.prompt import is_nudge
+from kmon.simulator.request import ChatRequest
 from tests.simulator.talk import Body
 
 
