@@ -7,7 +7,6 @@ import argparse
 from kmon import __version__
 from kmon.arguments.parser import Parser, command_parser
 from kmon.dialects.registry import names
-from kmon.model import DEFAULT_DIALECT
 
 EPILOG = """\
 commands:
@@ -49,8 +48,8 @@ def race_options(parser: Parser) -> None:
     aim.add_argument(
         "--dialect",
         metavar="NAME",
-        default=DEFAULT_DIALECT,
-        help=f"there: {', '.join(names())} (default {DEFAULT_DIALECT})",
+        default=names()[0],
+        help=f"there: {', '.join(names())} (default {names()[0]})",
     )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
     aim.add_argument("--nudge-after", type=float, metavar="S", help="nudge a run, once, when it has been silent for S")

@@ -15,7 +15,7 @@ from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.transport.headers import http_date, retry_after_s
 
 HOST_LIMIT_CHARS = 255
-STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "")
+STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
 
 def is_stream(status: int, content_type: str, wanted: str) -> bool:
@@ -26,7 +26,7 @@ def is_stream(status: int, content_type: str, wanted: str) -> bool:
     """
     if status != 200:
         return False
-    return wanted == EVENT_STREAM_TYPE or content_type in STREAM_TYPES or content_type == "text/plain"
+    return wanted == EVENT_STREAM_TYPE or content_type in (wanted, *STREAM_TYPES)
 
 
 def answer_error(

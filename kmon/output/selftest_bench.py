@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -62,35 +62,47 @@ class Bench(Struct, frozen=True):
 
 async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurrency: int) -> Bench:
     """Every case ``seeds`` times, ``concurrency`` at once, thresholds and faults ``speed`` times as fast."""
-    gate = asyncio.Semaphore(concurrency)
     async with Embedded(speed=speed, places=tuple(dict.fromkeys(c.place for c in cases if c.place))) as simulator:
         network = Network()
         if simulator.authority_pem:
             network.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
-        for case in cases:  # what is imported or made once must not count as anybody's silence
-            await prepare(case.target(simulator.origin), Credential({}), network, PATIENT_CONNECT_S)
+        origins = {"": simulator.origin, **simulator.origins}
+        return await run_cases(cases, origins, network, seeds=seeds, speed=speed, concurrency=concurrency)
 
-        loop, lag, again = asyncio.get_running_loop(), _Lag(), list[Case]()
 
-        async def one(case: Case, seed: int) -> tuple[str | None, str]:
-            async with gate:
-                for _ in range(TRIES):
-                    began_s = loop.time()
-                    signature = await _ask(
-                        case, seed, simulator.origins.get(case.place, simulator.origin), speed, network
-                    )
-                    if not lag.late_since(began_s, STALL_S / speed * LATE_SHARE):
-                        break
-                    again.append(case)
-                return signature
+async def run_cases(
+    cases: Sequence[Case],
+    origins: Mapping[str, str],
+    network: Network,
+    *,
+    seeds: int,
+    speed: float,
+    concurrency: int,
+) -> Bench:
+    """The same against a simulator that is up. ``origins`` has its origin by place, under "" the simulator's own."""
+    gate = asyncio.Semaphore(concurrency)
+    for case in cases:  # what is imported or made once must not count as anybody's silence
+        await prepare(case.target(origins[""]), Credential({}), network, PATIENT_CONNECT_S)
 
-        # Seed by seed, so that the faults that hang are spread over the whole time and nobody waits for them alone.
-        runs: list[asyncio.Task[tuple[str | None, str]]] = []
-        for seed, case in itertools.product(range(1, seeds + 1), cases):
-            await lag.calm()
-            runs.append(asyncio.create_task(one(case, seed)))
-        found = await asyncio.gather(*runs)
-        lag_ms = lag.stop()
+    loop, lag, again = asyncio.get_running_loop(), _Lag(), list[Case]()
+
+    async def one(case: Case, seed: int) -> tuple[str | None, str]:
+        async with gate:
+            for _ in range(TRIES):
+                began_s = loop.time()
+                signature = await _ask(case, seed, origins.get(case.place, origins[""]), speed, network)
+                if not lag.late_since(began_s, STALL_S / speed * LATE_SHARE):
+                    break
+                again.append(case)
+            return signature
+
+    # Seed by seed, so that the faults that hang are spread over the whole time and nobody waits for them alone.
+    runs: list[asyncio.Task[tuple[str | None, str]]] = []
+    for seed, case in itertools.product(range(1, seeds + 1), cases):
+        await lag.calm()
+        runs.append(asyncio.create_task(one(case, seed)))
+    found = await asyncio.gather(*runs)
+    lag_ms = lag.stop()
     return Bench(tuple(_row(case, found[i :: len(cases)]) for i, case in enumerate(cases)), lag_ms, len(again))
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from kmon.blame.loop_lag import watch_lag
 from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.errors import UsageError
+from kmon.dialects.registry import formats
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.probe.request_secrets import signed_host
@@ -52,6 +53,7 @@ class ProxyHost:
         self._t_start = 0
         self._lag: asyncio.Task[None] | None = None
         self._closed = False
+        formats()  # imports them: that needs a file, and none may be left when an answer comes
 
     @property
     def url(self) -> str:

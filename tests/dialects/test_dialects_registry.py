@@ -11,7 +11,9 @@ import kmon
 from kmon.dialects.dialect import Dialect, HttpDialect, WireFormat
 from kmon.dialects.registry import dialect, dialects, formats, http_dialect, http_dialects, names, routed, wire_format
 from kmon.errors import UsageError
+from kmon.model import DEFAULT_DIALECT
 from kmon.simulator.dialects.registry import server_dialect, server_dialects
+from kmon.simulator.wire import ServerDialect
 
 NAMES = {*names(), *(entry.name for entry in formats())}
 OWN_FILES = {"model.py", "dialects", "simulator"}
@@ -19,6 +21,8 @@ OWN_FILES = {"model.py", "dialects", "simulator"}
 
 
 def test_every_name_finds_its_object() -> None:
+    assert [entry.name for entry in dialects()] == list(names())
+    assert names()[0] == DEFAULT_DIALECT
     for entry in dialects():
         assert dialect(entry.name) is entry
         assert entry.summary.isprintable()
@@ -46,12 +50,12 @@ def test_what_nobody_knows_is_none() -> None:
 
 
 def test_a_dialect_that_forgets_a_part_cannot_be_made() -> None:
-    for base in (Dialect, WireFormat, HttpDialect):
-        assert "name" in base.__abstractmethods__
-    for part in HttpDialect.__abstractmethods__:
-        complete = {name: "x" for name in HttpDialect.__abstractmethods__ if name != part}
-        with pytest.raises(TypeError, match=part):
-            type("Forgetful", (HttpDialect,), complete)()
+    assert Dialect.__abstractmethods__ | WireFormat.__abstractmethods__ <= HttpDialect.__abstractmethods__
+    for base in (HttpDialect, ServerDialect):
+        for part in base.__abstractmethods__:
+            others = {name: "x" for name in base.__abstractmethods__ if name != part}
+            with pytest.raises(TypeError, match=part):
+                type("Forgetful", (base,), others)()
 
 
 def test_no_other_file_knows_a_dialect_by_its_name() -> None:
