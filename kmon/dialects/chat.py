@@ -32,7 +32,6 @@ class Chat(HttpDialect):
     """No temperature and the like are sent: Moonshot refuses them and they would make targets incomparable."""
 
     name = DEFAULT_DIALECT
-    summary = "OpenAI Chat Completions, server-sent events"
     content_type = SSE_TYPE
     final = False  # usage may follow [DONE]
     base_path = "/v1"

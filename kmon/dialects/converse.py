@@ -27,7 +27,6 @@ class Converse(HttpDialect):
     """
 
     name = "converse"
-    summary = "Bedrock ConverseStream, event-stream frames through the AWS client"
     content_type = EVENT_STREAM_TYPE
     transport: Transport = "aws"
     auth: Auth = "aws"

@@ -28,7 +28,6 @@ class DeepInfra(HttpDialect):
     """The prompt follows ``target.template``, the model's own chat template. There are no tools."""
 
     name = "deepinfra"
-    summary = "DeepInfra native inference, server-sent events"
     content_type = SSE_TYPE
 
     def route(self, path: str) -> Route | None:

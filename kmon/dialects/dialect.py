@@ -120,11 +120,6 @@ class Dialect(ABC):
         """What it is called in targets, events, JSON and ``--dialect``."""
 
     @property
-    @abstractmethod
-    def summary(self) -> str:
-        """One line of help: whose dialect it is and what carries it."""
-
-    @property
     def websocket(self) -> bool:
         """Whether a WebSocket carries it, so that base URLs begin with ws:// or wss:// and there is no HTTP request."""
         return self.transport in ("websocket", "gateway")

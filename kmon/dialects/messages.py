@@ -43,7 +43,6 @@ class Messages(HttpDialect):
     """The output cap is required by the dialect and always goes under ``max_tokens``."""
 
     name = "messages"
-    summary = "Anthropic Messages, server-sent events"
     content_type = SSE_TYPE
     auth: Auth = "x-api-key"
 

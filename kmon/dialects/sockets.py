@@ -10,7 +10,6 @@ class OpenClawGateway(Dialect):
     """A gateway with agents, tools and sessions of its own; it takes one message of the user's."""
 
     name = "openclaw"
-    summary = "an OpenClaw gateway, over WebSocket"
     transport: Transport = "gateway"
     key_env = GATEWAY_KEY_ENV
     signs_with_device = True
@@ -30,6 +29,5 @@ class PlainWebSocket(Dialect):
     """Any WebSocket: nothing is asked, and what comes is shown."""
 
     name = "ws"
-    summary = "any WebSocket that sends by itself; kmon only listens"
     transport: Transport = "websocket"
     unnamed_model = "messages"  # what is listened for

@@ -53,7 +53,6 @@ class Toy(HttpDialect):
     """The client's side."""
 
     name = "toy"
-    summary = "a toy"
     content_type = SSE_TYPE
     base_path = "/playroom"
     models_path = "/toys"

@@ -29,7 +29,7 @@ from kmon.simulator.request import (
     Usage,
 )
 from kmon.simulator.script import Script, Send, Step, Whole, duration_s, offsets
-from kmon.simulator.sse import JSON_HEADERS, to_json
+from kmon.simulator.sse import JSON_HEADERS, arguments_of, to_json
 from kmon.simulator.wire import Route, ServerDialect, Trait, provider_in
 
 
@@ -136,7 +136,8 @@ class ConverseWire(Struct, frozen=True):
                 case "text":
                     content.append({"text": text})
                 case _:
-                    content.append({"toolUse": {**self._tool(index, block[0].text), "input": _arguments(block[1:])}})
+                    given = arguments_of("".join(piece.text for piece in block[1:]))
+                    content.append({"toolUse": {**self._tool(index, block[0].text), "input": given}})
         body = {
             "output": {"message": {"role": "assistant", "content": content}},
             "stopReason": STOP_REASONS[answer.finish],
@@ -328,14 +329,6 @@ def _as_sent(block: tuple[Piece, ...], *, whole_input: bool) -> tuple[Piece, ...
     if not whole_input or block[0].kind != "tool-start" or len(block) == 1:
         return block
     return (block[0], Piece("tool", "".join(piece.text for piece in block[1:])))
-
-
-def _arguments(pieces: tuple[Piece, ...]) -> object:
-    """The arguments as an object; none when the token limit cut them."""
-    try:
-        return json.loads("".join(piece.text for piece in pieces))
-    except ValueError:
-        return {}
 
 
 def _usage(usage: Usage) -> dict[str, int]:

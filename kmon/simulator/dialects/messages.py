@@ -24,7 +24,7 @@ from kmon.simulator.request import (
     Usage,
 )
 from kmon.simulator.script import Script, Send, Whole
-from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
+from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, arguments_of, event, to_json
 from kmon.simulator.wire import DEFAULT_PROVIDER, Route, ServerDialect, Trait, provider_in
 
 PATH = "/messages"
@@ -138,7 +138,7 @@ class MessagesWire(Struct, frozen=True):
                 return {"type": "thinking", "thinking": text, "signature": self.response_id}
             case "text":
                 return {"type": "text", "text": text}
-        return {"type": "tool_use", "id": self._tool_id(index), "name": block[0].text, "input": _as_object(text)}
+        return {"type": "tool_use", "id": self._tool_id(index), "name": block[0].text, "input": arguments_of(text)}
 
     def _message(self, content: list[dict[str, Any]], stop: str | None, usage: dict[str, int]) -> dict[str, Any]:
         return {
@@ -283,11 +283,3 @@ def _delta(index: int, kind: str, **members: str) -> bytes:
 
 def _output(usage: Usage) -> dict[str, int]:
     return {"output_tokens": usage.completion_tokens}
-
-
-def _as_object(text: str) -> object:
-    """The arguments as an object; none when the token limit cut them."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return {}
