@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -83,43 +83,57 @@ async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurre
         network = Shared()
         if simulator.authority_pem:
             network.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
-        for case in cases:  # what is imported or made once must not count as anybody's silence
-            await prepare(case.target(simulator.origin), Credential({}), network, PATIENT_CONNECT_S)
-        limit_s = STALL_S / speed * LATE_SHARE
-        lag = _Lag(limit_s)
-        beating = asyncio.create_task(_beats(simulator.origin, speed, network, lag))
+        origins = {"": simulator.origin, **simulator.origins}
+        return await run_cases(cases, origins, network, seeds=seeds, speed=speed, concurrency=concurrency)
 
-        async def one(case: Case, seed: int, gate: asyncio.Semaphore) -> _Said | None:
-            """What kmon says; None where this machine disturbed the run: something was late, or lay here unread."""
-            async with gate:
-                began_s = time.monotonic()
-                origin = simulator.origins.get(case.place, simulator.origin)
-                unread_s = 0.0
 
-                def read(event: Event) -> None:
-                    nonlocal unread_s
-                    if isinstance(event, DeltaArrived | BytesArrived):
-                        unread_s = max(unread_s, time.monotonic() - event.t_ns / S)
+async def run_cases(
+    cases: Sequence[Case],
+    origins: Mapping[str, str],
+    network: Shared,
+    *,
+    seeds: int,
+    speed: float,
+    concurrency: int,
+) -> Bench:
+    """The same against a simulator that is up. ``origins`` has its origin by place, under "" the simulator's own."""
+    for case in cases:  # what is imported or made once must not count as anybody's silence
+        await prepare(case.target(origins[""]), Credential({}), network, PATIENT_CONNECT_S)
+    limit_s = STALL_S / speed * LATE_SHARE
+    lag = _Lag(limit_s)
+    beating = asyncio.create_task(_beats(origins[""], speed, network, lag))
 
-                said = await _ask(case, seed, origin, speed, network, emit=read)
-                late = unread_s > limit_s or lag.late_since(began_s)
-                return None if late or said.name == KMON_LATE else said
+    async def one(case: Case, seed: int, gate: asyncio.Semaphore) -> _Said | None:
+        """What kmon says; None where this machine disturbed the run: something was late, or lay here unread."""
+        async with gate:
+            began_s = time.monotonic()
+            origin = origins.get(case.place, origins[""])
+            unread_s = 0.0
 
-        # Seed by seed, so that the faults that hang are spread over the whole time and nobody waits for them alone.
-        found: dict[tuple[int, int], _Said | None] = {
-            (seed, at): None for seed in range(1, seeds + 1) for at in range(len(cases))
-        }
-        disturbed = 0
-        for times_fewer in QUIETER:
-            gate, runs = asyncio.Semaphore(max(1, concurrency // times_fewer)), {}
-            for seed, at in [cell for cell, said in found.items() if said is None]:
-                await lag.calm()
-                runs[seed, at] = asyncio.create_task(one(cases[at], seed, gate))
-            found |= dict(zip(runs, await asyncio.gather(*runs.values()), strict=True))
-            disturbed += sum(found[cell] is None for cell in runs)
-        lag_ms = lag.stop()
-        beating.cancel()
-        await asyncio.wait([beating])
+            def read(event: Event) -> None:
+                nonlocal unread_s
+                if isinstance(event, DeltaArrived | BytesArrived):
+                    unread_s = max(unread_s, time.monotonic() - event.t_ns / S)
+
+            said = await _ask(case, seed, origin, speed, network, emit=read)
+            late = unread_s > limit_s or lag.late_since(began_s)
+            return None if late or said.name == KMON_LATE else said
+
+    # Seed by seed, so that the faults that hang are spread over the whole time and nobody waits for them alone.
+    found: dict[tuple[int, int], _Said | None] = {
+        (seed, at): None for seed in range(1, seeds + 1) for at in range(len(cases))
+    }
+    disturbed = 0
+    for times_fewer in QUIETER:
+        gate, runs = asyncio.Semaphore(max(1, concurrency // times_fewer)), {}
+        for seed, at in [cell for cell, said in found.items() if said is None]:
+            await lag.calm()
+            runs[seed, at] = asyncio.create_task(one(cases[at], seed, gate))
+        found |= dict(zip(runs, await asyncio.gather(*runs.values()), strict=True))
+        disturbed += sum(found[cell] is None for cell in runs)
+    lag_ms = lag.stop()
+    beating.cancel()
+    await asyncio.wait([beating])
     rows = [_row(case, [found[seed, at] for seed in range(1, seeds + 1)]) for at, case in enumerate(cases)]
     return Bench(tuple(rows), lag_ms, disturbed)
 
@@ -145,13 +159,12 @@ async def _ask(
     stall_s: float = STALL_S,
     emit: Callable[[Event], None] = lambda _: None,
 ) -> _Said:
-    version = "/v1" if case.dialect == "chat" else ""
     scenario = case.scenario(seed)
     probe = HttpAttempt(
         run="bench",
         attempt=1,
         role="first",
-        target=case.target(f"{origin}/bench{version}"),
+        target=case.target(origin),
         scenario=scenario,
         messages=scenario.messages,
         credential=Credential({}),
