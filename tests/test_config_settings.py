@@ -8,18 +8,6 @@ import pytest
 from kmon.config import SETTINGS, Loaded, Settings, UsageError, load_settings
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "project").mkdir()
-    return tmp_path / "project"
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> Path:
-    (tmp_path / "user").mkdir()
-    return tmp_path / "user"
-
-
 def refusal(flags: dict[str, object], environ: dict[str, str], project: Path, user: Path) -> str:
     with pytest.raises(UsageError) as refused:
         load_settings(flags, environ, project, user)

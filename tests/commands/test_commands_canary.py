@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
 from tests.terminal.pseudo import Terminal
 from tests.transport.loopback import END, HEAD, chunked, serving
 

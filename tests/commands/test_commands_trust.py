@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-
 from tests.race.racing import sse
 from tests.terminal.pseudo import Terminal
 from tests.transport.loopback import END, HEAD, serving

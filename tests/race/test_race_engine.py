@@ -8,15 +8,15 @@ import signal
 from pathlib import Path
 
 import pytest
+from tests.race.racing import Watched, keys_of, plan, target
+from tests.terminal.processes import all_gone, children, doomed, stopped
+from tests.transport.loopback import serving
 
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys
 from kmon.engine.process import EngineProcess
 from kmon.stream import events as ev
-from tests.race.racing import Watched, keys_of, plan, target
 from tests.race.test_race_supervisor import Held, good, is_text
-from tests.terminal.processes import all_gone, children, doomed, stopped
-from tests.transport.loopback import serving
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 

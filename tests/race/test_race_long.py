@@ -6,16 +6,16 @@ import asyncio
 import gc
 
 import httpx
+from tests.race.racing import plan, racing, sse, target
+from tests.race.watching import Middle, proxying
+from tests.transport.loopback import END, HEAD, serving
 
 from kmon.engine.run import Run
 from kmon.engine.supervisor import AGAIN_AT_ONCE
 from kmon.probe.attempt import Attempt
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
-from tests.race.racing import plan, racing, sse, target
 from tests.race.test_race_supervisor import Held, good, is_text
-from tests.race.watching import Middle, proxying
-from tests.transport.loopback import END, HEAD, serving
 
 ROUNDS = 60
 

@@ -14,7 +14,7 @@ from kmon.config import Environment, UsageError, load_settings
 from kmon.doctor.model_list import Check
 from kmon.output.targets import list_checks, list_targets, main
 from kmon.output.targets_check import check_targets
-from tests.transport.loopback import Script, serving
+from tests.support.loopback import Script, serving
 
 KEY = "sk-s3cr3t-0123456789"
 ENV = Environment({}, {"TEST_KEY": KEY})

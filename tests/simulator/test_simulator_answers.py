@@ -15,7 +15,7 @@ from kmon.dialects.chat_request import chat_request
 from kmon.simulator.answers import Answer, answer, tokens
 from kmon.simulator.chat import ChatRequest, read_request
 from kmon.simulator.prompt import is_nudge
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 
 def asked(**members: object) -> ChatRequest:

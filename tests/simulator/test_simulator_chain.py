@@ -17,7 +17,7 @@ from kmon.simulator.dialects import CHAT, CONVERSE, MESSAGES
 from kmon.simulator.http import Request
 from kmon.simulator.prompt import Chain, chain, places, quoted
 from kmon.simulator.wire import Dialect
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import pytest
-
 from tests.terminal.processes import all_gone, children
 from tests.terminal.provider import chunk, provider
 from tests.terminal.pseudo import Terminal

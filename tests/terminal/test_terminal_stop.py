@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from tests.terminal.pseudo import Terminal
 
 FOUND = {"1049": "l", "25": "h", "7": "h", "1000": "l", "1003": "l", "1006": "l", "1015": "l", "1004": "l", "2004": "l"}

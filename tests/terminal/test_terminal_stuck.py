@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 
 import pytest
-
 from tests.terminal.processes import all_gone, offspring, stopped
 from tests.terminal.pseudo import Terminal
 

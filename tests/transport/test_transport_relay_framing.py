@@ -19,6 +19,7 @@ from kmon.proxy.relay.head import (
     with_host,
 )
 from kmon.proxy.relay.messages import BINARY, CLOSE, PING, TEXT, MessageReader
+from tests.support.sockets import frame
 
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
 
@@ -99,14 +100,6 @@ def test_which_answers_have_a_body() -> None:
     assert not body_of_response(response_head(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), "GET").done
     with pytest.raises(HeadError, match="Content-Length"):
         body_of_request(request_head(b"GET / HTTP/1.1\r\nContent-Length: 3, 4\r\n\r\n"))
-
-
-def frame(opcode: int, data: bytes, *, final: bool = True, mask: bytes = b"", packed: bool = False) -> bytes:
-    first = (0x80 if final else 0) | (0x40 if packed else 0) | opcode
-    size = len(data)
-    head = bytes([first, (0x80 if mask else 0) | (size if size < 126 else 126 if size < 65_536 else 127)])
-    head += b"" if size < 126 else struct.pack(">H", size) if size < 65_536 else struct.pack(">Q", size)
-    return head + mask + (bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data)
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.booleans(), st.lists(st.integers(0, 900)))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from scripted import Script, race, showcase
-
 from kmon.stream.events import EngineHealth, State
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
 from kmon.tui import bars, words
 from kmon.tui.bars import Header
 from kmon.tui.rows import Row, row_width
+from tests.support.scripted import Script, race, showcase
 
 NOW = 30_000_000_000
 

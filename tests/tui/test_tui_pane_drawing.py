@@ -7,7 +7,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import CODE, THOUGHT, S, Script, race, showcase
 
 from kmon.dialects.delta import StreamError, Usage
 from kmon.stream.events import RunEnded
@@ -17,6 +16,7 @@ from kmon.tui import words
 from kmon.tui.flow import FlowWrap
 from kmon.tui.pane_drawing import Flow, Look, draw_pane
 from kmon.tui.rows import Row, row_width
+from tests.support.scripted import CODE, THOUGHT, S, Script, race, showcase
 
 PLAIN = Look()
 

@@ -2,11 +2,9 @@
 
 import msgspec
 import pytest
-from ended import SCENARIOS, ended, failed, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
 from kmon.catalog.model import Target
 from kmon.stats.compare import Verdict, compare
@@ -15,6 +13,8 @@ from kmon.stats.format import percent, rate_words
 from kmon.stats.outcome import OUTCOMES, OutcomeName
 from kmon.stats.statistics import fisher_exact
 from kmon.stats.trial import Arm, Trial, trial_of
+from tests.support.ended import SCENARIOS, ended, failed, scenario
+from tests.support.seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
 TIMEOUT: OutcomeName = "timeout-before-first-token"
 

@@ -19,7 +19,7 @@ from kmon.config import Environment
 from kmon.doctor.conclusion import Finding, conclusion, findings
 from kmon.doctor.examine import examine
 from kmon.output.doctor import Diagnosis, diagnose, target_described, target_lines
-from tests.transport.loopback import Script
+from tests.support.loopback import Script
 
 KEY = "sk-s3cr3t-0123456789"
 ENV = Environment({}, {"TEST_KEY": KEY})
