@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from kmon.dialects.registry import names
 from kmon.simulator.profile import built_in
-from tests.terminal.provider import chunk, provider
-
-
-def kmon(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kmon", *arguments],
-        cwd=cwd,
-        env=clean_env(cwd, env),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def clean_env(cwd: Path, more: dict[str, str] | None = None) -> dict[str, str]:
-    """No keys, no proxies, no settings of whoever runs the tests."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, "XDG_CONFIG_HOME": str(cwd / "config"), **(more or {})}
-
+from tests.support.cli import KMON, clean_env, kmon, kmon_process
+from tests.support.terminal import Terminal
+from tests.support.threaded_provider import chunk, provider
 
 BAD = {
     "unknown target": (["run", "togehter"], "there is no target 'togehter'; did you mean together"),
@@ -108,8 +89,6 @@ def test_a_broken_kmon_toml_is_named_with_its_line(toml: str, words: str, tmp_pa
 
 
 def test_an_unknown_theme_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
-    from tests.terminal.pseudo import Terminal
-
     with Terminal(["--demo", "--theme", "nope"], cwd=tmp_path) as terminal:
         assert terminal.ended() == 2
     assert b"kmon: " in terminal.raw and b"kmon-dark" in terminal.raw
@@ -123,41 +102,32 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
     assert "is in use" in done.stderr
 
 
-def test_version_and_help_answer(tmp_path: Path) -> None:
+def test_a_process_of_its_own_ends_with_the_same_words_and_codes(tmp_path: Path) -> None:
+    """The other tests here run their command in this process."""
+    for arguments in (["run", "togehter"], ["run", "--dmeo"], ["run", "--help"], ["--version"]):
+        theirs, ours = kmon_process(*arguments, cwd=tmp_path), kmon(*arguments, cwd=tmp_path)
+        assert (theirs.returncode, theirs.stdout, theirs.stderr) == (ours.returncode, ours.stdout, ours.stderr)
+
+
+@pytest.mark.parametrize("command", ["", "run", "targets", "decode", "replay", "sim", "config", "scenarios", "doctor"])
+def test_version_and_help_answer(command: str, tmp_path: Path) -> None:
+    done = kmon(*command.split(), "--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: kmon")
     assert kmon("--version", cwd=tmp_path).stdout.startswith("kmon 0.")
-    for command in ([], ["run"], ["targets"], ["decode"], ["replay"], ["sim"], ["config"], ["scenarios"], ["doctor"]):
-        done = kmon(*command, "--help", cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["targets", "scenarios", "config", "--help"])
-@pytest.mark.parametrize(("redirection", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
-def test_a_stdout_that_takes_nothing_is_a_sentence(command: str, redirection: str, why: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m kmon {command} {redirection}",
-        shell=True,
-        cwd=tmp_path,
-        env=clean_env(tmp_path),
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.mark.parametrize(("command", "shell", "why"), [
+    ("targets", ">&-", "it is closed"), ("targets", ">/dev/full", "No space left on device"),
+    ("--help", ">/dev/full", "No space left on device"),
+])  # fmt: skip
+def test_a_stdout_that_takes_nothing_is_a_sentence(command: str, shell: str, why: str, tmp_path: Path) -> None:
+    done = kmon_process(command, cwd=tmp_path, shell=shell)
     assert (done.returncode, done.stderr) == (3, f"kmon: cannot write to stdout: {why}\n")
 
 
-@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
-def test_a_stderr_that_takes_nothing_leaves_the_exit_code_and_stdout_alone(redirection: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m kmon run togehter {redirection}",
-        shell=True,
-        cwd=tmp_path,
-        env=clean_env(tmp_path),
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.mark.parametrize("shell", ["2>&-", "2>/dev/full"])
+def test_a_stderr_that_takes_nothing_leaves_the_exit_code_and_stdout_alone(shell: str, tmp_path: Path) -> None:
+    done = kmon_process("run", "togehter", cwd=tmp_path, shell=shell)
     assert (done.returncode, done.stdout) == (2, "")
 
 
@@ -210,7 +180,7 @@ def test_lines_hold_no_control_codes_when_stdout_is_no_terminal(tmp_path: Path) 
 def test_an_interrupted_race_closes_its_sockets_and_keeps_what_it_measured(number: int, tmp_path: Path) -> None:
     with provider(chunk("kept words"), hold=True) as server:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kmon", "run", "--base-url", server.url, "--model", "m", "--json"],
+            [*KMON, "run", "--base-url", server.url, "--model", "m", "--json"],
             cwd=tmp_path,
             env=clean_env(tmp_path),
             stdout=subprocess.PIPE,
@@ -232,17 +202,8 @@ def test_an_interrupted_race_closes_its_sockets_and_keeps_what_it_measured(numbe
 
 def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
     with provider(*[chunk("word ")] * 200, chunk("x", "stop")) as server:
-        command = f"{sys.executable} -m kmon run --base-url {server.url} --model m --json | head -n 2"
-        done = subprocess.run(
-            command,
-            shell=True,
-            cwd=tmp_path,
-            env=clean_env(tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        arguments = ("run", "--base-url", server.url, "--model", "m", "--json")
+        done = kmon_process(*arguments, cwd=tmp_path, shell="| head -n 2")
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
 
 

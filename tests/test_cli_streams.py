@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.terminal.provider import chunk, provider
-from tests.test_cli import clean_env
+from tests.support.cli import KMON, clean_env
+from tests.support.cli import kmon as in_process
+from tests.support.threaded_provider import chunk, provider
 
 SAID = "hé, 日本, 😀"
 ENCODINGS = {
@@ -32,26 +32,37 @@ PRINTED = {
 
 
 def kmon(here: Path, *arguments: str, redirected: str = "", **env: str) -> subprocess.CompletedProcess[bytes]:
-    command = ["sh", "-c", f'exec "$@" {redirected}', "sh", sys.executable, "-m", "kmon", *arguments]
+    command = ["sh", "-c", f'exec "$@" {redirected}', "sh", *KMON, *arguments]
     return subprocess.run(command, cwd=here, env=clean_env(here, env), capture_output=True, timeout=100)
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
+    """Files with words in other scripts."""
     said = {"choices": [{"index": 0, "delta": {"content": SAID}, "finish_reason": "stop"}]}
     (tmp_path / "body.sse").write_text(f"data: {json.dumps(said)}\n\ndata: [DONE]\n\n")
     (tmp_path / "kmon.toml").write_text('[scenarios.greeting]\ntitle = "日本"\nlike = "minimal"\n')
     return tmp_path
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+def escaped(text: str) -> str:
+    return "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 @pytest.mark.parametrize("case", PRINTED)
 def test_what_stdout_cannot_encode_is_escaped_and_all_of_it_is_there(case: str, encoding: str, here: Path) -> None:
-    whole = kmon(here, *PRINTED[case], PYTHONIOENCODING="utf-8")
-    escaped = kmon(here, *PRINTED[case], **ENCODINGS[encoding])
-    assert (whole.returncode, escaped.returncode) == (0, 0), escaped.stderr
-    expected = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in whole.stdout.decode())
-    assert escaped.stdout == expected.encode("ascii")
+    whole = in_process(*PRINTED[case], cwd=here)
+    printed = in_process(*PRINTED[case], cwd=here, encoding=encoding)
+    assert (whole.returncode, printed.returncode) == (0, 0), printed.stderr
+    assert printed.stdout == escaped(whole.stdout)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_so_it_is_in_a_process_whose_stdout_has_that_encoding(encoding: str, here: Path) -> None:
+    whole = in_process("scenarios", cwd=here)
+    assert not whole.stdout.isascii()
+    assert kmon(here, "scenarios", **ENCODINGS[encoding]).stdout == escaped(whole.stdout).encode("ascii")
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -91,10 +102,10 @@ def test_a_name_that_is_no_text_is_told_as_it_is(here: Path) -> None:
 @pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2</dev/null", "2>&- <&-"])
 def test_a_stderr_that_takes_nothing_changes_neither_output_nor_exit_code(redirected: str, here: Path) -> None:
     arguments = ("decode", "none.sse", "body.sse", "--json")
-    usual, done = kmon(here, *arguments), kmon(here, *arguments, redirected=redirected)
-    assert (done.stdout, done.returncode) == (usual.stdout, 2)
+    usual, done = in_process(*arguments, cwd=here), kmon(here, *arguments, redirected=redirected)
+    assert (done.stdout.decode(), done.returncode) == (usual.stdout, 2)
     assert json.loads(done.stdout)["text"] == SAID
-    assert b"none.sse" in usual.stderr
+    assert "none.sse" in usual.stderr
     assert done.stderr == b""
 
 

@@ -11,18 +11,6 @@ from kmon.config.sources import Loaded, load_settings
 from kmon.errors import UsageError
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "project").mkdir()
-    return tmp_path / "project"
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> Path:
-    (tmp_path / "user").mkdir()
-    return tmp_path / "user"
-
-
 def refusal(flags: dict[str, object], environ: dict[str, str], project: Path, user: Path) -> str:
     with pytest.raises(UsageError) as refused:
         load_settings(flags, environ, project, user)

@@ -5,7 +5,6 @@ import sys
 from graphlib import TopologicalSorter
 
 import grimp
-import pytest
 
 BELOW_THE_SCREEN = (
     "kmon.cli", "kmon.commands.build_plan", "kmon.commands.stuck_demo", "kmon.config.sources", "kmon.catalog.resolve",
@@ -14,21 +13,26 @@ BELOW_THE_SCREEN = (
 )  # fmt: skip
 
 
-def modules_after(statement: str) -> set[str]:
-    """The top-level modules of a fresh interpreter after ``statement``.
+def printed_by(statements: str) -> str:
+    """What a fresh interpreter prints.
 
     httpx imports rich for its own command line wherever click is installed, as it is beside the linters; kmon itself
     does not bring click along.
     """
-    before, after = "sys.modules['click'] = None", "print(*{name.split('.')[0] for name in sys.modules})"
-    script = f"import sys\n{before}\n{statement}\n{after}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    script = f"import sys\nsys.modules['click'] = None\n{statements}"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("module", BELOW_THE_SCREEN)
-def test_nothing_below_the_screen_imports_textual(module: str) -> None:
-    assert not {"textual", "rich"} & modules_after(f"import {module}")
+def modules_after(statement: str) -> set[str]:
+    """The top-level modules of a fresh interpreter after ``statement``."""
+    return set(printed_by(f"{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})").split())
+
+
+def test_nothing_below_the_screen_imports_textual() -> None:
+    """All in one interpreter, and it says after which module the screen was there."""
+    looked = "print([name for name in ('textual', 'rich') if name in sys.modules], {!r})"
+    said = printed_by("\n".join(f"import {module}\n{looked.format(module)}" for module in BELOW_THE_SCREEN))
+    assert said.splitlines() == [f"[] {module}" for module in BELOW_THE_SCREEN]
 
 
 def test_help_of_no_command_imports_a_network_library_or_a_screen() -> None:

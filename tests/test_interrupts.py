@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import clean_env
+from tests.support.cli import clean_env
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NOWHERE = "http://127.0.0.1:9/v1"

@@ -20,8 +20,8 @@ from kmon.openclaw.simulated.options import GatewayOptions
 from kmon.openclaw.simulated.server import Gateway
 from kmon.simulator import profile
 from kmon.simulator.server import LEDGER_PATH, Simulator
-from tests.transport.loopback import serving
-from tests.transport.relaying import relaying
+from tests.support.loopback import serving
+from tests.support.relaying import relaying
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 SERVERS = ("proxy", "simulator", "gateway")

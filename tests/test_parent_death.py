@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from kmon import parent_death
-from tests.terminal.processes import all_gone, stopped
-from tests.test_cli import clean_env
+from tests.support.cli import clean_env
+from tests.support.processes import all_gone, stopped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 

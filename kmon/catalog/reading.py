@@ -82,6 +82,8 @@ def read_to_end(path: Path, limit_bytes: int, say: Callable[[str], None]) -> byt
                 return b"".join(_pieces(fd, limit_bytes, wait))
         finally:
             nobody_writes.cancel()
+            # Python aborts when it ends while another thread still holds stderr, which that thread may do for a moment
+            nobody_writes.join(PATIENCE_S)
     except OSError as error:
         raise UnreadableError(error.strerror) from None
     except ValueError as error:

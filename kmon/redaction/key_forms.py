@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, compress
 from typing import NamedTuple
 
 SHORTEST_SECRET_CHARS = 8
@@ -33,7 +34,9 @@ UNDONE_TIMES = 2
 _FOLD = bytes.maketrans(bytes(range(65, 91)), bytes(range(97, 123)))
 _URLSAFE = bytes.maketrans(b"-_", b"+/")
 _BETWEEN = bytes({*range(33), *b"*`~\"',;:|<>()[]{}#\\", *range(127, 256)})
-_IS_BETWEEN = frozenset(_BETWEEN)
+_IS_KEPT = bytes(byte not in _BETWEEN for byte in range(256))
+_IS_FIRST = bytes(byte & 0xC0 != 0x80 for byte in range(256))
+"""1 for every byte with which a character begins in UTF-8, else 0."""
 _ESCAPE = re.compile(
     r"%(?:25){0,4}([0-9a-fA-F]{2})|\\{1,8}(?:u00|x)([0-9a-fA-F]{2})"
     r"|&#0{0,6}([0-9]{2,3});?|&#[xX]0{0,6}([0-9a-fA-F]{2});?|\\{1,8}([nrt])"
@@ -168,10 +171,10 @@ class _Spelling:
         """For each byte of a reading, which character of the undone text it is of."""
         of_bytes: Sequence[int] = range(len(self._undone))
         if not self._undone.isascii():
-            of_bytes = [i for i, one in enumerate(self._undone) for _ in one.encode("utf-8", "surrogatepass")]
+            of_bytes = list(accumulate(self._bytes.translate(_IS_FIRST), initial=-1))[1:]
         if reading == EXACT:
             return of_bytes
-        return [i for i, byte in zip(of_bytes, self._bytes, strict=True) if byte not in _IS_BETWEEN]
+        return list(compress(of_bytes, self._bytes.translate(_IS_KEPT)))
 
 
 def _readings(data: bytes) -> tuple[bytes, bytes, bytes]:

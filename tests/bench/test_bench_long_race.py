@@ -8,7 +8,10 @@ import pytest
 
 from tests.bench.long_race import Front, windows
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+pytestmark = [
+    pytest.mark.xdist_group("measures"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+]
 
 
 @pytest.mark.parametrize("front", ["panes", "board", "json"])

@@ -24,18 +24,6 @@ BEDROCK = '[targets."bedrock/kimi-k2.5"]\nbase_url = "https://{host}"\n{more}'
 AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "project").mkdir()
-    return tmp_path / "project"
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> Path:
-    (tmp_path / "user").mkdir()
-    return tmp_path / "user"
-
-
 def held(loaded: Loaded, name: str) -> Credential:
     return credential(resolve_target(loaded.catalog, name), loaded.env, loaded.trust)
 

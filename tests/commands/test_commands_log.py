@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_commands_canary import CANARY, ROOT, Place, place
-from tests.terminal.pseudo import Terminal
+from tests.support.terminal import Terminal
 
 __all__ = ["place"]
 

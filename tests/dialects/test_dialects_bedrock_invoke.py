@@ -6,11 +6,11 @@ import base64
 import json
 
 import pytest
-from event_frames import frame
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.bedrock_invoke import BedrockInvoke
 from kmon.dialects.delta import ToolCall, Usage
+from tests.support.event_frames import frame
 
 METRICS = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 2}}
 

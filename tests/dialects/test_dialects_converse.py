@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from event_frames import frame
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.converse import Converse
 from kmon.dialects.delta import Delta, ToolCall, Usage
+from tests.support.event_frames import frame
 
 
 def deltas(body: bytes) -> list[Delta]:

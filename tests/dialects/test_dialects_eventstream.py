@@ -6,11 +6,11 @@ import struct
 import zlib
 from itertools import pairwise
 
-from event_frames import frame
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.eventstream import BadFrame, EventStreamDecoder, Frame
+from tests.support.event_frames import frame
 
 
 def decode(*pieces: bytes) -> list[Frame | BadFrame]:

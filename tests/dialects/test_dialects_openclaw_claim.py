@@ -19,14 +19,13 @@ import re
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.openclaw.protocol.claim import ClientStatus
 from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response, encode, parse
-from tests.dialects.gateway_recordings import OBSERVED, lines, needs_recordings, recorded
-from tests.dialects.test_dialects_openclaw_runs import frame as any_frame
+from tests.support.gateway_recordings import OBSERVED, any_frame, lines, needs_recordings, recorded
 
 S = 1_000_000_000
 ENTER_S = 0.25
@@ -311,7 +310,6 @@ def test_runs_of_another_session_move_nothing() -> None:
     assert claim.shown(3).claim.activity == "idle"
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(any_frame, st.sampled_from(["in", "out"])), max_size=12))
 def test_whatever_a_payload_holds_the_mirror_never_raises(got: list[tuple[Frame, str]]) -> None:
     claim = ClientStatus("s", inferred=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, Request, Response
 from kmon.openclaw.protocol.run import GatewayRun
 from kmon.openclaw.protocol.runs import RUNS_LIMIT, Change, Tracker, history_texts, in_flight
-from tests.dialects.gateway_recordings import ALL, OBSERVED, needs_recordings, recorded, replayed
+from tests.support.gateway_recordings import ALL, OBSERVED, any_frame, needs_recordings, recorded, replayed
 
 
 def only(tracker: Tracker, session: str) -> GatewayRun:
@@ -197,31 +197,7 @@ def test_memory_is_bounded_and_open_runs_are_kept() -> None:
     assert len(tracker.runs) <= RUNS_LIMIT and tracker.runs["open"].open
 
 
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=6,
-)
-WORDS = "start end error model finishing delta final aborted status assistant lifecycle tool item usage run_status"
-MEMBERS = "runId sessionKey state stream data phase seq text delta replace message content deltaText toolCallId args"
-known = st.sampled_from([*WORDS.split(), "update", "result", "r1", "r2", "s", "hello-ok", "text"])
-member = st.sampled_from([*MEMBERS.split(), "outputTokens", "stopReason", "errorMessage", "idempotencyKey", "type"])
-payload = st.recursive(
-    st.dictionaries(member, junk | known, max_size=8),
-    lambda inner: st.dictionaries(member, junk | known | inner, max_size=8),
-    max_leaves=8,
-)
-frame = st.one_of(
-    st.builds(
-        GatewayEvent, st.sampled_from(["chat", "agent", "tick", "health", "x"]), payload, st.none() | st.integers()
-    ),
-    st.builds(Request, st.sampled_from("12"), st.sampled_from(["chat.send", "connect"]), payload),
-    st.builds(Response, st.sampled_from("12"), st.booleans(), payload | junk),
-)
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(frame, st.sampled_from(["in", "out"])), max_size=12))
+@given(st.lists(st.tuples(any_frame, st.sampled_from(["in", "out"])), max_size=12))
 def test_whatever_a_payload_holds_the_tracker_never_raises(sent: list[tuple[Frame, Any]]) -> None:
     tracker = Tracker()
     for t_ns, (one, direction) in enumerate(sent):

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from event_frames import frame
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
 from kmon.dialects.registry import formats, wire_format
+from tests.support.event_frames import frame
 
 SCALARS = (
     st.none()
@@ -93,7 +93,6 @@ def deltas(dialect: str, *pieces: bytes) -> list[Delta]:
 
 
 @pytest.mark.parametrize("dialect", [entry.name for entry in formats()])
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data: st.DataObject) -> None:
     body = b"".join(data.draw(BODIES[dialect]))
@@ -108,7 +107,6 @@ def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data
 
 
 @pytest.mark.parametrize("dialect", [entry.name for entry in formats()])
-@settings(max_examples=60, deadline=None)
 @given(body=st.binary(max_size=300))
 def test_arbitrary_bytes_never_raise(dialect: str, body: bytes) -> None:
     whole = deltas(dialect, body)

@@ -44,7 +44,7 @@ from kmon.simulator.sse import JSON_HEADERS, event, to_json
 from kmon.simulator.sse import SSE_HEADERS as STREAM_HEADERS
 from kmon.simulator.wire import Route as ServerRoute
 from kmon.simulator.wire import ServerDialect, Trait
-from tests.race.watching import proxying
+from tests.support.watching import proxying
 
 SPEED = 100.0
 

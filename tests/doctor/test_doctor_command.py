@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.doctor.endpoints import free_port
-from tests.test_cli import clean_env, kmon
+from tests.support.cli import clean_env, kmon
+from tests.support.endpoints import free_port
 
 
 def configured(directory: Path, port: int) -> None:

@@ -15,7 +15,7 @@ from kmon.doctor.endpoint import Question
 from kmon.errors import UsageError
 from kmon.output.doctor import target_lines
 from kmon.stream.sanitize import Sanitizer
-from tests.doctor.endpoints import (
+from tests.support.endpoints import (
     ENV,
     KEY,
     answering,
@@ -29,7 +29,7 @@ from tests.doctor.endpoints import (
     target,
     wrong,
 )  # fmt: skip
-from tests.transport.loopback import serving
+from tests.support.loopback import serving
 
 
 async def test_a_sound_endpoint_is_called_sound_with_five_tries_of_every_step() -> None:

@@ -15,10 +15,9 @@ from kmon.cli import main
 from kmon.doctor.targets_check import check_targets
 from kmon.output.doctor import target_described, target_lines
 from kmon.output.targets import list_checks
-from tests.doctor.endpoints import ENV, KEY, examined, models, server_side, target
-from tests.race.hostile import LONG_FIELDS, Hostile, dumped, wrong_with
-from tests.race.test_race_hostile import STREAMS
-from tests.transport.loopback import Script, serving
+from tests.support.endpoints import ENV, KEY, examined, models, server_side, target
+from tests.support.hostile import LONG_FIELDS, STREAMS, Hostile, dumped, wrong_with
+from tests.support.loopback import Script, serving
 
 SENTENCE = {"": 8_000, "sentence": 2_000, "conclusion": 8_000, "error": 400}
 """A doctor's conclusion is made of several sentences."""

@@ -9,7 +9,7 @@ import pytest
 
 from kmon.doctor.dns import look_up
 from kmon.doctor.tcp import reach_all
-from tests.doctor.endpoints import free_port
+from tests.support.endpoints import free_port
 
 
 async def test_an_open_port_is_connected_to_five_times_and_says_how_large_packets_may_be() -> None:

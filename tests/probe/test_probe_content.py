@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
@@ -175,7 +175,6 @@ DELTAS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(DELTAS, max_size=25),
     st.sampled_from(["done", "incomplete", "failed", "timed-out", "cancelled"]),

@@ -13,8 +13,8 @@ from kmon.errors import UsageError
 from kmon.model import Message, Scenario, Target, Tool
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
-from tests.race.racing import outcome
-from tests.transport.provider import Play, provider, writing
+from tests.support.racing import outcome
+from tests.support.scripted_provider import Play, provider, writing
 
 KEY = "sk-very-secret-0123456789"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nrequest-id: req_1\r\n\r\n"

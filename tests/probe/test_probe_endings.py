@@ -12,8 +12,8 @@ import pytest
 from kmon.dialects.delta import Delta
 from kmon.probe.recorder import coalesced
 from kmon.stream import events as ev
-from tests.race.racing import outcome, plan, racing, sse, target
-from tests.transport.loopback import END, HEAD, Script, chunked, serving
+from tests.support.loopback import END, HEAD, Script, chunked, serving
+from tests.support.racing import outcome, plan, racing, sse, target
 
 
 async def ending(script: Script, **options: object) -> tuple[ev.RunEnded, list[ev.Event]]:

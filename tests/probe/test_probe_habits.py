@@ -24,8 +24,8 @@ from kmon.stream import events as ev
 from kmon.stream.state import derive
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RaceView
-from tests.race.racing import outcome, plan, racing, sse, target
-from tests.transport.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, serving
+from tests.support.racing import outcome, plan, racing, sse, target
 
 
 def test_as_many_gaps_are_needed_as_bound_the_percentile() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from kmon.probe.limits import Limits, next_due
 from kmon.stream import events as ev
 from kmon.stream.timeline import S, Timeline
-from tests.race.racing import outcome, plan, sse, target
-from tests.transport.loopback import HEAD, Script, chunked, serving
+from tests.support.loopback import HEAD, Script, chunked, serving
+from tests.support.racing import outcome, plan, sse, target
 
 EVERY = Limits(1, 100, 10, header_s=5, first_token_s=20, byte_s=3, chunk_s=4, idle_s=10)
 

@@ -16,8 +16,8 @@ from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, fold_chunk
-from tests.race.racing import outcome, plan, target
-from tests.transport.loopback import END, HEAD, chunked, serving
+from tests.support.loopback import END, HEAD, chunked, serving
+from tests.support.racing import outcome, plan, target
 
 PIECES = st.sampled_from(["", "", "word", " ", "\x1b", "\u202e\x00", "é", "\x07x"])
 """Some of which are nothing once they are cleaned."""

@@ -18,7 +18,7 @@ from kmon.stream.events import DeltaArrived
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import fold_chunk
-from tests.probe.key_spellings import gives_away, spellings
+from tests.support.key_spellings import gives_away, spellings
 
 KEY = "sk-AbCdef-0123456789+/xyz"
 SPELLINGS = spellings(KEY)

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from kmon.stream import events as ev
-from tests.race.racing import plan, racing, sse, target
-from tests.transport.loopback import HEAD, Script, serving
+from tests.support.loopback import HEAD, Script, serving
+from tests.support.racing import plan, racing, sse, target
 
 
 async def silent_after_words(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

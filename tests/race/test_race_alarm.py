@@ -12,7 +12,7 @@ import pytest
 
 from kmon.engine.alert_hooks import AT_ONCE, WAITING, Alarm, AlarmPlan
 from kmon.stream.events import Alert, Notice
-from tests.transport.provider import provider, writing
+from tests.support.scripted_provider import provider, writing
 
 ALERT = Alert(7, "together", "consecutive-failures", 5, 5, 12, "together: 5 streams in a row failed")
 PYTHON = Path(sys.executable).name

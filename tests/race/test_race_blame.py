@@ -21,8 +21,10 @@ from kmon.simulator.embedded import Embedded
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.state import derive
-from tests.race.racing import Watched, plan, racing, sse, target
-from tests.transport.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, serving
+from tests.support.racing import Watched, plan, racing, sse, target
+
+pytestmark = pytest.mark.xdist_group("measures")
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
 
@@ -221,8 +223,8 @@ def far_away() -> Iterator[str]:
 
 FAR_SERVER = """
 import asyncio
-from tests.race.racing import sse
-from tests.transport.loopback import HEAD
+from tests.support.racing import sse
+from tests.support.loopback import HEAD
 async def words_then_silence(reader, writer):
     await reader.readuntil(b"\\r\\n\\r\\n")
     writer.write(HEAD + sse("some words"))

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import clean_env, kmon
+from tests.support.cli import clean_env, kmon
+
+pytestmark = pytest.mark.xdist_group("measures")
 
 
 def events(*arguments: str, cwd: Path) -> list[dict[str, object]]:

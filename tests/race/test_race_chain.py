@@ -16,8 +16,8 @@ from kmon.model import Message, Target
 from kmon.retry.policy import Policy
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
-from tests.race.racing import outcome, sse, target
-from tests.transport.loopback import END, HEAD, chunked, serving
+from tests.support.loopback import END, HEAD, chunked, serving
+from tests.support.racing import outcome, sse, target
 
 SCENARIO = resolve_scenario(load_catalog(), "tool-chain:3")
 ASKED = SCENARIO.messages

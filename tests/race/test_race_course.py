@@ -17,7 +17,7 @@ from kmon.retry.sequence import AttemptSequence, Endpoint
 from kmon.stream.events import Ending
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import S, Timeline
-from tests.race.racing import ASK
+from tests.support.racing import ASK
 
 TARGETS = tuple(
     Target(name=name, provider=name, model="m", base_url=f"http://{name}.example") for name in ("one", "two", "three")

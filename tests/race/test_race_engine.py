@@ -13,10 +13,9 @@ from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys
 from kmon.engine.process import EngineProcess
 from kmon.stream import events as ev
-from tests.race.racing import Watched, keys_of, plan, target
-from tests.race.test_race_supervisor import Held, good, is_text
-from tests.terminal.processes import all_gone, children, doomed, stopped
-from tests.transport.loopback import serving
+from tests.support.loopback import serving
+from tests.support.processes import all_gone, children, doomed, heard_of_all_ends, stopped
+from tests.support.racing import Held, Watched, good, is_text, keys_of, plan, target
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 
@@ -76,6 +75,7 @@ async def test_a_stopped_engine_is_killed_even_when_closing_it_is_cut_short(cut_
             assert closing.done() and closing.cancelled() == cut_short
             assert all_gone([engine.pid])
             await race.finish()
+            await heard_of_all_ends()
 
 
 @needs_proc
@@ -96,6 +96,7 @@ async def test_an_engine_that_never_takes_its_plan_is_killed_when_starting_it_is
         await asyncio.wait([starting], timeout=20)
         assert starting.cancelled()
         assert all_gone(found)
+        await heard_of_all_ends()
 
 
 @needs_proc

@@ -11,8 +11,8 @@ import pytest
 
 from kmon.model import GATEWAY_KEY_ENV, Target
 from kmon.stream import events as ev
-from tests.race.gateways import TOKEN, Peer, forever, gateway
-from tests.race.racing import outcome, plan, racing
+from tests.support.gateways import TOKEN, Peer, forever, gateway
+from tests.support.racing import outcome, plan, racing
 
 KEYS = {"OPENCLAW_GATEWAY_TOKEN": TOKEN}
 

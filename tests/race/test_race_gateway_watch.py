@@ -17,8 +17,8 @@ from kmon.model import GATEWAY_KEY_ENV
 from kmon.openclaw.host import PANES_LIMIT, WARNINGS_LIMIT, GatewayHost
 from kmon.openclaw.plan import GatewayPlan
 from kmon.stream import events as ev
-from tests.race.gateways import TOKEN, Peer, gateway, message
-from tests.race.racing import Watched
+from tests.support.gateways import TOKEN, Peer, gateway, message
+from tests.support.racing import Watched
 
 A, B = "agent:main:a", "agent:main:b"
 

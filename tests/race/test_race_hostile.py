@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +18,13 @@ from kmon.model import GATEWAY_KEY_ENV, Target
 from kmon.openclaw.host import GatewayHost
 from kmon.openclaw.plan import GatewayPlan
 from kmon.stream import events as ev
-from tests.dialects.event_frames import frame
-from tests.probe.key_spellings import spellings
-from tests.race.gateways import Peer, gateway
-from tests.race.hostile import CONTROL, KEY, USAGE, Hostile, dumped, wrong_with
-from tests.race.racing import Watched, outcome, plan
-from tests.race.watching import proxying
-from tests.transport.loopback import Script, serving
-from tests.transport.sockets import socket_server
+from tests.support.gateways import Peer, gateway
+from tests.support.hostile import CONTROL, KEY, STREAMS, Hostile, dumped, sse_events, wrong_with
+from tests.support.key_spellings import spellings
+from tests.support.loopback import Script, serving
+from tests.support.racing import Watched, outcome, plan
+from tests.support.sockets import socket_server
+from tests.support.watching import proxying
 
 PATHS = {
     "chat": "chat/completions",
@@ -40,77 +37,8 @@ VARIABLES = {"chat": "KEY", "messages": "KEY", "deepinfra": "KEY", "converse": "
 
 @pytest.fixture(autouse=True)
 def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-
-
-def sse(*objects: object) -> bytes:
-    return b"".join(b"data: " + dumped(one) + b"\n\n" for one in objects)
-
-
-def chat_stream(h: Hostile) -> bytes:
-    call = {"index": 0, "id": h(), "type": h(), "function": {"name": h(), "arguments": h()}}
-    many = [{"index": n, "id": h(9), "function": {"name": h(9), "arguments": "{}"}} for n in range(1, 1_500)]
-    said = {"content": h(), "reasoning_content": h(9), "tool_calls": [call]}
-    return (
-        b": " + h(9).replace("\n", "").encode("utf-8", "replace") + b"\n\n"
-        + sse(
-            {"id": h(), "model": h(), "provider": h(), "choices": [{"index": 0, "delta": said}]},
-            {"choices": [{"index": 0, "delta": {"tool_calls": many}}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": h()}], "usage": USAGE, "model": h(99)},
-            {"error": {"message": h(), "code": h(), "type": h(), "param": h()}},
-        )
-        + b"data: " + h().encode("utf-8", "replace").replace(b"\n", b"") + b"\n\n"
-    )  # fmt: skip
-
-
-def messages_stream(h: Hostile) -> bytes:
-    started = {"id": h(), "model": h(), "usage": USAGE}
-    return sse(
-        {"type": "message_start", "message": started},
-        {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "id": h(), "name": h()}},
-        {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": h()}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": h()}},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": h()}},
-        {"type": "message_delta", "delta": {"stop_reason": h()}, "usage": USAGE},
-        {"type": h(), "error": {"type": h(), "message": h()}},
-        {"type": "error", "error": {"type": h(), "message": h()}},
-    )
-
-
-def deepinfra_stream(h: Hostile) -> bytes:
-    return sse(
-        {"token": {"id": 1, "text": h()}, "request_id": h(), "num_input_tokens": -3},
-        {"error_message": h(), "error_type": h()},
-        {"token": {"id": 1, "text": ""}, "details": {"finish_reason": h()}, "num_tokens": 10**30},
-    )
-
-
-def converse_stream(h: Hostile) -> bytes:
-    name = h(40_000).encode("utf-8", "replace").decode()
-    return b"".join([
-        frame("messageStart", {"role": h()}),
-        frame("contentBlockStart", {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": h(), "name": h()}}}),
-        frame("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"toolUse": {"input": h()}}}),
-        frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": h()}}),
-        frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": h()}}}),
-        frame("messageStop", {"stopReason": h()}),
-        frame(name, {"message": h(), "originalMessage": h()}, kind="exception"),
-        frame("metadata", {"usage": USAGE, "metrics": {"latencyMs": 1e300}}),
-    ])  # fmt: skip
-
-
-STREAMS: dict[str, Callable[[Hostile], bytes]] = {
-    "chat": chat_stream,
-    "messages": messages_stream,
-    "deepinfra": deepinfra_stream,
-    "converse": converse_stream,
-}
 
 
 def answering(head: bytes, body: bytes) -> Script:
@@ -172,7 +100,7 @@ async def test_a_key_that_is_split_over_header_values_and_fields_is_told_nowhere
     a, b, c = said[: len(said) // 3], said[len(said) // 3 : 2 * len(said) // 3], said[2 * len(said) // 3 :]
     head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: {a}{b}\r\ncf-ray: {c}\r\n\r\n"
     call = [{"index": 0, "id": "c1", "function": {"name": a, "arguments": b}}]
-    body = sse(
+    body = sse_events(
         {"choices": [{"index": 0, "delta": {"content": a}}]},
         {"choices": [{"index": 0, "delta": {"reasoning_content": b}}]},
         {"choices": [{"index": 0, "delta": {"content": c}}]},
@@ -196,8 +124,8 @@ async def test_a_key_that_is_split_over_header_values_and_fields_is_told_nowhere
 
 async def test_the_same_stream_without_a_key_to_hide_is_told_as_it_came() -> None:
     words = ["such keys begin with ", "sk-AbCdef", "-", " or not", ", and end in sk-AbCdef-0"]
-    body = sse(*({"choices": [{"index": 0, "delta": {"content": word}}]} for word in words))
-    body += sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + b"data: [DONE]\n\n"
+    body = sse_events(*({"choices": [{"index": 0, "delta": {"content": word}}]} for word in words))
+    body += sse_events({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + b"data: [DONE]\n\n"
     long_id = "chatcmpl-" + "a" * 200
     body = body.replace(b'{"choices"', b'{"id": "' + long_id.encode() + b'", "choices"')
     events = await told_of("chat", b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n", body)

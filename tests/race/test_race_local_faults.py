@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal.provider import chunk, provider
-from tests.test_cli import clean_env
+from tests.support.cli import clean_env
+from tests.support.threaded_provider import chunk, provider
 
 FILES, STREAMS = 30, 60
 

@@ -12,12 +12,11 @@ from kmon.engine.supervisor import AGAIN_AT_ONCE
 from kmon.probe.attempt import Attempt
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
-from tests.race.racing import plan, racing, sse, target
-from tests.race.test_race_supervisor import Held, good, is_text
-from tests.race.watching import Middle, proxying
-from tests.transport.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, serving
+from tests.support.racing import Held, good, is_text, plan, racing, sse, target
+from tests.support.watching import Middle, proxying
 
-ROUNDS = 60
+ROUNDS = 30
 
 
 def alive(*kinds: type) -> int:
@@ -33,12 +32,9 @@ async def test_no_run_attempt_or_task_of_an_ended_run_is_kept() -> None:
     before = alive(Run, Attempt)
     async with serving(good) as url, racing(plan(target(url), rounds=ROUNDS)) as race:
         await race.until(race_ended)
-        for _ in range(200):
-            if alive(Run, Attempt) == before and len(asyncio.all_tasks()) < 15:
-                break
-            await asyncio.sleep(0.02)
-        assert alive(Run, Attempt) == before
-        assert len(asyncio.all_tasks()) < 15
+        async with asyncio.timeout(30):
+            while len(asyncio.all_tasks()) >= 15 or alive(Run, Attempt) != before:
+                await asyncio.sleep(0.05)
         assert alive(Timeline) >= ROUNDS  # those of the view: the count finds what there is
 
 
@@ -95,6 +91,10 @@ async def test_an_engine_whose_race_is_over_rests_until_something_is_tried_again
                 break
             await asyncio.sleep(0.02)
         assert machine.resting
+        machine = race.source._network.monitor  # type: ignore[attr-defined]
+        async with asyncio.timeout(60):
+            while not machine.resting:
+                await asyncio.sleep(0.02)
         before = [e for e in race.events if isinstance(e, ev.EngineHealth)]
         await asyncio.sleep(1.7)  # in which there would be three reports; one may have been on its way
         assert len([e for e in race.events if isinstance(e, ev.EngineHealth)]) <= len(before) + 1

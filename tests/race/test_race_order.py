@@ -9,9 +9,8 @@ import re
 from kmon.engine.randomize import shuffled, with_nonce
 from kmon.model import Message
 from kmon.stream import events as ev
-from tests.race.racing import outcome, plan, racing, target
-from tests.race.test_race_supervisor import GOOD, Held, good, is_text
-from tests.transport.loopback import serving
+from tests.support.loopback import serving
+from tests.support.racing import GOOD, Held, good, is_text, outcome, plan, racing, target
 
 
 def test_the_same_seed_gives_the_same_order_and_rounds_differ() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 
 import aiohttp
 import httpx
@@ -20,22 +19,13 @@ from kmon.proxy.host import ProxyHost
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.request import said_hash
 from kmon.stream import events as ev
-from tests.race.racing import Watched
-from tests.race.watching import before_simulator, proxying
-from tests.simulator.aws import KIMI, NOVA, aio_stream, converse, names, user
-from tests.transport.loopback import END, HEAD, chunked, serving
+from tests.support.aws import KIMI, NOVA, aio_stream, converse, names, user
+from tests.support.loopback import END, HEAD, chunked, serving
+from tests.support.racing import Watched
+from tests.support.watching import before_simulator, proxying
 
 KEY = "sk-test-0123456789abcdef"
 ASK = [{"role": "user", "content": "Write a Python class that caches values."}]
-
-
-@pytest.fixture(autouse=True)
-def no_aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 def spoken(events: list[ev.Event]) -> str:

@@ -15,7 +15,7 @@ from kmon.retry.policy import Policy
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
 from kmon.stream import events as ev
-from tests.race.racing import ASK, Watched, racing
+from tests.support.racing import ASK, Watched, racing
 
 SPEED = 50.0
 

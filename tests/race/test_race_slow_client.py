@@ -12,16 +12,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from kmon.stream import events as ev
-from tests.race.racing import Watched, sse
-from tests.race.watching import proxying
-from tests.transport.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, serving
+from tests.support.racing import Watched, sse
+from tests.support.watching import proxying
 
 ASK = b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 27\r\n\r\n{"model":"m","stream":true}'
 STALL_S = 1.0
 PIECES = 12_000
 """Of about a kilobyte: more than the buffers of the kernel on the way take (some megabytes)."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel is a witness on Linux only")
+pytestmark = [
+    pytest.mark.xdist_group("measures"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the kernel is a witness on Linux only"),
+]
 
 
 @contextlib.asynccontextmanager

@@ -10,45 +10,8 @@ from kmon.probe.context import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import Endpoint
 from kmon.stream import events as ev
-from tests.race.racing import ASK, outcome, plan, racing, sse, target
-from tests.transport.loopback import END, HEAD, serving
-
-GOOD = HEAD + sse("Hello", finish="stop", done=True) + END
-
-
-async def good(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(GOOD)
-
-
-class Held:
-    """A server whose answers hang after a word, until released; it counts what is open."""
-
-    def __init__(self) -> None:
-        self.release = asyncio.Event()
-        self.closed = asyncio.Event()
-        self.requests = 0
-        self.open = 0
-        self.most_open = 0
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.requests += 1
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        writer.write(HEAD + sse("one "))
-        await writer.drain()
-        gone = asyncio.create_task(reader.read())
-        released = asyncio.create_task(self.release.wait())
-        await asyncio.wait([gone, released], return_when=asyncio.FIRST_COMPLETED)
-        self.open -= 1
-        if gone.done() and not self.release.is_set():
-            self.closed.set()
-        writer.write(sse("two", finish="stop", done=True) + END)
-        gone.cancel()
-        released.cancel()
-
-
-def is_text(event: ev.Event) -> bool:
-    return isinstance(event, ev.DeltaArrived) and event.kind == "text"
+from tests.support.loopback import serving
+from tests.support.racing import ASK, GOOD, Held, good, is_text, outcome, plan, racing, target
 
 
 async def test_a_round_has_one_run_per_row_and_rounds_follow_each_other() -> None:

@@ -10,8 +10,8 @@ from kmon.proxy.relay.head import response_head
 from kmon.proxy.relay.observer import Side
 from kmon.proxy.tunnel import Tunnel
 from kmon.stream.sanitize import Sanitizer
-from tests.dialects.test_dialects_websocket import frame
-from tests.probe.key_spellings import gives_away, spellings
+from tests.support.key_spellings import gives_away, spellings
+from tests.support.sockets import frame
 
 KEY = "gateway-token-0123456789"
 TEXT, CLOSE = 1, 8

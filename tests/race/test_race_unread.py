@@ -18,10 +18,10 @@ from kmon.output.lines import line
 from kmon.output.summary import table
 from kmon.stream import events as ev
 from kmon.stream.state import derive
-from tests.dialects.test_dialects_websocket import frame
-from tests.race.racing import Watched, sse
-from tests.race.watching import Middle, proxying
-from tests.transport.loopback import END, chunked, serving
+from tests.support.loopback import END, chunked, serving
+from tests.support.racing import Watched, sse
+from tests.support.sockets import frame
+from tests.support.watching import Middle, proxying
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 EVENTS = "text/event-stream"

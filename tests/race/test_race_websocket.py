@@ -12,9 +12,9 @@ from aiohttp import web
 
 from kmon.model import Target
 from kmon.stream import events as ev
-from tests.race.racing import outcome, plan
-from tests.transport.loopback import serving
-from tests.transport.sockets import socket_server
+from tests.support.loopback import serving
+from tests.support.racing import outcome, plan
+from tests.support.sockets import socket_server
 
 
 async def heard(url: str, **options: object) -> tuple[ev.RunEnded, list[ev.Event]]:

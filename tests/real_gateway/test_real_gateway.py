@@ -18,9 +18,8 @@ from kmon.proxy.plan import ProxyPlan
 from kmon.retry.policy import Policy
 from kmon.simulator.embedded import Embedded
 from kmon.stream import events as ev
-from tests.race.racing import Watched, keys_of
-from tests.real_gateway.install import installed
-from tests.real_gateway.running import TOKEN, TOOLED, free_port, running
+from tests.support.racing import Watched, keys_of
+from tests.support.real_gateway import TOKEN, TOOLED, free_port, installed, running
 
 WANTED = os.environ.get("KMON_REAL_GATEWAY", "")
 pytestmark = [

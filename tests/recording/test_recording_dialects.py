@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kmon.recording import load
 from kmon.recording.decode import Decoded, decodable, decode
-from tests.transport.fake_bedrock import START, answer, exception, text
+from tests.support.fake_bedrock import START, answer, exception, text
 
 MESSAGES = (
     'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","usage":{"input_tokens":9}}}\n\n'

@@ -249,7 +249,7 @@ def test_a_body_that_expands_without_end_is_refused(tmp_path: Path) -> None:
         recorded(tmp_path, cassette)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=100), st.text(max_size=60).map(lambda t: f"interactions:\n- {t}".encode())))
 def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any"

@@ -9,39 +9,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from kmon.catalog.clients import base_url_variables
-from kmon.simulator.embedded import Embedded
-from tests.terminal.provider import chunk, provider
-
-KMON = [sys.executable, "-m", "kmon"]
-CLIENT = """
-import json, os, sys, urllib.request
-body = {"model": "kimi", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
-headers = {"Authorization": "Bearer sk-0123456789", "Content-Type": "application/json"}
-url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
-request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-print(urllib.request.urlopen(request).read().decode()[-16:].strip(), sys.stdin.read())
-sys.exit(7)
-"""
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    with Embedded.running(speed=50) as simulator:
-        yield f"{simulator.origin}/v1"
-
-
-def kmon(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*KMON, *arguments], capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
-
-
-def wrap(to: str, command: Sequence[str], *more: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return kmon("wrap", "--to", to, *more, "--", *command, **options)
+from tests.support.cli import CLIENT, KMON, kmon, wrap
+from tests.support.threaded_provider import chunk, provider
 
 
 def test_a_wrapped_program_keeps_its_streams_and_its_exit_code(upstream: str, tmp_path: Path) -> None:
@@ -94,16 +68,17 @@ def test_a_signal_goes_to_the_program_and_its_end_comes_back(upstream: str) -> N
         (["proxy", "--to", "together", "--keep", "0"], "--keep"),
     ],
 )
-def test_wrong_usage_is_one_sentence(arguments: list[str], why: str) -> None:
-    done = kmon(*arguments)
+def test_wrong_usage_is_one_sentence(arguments: list[str], why: str, tmp_path: Path) -> None:
+    done = kmon(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert why in done.stderr
 
 
-def test_a_port_in_use_is_said() -> None:
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = kmon("proxy", "--to", "together", "--port", str(taken.getsockname()[1]), "--headless")
+        taken_port = str(taken.getsockname()[1])
+        done = kmon("proxy", "--to", "together", "--port", taken_port, "--headless", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "is in use; choose another --port" in done.stderr

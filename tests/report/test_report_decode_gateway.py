@@ -11,7 +11,7 @@ import pytest
 from kmon.cli import main
 from kmon.errors import UsageError
 from kmon.recording import load
-from tests.dialects.gateway_recordings import ALL, FOLDER, needs_recordings
+from tests.support.gateway_recordings import ALL, FOLDER, needs_recordings
 
 FRAMES = [
     {"rel": 0, "dir": "in", "frame": {"type": "event", "event": "connect.challenge", "payload": {"nonce": "n"}}},

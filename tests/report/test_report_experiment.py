@@ -15,8 +15,8 @@ from kmon.output.headless import race
 from kmon.retry.policy import Policy
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.thresholds import Thresholds
-from tests.race.racing import sse, target
-from tests.transport.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, serving
+from tests.support.racing import sse, target
 
 ASK = Scenario(name="tokyo", messages=(Message(role="user", content="Weather?"),), check=Check(contains=("22",)))
 RIGHT = HEAD + sse("It is 22 degrees.", finish="stop", done=True) + END

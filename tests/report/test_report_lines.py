@@ -10,8 +10,8 @@ from kmon.output.summary import table
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.view import RaceView, RunView
-from tests.race.racing import outcome, plan, sse, target
-from tests.transport.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, serving
+from tests.support.racing import outcome, plan, sse, target
 
 
 async def lines(body: bytes) -> list[str]:

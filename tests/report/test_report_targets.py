@@ -16,7 +16,7 @@ from kmon.doctor.model_list import Check
 from kmon.doctor.targets_check import check_targets
 from kmon.model import Target
 from kmon.output.targets import list_checks, list_targets
-from tests.transport.loopback import Script, serving
+from tests.support.loopback import Script, serving
 
 KEY = "sk-s3cr3t-0123456789"
 ENV = Environment({}, {"TEST_KEY": KEY})

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from kmon.simulator.embedded import Embedded
-from tests.report.test_report_between import CLIENT, KMON, wrap
-from tests.terminal.pseudo import Terminal
+from tests.support.cli import CLIENT, KMON, wrap
+from tests.support.terminal import Terminal
 
 NOWHERE = "http://127.0.0.1:9/v1"
 ENDS_ON_TERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))"
@@ -31,12 +30,6 @@ os.write(1, b"up\\n")
 while True:
     signal.pause()
 """
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    with Embedded.running(speed=50) as simulator:
-        yield f"{simulator.origin}/v1"
 
 
 @contextlib.contextmanager

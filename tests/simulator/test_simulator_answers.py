@@ -16,7 +16,7 @@ from kmon.simulator.answers import Answer, answer, tokens
 from kmon.simulator.dialects.chat import read_request
 from kmon.simulator.prompt import is_nudge
 from kmon.simulator.request import ChatRequest
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 
 def asked(**members: object) -> ChatRequest:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from kmon.dialects.eventstream import EventStreamDecoder, Frame
 from kmon.simulator.server import Simulator
-from tests.simulator.aws import (
+from tests.support.aws import (
     KIMI,
     NOVA,
     TOOLS,
@@ -25,7 +25,7 @@ from tests.simulator.aws import (
     user,
     with_boto3,
 )
-from tests.simulator.talk import Body, ledger
+from tests.support.talk import Body, ledger
 
 MISTRAL = "mistral.mistral-large-3-675b-instruct"
 

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 
 from kmon.dialects.eventstream import BadFrame, EventStreamDecoder
 from kmon.simulator.server import Simulator
-from tests.simulator.aws import aio_stream, names, text, user, with_boto3
-from tests.simulator.talk import Body, answered, ended
+from tests.support.aws import aio_stream, names, text, user, with_boto3
+from tests.support.talk import Body, answered, ended
 
 CUT = ":after_tokens=20"
 SHORT_S = 1.0

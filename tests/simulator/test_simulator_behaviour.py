@@ -10,7 +10,7 @@ from kmon.simulator.bench_report import lines_of, table
 from kmon.simulator.client_behaviour import behaviour, told
 from kmon.simulator.request_log import Exchange
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body, answered, ended, ledger, raw_request
+from tests.support.talk import Body, answered, ended, ledger, raw_request
 
 S = 1_000_000_000
 

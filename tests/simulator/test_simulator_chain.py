@@ -18,7 +18,7 @@ from kmon.simulator.dialects.messages import MESSAGES
 from kmon.simulator.http import Request
 from kmon.simulator.prompt import Chain, chain, places, quoted
 from kmon.simulator.wire import ServerDialect
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 
 @pytest.mark.parametrize(

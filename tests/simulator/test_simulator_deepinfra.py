@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body, ledger
+from tests.support.talk import Body, ledger
 
 MODEL = "moonshotai/Kimi-K2.5"
 KIMI = (

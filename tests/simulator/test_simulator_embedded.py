@@ -14,7 +14,7 @@ import pytest
 
 from kmon.errors import UsageError
 from kmon.simulator.embedded import Embedded
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 CHILD = [sys.executable, "-m", "kmon.simulator"]
 

@@ -9,7 +9,7 @@ import httpx
 from kmon.simulator import profile
 from kmon.simulator.parked import Conversation, HeldAnswers
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body, answered, ended, events, raw_request, read_all, text
+from tests.support.talk import Body, answered, ended, events, raw_request, read_all, text
 
 HELD = "held-until-next:after_tokens=20"
 

@@ -9,7 +9,7 @@ import httpx
 
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body, answered, ended, ledger, raw_bytes, raw_request
+from tests.support.talk import Body, answered, ended, ledger, raw_bytes, raw_request
 
 
 async def test_a_finished_answer_is_accounted_for_in_full(sim: Simulator, body: Body, http: httpx.AsyncClient) -> None:

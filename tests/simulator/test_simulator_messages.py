@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body, ledger
+from tests.support.talk import Body, ledger
 
 MODEL = "kimi-k2.5"
 HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": "dummy"}

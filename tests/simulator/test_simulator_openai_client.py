@@ -9,7 +9,7 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 
 def client(sim: Simulator, provider: str = "together") -> openai.AsyncOpenAI:

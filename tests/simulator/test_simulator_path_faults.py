@@ -15,7 +15,7 @@ from kmon.simulator import profile
 from kmon.simulator.faults.path import BandwidthCap, GzipBuffered, GzipFlushed, Jitter
 from kmon.simulator.script import End, Head, Script, Send, duration_s, offsets
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body, answered, chunks, ended, events, raw_request
+from tests.support.talk import Body, answered, chunks, ended, events, raw_request
 
 SCRIPT: Script = (
     Head(200, ()),

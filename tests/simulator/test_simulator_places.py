@@ -16,7 +16,7 @@ from kmon.simulator import profile
 from kmon.simulator.embedded import Embedded
 from kmon.simulator.endpoints import PLACES
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 IMPATIENT = httpx.Timeout(10, connect=0.3, read=0.3)
 

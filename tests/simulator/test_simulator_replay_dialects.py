@@ -13,7 +13,7 @@ from kmon.simulator.profile import load as load_profile
 from kmon.simulator.replay import recorded_script, replay_scripts, replay_targets
 from kmon.simulator.script import Head, Send
 from kmon.simulator.server import Simulator
-from tests.simulator.aws import NOVA, TOOLS, converse, names, result, text, tokyo, used, user
+from tests.support.aws import NOVA, TOOLS, converse, names, result, text, tokyo, used, user
 
 FRAMES = [
     event("messageStart", b'{"role":"assistant"}'),

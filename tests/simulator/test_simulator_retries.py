@@ -13,8 +13,8 @@ from kmon.simulator.request_log import Exchange
 from kmon.simulator.retries import client_attempt
 from kmon.simulator.serve import line_of
 from kmon.simulator.server import Simulator
-from tests.simulator.aws import NOVA, converse, names, user, with_boto3
-from tests.simulator.talk import ledger
+from tests.support.aws import NOVA, converse, names, user, with_boto3
+from tests.support.talk import ledger
 
 
 async def test_a_default_boto3_client_hides_a_failure_that_the_ledger_tells(

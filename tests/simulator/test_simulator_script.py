@@ -33,7 +33,7 @@ from kmon.simulator.script import (
     scaled,
     split,
 )
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 STEPS = st.one_of(
     st.builds(Send, st.just(b"x"), st.sampled_from(["role", "text", "comment"]), st.floats(0, 60)),

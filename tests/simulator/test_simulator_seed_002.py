@@ -17,8 +17,8 @@ from kmon.simulator.sampling import DECK, struck
 from kmon.simulator.script import Head, Send, Silence
 from kmon.simulator.server import Simulator
 from kmon.simulator.wire import ServerDialect
-from tests.simulator.aws import KIMI, NOVA, TOOLS, converse, text, tokyo, user
-from tests.simulator.talk import Body
+from tests.support.aws import KIMI, NOVA, TOOLS, converse, text, tokyo, user
+from tests.support.talk import Body
 
 MISTRAL = "mistral.mistral-large-3-675b-instruct"
 CHAT_TOKYO = [

@@ -15,7 +15,7 @@ import pytest
 from kmon.errors import UsageError
 from kmon.simulator.request_log import Exchange
 from kmon.simulator.serve import SimOptions, line_of, main
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 SERVE = "import sys; from kmon.simulator.serve import *; sys.exit(main(SimOptions(profile='demo', speed=200)))"
 

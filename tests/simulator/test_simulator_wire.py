@@ -11,7 +11,7 @@ import pytest
 from kmon.simulator.faults.registry import FAULTS
 from kmon.simulator.http import chunk
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import RESET, Body, answered, chunks, events, raw_bytes, raw_request, read_all, text
+from tests.support.talk import RESET, Body, answered, chunks, events, raw_bytes, raw_request, read_all, text
 
 CUT = ":after_tokens=20"
 DONE = b"data: [DONE]\n\n"

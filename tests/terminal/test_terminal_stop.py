@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.terminal.pseudo import Terminal
+from tests.support.terminal import DEMO, KMON, Terminal
 
 FOUND = {"1049": "l", "25": "h", "7": "h", "1000": "l", "1003": "l", "1006": "l", "1015": "l", "1004": "l", "2004": "l"}
 """DEC private modes as a shell wants them: no alternate screen, cursor and line wrap on; no mouse, focus, or paste."""
-DEMO = ["-m", "kmon", "--demo"]
+STARTED = shlex.join((*KMON, *DEMO))
 
 
 def modes(raw: bytes) -> dict[str, str]:
@@ -41,24 +41,21 @@ def assert_left_as_found(terminal: Terminal, attributes: Sequence[object]) -> No
     assert terminal.attributes == attributes
 
 
-@pytest.mark.parametrize("times", [1, 3])
-def test_stopped_and_continued_it_draws_all_anew_and_leaves_the_terminal_as_it_was(times: int, tmp_path: Path) -> None:
-    with Terminal(["--demo"], cwd=tmp_path) as terminal:
+def test_whatever_stops_and_continues_it_it_draws_all_anew_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    with Terminal(DEMO, cwd=tmp_path, columns=120, rows=40) as terminal:
         found = terminal.attributes
         terminal.until(streaming, "streams")
-        for _ in range(times):
+        for _ in range(2):
             stop(terminal)
             terminal.forget()
             terminal.process.send_signal(signal.SIGCONT)
-            terminal.until(streaming, "the whole screen again")
-        terminal.press("q")
-        assert terminal.ended() == 130
-        assert_left_as_found(terminal, found)
-
-
-def test_resized_while_it_was_stopped_it_draws_at_the_new_size(tmp_path: Path) -> None:
-    with Terminal(["--demo"], cwd=tmp_path) as terminal:
-        terminal.until(streaming, "streams")
+            terminal.until(streaming, "the whole screen again after SIGSTOP and SIGCONT")
+        terminal.forget()
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.until(streaming, "the whole screen again after a SIGCONT that nothing had stopped it for")
+        terminal.forget()
+        terminal.press("\x1a")
+        terminal.until(streaming, "the whole screen again after Ctrl-Z without a shell that could continue it")
         stop(terminal)
         terminal.forget()
         terminal.resize(80, 24)
@@ -66,40 +63,17 @@ def test_resized_while_it_was_stopped_it_draws_at_the_new_size(tmp_path: Path) -
         terminal.until(lambda text: streaming(text) and text.splitlines()[1].endswith("╮"), "a smaller screen")
         terminal.press("q")
         assert terminal.ended() == 130
-
-
-def test_told_to_go_on_without_having_been_stopped_it_does(tmp_path: Path) -> None:
-    with Terminal(["--demo"], cwd=tmp_path) as terminal:
-        found = terminal.attributes
-        terminal.until(streaming, "streams")
-        terminal.forget()
-        terminal.process.send_signal(signal.SIGCONT)
-        terminal.until(streaming, "the whole screen again")
-        terminal.press("q")
-        assert terminal.ended() == 130
         assert_left_as_found(terminal, found)
 
 
 @pytest.mark.parametrize("sign", [b"\x1b[?1049h", b"\x1b[?2004h"])
 def test_stopped_while_it_starts_it_goes_on(sign: bytes, tmp_path: Path) -> None:
-    with Terminal(["--demo"], cwd=tmp_path) as terminal:
+    with Terminal(DEMO, cwd=tmp_path) as terminal:
         found = terminal.attributes
         terminal.until(lambda _: sign in terminal.raw, "the first modes")
         stop(terminal)
         terminal.process.send_signal(signal.SIGCONT)
         terminal.until(streaming, "streams")
-        terminal.press("q")
-        assert terminal.ended() == 130
-        assert_left_as_found(terminal, found)
-
-
-def test_ctrl_z_without_a_shell_that_could_continue_it_does_not_stop_it(tmp_path: Path) -> None:
-    with Terminal(["--demo"], cwd=tmp_path) as terminal:
-        found = terminal.attributes
-        terminal.until(streaming, "streams")
-        terminal.forget()
-        terminal.press("\x1a")
-        terminal.until(streaming, "the whole screen again")
         terminal.press("q")
         assert terminal.ended() == 130
         assert_left_as_found(terminal, found)
@@ -125,6 +99,16 @@ class Shell(Terminal):
         text = self.until(lambda text: f"that was-{self._asked}" in text, "the settings")
         return " ".join(text[text.index("speed") : text.index("that was-")].split())
 
+    def __enter__(self) -> Shell:
+        self.shows_prompt()
+        return self
+
+    def started(self) -> None:
+        """kmon, in the foreground."""
+        self.forget()
+        self.press(f"{STARTED}\r")
+        self.until(streaming, "streams")
+
     def shows_prompt(self) -> None:
         self.until(lambda text: "at the prompt>" in text, "the prompt")
 
@@ -138,10 +122,8 @@ def test_a_shell_that_stops_it_and_brings_it_back_has_its_terminal_in_between_an
     how: str, tmp_path: Path
 ) -> None:
     with Shell(tmp_path) as shell:
-        shell.shows_prompt()
         found = shell.settings()
-        shell.press(f"{sys.executable} {' '.join(DEMO)}\r")
-        shell.until(streaming, "streams")
+        shell.started()
         for _ in range(2):
             shell.forget()
             if how == "ctrl-z":
@@ -166,9 +148,7 @@ def test_a_shell_that_stops_it_and_brings_it_back_has_its_terminal_in_between_an
 @needs_bash
 def test_in_the_background_it_does_not_draw_over_the_shell(tmp_path: Path) -> None:
     with Shell(tmp_path) as shell:
-        shell.shows_prompt()
-        shell.press(f"{sys.executable} {' '.join(DEMO)}\r")
-        shell.until(streaming, "streams")
+        shell.started()
         shell.press("\x1a")
         shell.until(lambda text: "Stopped" in text and "at the prompt>" in text, "the shell")
         shell.forget()
@@ -186,18 +166,18 @@ def test_in_the_background_it_does_not_draw_over_the_shell(tmp_path: Path) -> No
 
 
 @needs_bash
-@pytest.mark.parametrize("how", ["ctrl-z", "SIGSTOP", "started with &"])
-@pytest.mark.parametrize("end", ["kill %1", "kill -HUP %1; kill -CONT %1"])
+@pytest.mark.parametrize(("how", "end"), [
+    ("ctrl-z", "kill %1"), ("SIGSTOP", "kill -HUP %1; kill -CONT %1"),
+    ("started with &", "kill %1"), ("started with &", "kill -HUP %1; kill -CONT %1"),
+])  # fmt: skip
 def test_the_shell_can_end_it_while_it_is_stopped(how: str, end: str, tmp_path: Path) -> None:
     with Shell(tmp_path) as shell:
-        shell.shows_prompt()
         found = shell.settings()
         shell.forget()
         if how == "started with &":
-            shell.press(f"{sys.executable} {' '.join(DEMO)} & wait %1\r")
+            shell.press(f"{STARTED} & wait %1\r")
         else:
-            shell.press(f"{sys.executable} {' '.join(DEMO)}\r")
-            shell.until(streaming, "streams")
+            shell.started()
             shell.forget()
             if how == "ctrl-z":
                 shell.press("\x1a")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.terminal.provider import chunk, provider
-from tests.terminal.pseudo import Terminal
+from tests.support.terminal import Terminal
+from tests.support.threaded_provider import chunk, provider
 
 
 def test_with_stderr_in_a_file_the_screen_is_still_on_the_terminal(tmp_path: Path) -> None:
     log = tmp_path / "err.log"
     with provider(chunk("hello there", "stop")) as server, log.open("wb") as stderr:
         arguments = ["--base-url", server.url, "--model", "m", "--yes"]
-        with Terminal(arguments, cwd=tmp_path, columns=80, rows=24, stderr=stderr) as terminal:
+        with Terminal(arguments, cwd=tmp_path, stderr=stderr) as terminal:
             terminal.until(lambda text: "hello there" in text and "done" in text, "the answer")
             terminal.press("q")
             assert terminal.ended() == 0

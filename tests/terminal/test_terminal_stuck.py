@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal.processes import all_gone, offspring, stopped
-from tests.terminal.pseudo import Terminal
+from tests.support.processes import all_gone, offspring, stopped
+from tests.support.terminal import DEMO, Terminal
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 LIMIT_S = 40.0
@@ -32,7 +32,7 @@ def leave(terminal: Terminal, how: str) -> None:
 @needs_proc
 @pytest.mark.parametrize("how", ["q", "SIGTERM", "hang-up", "SIGKILL"])
 def test_a_stopped_engine_and_simulator_are_killed(how: str, tmp_path: Path) -> None:
-    with Terminal(["--demo"], cwd=tmp_path) as terminal:
+    with Terminal(DEMO, cwd=tmp_path) as terminal:
         terminal.until(lambda text: "streaming" in text, "streams")
         with offspring(terminal.process.pid, 2) as both:
             for pid in both:
@@ -45,7 +45,7 @@ def test_a_stopped_engine_and_simulator_are_killed(how: str, tmp_path: Path) -> 
 
 @needs_proc
 def test_killed_while_it_is_stopped_itself_kmon_leaves_no_stopped_child(tmp_path: Path) -> None:
-    with Terminal(["--demo"], cwd=tmp_path) as terminal:
+    with Terminal(DEMO, cwd=tmp_path) as terminal:
         terminal.until(lambda text: "streaming" in text, "streams")
         with offspring(terminal.process.pid, 2) as both:
             for pid in (*both, terminal.process.pid):
@@ -61,7 +61,7 @@ def test_an_engine_in_an_endless_loop_is_killed(tmp_path: Path) -> None:
     modules = tmp_path / "modules"
     modules.mkdir()
     (modules / "aiobotocore.py").write_text(BUSY.format(str(tmp_path / "busy")))  # which only the engine imports
-    with Terminal(["--demo", "bedrock"], cwd=tmp_path, env={"PYTHONPATH": str(modules)}) as terminal:
+    with Terminal([*DEMO, "bedrock"], cwd=tmp_path, env={"PYTHONPATH": str(modules)}) as terminal:
         terminal.until(lambda _: (tmp_path / "busy").exists(), "an engine that is busy")
         with offspring(terminal.process.pid, 2) as both:
             terminal.press("q")

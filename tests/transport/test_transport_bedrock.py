@@ -7,14 +7,10 @@ import socket
 
 import pytest
 
-from kmon.catalog.aws import KEY_ENV
-from kmon.engine.plan import RacePlan, Row
-from kmon.model import Message, Scenario, Target, Tool, ToolUse
-from kmon.retry.policy import Policy
 from kmon.stream import events as ev
-from tests.race.racing import outcome, racing
-from tests.transport.fake_bedrock import (
+from tests.support.fake_bedrock import (
     HEAD,
+    KEYS,
     LAST_CHUNK,
     METADATA,
     REQUEST_ID,
@@ -24,57 +20,14 @@ from tests.transport.fake_bedrock import (
     exception,
     frame,
     in_chunks,
+    plan,
+    played,
     refusing,
+    target,
     text,
 )
-from tests.transport.provider import Play, Provider, provider, writing
-
-KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
-WEATHER = Tool(name="get_weather", description="Weather", parameters={"type": "object", "properties": {}})
-TOKYO = Scenario(
-    name="tool-result",
-    tools=(WEATHER,),
-    max_tokens=100,
-    messages=(
-        Message(role="system", content="Be brief."),
-        Message(role="user", content="Weather for Tokyo?"),
-        Message(
-            role="assistant",
-            content="Getting it.",
-            tool_calls=(ToolUse(id="abc123xyz", name="get_weather", arguments={"city": "Tokyo"}),),
-        ),
-        Message(role="tool", tool_call_id="abc123xyz", content='{"temp":22}'),
-    ),
-)
-
-
-@pytest.fixture(autouse=True)
-def no_aws_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token in the environment wins over any key, and a profile could name other places."""
-    for name in (*KEY_ENV, "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
-def target(url: str, model: str = "moonshotai.kimi-k2.5", **members: object) -> Target:
-    given = {"key_env": KEY_ENV, "auth": "aws", "region": "eu-west-3"} | members
-    return Target(name="bedrock", provider="bedrock", model=model, dialect="converse", base_url=url, **given)  # type: ignore[arg-type]
-
-
-def plan(aimed: Target, *, timeout_s: float = 30.0, stall_s: float = 20.0) -> RacePlan:
-    policy = Policy(timeout_s=timeout_s, connect_timeout_s=5.0)
-    return RacePlan(rows=(Row(aimed, TOKYO),), stall_s=stall_s, policy=policy)
-
-
-async def played(
-    play: Play, keys: dict[str, str] = KEYS, *, timeout_s: float = 30.0, **members: object
-) -> tuple[ev.RunEnded, list[ev.Event], Provider]:
-    """Race once against a Bedrock that answers with ``play``."""
-    async with provider(play) as fake:
-        results, events = await outcome(plan(target(fake.url, **members), timeout_s=timeout_s), keys)
-    return results[0], events, fake
+from tests.support.racing import outcome, racing
+from tests.support.scripted_provider import Play, provider, writing
 
 
 def streaming(*parts: bytes, hold: bool = False) -> Play:

@@ -17,12 +17,9 @@ import pytest
 from kmon.catalog.aws import BEARER
 from kmon.engine.process import EngineProcess
 from kmon.stream import events as ev
-from tests.race.racing import Watched, keys_of, outcome
-from tests.transport.fake_bedrock import HEAD, LAST_CHUNK, answer, in_chunks, text
-from tests.transport.provider import Asked, Play, provider, writing
-from tests.transport.test_transport_bedrock import KEYS, no_aws_of_this_machine, plan, played, target
-
-__all__ = ["no_aws_of_this_machine"]
+from tests.support.fake_bedrock import HEAD, KEYS, LAST_CHUNK, answer, in_chunks, plan, played, target, text
+from tests.support.racing import Watched, keys_of, outcome
+from tests.support.scripted_provider import Asked, Play, provider, writing
 
 TOKEN = "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3M"
 GOOD = writing(HEAD, in_chunks(answer("22")), LAST_CHUNK)

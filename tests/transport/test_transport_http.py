@@ -15,7 +15,7 @@ import trustme
 
 from kmon.transport.errors import stream_error
 from kmon.transport.http import HttpRequest, exchange
-from tests.transport.loopback import END, HEAD, Script, chunked, serving
+from tests.support.loopback import END, HEAD, Script, chunked, serving
 
 NO_TLS = ssl.create_default_context()
 

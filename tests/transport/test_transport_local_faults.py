@@ -11,6 +11,8 @@ import os
 import resource
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +25,25 @@ from kmon.transport import local_faults
 from kmon.transport.backend import StampingBackend
 from kmon.transport.connect import connect_first
 from kmon.transport.errors import stream_error
-from tests.transport.apart import needs_namespaces, python_apart
 
 HERE = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+APART = ("unshare", "--net", "--map-root-user")
+"""Starts a program in a network namespace of its own, where the network is what the test makes it."""
+
+
+def _can_be_apart() -> bool:
+    with contextlib.suppress(OSError):
+        return subprocess.run([*APART, "ip", "link"], capture_output=True).returncode == 0
+    return False
+
+
+needs_namespaces = pytest.mark.skipif(not _can_be_apart(), reason="needs network namespaces and iproute2")
+
+
+def python_apart(make: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments after the shell commands ``make`` have made the network."""
+    command = [*APART, "sh", "-ec", f'{make}; exec "$@"', "sh", sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 @contextlib.contextmanager

@@ -19,9 +19,9 @@ from kmon.errors import UsageError
 from kmon.proxy.relay.request_side import OPEN_LIMIT
 from kmon.proxy.relay.server import listener
 from kmon.simulator.eventstream import frame as event_frame
-from tests.dialects.test_dialects_websocket import frame
-from tests.transport.loopback import END, HEAD, chunked, serving
-from tests.transport.relaying import open_sockets, relaying
+from tests.support.loopback import END, HEAD, chunked, serving
+from tests.support.relaying import open_sockets, relaying
+from tests.support.sockets import frame
 
 GET = b"GET /v1/stream?a=b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 CHUNKS = 10_000

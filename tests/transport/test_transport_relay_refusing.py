@@ -14,8 +14,8 @@ import pytest
 
 from kmon.proxy.relay import server as relay_server
 from kmon.proxy.relay.request_side import OPEN_LIMIT
-from tests.transport.loopback import serving
-from tests.transport.relaying import open_sockets, relaying
+from tests.support.loopback import serving
+from tests.support.relaying import open_sockets, relaying
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -14,8 +14,8 @@ from aiohttp import WSMsgType, web
 from kmon.transport.errors import ExchangeError
 from kmon.transport.phase import Phase
 from kmon.transport.websocket import WebSocket, open_websocket
-from tests.transport.loopback import serving
-from tests.transport.sockets import socket_server
+from tests.support.loopback import serving
+from tests.support.sockets import socket_server
 
 CONTEXT = httpx.create_ssl_context()
 

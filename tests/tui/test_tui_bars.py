@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from scripted import Script, race, showcase
-
 from kmon.stream.events import EngineHealth, State
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
@@ -14,6 +12,7 @@ from kmon.tui.bars import Header
 from kmon.tui.keymap import hints
 from kmon.tui.spans import Spans, row_width
 from kmon.tui.status_text import StatusText, status_of
+from tests.support.scripted import Script, race, showcase
 
 NOW = 30_000_000_000
 HINTS = hints("race")

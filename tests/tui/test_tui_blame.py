@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from scripted import S, Script, race
-from tui_stage import Stage
-
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.state import derive
@@ -15,6 +12,8 @@ from kmon.tui.event_reader import EventReader
 from kmon.tui.pane_drawing import Flow, Look, draw_pane
 from kmon.tui.toasts import gather
 from kmon.tui.zoom_gaps import gap_rows
+from tests.support.scripted import S, Script, race
+from tests.support.tui_stage import Stage
 
 OURS = Blame("us", "certain", "kmon was late", "kmon late by 3.00 s: kmon itself stood still for 3.0 s of it")
 THEIRS = Blame("provider", "likely", "TCP answers, no data", "bytes unread 0, canary on time: the provider is silent")

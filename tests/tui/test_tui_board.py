@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from board_scripts import ANSWER, ARMS, BoardScript, board_plan, board_scripts
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import S, Script, race
 
 from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan
@@ -22,6 +20,8 @@ from kmon.tui.board_drawing import cell_span, draw_board, legend, row_names, say
 from kmon.tui.board_window import BoardPosition, BoardWindow, window
 from kmon.tui.help_screen import help_content
 from kmon.tui.standings import Standings
+from tests.support.board_scripts import ANSWER, ARMS, BoardScript, board_plan, board_scripts
+from tests.support.scripted import S, Script, race
 
 ARM = ARMS[0]
 NOW_S = 66.3

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from board_scripts import ANSWER, ARMS, BoardScript, board_plan, board_scripts
-from scripted import S, Script
-from tui_stage import Stage
 
 from kmon.engine.api import Command
 from kmon.format import TextLine
@@ -19,6 +16,9 @@ from kmon.tui.board_window import BoardPosition
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.zoom_screen import ZoomScreen
+from tests.support.board_scripts import ANSWER, ARMS, BoardScript, board_plan, board_scripts
+from tests.support.scripted import S, Script
+from tests.support.tui_stage import Stage
 
 SIZE = (80, 24)
 VERDICT = [

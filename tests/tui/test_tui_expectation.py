@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripted import S, Script
-from tui_stage import Stage
 
 from kmon.engine.alert_hooks import AlarmPlan
 from kmon.stream import events as ev
+from tests.support.scripted import S, Script
+from tests.support.tui_stage import Stage
 
 ALERT = ev.Alert(
     40 * S, "together", "success-rate", 0.9, 0.95, 30, "together: only 90 % of 30 streams ended well (alert below 95 %)"

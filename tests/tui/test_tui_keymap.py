@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from scripted import showcase
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 from textual.widget import Widget
-from tui_stage import Stage
 
 from kmon.tui import app as app_module
 from kmon.tui.app import KmonApp
@@ -24,6 +22,8 @@ from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import FilterInput, RaceScreen
 from kmon.tui.row_view import RowView
 from kmon.tui.zoom_screen import ZoomScreen
+from tests.support.scripted import showcase
+from tests.support.tui_stage import Stage
 
 OWNERS: dict[Scope, type[App[None] | Screen[object] | Widget]] = {
     "app": KmonApp, "race": RaceScreen, "board": BoardScreen, "zoom": ZoomScreen, "view": RowView,

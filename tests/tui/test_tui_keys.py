@@ -7,8 +7,6 @@ import base64
 from pathlib import Path
 
 import pytest
-from scripted import S, Script, showcase
-from tui_stage import Stage
 
 from kmon.engine.api import Command
 from kmon.stream import events as ev
@@ -16,6 +14,8 @@ from kmon.tui.help_screen import HelpScreen
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
 from kmon.tui.zoom_screen import ZoomScreen
+from tests.support.scripted import S, Script, showcase
+from tests.support.tui_stage import Stage
 
 SIZE = (80, 24)
 
@@ -184,12 +184,12 @@ async def test_theme_switch_goes_through_all_themes() -> None:
     assert names[4] == names[0]
 
 
-async def test_the_screenshot_is_an_svg_in_the_current_directory(tmp_path: Path) -> None:
+async def test_the_screenshot_is_an_svg_in_the_current_directory(here: Path) -> None:
     stage = Stage(showcase())
     async with stage.app.run_test(size=SIZE) as pilot:
         await stage.settle(pilot)
         await stage.press(pilot, "ctrl+s")
-        (picture,) = tmp_path.glob("*.svg")
+        (picture,) = here.glob("*.svg")
         assert "together" in picture.read_text("utf-8")
         assert picture.name in stage.toasts()[-1].replace(" ", "")
 

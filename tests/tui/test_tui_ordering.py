@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from scripted import S, race, showcase
 
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
 from kmon.tui.ordering import Seen, key, matches
+from tests.support.scripted import S, race, showcase
 
 NOW = 30 * S
 

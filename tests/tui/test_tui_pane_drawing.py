@@ -7,7 +7,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import CODE, THOUGHT, S, Script, race, showcase
 
 from kmon.dialects.delta import StreamError, Usage
 from kmon.stream import events as ev
@@ -18,6 +17,7 @@ from kmon.tui import status_text
 from kmon.tui.pane_drawing import Flow, Look, Notes, draw_pane
 from kmon.tui.spans import Spans, row_width
 from kmon.tui.text_wrap import TextWrap
+from tests.support.scripted import CODE, THOUGHT, S, Script, race, showcase
 
 PLAIN = Look()
 

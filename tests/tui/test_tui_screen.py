@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripted import CODE, S, Script, showcase
 from textual.events import Resize
 from textual.geometry import Region, Size
 from textual.widgets._toast import Toast
-from tui_stage import Stage
 
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 from kmon.tui.zoom_screen import ZoomScreen
+from tests.support.scripted import CODE, S, Script, showcase
+from tests.support.tui_stage import Stage
 
 SIZE = (80, 24)
 

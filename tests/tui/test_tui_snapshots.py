@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from board_scripts import board_plan, board_scripts
-from scripted import S, showcase, stuck
 from textual.pilot import Pilot
-from tui_stage import Stage
 
 from kmon.format import TextLine
 from kmon.stream.events import RaceEnded
+from tests.support.board_scripts import board_plan, board_scripts
+from tests.support.scripted import S, showcase, stuck
+from tests.support.tui_stage import Stage
 
 Compare = Callable[..., bool]
 BOARD: dict[str, Any] = {"plan": board_plan(), "board": True}

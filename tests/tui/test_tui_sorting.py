@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripted import showcase
-from tui_stage import Stage
+from tests.support.scripted import showcase
+from tests.support.tui_stage import Stage
 
 
 async def test_sorting_moves_the_panes_and_back() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scripted import S, Script, stuck
-from tui_stage import Stage
-
 from kmon.engine.plan import RacePlan
 from kmon.stream import events as ev
+from tests.support.scripted import S, Script, stuck
+from tests.support.tui_stage import Stage
 
 NOT_HERE = "nudge is not possible here"
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from scripted import CODE, S, Script, showcase
-from tui_stage import Stage
-
 from kmon.stream import events as ev
 from kmon.tui.zoom_screen import ZoomScreen
+from tests.support.scripted import CODE, S, Script, showcase
+from tests.support.tui_stage import Stage
 
 SIZE = (80, 24)
 

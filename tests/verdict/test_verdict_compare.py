@@ -2,11 +2,9 @@
 
 import msgspec
 import pytest
-from ended import SCENARIOS, ended, failed, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
 from kmon.format import percent
 from kmon.model import Target
@@ -15,6 +13,8 @@ from kmon.stats.factors import differing, model_family
 from kmon.stats.outcome import OUTCOMES, OutcomeName
 from kmon.stats.statistics import fisher_exact, rate_words
 from kmon.stats.trial import Arm, Trial, trial_of
+from tests.support.ended import SCENARIOS, ended, failed, scenario
+from tests.support.seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
 TIMEOUT: OutcomeName = "timeout-before-first-token"
 

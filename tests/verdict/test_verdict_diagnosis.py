@@ -13,7 +13,7 @@ from kmon.openclaw.protocol.run import GatewayRun
 from kmon.openclaw.protocol.runs import Tracker
 from kmon.openclaw.recording import closed, duration_ns
 from kmon.openclaw.snapshot import ProviderSide, sight
-from tests.dialects.gateway_recordings import ALL, lines, needs_recordings, replayed
+from tests.support.gateway_recordings import ALL, lines, needs_recordings, replayed
 
 S = 1_000_000_000
 

@@ -15,8 +15,8 @@ from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 from kmon.tui.bars import status
 from kmon.tui.status_text import StatusText
-from tests.race.racing import ASK, plan, target
-from tests.verdict.ended import ended, scenario
+from tests.support.ended import ended, scenario
+from tests.support.racing import ASK, plan, target
 
 TOKYO = scenario("tool-result")
 LATE = {"signature": "kmon-late", "evidence": "1 silence of 60.0 s made by this machine", "max_gap_ms": 60_000.0}

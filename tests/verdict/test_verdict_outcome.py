@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from ended import calling, ended, failed, scenario
 from msgspec.structs import replace
 
 from kmon.dialects.delta import ToolCall
@@ -11,6 +10,7 @@ from kmon.findings.tool_call import tool_call_problem, unjudgeable
 from kmon.model import Check, Tool
 from kmon.stats.outcome import CUT, FINISHED, OUTCOMES, SIGNS, UNCOUNTED, classify
 from kmon.stream.events import RunEnded, Stall
+from tests.support.ended import calling, ended, failed, scenario
 
 TOKYO = scenario("tool-result")
 OPEN_STALL = Stall("mid-text", 500.0, 29_000.0, ended=False)

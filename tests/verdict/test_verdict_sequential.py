@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
@@ -82,7 +82,6 @@ def test_watching_one_target_at_the_rate_asked_for_raises_few_false_alarms() -> 
     assert alarms <= 25
 
 
-@settings(max_examples=20)
 @given(st.integers(0, 100_000), st.floats(0.001, 0.999))
 def test_a_hundred_thousand_runs_stay_finite(hits: int, rate: float) -> None:
     assert math.isfinite(ln_e_rate_above(hits, 100_000, rate))

@@ -9,7 +9,7 @@ from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView
-from tests.dialects.gateway_recordings import needs_recordings, recorded
+from tests.support.gateway_recordings import needs_recordings, recorded
 
 S = 1_000_000_000
 

@@ -4,14 +4,14 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from ended import scenario
-from seed import ALL, KIMI, NOVA, OPENROUTER, experiment, run
 
 from kmon.errors import UsageError
 from kmon.model import Target
 from kmon.stats.compare import compare
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.trial import Trial
+from tests.support.ended import scenario
+from tests.support.seed import ALL, KIMI, NOVA, OPENROUTER, experiment, run
 
 TOKYO = scenario("tool-result")
 

@@ -8,8 +8,7 @@ import aiohttp
 import pytest
 
 from kmon.openclaw.simulated.options import TOKEN
-from tests.simulator.gateway.client import Client, Frame, connect_params, connected, opened, signed_device
-from tests.simulator.gateway.conftest import Start
+from tests.support.gateway_client import Client, Frame, Start, connect_params, connected, opened, signed_device
 
 
 async def refused(client: Client, params: Frame) -> tuple[str, str | None, int | None]:

@@ -9,8 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.simulator.gateway.client import Client, connected
-from tests.simulator.gateway.conftest import Start
+from tests.support.gateway_client import Client, Start, connected
 
 SESSION = "agent:main:test"
 

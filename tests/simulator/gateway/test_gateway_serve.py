@@ -15,7 +15,7 @@ from kmon.cli import main
 from kmon.errors import UsageError
 from kmon.openclaw.simulated.embedded import EmbeddedGateway
 from kmon.simulator.embedded import Embedded
-from tests.simulator.gateway.client import connected
+from tests.support.gateway_client import connected
 
 SIM = [sys.executable, "-m", "kmon", "sim", "--gateway", "--speed", "200"]
 

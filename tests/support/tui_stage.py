@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripted import FrozenClock, S, Script, ScriptedSource, plan, race
 from textual.events import Key
 from textual.keys import _character_to_key as character_to_key
 from textual.pilot import Pilot
@@ -16,6 +15,7 @@ from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions
 from kmon.tui.pane import Pane
 from kmon.tui.themes import choose, load_themes
+from tests.support.scripted import FrozenClock, S, Script, ScriptedSource, plan, race
 
 
 @dataclass

@@ -15,7 +15,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.loaders import create_loader
 
-from tests.simulator.talk import Body
+from tests.support.talk import Body
 
 KIMI = "moonshotai.kimi-k2.5"
 NOVA = "amazon.nova-pro-v1:0"

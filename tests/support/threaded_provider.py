@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from tests.transport.loopback import END, HEAD, chunked
+from tests.support.loopback import END, HEAD, chunked
 
 
 def chunk(text: str, finish: str | None = None) -> bytes:

@@ -6,6 +6,14 @@ import json
 import struct
 import zlib
 
+from kmon.catalog.aws import KEY_ENV
+from kmon.engine.plan import RacePlan, Row
+from kmon.model import Message, Scenario, Target, Tool, ToolUse
+from kmon.retry.policy import Policy
+from kmon.stream import events as ev
+from tests.support.racing import outcome
+from tests.support.scripted_provider import Play, Provider, provider
+
 REQUEST_ID = "5f3e9a52-0000-4000-8000-000000000001"
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n"
@@ -61,3 +69,45 @@ def refusing(status: str, code: str, message: str) -> bytes:
     body = json.dumps({"message": message}).encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nx-amzn-ErrorType: {code}:http://internal/\r\n"
     return f"{head}x-amzn-RequestId: {REQUEST_ID}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
+
+
+WEATHER = Tool(name="get_weather", description="Weather", parameters={"type": "object", "properties": {}})
+
+
+TOKYO = Scenario(
+    name="tool-result",
+    tools=(WEATHER,),
+    max_tokens=100,
+    messages=(
+        Message(role="system", content="Be brief."),
+        Message(role="user", content="Weather for Tokyo?"),
+        Message(
+            role="assistant",
+            content="Getting it.",
+            tool_calls=(ToolUse(id="abc123xyz", name="get_weather", arguments={"city": "Tokyo"}),),
+        ),
+        Message(role="tool", tool_call_id="abc123xyz", content='{"temp":22}'),
+    ),
+)
+
+
+def target(url: str, model: str = "moonshotai.kimi-k2.5", **members: object) -> Target:
+    given = {"key_env": KEY_ENV, "auth": "aws", "region": "eu-west-3"} | members
+    return Target(name="bedrock", provider="bedrock", model=model, dialect="converse", base_url=url, **given)  # type: ignore[arg-type]
+
+
+def plan(aimed: Target, *, timeout_s: float = 30.0, stall_s: float = 20.0) -> RacePlan:
+    policy = Policy(timeout_s=timeout_s, connect_timeout_s=5.0)
+    return RacePlan(rows=(Row(aimed, TOKYO),), stall_s=stall_s, policy=policy)
+
+
+async def played(
+    play: Play, keys: dict[str, str] = KEYS, *, timeout_s: float = 30.0, **members: object
+) -> tuple[ev.RunEnded, list[ev.Event], Provider]:
+    """Race once against a Bedrock that answers with ``play``."""
+    async with provider(play) as fake:
+        results, events = await outcome(plan(target(fake.url, **members), timeout_s=timeout_s), keys)
+    return results[0], events, fake

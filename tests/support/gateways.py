@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tests.transport.sockets import socket_server
+from tests.support.sockets import socket_server
 
 TOKEN = "gateway-token-of-the-test"
 SESSION = "agent:main:test"

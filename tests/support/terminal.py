@@ -22,6 +22,8 @@ _TAKE_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 )
 KMON = (sys.executable, "-m", "kmon")
+DEMO = ("--demo", "--fps", "4")
+"""A simulated race with streams that never end, drawn no oftener than a test needs."""
 
 
 class Terminal:
@@ -36,8 +38,8 @@ class Terminal:
         arguments: Sequence[str],
         *,
         cwd: Path,
-        columns: int = 120,
-        rows: int = 40,
+        columns: int = 80,
+        rows: int = 24,
         env: Mapping[str, str] | None = None,
         stderr: IO[bytes] | None = None,
         controlling: bool = True,

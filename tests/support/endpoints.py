@@ -19,7 +19,7 @@ from kmon.doctor.conclusion import Finding, TargetDiagnosis, conclusion, diagnos
 from kmon.doctor.examine import examine
 from kmon.model import Target
 from kmon.output.doctor import target_described, target_lines
-from tests.transport.loopback import Script
+from tests.support.loopback import Script
 
 KEY = "sk-s3cr3t-0123456789"
 ENV = Environment({}, {"TEST_KEY": KEY})

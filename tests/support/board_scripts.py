@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from scripted import MS, S, Script
-
 from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan, Row
 from kmon.model import Check, Message, Scenario, Target
 from kmon.stream import events as ev
+from tests.support.scripted import MS, S, Script
 
 ARMS = (
     "bedrock/kimi-k2.5", "bedrock/mistral-large-3", "bedrock/nova-pro", "openrouter/moonshotai/kimi-k2.5",

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -14,8 +14,11 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kmon.openclaw.simulated.options import TOKEN
+from kmon.openclaw.simulated.server import Gateway
 
 Frame = dict[str, Any]
+Start = Callable[..., Awaitable[Gateway]]
+"""The fixture ``start``: a gateway with these options."""
 SCOPES = ("operator.read", "operator.write")
 LIMIT_S = 30.0
 T = TypeVar("T")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -36,6 +38,14 @@ def state(pid: int) -> str:
 def all_gone(pids: Sequence[int], limit_s: float = 20.0) -> bool:
     """Whether all are dead within ``limit_s``."""
     return _soon(lambda: all(state(pid) in ("", "Z") for pid in pids), limit_s)
+
+
+async def heard_of_all_ends() -> None:
+    """Wait until asyncio knows that every child which is dead is: else it complains when its objects are collected."""
+    while any(thread.name.startswith("waitpid-") for thread in threading.enumerate()):
+        await asyncio.sleep(0.01)
+    for _ in range(5):  # what the threads asked the loop to do, and what that asks it to do in turn
+        await asyncio.sleep(0)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from kmon.proxy.host import ProxyHost
 from kmon.proxy.plan import ProxyPlan
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
-from tests.race.racing import Watched
+from tests.support.racing import Watched
 
 SPEED = 200.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
@@ -42,3 +43,11 @@ async def socket_server(script: Script, *, autoping: bool = True) -> AsyncIterat
         for task in list(open_now):
             task.cancel()
         await runner.cleanup()
+
+
+def frame(opcode: int, data: bytes, *, final: bool = True, mask: bytes = b"", packed: bool = False) -> bytes:
+    first = (0x80 if final else 0) | (0x40 if packed else 0) | opcode
+    size = len(data)
+    head = bytes([first, (0x80 if mask else 0) | (size if size < 126 else 126 if size < 65_536 else 127)])
+    head += b"" if size < 126 else struct.pack(">H", size) if size < 65_536 else struct.pack(">Q", size)
+    return head + mask + (bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data)

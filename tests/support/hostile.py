@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from kmon.dialects import bounds
-from tests.probe.key_spellings import gives_away, spellings
+from kmon.dialects.assemble import TOOL_CALLS_LIMIT
+from tests.support.event_frames import frame
+from tests.support.key_spellings import gives_away, spellings
 
 KEY = "sk-AbCdef-0123456789+/xyz"
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -103,3 +105,69 @@ def wrong_with(told: object, key: str = KEY, limits: dict[str, int] = LONG_FIELD
         if key and gives_away(said, key):
             found.append(f"{field} gives the key away: {said[:120]!r}")
     return found
+
+
+def sse_events(*objects: object) -> bytes:
+    return b"".join(b"data: " + dumped(one) + b"\n\n" for one in objects)
+
+
+def chat_stream(h: Hostile) -> bytes:
+    call = {"index": 0, "id": h(), "type": h(), "function": {"name": h(), "arguments": h()}}
+    many = [
+        {"index": n, "id": h(9), "function": {"name": h(9), "arguments": "{}"}} for n in range(1, TOOL_CALLS_LIMIT + 10)
+    ]
+    said = {"content": h(), "reasoning_content": h(9), "tool_calls": [call]}
+    return (
+        b": " + h(9).replace("\n", "").encode("utf-8", "replace") + b"\n\n"
+        + sse_events(
+            {"id": h(), "model": h(), "provider": h(), "choices": [{"index": 0, "delta": said}]},
+            {"choices": [{"index": 0, "delta": {"tool_calls": many}}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": h()}], "usage": USAGE, "model": h(99)},
+            {"error": {"message": h(), "code": h(), "type": h(), "param": h()}},
+        )
+        + b"data: " + h().encode("utf-8", "replace").replace(b"\n", b"") + b"\n\n"
+    )  # fmt: skip
+
+
+def messages_stream(h: Hostile) -> bytes:
+    started = {"id": h(), "model": h(), "usage": USAGE}
+    return sse_events(
+        {"type": "message_start", "message": started},
+        {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "id": h(), "name": h()}},
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": h()}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": h()}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": h()}},
+        {"type": "message_delta", "delta": {"stop_reason": h()}, "usage": USAGE},
+        {"type": h(), "error": {"type": h(), "message": h()}},
+        {"type": "error", "error": {"type": h(), "message": h()}},
+    )
+
+
+def deepinfra_stream(h: Hostile) -> bytes:
+    return sse_events(
+        {"token": {"id": 1, "text": h()}, "request_id": h(), "num_input_tokens": -3},
+        {"error_message": h(), "error_type": h()},
+        {"token": {"id": 1, "text": ""}, "details": {"finish_reason": h()}, "num_tokens": 10**30},
+    )
+
+
+def converse_stream(h: Hostile) -> bytes:
+    name = h(40_000).encode("utf-8", "replace").decode()
+    return b"".join([
+        frame("messageStart", {"role": h()}),
+        frame("contentBlockStart", {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": h(), "name": h()}}}),
+        frame("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"toolUse": {"input": h()}}}),
+        frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": h()}}),
+        frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": h()}}}),
+        frame("messageStop", {"stopReason": h()}),
+        frame(name, {"message": h(), "originalMessage": h()}, kind="exception"),
+        frame("metadata", {"usage": USAGE, "metrics": {"latencyMs": 1e300}}),
+    ])  # fmt: skip
+
+
+STREAMS: dict[str, Callable[[Hostile], bytes]] = {
+    "chat": chat_stream,
+    "messages": messages_stream,
+    "deepinfra": deepinfra_stream,
+    "converse": converse_stream,
+}

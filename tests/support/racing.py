@@ -17,7 +17,7 @@ from kmon.model import Message, Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
-from tests.transport.loopback import chunked
+from tests.support.loopback import END, HEAD, chunked
 
 ASK = Scenario(name="code", messages=(Message(role="user", content="write code"),))
 
@@ -49,7 +49,7 @@ def plan(*targets: Target, **options: object) -> RacePlan:
 class Watched:
     """Events of a source as they come, with waiting for the one a test needs."""
 
-    def __init__(self, source: EventSource, patience_s: float = 20.0) -> None:
+    def __init__(self, source: EventSource, patience_s: float = 60.0) -> None:
         self.source = source
         self._patience_s = patience_s
         self.events: list[ev.Event] = []
@@ -85,7 +85,7 @@ class Watched:
 
     async def finish(self) -> None:
         await self.source.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self._task
 
 
@@ -111,3 +111,41 @@ async def outcome(race: RacePlan, keys: dict[str, str] | None = None) -> tuple[l
     async with racing(race, keys) as watched:
         await watched.until(lambda event: isinstance(event, ev.RaceEnded))
         return [event for event in watched.events if isinstance(event, ev.RunEnded)], watched.events
+
+
+GOOD = HEAD + sse("Hello", finish="stop", done=True) + END
+
+
+async def good(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(GOOD)
+
+
+class Held:
+    """A server whose answers hang after a word, until released; it counts what is open."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.requests = 0
+        self.open = 0
+        self.most_open = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests += 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        writer.write(HEAD + sse("one "))
+        await writer.drain()
+        gone = asyncio.create_task(reader.read())
+        released = asyncio.create_task(self.release.wait())
+        await asyncio.wait([gone, released], return_when=asyncio.FIRST_COMPLETED)
+        self.open -= 1
+        if gone.done() and not self.release.is_set():
+            self.closed.set()
+        writer.write(sse("two", finish="stop", done=True) + END)
+        gone.cancel()
+        released.cancel()
+
+
+def is_text(event: ev.Event) -> bool:
+    return isinstance(event, ev.DeltaArrived) and event.kind == "text"
