@@ -14,7 +14,7 @@ from kmon.commands.prepare import flags_of
 from kmon.config import Loaded, load, user_config_dir
 from kmon.engine.plan import Keys, RacePlan
 from kmon.hosts import Plan
-from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
 from kmon.proxy.host import NOT_HERE, listening_url
 from kmon.proxy.plan import KEEP_RUNS, ProxyPlan
 from kmon.proxy.relay.server import listener
@@ -36,7 +36,7 @@ def proxy(options: argparse.Namespace) -> int:
     keys = Keys({})
     if options.gateway is not None:
         watched, keys = gateway_plan(options.gateway or None, options.api_key_env, loaded)
-        hosted = SidesPlan(gateways=watched, sides=(Side(watched.name, plan),), show_calls=True)
+        hosted = GatewayWithProxyPlan(gateways=watched, proxies=(ProviderProxy(watched.name, plan),), show_calls=True)
     if options.headless or options.json or options.no_tui or not sys.stdout.isatty():
         return headless(hosted, keys, as_json=options.json)
     return _show(options, plan, loaded, hosted, keys)

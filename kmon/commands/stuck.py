@@ -17,8 +17,8 @@ from kmon.commands.prepare import Prepared, check_flags, flags_of
 from kmon.commands.screen import show
 from kmon.config import load
 from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
 from kmon.openclaw.simulated.options import Mechanism
-from kmon.openclaw.with_proxy_plan import Side, SidesPlan
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.relay.server import listener
 from kmon.retry.policy import Policy
@@ -57,7 +57,7 @@ def watch(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]]:
+def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWithProxyPlan]]:
     from kmon.openclaw.simulated.embedded import PROVIDER, EmbeddedGateway
     from kmon.simulator.embedded import Embedded
 
@@ -94,14 +94,14 @@ def _prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan
                 simulated=True,
                 nudge_after_s=options.nudge_after,
             )
-            sides = tuple(Side(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
+            before = tuple(ProviderProxy(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
             keys = Keys(
                 {
                     row.target.name: Credential({TOKEN_VARIABLE: gateways.token}, (host_of(row.target.base_url),))
                     for row in rows
                 }
             )
-            yield Prepared(plan, keys, loaded), SidesPlan(gateways=plan, sides=sides)
+            yield Prepared(plan, keys, loaded), GatewayWithProxyPlan(gateways=plan, proxies=before)
 
 
 def _target(name: str, url: str) -> Target:

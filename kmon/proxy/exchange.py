@@ -21,7 +21,7 @@ from kmon.engine.ended import run_ended
 from kmon.findings.content import Asked
 from kmon.probe.recorder import AttemptRecorder, Outcome, coalesced, fatal
 from kmon.probe.request_secrets import keys_in
-from kmon.proxy.call import OnCall, ProviderCall
+from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
 from kmon.proxy.relay.observer import Abort, Delivery, End, Side
 from kmon.proxy.request import Overheard, overheard, place

@@ -17,9 +17,9 @@ from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
-from kmon.proxy.call import OnCall, ProviderCall
 from kmon.proxy.exchange import Proxied
 from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead
 from kmon.proxy.relay.observer import Abort, Watcher
 from kmon.proxy.relay.server import Server, listener

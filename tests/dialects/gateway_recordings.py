@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kmon.openclaw.protocol.runs import Change, Tracker
-from kmon.openclaw.recording import Recorded, frames
+from kmon.openclaw.protocol.tracker import Change, Tracker
+from kmon.openclaw.recording import RecordedFrame, frames
 
 FOLDER = Path(os.environ.get("KMON_GATEWAY_RECORDINGS") or "/nowhere")
 needs_recordings = pytest.mark.skipif(not FOLDER.is_dir(), reason="KMON_GATEWAY_RECORDINGS is not set")
@@ -22,7 +22,7 @@ def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (FOLDER / name).read_text("utf-8").splitlines()]
 
 
-def recorded(name: str) -> list[Recorded]:
+def recorded(name: str) -> list[RecordedFrame]:
     return list(frames(lines(name)))
 
 

@@ -22,8 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmon.openclaw.protocol.claim import ClientStatus
-from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE
+from kmon.openclaw.protocol.client_status import WATCHDOG_LINE, ClientStatus
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response, encode, parse
 from tests.dialects.gateway_recordings import OBSERVED, lines, needs_recordings, recorded
 from tests.dialects.test_dialects_openclaw_runs import frame as any_frame
@@ -168,7 +167,7 @@ def mirrored(case: Case) -> list[tuple[float, str]]:
         while waiting and waiting[0].t_s <= now_s:
             t_s, one, direction = waiting.pop(0)
             claim.feed(int(t_s * S), one, direction)
-            if t_s >= hello_s and (told := claim.shown(int(t_s * S)).standing) != changes[-1][1]:
+            if t_s >= hello_s and (told := claim.shown(int(t_s * S)).claim.standing) != changes[-1][1]:
                 changes.append((t_s, told))
     return changes[1:]
 
@@ -226,7 +225,7 @@ def every_second(name: str, session: str, *, inferred: bool) -> list[str]:
     claim, shown = ClientStatus(session, inferred=inferred), list[str]()
     for t_ns, direction, one in recorded(name):
         while (len(shown) + 1) * S < t_ns:
-            shown.append(claim.shown((len(shown) + 1) * S).standing)
+            shown.append(claim.shown((len(shown) + 1) * S).claim.standing)
         claim.feed(t_ns, one, direction)
     return shown
 
@@ -285,30 +284,30 @@ def test_the_newer_client_holds_an_error_back_for_it_may_be_tried_again(protocol
         claim.feed(int(one.t_s * S), one.frame, one.direction)
     claim.feed(2 * S, lifecycle("r", "start"))
     claim.feed(3 * S, lifecycle("r", "error"))
-    assert claim.shown(4 * S).activity == at_once
-    assert claim.shown(19 * S).activity == "error"
+    assert claim.shown(4 * S).claim.activity == at_once
+    assert claim.shown(19 * S).claim.activity == "error"
 
 
 def test_a_refused_message_is_an_error() -> None:
     claim = connected(4)
     claim.feed(1 * S, sent(1, "r", "s", 0.1)[0].frame, "out")
     claim.feed(2 * S, Response("r", False))
-    assert claim.shown(3 * S).activity == "error"
+    assert claim.shown(3 * S).claim.activity == "error"
 
 
 def test_a_watcher_infers_the_client_of_a_session_from_its_runs() -> None:
     claim = connected(3, inferred=True)
     claim.feed(1 * S, lifecycle("a", "start"))
-    assert claim.shown(2 * S).activity == "running"
+    assert claim.shown(2 * S).claim.activity == "running"
     claim.feed(3 * S, chat("b", "final"))
-    assert claim.shown(60 * S).standing == "connected | idle"
+    assert claim.shown(60 * S).claim.standing == "connected | idle"
 
 
 def test_runs_of_another_session_move_nothing() -> None:
     claim = ClientStatus("mine", inferred=True)
     claim.feed(1, lifecycle("a", "start"))
     claim.feed(2, chat("a", "error"))
-    assert claim.shown(3).activity == "idle"
+    assert claim.shown(3).claim.activity == "idle"
 
 
 @settings(deadline=None)
