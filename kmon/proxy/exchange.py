@@ -1,4 +1,4 @@
-"""One exchange that passes through the proxy, told as a run. Decoding happens beside the passing, never before it."""
+"""One exchange that passes through the proxy, reported as a run. It is decoded beside the passing, never before."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 PEEK_LIMIT_BYTES = 4 * 1024 * 1024
-"""How much of a request is read along; a conversation with pictures is longer, and says its model early."""
+"""How much of a request is parsed; a conversation with pictures is longer, and has its model early."""
 WHOLE_LIMIT_BYTES = 1024 * 1024
-"""How much of an answer that is no stream is read along."""
+"""How much of an answer that is no stream is parsed."""
 WAITING_LIMIT_BYTES = 8 * 1024 * 1024
-"""What may wait for the decoder. Past it the exchange goes on unread, and it is said."""
+"""How much may wait for the decoder. Above it the rest of the exchange is passed on unread, with a notice."""
 STEP_BYTES = 4_096
-"""Decoded at a time, for well under a millisecond, before what is to be passed on has its turn again."""
+"""Decoded in one step, well under a millisecond, between two chances to pass bytes on."""
 ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
 
 
 class Proxied:
-    """Implements :class:`kmon.proxy.relay.observer.Watcher`; ``over`` is called with its last word."""
+    """Implements :class:`kmon.proxy.relay.observer.ExchangeObserver`; ``over`` is called at its end."""
 
     def __init__(
         self,
