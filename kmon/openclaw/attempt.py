@@ -25,7 +25,7 @@ from kmon.openclaw import device_key
 from kmon.openclaw.link import Link, LinkClosed, Received, Unreadable, WebSocketPing, open_link
 from kmon.openclaw.protocol.client_status import ClientStatus
 from kmon.openclaw.protocol.device import Device
-from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import GatewayEvent, GatewayRequest, GatewayResponse
 from kmon.openclaw.protocol.handshake import READ, WRITE, Access, is_hello
 from kmon.openclaw.protocol.liveness import Gap
 from kmon.openclaw.protocol.tracker import Change, Tracker
@@ -164,12 +164,12 @@ class GatewayAttempt(Attempt):
                 self._lost_events += received.lost
             case Unreadable():
                 self._take(t_ns, Delta(error=received.error))
-            case Request():
+            case GatewayRequest():
                 self.tracker.feed(t_ns, received, "out")
                 self.client_status.feed(t_ns, received, "out")
-            case GatewayEvent() | Response():
+            case GatewayEvent() | GatewayResponse():
                 # a nudge shares the status: its events also reach the first attempt, which feeds them
-                if not self._joined or (isinstance(received, Response) and not is_hello(received)):
+                if not self._joined or (isinstance(received, GatewayResponse) and not is_hello(received)):
                     self.client_status.feed(t_ns, received)
                 for change in self.tracker.feed(t_ns, received):
                     self._follow(t_ns, change)

@@ -24,7 +24,7 @@ from kmon.openclaw.attempt import access_of, own_device
 from kmon.openclaw.link import Link, LinkClosed, Received, Unreadable, backoff_s, open_link
 from kmon.openclaw.plan import GatewayPlan
 from kmon.openclaw.protocol.client_status import ClientStatus
-from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import GatewayEvent, GatewayRequest, GatewayResponse
 from kmon.openclaw.protocol.handshake import READ, is_hello
 from kmon.openclaw.protocol.liveness import Gap
 from kmon.openclaw.protocol.tracker import Change, Tracker, history_texts, in_flight
@@ -67,7 +67,7 @@ class GatewayHost:
         """Ended runs whose panes were removed."""
         self._warnings = 0
         self._reloading: asyncio.Task[None] | None = None
-        self._hello: tuple[int, Response] | None = None
+        self._hello: tuple[int, GatewayResponse] | None = None
         """The latest one, for the client status of sessions that appear later."""
         self._failed = False
         self._lost = False
@@ -180,7 +180,7 @@ class GatewayHost:
                 self._catch_up(link)
             case Unreadable(error=error):
                 self._warn(error.message)
-            case GatewayEvent() | Response():
+            case GatewayEvent() | GatewayResponse():
                 changes = self._tracker.feed(t_ns, received)
                 for change in changes:
                     self._change(t_ns, change)
@@ -188,7 +188,7 @@ class GatewayHost:
                 self._report(t_ns, {change.run.session for change in changes if change.run is not None})
                 if isinstance(received, GatewayEvent) and received.event == "shutdown":
                     self._warn("the gateway is shutting down")
-            case Request():
+            case GatewayRequest():
                 self._tracker.feed(t_ns, received, "out")
 
     def _change(self, t_ns: int, change: Change) -> None:
@@ -226,8 +226,8 @@ class GatewayHost:
         if pane.ended is not None:
             self._counted["ok" if pane.ended.state == "done" else "failed"] += 1
 
-    def _feed_statuses(self, t_ns: int, frame: GatewayEvent | Response) -> None:
-        if isinstance(frame, Response) and is_hello(frame):
+    def _feed_statuses(self, t_ns: int, frame: GatewayEvent | GatewayResponse) -> None:
+        if isinstance(frame, GatewayResponse) and is_hello(frame):
             self._hello = (t_ns, frame)
         for run in self._tracker.runs.values():
             if run.session and run.session not in self._statuses:
@@ -273,7 +273,7 @@ class GatewayHost:
                 if answer.ok:
                     self._caught_up(session, answer)
 
-    def _caught_up(self, session: str, answer: Response) -> None:
+    def _caught_up(self, session: str, answer: GatewayResponse) -> None:
         now_ns = time.monotonic_ns()
         running, texts = in_flight(answer.payload).get("runId"), history_texts(answer.payload)
         for pane in self._panes.values():

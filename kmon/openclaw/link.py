@@ -25,7 +25,13 @@ from kmon.dialects.text import clean
 from kmon.dialects.websocket import Message
 from kmon.openclaw.protocol import frames
 from kmon.openclaw.protocol.device import Device
-from kmon.openclaw.protocol.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import (
+    FRAME_LIMIT_BEFORE_HELLO_BYTES,
+    FrameError,
+    GatewayEvent,
+    GatewayRequest,
+    GatewayResponse,
+)
 from kmon.openclaw.protocol.handshake import Access, Handshake, Hello, Refused, TryAgain
 from kmon.openclaw.protocol.liveness import Gap, Sequence, Ticks
 from kmon.transport.errors import ExchangeError
@@ -69,8 +75,8 @@ class LinkClosed(Struct, frozen=True):
         return StreamError("websocket-closed", self.sentence, code=str(self.code))
 
 
-Received = GatewayEvent | Response | Request | Gap | WebSocketPing | Unreadable | LinkClosed
-"""A :class:`Request` is one that kmon sent; everything else came from the gateway."""
+Received = GatewayEvent | GatewayResponse | GatewayRequest | Gap | WebSocketPing | Unreadable | LinkClosed
+"""A :class:`GatewayRequest` is one that kmon sent; everything else came from the gateway."""
 
 
 def backoff_s(failures: int) -> float:
@@ -81,12 +87,12 @@ def backoff_s(failures: int) -> float:
 class Link:
     """A connection that the gateway accepted. Created by :func:`open_link`."""
 
-    def __init__(self, socket: WebSocket, hello: Hello, t_ns: int, answer: Response) -> None:
+    def __init__(self, socket: WebSocket, hello: Hello, t_ns: int, answer: GatewayResponse) -> None:
         self.hello = hello
         self._socket = socket
         self._ids = itertools.count(1)
         self._name = secrets.token_hex(3)
-        self._open: dict[str, asyncio.Future[tuple[int, Response]]] = {}
+        self._open: dict[str, asyncio.Future[tuple[int, GatewayResponse]]] = {}
         self._queue: asyncio.Queue[tuple[int, Received]] = asyncio.Queue(WAITING_LIMIT_EVENTS)
         self._sequence = Sequence()
         self._ticks = Ticks(hello.tick_ms, time.monotonic_ns())
@@ -99,14 +105,14 @@ class Link:
         params: dict[str, Any],
         limit_s: float = REQUEST_WAIT_S,
         on_sent: Callable[[int], None] | None = None,
-    ) -> tuple[int, Response]:
+    ) -> tuple[int, GatewayResponse]:
         """Send a request and wait for its response: CLOCK_MONOTONIC ns of its arrival, and the response.
 
         ``on_sent`` is called with the ns at which the request was sent. Raises :class:`ExchangeError` when no response
         comes within ``limit_s`` or the link ends before.
         """
-        request = Request(f"kmon-{self._name}-{next(self._ids)}", method, params)
-        answer: asyncio.Future[tuple[int, Response]] = asyncio.get_running_loop().create_future()
+        request = GatewayRequest(f"kmon-{self._name}-{next(self._ids)}", method, params)
+        answer: asyncio.Future[tuple[int, GatewayResponse]] = asyncio.get_running_loop().create_future()
         if self.closed is not None:
             raise ExchangeError(self.closed.error)
         self._open[request.id] = answer
@@ -157,13 +163,13 @@ class Link:
                 unreadable = malformed(f"a message is no frame of the gateway: {error}", _shown(message))
                 await self._queue.put((t_ns, Unreadable(unreadable)))
                 continue
-            if isinstance(frame, Request):
+            if isinstance(frame, GatewayRequest):
                 continue  # a gateway sends no requests to an operator
             if isinstance(frame, GatewayEvent) and (gap := self._sequence.see(frame.seq)) is not None:
                 await self._queue.put((t_ns, gap))
             await self._queue.put((t_ns, frame))
-            waiting = self._open.get(frame.id) if isinstance(frame, Response) else None
-            if waiting is not None and isinstance(frame, Response) and not waiting.done():
+            waiting = self._open.get(frame.id) if isinstance(frame, GatewayResponse) else None
+            if waiting is not None and isinstance(frame, GatewayResponse) and not waiting.done():
                 waiting.set_result((t_ns, frame))
 
     async def _watch_ticks(self) -> None:
@@ -229,7 +235,7 @@ async def open_link(
         await asyncio.sleep(step.wait_ms / 1000)
 
 
-async def _handshake(socket: WebSocket, handshake: Handshake) -> tuple[Hello | TryAgain, int, Response]:
+async def _handshake(socket: WebSocket, handshake: Handshake) -> tuple[Hello | TryAgain, int, GatewayResponse]:
     challenged = False
     try:
         async with asyncio.timeout(CHALLENGE_WAIT_S):
@@ -245,12 +251,12 @@ async def _handshake(socket: WebSocket, handshake: Handshake) -> tuple[Hello | T
                     sentence = f"what answers is no gateway: its first message is no frame ({error})"
                     raise _failed(sentence, frame=_shown(message)) from None
                 step = handshake.feed(frame)
-                if isinstance(step, Request):
+                if isinstance(step, GatewayRequest):
                     challenged = True
                     await socket.send(frames.encode(step))
                 elif isinstance(step, Refused):
                     raise ExchangeError(step.error)
-                elif step is not None and isinstance(frame, Response):
+                elif step is not None and isinstance(frame, GatewayResponse):
                     return step, t_ns, frame
     except TimeoutError:
         what = "no answer to connect" if challenged else "no challenge"

@@ -294,7 +294,7 @@ class Proxied:
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def _announce(self) -> None:
-        """Tell that there is a run, once it is known what it asks for or there is no more time to wait for that."""
+        """Emit the run once its request is parsed, or after :data:`ANNOUNCE_S`, with the events held until then."""
         untold, self._untold = self._untold, None
         self._announcing.cancel()
         if untold is None:

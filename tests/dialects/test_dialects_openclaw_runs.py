@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, GatewayRequest, GatewayResponse
 from kmon.openclaw.protocol.run import GatewayRun
 from kmon.openclaw.protocol.tracker import RUNS_LIMIT, Change, Tracker, history_texts, in_flight
 from tests.dialects.gateway_recordings import ALL, OBSERVED, needs_recordings, recorded, replayed
@@ -121,8 +121,8 @@ def test_a_hang_stays_open_and_ticks_go_on() -> None:
 
 def histories(name: str) -> list[object]:
     """Every answer to ``chat.history`` in a recording."""
-    asked = {f.id for _, _, f in recorded(name) if isinstance(f, Request) and f.method == "chat.history"}
-    return [f.payload for _, _, f in recorded(name) if isinstance(f, Response) and f.id in asked]
+    asked = {f.id for _, _, f in recorded(name) if isinstance(f, GatewayRequest) and f.method == "chat.history"}
+    return [f.payload for _, _, f in recorded(name) if isinstance(f, GatewayResponse) and f.id in asked]
 
 
 @needs_recordings
@@ -181,8 +181,8 @@ def test_a_frame_that_comes_twice_says_nothing_new() -> None:
 
 def test_a_refused_message_ends_its_run_with_the_gateways_words() -> None:
     tracker = Tracker()
-    tracker.feed(0, Request("1", "chat.send", {"sessionKey": "s", "idempotencyKey": "r"}), "out")
-    changes = tracker.feed(1, Response("1", False, error=GatewayError("UNAVAILABLE", "starting")))
+    tracker.feed(0, GatewayRequest("1", "chat.send", {"sessionKey": "s", "idempotencyKey": "r"}), "out")
+    changes = tracker.feed(1, GatewayResponse("1", False, error=GatewayError("UNAVAILABLE", "starting")))
     assert changes[0].kinds == ("refused",) and tracker.runs["r"].error == "starting"
     assert not tracker.runs["r"].open and not tracker.runs["r"].waiting
 
@@ -210,8 +210,8 @@ frame = st.one_of(
     st.builds(
         GatewayEvent, st.sampled_from(["chat", "agent", "tick", "health", "x"]), payload, st.none() | st.integers()
     ),
-    st.builds(Request, st.sampled_from("12"), st.sampled_from(["chat.send", "connect"]), payload),
-    st.builds(Response, st.sampled_from("12"), st.booleans(), payload | junk),
+    st.builds(GatewayRequest, st.sampled_from("12"), st.sampled_from(["chat.send", "connect"]), payload),
+    st.builds(GatewayResponse, st.sampled_from("12"), st.booleans(), payload | junk),
 )
 
 

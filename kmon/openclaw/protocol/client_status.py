@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.loose import members, text
-from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response, message_text
+from kmon.openclaw.protocol.frames import Frame, GatewayEvent, GatewayRequest, GatewayResponse, message_text
 from kmon.openclaw.protocol.handshake import is_hello
 from kmon.stream.claim import Claim
 
@@ -102,7 +102,7 @@ class ClientStatus:
         self._streamed_ns: int | None = None
         self._watchdog_shown = False
         self._ended: dict[str, None] = {}
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, GatewayRequest] = {}
 
     @property
     def rules(self) -> ClientRules:
@@ -122,9 +122,9 @@ class ClientStatus:
         """Fold one frame in. Never raises, whatever its payload holds."""
         self._advance(t_ns)
         match frame:
-            case Request() if direction == "out":
+            case GatewayRequest() if direction == "out":
                 self._on_request(t_ns, frame)
-            case Response() if direction == "in":
+            case GatewayResponse() if direction == "in":
                 self._on_response(t_ns, frame)
             case GatewayEvent() if direction == "in":
                 if frame.event == "chat":
@@ -144,7 +144,7 @@ class ClientStatus:
 
     # -- the client's own acts -------------------------------------------------------------------------------------
 
-    def _on_request(self, t_ns: int, frame: Request) -> None:
+    def _on_request(self, t_ns: int, frame: GatewayRequest) -> None:
         here = text(frame.params.get("sessionKey")) == self.session
         if frame.method == "connect":
             self._connect(t_ns, "connecting")
@@ -166,7 +166,7 @@ class ClientStatus:
             self._pending = run
         self._set(t_ns, "sending")
 
-    def _on_response(self, t_ns: int, frame: Response) -> None:
+    def _on_response(self, t_ns: int, frame: GatewayResponse) -> None:
         request = self._requests.pop(frame.id, None)
         if is_hello(frame):
             protocol = members(frame.payload).get("protocol")

@@ -21,7 +21,7 @@ class FrameError(ValueError):
     """A message that is not a frame; the text says why."""
 
 
-class Request(Struct, frozen=True, tag_field="type", tag="req"):
+class GatewayRequest(Struct, frozen=True, tag_field="type", tag="req"):
     id: str
     method: str
     params: dict[str, Any] = {}
@@ -37,7 +37,7 @@ class GatewayError(Struct, frozen=True):
     retry_after_ms: float | None = msgspec.field(default=None, name="retryAfterMs")
 
 
-class Response(Struct, frozen=True, tag_field="type", tag="res"):
+class GatewayResponse(Struct, frozen=True, tag_field="type", tag="res"):
     """The answer to the request of the same ``id``; responses come in any order."""
 
     id: str
@@ -54,7 +54,7 @@ class GatewayEvent(Struct, frozen=True, tag_field="type", tag="event"):
     seq: int | None = None
 
 
-Frame = Request | Response | GatewayEvent
+Frame = GatewayRequest | GatewayResponse | GatewayEvent
 
 _decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 

@@ -18,7 +18,7 @@ from kmon.dialects.delta import StreamError
 from kmon.dialects.loose import count, items, members, text
 from kmon.dialects.text import clean
 from kmon.openclaw.protocol.device import Device, SignedFields
-from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, GatewayRequest, GatewayResponse
 
 PROTOCOLS = (3, 4)
 CLIENT_ID, CLIENT_MODE, ROLE = "cli", "cli", "operator"
@@ -64,12 +64,12 @@ class Refused(Struct, frozen=True):
     error: StreamError
 
 
-def is_hello(response: Response) -> bool:
+def is_hello(response: GatewayResponse) -> bool:
     """Whether a response is the answer to an accepted ``connect``."""
     return members(response.payload).get("type") == "hello-ok"
 
 
-Step = Request | Hello | TryAgain | Refused
+Step = GatewayRequest | Hello | TryAgain | Refused
 
 
 class Handshake:
@@ -87,13 +87,13 @@ class Handshake:
                 if not nonce or ts is None:
                     return _refused("handshake", "the gateway's challenge has no nonce or no time")
                 return self._connect(nonce, ts)
-            case Response() if self._id and frame.id == self._id:
+            case GatewayResponse() if self._id and frame.id == self._id:
                 return self._answered(frame)
-            case Request():
+            case GatewayRequest():
                 return _refused("handshake", "the other side sends requests: it is no gateway")
         return None
 
-    def _connect(self, nonce: str, ts: int) -> Request:
+    def _connect(self, nonce: str, ts: int) -> GatewayRequest:
         self._id = "connect"
         fields = SignedFields(CLIENT_ID, CLIENT_MODE, ROLE, self._scopes, ts, self._access.token, nonce)
         params: dict[str, Any] = {
@@ -118,9 +118,9 @@ class Handshake:
             params["auth"] = {"token": self._access.token}
         elif self._access.password:
             params["auth"] = {"password": self._access.password}
-        return Request(self._id, "connect", params)
+        return GatewayRequest(self._id, "connect", params)
 
-    def _answered(self, response: Response) -> Step:
+    def _answered(self, response: GatewayResponse) -> Step:
         if not response.ok:
             return refusal(response.error or GatewayError("UNKNOWN"))
         hello = members(response.payload)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
 from kmon.dialects.loose import items, members, text
-from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response, message_text
+from kmon.openclaw.protocol.frames import Frame, GatewayEvent, GatewayRequest, GatewayResponse, message_text
 from kmon.openclaw.protocol.handshake import is_hello
 from kmon.openclaw.protocol.liveness import ConnectionState
 from kmon.openclaw.protocol.run import GatewayRun
@@ -50,14 +50,14 @@ class Tracker:
         self.runs: dict[str, GatewayRun] = {}
         self.sessions: dict[str, SessionQueue] = {}
         self.connection = ConnectionState()
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, GatewayRequest] = {}
 
     def feed(self, t_ns: int, frame: Frame, direction: Direction = "in") -> list[Change]:
         """Fold one frame in. Never raises, whatever its payload holds."""
         match frame:
-            case Request() if direction == "out":
+            case GatewayRequest() if direction == "out":
                 return self._on_request(t_ns, frame)
-            case Response() if direction == "in":
+            case GatewayResponse() if direction == "in":
                 return self._on_response(t_ns, frame)
             case GatewayEvent() if direction == "in":
                 return self._on_event(t_ns, frame)
@@ -79,7 +79,7 @@ class Tracker:
 
     # -- requests and their answers --------------------------------------------------------------------------------
 
-    def _on_request(self, t_ns: int, frame: Request) -> list[Change]:
+    def _on_request(self, t_ns: int, frame: GatewayRequest) -> list[Change]:
         self._requests[bounded(frame.id, NAME_LIMIT_CHARS)] = frame
         while len(self._requests) > REQUESTS_LIMIT:
             del self._requests[next(iter(self._requests))]
@@ -90,7 +90,7 @@ class Tracker:
         run.origin = "sent"
         return [Change(("sent", "new") if new else ("sent",), run)]
 
-    def _on_response(self, t_ns: int, frame: Response) -> list[Change]:
+    def _on_response(self, t_ns: int, frame: GatewayResponse) -> list[Change]:
         request = self._requests.pop(bounded(frame.id, NAME_LIMIT_CHARS), None)
         if is_hello(frame):
             self.connection.on_hello(t_ns, members(frame.payload))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from kmon.openclaw.protocol.frames import Request
+from kmon.openclaw.protocol.frames import GatewayRequest
 from kmon.openclaw.simulated.connection import ClientConnection
 from kmon.openclaw.simulated.frames_v3 import MODEL, PROVIDER, now_ms
 from kmon.openclaw.simulated.handshake import Admitted, validation_message
@@ -65,7 +65,7 @@ class Methods:
         self._options = options
         self._sessions = sessions
         self._presence = presence
-        self._table: dict[str, tuple[str, Callable[[ClientConnection, Request], Awaitable[None]]]] = {
+        self._table: dict[str, tuple[str, Callable[[ClientConnection, GatewayRequest], Awaitable[None]]]] = {
             "health": ("operator.read", self._health),
             "status": ("operator.read", self._status),
             "system-presence": ("operator.read", self._system_presence),
@@ -76,7 +76,7 @@ class Methods:
             "agent.wait": ("operator.read", self._wait),
         }
 
-    async def answer(self, connection: ClientConnection, request: Request) -> None:
+    async def answer(self, connection: ClientConnection, request: GatewayRequest) -> None:
         """Answer ``request`` or refuse it."""
         try:
             known = self._table.get(request.method)
@@ -92,28 +92,28 @@ class Methods:
         except MethodError as error:
             connection.refuse(request.id, error.payload)
 
-    async def _health(self, connection: ClientConnection, request: Request) -> None:
+    async def _health(self, connection: ClientConnection, request: GatewayRequest) -> None:
         connection.respond(request.id, health_payload(self._options, self._sessions.all.values()))
 
-    async def _status(self, connection: ClientConnection, request: Request) -> None:
+    async def _status(self, connection: ClientConnection, request: GatewayRequest) -> None:
         connection.respond(request.id, status_payload(self._options, len(self._sessions.all)))
 
-    async def _system_presence(self, connection: ClientConnection, request: Request) -> None:
+    async def _system_presence(self, connection: ClientConnection, request: GatewayRequest) -> None:
         connection.respond(request.id, self._presence())
 
-    async def _list(self, connection: ClientConnection, request: Request) -> None:
+    async def _list(self, connection: ClientConnection, request: GatewayRequest) -> None:
         limit = msgspec.convert(request.params, ListParams).limit
         newest = sorted(self._sessions.all.values(), key=lambda session: -session.updated_ms)[:limit]
         rows = [session_row(self._options, session) for session in newest]
         listed = {"ts": now_ms(), "path": "(simulated)", "count": len(rows), "defaults": DEFAULTS}
         connection.respond(request.id, {**listed, "sessions": rows})
 
-    async def _history(self, connection: ClientConnection, request: Request) -> None:
+    async def _history(self, connection: ClientConnection, request: GatewayRequest) -> None:
         params = msgspec.convert(request.params, HistoryParams)
         session = self._sessions.session(params.sessionKey)
         connection.respond(request.id, history_payload(self._options, session, params.limit))
 
-    async def _send(self, connection: ClientConnection, request: Request) -> None:
+    async def _send(self, connection: ClientConnection, request: GatewayRequest) -> None:
         params = msgspec.convert(request.params, SendParams)
         run_id = params.idempotencyKey
         if run_id in self._sessions.runs:  # the same message again
@@ -126,7 +126,7 @@ class Methods:
         message = UserMessage(run_id, params.message, params.message)
         self._sessions.take(session, message, connection, params.queueMode)
 
-    async def _abort(self, connection: ClientConnection, request: Request) -> None:
+    async def _abort(self, connection: ClientConnection, request: GatewayRequest) -> None:
         params = msgspec.convert(request.params, AbortParams)
         session = self._sessions.session(params.sessionKey)
         run = session.active
@@ -137,7 +137,7 @@ class Methods:
         connection.respond(request.id, {"ok": True, "aborted": True, "runIds": [run.message.run_id]})
         run.frames.abort_settled()
 
-    async def _wait(self, connection: ClientConnection, request: Request) -> None:
+    async def _wait(self, connection: ClientConnection, request: GatewayRequest) -> None:
         params = msgspec.convert(request.params, WaitParams)
         run = self._sessions.runs.get(params.runId)
         if isinstance(run, SimulatedRun):

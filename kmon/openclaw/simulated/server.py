@@ -11,7 +11,13 @@ import aiohttp
 from aiohttp import web
 
 from kmon.dialects.local_only import LocalOnly
-from kmon.openclaw.protocol.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, GatewayError, Request, parse
+from kmon.openclaw.protocol.frames import (
+    FRAME_LIMIT_BEFORE_HELLO_BYTES,
+    FrameError,
+    GatewayError,
+    GatewayRequest,
+    parse,
+)
 from kmon.openclaw.simulated.connection import ClientConnection, GatewayLedger
 from kmon.openclaw.simulated.frames_v3 import now_ms
 from kmon.openclaw.simulated.handshake import POLICY_VIOLATION, Rejected, error_payload, judge
@@ -265,7 +271,7 @@ class Gateway:
                 else:
                     await self._methods.answer(connection, request)
 
-    def _request(self, connection: ClientConnection, message: aiohttp.WSMessage) -> Request | None:
+    def _request(self, connection: ClientConnection, message: aiohttp.WSMessage) -> GatewayRequest | None:
         if message.type is not aiohttp.WSMsgType.TEXT:
             connection.close(POLICY_VIOLATION, "invalid frame")
             return None
@@ -275,7 +281,7 @@ class Gateway:
         except FrameError as error:
             connection.close(POLICY_VIOLATION, f"invalid frame: {error}"[:100])
             return None
-        if not isinstance(frame, Request):
+        if not isinstance(frame, GatewayRequest):
             connection.close(POLICY_VIOLATION, "invalid request frame")
             return None
         return frame

@@ -103,8 +103,8 @@ def request_head(data: bytes) -> RequestHead:
     method, target = found[1].decode(), found[2].decode("latin-1")
     if method == "CONNECT" or not target.startswith(("/", "*")):
         status = 405 if method == "CONNECT" else 421
-        words = "this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL"
-        raise HeadError(words, status)
+        sentence = "this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL"
+        raise HeadError(sentence, status)
     try:
         return RequestHead(request_fields(rest), int(found[3]), method, target)
     except FieldError as error:
