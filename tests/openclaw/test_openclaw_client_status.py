@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from kmon.openclaw.protocol.client_status import WATCHDOG_LINE, ClientStatus
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, GatewayRequest, GatewayResponse, encode, parse
 from tests.dialects.gateway_recordings import OBSERVED, lines, needs_recordings, recorded
-from tests.dialects.test_dialects_openclaw_runs import frame as any_frame
+from tests.openclaw.test_openclaw_tracker import frame as any_frame
 
 S = 1_000_000_000
 ENTER_S = 0.25

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.openclaw.simulated.conftest import Start
 from tests.simulator.gateway.client import Client, connected
-from tests.simulator.gateway.conftest import Start
 
 SESSION = "agent:main:test"
 

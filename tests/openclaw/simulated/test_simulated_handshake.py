@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from kmon.openclaw.simulated.options import TOKEN
+from tests.openclaw.simulated.conftest import Start
 from tests.simulator.gateway.client import Client, Frame, connect_params, connected, opened, signed_device
-from tests.simulator.gateway.conftest import Start
 
 
 async def refused(client: Client, params: Frame) -> tuple[str, str | None, int | None]:
