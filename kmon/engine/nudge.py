@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kmon.catalog.model import Message
+from kmon.model import Message
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
 
@@ -50,7 +50,7 @@ def verdict(
 
 def _first_progress_after(timeline: Timeline, t_ns: int) -> int:
     after = timeline.progress.last_ns or t_ns
-    for stamp_ns in reversed(timeline.progress_ns):
+    for stamp_ns in reversed(timeline.arrivals_ns):
         if stamp_ns <= t_ns:
             break
         after = stamp_ns

@@ -14,14 +14,15 @@ from kmon import log, open_files
 from kmon.blame.adaptive_threshold import Habits
 from kmon.blame.canary import sing
 from kmon.blame.loop_lag import watch_lag
+from kmon.catalog.signatures import KMON_LATE
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.randomize import shuffled
 from kmon.engine.run import ALREADY_ENDED, Companion, Run
 from kmon.probe.context import Shared
-from kmon.probe.registry import attempt_in
-from kmon.probe.send import preload, prepare
+from kmon.probe.registry import preload
+from kmon.probe.send import prepare
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import Vigil
 from kmon.stream import events as ev
@@ -39,12 +40,13 @@ AGAIN_AT_ONCE = 32
 
 
 class Ended(NamedTuple):
-    """What is kept of a run that has ended: which it was, how many attempts it took, and whether it ended well."""
+    """What is kept of a run that has ended: which it was, how many attempts it took, and how it ended."""
 
     row: int
     round: int
     attempts: int
     ok: bool
+    disturbed: bool
 
 
 class Supervisor:
@@ -56,7 +58,6 @@ class Supervisor:
         self._outbox = EventQueue()
         self._network = Shared()
         for target in plan.asked:
-            attempt_in(target.dialect)
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
         self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
@@ -286,7 +287,9 @@ class Supervisor:
 
     def _note(self, run: Run, ended: ev.RunEnded) -> None:
         """All that is kept of a run that has ended is how, and what a retry of it needs."""
-        self._ended[run.name] = Ended(run.index, ended.round, ended.attempts, ended.state == "done")
+        self._ended[run.name] = Ended(
+            run.index, ended.round, ended.attempts, ended.state == "done", ended.signature == KMON_LATE
+        )
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
         run = self._open.pop(task)
@@ -322,7 +325,14 @@ class Supervisor:
         ok = sum(ended.ok for ended in self._ended.values())
         now_ns = time.monotonic_ns()
         self._emit(
-            ev.RaceEnded(now_ns, ok, self._announced - ok, (now_ns - self._t_start) / MS, interrupted=self._interrupted)
+            ev.RaceEnded(
+                now_ns,
+                ok,
+                self._announced - ok,
+                (now_ns - self._t_start) / MS,
+                interrupted=self._interrupted,
+                disturbed=sum(ended.disturbed for ended in self._ended.values()),
+            )
         )
         self._network.monitor.busy.clear()
 

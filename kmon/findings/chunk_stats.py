@@ -44,17 +44,16 @@ class ChunkStats:
     _chunks: int = 0
     _finished: bool = False
     _last_ns: int = 0
-    _named_ns: int = 0
     _nameless: set[int] = field(default_factory=set)
     _named: set[int] = field(default_factory=set)
 
-    def add(self, t_ns: int, delta: Delta) -> None:
-        """Fold in one delta that arrived at ``t_ns``."""
+    def add(self, t_ns: int, delta: Delta, *, progress: bool) -> None:
+        """Fold in one delta that arrived at ``t_ns``; ``progress`` is whether output is left of it once cleaned."""
         if delta.chunk:
             self._chunks += 1
             self._see_chunk(delta)
         self._see_tools(t_ns, delta)
-        if delta.progress:
+        if progress:
             self.idle_chunks = self.idle_keepalives = 0
             self.late_chunks += self._finished
             self._last_ns = t_ns
@@ -81,7 +80,7 @@ class ChunkStats:
                     self.early_arguments += 1
                 self._named.add(fragment.index)
                 if not fragment.arguments:
-                    self.waiting_tool, self._named_ns = fragment.name, t_ns
+                    self.waiting_tool = fragment.name
             elif fragment.arguments and fragment.index not in self._named:
                 self._nameless.add(fragment.index)
             if fragment.arguments:

@@ -14,13 +14,13 @@ import secrets
 import httpcore
 
 from kmon.catalog.credential import Credential
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import SESSION_PREFIX
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.dialects.delta import Delta, StreamError
+from kmon.errors import UsageError
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature, held, told_otherwise
+from kmon.model import SESSION_PREFIX
 from kmon.openclaw import device_key
 from kmon.openclaw.link import Link, LinkClosed, Received, Unreadable, WebSocketPing, open_link
 from kmon.openclaw.protocol.client_status import ClientStatus
@@ -194,8 +194,7 @@ class GatewayAttempt(Attempt):
                 self._take(t_ns, Delta(finish_reason="empty-final", done=True))
             return
         if change.delta is not None and "refused" not in change.kinds:
-            self._take(t_ns, change.delta)
-            self._shorten(change.delta)
+            self._shorten(progress=self._take(t_ns, change.delta))
 
     def _start_over(self, why: str) -> None:
         """The run began again after a chat error: discard its text and the error."""

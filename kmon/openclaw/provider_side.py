@@ -69,6 +69,8 @@ def provider_side(
     if last.finished_ns is not None:
         return ProviderSide("finished", chunks=last.chunks, ended_s=_seconds(now_ns - last.finished_ns))
     silent_ns = now_ns - (last.last_progress_ns or last.first_byte_ns or last.opened_ns)
+    if last.unread and silent_ns < FLOWING_NS:
+        return ProviderSide("unknown")  # the bytes may be keep-alives
     flows = last.last_progress_ns is not None and silent_ns < FLOWING_NS
     return ProviderSide("flowing" if flows else "silent", _seconds(silent_ns), last.chunks)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from kmon.dialects.loose import members, parsed
+from kmon.dialects.json_access import members, parsed
 from kmon.openclaw.diagnosis import diagnose
 from kmon.openclaw.protocol.client_status import ClientStatus
 from kmon.openclaw.protocol.frames import Frame, FrameError, parse

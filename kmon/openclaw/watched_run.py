@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.dialects.bounds import SESSION_LIMIT_CHARS, ending
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.ended import run_ended
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature, describe
@@ -21,7 +22,7 @@ from kmon.probe.recorder import AttemptRecorder
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 
-DIALECT = "openclaw"
+DIALECT = OpenClawGateway.name
 END_GRACE_S = 2.0
 """How long after the agent's end a chat event may still come."""
 RETRY_GRACE_S = 12.0
@@ -160,7 +161,7 @@ class WatchedRun:
             name = "answer-after-chat-error" if self.run.unseen_chars else found.name
             return Signature(name if state != "incomplete" else None, f"{evidence}; {facts}" if evidence else facts)
 
-        outcome = recorder.end(state, error, plain=True, named=named, end_ns=t_ns)
+        outcome = recorder.end(state, error, whole=False, named=named, end_ns=t_ns)
         self.ended = run_ended(
             outcome,
             name=self.name,

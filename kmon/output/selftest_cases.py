@@ -10,8 +10,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from kmon.catalog.model import DialectName, Message, Scenario, Target, Tool, ToolUse
 from kmon.catalog.toml_source import parse_toml
+from kmon.dialects.registry import http_dialect
+from kmon.model import DEFAULT_DIALECT, Message, Scenario, Target, Tool, ToolUse
 
 Ask = Literal["words", "tool", "words-with-tools", "called-once", "called-twice"]
 MODEL = "moonshotai/Kimi-K2-Instruct-0905"
@@ -34,7 +35,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     fault: str
     expects: str | None = None
     ask: Ask = "words"
-    dialect: DialectName = "chat"
+    dialect: str = DEFAULT_DIALECT
     place: str = ""
     """One of the simulator's places (see ``simulator/places.py``); empty for the simulator itself."""
     timeout_s: float = 90.0
@@ -43,7 +44,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     def name(self) -> str:
         """The fault, and what of the request is not as usual."""
         place = "" if self.fault == f"({self.place})" else self.place
-        more = [word for word in (self.dialect, self.ask, place) if word not in ("chat", "words", "")]
+        more = [word for word in (self.dialect, self.ask, place) if word not in (DEFAULT_DIALECT, "words", "")]
         return " ".join([self.fault.partition(":")[0], *more])
 
     def scenario(self, seed: int) -> Scenario:
@@ -57,15 +58,16 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
             max_tokens=ANSWER_TOKENS,
         )
 
-    def target(self, base_url: str) -> Target:
-        """Where it is asked. ``base_url`` ends where the dialect's own path begins."""
+    def target(self, origin: str) -> Target:
+        """What is asked, of a simulator at ``origin``."""
+        spoken = http_dialect(self.dialect)
         return Target(
             name=self.name,
             provider="bench",
             # AWS's client sends no headers of ours, but the simulator also finds a fault in the model's name
-            model=f"{MODEL}-{self.fault}" if self.dialect == "converse" else MODEL,
+            model=f"{MODEL}-{self.fault}" if spoken.transport == "aws" else MODEL,
             dialect=self.dialect,
-            base_url=base_url,
+            base_url=f"{origin}/bench{spoken.base_path}",
             headers={} if self.fault.startswith("(") else {FAULT_HEADER: self.fault},
             simulated=True,
         )

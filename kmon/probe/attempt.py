@@ -18,11 +18,13 @@ import httpx
 from kmon import log
 from kmon.blame.adaptive_threshold import Habits
 from kmon.catalog.credential import Credential
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.dialect import FinishWords
+from kmon.dialects.registry import wire_format
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
+from kmon.model import Message, Scenario, Target
 from kmon.probe.context import Shared
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
@@ -79,6 +81,7 @@ class Attempt(ABC):
         """When a follow-up in the same session was last sent."""
         self.on_request_sent: Callable[[int], None] | None = None
         """Told when the request had left."""
+        spoken = wire_format(target.dialect)
         self._account = AttemptRecorder(
             run,
             attempt,
@@ -89,6 +92,7 @@ class Attempt(ABC):
                 prompt="\n".join(message.content for message in messages),
                 wants_usage=target.stream_options,
                 called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
+                finish_words=FinishWords() if spoken is None else spoken.finish_words,
             ),
             secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,
@@ -209,9 +213,11 @@ class Attempt(ABC):
         """Whether the outcome is known and only the rest of the stream is still to come."""
         return self._account.finished or fatal(self.transcript.error)
 
-    def _take(self, t_ns: int, delta: Delta) -> None:
-        self._account.take(t_ns, delta)
+    def _take(self, t_ns: int, delta: Delta) -> bool:
+        """Fold one chunk in; returns whether it brought output."""
+        progress = self._account.take(t_ns, delta)
         self._limit_watch.look()
+        return progress
 
     def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self._account.phase(phase, t_ns, detail)
@@ -219,11 +225,11 @@ class Attempt(ABC):
         if phase == "request_sent" and self.on_request_sent is not None:
             self.on_request_sent(t_ns)
 
-    def _shorten(self, delta: Delta) -> None:
+    def _shorten(self, *, progress: bool) -> None:
         """Once the outcome is known, wait for the rest no longer than a grace that only progress renews."""
         if self.timeline.t_done is not None:
             grace_s = DONE_GRACE_S
-        elif self._settled and (delta.progress or not self._graced):
+        elif self._settled and (progress or not self._graced):
             grace_s, self._graced = FINISH_GRACE_S if self._account.finished else self.error_grace_s, True
         else:
             return

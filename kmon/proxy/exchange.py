@@ -10,12 +10,12 @@ from collections.abc import Callable
 import httpx
 
 from kmon.blame.local_monitor import LocalMonitor
-from kmon.dialects import decoder
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.http_error import EVENT_STREAM_TYPE, answer_error
+from kmon.dialects.dialect import FinishWords
+from kmon.dialects.http_error import answer_error
+from kmon.dialects.plain import EVENTS, STREAMED, PlainDecoder
 from kmon.dialects.text import clean
-from kmon.dialects.whole import whole_answer
 from kmon.dialects.wire import Decoder
 from kmon.engine.ended import run_ended
 from kmon.findings.content import Asked
@@ -24,7 +24,7 @@ from kmon.probe.request_secrets import keys_in
 from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
 from kmon.proxy.relay.observer import Abort, Delivery, End, Side
-from kmon.proxy.request import Overheard, overheard, place
+from kmon.proxy.request import overheard
 from kmon.proxy.tunnel import Tunnel
 from kmon.stream import events as ev
 from kmon.transport.content_encoding import Unpacker
@@ -69,17 +69,19 @@ class Proxied:
             self.name, 1, "first", asked=Asked(""), secrets=secrets, stall_s=stall_s, machine=machine, emit=self._tell
         )
         self._path = self._account.translate.redacted(head.path, NAME_LIMIT_CHARS)
-        self._request = Overheard(place(head.path).dialect, place(head.path).model)
+        self._request = overheard(head.path, b"", whole=False)
         self._asked_body = bytearray()
         self._asked_whole = True
         self._untold: list[ev.Event] | None = []
         self._announcing = asyncio.get_running_loop().call_later(ANNOUNCE_S, self._announce)
         self._account.started(t_ns, f"{origin}{self._path}")
+        if not self._request.dialect:
+            self._account.unread(t_ns, stream=False)
         self._answer: ResponseHead | None = None
         self._decoder: Decoder | None = None
         self._unpack = Unpacker("")
-        self._whole = bytearray()
-        self._plain = False
+        self._whole: bytearray | None = None
+        """Of an answer that is no stream, what is read at its end."""
         self._tunnel: Tunnel | None = None
         self._waiting: deque[tuple[int, bytes, Side]] = deque()
         self._waiting_bytes = 0
@@ -113,11 +115,12 @@ class Proxied:
             self._request.said_sha256,
             self._t_ns,
             self._first_byte_ns,
-            timeline.progress.last_ns,
+            timeline.watched_clock.last_ns,
             timeline.chunk.ticks,
             ended.t_ns if ended else None,
             ended.state if ended else None,
             ended.signature if ended else None,
+            timeline.watched == "byte",
         )
 
     def cancel(self) -> None:
@@ -158,14 +161,22 @@ class Proxied:
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
         if head.status == 101:
             self._tunnel = Tunnel(head, self._account.translate.learn)
-        elif 200 <= head.status < 300 and head.content_type == "text/event-stream":
-            self._decoder = decoder(self._request.dialect if self._request.dialect else "chat")
-        elif 200 <= head.status < 300 and head.content_type == EVENT_STREAM_TYPE:
-            named = self._request.dialect
-            self._decoder = decoder(named if named in ("converse", "bedrock-invoke") else "converse")
+            self._account.unread(t_ns, stream=True)
+        elif 200 <= head.status < 300 and head.content_type in STREAMED:
+            self._decoder = self._reader(t_ns, head.content_type)
+        elif head.status >= 400 or (self._request.dialect and "json" in head.content_type):
+            self._whole = bytearray()
         else:
-            self._plain = head.status < 400 and (not self._request.dialect or "json" not in head.content_type)
+            self._account.unread(t_ns, stream=False)
         self._tell_call()
+
+    def _reader(self, t_ns: int, content_type: str) -> Decoder | None:
+        """What reads a stream of this type; None where no more than its bytes is known."""
+        spoken = self._request.format
+        if spoken is not None and spoken.content_type == content_type:
+            return spoken.decoder()
+        self._account.unread(t_ns, stream=True)
+        return PlainDecoder() if content_type == EVENTS else None
 
     def answer_body(self, t_ns: int, payload: bytes) -> None:
         self._queue(t_ns, payload, "upstream")
@@ -201,8 +212,7 @@ class Proxied:
                     await asyncio.sleep(0)
             except httpx.DecodingError as error:
                 self._say(f"it is passed on unread, {error}")
-                self._decoder, self._plain = None, True
-                self._unpack = Unpacker("")
+                self._read_no_more(t_ns)
             self._waiting_bytes -= len(data)
         if self._end is not None and self._ended is None:
             self._conclude(self._end)
@@ -212,13 +222,14 @@ class Proxied:
         if self._tunnel is not None:
             for delta in self._tunnel.feed(side, data):
                 account.take(t_ns, delta)
-        elif self._plain:
+        elif self._decoder is None and self._whole is None:
             account.bytes(t_ns, len(data))
         else:
             for piece in self._unpack(data):
                 if self._decoder is None:
                     account.bytes(t_ns, len(piece))
-                    self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
+                    if self._whole is not None:
+                        self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
                     continue
                 deltas = coalesced(self._decoder.feed(piece))
                 if not deltas:
@@ -229,12 +240,17 @@ class Proxied:
             self._flowing = True
             self._tell_call()
 
+    def _read_no_more(self, t_ns: int) -> None:
+        """What still comes is passed on unread."""
+        self._decoder = self._whole = None
+        self._account.unread(t_ns, stream=True)
+
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def _conclude(self, end: End) -> None:
         if self._unread_bytes:
             self._say(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
-            self._decoder, self._plain = None, True
+            self._read_no_more(time.monotonic_ns())
         outcome = self._judged(end)
         self._ended = run_ended(
             outcome,
@@ -259,15 +275,15 @@ class Proxied:
                 return account.end("done", None)
             who = end.error.message if end.error is not None else self._who_left(end)
             return account.end("cancelled", StreamError("cancelled", who), note=who)
-        if self._tunnel is not None and end.error is None and self._tunnel.unclosed:
+        if self._tunnel is not None and end.error is None and self._tunnel.cut:
             error = StreamError("cut", "the upstream closed the WebSocket without a close frame (1006, abnormal)")
-        plain = self._plain or self._tunnel is not None
-        if end.error is not None or (plain and error is not None):
-            return account.end("done" if account.timeline.t_done is not None else "failed", error, plain=plain)
-        if plain:
-            return account.end("done", None, plain=True)
+        unread = account.timeline.watched == "byte"
+        if end.error is not None or (unread and error is not None):
+            return account.end("done" if account.timeline.t_done is not None else "failed", error)
+        if unread:
+            return account.end("done", None)
         state = account.judge(error)  # without the request, nobody can say whether the answer is right
-        return account.end(state, error, plain=not self._request.read)
+        return account.end(state, error, whole=self._request.read)
 
     def _who_left(self, end: End) -> str:
         if self._cancelled:
@@ -281,15 +297,17 @@ class Proxied:
             for delta in self._decoder.end():
                 self._account.take(now_ns, delta)
             return None
-        if answer is None or self._plain or self._tunnel is not None:
+        if answer is None or self._whole is None:
             return None
         body, asked = bytes(self._whole), self._request
         last_ns = self._account.timeline.byte.last_ns or now_ns
-        said = whole_answer(asked.dialect, body) if answer.status < 400 and not asked.stream else None
+        said = None
+        if answer.status < 400 and not asked.stream and asked.format is not None:
+            said = asked.format.whole_answer(body)
         if said is not None:
             self._account.take(last_ns, said)
             return None
-        return answer_error(answer.status, answer.content_type, answer.headers, body)
+        return answer_error(answer.status, answer.content_type, answer.headers, body, spoken=asked.format)
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
@@ -302,7 +320,13 @@ class Proxied:
         asked = overheard(self._head.path, bytes(self._asked_body), whole=self._asked_whole)
         self._asked_body.clear()
         self._request = asked
-        self._account.asked = Asked(asked.model, asked.tools, asked.prompt, asked.wants_usage)
+        self._account.asked = Asked(
+            asked.model,
+            asked.tools,
+            asked.prompt,
+            asked.wants_usage,
+            finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
+        )
         agent = self._account.translate.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"
         queued = ev.RunQueued(

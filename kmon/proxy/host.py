@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
+from kmon.address import host_and_port, is_loopback
 from kmon.blame.loop_lag import watch_lag
-from kmon.catalog.address import host_and_port, is_loopback
-from kmon.catalog.errors import UsageError
-from kmon.dialects import DECODABLE, decoder
+from kmon.catalog.signatures import KMON_LATE
+from kmon.dialects.registry import formats
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
+from kmon.errors import UsageError
 from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
 from kmon.proxy.exchange import Proxied
@@ -47,14 +48,13 @@ class ProxyHost:
         self._server: Server | None = None
         self._open: dict[str, Proxied] = {}
         self._ended: deque[str] = deque()
-        self._counted = {"ok": 0, "failed": 0}
+        self._counted = {"ok": 0, "failed": 0, "disturbed": 0}
         self._requests = 0
         self._warned_signed = False
         self._t_start = 0
         self._lag: asyncio.Task[None] | None = None
         self._closed = False
-        for name in DECODABLE:
-            decoder(name)  # imports it now: that opens a file, which may be impossible later
+        formats()  # imports them now: that opens files, which may be impossible later
 
     @property
     def url(self) -> str:
@@ -162,13 +162,15 @@ class ProxyHost:
         if not self._open:
             self._network.monitor.busy.clear()
         self._counted["ok" if ended.state == "done" else "failed"] += 1
+        self._counted["disturbed"] += ended.signature == KMON_LATE
         self._ended.append(exchange.name)
         while len(self._ended) > self._plan.keep:
             self._emit(ev.RunForgotten(time.monotonic_ns(), self._ended.popleft()))
 
     def _end(self) -> None:
         now_ns = time.monotonic_ns()
-        self._emit(ev.RaceEnded(now_ns, self._counted["ok"], self._counted["failed"], (now_ns - self._t_start) / MS))
+        ok, failed, disturbed = (self._counted[name] for name in ("ok", "failed", "disturbed"))
+        self._emit(ev.RaceEnded(now_ns, ok, failed, (now_ns - self._t_start) / MS, disturbed=disturbed))
 
     def _say(self, level: Literal["info", "warning", "error"], message: str) -> None:
         self._emit(ev.Notice(time.monotonic_ns(), level, message))

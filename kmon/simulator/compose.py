@@ -13,14 +13,14 @@ from random import Random
 from msgspec import Struct
 
 from kmon.simulator.answers import answer
-from kmon.simulator.chat import ChatRequest
-from kmon.simulator.dialects import CHAT
+from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.faults.base import Fault, HeldUntilNext, Setting, Smooth
 from kmon.simulator.profile import Facts, Profile
 from kmon.simulator.prompt import is_nudge
 from kmon.simulator.reply import complete, streamed, usage
+from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import Script, scaled
-from kmon.simulator.wire import Dialect
+from kmon.simulator.wire import ServerDialect
 
 KEY_LIMIT = 10_000
 
@@ -51,7 +51,7 @@ class Ordinals:
         return ordinal
 
 
-def facts(request: ChatRequest, provider: str, dialect: Dialect = CHAT) -> Facts:
+def facts(request: ChatRequest, provider: str, dialect: ServerDialect = CHAT) -> Facts:
     """What a profile may ask about ``request``."""
     return Facts(
         provider=provider,
@@ -73,7 +73,7 @@ def compose(
     seed: int,
     ordinal: int,
     turn: int = 1,
-    dialect: Dialect = CHAT,
+    dialect: ServerDialect = CHAT,
     speed: float = 1.0,
     asked: Fault | None = None,
     releases: bool = False,

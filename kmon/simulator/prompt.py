@@ -6,7 +6,7 @@ import re
 
 from msgspec import Struct
 
-from kmon.simulator.chat import ChatRequest
+from kmon.simulator.request import ChatRequest
 
 PROMPT_LIMIT_CHARS = 8_000
 """How much of a message is read, from its end: a long context asks its question there."""

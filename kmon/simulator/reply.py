@@ -8,8 +8,8 @@ from random import Random
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer
-from kmon.simulator.chat import ChatRequest, Usage
 from kmon.simulator.pacing import Pace, first_wait_s, gaps_s
+from kmon.simulator.request import ChatRequest, Usage
 from kmon.simulator.script import PROGRESS, End, Head, Script, Step
 from kmon.simulator.wire import Wire
 

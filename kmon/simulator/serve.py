@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
@@ -12,8 +11,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from kmon.catalog.errors import UsageError
+from kmon.address import unusable
 from kmon.dialects.text import clean
+from kmon.errors import UsageError
 from kmon.interrupts import heeding
 from kmon.simulator import profile
 from kmon.simulator.bench_report import client_name, table
@@ -78,16 +78,6 @@ async def listening(
         yield simulator
     finally:
         await simulator.__aexit__()
-
-
-def unusable(host: str, port: int, error: OSError) -> str:
-    """A sentence for who asked for an address that cannot be listened on."""
-    where = f"{host} port {port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use; choose another --port, or 0 for any free one"
-    if error.errno == errno.EACCES:
-        return f"{where} needs more rights; choose a --port above 1023"
-    return f"cannot listen on {where} ({error.strerror}); choose another --host or --port"
 
 
 async def serve(options: SimOptions) -> None:

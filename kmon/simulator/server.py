@@ -13,11 +13,11 @@ from typing import Any
 
 from kmon.dialects.local_only import LocalOnly
 from kmon.dialects.text import clean
-from kmon.simulator.chat_wire import error_body, models_body
 from kmon.simulator.client_behaviour import described
 from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
 from kmon.simulator.connection import Connection
-from kmon.simulator.dialects import CHAT, DEFAULT_PROVIDER, Route, route
+from kmon.simulator.dialects.chat import CHAT, error_body
+from kmon.simulator.dialects.registry import route, server_dialects
 from kmon.simulator.endpoints import Opened, opened
 from kmon.simulator.faults.path import date_header
 from kmon.simulator.faults.registry import FAULTS, HEADER, check, from_header, from_model
@@ -29,6 +29,7 @@ from kmon.simulator.request_log import Exchange, Ledger
 from kmon.simulator.retries import AMZ_INVOCATION, AMZ_REQUEST, client_attempt
 from kmon.simulator.script import Script, Whole
 from kmon.simulator.sse import JSON_HEADERS
+from kmon.simulator.wire import DEFAULT_PROVIDER, Route
 
 CONNECTION_LIMIT = 1_024
 USER_AGENT_LIMIT_CHARS = 200
@@ -192,8 +193,7 @@ class Simulator:
         exchange.provider = DEFAULT_PROVIDER if first == "v1" else first
         if request.path.startswith(REPLAY_ROOT):
             await self._replay(connection, exchange, request)
-        elif request.path.endswith("/models"):
-            body = models_body(MODELS, exchange.provider)
+        elif (body := _models(request.path, exchange.provider)) is not None:
             headers = (*JSON_HEADERS, date_header(self.profile.skew_s(exchange.provider)))
             listed = Whole(200, headers, body) if request.method == "GET" else CHAT.refusal(405, "use GET")
             await answer_whole(connection, exchange, listed)
@@ -252,6 +252,12 @@ class Simulator:
             self.ledger.opened -= 1
         body = json.dumps(self.report(stamps=request.query.get("stamps") == "1")).encode()
         await connection.send(whole(200, JSON_HEADERS, body))
+
+
+def _models(path: str, provider: str) -> bytes | None:
+    """The list of models, where ``path`` asks for it in any dialect."""
+    lists = (entry.models(path, MODELS, provider) for entry in server_dialects())
+    return next((body for body in lists if body is not None), None)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.contradiction import contradiction, shown_claim
 from kmon.stream.events import RetryScheduled, StallPhase, State
 from kmon.stream.timeline import S
-from kmon.stream.view import AttemptView, RunView
+from kmon.stream.view import RunView
 
 SYMBOLS: dict[State, str] = {
     "queued": "·", "connecting": "◌", "waiting": "○", "streaming": "●", "stalled": "▲", "finishing": "◐",
@@ -23,7 +24,6 @@ ASCII_SYMBOLS: dict[State, str] = {
     "done": "+", "incomplete": "?", "failed": "x", "timed-out": "T", "cancelled": "-",
 }  # fmt: skip
 ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out", "cancelled"})
-BAD: frozenset[State] = frozenset({"incomplete", "failed", "timed-out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,8 @@ class Observation:
     state: State
     claim: str
     open_gap_ns: int | None = None
+    """On the watched clock."""
     phase: StallPhase | None = None
-    alive_ns: int | None = None
-    """Time since the last byte of any kind."""
     keepalive_ns: int | None = None
     contradiction: str = ""
     """Claim against observation in words. A silence of this machine's own making accuses nobody."""
@@ -82,9 +81,8 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
     return Observation(
         state,
         claim,
-        open_gap_ns=gap_ns,
+        open_gap_ns=timeline.silence_ns(now_ns),
         phase=timeline.stall_phase(),
-        alive_ns=timeline.byte.open_ns(now_ns),
         keepalive_ns=timeline.life.open_ns(now_ns),
         contradiction=facts,
         conclusion=conclusion,
@@ -101,7 +99,7 @@ def _state(attempt: AttemptView, now_ns: int) -> State:
         return "stalled" if late else "finishing"
     if gap_ns is not None and gap_ns >= timeline.threshold_ns():
         return "stalled"
-    if timeline.progress.last_ns is not None:
+    if timeline.watched_clock.last_ns is not None:
         return "streaming"
     return "waiting" if timeline.t_request_sent is not None else "connecting"
 

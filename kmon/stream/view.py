@@ -2,113 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import msgspec
 
-from kmon.dialects.delta import StreamError, Usage
+from kmon.catalog.signatures import KMON_LATE
 from kmon.stream import events as ev
-from kmon.stream.blame import Blame
+from kmon.stream.attempt_view import AttemptView, RawChunk
 from kmon.stream.claim import Claim
 from kmon.stream.gap_history import Silences
 from kmon.stream.keeping import Keeping
 from kmon.stream.timeline import MS, Timeline
-
-TEXT_LIMIT_CHARS = 200_000
-RAW_LIMIT_CHUNKS = 2_000
-
-
-class Segment(NamedTuple):
-    """A stretch of output of one kind: ``text``, ``reasoning`` or ``tool``.
-
-    ``name`` is the tool's where its call begins; the text of a call is its arguments.
-    """
-
-    kind: str
-    text: str
-    name: str = ""
-
-    @property
-    def chars(self) -> int:
-        return len(self.text) + len(self.name)
-
-
-class RawChunk(NamedTuple):
-    """A chunk as it arrived, for the raw view. ``gap_ns`` is the time since the chunk before it."""
-
-    t_ns: int
-    gap_ns: int
-    kind: str
-    raw: str
-
-
-@dataclass(slots=True)
-class AttemptView:
-    """One request and its answer so far."""
-
-    number: int
-    role: ev.AttemptRole
-    timeline: Timeline
-    url: str = ""
-    proxy: str | None = None
-    status: int | None = None
-    request_ids: dict[str, str] = field(default_factory=dict)
-    segments: deque[Segment] | tuple[Segment, ...] = field(default_factory=deque)
-    """A deque while the attempt is open, a piece per chunk; then a tuple, a piece per stretch of one kind."""
-    segment_chars: int = 0
-    segments_dropped: int = 0
-    """Characters of output let go, oldest first, to keep the text bounded."""
-    raw: deque[RawChunk] | tuple[RawChunk, ...] = field(default_factory=lambda: deque(maxlen=RAW_LIMIT_CHUNKS))
-    raw_dropped: int = 0
-    """Raw chunks let go, oldest first."""
-    revision: int = 0
-    """Grows whenever output was appended, so a pane knows whether to wrap again."""
-    finish_reason: str | None = None
-    usage: Usage | None = None
-    model: str | None = None
-    upstream: str | None = None
-    error: StreamError | None = None
-    ending: ev.Ending | None = None
-    signature: str | None = None
-    evidence: str = ""
-    turn: int = 1
-    target: str = ""
-    """The target asked, where that is not the run's own: after a fallback."""
-    blame: Blame | None = None
-    """Whose the open stall is; once the attempt has ended, whose its longest one was."""
-    blames: list[Blame | None] = field(default_factory=list)
-    """The same for each stall that is over, in order."""
-    claim: Claim | None = None
-    """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
-    claim_ns: int = 0
-    """Since when it has shown that activity; what it says of its connection may have changed since."""
-    gateway_run: str = ""
-    opened_ns: int | None = None
-
-    def append(self, kind: str, text: str, name: str = "") -> None:
-        """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
-        if not (text or name) or isinstance(self.segments, tuple):
-            return
-        self.segments.append(Segment(kind, text, name))
-        self.segment_chars += len(text) + len(name)
-        self.revision += 1
-        while self.segment_chars > TEXT_LIMIT_CHARS and len(self.segments) > 1:
-            gone = self.segments.popleft()
-            self.segment_chars -= gone.chars
-            self.segments_dropped += gone.chars
-
-    def joined(self, kind: str) -> str:
-        """All output kept of one kind."""
-        return "".join(segment.text for segment in self.segments if segment.kind == kind)
-
-    def add_raw(self, chunk: RawChunk) -> None:
-        """Keep a raw chunk; past the limit the oldest leaves."""
-        if isinstance(self.raw, tuple):
-            return
-        self.raw_dropped += len(self.raw) == RAW_LIMIT_CHUNKS
-        self.raw.append(chunk)
 
 
 @dataclass(slots=True)
@@ -134,6 +39,11 @@ class RunView:
     """On which side it hangs, where several vantage points tell."""
     ended: ev.RunEnded | None = None
     """How it ended, without what it said: that is in its attempts."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether it has ended, and its silences were certainly this machine's own."""
+        return self.ended is not None and self.ended.signature == KMON_LATE
 
     @property
     def settled(self) -> bool:
@@ -183,6 +93,8 @@ class RaceView:
     queued: int = 0
     """Runs that were ever queued."""
     forgotten: int = 0
+    disturbed: int = 0
+    """Runs that ended and were disturbed by this machine."""
     arms: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many runs there are of each target and scenario."""
     rounds: Counter[int] = field(default_factory=Counter)
@@ -228,8 +140,10 @@ class RaceView:
                     run.diagnosis = event if event.name else None
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
+                    self.disturbed -= run.disturbed
                     run.ended = msgspec.structs.replace(event, text="", reasoning="", tool_calls=())
                     run.scheduled = None
+                    self.disturbed += run.disturbed
                     self._settle(run)
             case _:
                 run = self.runs.get(event.run)
@@ -266,7 +180,8 @@ class RaceView:
         if run is None:
             return
         self.open.pop(name, None)
-        self._keeping.forget(run)
+        self._keeping.forget(run.attempts)
+        self.disturbed -= run.disturbed
         self.forgotten += 1
         self.arms = +(self.arms - Counter([(run.target, run.scenario)]))
         self.rounds = +(self.rounds - Counter([run.round]))
@@ -276,7 +191,7 @@ class RaceView:
         if not run.settled:
             self.open[run.run] = run
         elif self.open.pop(run.run, None) is not None:
-            self._keeping.ended(run)
+            self._keeping.ended(run.attempts)
 
     def _start(self, event: ev.AttemptStarted) -> None:
         run = self.runs.get(event.run)
@@ -287,12 +202,13 @@ class RaceView:
         self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
         self.open[run.run] = run
         self.newest_round = max(self.newest_round, run.round)
-        run.attempts.append(
-            AttemptView(
-                event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
-            )
+        attempt = AttemptView(
+            event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
         )
+        timeline.is_own = attempt.is_own
+        run.attempts.append(attempt)
         if event.role != "nudge":
+            self.disturbed -= run.disturbed
             run.ended = run.scheduled = None
             run.nudge_sentence = ""
             run.diagnosis = None
@@ -310,6 +226,11 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_bytes(event.t_ns)
         case ev.DeltaArrived():
             _fold_delta(view, event)
+        case ev.Unread():
+            timeline.watch_bytes(event.t_ns)
+            view.unread = event.stream
+        case ev.WireSilence():
+            view.blame = None if event.over else event.blame
         case ev.StallThreshold():
             timeline.on_threshold(event)
         case ev.ClaimChanged():
@@ -342,10 +263,8 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     fold_chunk(view.timeline, event)
     if not event.late:
         view.add_raw(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
-    if event.reasoning:
-        view.append("reasoning", event.reasoning)
-    if event.kind in ("text", "reasoning"):
-        view.append(event.kind, event.text)
+    view.append("reasoning", event.thoughts)
+    view.append("text", event.words)
     for tool in event.tools:
         view.append("tool", tool.arguments, tool.name or "")
     view.finish_reason = event.finish_reason or view.finish_reason
@@ -362,14 +281,13 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
     if event.kind == "keepalive" and not event.done:
         timeline.on_keepalive(event.t_ns)
         return None
-    thought = event.reasoning or "reasoning" in event.held
+    text, reasoning, tool = event.output
     return timeline.on_chunk(
         event.t_ns,
         chunk=event.chunk,
-        text=event.kind == "text" and bool(event.text or "text" in event.held),
-        reasoning=bool(thought) or (event.kind == "reasoning" and bool(event.text)),
-        tool="tool" in event.held or any(fragment.arguments for fragment in event.tools),
-        progress=bool(event.text or event.reasoning or event.held) and event.kind in ("text", "reasoning", "tool"),
+        text=text,
+        reasoning=reasoning,
+        tool=tool,
         finish=event.finish_reason is not None,
         done=event.done,
     )

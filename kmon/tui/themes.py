@@ -10,7 +10,7 @@ from typing import Any
 
 import kmon
 from kmon.catalog.toml_source import read_toml
-from kmon.config import UsageError
+from kmon.errors import UsageError
 from kmon.tui.palette import SECTIONS, Palette
 
 DEFAULT = "kmon-dark"

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from kmon.stream import events as ev
 from kmon.stream import keeping
+from kmon.stream.attempt_view import RAW_LIMIT_CHUNKS, AttemptView
 from kmon.stream.claim import Claim
 from kmon.stream.state import derive
 from kmon.stream.timeline import MS, THIN_GAPS, THIN_STAMPS, S, Timeline
-from kmon.stream.view import RAW_LIMIT_CHUNKS, AttemptView, RaceView
+from kmon.stream.view import RaceView
 
 
 def queued(race: RaceView, run: str, round: int = 1, target: str = "here") -> None:
@@ -128,7 +129,7 @@ def test_what_is_forgotten_is_no_longer_held_or_counted() -> None:
     assert list(race.runs) == ["p2"]
     assert race.arms == {("t2", "code"): 1}
     assert race.rounds == {2: 1}
-    assert [run.run for run, _ in race._keeping._whole] == ["p2"]
+    assert [attempts is race.runs["p2"].attempts for attempts, _ in race._keeping._whole] == [True]
 
 
 def test_a_chunk_that_comes_after_the_end_changes_nothing() -> None:
@@ -154,7 +155,7 @@ def timeline(gaps_ms: list[int]) -> Timeline:
     t_ns = 0
     for gap_ms in gaps_ms:
         t_ns += gap_ms * MS
-        line.on_chunk(t_ns, text=True, progress=True)
+        line.on_chunk(t_ns, text=True)
     line.on_closed(t_ns)
     return line
 
@@ -165,7 +166,7 @@ def test_thinned_stamps_keep_the_worst_gap_and_bound_what_is_held(gaps_ms: list[
     worst = max(line.gaps())[0]
     longest = line.max_gap_ns(line.t_closed or 0)
     line.thin()
-    assert line.progress_ns == array("q")
+    assert line.arrivals_ns == array("q")
     assert max(line.gaps())[0] == worst
     assert line.max_gap_ns(line.t_closed or 0) == longest
     assert line.worst_ns is not None and len(line.worst_ns) <= 2 * (THIN_GAPS + 2)
@@ -184,7 +185,7 @@ def test_the_sparkline_of_a_thinned_stream_shows_the_same_worst_gap_of_each_seco
 
 def test_a_short_stream_is_not_thinned() -> None:
     line = timeline([20] * THIN_STAMPS)
-    before = list(line.progress_ns)
+    before = list(line.arrivals_ns)
     line.thin()
-    assert list(line.progress_ns) == before
+    assert list(line.arrivals_ns) == before
     assert line.worst_ns is None

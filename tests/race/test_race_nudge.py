@@ -1,7 +1,7 @@
 """Promises of the nudge: which conversation it continues, and the sentence that says what came of it."""
 
-from kmon.catalog.model import Message
 from kmon.engine.nudge import FOLLOW_UP, follow_up, verdict
+from kmon.model import Message
 from kmon.stream.timeline import S, Timeline
 
 ASKED = (Message(role="user", content="write code"),)
@@ -11,7 +11,7 @@ def line(*progress_s: float) -> Timeline:
     timeline = Timeline(0, 5 * S)
     timeline.on_phase("request_sent", 0)
     for at_s in progress_s:
-        timeline.on_chunk(int(at_s * S), text=True, progress=True)
+        timeline.on_chunk(int(at_s * S), text=True)
     return timeline
 
 

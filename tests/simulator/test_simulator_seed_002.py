@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.simulator.compose import Composed, Ordinals, compose, facts
-from kmon.simulator.dialects import CHAT, CONVERSE
+from kmon.simulator.dialects.chat import CHAT
+from kmon.simulator.dialects.converse import CONVERSE
 from kmon.simulator.http import Request
 from kmon.simulator.profile import load
 from kmon.simulator.sampling import DECK, struck
 from kmon.simulator.script import Head, Send, Silence
 from kmon.simulator.server import Simulator
-from kmon.simulator.wire import Dialect
+from kmon.simulator.wire import ServerDialect
 from tests.simulator.aws import KIMI, NOVA, TOOLS, converse, text, tokyo, user
 from tests.simulator.talk import Body
 
@@ -31,7 +32,7 @@ def asked(
     count: int, messages: list[Body], *, model: str = KIMI, provider: str = "bedrock", seed: int = 1
 ) -> list[Composed]:
     """What so many identical requests get."""
-    dialect: Dialect = CONVERSE if provider == "bedrock" else CHAT
+    dialect: ServerDialect = CONVERSE if provider == "bedrock" else CHAT
     body = {"messages": messages, "toolConfig": TOOLS, "model": model, "stream": True}
     request = dialect.read(Request("POST", "", {}, {}, json.dumps(body).encode()), model, True)
     profile, ordinals = load("seed-002"), Ordinals()

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
-from kmon.dialects.loose import members, text
+from kmon.dialects.json_access import members, text
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, GatewayRequest, GatewayResponse, message_text
 from kmon.openclaw.protocol.handshake import is_hello
 from kmon.stream.claim import Claim

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kmon.dialects.loose import items, members, text
+from kmon.dialects.json_access import items, members, text
 
 FRAME_LIMIT_BEFORE_HELLO_BYTES = 64 * 1024
 """Limit of both sides until the handshake is over; after it the gateway's ``policy.maxPayload`` applies."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from kmon.dialects.loose import count, members
+from kmon.dialects.json_access import count, members
 
 MS = 1_000_000
 TICK_INTERVAL_MS = 30_000

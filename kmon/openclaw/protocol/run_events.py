@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.loose import compact, count, members, text
+from kmon.dialects.json_access import compact, count, members, text
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, encode, message_text
 from kmon.openclaw.protocol.run import TOOLS_LIMIT, GatewayRun, RunTool
 

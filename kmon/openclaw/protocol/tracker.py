@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
-from kmon.dialects.loose import items, members, text
+from kmon.dialects.json_access import items, members, text
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, GatewayRequest, GatewayResponse, message_text
 from kmon.openclaw.protocol.handshake import is_hello
 from kmon.openclaw.protocol.liveness import ConnectionState

@@ -11,8 +11,9 @@ import ssl
 from collections.abc import Callable
 
 from kmon import log
-from kmon.catalog.errors import UsageError
+from kmon.address import unusable
 from kmon.dialects.local_only import LocalOnly
+from kmon.errors import UsageError
 from kmon.proxy.relay.closing import close_after, own_answer
 from kmon.proxy.relay.connection import Connection
 from kmon.proxy.relay.observer import Observe
@@ -48,7 +49,7 @@ def listener(host: str, port: int) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise UsageError(_unusable(host, port, error)) from None
+        raise UsageError(unusable(host, port, error)) from None
     return sock
 
 
@@ -161,12 +162,3 @@ async def _refuse(client: StampedStream) -> None:
 
 def _no_phase(_phase: Phase, _t_ns: int, _detail: str) -> None:
     """An accepted connection has no phases of its own."""
-
-
-def _unusable(host: str, port: int, error: OSError) -> str:
-    where = f"{host} port {port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use; choose another --port, or 0 for any free one"
-    if error.errno == errno.EACCES:
-        return f"{where} needs more rights; choose a --port above 1023"
-    return f"cannot listen on {where} ({error.strerror}); choose another --host or --port"

@@ -15,8 +15,9 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, reasoning
-from kmon.simulator.chat import ChatRequest
+from kmon.simulator.dialects.registry import names_with
 from kmon.simulator.pacing import Seconds
+from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import (
     PROGRESS,
     Beat,
@@ -31,10 +32,10 @@ from kmon.simulator.script import (
     duration_s,
     split,
 )
-from kmon.simulator.wire import Frames, Spoken
+from kmon.simulator.wire import Frames, ServerDialect, Trait
 
-SSE: frozenset[Spoken] = frozenset(("chat", "messages", "deepinfra"))
-EVERY: frozenset[Spoken] = SSE | {"converse"}
+SSE: frozenset[Trait] = frozenset({"sse"})
+CHAT_CHUNKS: frozenset[Trait] = frozenset({"chat-chunks"})
 
 Tokens = Annotated[int, Meta(ge=0, le=1_000_000)]
 EverySeconds = Annotated[float, Meta(ge=0.01, le=3600)]
@@ -56,11 +57,12 @@ class Setting(Struct, frozen=True):
 class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
     """A way for an answer to go wrong.
 
-    ``streams_only``: it needs a stream and leaves other answers alone. ``dialects`` are those that can have it.
+    ``streams_only``: it needs a stream and leaves other answers alone. ``needs`` are the
+    traits of the dialects that can have it.
     """
 
     streams_only: ClassVar[bool] = True
-    dialects: ClassVar[frozenset[Spoken]] = EVERY
+    needs: ClassVar[frozenset[Trait]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -78,11 +80,11 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
     def script(self, script: Script, setting: Setting) -> Script:
         return script
 
-    def refusal(self, dialect: Spoken) -> str:
+    def refusal(self, dialect: ServerDialect) -> str:
         """A sentence for who asks for it in a dialect that cannot have it; empty when it can."""
-        if dialect in self.dialects:
+        if self.needs <= dialect.traits:
             return ""
-        return f"{dialect} cannot have the fault {self.name}; {' and '.join(sorted(self.dialects))} can"
+        return f"{dialect.name} cannot have the fault {self.name}; {' and '.join(names_with(self.needs))} can"
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -164,7 +166,7 @@ class HeadersThenNothing(Fault, frozen=True, tag="headers-then-nothing"):
 class KeepalivesOnly(Fault, frozen=True, tag="keepalives-only"):
     """Some tokens, then keep-alives until the client gives up."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE  # Bedrock sends none
+    needs: ClassVar[frozenset[Trait]] = SSE  # Bedrock sends none
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 1.0
 
@@ -221,7 +223,7 @@ class TruncatedNoFinish(Fault, frozen=True, tag="truncated-no-finish"):
 class FinishWithoutDone(Fault, frozen=True, tag="finish-without-done"):
     """Everything is said, but the last event never comes; the body ends cleanly."""
 
-    dialects: ClassVar[frozenset[Spoken]] = EVERY - {"deepinfra"}  # there, the finish reason is in the last event
+    needs: ClassVar[frozenset[Trait]] = frozenset({"terminal-event"})
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "done"))
@@ -290,7 +292,7 @@ class Http500(Fault, frozen=True, tag="http-500"):
 class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
     """One event is cut in the middle of its JSON; the stream goes on after it."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE  # frames have lengths and checksums: crc-error, half-frame
+    needs: ClassVar[frozenset[Trait]] = SSE  # frames have lengths and checksums: crc-error, half-frame
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -330,7 +332,7 @@ class Html200(Fault, frozen=True, tag="html-200"):
 class Json200(Fault, frozen=True, tag="json-200"):
     """The whole answer as one JSON document although a stream was asked for."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE  # on Bedrock, streaming is another operation
+    needs: ClassVar[frozenset[Trait]] = SSE  # on Bedrock, streaming is another operation
 
     def script(self, script: Script, setting: Setting) -> Script:
         return (replace(setting.whole, after_s=duration_s(script)),)

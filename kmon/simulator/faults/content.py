@@ -10,9 +10,8 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, Piece, reasoning, tokens
-from kmon.simulator.faults.base import Fault
-from kmon.simulator.faults.silences import CHAT
-from kmon.simulator.wire import Spoken
+from kmon.simulator.faults.base import CHAT_CHUNKS, Fault
+from kmon.simulator.wire import Trait
 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 LOOPED = " The user wants me to check the file again. Let me check the file again."
@@ -44,7 +43,7 @@ def _with_arguments(answer: Answer, change: Callable[[str], Iterable[str]]) -> A
 class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
     """The arguments of every call stop in their middle; the finish reason still says tool_calls."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT  # elsewhere whole documents hold arguments as objects
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere whole documents hold arguments as objects
 
     def answer(self, answer: Answer) -> Answer:
         return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
@@ -53,7 +52,7 @@ class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
 class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
     """The arguments of every call are written as Python writes them."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def answer(self, answer: Answer) -> Answer:
         return _with_arguments(answer, lambda arguments: tokens(repr(json.loads(arguments))))

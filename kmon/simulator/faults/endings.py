@@ -6,11 +6,10 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import Fault, Setting, TokensSpan, tokens_in
-from kmon.simulator.faults.silences import CHAT
+from kmon.simulator.faults.base import CHAT_CHUNKS, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.http import Headers, chunk, response_head
 from kmon.simulator.script import Close, End, Head, Raw, Reset, Script, Send, split
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
 
 class CloseBeforeHeaders(Fault, frozen=True, tag="close-before-headers"):
@@ -100,7 +99,7 @@ def _sized(script: Script) -> Script:
 class PlainTextType(Fault, frozen=True, tag="plain-text-type"):
     """Healthy: an event stream that calls itself plain text."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def script(self, script: Script, setting: Setting) -> Script:
         head, *rest = script
@@ -112,7 +111,7 @@ class PlainTextType(Fault, frozen=True, tag="plain-text-type"):
 class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
     """The last event comes, but no finish reason before it."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "finish"))
@@ -121,7 +120,7 @@ class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
 class UnframedError(Fault, frozen=True, tag="unframed-error"):
     """An error after some tokens as a bare line of JSON, in no frame of the stream's; then a clean end."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:

@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.chat import ChatMessage, ChatRequest
 from kmon.simulator.faults.base import SSE, Fault, SecondsSpan, Setting, TokensSpan, seconds_in, tokens_in
 from kmon.simulator.http import Headers
+from kmon.simulator.request import ChatMessage, ChatRequest
 from kmon.simulator.script import PROGRESS, Cut, Deaf, End, Head, Script, Send, Silence, Step, Whole, split
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
 PadBytes = Annotated[int, Meta(ge=1, le=1_000_000)]
 BufferBytes = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -42,7 +42,7 @@ class NoCloseNotify(Fault, frozen=True, tag="no-close-notify"):
 class PaddedStream(Fault, frozen=True, tag="padded-stream"):
     """Healthy, but wide: after each token a long comment, which fills the window of a client that does not read."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE
+    needs: ClassVar[frozenset[Trait]] = SSE
     pad_bytes: PadBytes = 16_384
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -58,7 +58,7 @@ class PaddedStream(Fault, frozen=True, tag="padded-stream"):
 class GzipFlushed(Fault, frozen=True, tag="gzip-flushed"):
     """Healthy: packed although nobody asked for it, but every event is let through at once."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE
+    needs: ClassVar[frozenset[Trait]] = SSE
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _packed(script, 1)

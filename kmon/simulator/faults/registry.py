@@ -15,7 +15,7 @@ from kmon.simulator.faults import frames as frame_faults
 from kmon.simulator.faults import path as path_faults
 from kmon.simulator.faults import silences as silence_faults
 from kmon.simulator.faults.base import Fault
-from kmon.simulator.wire import Dialect
+from kmon.simulator.wire import ServerDialect
 
 HEADER = "x-kmon-fault"
 
@@ -145,9 +145,9 @@ def from_model(model: str) -> Fault | None:
     return FAULTS[found[1].lower()]() if found else None
 
 
-def check(fault: Fault | None, dialect: Dialect) -> None:
+def check(fault: Fault | None, dialect: ServerDialect) -> None:
     """Raises FaultError when ``fault`` is one that ``dialect`` cannot have."""
-    if fault is not None and (refused := fault.refusal(dialect.name)):
+    if fault is not None and (refused := fault.refusal(dialect)):
         raise FaultError("fault", refused)
 
 

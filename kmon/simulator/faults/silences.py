@@ -9,6 +9,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.faults.base import (
+    CHAT_CHUNKS,
     SSE,
     EverySeconds,
     Fault,
@@ -20,10 +21,9 @@ from kmon.simulator.faults.base import (
     tokens_in,
 )
 from kmon.simulator.script import PROGRESS, Beat, Head, Script, Send, Silence, Step, Whole, split
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
-CHAT: frozenset[Spoken] = frozenset(("chat",))
-CALLS: frozenset[Spoken] = frozenset(("chat", "messages", "converse"))
+CALLS: frozenset[Trait] = frozenset({"tools"})
 Times = Annotated[int, Meta(ge=1, le=1_000)]
 Factor = Annotated[float, Meta(gt=0, le=1_000)]
 
@@ -57,7 +57,7 @@ class Pauses(RepeatedStalls, frozen=True, tag="pauses"):
 class EmptyDeltas(Fault, frozen=True, tag="empty-deltas"):
     """Some tokens, then chunks without content until the client gives up."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT  # only there may an empty delta stand anywhere
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # only there may an empty delta stand anywhere
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 1.0
 
@@ -85,7 +85,7 @@ def _empty(script: Script) -> bytes:
 class KeepalivesThenContent(Fault, frozen=True, tag="keepalives-then-content"):
     """Healthy: keep-alives during a pause under the usual threshold, then more of the answer."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE
+    needs: ClassVar[frozenset[Trait]] = SSE
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 0.5
     duration_s: SecondsSpan = (2.0, 3.5)
@@ -122,7 +122,7 @@ class SlowPrefillMute(Fault, frozen=True, tag="slow-prefill-mute"):
 class ToolArgumentsNever(Fault, frozen=True, tag="tool-arguments-never"):
     """A tool is named, its arguments never come. An answer without a call is left alone."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CALLS
+    needs: ClassVar[frozenset[Trait]] = CALLS
 
     def script(self, script: Script, setting: Setting) -> Script:
         at = _first_call(script)
@@ -132,7 +132,7 @@ class ToolArgumentsNever(Fault, frozen=True, tag="tool-arguments-never"):
 class ToolArgumentsHeld(Fault, frozen=True, tag="tool-arguments-held"):
     """Healthy: a tool is named, its arguments are held back until they are whole and come in one burst."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CALLS
+    needs: ClassVar[frozenset[Trait]] = CALLS
     duration_s: SecondsSpan = (8.0, 12.0)
 
     def script(self, script: Script, setting: Setting) -> Script:

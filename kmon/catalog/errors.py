@@ -1,7 +1,0 @@
-"""The one exception for bad input; here because the catalog is the lowest floor that raises it."""
-
-from __future__ import annotations
-
-
-class UsageError(Exception):
-    """Bad input: exit code 2. The message is one sentence that says what, where and what to do."""

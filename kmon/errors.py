@@ -1,0 +1,7 @@
+"""The one exception for bad input; below everything that raises it."""
+
+from __future__ import annotations
+
+
+class UsageError(Exception):
+    """Bad input: exit code 2. The message is one sentence that says what, where and what to do."""
