@@ -18,7 +18,7 @@ from kmon.engine.event_queue import EventQueue
 from kmon.errors import UsageError
 from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
-from kmon.proxy.exchange import Proxied
+from kmon.proxy.exchange import ExchangeSettings, ProxiedExchange
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead
@@ -41,12 +41,21 @@ class ProxyHost:
     """A ``Host``. Create it on a running event loop. ``on_call`` gets a snapshot of every exchange at its steps."""
 
     def __init__(self, plan: ProxyPlan, *, on_call: OnCall | None = None) -> None:
-        self._plan, self._on_call = plan, on_call
+        self._plan = plan
         self._upstream = Upstream.of(plan.base_url)
         self._outbox = EventQueue()
         self._network = Shared()
+        self._settings = ExchangeSettings(
+            plan.upstream,
+            f"{self._upstream.scheme}://{self._upstream.authority}",
+            plan.stall_s,
+            self._network.monitor,
+            self._emit,
+            self._over,
+            on_call,
+        )
         self._server: Server | None = None
-        self._open: dict[str, Proxied] = {}
+        self._open: dict[str, ProxiedExchange] = {}
         self._ended: deque[str] = deque()
         self._counted = {"ok": 0, "failed": 0, "disturbed": 0}
         self._requests = 0
@@ -136,19 +145,7 @@ class ProxyHost:
         if not self._warned_signed and signed_host(head.headers, head.target.partition("?")[2]):
             self._warned_signed = True
             self._warn_signed(head)
-        exchange = Proxied(
-            self._requests,
-            t_ns,
-            head,
-            abort,
-            upstream=self._plan.upstream,
-            origin=f"{self._upstream.scheme}://{self._upstream.authority}",
-            stall_s=self._plan.stall_s,
-            machine=self._network.monitor,
-            emit=self._emit,
-            over=self._over,
-            on_call=self._on_call,
-        )
+        exchange = ProxiedExchange(self._requests, t_ns, head, abort, self._settings)
         self._open[exchange.name] = exchange
         self._network.monitor.busy.set()
         return exchange
@@ -157,7 +154,7 @@ class ProxyHost:
         if head.headers.get("host", "") != self._upstream.authority and self._upstream.host.endswith("amazonaws.com"):
             self._say("warning", SIGNED.format(self._upstream.authority))
 
-    def _over(self, exchange: Proxied, ended: ev.RunEnded) -> None:
+    def _over(self, exchange: ProxiedExchange, ended: ev.RunEnded) -> None:
         self._open.pop(exchange.name, None)
         if not self._open:
             self._network.monitor.busy.clear()

@@ -53,8 +53,8 @@ class Tunnel:
         deltas = [self._delta(side, message) for message in reader.feed(data)]
         if (broken := reader.violation) is not None:
             del self._readers[side]
-            said = f"from here on the {side} sends what is no valid WebSocket: {broken.message}"
-            deltas.append(Delta(chunk=side == "upstream", raw=said))
+            sentence = f"from here on the {side} sends what is no valid WebSocket: {broken.message}"
+            deltas.append(Delta(chunk=side == "upstream", raw=sentence))
         return deltas
 
     def _delta(self, side: Side, message: Message) -> Delta:
@@ -64,22 +64,22 @@ class Tunnel:
             first = self.close_code is None
             self.close_code = message.code if first else self.close_code
             reason = message.data.decode("utf-8", "replace")
-            said = f"close {message.code}{f' {reason}' if reason else ''} from {side}"
-            return Delta(finish_reason=said if first else None, done=first, chunk=False, raw=said)
-        said = f"({message.size} bytes of binary)" if message.kind == "binary" else self._said(side, message.data)
+            shown = f"close {message.code}{f' {reason}' if reason else ''} from {side}"
+            return Delta(finish_reason=shown if first else None, done=first, chunk=False, raw=shown)
+        shown = f"({message.size} bytes of binary)" if message.kind == "binary" else self._text(side, message.data)
         if side == "client":
-            return Delta(chunk=False, raw=bounded(f"> {said}", FRAME_LIMIT_CHARS))
-        return Delta(text=f"{said}\n", raw=bounded(said, FRAME_LIMIT_CHARS))
+            return Delta(chunk=False, raw=bounded(f"> {shown}", FRAME_LIMIT_CHARS))
+        return Delta(text=f"{shown}\n", raw=bounded(shown, FRAME_LIMIT_CHARS))
 
-    def _said(self, side: Side, data: bytes) -> str:
-        said = data[:READ_LIMIT_BYTES].decode("utf-8", "replace")
+    def _text(self, side: Side, data: bytes) -> str:
+        shown = data[:READ_LIMIT_BYTES].decode("utf-8", "replace")
         known = self._keys[side]  # a side with many keys does not use up the limit of the other
-        new = [key for key in keys_said(said, answered=side == "upstream") if key not in known]
+        new = [key for key in keys_said(shown, answered=side == "upstream") if key not in known]
         new = new[: SECRETS_LIMIT - len(known)]
         if new:
             known.update(new)
             self._learn(new)
-        return bounded(said, MESSAGE_LIMIT_CHARS)
+        return bounded(shown, MESSAGE_LIMIT_CHARS)
 
 
 def _reader(agreed: str, fresh_context: str, *, masked: bool) -> MessageReader:
