@@ -9,7 +9,7 @@ from kmon.blame.local_monitor import LocalMonitor
 from kmon.dialects.bounds import SESSION_LIMIT_CHARS, ending
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.sockets import OpenClawGateway
-from kmon.engine.ended import run_ended
+from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature, describe
 from kmon.openclaw.protocol.client_status import ClientStatus
@@ -18,7 +18,7 @@ from kmon.openclaw.protocol.run_events import ChangeKind
 from kmon.openclaw.protocol.tracker import Tracker
 from kmon.openclaw.provider_side import ProviderSide
 from kmon.openclaw.reporter import GatewayReporter
-from kmon.probe.recorder import AttemptRecorder
+from kmon.probe.recorder import AttemptId, AttemptRecorder
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 
@@ -65,9 +65,7 @@ class WatchedRun:
         self._attempts += 1
         self.open = True
         self._recorder = recorder = AttemptRecorder(
-            self.name,
-            self._attempts,
-            role,
+            AttemptId(self.name, self._attempts, role),
             asked=Asked(""),
             secrets=self._secrets,
             stall_s=self._stall_s,
@@ -162,16 +160,8 @@ class WatchedRun:
             return Signature(name if state != "incomplete" else None, f"{evidence}; {facts}" if evidence else facts)
 
         outcome = recorder.end(state, error, whole=False, named=named, end_ns=t_ns)
-        self.ended = run_ended(
-            outcome,
-            name=self.name,
-            target=self.target,
-            label=self.label,
-            scenario="watched",
-            round_number=1,
-            attempts=self._attempts,
-            t_begin=recorder.timeline.t_start,
-        )
+        facts = RunFacts(self.name, self.target, self.label, "watched", 1, recorder.timeline.t_start, self._attempts)
+        self.ended = run_ended(outcome, facts)
         self._emit(self.ended)
 
     def _evidence(self, state: ev.Ending) -> str:

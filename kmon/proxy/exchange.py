@@ -18,9 +18,9 @@ from kmon.dialects.http_error import answer_error
 from kmon.dialects.plain import EVENTS, STREAMED, PlainDecoder
 from kmon.dialects.text import clean
 from kmon.dialects.wire import Decoder
-from kmon.engine.ended import run_ended
+from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
-from kmon.probe.recorder import AttemptRecorder, Outcome, coalesced, fatal
+from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, coalesced, fatal
 from kmon.probe.request_secrets import keys_in
 from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
@@ -68,9 +68,7 @@ class ProxiedExchange:
         self._settings, self._emit = settings, settings.emit
         secrets = keys_in(head.headers, head.target.partition("?")[2])
         self._recorder = AttemptRecorder(
-            self.name,
-            1,
-            "first",
+            AttemptId(self.name, 1, "first"),
             asked=Asked(""),
             secrets=secrets,
             stall_s=settings.stall_s,
@@ -263,16 +261,8 @@ class ProxiedExchange:
             self._warn(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
             self._read_no_more(time.monotonic_ns())
         outcome = self._judged(end)
-        self._ended = run_ended(
-            outcome,
-            name=self.name,
-            target=self.label,
-            label=self.label,
-            scenario=self.scenario,
-            round_number=self._number,
-            attempts=1,
-            t_begin=self._t_ns,
-        )
+        facts = RunFacts(self.name, self.label, self.label, self.scenario, self._number, self._t_ns)
+        self._ended = run_ended(outcome, facts)
         self._emit(self._ended)
         self._report_call()
         self._settings.over(self, self._ended)

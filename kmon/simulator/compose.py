@@ -65,31 +65,39 @@ def facts(request: ChatRequest, provider: str, dialect: ServerDialect = CHAT) ->
     )
 
 
+class Times(Struct, frozen=True, kw_only=True):
+    """Which of its like a request is: with the request itself, what an answer follows from."""
+
+    provider: str
+    seed: int
+    ordinal: int
+    """Counts the same conversation at the provider."""
+    turn: int = 1
+    """Counts all requests that are alike to a profile."""
+    releases: bool = False
+    """Whether the request lets a held answer go on, and is therefore not held itself."""
+
+
 def compose(
     request: ChatRequest,
     profile: Profile,
+    times: Times,
     *,
-    provider: str,
-    seed: int,
-    ordinal: int,
-    turn: int = 1,
     dialect: ServerDialect = CHAT,
     speed: float = 1.0,
     asked: Fault | None = None,
-    releases: bool = False,
 ) -> Composed:
     """What is sent for ``request``.
 
     ``asked`` is the fault of the request's header or model, one its dialect can have; otherwise the profile decides.
-    ``ordinal`` counts the same conversation, ``turn`` all requests that are alike to a profile. ``releases``: the
-    request lets a held answer go on, and is therefore not held itself.
     """
-    key = f"{seed}/{provider}/{request.model}/{conversation_hash(request)}/{ordinal}"
-    fault = asked or profile.fault(facts(request, provider, dialect), seed=seed, turn=turn, ordinal=ordinal)
-    if (releases and isinstance(fault, HeldUntilNext)) or (fault.streams_only and not request.stream):
+    key = f"{times.seed}/{times.provider}/{request.model}/{conversation_hash(request)}/{times.ordinal}"
+    about = facts(request, times.provider, dialect)
+    fault = asked or profile.fault(about, seed=times.seed, turn=times.turn, ordinal=times.ordinal)
+    if (times.releases and isinstance(fault, HeldUntilNext)) or (fault.streams_only and not request.stream):
         fault = Smooth()
     rng = Random(key)
-    pace = profile.pace(provider, request.model)
+    pace = profile.pace(times.provider, request.model)
     wire = dialect.wire(request, rng)
     heard = fault.heard(request)
     said = fault.answer(answer(heard, pace.reasoning_tokens, rng))

@@ -14,7 +14,7 @@ from typing import Any
 from kmon.dialects.local_only import LocalOnly
 from kmon.dialects.text import clean
 from kmon.simulator.client_behaviour import described
-from kmon.simulator.compose import Ordinals, compose, conversation_hash, facts
+from kmon.simulator.compose import Ordinals, Times, compose, conversation_hash, facts
 from kmon.simulator.connection import Connection
 from kmon.simulator.dialects.chat import CHAT, error_body
 from kmon.simulator.dialects.registry import route, server_dialects
@@ -224,14 +224,16 @@ class Simulator:
         composed = compose(
             chat,
             self.profile,
-            provider=exchange.provider,
-            seed=self._seed,
-            ordinal=self._ordinals.next(exchange.provider, chat.model, exchange.conversation),
-            turn=self._ordinals.next(facts(chat, exchange.provider, dialect).alike),
+            Times(
+                provider=exchange.provider,
+                seed=self._seed,
+                ordinal=self._ordinals.next(exchange.provider, chat.model, exchange.conversation),
+                turn=self._ordinals.next(facts(chat, exchange.provider, dialect).alike),
+                releases=exchange.released,
+            ),
             dialect=dialect,
             speed=self._speed,
             asked=fault,
-            releases=exchange.released,
         )
         exchange.fault = composed.fault
         await Player(connection, exchange, self._held).play(composed.script, talk)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.simulator import profile
-from kmon.simulator.compose import Composed, Ordinals, compose
+from kmon.simulator.compose import Composed, Ordinals, Times, compose
 from kmon.simulator.dialects.chat import CHAT, read_request
 from kmon.simulator.faults.registry import FAULTS, from_header
 from kmon.simulator.pacing import Pace, gaps_s
@@ -51,8 +51,8 @@ def asked(body: Body) -> ChatRequest:
 
 def composed(body: Body, *, seed: int = 1, ordinal: int = 1, fault: str | None = None, speed: float = 1.0) -> Composed:
     forced = from_header(fault) if fault else None
-    settings = {"provider": "together", "seed": seed, "ordinal": ordinal}
-    return compose(asked(body), load("smooth"), speed=speed, asked=forced, **settings)  # type: ignore[arg-type]
+    times = Times(provider="together", seed=seed, ordinal=ordinal)
+    return compose(asked(body), load("smooth"), times, speed=speed, asked=forced)
 
 
 def progress(script: Script) -> list[Send]:
@@ -169,6 +169,6 @@ def test_the_demo_shows_its_ways_to_go_and_is_over_before_its_timeout(body: Body
         "nvidia": "rate-limited",
         "mistral": "held-until-next",
     }
-    made = {row: compose(request, demo, provider=row, seed=1, ordinal=1) for row in expected}
+    made = {row: compose(request, demo, Times(provider=row, seed=1, ordinal=1)) for row in expected}
     assert {row: one.fault for row, one in made.items()} == expected
     assert max(duration_s(one.script) for one in made.values()) < 19

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.simulator.compose import Composed, Ordinals, compose, facts
+from kmon.simulator.compose import Composed, Ordinals, Times, compose, facts
 from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.dialects.converse import CONVERSE
 from kmon.simulator.http import Request
@@ -40,11 +40,13 @@ def asked(
         compose(
             request,
             profile,
-            provider=provider,
-            seed=seed,
+            Times(
+                provider=provider,
+                seed=seed,
+                ordinal=ordinals.next("conversation"),
+                turn=ordinals.next(facts(request, provider, dialect)),
+            ),
             dialect=dialect,
-            ordinal=ordinals.next("conversation"),
-            turn=ordinals.next(facts(request, provider, dialect)),
         )
         for _ in range(count)
     ]

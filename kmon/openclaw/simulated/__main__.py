@@ -31,7 +31,7 @@ async def _embedded(given: argparse.Namespace) -> None:
         ready: dict[str, object] = {}
         provider = None
         if not given.provider_url:
-            provider = await stack.enter_async_context(listening(SimOptions(profile="smooth", speed=given.speed)))
+            provider = await stack.enter_async_context(listening(SimOptions(speed=given.speed)))
             ready["provider_port"] = provider.port
         ports = []
         for number, (mechanism, url) in enumerate(zip_longest(mechanisms, given.provider_url)):
