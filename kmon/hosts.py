@@ -13,14 +13,13 @@ from kmon import open_files
 from kmon.dialects.registry import dialect
 from kmon.engine.api import Host
 from kmon.engine.plan import Keys, RacePlan
-from kmon.openclaw.plan import GatewayPlan
-from kmon.openclaw.with_proxy_plan import SidesPlan
+from kmon.openclaw.plan import GatewayPlan, GatewayWithProxyPlan
 from kmon.proxy.plan import ProxyPlan
 
 if TYPE_CHECKING:
     from kmon.engine.run import Companion
 
-Plan = RacePlan | ProxyPlan | GatewayPlan | SidesPlan
+Plan = RacePlan | ProxyPlan | GatewayPlan | GatewayWithProxyPlan
 """Everything the engine can be asked to do."""
 
 
@@ -40,17 +39,17 @@ def host(plan: Plan, keys: Keys) -> Host:
             from kmon.openclaw.host import GatewayHost
 
             return GatewayHost(plan, keys)
-        case SidesPlan():
-            from kmon.openclaw.with_proxy import GatewayWithProxy
+        case GatewayWithProxyPlan():
+            from kmon.openclaw.with_proxy import GatewayWithProxyHost
 
-            return GatewayWithProxy(plan, keys)
+            return GatewayWithProxyHost(plan, keys)
 
 
 def _companion(plan: RacePlan) -> Companion | None:
     """What tells more of the attempts of a race that asks a gateway; imported only for such a race."""
     if all(dialect(target.dialect).transport != "gateway" for target in plan.asked):
         return None
-    from kmon.openclaw.claim_reporter import companion
+    from kmon.openclaw.reporter import companion
 
     return companion(plan.stall_s)
 

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from kmon.commands.gateway import gateway_plan
     from kmon.config.sources import load
     from kmon.engine.plan import Keys
-    from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+    from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
     from kmon.proxy.plan import KEEP_RUNS
     from kmon.proxy.relay.server import listener
 
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     keys = Keys({})
     if options.gateway is not None:
         watched, keys = gateway_plan(options.gateway or None, options.api_key_env, loaded)
-        hosted = SidesPlan(gateways=watched, sides=(Side(watched.name, plan),), show_calls=True)
+        hosted = GatewayWithProxyPlan(gateways=watched, proxies=(ProviderProxy(watched.name, plan),), show_calls=True)
     if options.headless or without_screen(options):
         return _print(hosted, keys, as_json=options.json)
     return _show(plan, loaded, hosted, keys)

@@ -17,8 +17,8 @@ from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.errors import UsageError
 from kmon.model import Message, Scenario, Target
+from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
 from kmon.openclaw.simulated.options import Mechanism
-from kmon.openclaw.with_proxy_plan import Side, SidesPlan
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.relay.server import listener
 from kmon.retry.policy import Policy
@@ -44,7 +44,7 @@ def is_wanted(options: argparse.Namespace) -> bool:
 
 
 @contextlib.contextmanager
-def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]]:
+def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWithProxyPlan]]:
     """The three panes, and what the engine hosts for them; simulators live as long as the context.
 
     Without a screen ``--nudge-after`` does what the user would do with ``n``.
@@ -84,14 +84,14 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]
                 simulated=True,
                 nudge_after_s=options.nudge_after,
             )
-            sides = tuple(Side(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
+            before = tuple(ProviderProxy(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
             keys = Keys(
                 {
                     row.target.name: Credential({TOKEN_VARIABLE: gateways.token}, (host_of(row.target.base_url),))
                     for row in rows
                 }
             )
-            yield Prepared(plan, keys, loaded), SidesPlan(gateways=plan, sides=sides)
+            yield Prepared(plan, keys, loaded), GatewayWithProxyPlan(gateways=plan, proxies=before)
 
 
 def _target(name: str, url: str) -> Target:

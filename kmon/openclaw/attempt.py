@@ -1,8 +1,8 @@
-"""An attempt through a gateway: ``chat.send`` on a session, and what its runs say until the answer is complete.
+"""An attempt through a gateway: ``chat.send`` on a session, then the events of its runs until the answer is complete.
 
-The chat's word is not the truth: an empty ``final`` is no answer (the message waits behind an open run, or was steered
-into it), and after a chat ``error`` the gateway may ask the model again in silence. So the run is followed, not the
-chat, and to the run that a queued message becomes.
+The chat events alone are not enough: an empty ``final`` is no answer (the message waits behind an open run, or was
+steered into it), and after a chat ``error`` the gateway may call the model again. So the run is followed, and after it
+the run that a queued message becomes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature, held, told_otherwise
 from kmon.model import SESSION_PREFIX
 from kmon.openclaw import device_key
-from kmon.openclaw.link import Ended, Heard, Life, Link, Unreadable, open_link
-from kmon.openclaw.protocol.claim import ClientStatus
+from kmon.openclaw.link import Link, LinkClosed, Received, Unreadable, WebSocketPing, open_link
+from kmon.openclaw.protocol.client_status import ClientStatus
 from kmon.openclaw.protocol.device import Device
-from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import GatewayEvent, GatewayRequest, GatewayResponse
 from kmon.openclaw.protocol.handshake import READ, WRITE, Access, is_hello
 from kmon.openclaw.protocol.liveness import Gap
-from kmon.openclaw.protocol.runs import Change, Tracker
+from kmon.openclaw.protocol.tracker import Change, Tracker
 from kmon.probe.attempt import Attempt
 from kmon.probe.send import may_be_sent
 from kmon.stream import events as ev
@@ -41,14 +41,14 @@ ABORT_WAIT_S = 2.0
 
 
 def new_session() -> str:
-    """A session key nobody uses."""
+    """A session key that no other client uses."""
     return f"{SESSION_PREFIX}{secrets.token_hex(4)}"
 
 
 def access_of(credential: Credential, url: str) -> Access:
-    """How the key that was found lets kmon in: a variable called so holds a password, any other a token.
+    """Token or password of a credential: a variable named ``...PASSWORD`` holds a password, any other a token.
 
-    Raises :class:`NotSentError` for a gateway that it is not meant for.
+    Raises :class:`NotSentError` for a gateway that the credential is not meant for.
     """
     may_be_sent(credential, url)
     for name, value in credential.by_env.items():
@@ -57,7 +57,7 @@ def access_of(credential: Credential, url: str) -> Access:
 
 
 def own_device() -> Device:
-    """This machine's device; a problem with its file ends the attempt in its one sentence."""
+    """This machine's device. Raises :class:`ExchangeError` with one sentence when its file cannot be used."""
     try:
         return device_key.own_device()
     except UsageError as error:
@@ -72,26 +72,26 @@ class GatewayAttempt(Attempt):
     def prepare(self) -> None:
         self.session = self.session or new_session()
         self._key = secrets.token_hex(8)
-        spoken = [message.content for message in self._messages if message.role != "assistant"]
-        self._text = spoken[-1] if self.role == "nudge" else "\n\n".join(spoken)
-        self._account.asked = Asked("", prompt=self._text)  # which model answers is the gateway's business
+        texts = [message.content for message in self._messages if message.role != "assistant"]
+        self._text = texts[-1] if self.role == "nudge" else "\n\n".join(texts)
+        self._account.asked = Asked("", prompt=self._text)  # the gateway chooses the model
         self.tracker = Tracker()
         self.followed = f"kmon-{self._key}"
         self._first = self.followed
-        self.claim = ClientStatus(self.session)
+        self.client_status = ClientStatus(self.session)
         """What the gateway's own client would show of the session; a nudge shares that of the attempt it joins."""
-        self.moved = asyncio.Event()
-        """Set by every frame, for whoever mirrors this attempt; they clear it."""
+        self.frame_arrived = asyncio.Event()
+        """Set by every frame; the reporter beside this attempt clears it."""
         self._joined = False
         self._retried = ""
         self._account.stalls.between = "gateway"
         self._pongs = 0
-        self._gaps: list[Gap] = []
+        self._lost_events = 0
 
     def join(self, first: Attempt) -> None:
         super().join(first)
         if isinstance(first, GatewayAttempt):
-            self.claim, self._joined = first.claim, True
+            self.client_status, self._joined = first.client_status, True
             for run in first.tracker.open_runs(first.session):
                 self.tracker.learn(run)
 
@@ -111,8 +111,8 @@ class GatewayAttempt(Attempt):
         ) as link:
             sending = asyncio.create_task(self._send(link))
             try:
-                async for t_ns, heard in link.heard():
-                    self._hear(t_ns, heard)
+                async for t_ns, received in link.received():
+                    self._receive(t_ns, received)
                     if self.timeline.t_done is not None:
                         break
                     if sending.done() and (error := sending.exception()) is not None:
@@ -126,51 +126,52 @@ class GatewayAttempt(Attempt):
         return self.transcript.error
 
     def _on_link_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
-        """The upgrade is no request: what is asked for is sent later, and acknowledged."""
+        """Leave out the phases of the upgrade: the request is the ``chat.send`` after it."""
         if phase in ("dns", "connect", "tls"):
             self._on_phase(phase, t_ns, detail)
 
     async def _send(self, link: Link) -> None:
         params = {"sessionKey": self.session, "message": self._text, "idempotencyKey": self._first}
         limit_s = self._limits.timeout_s
-        t_ns, answer = await link.asked("chat.send", params, limit_s, lambda t: self._on_phase("request_sent", t, ""))
+        t_ns, answer = await link.request("chat.send", params, limit_s, lambda t: self._on_phase("request_sent", t, ""))
         if not answer.ok:
             error = answer.error
-            said = f"{error.code}: {error.message}" if error is not None else "no reason"
+            why = f"{error.code}: {error.message}" if error is not None else "no reason"
             raise ExchangeError(
-                StreamError("refused", f"the gateway refused chat.send ({said})", code=error.code if error else None)
+                StreamError("refused", f"the gateway refused chat.send ({why})", code=error.code if error else None)
             )
         self._on_phase("headers", t_ns, "")
         self._account.identified(t_ns, 200, {"run-id": self._first, "session-key": self.session})
 
     async def _abort(self, link: Link) -> None:
-        """Tell the gateway to stop working for nobody."""
+        """Ask the gateway to stop a run whose answer is not wanted any more."""
         if self.timeline.t_request_sent is None:
             return
         with contextlib.suppress(ExchangeError, httpcore.NetworkError, httpcore.TimeoutException):
             await link.request("chat.abort", {"sessionKey": self.session, "runId": self.followed}, ABORT_WAIT_S)
 
-    # -- hearing -------------------------------------------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------------------------------
 
-    def _hear(self, t_ns: int, heard: Heard) -> None:
-        self.moved.set()
-        match heard:
-            case Ended():
-                raise ExchangeError(StreamError("websocket-closed", heard.sentence, code=str(heard.code)))
-            case Life():
-                self._pongs += heard.kind == "pong"
+    def _receive(self, t_ns: int, received: Received) -> None:
+        self.frame_arrived.set()
+        match received:
+            case LinkClosed():
+                raise ExchangeError(received.error)
+            case WebSocketPing():
+                self._pongs += received.kind == "pong"
                 self._take(t_ns, Delta(keepalive=True, chunk=False))
             case Gap():
-                self._gaps.append(heard)
+                self._lost_events += received.lost
             case Unreadable():
-                self._take(t_ns, Delta(error=heard.error))
-            case Request():
-                self.tracker.feed(t_ns, heard, "out")
-                self.claim.feed(t_ns, heard, "out")
-            case GatewayEvent() | Response():
-                if not self._joined or (isinstance(heard, Response) and not is_hello(heard)):
-                    self.claim.feed(t_ns, heard)  # of a nudge only what it sent: its events come to the first one, too
-                for change in self.tracker.feed(t_ns, heard):
+                self._take(t_ns, Delta(error=received.error))
+            case GatewayRequest():
+                self.tracker.feed(t_ns, received, "out")
+                self.client_status.feed(t_ns, received, "out")
+            case GatewayEvent() | GatewayResponse():
+                # a nudge shares the status: its events also reach the first attempt, which feeds them
+                if not self._joined or (isinstance(received, GatewayResponse) and not is_hello(received)):
+                    self.client_status.feed(t_ns, received)
+                for change in self.tracker.feed(t_ns, received):
                     self._follow(t_ns, change)
 
     def _follow(self, t_ns: int, change: Change) -> None:
@@ -179,34 +180,34 @@ class GatewayAttempt(Attempt):
             if change.delta is not None:
                 self._take(t_ns, change.delta)
             return
-        if run.origin == "queue" and run.behind == self.followed and "dequeued" in change.what:
-            self.followed = run.id  # the turn that our queued message became
+        if run.origin == "queue" and run.behind == self.followed and "dequeued" in change.kinds:
+            self.followed = run.id  # the turn that the queued message became
         if run.id != self.followed:
             return
-        if "retry" in change.what and self.transcript.error is not None:
-            self._go_on(run.error)
-        if "chat-empty" in change.what:
-            if run.behind:  # not answered: it waits behind that run, or is part of it
-                if self.tracker.pulse.protocol >= 4:
+        if "retry" in change.kinds and self.transcript.error is not None:
+            self._start_over(run.error)
+        if "chat-empty" in change.kinds:
+            if run.behind:  # no answer: the message waits behind that run, or is part of it
+                if self.tracker.connection.protocol >= 4:
                     self.followed = run.behind
             elif not run.open and not run.silent_retry:
                 self._take(t_ns, Delta(finish_reason="empty-final", done=True))
             return
-        if change.delta is not None and "refused" not in change.what:
+        if change.delta is not None and "refused" not in change.kinds:
             self._shorten(progress=self._take(t_ns, change.delta))
 
-    def _go_on(self, why: str) -> None:
-        """After the chat was told of an error the run began anew: what was said and the error do not count."""
+    def _start_over(self, why: str) -> None:
+        """The run began again after a chat error: discard its text and the error."""
         self._retried = self._account.translate.redacted(why, NAME_LIMIT_CHARS) or "an error"
         self._account.start_over()
         self._graced = False
         self._deadline.reschedule(self._total_deadline_s)
 
-    # -- its name ------------------------------------------------------------------------------------------------------
+    # -- signature ---------------------------------------------------------------------------------------------------
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
-        per_connection = self.tracker.pulse.protocol >= 4  # 2026.2 counts what others got, too: a hole proves nothing
-        lost = sum(gap.lost for gap in self._gaps) if per_connection else 0
+        per_connection = self.tracker.connection.protocol >= 4  # 2026.2 counts other clients' events: no proof of loss
+        lost = self._lost_events if per_connection else 0
         named = closed_signature(error, self._pongs, found)
         if named is None and state == "done":
             named = held(self.timeline, self.followed_up_ns, found) or told_otherwise(self._retried, lost, found)

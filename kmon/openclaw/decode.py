@@ -1,4 +1,4 @@
-"""``kmon decode`` of a gateway's recorded frames: one object per run of every session, and where it hangs."""
+"""``kmon decode`` of a gateway's recording: one object per run of every session, and where it hangs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kmon.dialects.delta import StreamError, Usage
 from kmon.dialects.sockets import OpenClawGateway
 from kmon.dialects.text import clean
 from kmon.openclaw.diagnosis import diagnose
-from kmon.openclaw.moments import Moment, Playback
 from kmon.openclaw.protocol.run import GatewayRun
-from kmon.openclaw.snapshot import sight
+from kmon.openclaw.recording import Moment, Playback
+from kmon.openclaw.snapshot import take_snapshot
 from kmon.recording.decode import Decoded, fit, fit_call, fit_error
 
 
 class DecodedRun(Decoded, frozen=True):
-    """A run of a gateway in the shape of every decoded stream, with what only a gateway has.
+    """A run of a gateway in the shape of every decoded stream, with the fields that only a gateway has.
 
-    ``signature`` is the diagnosis at the end of the recording. ``done`` means that the chat got an answer: an empty
-    ``final`` is none. ``text`` is that of the last try.
+    ``signature`` is the diagnosis at the end of the recording. ``done`` means that the chat got an answer, which an
+    empty ``final`` is not. ``text`` is that of the last try.
     """
 
     run: str = ""
@@ -33,18 +33,18 @@ class DecodedRun(Decoded, frozen=True):
     diagnosis: str | None = None
     advice: str | None = None
     moments: tuple[Moment, ...] = ()
-    """Every stretch in which it hung, those that ended too."""
+    """Every stretch in which it hung, also those that ended."""
 
 
 def decode_runs(file: str, lines: Sequence[dict[str, Any]]) -> list[DecodedRun]:
-    """Every run of a recording, in the order they appeared, as it stood at the end."""
+    """Every run of a recording, in the order of their first frames, in its state at the end."""
     played, transcripts = Playback(lines), dict[str, Transcript]()
     for change in played.changes:
         if change.run is not None and change.delta is not None:
             transcripts.setdefault(change.run.id, Transcript()).add(change.delta)
     found = []
     for index, run in enumerate(played.tracker.runs.values()):
-        named = diagnose(sight(played.tracker, run, played.end_ns, closed=played.gone))
+        named = diagnose(take_snapshot(played.tracker, run, played.end_ns, closed=played.gone))
         decoded = _decoded(file, index, run, transcripts.get(run.id) or Transcript())
         found.append(
             structs.replace(
@@ -58,8 +58,8 @@ def decode_runs(file: str, lines: Sequence[dict[str, Any]]) -> list[DecodedRun]:
     return found
 
 
-def _decoded(file: str, index: int, run: GatewayRun, said: Transcript) -> DecodedRun:
-    error = said.error if run.chat in ("error", "aborted") else None
+def _decoded(file: str, index: int, run: GatewayRun, transcript: Transcript) -> DecodedRun:
+    error = transcript.error if run.chat in ("error", "aborted") else None
     if error is None and run.lifecycle == "error":
         error = StreamError("in-stream", run.error or "error", code=run.error_kind)
     return DecodedRun(
@@ -69,11 +69,11 @@ def _decoded(file: str, index: int, run: GatewayRun, said: Transcript) -> Decode
         None,
         run.answer.text,
         "",
-        tuple(map(fit_call, said.tool_calls)),
+        tuple(map(fit_call, transcript.tool_calls)),
         fit(run.stop_reason) if run.stop_reason else "stop" if run.answered else None,
         None if run.output_tokens is None else Usage(None, run.output_tokens, None),
         run.answered,
-        said.chunks,
+        transcript.chunks,
         fit_error(error),
         None,
         run=fit(run.id),
@@ -85,7 +85,7 @@ def _decoded(file: str, index: int, run: GatewayRun, said: Transcript) -> Decode
 
 
 def run_block(run: DecodedRun) -> str:
-    """A few lines for people, every string cleaned."""
+    """A few lines of text about a run, every string cleaned."""
     state = "open" if run.open else "answered" if run.done else "ended" if run.tries else "queued, then gone"
     lines = [
         f"{run.file} #{run.interaction}  openclaw  {run.session or '(no session)'}  run {run.run}",

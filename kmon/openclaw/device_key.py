@@ -1,7 +1,7 @@
-"""Where the device key lives: one file in the user's state directory that only its owner can read.
+"""The file of the device key, in the user's state directory, readable only by its owner.
 
-Where there is no such place, and none can be made, a program has a key of its own for as long as it runs. Neither a
-home directory nor anything above it is ever made: a home that does not exist is a mistake, or somebody's decision.
+Where that directory neither exists nor can be created, the process has a temporary key. A home directory is never
+created: a missing one is a mistake or intended.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ FILE_NAME = "gateway-device.key"
 
 
 class NotKeptError(Exception):
-    """There is no key, and none can be kept; the message is a sentence that says where and why."""
+    """There is no key and none can be stored; the message is a sentence with path and reason."""
 
 
 def own_device() -> Device:
-    """This machine's device; where no key can be kept, this program's own.
+    """This machine's device; where no key can be stored, a temporary one of this process.
 
     Raises :class:`UsageError` when there is a key that cannot be used.
     """
     try:
         return device_in(state_dir())
     except NotKeptError:
-        return _passing_device()
+        return _temporary_device()
 
 
 def device_note() -> str | None:
-    """A sentence for the user if no device key can be kept; None if there is one now. Raises as ``own_device``."""
+    """A sentence for the user if no device key can be stored, else None. Raises as :func:`own_device`."""
     try:
         device_in(state_dir())
     except NotKeptError as why:
@@ -45,10 +45,10 @@ def device_note() -> str | None:
 
 
 def device_in(directory: Path) -> Device:
-    """The device whose key is kept in ``directory``; a new one the first time.
+    """The device whose key is in ``directory``; the first time a new one.
 
     Raises :class:`UsageError` when the file is readable by others, is no key, or cannot be read, and
-    :class:`NotKeptError` when it is not there and cannot be made.
+    :class:`NotKeptError` when it does not exist and cannot be created.
     """
     path = directory / FILE_NAME
     try:
@@ -72,12 +72,12 @@ def device_in(directory: Path) -> Device:
 
 
 @cache
-def _passing_device() -> Device:
+def _temporary_device() -> Device:
     return Device(secrets.token_bytes(SEED_BYTES))
 
 
 def _create(path: Path) -> None:
-    """Make the file whole or not at all; of two programs that do so at once, one wins and both use its key."""
+    """Create the file atomically; of two programs that do so at once, one succeeds and both use its key."""
     _make(path.parent)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,7 +1,7 @@
-"""A passive watch: every run of every session of a gateway, seen with ``operator.read`` and nothing more.
+"""A passive watch: every run of every session of a gateway, seen with the scope ``operator.read``.
 
-It only ever reads. When the connection is lost it is made again, 1 to 30 s later, and what was said meanwhile is taken
-from the history. A first connection that is refused ends the watch with the reason.
+It only reads. A lost connection is opened again 1 to 30 s later, and missed text is read from the history. A first
+connection that is refused ends the watch with the reason.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys
 from kmon.openclaw.attempt import access_of, own_device
-from kmon.openclaw.link import Ended, Heard, Link, Unreadable, backoff_s, open_link
+from kmon.openclaw.link import Link, LinkClosed, Received, Unreadable, backoff_s, open_link
 from kmon.openclaw.plan import GatewayPlan
-from kmon.openclaw.protocol.claim import ClientStatus
-from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
+from kmon.openclaw.protocol.client_status import ClientStatus
+from kmon.openclaw.protocol.frames import GatewayEvent, GatewayRequest, GatewayResponse
 from kmon.openclaw.protocol.handshake import READ, is_hello
 from kmon.openclaw.protocol.liveness import Gap
-from kmon.openclaw.protocol.runs import Change, Tracker, history_texts, in_flight
-from kmon.openclaw.provider_side import Sighting
+from kmon.openclaw.protocol.tracker import Change, Tracker, history_texts, in_flight
+from kmon.openclaw.provider_side import ProviderLookup
 from kmon.openclaw.watched_run import WatchedRun
 from kmon.probe.context import Shared
 from kmon.stream import events as ev
@@ -38,36 +38,37 @@ from kmon.transport.errors import ExchangeError, stream_error
 
 _log = logging.getLogger(__name__)
 ONLY_WATCHED = "kmon only watches this gateway; {} what it runs from its own client"
-CLAIM_EVERY_S = 1.0
+REPORT_EVERY_S = 1.0
 HISTORY_LIMIT = 10
 PANES_LIMIT = 200
-CLAIMS_LIMIT = 500
+SESSIONS_LIMIT = 500
 WARNINGS_LIMIT = 20
-"""So much of what is wrong with the frames of one connection is told; a gateway that is broken is so in every one."""
+"""Warnings per connection about its frames; a broken gateway may send every frame wrong."""
 
 
 class GatewayHost:
-    """Hosts a watch on the running event loop."""
+    """A ``Host`` of one watch. Create it on a running event loop."""
 
-    def __init__(self, plan: GatewayPlan, keys: Keys, *, sighting: Sighting | None = None) -> None:
-        self._plan, self._sighting = plan, sighting
+    def __init__(self, plan: GatewayPlan, keys: Keys, *, provider_lookup: ProviderLookup | None = None) -> None:
+        self._plan, self._provider_lookup = plan, provider_lookup
         self._credential = keys.for_target(plan.name)
         self._safe = Sanitizer("gateway", 1, secrets=self._credential.secrets)
         self._network = Shared()
         self._outbox = EventQueue()
         self._tracker = Tracker()
-        self._claims: dict[str, ClientStatus] = {}
+        self._statuses: dict[str, ClientStatus] = {}
+        """By session."""
         self._panes: dict[str, WatchedRun] = {}
         self._numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._t_start = 0
         self._counted = {"ok": 0, "failed": 0}
-        """Runs whose panes are gone."""
+        """Ended runs whose panes were removed."""
         self._warnings = 0
         self._reloading: asyncio.Task[None] | None = None
-        self._hello: tuple[int, Response] | None = None
-        """The last one, for the claims of sessions that appear later."""
+        self._hello: tuple[int, GatewayResponse] | None = None
+        """The latest one, for the client status of sessions that appear later."""
         self._failed = False
         self._lost = False
         self._interrupted = False
@@ -76,7 +77,7 @@ class GatewayHost:
         self._t_start = time.monotonic_ns()
         self._emit(ev.RaceStarted(self._t_start, (self._plan.name,), "watched", 1, stall_ms=self._plan.stall_s * 1000))
         self._watching = self._spawn(self._watch())
-        self._spawn(self._follow_claims())
+        self._spawn(self._report_every_second())
         self._network.monitor.busy.set()
         self._spawn(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
 
@@ -86,7 +87,7 @@ class GatewayHost:
         return self._outbox.batches()
 
     async def command(self, command: Command) -> None:
-        """A watch obeys none: whatever it would do is not its own to do."""
+        """A watch carries out no command: another program started these runs."""
         if command.action != "enough":
             self._say("info", ONLY_WATCHED.format(command.action))
 
@@ -156,45 +157,46 @@ class GatewayHost:
             wait_s = backoff_s(failures)
             _log.warning("the connection to the gateway was lost, for the %d. time in a row", failures)
             self._say("warning", f"{lost}; connecting again in {wait_s:g} s")
-            for claim in self._claims.values():
-                claim.disconnected(time.monotonic_ns(), lost)
+            for status in self._statuses.values():
+                status.disconnected(time.monotonic_ns(), lost)
             await asyncio.sleep(wait_s)
 
     async def _listen(self, link: Link) -> str:
-        async for t_ns, heard in link.heard():
-            if isinstance(heard, Ended):
-                if self._tracker.pulse.t_shutdown_ns is not None:  # it stopped: nobody will ever end these runs
+        """Follow the link until it closes; why it did."""
+        async for t_ns, received in link.received():
+            if isinstance(received, LinkClosed):
+                if self._tracker.connection.t_shutdown_ns is not None:  # it stopped: no event will end these runs
                     for pane in self._panes.values():
-                        pane.lost(t_ns, f"the gateway stopped while the run was open; {heard.sentence}")
-                return heard.sentence
-            self._hear(t_ns, heard, link)
+                        pane.lost(t_ns, f"the gateway stopped while the run was open; {received.sentence}")
+                return received.sentence
+            self._receive(t_ns, received, link)
         return "the connection ended"
 
-    def _hear(self, t_ns: int, heard: Heard, link: Link) -> None:
-        match heard:
+    def _receive(self, t_ns: int, received: Received, link: Link) -> None:
+        match received:
             case Gap():
-                if link.hello.protocol >= 4:  # 2026.2 counts what others got, too: a hole proves nothing
-                    self._warn(f"{heard.lost} event(s) of the gateway never came; reading the history instead")
+                if link.hello.protocol >= 4:  # 2026.2 counts events of other clients too: a gap is no proof of loss
+                    self._warn(f"{received.lost} event(s) of the gateway never came; reading the history instead")
                 self._catch_up(link)
             case Unreadable(error=error):
                 self._warn(error.message)
-            case GatewayEvent() | Response():
-                changes = self._tracker.feed(t_ns, heard)
+            case GatewayEvent() | GatewayResponse():
+                changes = self._tracker.feed(t_ns, received)
                 for change in changes:
                     self._change(t_ns, change)
-                self._claim(t_ns, heard)
-                self._show_claims(t_ns, {change.run.session for change in changes if change.run is not None})
-                if isinstance(heard, GatewayEvent) and heard.event == "shutdown":
+                self._feed_statuses(t_ns, received)
+                self._report(t_ns, {change.run.session for change in changes if change.run is not None})
+                if isinstance(received, GatewayEvent) and received.event == "shutdown":
                     self._warn("the gateway is shutting down")
-            case Request():
-                self._tracker.feed(t_ns, heard, "out")
+            case GatewayRequest():
+                self._tracker.feed(t_ns, received, "out")
 
     def _change(self, t_ns: int, change: Change) -> None:
         run = change.run
         if run is None:
             if change.delta is not None:
                 for pane in self._panes.values():
-                    pane.alive(t_ns, change.delta)
+                    pane.keepalive(t_ns, change.delta)
             return
         found = self._panes.get(run.id)
         if found is None:
@@ -216,41 +218,42 @@ class GatewayHost:
                 t_ns,
                 secrets=self._credential.secrets,
             )
-        found.changed(t_ns, change.what, change.delta)
-        if run.origin == "queue" and "dequeued" in change.what and (waited := self._panes.get(run.behind)) is not None:
+        found.changed(t_ns, change.kinds, change.delta)
+        if run.origin == "queue" and "dequeued" in change.kinds and (waited := self._panes.get(run.behind)) is not None:
             waited.end(t_ns)
 
     def _count(self, pane: WatchedRun) -> None:
         if pane.ended is not None:
             self._counted["ok" if pane.ended.state == "done" else "failed"] += 1
 
-    def _claim(self, t_ns: int, frame: GatewayEvent | Response) -> None:
-        if isinstance(frame, Response) and is_hello(frame):
+    def _feed_statuses(self, t_ns: int, frame: GatewayEvent | GatewayResponse) -> None:
+        if isinstance(frame, GatewayResponse) and is_hello(frame):
             self._hello = (t_ns, frame)
         for run in self._tracker.runs.values():
-            if run.session and run.session not in self._claims:
-                claim = self._claims[run.session] = ClientStatus(run.session, inferred=True)
+            if run.session and run.session not in self._statuses:
+                status = self._statuses[run.session] = ClientStatus(run.session, inferred=True)
                 if self._hello is not None:
-                    claim.feed(*self._hello)
-        while len(self._claims) > CLAIMS_LIMIT:
-            del self._claims[next(iter(self._claims))]
-        for claim in self._claims.values():
-            claim.feed(t_ns, frame)
+                    status.feed(*self._hello)
+        while len(self._statuses) > SESSIONS_LIMIT:
+            del self._statuses[next(iter(self._statuses))]
+        for status in self._statuses.values():
+            status.feed(t_ns, frame)
 
-    def _show_claims(self, t_ns: int, sessions: Container[str] | None = None) -> None:
-        """Look at the open panes of ``sessions``; at all of them without."""
+    def _report(self, t_ns: int, sessions: Container[str] | None = None) -> None:
+        """Report claim and diagnosis of the open panes of ``sessions``; None: of all."""
         for pane in self._panes.values():
             if sessions is not None and pane.run.session not in sessions:
                 continue
-            if pane.open and (claim := self._claims.get(pane.run.session)) is not None:
-                provider = None if self._sighting is None else self._sighting(self._tracker, pane.run, t_ns)
-                pane.look(t_ns, self._tracker, claim, provider, closed=self._lost)
+            if pane.open and (status := self._statuses.get(pane.run.session)) is not None:
+                look_up = self._provider_lookup
+                provider = None if look_up is None else look_up(self._tracker, pane.run, t_ns)
+                pane.report(t_ns, self._tracker, status, provider, closed=self._lost)
 
-    async def _follow_claims(self) -> None:
-        """A claim changes by itself, too: a notice is shown for seconds only."""
+    async def _report_every_second(self) -> None:
+        """Claims and diagnoses also change without a frame."""
         while True:
-            await asyncio.sleep(CLAIM_EVERY_S)
-            self._show_claims(time.monotonic_ns())
+            await asyncio.sleep(REPORT_EVERY_S)
+            self._report(time.monotonic_ns())
 
     # -- the history ---------------------------------------------------------------------------------------------------
 
@@ -258,25 +261,25 @@ class GatewayHost:
         return list(dict.fromkeys(pane.run.session for pane in self._panes.values() if pane.open and pane.run.session))
 
     def _catch_up(self, link: Link) -> None:
-        """One reading of the history at a time: a gateway that loses one event may lose thousands."""
+        """Read the history, one reading at a time: a gateway that loses one event may lose thousands."""
         if self._reloading is None or self._reloading.done():
             self._reloading = self._spawn(self._reload(link, self._sessions()))
 
     async def _reload(self, link: Link, sessions: Sequence[str]) -> None:
-        """Read what was missed: text of a run that goes on, or that a run ended meanwhile."""
+        """Read what was missed: the text of an open run, or the end of a run."""
         for session in sessions:
             with contextlib.suppress(ExchangeError, httpcore.NetworkError, httpcore.TimeoutException):
-                answer = await link.request("chat.history", {"sessionKey": session, "limit": HISTORY_LIMIT})
+                _, answer = await link.request("chat.history", {"sessionKey": session, "limit": HISTORY_LIMIT})
                 if answer.ok:
                     self._caught_up(session, answer)
 
-    def _caught_up(self, session: str, answer: Response) -> None:
+    def _caught_up(self, session: str, answer: GatewayResponse) -> None:
         now_ns = time.monotonic_ns()
         running, texts = in_flight(answer.payload).get("runId"), history_texts(answer.payload)
         for pane in self._panes.values():
             if not pane.open or pane.run.session != session or pane.run.id == running:
                 continue
-            if texts and texts[-1].startswith(pane.run.answer.text) and self._tracker.pulse.protocol >= 4:
+            if texts and texts[-1].startswith(pane.run.answer.text) and self._tracker.connection.protocol >= 4:
                 pane.caught_up(now_ns, texts[-1])
 
     def _welcome(self, link: Link, *, again: bool) -> str:

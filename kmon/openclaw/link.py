@@ -1,6 +1,6 @@
-"""A link to a gateway: a WebSocket, let in by the handshake, with requests matched by id and everything else in order.
+"""A link to a gateway: a WebSocket after its handshake; responses are matched to requests, all frames keep their order.
 
-Every wait has a bound: the handshake, each request, and silence itself, since a gateway ticks.
+Every wait has a limit: the handshake, each request, and silence, since a gateway sends ticks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Literal
 
 import httpcore
 from msgspec import Struct
@@ -25,7 +25,13 @@ from kmon.dialects.text import clean
 from kmon.dialects.websocket import Message
 from kmon.openclaw.protocol import frames
 from kmon.openclaw.protocol.device import Device
-from kmon.openclaw.protocol.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import (
+    FRAME_LIMIT_BEFORE_HELLO_BYTES,
+    FrameError,
+    GatewayEvent,
+    GatewayRequest,
+    GatewayResponse,
+)
 from kmon.openclaw.protocol.handshake import Access, Handshake, Hello, Refused, TryAgain
 from kmon.openclaw.protocol.liveness import Gap, Sequence, Ticks
 from kmon.transport.errors import ExchangeError
@@ -35,16 +41,17 @@ from kmon.transport.websocket import WebSocket, open_websocket
 CHALLENGE_WAIT_S = 15.0
 REQUEST_WAIT_S = 30.0
 STARTING_LIMIT_S = 60.0
-"""How long a gateway that says it is starting is asked again."""
+"""For how long a gateway that is still starting gets new connections."""
 WAITING_LIMIT_EVENTS = 20_000
-"""Events nobody has taken yet; past it the socket is left alone, and the gateway drops or closes a slow reader."""
+"""Events in the queue; above it the socket is not read, and the gateway drops events or closes the connection."""
 BACKOFF_S = (1.0, 30.0)
+"""The first wait before a new connection, and the longest."""
 
 
-class Life(Struct, frozen=True):
-    """A sign of life that says nothing else: a protocol ping or pong."""
+class WebSocketPing(Struct, frozen=True):
+    """A ping or pong of the WebSocket: the gateway is alive, and nothing more."""
 
-    kind: str
+    kind: Literal["ping", "pong"]
 
 
 class Unreadable(Struct, frozen=True):
@@ -53,8 +60,8 @@ class Unreadable(Struct, frozen=True):
     error: StreamError
 
 
-class Ended(Struct, frozen=True):
-    """How the link ended, in code and words. Always the last thing heard."""
+class LinkClosed(Struct, frozen=True):
+    """How the link ended, as close code and reason. Always the last item received."""
 
     code: int
     reason: str
@@ -63,51 +70,52 @@ class Ended(Struct, frozen=True):
     def sentence(self) -> str:
         return f"the gateway's WebSocket closed with {explained(self.code, self.reason)}"
 
+    @property
+    def error(self) -> StreamError:
+        return StreamError("websocket-closed", self.sentence, code=str(self.code))
 
-Heard = GatewayEvent | Response | Request | Gap | Life | Unreadable | Ended
-"""A :class:`Request` is one that was sent here; all else came in."""
+
+Received = GatewayEvent | GatewayResponse | GatewayRequest | Gap | WebSocketPing | Unreadable | LinkClosed
+"""A :class:`GatewayRequest` is one that kmon sent; everything else came from the gateway."""
 
 
 def backoff_s(failures: int) -> float:
-    """How long to wait before the next connection: 1, 2, 4, ... at most 30 s."""
+    """The wait before the next connection: 1, 2, 4, ... at most 30 s."""
     return min(BACKOFF_S[0] * 2.0 ** min(max(failures - 1, 0), 10), BACKOFF_S[1])
 
 
 class Link:
-    """A gateway that let us in. Make one with :func:`open_link`."""
+    """A connection that the gateway accepted. Created by :func:`open_link`."""
 
-    def __init__(self, socket: WebSocket, hello: Hello, t_ns: int, answer: Response) -> None:
+    def __init__(self, socket: WebSocket, hello: Hello, t_ns: int, answer: GatewayResponse) -> None:
         self.hello = hello
         self._socket = socket
         self._ids = itertools.count(1)
         self._name = secrets.token_hex(3)
-        self._asked: dict[str, asyncio.Future[tuple[int, Response]]] = {}
-        self._queue: asyncio.Queue[tuple[int, Heard]] = asyncio.Queue(WAITING_LIMIT_EVENTS)
+        self._open: dict[str, asyncio.Future[tuple[int, GatewayResponse]]] = {}
+        self._queue: asyncio.Queue[tuple[int, Received]] = asyncio.Queue(WAITING_LIMIT_EVENTS)
         self._sequence = Sequence()
         self._ticks = Ticks(hello.tick_ms, time.monotonic_ns())
-        self.ended: Ended | None = None
+        self.closed: LinkClosed | None = None
         self._queue.put_nowait((t_ns, answer))
 
-    async def request(self, method: str, params: dict[str, Any], limit_s: float = REQUEST_WAIT_S) -> Response:
-        """Ask and wait for the answer, however the answers are ordered. See :meth:`asked`."""
-        return (await self.asked(method, params, limit_s))[1]
-
-    async def asked(
+    async def request(
         self,
         method: str,
         params: dict[str, Any],
         limit_s: float = REQUEST_WAIT_S,
         on_sent: Callable[[int], None] | None = None,
-    ) -> tuple[int, Response]:
-        """The answer to a request with its stamp. ``on_sent`` is told when the request had left.
+    ) -> tuple[int, GatewayResponse]:
+        """Send a request and wait for its response: CLOCK_MONOTONIC ns of its arrival, and the response.
 
-        Raises :class:`ExchangeError` when none comes within ``limit_s`` or the link ends before.
+        ``on_sent`` is called with the ns at which the request was sent. Raises :class:`ExchangeError` when no response
+        comes within ``limit_s`` or the link ends before.
         """
-        request = Request(f"kmon-{self._name}-{next(self._ids)}", method, params)
-        answer: asyncio.Future[tuple[int, Response]] = asyncio.get_running_loop().create_future()
-        if self.ended is not None:
-            raise ExchangeError(StreamError("websocket-closed", self.ended.sentence, code=str(self.ended.code)))
-        self._asked[request.id] = answer
+        request = GatewayRequest(f"kmon-{self._name}-{next(self._ids)}", method, params)
+        answer: asyncio.Future[tuple[int, GatewayResponse]] = asyncio.get_running_loop().create_future()
+        if self.closed is not None:
+            raise ExchangeError(self.closed.error)
+        self._open[request.id] = answer
         try:
             await self._queue.put((time.monotonic_ns(), request))
             await self._socket.send(frames.encode(request))
@@ -118,14 +126,14 @@ class Link:
         except TimeoutError:
             raise ExchangeError(StreamError("timeout", f"no answer to {method} within {limit_s:g} s")) from None
         finally:
-            self._asked.pop(request.id, None)
+            self._open.pop(request.id, None)
 
-    async def heard(self) -> AsyncIterator[tuple[int, Heard]]:
-        """All that is said, stamped and in order, from the hello until it :class:`Ended`; never the ``connect``."""
+    async def received(self) -> AsyncIterator[tuple[int, Received]]:
+        """All frames in order, each with its ns, from the hello to :class:`LinkClosed`. The ``connect`` is left out."""
         while True:
-            t_ns, heard = await self._queue.get()
-            yield t_ns, heard
-            if isinstance(heard, Ended):
+            t_ns, received = await self._queue.get()
+            yield t_ns, received
+            if isinstance(received, LinkClosed):
                 return
 
     async def read(self) -> None:
@@ -134,9 +142,9 @@ class Link:
         try:
             await self._read()
         except (ExchangeError, httpcore.NetworkError, httpcore.TimeoutException) as error:
-            said = error.error.message if isinstance(error, ExchangeError) else str(error)
+            why = error.error.message if isinstance(error, ExchangeError) else str(error)
             closed = self._socket.closed
-            await self._end(Ended(1006 if closed is None else closed.code, clean(said)))
+            await self._close(LinkClosed(1006 if closed is None else closed.code, clean(why)))
         finally:
             watchdog.cancel()
 
@@ -144,42 +152,41 @@ class Link:
         async for t_ns, message in self._socket.messages():
             self._ticks.see(t_ns)
             if message.kind == "close":
-                await self._end(Ended(message.code, _reason(message)), t_ns)
+                await self._close(LinkClosed(message.code, _reason(message)), t_ns)
                 return
             if message.kind in ("ping", "pong"):
-                await self._queue.put((t_ns, Life(message.kind)))
+                await self._queue.put((t_ns, WebSocketPing(message.kind)))
                 continue
             try:
                 frame = frames.parse(message.data)
             except FrameError as error:
-                await self._queue.put((t_ns, Unreadable(_unreadable(error, message))))
+                unreadable = malformed(f"a message is no frame of the gateway: {error}", _shown(message))
+                await self._queue.put((t_ns, Unreadable(unreadable)))
                 continue
-            if isinstance(frame, Request):
-                continue  # a gateway asks nothing of an operator
+            if isinstance(frame, GatewayRequest):
+                continue  # a gateway sends no requests to an operator
             if isinstance(frame, GatewayEvent) and (gap := self._sequence.see(frame.seq)) is not None:
                 await self._queue.put((t_ns, gap))
             await self._queue.put((t_ns, frame))
-            waiting = self._asked.get(frame.id) if isinstance(frame, Response) else None
-            if waiting is not None and isinstance(frame, Response) and not waiting.done():
+            waiting = self._open.get(frame.id) if isinstance(frame, GatewayResponse) else None
+            if waiting is not None and isinstance(frame, GatewayResponse) and not waiting.done():
                 waiting.set_result((t_ns, frame))
 
     async def _watch_ticks(self) -> None:
         while (left_ns := self._ticks.deadline_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - it moves meanwhile
             await asyncio.sleep(left_ns / 1e9)
         silent_s = 2 * self._ticks.interval_ms / 1000
-        await self._end(Ended(TICK_TIMEOUT, f"nothing for {silent_s:g} s"))
+        await self._close(LinkClosed(TICK_TIMEOUT, f"nothing for {silent_s:g} s"))
         await self._socket.close(TICK_TIMEOUT, "tick timeout")
 
-    async def _end(self, ended: Ended, t_ns: int | None = None) -> None:
-        if self.ended is not None:
+    async def _close(self, closed: LinkClosed, t_ns: int | None = None) -> None:
+        if self.closed is not None:
             return
-        self.ended = ended
-        for waiting in self._asked.values():
+        self.closed = closed
+        for waiting in self._open.values():
             if not waiting.done():
-                waiting.set_exception(
-                    ExchangeError(StreamError("websocket-closed", ended.sentence, code=str(ended.code)))
-                )
-        await self._queue.put((time.monotonic_ns() if t_ns is None else t_ns, ended))
+                waiting.set_exception(ExchangeError(closed.error))
+        await self._queue.put((time.monotonic_ns() if t_ns is None else t_ns, closed))
 
 
 @contextlib.asynccontextmanager
@@ -194,7 +201,7 @@ async def open_link(
     on_phase: OnPhase,
     on_line: OnLine | None = None,
 ) -> AsyncIterator[Link]:
-    """Connect and be let in; a gateway that is starting is asked again for a minute. Leaving closes the socket.
+    """Connect and do the handshake, for up to a minute while the gateway is starting. Leaving closes the socket.
 
     Raises :class:`ExchangeError` with one sentence, or httpcore's exceptions when there is no connection.
     """
@@ -211,10 +218,10 @@ async def open_link(
                     on_line=on_line,
                 )
             )
-            got, t_ns, answer = await _shaken(socket, Handshake(access, scopes, device))
-            if isinstance(got, Hello):
-                socket.allow(got.max_payload_bytes)
-                link = Link(socket, got, t_ns, answer)
+            step, t_ns, answer = await _handshake(socket, Handshake(access, scopes, device))
+            if isinstance(step, Hello):
+                socket.allow(step.max_payload_bytes)
+                link = Link(socket, step, t_ns, answer)
                 tasks = [asyncio.create_task(link.read()), asyncio.create_task(socket.pinging())]
                 try:
                     yield link
@@ -223,58 +230,43 @@ async def open_link(
                         task.cancel()
                     await asyncio.wait(tasks)
                 return
-        if asyncio.get_running_loop().time() + got.wait_ms / 1000 > deadline_s:
-            raise ExchangeError(StreamError("handshake", f"the gateway is still starting after a minute: {got.why}"))
-        await asyncio.sleep(got.wait_ms / 1000)
+        if asyncio.get_running_loop().time() + step.wait_ms / 1000 > deadline_s:
+            raise _failed(f"the gateway is still starting after a minute: {step.why}")
+        await asyncio.sleep(step.wait_ms / 1000)
 
 
-async def _shaken(socket: WebSocket, handshake: Handshake) -> tuple[Hello | TryAgain, int, Response]:
-    greeted = False
+async def _handshake(socket: WebSocket, handshake: Handshake) -> tuple[Hello | TryAgain, int, GatewayResponse]:
+    challenged = False
     try:
         async with asyncio.timeout(CHALLENGE_WAIT_S):
             async for t_ns, message in socket.messages():
                 if message.kind == "close":
-                    raise ExchangeError(
-                        StreamError(
-                            "handshake",
-                            "the gateway ended the handshake: it closed with "
-                            + explained(message.code, _reason(message)),
-                            code=str(message.code),
-                        )
-                    )
+                    how = explained(message.code, _reason(message))
+                    raise _failed(f"the gateway ended the handshake: it closed with {how}", code=str(message.code))
                 if message.kind not in ("text", "binary"):
                     continue
                 try:
                     frame = frames.parse(message.data)
                 except FrameError as error:
-                    raise ExchangeError(
-                        StreamError(
-                            "handshake",
-                            f"what answers is no gateway: its first message is no frame ({error})",
-                            frame=_shown(message),
-                        )
-                    ) from None
+                    sentence = f"what answers is no gateway: its first message is no frame ({error})"
+                    raise _failed(sentence, frame=_shown(message)) from None
                 step = handshake.feed(frame)
-                if isinstance(step, Request):
-                    greeted = True
+                if isinstance(step, GatewayRequest):
+                    challenged = True
                     await socket.send(frames.encode(step))
                 elif isinstance(step, Refused):
                     raise ExchangeError(step.error)
-                elif step is not None and isinstance(frame, Response):
+                elif step is not None and isinstance(frame, GatewayResponse):
                     return step, t_ns, frame
     except TimeoutError:
-        what = "no answer to connect" if greeted else "no challenge"
-        raise ExchangeError(
-            StreamError(
-                "handshake",
-                f"the WebSocket is open, but {what} came within {CHALLENGE_WAIT_S:g} s: no gateway, or stuck",
-            )
-        ) from None
-    raise ExchangeError(StreamError("handshake", "the gateway closed the connection before the handshake was over"))
+        what = "no answer to connect" if challenged else "no challenge"
+        sentence = f"the WebSocket is open, but {what} came within {CHALLENGE_WAIT_S:g} s: no gateway, or stuck"
+        raise _failed(sentence) from None
+    raise _failed("the gateway closed the connection before the handshake was over")
 
 
-def _unreadable(error: FrameError, message: Message) -> StreamError:
-    return malformed(f"a message is no frame of the gateway: {error}", _shown(message))
+def _failed(sentence: str, *, code: str | None = None, frame: str = "") -> ExchangeError:
+    return ExchangeError(StreamError("handshake", sentence, code=code, frame=frame))
 
 
 def _shown(message: Message) -> str:

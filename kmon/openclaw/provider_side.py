@@ -1,34 +1,53 @@
-"""Joins two vantage points: which of a proxy's exchanges were made for a gateway's run, and how they stand now.
+"""Which exchanges of a proxy were made for a gateway's run, and how they stand.
 
-A gateway rewrites what the user said, so the words cannot always tell. What can: a gateway asks its provider after the
-run began. An exchange belongs to the run that began last before it and was open then.
+A gateway rewrites the user's message, so the text cannot always be matched. The time can: a gateway calls its provider
+after the run began. An exchange belongs to the latest run that began before it and was open then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from kmon.openclaw.protocol.run import GatewayRun
-from kmon.openclaw.protocol.runs import Tracker
-from kmon.openclaw.snapshot import ProviderSide
-from kmon.proxy.call import ProviderCall
+from kmon.openclaw.protocol.tracker import Tracker
+from kmon.proxy.provider_call import ProviderCall
 
 S = 1_000_000_000
 EARLY_NS = S // 2
-"""A gateway may ask before its word that the run began has come."""
+"""A provider call may be seen this much before the event that its run began."""
+FLOWING_NS = 2 * S
+"""A provider with progress within this is flowing."""
 CALLS_LIMIT = 200
 
-Sighting = Callable[[Tracker, GatewayRun, int], ProviderSide | None]
-"""The provider's side of a run at a moment; None where nobody looks at it."""
+ProviderState = Literal["unknown", "none", "silent", "flowing", "finished"]
+"""``unknown``: not watched. ``none``: watched and not called. ``silent``: called, and nothing comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSide:
+    """The provider's side of a run, as a proxy in front of it sees it."""
+
+    state: ProviderState = "unknown"
+    silent_s: float = 0.0
+    """Since its last byte, or since it was called."""
+    chunks: int = 0
+    ended_s: float = 0.0
+    """Since it finished."""
+
+
+ProviderLookup = Callable[[Tracker, GatewayRun, int], ProviderSide | None]
+"""The provider's side of a run at a CLOCK_MONOTONIC ns; None where it is not watched."""
 
 
 class CallLog:
-    """The exchanges of one proxy, as they were last heard of: the newest :data:`CALLS_LIMIT`."""
+    """The latest snapshot of each exchange of one proxy: the newest :data:`CALLS_LIMIT` exchanges."""
 
     def __init__(self) -> None:
         self._calls: dict[str, ProviderCall] = {}
 
-    def hear(self, call: ProviderCall) -> None:
+    def record(self, call: ProviderCall) -> None:
         self._calls[call.run] = call
         while len(self._calls) > CALLS_LIMIT:
             del self._calls[next(iter(self._calls))]
@@ -39,33 +58,32 @@ class CallLog:
 
 
 def provider_side(
-    run: GatewayRun, runs: Iterable[GatewayRun], calls: Iterable[ProviderCall], now_ns: int, flowing_ns: int
+    run: GatewayRun, runs: Iterable[GatewayRun], calls: Iterable[ProviderCall], now_ns: int
 ) -> ProviderSide:
-    """The latest exchange of ``run``: it flows if anything came within ``flowing_ns``."""
+    """How the latest exchange made for ``run`` stands; ``runs`` are all runs that may have made ``calls``."""
     known = list(runs)
-    mine = [call for call in calls if _asked_for(call, known) is run]
-    if not mine:
+    own = [call for call in calls if _caller(call, known) is run]
+    if not own:
         return ProviderSide("none")
-    last = max(mine, key=lambda call: call.opened_ns)
+    last = max(own, key=lambda call: call.opened_ns)
     if last.finished_ns is not None:
         return ProviderSide("finished", chunks=last.chunks, ended_s=_seconds(now_ns - last.finished_ns))
-    heard_ns = last.last_progress_ns or last.first_byte_ns or last.opened_ns
-    silent_ns = now_ns - heard_ns
-    if last.unread and silent_ns < flowing_ns:
-        return ProviderSide("unknown")  # what comes may be keep-alives
-    flows = last.last_progress_ns is not None and silent_ns < flowing_ns
+    silent_ns = now_ns - (last.last_progress_ns or last.first_byte_ns or last.opened_ns)
+    if last.unread and silent_ns < FLOWING_NS:
+        return ProviderSide("unknown")  # the bytes may be keep-alives
+    flows = last.last_progress_ns is not None and silent_ns < FLOWING_NS
     return ProviderSide("flowing" if flows else "silent", _seconds(silent_ns), last.chunks)
 
 
-def _asked_for(call: ProviderCall, runs: Iterable[GatewayRun]) -> GatewayRun | None:
+def _caller(call: ProviderCall, runs: Iterable[GatewayRun]) -> GatewayRun | None:
     begun = [
         run
         for run in runs
-        if (began_ns := run.t_started_ns or run.t_first_ns) - EARLY_NS <= call.opened_ns
-        and (run.t_ended_ns is None or call.opened_ns <= run.t_ended_ns or began_ns > run.t_ended_ns)
+        if run.begun_ns - EARLY_NS <= call.opened_ns
+        and (run.t_ended_ns is None or call.opened_ns <= run.t_ended_ns or run.begun_ns > run.t_ended_ns)
         and run.begun
     ]
-    return max(begun, key=lambda run: run.t_started_ns or run.t_first_ns, default=None)
+    return max(begun, key=lambda run: run.begun_ns, default=None)
 
 
 def _seconds(span_ns: int) -> float:

@@ -1,30 +1,15 @@
-"""What the three vantage points see of one gateway run at one moment, as plain figures."""
+"""One gateway run at one moment, as figures, from three vantage points: provider, gateway, chat program."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from kmon.openclaw.protocol.claim import Shown
+from kmon.openclaw.protocol.client_status import Shown
 from kmon.openclaw.protocol.run import GatewayRun
-from kmon.openclaw.protocol.runs import Tracker
+from kmon.openclaw.protocol.tracker import Tracker
+from kmon.openclaw.provider_side import ProviderSide
 
 S = 1_000_000_000
-
-ProviderState = Literal["unknown", "none", "silent", "flowing", "finished"]
-"""``unknown``: nobody watches it. ``none``: it is watched and was not asked. ``silent``: asked, and nothing comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSide:
-    """The provider's side of a run, as a proxy in front of it sees it."""
-
-    state: ProviderState = "unknown"
-    silent_s: float = 0.0
-    """Since its last byte, or since it was asked."""
-    chunks: int = 0
-    ended_s: float = 0.0
-    """Since it finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +19,7 @@ class Snapshot:
     run: GatewayRun
     provider: ProviderSide
     claim: Shown | None
-    """What the chat program shows, where it is known or mirrored."""
+    """What the chat program shows; None where it is not known."""
     claim_s: float
     """How long it has shown that."""
     open_s: float
@@ -43,20 +28,21 @@ class Snapshot:
     frame_s: float
     """Since its last frame of any kind."""
     tool_s: float
+    """Since its open tool began."""
     queued: tuple[str, ...]
     """Messages that wait behind this run, by their short names."""
     ahead: str
-    """The run that is open in front of this one."""
+    """The open run that this one waits for."""
     ticking: bool
     link_s: float
     """Since the last frame of the connection."""
     tools_hidden: bool
-    """Protocol 3 tells of tools to the sender alone, and this connection is another."""
+    """Protocol 3 sends tool events to the sender alone, and this connection is another."""
     gone: bool
-    """The gateway said that it stops, or the socket is closed."""
+    """The gateway announced its shutdown, or the socket is closed."""
 
 
-def sight(
+def take_snapshot(
     tracker: Tracker,
     run: GatewayRun,
     now_ns: int,
@@ -66,12 +52,12 @@ def sight(
     claim_since_ns: int | None = None,
     closed: bool = False,
 ) -> Snapshot:
-    """Look at one run of a tracker at ``now_ns``."""
+    """The snapshot of one run of a tracker at ``now_ns``."""
 
     def ago(t_ns: int | None) -> float:
         return 0.0 if t_ns is None else max(0, now_ns - t_ns) / S
 
-    began_ns = run.t_started_ns if run.t_started_ns is not None else run.t_first_ns
+    began_ns, connection = run.begun_ns, tracker.connection
     waiting = tracker.sessions[run.session].queue if run.session in tracker.sessions else []
     behind = [tracker.runs[one].short for one in waiting if one in tracker.runs and tracker.runs[one] is not run]
     in_front = [one.short for one in tracker.open_runs(run.session) if one is not run] if run.waiting else []
@@ -86,8 +72,8 @@ def sight(
         tool_s=ago(run.open_tool.t_start_ns) if run.open_tool else 0.0,
         queued=tuple(behind) if run.open else (),
         ahead=in_front[0] if in_front else "",
-        ticking=tracker.pulse.ticking(now_ns) is not False,
-        link_s=ago(tracker.pulse.t_heard_ns),
-        tools_hidden=0 < tracker.pulse.protocol < 4 and run.origin != "sent",
-        gone=closed or tracker.pulse.t_shutdown_ns is not None,
+        ticking=connection.ticking(now_ns) is not False,
+        link_s=ago(connection.t_frame_ns),
+        tools_hidden=0 < connection.protocol < 4 and run.origin != "sent",
+        gone=closed or connection.t_shutdown_ns is not None,
     )

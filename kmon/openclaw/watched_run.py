@@ -1,4 +1,4 @@
-"""A pane of a passive watch: one run of the gateway, whoever began it, as the events of an ordinary attempt."""
+"""A pane of a passive watch: one run of the gateway, started by any client, as the events of an attempt."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature, describe
-from kmon.openclaw.protocol.claim import ClientStatus
+from kmon.openclaw.protocol.client_status import ClientStatus
 from kmon.openclaw.protocol.run import GatewayRun
-from kmon.openclaw.protocol.runs import Tracker
-from kmon.openclaw.reporter import Reporter
-from kmon.openclaw.snapshot import ProviderSide
+from kmon.openclaw.protocol.run_events import ChangeKind
+from kmon.openclaw.protocol.tracker import Tracker
+from kmon.openclaw.provider_side import ProviderSide
+from kmon.openclaw.reporter import GatewayReporter
 from kmon.probe.recorder import AttemptId, AttemptRecorder
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 
 DIALECT = OpenClawGateway.name
 END_GRACE_S = 2.0
-"""How long after the agent's end its chat may still speak."""
+"""How long after the agent's end a chat event may still come."""
 RETRY_GRACE_S = 12.0
-"""How long after a chat error the gateway may begin anew."""
+"""How long after a chat error the gateway may start the run again."""
 
 
 class WatchedRun:
-    """Follows one run; its pane opens at once and may be opened again by a silent retry.
+    """Follows one run. Its pane opens at once; a silent retry opens it again as another attempt.
 
-    ``secrets`` is what the gateway was asked with: whatever it says back, they are never told.
+    ``secrets`` are the keys of this connection; they are removed from all text.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class WatchedRun:
         run: GatewayRun,
         url: str,
         stall_s: float,
-        machine: LocalMonitor,
+        monitor: LocalMonitor,
         emit: Callable[[ev.Event], None],
         t_ns: int,
         *,
         secrets: Sequence[str] = (),
     ) -> None:
-        self.name, self.run, self._machine = name, run, machine
+        self.name, self.run, self._monitor = name, run, monitor
         self._url, self._stall_s, self._emit, self._secrets = url, stall_s, emit, secrets
         self._attempts = 0
         self._ending: asyncio.TimerHandle | None = None
@@ -63,63 +64,63 @@ class WatchedRun:
     def _begin(self, t_ns: int, role: ev.AttemptRole) -> None:
         self._attempts += 1
         self.open = True
-        self._account = account = AttemptRecorder(
+        self._recorder = recorder = AttemptRecorder(
             AttemptId(self.name, self._attempts, role),
             asked=Asked(""),
             secrets=self._secrets,
             stall_s=self._stall_s,
-            machine=self._machine,
+            machine=self._monitor,
             emit=self._emit,
         )
-        self._telling = Reporter(self.name, self._attempts, self._stall_s, account.translate.redacted)
-        account.stalls.between = "gateway"
-        account.started(t_ns, self._url)
-        account.phase("request_sent", t_ns, "")
-        account.phase("headers", t_ns, "")
-        account.identified(t_ns, 200, {"run-id": self.run.id})
+        self._reporter = GatewayReporter(self.name, self._attempts, self._stall_s, recorder.translate.redacted)
+        recorder.stalls.between = "gateway"
+        recorder.started(t_ns, self._url)
+        recorder.phase("request_sent", t_ns, "")
+        recorder.phase("headers", t_ns, "")
+        recorder.identified(t_ns, 200, {"run-id": self.run.id})
 
-    def changed(self, t_ns: int, what: tuple[str, ...], delta: Delta | None) -> None:
-        """Take one change of the run in."""
+    def changed(self, t_ns: int, kinds: tuple[ChangeKind, ...], delta: Delta | None) -> None:
+        """Fold one change of the run in."""
         if not self.open:
-            if "started" not in what:
-                return  # the chat's second word about a run that ended
+            if "started" not in kinds:
+                return  # a second chat event of a run that ended
             self._begin(t_ns, "retry")
-        elif "started" in what and self._ending is not None:
+        elif "started" in kinds and self._ending is not None:
             self._ending.cancel()
             self._ending = None
         if delta is not None:
             self._take(t_ns, delta)
         loop = asyncio.get_running_loop()
-        if "chat-final" in what or "chat-aborted" in what or (delta is not None and delta.done):
+        if "chat-final" in kinds or "chat-aborted" in kinds or (delta is not None and delta.done):
             self.end(t_ns)
-        elif "chat-error" in what or "refused" in what:
+        elif "chat-error" in kinds or "refused" in kinds:
             self._ending = self._ending or loop.call_later(RETRY_GRACE_S, self._late_end)
-        elif "ended" in what or ("chat-empty" in what and not self.run.behind):
+        elif "ended" in kinds or ("chat-empty" in kinds and not self.run.behind):
             self._ending = self._ending or loop.call_later(END_GRACE_S, self._late_end)
 
-    def alive(self, t_ns: int, delta: Delta) -> None:
-        """The gateway ticked: life, and no more, for every open run."""
+    def keepalive(self, t_ns: int, delta: Delta) -> None:
+        """An event of the connection, such as a tick: a keep-alive of every open run."""
         if self.open:
             self._take(t_ns, delta)
 
-    def look(
-        self, now_ns: int, tracker: Tracker, claim: ClientStatus, provider: ProviderSide | None = None, *, closed: bool
+    def report(
+        self, now_ns: int, tracker: Tracker, status: ClientStatus, provider: ProviderSide | None = None, *, closed: bool
     ) -> None:
-        """Tell what the gateway's own client shows of this session, and on which side the run hangs."""
+        """Emit changes of what the gateway's own client shows, and of the side on which the run hangs."""
         if self.open:
-            for event in self._telling.look(now_ns, tracker, self.run, claim, provider, closed=closed):
+            for event in self._reporter.changes(now_ns, tracker, self.run, status, provider, closed=closed):
                 self._emit(event)
 
     def lost(self, t_ns: int, sentence: str) -> None:
-        """The connection is gone, and with it all that could be known of the run."""
+        """End the pane as incomplete: the connection is lost, so the end of the run stays unknown."""
         if self.open:
             self._end(t_ns, "incomplete", StreamError("websocket-closed", sentence))
 
     def end(self, t_ns: int) -> None:
-        """End the pane as the run ended."""
+        """End the pane in the state in which the run ended."""
         if self.open:
             state: ev.Ending = "done"
-            error = self._account.transcript.error
+            error = self._recorder.transcript.error
             if self.run.chat == "aborted":
                 state = "cancelled"
             elif self.run.lifecycle == "error" or (self.run.chat == "error" and not self.run.unseen_chars):
@@ -130,7 +131,7 @@ class WatchedRun:
             self._end(t_ns, state, error if state != "done" else None)
 
     def caught_up(self, t_ns: int, whole: str) -> None:
-        """The history has the whole answer: the run ended while nobody listened."""
+        """End the pane with the whole answer of the history: the run ended while the connection was lost."""
         missed = self.run.answer.settle(whole)
         self._take(t_ns, Delta(text=missed, finish_reason="history", done=True))
         self._end(t_ns, "done", None)
@@ -141,26 +142,26 @@ class WatchedRun:
     def stop(self) -> None:
         if self._ending is not None:
             self._ending.cancel()
-        self._account.stalls.stop()
+        self._recorder.stalls.stop()
 
     def _take(self, t_ns: int, delta: Delta) -> None:
-        self._account.take(t_ns, delta)
+        self._recorder.take(t_ns, delta)
 
     def _end(self, t_ns: int, state: ev.Ending, error: StreamError | None) -> None:
         self.stop()
         self._ending, self.open = None, False
-        account = self._account
+        recorder = self._recorder
 
         def named(found: Signature) -> Signature:
-            """What the chat was told names it; of what the run was asked nothing is known."""
-            facts = found.evidence if state != "incomplete" else describe(account.timeline, t_ns)
-            said = self._evidence(state)
+            """The name follows from the chat's end; the request of the run is not known."""
+            facts = found.evidence if state != "incomplete" else describe(recorder.timeline, t_ns)
+            evidence = self._evidence(state)
             name = "answer-after-chat-error" if self.run.unseen_chars else found.name
-            return Signature(name if state != "incomplete" else None, f"{said}; {facts}" if said else facts)
+            return Signature(name if state != "incomplete" else None, f"{evidence}; {facts}" if evidence else facts)
 
-        outcome = account.end(state, error, whole=False, named=named, end_ns=t_ns)
-        whose = RunFacts(self.name, self.target, self.label, "watched", 1, account.timeline.t_start)
-        self.ended = run_ended(outcome, whose._replace(attempts=self._attempts))
+        outcome = recorder.end(state, error, whole=False, named=named, end_ns=t_ns)
+        facts = RunFacts(self.name, self.target, self.label, "watched", 1, recorder.timeline.t_start, self._attempts)
+        self.ended = run_ended(outcome, facts)
         self._emit(self.ended)
 
     def _evidence(self, state: ev.Ending) -> str:

@@ -1,54 +1,50 @@
-"""Hosts a race or a watch of gateways together with the proxies before their providers: both sides of a gateway.
+"""Hosts a race or a watch of gateways together with the proxies in front of their providers.
 
-What only both sides can tell, on which of them a run hangs, becomes part of the gateway runs' events.
+Both sides of a gateway are seen, so a diagnosis can name the side on which a run hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from kmon.engine.api import Command, EventSource, Host
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan
 from kmon.engine.supervisor import Supervisor
-from kmon.openclaw.claim_reporter import companion
 from kmon.openclaw.host import GatewayHost
-from kmon.openclaw.plan import GatewayPlan
+from kmon.openclaw.plan import GatewayWithProxyPlan
 from kmon.openclaw.protocol.run import GatewayRun
-from kmon.openclaw.protocol.runs import Tracker
-from kmon.openclaw.provider_side import CallLog, Sighting, provider_side
-from kmon.openclaw.snapshot import ProviderSide
-from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+from kmon.openclaw.protocol.tracker import Tracker
+from kmon.openclaw.provider_side import CallLog, ProviderLookup, ProviderSide, provider_side
+from kmon.openclaw.reporter import companion
 from kmon.proxy.host import ProxyHost
 from kmon.stream import events as ev
 
-FLOWING_NS = 2_000_000_000
-"""A provider that sent anything within this flows."""
-FRAMING = (ev.RaceStarted, ev.RaceEnded, ev.EngineHealth)
-"""What only one of the hosts may say."""
+RACE_EVENTS = (ev.RaceStarted, ev.RaceEnded, ev.EngineHealth)
+"""Events that only the host of the gateways may emit."""
 
 
-class GatewayWithProxy:
+class GatewayWithProxyHost:
     """A ``Host``. Create it on a running event loop."""
 
-    def __init__(self, plan: SidesPlan, keys: Keys) -> None:
+    def __init__(self, plan: GatewayWithProxyPlan, keys: Keys) -> None:
         self._plan = plan
         self._outbox = EventQueue()
-        self._logs = {side.target: CallLog() for side in plan.sides}
+        self._logs = {each.target: CallLog() for each in plan.proxies}
         self._proxies = {
-            side.target: ProxyHost(side.proxy, on_call=self._logs[side.target].hear) for side in plan.sides
+            each.target: ProxyHost(each.proxy, on_call=self._logs[each.target].record) for each in plan.proxies
         }
-        self._gateways = self._host(plan.gateways, keys, {side.target: self._sighting(side) for side in plan.sides})
+        self._gateways = self._gateway_host(keys)
         self._pumps: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Listen before anyone asks, then begin with the gateways."""
+        """Start the proxies, then the gateways, which call their providers through them."""
         for proxy in self._proxies.values():
             proxy.start()
-            self._pumps.append(asyncio.create_task(self._pump(proxy, beside=True)))
+            self._pumps.append(asyncio.create_task(self._pump(proxy, of_proxy=True)))
         self._gateways.start()
-        self._pumps.append(asyncio.create_task(self._pump(self._gateways, beside=False)))
+        self._pumps.append(asyncio.create_task(self._pump(self._gateways, of_proxy=False)))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -56,7 +52,7 @@ class GatewayWithProxy:
         return self._outbox.batches()
 
     async def command(self, command: Command) -> None:
-        """A command for a request is its proxy's, any other the gateways'."""
+        """Send a command for a provider call to its proxy, any other to the gateways."""
         for proxy in self._proxies.values() if self._plan.show_calls else ():
             if proxy.has(command.run):
                 await proxy.command(command)
@@ -76,29 +72,32 @@ class GatewayWithProxy:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _host(self, plan: RacePlan | GatewayPlan, keys: Keys, sightings: Mapping[str, Sighting]) -> Host:
+    def _gateway_host(self, keys: Keys) -> Host:
+        lookups = {target: self._lookup(target) for target in self._proxies}
+        plan = self._plan.gateways
         if isinstance(plan, RacePlan):
-            return Supervisor(plan, keys, companion=companion(plan.stall_s, sightings))
-        return GatewayHost(plan, keys, sighting=next(iter(sightings.values()), None))
+            return Supervisor(plan, keys, companion=companion(plan.stall_s, lookups))
+        return GatewayHost(plan, keys, provider_lookup=next(iter(lookups.values()), None))
 
-    def _sighting(self, side: Side) -> Sighting:
-        def look(tracker: Tracker, run: GatewayRun, now_ns: int) -> ProviderSide:
-            log = self._logs[side.target]
-            for call in self._proxies[side.target].calls():
-                log.hear(call)
-            return provider_side(run, tracker.runs.values(), log.calls, now_ns, FLOWING_NS)
+    def _lookup(self, target: str) -> ProviderLookup:
+        proxy, log = self._proxies[target], self._logs[target]
 
-        return look
+        def look_up(tracker: Tracker, run: GatewayRun, now_ns: int) -> ProviderSide:
+            for call in proxy.calls():
+                log.record(call)
+            return provider_side(run, tracker.runs.values(), log.calls, now_ns)
 
-    async def _pump(self, source: EventSource, *, beside: bool) -> None:
+        return look_up
+
+    async def _pump(self, source: EventSource, *, of_proxy: bool) -> None:
         async for batch in source.batches():
             for event in batch:
-                if not beside or self._of_interest(event):
+                if not of_proxy or self._is_shown(event):
                     self._outbox.put(event)
 
-    def _of_interest(self, event: ev.Event) -> bool:
-        """Of a proxy: its complaints always, its requests where they are shown."""
-        if isinstance(event, FRAMING):
+    def _is_shown(self, event: ev.Event) -> bool:
+        """Of a proxy's events: its warnings always, its exchanges where the plan shows them."""
+        if isinstance(event, RACE_EVENTS):
             return False
         if isinstance(event, ev.Notice):
             return self._plan.show_calls or event.level != "info"

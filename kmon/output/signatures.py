@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kmon.catalog.field_reports import FieldReport, field_reports
 from kmon.catalog.signatures import SignatureText, beyond, coverage, signature_text, signatures
-from kmon.openclaw.diagnoses import DiagnosisText, diagnoses
+from kmon.openclaw.diagnosis import DiagnosisText, diagnoses
 
 COLUMNS = 100
 SIGNATURE_COLUMNS = 44

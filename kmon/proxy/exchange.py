@@ -1,4 +1,4 @@
-"""One exchange that passes through the proxy, told as a run. Decoding happens beside the passing, never before it."""
+"""One exchange that passes through the proxy, reported as a run. It is decoded beside the passing, never before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import httpx
 
@@ -22,7 +22,7 @@ from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
 from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, coalesced, fatal
 from kmon.probe.request_secrets import keys_in
-from kmon.proxy.call import OnCall, ProviderCall
+from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
 from kmon.proxy.relay.observer import Abort, Delivery, End, Side
 from kmon.proxy.request import overheard
@@ -33,69 +33,63 @@ from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 PEEK_LIMIT_BYTES = 4 * 1024 * 1024
-"""How much of a request is read along; a conversation with pictures is longer, and says its model early."""
+"""How much of a request is parsed; a conversation with pictures is longer, and has its model early."""
 WHOLE_LIMIT_BYTES = 1024 * 1024
-"""How much of an answer that is no stream is read along."""
+"""How much of an answer that is no stream is parsed."""
 WAITING_LIMIT_BYTES = 8 * 1024 * 1024
-"""What may wait for the decoder. Past it the exchange goes on unread, and it is said."""
+"""How much may wait for the decoder. Above it the rest of the exchange is passed on unread, with a notice."""
 STEP_BYTES = 4_096
-"""Decoded at a time, for well under a millisecond, before what is to be passed on has its turn again."""
+"""Decoded in one step, well under a millisecond, between two chances to pass bytes on."""
 ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
 
 
-class ExchangeSettings(NamedTuple):
-    """What all exchanges of a proxy share."""
+@dataclass(frozen=True, slots=True)
+class ExchangeSettings:
+    """What all exchanges of one proxy share."""
 
     upstream: str
-    """Its name."""
+    """Its name on the screen."""
     origin: str
-    """Its scheme, host and port."""
     stall_s: float
-    machine: LocalMonitor
+    monitor: LocalMonitor
     emit: Callable[[ev.Event], None]
+    over: Callable[[ProxiedExchange, ev.RunEnded], None]
+    """Called at the end of each exchange."""
     on_call: OnCall | None = None
 
 
-class Proxied:
-    """Implements :class:`kmon.proxy.relay.observer.Watcher`; ``over`` is called with its last word."""
+class ProxiedExchange:
+    """Implements :class:`kmon.proxy.relay.observer.ExchangeObserver`."""
 
-    def __init__(
-        self,
-        number: int,
-        t_ns: int,
-        head: RequestHead,
-        abort: Abort,
-        *,
-        host: ExchangeSettings,
-        over: Callable[[Proxied, ev.RunEnded], None],
-    ) -> None:
+    def __init__(self, number: int, t_ns: int, head: RequestHead, abort: Abort, settings: ExchangeSettings) -> None:
         self.name = f"p{number}"
         self._number, self._t_ns, self._head, self._abort = number, t_ns, head, abort
-        self._upstream, self._emit, self._over, self._on_call = host.upstream, host.emit, over, host.on_call
+        self._settings, self._emit = settings, settings.emit
         secrets = keys_in(head.headers, head.target.partition("?")[2])
-        self._account = AttemptRecorder(
+        self._recorder = AttemptRecorder(
             AttemptId(self.name, 1, "first"),
             asked=Asked(""),
             secrets=secrets,
-            stall_s=host.stall_s,
-            machine=host.machine,
-            emit=self._tell,
+            stall_s=settings.stall_s,
+            machine=settings.monitor,
+            emit=self._emit_or_hold,
         )
-        self._path = self._account.translate.redacted(head.path, NAME_LIMIT_CHARS)
+        self._path = self._recorder.translate.redacted(head.path, NAME_LIMIT_CHARS)
         self._request = overheard(head.path, b"", whole=False)
         self._asked_body = bytearray()
         self._asked_whole = True
-        self._untold: list[ev.Event] | None = []
+        self._held_events: list[ev.Event] | None = []
+        """Events before the run is announced; None after it."""
         self._announcing = asyncio.get_running_loop().call_later(ANNOUNCE_S, self._announce)
-        self._account.started(t_ns, f"{host.origin}{self._path}")
+        self._recorder.started(t_ns, f"{settings.origin}{self._path}")
         if not self._request.dialect:
-            self._account.unread(t_ns, stream=False)
+            self._recorder.unread(t_ns, stream=False)
         self._answer: ResponseHead | None = None
         self._decoder: Decoder | None = None
         self._unpack = Unpacker("")
         self._whole: bytearray | None = None
-        """Of an answer that is no stream, what is read at its end."""
+        """The body of an answer that is no stream, parsed at its end."""
         self._tunnel: Tunnel | None = None
         self._waiting: deque[tuple[int, bytes, Side]] = deque()
         self._waiting_bytes = 0
@@ -107,12 +101,13 @@ class Proxied:
         self._first_byte_ns: int | None = None
         self._flowing = False
 
-    # -- what others ask -------------------------------------------------------------------------------------------
+    # -- state ---------------------------------------------------------------------------------------------------
 
     @property
     def label(self) -> str:
-        model = self._account.translate.redacted(self._request.model, NAME_LIMIT_CHARS)
-        return bounded(f"{self._upstream}/{model}", NAME_LIMIT_CHARS) if model else self._upstream
+        model = self._recorder.translate.redacted(self._request.model, NAME_LIMIT_CHARS)
+        upstream = self._settings.upstream
+        return bounded(f"{upstream}/{model}", NAME_LIMIT_CHARS) if model else upstream
 
     @property
     def scenario(self) -> str:
@@ -120,8 +115,8 @@ class Proxied:
         return "proxied" if known else f"{clean(self._head.method)} {self._path}"
 
     def call(self) -> ProviderCall:
-        """This exchange as it stands now."""
-        timeline, ended = self._account.timeline, self._ended
+        """A snapshot of this exchange."""
+        timeline, ended = self._recorder.timeline, self._ended
         return ProviderCall(
             self.name,
             self._path,
@@ -138,16 +133,16 @@ class Proxied:
         )
 
     def cancel(self) -> None:
-        """Close it on both sides, now."""
+        """Close the connection on both sides, now."""
         self._cancelled = True
         self._abort()
 
     async def settled(self) -> None:
-        """Wait until all that came has been decoded."""
+        """Wait until all bytes are decoded."""
         if self._working is not None:
             await asyncio.wait([self._working])
 
-    # -- Watcher -----------------------------------------------------------------------------------------------------
+    # -- ExchangeObserver ----------------------------------------------------------------------------------------------
 
     def request_body(self, t_ns: int, payload: bytes) -> None:
         room = PEEK_LIMIT_BYTES - len(self._asked_body)
@@ -157,39 +152,39 @@ class Proxied:
             self._announce()
 
     def phase(self, phase: Phase, t_ns: int, detail: str) -> None:
-        self._account.phase(phase, t_ns, detail)
+        self._recorder.phase(phase, t_ns, detail)
         if phase == "request_sent":
             self._announce()
 
     def upstream_line(self, line: TcpSampler) -> None:
-        self._account.stalls.on_line(line)
+        self._recorder.stalls.on_line(line)
 
     def delivered_by(self, delivery: Delivery) -> None:
-        self._account.stalls.client_waiting_ns = delivery.waiting_ns
+        self._recorder.stalls.client_waiting_ns = delivery.waiting_ns
 
     def answered(self, t_ns: int, head: ResponseHead) -> None:
         self._announce()
         self._answer, self._first_byte_ns = head, t_ns
-        self._account.phase("headers", t_ns, str(head.status))
-        self._account.headers(t_ns, head.status, head.headers, head.content_type)
+        self._recorder.phase("headers", t_ns, str(head.status))
+        self._recorder.headers(t_ns, head.status, head.headers, head.content_type)
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
         if head.status == 101:
-            self._tunnel = Tunnel(head, self._account.translate.learn)
-            self._account.unread(t_ns, stream=True)
+            self._tunnel = Tunnel(head, self._recorder.translate.learn)
+            self._recorder.unread(t_ns, stream=True)
         elif 200 <= head.status < 300 and head.content_type in STREAMED:
-            self._decoder = self._reader(t_ns, head.content_type)
+            self._decoder = self._decoder_of(t_ns, head.content_type)
         elif head.status >= 400 or (self._request.dialect and "json" in head.content_type):
             self._whole = bytearray()
         else:
-            self._account.unread(t_ns, stream=False)
-        self._tell_call()
+            self._recorder.unread(t_ns, stream=False)
+        self._report_call()
 
-    def _reader(self, t_ns: int, content_type: str) -> Decoder | None:
-        """What reads a stream of this type; None where no more than its bytes is known."""
-        spoken = self._request.format
-        if spoken is not None and spoken.content_type == content_type:
-            return spoken.decoder()
-        self._account.unread(t_ns, stream=True)
+    def _decoder_of(self, t_ns: int, content_type: str) -> Decoder | None:
+        """The decoder of a stream of this type; None where only its bytes can be counted."""
+        known = self._request.format
+        if known is not None and known.content_type == content_type:
+            return known.decoder()
+        self._recorder.unread(t_ns, stream=True)
         return PlainDecoder() if content_type == EVENTS else None
 
     def answer_body(self, t_ns: int, payload: bytes) -> None:
@@ -225,133 +220,133 @@ class Proxied:
                     self._read(t_ns, data[at : at + STEP_BYTES], side)
                     await asyncio.sleep(0)
             except httpx.DecodingError as error:
-                self._say(f"it is passed on unread, {error}")
+                self._warn(f"it is passed on unread, {error}")
                 self._read_no_more(t_ns)
             self._waiting_bytes -= len(data)
         if self._end is not None and self._ended is None:
             self._conclude(self._end)
 
     def _read(self, t_ns: int, data: bytes, side: Side) -> None:
-        account = self._account
+        recorder = self._recorder
         if self._tunnel is not None:
             for delta in self._tunnel.feed(side, data):
-                account.take(t_ns, delta)
+                recorder.take(t_ns, delta)
         elif self._decoder is None and self._whole is None:
-            account.bytes(t_ns, len(data))
+            recorder.bytes(t_ns, len(data))
         else:
             for piece in self._unpack(data):
                 if self._decoder is None:
-                    account.bytes(t_ns, len(piece))
+                    recorder.bytes(t_ns, len(piece))
                     if self._whole is not None:
                         self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
                     continue
                 deltas = coalesced(self._decoder.feed(piece))
                 if not deltas:
-                    account.bytes(t_ns, len(piece))
+                    recorder.bytes(t_ns, len(piece))
                 for delta in deltas:
-                    account.take(t_ns, delta)
-        if not self._flowing and account.timeline.progress.first_ns is not None:
+                    recorder.take(t_ns, delta)
+        if not self._flowing and recorder.timeline.progress.first_ns is not None:
             self._flowing = True
-            self._tell_call()
+            self._report_call()
 
     def _read_no_more(self, t_ns: int) -> None:
-        """What still comes is passed on unread."""
+        """Pass the rest on unread."""
         self._decoder = self._whole = None
-        self._account.unread(t_ns, stream=True)
+        self._recorder.unread(t_ns, stream=True)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def _conclude(self, end: End) -> None:
         if self._unread_bytes:
-            self._say(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
+            self._warn(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
             self._read_no_more(time.monotonic_ns())
         outcome = self._judged(end)
         facts = RunFacts(self.name, self.label, self.label, self.scenario, self._number, self._t_ns)
         self._ended = run_ended(outcome, facts)
         self._emit(self._ended)
-        self._tell_call()
-        self._over(self, self._ended)
+        self._report_call()
+        self._settings.over(self, self._ended)
 
     def _judged(self, end: End) -> Outcome:
-        account = self._account
-        error = self._last_words() if end.how == "complete" else end.error
-        error = account.transcript.error if error is None or fatal(account.transcript.error) else error
+        recorder = self._recorder
+        error = self._decode_rest() if end.how == "complete" else end.error
+        error = recorder.transcript.error if error is None or fatal(recorder.transcript.error) else error
         if end.how in ("client-left", "aborted"):
-            if account.finished:
-                return account.end("done", None)
+            if recorder.finished:
+                return recorder.end("done", None)
             who = end.error.message if end.error is not None else self._who_left(end)
-            return account.end("cancelled", StreamError("cancelled", who), note=who)
+            return recorder.end("cancelled", StreamError("cancelled", who), note=who)
         if self._tunnel is not None and end.error is None and self._tunnel.cut:
             error = StreamError("cut", "the upstream closed the WebSocket without a close frame (1006, abnormal)")
-        unread = account.timeline.watched == "byte"
+        unread = recorder.timeline.watched == "byte"
         if end.error is not None or (unread and error is not None):
-            return account.end("done" if account.timeline.t_done is not None else "failed", error)
+            return recorder.end("done" if recorder.timeline.t_done is not None else "failed", error)
         if unread:
-            return account.end("done", None)
-        state = account.judge(error)  # without the request, nobody can say whether the answer is right
-        return account.end(state, error, whole=self._request.read)
+            return recorder.end("done", None)
+        state = recorder.judge(error)  # without the request the answer cannot be checked against it
+        return recorder.end(state, error, whole=self._request.read)
 
     def _who_left(self, end: End) -> str:
         if self._cancelled:
             return "cancelled by the user of kmon"
         return "the client closed the connection" if end.how == "client-left" else "kmon proxy was stopped"
 
-    def _last_words(self) -> StreamError | None:
-        """Decode what only the end of the body completes."""
+    def _decode_rest(self) -> StreamError | None:
+        """Decode what is complete only at the end of the body; the error of an answer that is no stream."""
         now_ns, answer = time.monotonic_ns(), self._answer
         if self._decoder is not None:
             for delta in self._decoder.end():
-                self._account.take(now_ns, delta)
+                self._recorder.take(now_ns, delta)
             return None
         if answer is None or self._whole is None:
             return None
         body, asked = bytes(self._whole), self._request
-        last_ns = self._account.timeline.byte.last_ns or now_ns
-        said = None
+        last_ns = self._recorder.timeline.byte.last_ns or now_ns
+        complete = None
         if answer.status < 400 and not asked.stream and asked.format is not None:
-            said = asked.format.whole_answer(body)
-        if said is not None:
-            self._account.take(last_ns, said)
+            complete = asked.format.whole_answer(body)
+        if complete is not None:
+            self._recorder.take(last_ns, complete)
             return None
         return answer_error(answer.status, answer.content_type, answer.headers, body, spoken=asked.format)
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------------------------
 
     def _announce(self) -> None:
-        """Tell that there is a run, once it is known what it asks for or there is no more time to wait for that."""
-        untold, self._untold = self._untold, None
+        """Emit the run once its request is parsed, or after :data:`ANNOUNCE_S`, with the events held until then."""
+        held, self._held_events = self._held_events, None
         self._announcing.cancel()
-        if untold is None:
+        if held is None:
             return
         asked = overheard(self._head.path, bytes(self._asked_body), whole=self._asked_whole)
         self._asked_body.clear()
         self._request = asked
-        self._account.asked = Asked(
+        self._recorder.asked = Asked(
             asked.model,
             asked.tools,
             asked.prompt,
             asked.wants_usage,
             finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
         )
-        agent = self._account.translate.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
+        agent = self._recorder.translate.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"
         queued = ev.RunQueued(
             self._t_ns, self.name, self.label, self.label, self.scenario, self._number, dialect, agent
         )
-        for event in (queued, *untold):
+        for event in (queued, *held):
             self._emit(event)
-        self._tell_call()
+        self._report_call()
 
-    def _tell(self, event: ev.Event) -> None:
-        if self._untold is None:
+    def _emit_or_hold(self, event: ev.Event) -> None:
+        if self._held_events is None:
             self._emit(event)
         else:
-            self._untold.append(event)
+            self._held_events.append(event)
 
-    def _tell_call(self) -> None:
-        if self._on_call is not None:
-            self._on_call(self.call())
+    def _report_call(self) -> None:
+        if self._settings.on_call is not None:
+            self._settings.on_call(self.call())
 
-    def _say(self, what: str) -> None:
-        said = self._account.translate.redacted(what, MESSAGE_LIMIT_CHARS)
-        self._emit(ev.Notice(time.monotonic_ns(), "warning", f"{self.name}: {said}"))
+    def _warn(self, message: str) -> None:
+        message = self._recorder.translate.redacted(message, MESSAGE_LIMIT_CHARS)
+        self._emit(ev.Notice(time.monotonic_ns(), "warning", f"{self.name}: {message}"))

@@ -1,4 +1,4 @@
-"""Hosts a recording proxy: everything that passes is a run, in the same events as a race."""
+"""Hosts a recording proxy: every exchange is a run, with the same events as a race."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kmon.engine.event_queue import EventQueue
 from kmon.errors import UsageError
 from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
-from kmon.proxy.call import OnCall, ProviderCall
-from kmon.proxy.exchange import ExchangeSettings, Proxied
+from kmon.proxy.exchange import ExchangeSettings, ProxiedExchange
 from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead
-from kmon.proxy.relay.observer import Abort, Watcher
+from kmon.proxy.relay.observer import Abort, ExchangeObserver
 from kmon.proxy.relay.server import Server, listener
 from kmon.proxy.relay.upstream import Upstream
 from kmon.stream import events as ev
@@ -38,31 +38,40 @@ SIGNED = (
 
 
 class ProxyHost:
-    """A ``Host``. Create it on a running event loop. ``on_call`` is told of every exchange as it goes on."""
+    """A ``Host``. Create it on a running event loop. ``on_call`` gets a snapshot of every exchange at its steps."""
 
     def __init__(self, plan: ProxyPlan, *, on_call: OnCall | None = None) -> None:
-        self._plan, self._on_call = plan, on_call
+        self._plan = plan
         self._upstream = Upstream.of(plan.base_url)
         self._outbox = EventQueue()
         self._network = Shared()
+        self._settings = ExchangeSettings(
+            plan.upstream,
+            f"{self._upstream.scheme}://{self._upstream.authority}",
+            plan.stall_s,
+            self._network.monitor,
+            self._emit,
+            self._over,
+            on_call,
+        )
         self._server: Server | None = None
-        self._open: dict[str, Proxied] = {}
+        self._open: dict[str, ProxiedExchange] = {}
         self._ended: deque[str] = deque()
         self._counted = {"ok": 0, "failed": 0, "disturbed": 0}
         self._requests = 0
-        self._told_signed = False
+        self._warned_signed = False
         self._t_start = 0
         self._lag: asyncio.Task[None] | None = None
         self._closed = False
-        formats()  # imports them: that needs a file, and none may be left when an answer comes
+        formats()  # imports them now: that opens files, which may be impossible later
 
     @property
     def url(self) -> str:
-        """What a program is given as its base URL: this proxy's address, with the path of the upstream's."""
+        """The base URL for programs: this proxy's address with the path of the upstream's."""
         return listening_url(self._plan, self._server.port if self._server is not None else self._plan.port)
 
     def calls(self) -> list[ProviderCall]:
-        """Every open exchange as it stands now."""
+        """A snapshot of every open exchange."""
         return [exchange.call() for exchange in self._open.values()]
 
     def has(self, run: str) -> bool:
@@ -70,7 +79,7 @@ class ProxyHost:
         return run in self._open
 
     def start(self) -> None:
-        """Listen. An address that cannot be used ends the watch at once, with a notice."""
+        """Listen. An address that cannot be used ends the race at once, with a notice."""
         plan = self._plan
         self._t_start = time.monotonic_ns()
         self._emit(ev.RaceStarted(self._t_start, (plan.upstream,), "proxied", 1, plan.simulated, plan.stall_s * 1000))
@@ -86,7 +95,7 @@ class ProxyHost:
             host=plan.host,
             context=self._network.ssl_context,
             connect_timeout_s=plan.connect_timeout_s,
-            watch=self._watch,
+            observe=self._observe,
             complain=lambda sentence: self._say("warning", sentence),
         )
         self._lag = asyncio.create_task(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
@@ -103,7 +112,7 @@ class ProxyHost:
         return self._outbox.batches()
 
     async def command(self, command: Command) -> None:
-        """Only ``cancel`` can be obeyed; the others say why not."""
+        """Only ``cancel`` is possible; for nudge and retry a notice says why not."""
         exchange = self._open.get(command.run)
         if command.action == "cancel" and exchange is not None:
             exchange.cancel()
@@ -111,7 +120,7 @@ class ProxyHost:
             self._say("info", NOT_HERE.format(command.action))
 
     async def interrupt(self) -> None:
-        """A watch has no end of its own: being told to stop is how it ends."""
+        """Close: a proxy has no end of its own."""
         await self.close()
 
     async def close(self) -> None:
@@ -131,35 +140,21 @@ class ProxyHost:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _watch(self, t_ns: int, head: RequestHead, abort: Abort) -> Watcher:
+    def _observe(self, t_ns: int, head: RequestHead, abort: Abort) -> ExchangeObserver:
         self._requests += 1
-        if not self._told_signed and signed_host(head.headers, head.target.partition("?")[2]):
-            self._told_signed = True
-            self._tell_signed(head)
-        exchange = Proxied(
-            self._requests,
-            t_ns,
-            head,
-            abort,
-            host=ExchangeSettings(
-                self._plan.upstream,
-                f"{self._upstream.scheme}://{self._upstream.authority}",
-                self._plan.stall_s,
-                self._network.monitor,
-                self._emit,
-                self._on_call,
-            ),
-            over=self._over,
-        )
+        if not self._warned_signed and signed_host(head.headers, head.target.partition("?")[2]):
+            self._warned_signed = True
+            self._warn_signed(head)
+        exchange = ProxiedExchange(self._requests, t_ns, head, abort, self._settings)
         self._open[exchange.name] = exchange
         self._network.monitor.busy.set()
         return exchange
 
-    def _tell_signed(self, head: RequestHead) -> None:
+    def _warn_signed(self, head: RequestHead) -> None:
         if head.headers.get("host", "") != self._upstream.authority and self._upstream.host.endswith("amazonaws.com"):
             self._say("warning", SIGNED.format(self._upstream.authority))
 
-    def _over(self, exchange: Proxied, ended: ev.RunEnded) -> None:
+    def _over(self, exchange: ProxiedExchange, ended: ev.RunEnded) -> None:
         self._open.pop(exchange.name, None)
         if not self._open:
             self._network.monitor.busy.clear()
@@ -182,6 +177,6 @@ class ProxyHost:
 
 
 def listening_url(plan: ProxyPlan, port: int) -> str:
-    """The base URL a program is given so that it asks ``plan``'s upstream through the proxy on ``port``."""
+    """The base URL with which a program reaches ``plan``'s upstream through the proxy on ``port``."""
     host = f"[{plan.host}]" if ":" in plan.host else plan.host
     return f"http://{host}:{port}{urlsplit(plan.base_url).path.rstrip('/')}"

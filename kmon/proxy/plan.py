@@ -1,17 +1,17 @@
-"""What a proxy will do, decided before it listens."""
+"""The plan of a proxy, made before it listens."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 KEEP_RUNS = 12
-"""Ended requests that stay on the screen."""
+"""Ended exchanges that stay on the screen."""
 
 
 class ProxyPlan(Struct, frozen=True, kw_only=True, tag="proxy"):
-    """Listen on ``host`` and ``port`` (loopback), pass everything on to the origin of ``base_url``.
+    """Listen on ``host`` and ``port`` (loopback) and pass requests on to the origin of ``base_url``.
 
-    ``upstream`` is its name on the screen. Of the runs that have ended the latest ``keep`` are kept.
+    ``upstream`` is its name on the screen. The latest ``keep`` ended runs are kept.
     """
 
     upstream: str

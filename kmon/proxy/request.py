@@ -1,4 +1,4 @@
-"""What a request that somebody else made asks for: its dialect, its model, and the last thing the user said."""
+"""What is known of another program's request: its dialect, its model, and the last message of the user."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TOOLS_LIMIT = 200
 
 
 class Overheard(Struct, frozen=True):
-    """A request as far as it could be read. ``said_sha256`` is of the last user message's text, "" where none is."""
+    """A request as far as it could be parsed. ``said_sha256`` is that of the last user message, "" without one."""
 
     format: WireFormat | None = None
-    """None where kmon knows no dialect that is asked at this path."""
+    """None where no dialect that kmon knows has this path."""
     model: str = ""
     stream: bool = False
     tools: tuple[Tool, ...] = ()
@@ -31,17 +31,17 @@ class Overheard(Struct, frozen=True):
     wants_usage: bool = False
     said_sha256: str = ""
     read: bool = False
-    """Whether the whole of it was understood; the answer cannot be judged by a request that is half known."""
+    """Whether the whole body was parsed; only then can the answer be checked against it."""
 
     @property
     def dialect(self) -> str:
-        """The name of its dialect; empty where kmon knows none."""
+        """The name of its dialect; empty where it is not known."""
         return "" if self.format is None else self.format.name
 
 
 def overheard(path: str, body: bytes, *, whole: bool) -> Overheard:
-    """Read a request's body; only its beginning where it is not ``whole``. Never raises."""
-    spoken, at = routed(path) or (None, Route())
+    """Parse a request's body, or only its beginning where it is not ``whole``. Never raises."""
+    known, at = routed(path) or (None, Route())
     try:
         value = members(parsed(body)) if whole and body else {}
     except ValueError:
@@ -49,37 +49,37 @@ def overheard(path: str, body: bytes, *, whole: bool) -> Overheard:
     if not value:
         named = _MODEL.search(body)
         model = at.model or (named[1].decode("utf-8", "replace") if named else "")
-        return Overheard(spoken, model, bool(_STREAM.search(body)) if at.stream is None else at.stream)
-    messages = (messages_member if spoken is None else spoken.turns)(value)
-    names = (named_tools if spoken is None else spoken.tool_names)(value)
-    said = _last_said(messages)
+        return Overheard(known, model, bool(_STREAM.search(body)) if at.stream is None else at.stream)
+    messages = (messages_member if known is None else known.turns)(value)
+    names = (named_tools if known is None else known.tool_names)(value)
+    last = _last_user_text(messages)
     return Overheard(
-        spoken,
+        known,
         at.model or text(value.get("model")),
         value.get("stream") is True if at.stream is None else at.stream,
-        # Their schemas are not taken over: somebody else's may be no schema.
+        # without their schemas, which may be invalid
         tuple(Tool(name=name, parameters={}) for name in names[:TOOLS_LIMIT] if name),
-        "\n".join(_said(members(message)) for message in messages),
+        "\n".join(_message_text(members(message)) for message in messages),
         members(value.get("stream_options")).get("include_usage") is True,
-        said_hash(said) if said else "",
+        said_hash(last) if last else "",
         read=True,
     )
 
 
-def said_hash(said: str) -> str:
-    """By which a message is found again elsewhere, without being kept: surrounding white space does not count."""
-    return hashlib.sha256(said.strip().encode("utf-8", "replace")).hexdigest()
+def said_hash(message: str) -> str:
+    """Identifies a message without its text; surrounding white space does not count."""
+    return hashlib.sha256(message.strip().encode("utf-8", "replace")).hexdigest()
 
 
-def _last_said(messages: Sequence[object]) -> str:
-    """What the user said last; tool results are no words of the user's."""
+def _last_user_text(messages: Sequence[object]) -> str:
+    """The text of the last user message; tool results do not count."""
     for message in reversed(messages):
-        if members(message).get("role") == "user" and (said := _said(members(message))):
-            return said
+        if members(message).get("role") == "user" and (content := _message_text(members(message))):
+            return content
     return ""
 
 
-def _said(message: dict[str, Any]) -> str:
+def _message_text(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content

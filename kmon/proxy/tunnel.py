@@ -1,4 +1,4 @@
-"""A WebSocket that passes through the proxy: its messages as deltas, so that a silence is a gap there, too."""
+"""A WebSocket that passes through the proxy: its messages as deltas, so that gaps are measured there too."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from kmon.proxy.relay.head import ResponseHead
 from kmon.proxy.relay.observer import Side
 
 MESSAGE_LIMIT_BYTES = 1 << 20
-"""What is kept of one message; the rest is counted only."""
+"""How much of one message is kept; the rest is counted only."""
 MESSAGE_LIMIT_CHARS = 20_000
 READ_LIMIT_BYTES = 100_000
-"""What of a message is looked at; more than is ever shown of it, so that no key is cut in two."""
+"""How much of a message is searched for keys: more than is shown, so that no key is cut in two."""
 
 
 class Tunnel:
-    """What came from the upstream is the answer; what the client says is shown among the raw chunks only.
+    """Messages of the upstream are the answer; messages of the client are shown among the raw chunks only.
 
-    A key that either says in a message (a gateway's client sends its token so) is told to ``learn`` before the message
-    is handed on, so that it is never shown, then or later.
+    ``learn`` is called with each key in a message (a gateway's client sends its token in one) before the message is
+    returned, so that the key is never shown.
     """
 
     def __init__(self, head: ResponseHead, learn: Callable[[Sequence[str]], None]) -> None:
         self._readers: dict[Side, MessageReader] = {}
-        """Of the sides that can be read: none of a tunnel that is no WebSocket."""
+        """The sides that can be read: none, if the tunnel is no WebSocket."""
         self.is_websocket = head.headers.get("upgrade", "").lower() == "websocket"
         if self.is_websocket:
             agreed = head.headers.get("sec-websocket-extensions", "")
@@ -38,23 +38,23 @@ class Tunnel:
         self._learn = learn
         self._keys: dict[Side, set[str]] = {"upstream": set(), "client": set()}
         self.close_code: int | None = None
-        """Of the first close frame, whoever sent it."""
+        """Of the first close frame of either side."""
 
     @property
     def cut(self) -> bool:
-        """Whether there was no close frame, of a WebSocket that could be read on both sides."""
+        """Whether a WebSocket that could be read on both sides had no close frame."""
         return self.close_code is None and len(self._readers) == 2
 
     def feed(self, side: Side, data: bytes) -> list[Delta]:
-        """The messages that ``data`` completes. Past a frame that breaks the rules only the bytes are counted."""
+        """The messages that ``data`` completes. After an invalid frame only the bytes of that side are counted."""
         reader = self._readers.get(side)
         if reader is None:
             return [Delta(chunk=side == "upstream", raw=f"{len(data)} bytes from the {side}")]
         deltas = [self._delta(side, message) for message in reader.feed(data)]
         if (broken := reader.violation) is not None:
             del self._readers[side]
-            said = f"from here on the {side} sends what is no valid WebSocket: {broken.message}"
-            deltas.append(Delta(chunk=side == "upstream", raw=said))
+            sentence = f"from here on the {side} sends what is no valid WebSocket: {broken.message}"
+            deltas.append(Delta(chunk=side == "upstream", raw=sentence))
         return deltas
 
     def _delta(self, side: Side, message: Message) -> Delta:
@@ -64,22 +64,22 @@ class Tunnel:
             first = self.close_code is None
             self.close_code = message.code if first else self.close_code
             reason = message.data.decode("utf-8", "replace")
-            said = f"close {message.code}{f' {reason}' if reason else ''} from {side}"
-            return Delta(finish_reason=said if first else None, done=first, chunk=False, raw=said)
-        said = f"({message.size} bytes of binary)" if message.kind == "binary" else self._said(side, message.data)
+            shown = f"close {message.code}{f' {reason}' if reason else ''} from {side}"
+            return Delta(finish_reason=shown if first else None, done=first, chunk=False, raw=shown)
+        shown = f"({message.size} bytes of binary)" if message.kind == "binary" else self._text(side, message.data)
         if side == "client":
-            return Delta(chunk=False, raw=bounded(f"> {said}", FRAME_LIMIT_CHARS))
-        return Delta(text=f"{said}\n", raw=bounded(said, FRAME_LIMIT_CHARS))
+            return Delta(chunk=False, raw=bounded(f"> {shown}", FRAME_LIMIT_CHARS))
+        return Delta(text=f"{shown}\n", raw=bounded(shown, FRAME_LIMIT_CHARS))
 
-    def _said(self, side: Side, data: bytes) -> str:
-        said = data[:READ_LIMIT_BYTES].decode("utf-8", "replace")
-        known = self._keys[side]  # a side that says many keys does not crowd out those of the other
-        new = [key for key in keys_said(said, answered=side == "upstream") if key not in known]
+    def _text(self, side: Side, data: bytes) -> str:
+        shown = data[:READ_LIMIT_BYTES].decode("utf-8", "replace")
+        known = self._keys[side]  # a side with many keys does not use up the limit of the other
+        new = [key for key in keys_said(shown, answered=side == "upstream") if key not in known]
         new = new[: SECRETS_LIMIT - len(known)]
         if new:
             known.update(new)
             self._learn(new)
-        return bounded(said, MESSAGE_LIMIT_CHARS)
+        return bounded(shown, MESSAGE_LIMIT_CHARS)
 
 
 def _reader(agreed: str, fresh_context: str, *, masked: bool) -> MessageReader:

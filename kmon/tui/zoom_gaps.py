@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from kmon.format import seconds, threshold
-from kmon.openclaw.diagnoses import diagnoses
+from kmon.openclaw.diagnosis import diagnoses
 from kmon.stats.health import words as of_streams
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.blame import Blame

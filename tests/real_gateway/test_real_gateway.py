@@ -12,8 +12,8 @@ import pytest
 
 from kmon.engine.plan import RacePlan, Row
 from kmon.model import Message, Scenario, Target
-from kmon.openclaw.with_proxy import GatewayWithProxy
-from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
+from kmon.openclaw.with_proxy import GatewayWithProxyHost
 from kmon.proxy.plan import ProxyPlan
 from kmon.retry.policy import Policy
 from kmon.simulator.embedded import Embedded
@@ -69,7 +69,8 @@ async def asking(place: Place, agent: str, question: str = QUESTION, *, timeout_
         session=f"agent:{agent}:kmon-{os.urandom(3).hex()}",
         policy=Policy(timeout_s=timeout_s),
     )
-    sides = GatewayWithProxy(SidesPlan(gateways=race, sides=(Side("real", place.proxy),)), keys_of(race, {"T": TOKEN}))
+    plan = GatewayWithProxyPlan(gateways=race, proxies=(ProviderProxy("real", place.proxy),))
+    sides = GatewayWithProxyHost(plan, keys_of(race, {"T": TOKEN}))
     sides.start()
     watched = Watched(sides, patience_s=PATIENCE_S)
     try:

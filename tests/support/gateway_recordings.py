@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from kmon.openclaw.protocol.frames import GatewayEvent, Request, Response
-from kmon.openclaw.protocol.runs import Change, Tracker
-from kmon.openclaw.recording import Recorded, frames
+from kmon.openclaw.protocol.frames import GatewayEvent, GatewayRequest, GatewayResponse
+from kmon.openclaw.protocol.tracker import Change, Tracker
+from kmon.openclaw.recording import RecordedFrame, frames
 
 FOLDER = Path(os.environ.get("KMON_GATEWAY_RECORDINGS") or "/nowhere")
 needs_recordings = pytest.mark.skipif(not FOLDER.is_dir(), reason="KMON_GATEWAY_RECORDINGS is not set")
@@ -24,7 +24,7 @@ def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (FOLDER / name).read_text("utf-8").splitlines()]
 
 
-def recorded(name: str) -> list[Recorded]:
+def recorded(name: str) -> list[RecordedFrame]:
     return list(frames(lines(name)))
 
 
@@ -66,6 +66,6 @@ any_frame = st.one_of(
     st.builds(
         GatewayEvent, st.sampled_from(["chat", "agent", "tick", "health", "x"]), payload, st.none() | st.integers()
     ),
-    st.builds(Request, st.sampled_from("12"), st.sampled_from(["chat.send", "connect"]), payload),
-    st.builds(Response, st.sampled_from("12"), st.booleans(), payload | junk),
+    st.builds(GatewayRequest, st.sampled_from("12"), st.sampled_from(["chat.send", "connect"]), payload),
+    st.builds(GatewayResponse, st.sampled_from("12"), st.booleans(), payload | junk),
 )

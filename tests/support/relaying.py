@@ -101,7 +101,7 @@ async def relaying(
         host=host,
         context=context or ssl.create_default_context(),
         connect_timeout_s=connect_timeout_s,
-        watch=watch,
+        observe=watch,
         complain=complaints.append,
     )
     try:

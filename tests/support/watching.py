@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from kmon.proxy.call import OnCall
 from kmon.proxy.host import ProxyHost
 from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.provider_call import OnCall
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
 from tests.support.racing import Watched

@@ -1,7 +1,7 @@
-"""A device identity: an Ed25519 key by which a gateway knows this client again, and what it signs. Pure.
+"""A device identity: an Ed25519 key by which a gateway recognises this client, and what it signs. No I/O.
 
-The v2 signature is used because both releases accept it; 2026.2 refuses v3. Without a device 2026.2 takes all scopes
-away, so one is always sent.
+The v2 signature is used because both releases accept it; 2026.2 refuses v3. 2026.2 gives no scopes to a client without
+a device, so one is always sent.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 SEED_BYTES = 32
 
 
-class Asked(Struct, frozen=True):
-    """What a signature vouches for: who wants to do what, with which token, in answer to which challenge."""
+class SignedFields(Struct, frozen=True):
+    """The fields of a ``connect`` that the signature covers; ``nonce`` is that of the challenge."""
 
     client_id: str
     client_mode: str
@@ -39,28 +39,28 @@ class Asked(Struct, frozen=True):
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        return f"Asked({self.client_id}, {self.role})"
+        return f"SignedFields({self.client_id}, {self.role})"
 
 
 class Device:
-    """A device made of its 32 secret bytes, which appear nowhere else. Imports ``cryptography``."""
+    """A device made of its 32 secret bytes, which its repr does not show. Imports ``cryptography``."""
 
     def __init__(self, seed: bytes) -> None:
-        """Raises ValueError when there are not 32 bytes."""
+        """Raises ValueError unless there are 32 bytes."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         self._key: Ed25519PrivateKey = Ed25519PrivateKey.from_private_bytes(seed)
         self._public = self._key.public_key().public_bytes_raw()
         self.id = hashlib.sha256(self._public).hexdigest()
 
-    def signed(self, asked: Asked) -> dict[str, Any]:
+    def signed(self, fields: SignedFields) -> dict[str, Any]:
         """The ``device`` member of a ``connect`` request."""
         return {
             "id": self.id,
             "publicKey": _base64url(self._public),
-            "signature": _base64url(self._key.sign(asked.payload(self.id).encode())),
-            "signedAt": asked.signed_at_ms,
-            "nonce": asked.nonce,
+            "signature": _base64url(self._key.sign(fields.payload(self.id).encode())),
+            "signedAt": fields.signed_at_ms,
+            "nonce": fields.nonce,
         }
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """The three frames of the gateway: requests, their responses by id, and events. Text in, typed values out.
 
 Source: the gateway's protocol documents and recordings of two releases. Payloads stay plain JSON objects, since both
-releases add members at will; what reads one of them checks what it needs.
+releases add members at will; the code that reads a payload checks what it needs.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from kmon.dialects.json_access import items, members, text
+
 FRAME_LIMIT_BEFORE_HELLO_BYTES = 64 * 1024
-"""Until the handshake is over neither side accepts a longer frame; then the gateway's ``policy.maxPayload`` rules."""
+"""Limit of both sides until the handshake is over; after it the gateway's ``policy.maxPayload`` applies."""
 
 
 class FrameError(ValueError):
-    """A message that is no frame; its text says what it is instead."""
+    """A message that is not a frame; the text says why."""
 
 
-class Request(Struct, frozen=True, tag_field="type", tag="req"):
+class GatewayRequest(Struct, frozen=True, tag_field="type", tag="req"):
     id: str
     method: str
     params: dict[str, Any] = {}
 
 
 class GatewayError(Struct, frozen=True):
-    """Why a request was refused. ``retry_after_ms`` is set where the gateway asks to be asked again."""
+    """Why a request was refused. ``retry_after_ms`` is set where the gateway asks for another try."""
 
     code: str
     message: str = ""
@@ -35,7 +37,7 @@ class GatewayError(Struct, frozen=True):
     retry_after_ms: float | None = msgspec.field(default=None, name="retryAfterMs")
 
 
-class Response(Struct, frozen=True, tag_field="type", tag="res"):
+class GatewayResponse(Struct, frozen=True, tag_field="type", tag="res"):
     """The answer to the request of the same ``id``; responses come in any order."""
 
     id: str
@@ -52,15 +54,15 @@ class GatewayEvent(Struct, frozen=True, tag_field="type", tag="event"):
     seq: int | None = None
 
 
-Frame = Request | Response | GatewayEvent
+Frame = GatewayRequest | GatewayResponse | GatewayEvent
 
 _decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 
-def parse(text: str | bytes) -> Frame:
-    """The frame of one WebSocket text message. Raises :class:`FrameError` with the reason, never anything else."""
+def parse(data: str | bytes) -> Frame:
+    """The frame of one WebSocket text message. Raises :class:`FrameError` and nothing else."""
     try:
-        return _decoder.decode(text)
+        return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(str(error) or type(error).__name__) from None
 
@@ -68,3 +70,11 @@ def parse(text: str | bytes) -> Frame:
 def encode(frame: Frame) -> str:
     """A frame as it is sent."""
     return msgspec.json.encode(frame).decode()
+
+
+def message_text(message: object) -> str:
+    """The text of a chat message: its text blocks in order. Content may also be a plain string."""
+    content = members(message).get("content")
+    if isinstance(content, str):
+        return content
+    return "".join(text(members(block).get("text")) for block in items(content) if members(block).get("type") == "text")

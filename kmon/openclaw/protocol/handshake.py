@@ -1,7 +1,7 @@
-"""The first frames of a connection: challenge, ``connect``, ``hello-ok``. Sans-IO: frames in, the next frame out.
+"""The first frames of a connection: challenge, ``connect``, ``hello-ok``. No I/O: a frame in, the next frame out.
 
-Both releases accept the range 3 to 4; each answers with the protocol it speaks. ``client.id`` is a closed list on the
-gateway's side, so kmon says its name where names are free: ``displayName`` and ``instanceId``.
+Both releases accept the range 3 to 4; each answers with its own protocol. The gateway accepts a closed list of
+``client.id``, so kmon's name is in ``displayName`` and ``instanceId``.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.json_access import count, items, members, text
 from kmon.dialects.text import clean
-from kmon.openclaw.protocol.device import Asked, Device
-from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.device import Device, SignedFields
+from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, GatewayRequest, GatewayResponse
 
 PROTOCOLS = (3, 4)
 CLIENT_ID, CLIENT_MODE, ROLE = "cli", "cli", "operator"
 READ, WRITE = "operator.read", "operator.write"
 DEFAULT_TICK_MS = 30_000
 LONGEST_TICK_MS = 600_000
-"""A gateway may not make its own silence look like life for longer than this."""
+"""Upper bound of the gateway's tick interval: longer ones would delay the detection of a dead connection."""
 DEFAULT_PAYLOAD_BYTES = 25 * 1024 * 1024
 LARGEST_PAYLOAD_BYTES = 64 * 1024 * 1024
-"""More than this is never read, whatever the gateway allows itself."""
+"""Upper bound of a message, whatever limit the gateway names."""
 
 
 class Access(Struct, frozen=True):
-    """How to be let in: a token or a password. Its repr shows neither."""
+    """What kmon authenticates with: a token or a password. Its repr shows neither."""
 
     token: str = ""
     password: str = ""
@@ -42,38 +42,34 @@ class Access(Struct, frozen=True):
 
 
 class Hello(Struct, frozen=True):
-    """What the gateway said when it let us in."""
+    """The gateway's answer to an accepted ``connect``."""
 
     protocol: int
     server: str
-    """Its version; 2026.2 says ``dev``."""
-    scopes: tuple[str, ...] | None
-    """What it allows; None where it does not say."""
+    """Its version; 2026.2 sends ``dev``."""
     tick_ms: int
     max_payload_bytes: int
-    methods: tuple[str, ...]
-    default_session: str
 
 
 class TryAgain(Struct, frozen=True):
-    """The gateway is starting: connect again after ``wait_ms``."""
+    """The gateway is still starting: connect again after ``wait_ms``."""
 
     wait_ms: float
     why: str
 
 
 class Refused(Struct, frozen=True):
-    """The gateway does not let us in; the error says why and what to do."""
+    """The gateway refused the connection; the error says why and what to do."""
 
     error: StreamError
 
 
-def is_hello(response: Response) -> bool:
-    """Whether a response is the one that let us in."""
+def is_hello(response: GatewayResponse) -> bool:
+    """Whether a response is the answer to an accepted ``connect``."""
     return members(response.payload).get("type") == "hello-ok"
 
 
-Step = Request | Hello | TryAgain | Refused
+Step = GatewayRequest | Hello | TryAgain | Refused
 
 
 class Handshake:
@@ -84,22 +80,22 @@ class Handshake:
         self._id = ""
 
     def feed(self, frame: Frame) -> Step | None:
-        """The next step, or None while there is nothing to do."""
+        """The next step; None while there is none."""
         match frame:
             case GatewayEvent(event="connect.challenge") if not self._id:
                 nonce, ts = text(frame.payload.get("nonce")), count(frame.payload.get("ts"))
                 if not nonce or ts is None:
                     return _refused("handshake", "the gateway's challenge has no nonce or no time")
                 return self._connect(nonce, ts)
-            case Response() if self._id and frame.id == self._id:
+            case GatewayResponse() if self._id and frame.id == self._id:
                 return self._answered(frame)
-            case Request():
+            case GatewayRequest():
                 return _refused("handshake", "the other side sends requests: it is no gateway")
         return None
 
-    def _connect(self, nonce: str, ts: int) -> Request:
+    def _connect(self, nonce: str, ts: int) -> GatewayRequest:
         self._id = "connect"
-        asked = Asked(CLIENT_ID, CLIENT_MODE, ROLE, self._scopes, ts, self._access.token, nonce)
+        fields = SignedFields(CLIENT_ID, CLIENT_MODE, ROLE, self._scopes, ts, self._access.token, nonce)
         params: dict[str, Any] = {
             "minProtocol": PROTOCOLS[0],
             "maxProtocol": PROTOCOLS[1],
@@ -116,15 +112,15 @@ class Handshake:
             "caps": ["tool-events"],
             "locale": "en-US",
             "userAgent": f"kmon/{__version__}",
-            "device": self._device().signed(asked),
+            "device": self._device().signed(fields),
         }
         if self._access.token:
             params["auth"] = {"token": self._access.token}
         elif self._access.password:
             params["auth"] = {"password": self._access.password}
-        return Request(self._id, "connect", params)
+        return GatewayRequest(self._id, "connect", params)
 
-    def _answered(self, response: Response) -> Step:
+    def _answered(self, response: GatewayResponse) -> Step:
         if not response.ok:
             return refusal(response.error or GatewayError("UNKNOWN"))
         hello = members(response.payload)
@@ -139,15 +135,11 @@ class Handshake:
             return _refused(
                 "auth", f"the gateway let kmon in without {' and '.join(missing)}; approve its device there"
             )
-        defaults = members(members(hello.get("snapshot")).get("sessionDefaults"))
         return Hello(
             protocol,
             bounded(clean(text(members(hello.get("server")).get("version"))), NAME_LIMIT_CHARS),
-            scopes,
             min(_positive(policy.get("tickIntervalMs"), DEFAULT_TICK_MS), LONGEST_TICK_MS),
             min(_positive(policy.get("maxPayload"), DEFAULT_PAYLOAD_BYTES), LARGEST_PAYLOAD_BYTES),
-            tuple(text(method) for method in items(members(hello.get("features")).get("methods"))),
-            text(defaults.get("mainSessionKey")),
         )
 
 
@@ -175,17 +167,17 @@ _PHRASES = (
 
 
 def refusal(error: GatewayError) -> TryAgain | Refused:
-    """What a refused ``connect`` means. The reason is in ``code``, in ``details``, or only in the words of 2026.2."""
+    """What a refused ``connect`` means. The reason is in ``code``, in ``details``, or only in the message (2026.2)."""
     details = error.details or {}
-    said = bounded(clean(error.message), MESSAGE_LIMIT_CHARS)
+    message = bounded(clean(error.message), MESSAGE_LIMIT_CHARS)
     codes = [text(details.get("code")), text(details.get("reason")), error.code]
-    codes += [code for phrase, code in _PHRASES if phrase in said.lower()]
+    codes += [code for phrase, code in _PHRASES if phrase in message.lower()]
     if error.code == "UNAVAILABLE":
         wait_ms = error.retry_after_ms if error.retry_after_ms is not None else count(details.get("retryAfterMs"))
-        return TryAgain(min(max(float(wait_ms or 500), 50.0), 30_000.0), said or "the gateway is starting")
+        return TryAgain(min(max(float(wait_ms or 500), 50.0), 30_000.0), message or "the gateway is starting")
     known = next((code for code in codes if code in _ADVICE), None)
     if known is None:
-        why = said or bounded(clean(error.code), NAME_LIMIT_CHARS)
+        why = message or bounded(clean(error.code), NAME_LIMIT_CHARS)
         return _refused("auth", f"the gateway refuses to connect: {why}", error.code)
     expected = count(details.get("expectedProtocol"))
     more = f" (it expects {expected})" if known == "PROTOCOL_MISMATCH" and expected is not None else ""

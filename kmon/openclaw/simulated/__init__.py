@@ -1,1 +1,1 @@
-"""A simulated gateway: the WebSocket protocol of a chat gateway, spoken over real requests to a simulated provider."""
+"""A simulated gateway: the WebSocket protocol of a chat gateway, with real requests to a simulated provider."""

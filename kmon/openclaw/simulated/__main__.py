@@ -1,4 +1,4 @@
-"""The embedded gateways' process: says its ports on stdout and lives as long as its stdin stays open."""
+"""The child process of embedded gateways: prints its ports on stdout and runs until its stdin closes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ async def _embedded(given: argparse.Namespace) -> None:
     if given.provider_url and len(given.provider_url) != len(mechanisms):
         raise UsageError(f"--provider-url: {len(given.provider_url)} given for {len(mechanisms)} gateways")
     async with AsyncExitStack() as stack:
-        said: dict[str, object] = {}
+        ready: dict[str, object] = {}
         provider = None
         if not given.provider_url:
-            simulated = SimOptions(speed=given.speed)
-            provider = await stack.enter_async_context(listening(simulated))
-            said["provider_port"] = provider.port
+            provider = await stack.enter_async_context(listening(SimOptions(speed=given.speed)))
+            ready["provider_port"] = provider.port
         ports = []
         for number, (mechanism, url) in enumerate(zip_longest(mechanisms, given.provider_url)):
             options = GatewayOptions(
@@ -41,11 +40,11 @@ async def _embedded(given: argparse.Namespace) -> None:
                 protocol=given.protocol,
                 mechanism=mechanism,
                 speed=given.speed,
-                seed=1 + number,  # run ids are drawn from it, and must differ between gateways
+                seed=1 + number,  # run ids are drawn from it and must differ between gateways
             )
             gateway = await stack.enter_async_context(gateway_listening(options))
             ports.append(gateway.port)
-        print(json.dumps({**said, "ports": ports}), flush=True)
+        print(json.dumps({**ready, "ports": ports}), flush=True)
         await stop.wait()
 
 

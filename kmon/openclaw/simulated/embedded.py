@@ -1,4 +1,4 @@
-"""Gateways in a process of their own, one or several, each over a simulated provider or one that is given."""
+"""Simulated gateways in a child process, each with the simulated provider of that process or a given one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from kmon.openclaw.simulated.options import TOKEN, Mechanism
-from kmon.openclaw.simulated.release import Protocol
+from kmon.openclaw.simulated.releases import Protocol
 from kmon.simulator.child import Child
 
 PROVIDER = "gateway"
@@ -16,13 +16,13 @@ PROVIDER = "gateway"
 class EmbeddedGateway(Child):
     """Gateways in a child process: ``with EmbeddedGateway.running(...)`` or ``async with EmbeddedGateway(...)``.
 
-    One gateway per entry of ``mechanisms``, None for a healthy one. ``provider_urls`` are the base URLs their model
-    calls go to, in the same order, so that a recording proxy can stand in between; without any, all use the simulated
-    provider that the child itself serves. To put a proxy before that one, start an ``Embedded`` simulator first, aim
-    the proxy at ``simulator.base_url("gateway-a")`` and give the proxy's base URL here.
+    One gateway per entry of ``mechanisms``, None for a healthy one. ``provider_urls`` are the base URLs of their model
+    calls, in the same order; without any, all use the simulated provider of the child. To put a proxy in front of a
+    simulated provider, start an ``Embedded`` simulator first, aim the proxy at ``simulator.base_url("gateway-a")`` and
+    give the proxy's base URL here.
 
-    The child ends with the context, and by itself when this process dies in any way. Entering raises
-    :class:`UsageError` for options it refuses and :class:`SimulatorError` when it does not come up.
+    The child ends with the context, and by itself when this process dies. Entering raises :class:`UsageError` for
+    impossible options and :class:`SimulatorError` when the child does not start.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class EmbeddedGateway(Child):
 
     @property
     def url(self) -> str:
-        """The WebSocket URL of the first."""
+        """The WebSocket URL of the first gateway."""
         return self.urls[0]
 
     @property
     def provider_origin(self) -> str:
-        """Scheme, host and port of the child's own provider; empty when all base URLs were given."""
+        """Scheme, host and port of the child's simulated provider; empty when base URLs were given."""
         port = self.ready.get("provider_port")
         return f"http://127.0.0.1:{port}" if port else ""
 
@@ -65,7 +65,7 @@ class EmbeddedGateway(Child):
         protocol: Protocol = 3,
         speed: float = 1.0,
     ) -> Iterator[EmbeddedGateway]:
-        """The same for callers without an event loop."""
+        """The same as a context manager without an event loop."""
         embedded = cls(mechanisms, provider_urls=provider_urls, protocol=protocol, speed=speed)
         embedded.start()
         try:

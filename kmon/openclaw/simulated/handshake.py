@@ -1,4 +1,4 @@
-"""Who may connect, and with which scopes: the first request of a connection, judged. No I/O.
+"""Whether a client may connect, and with which scopes, by the first request of its connection. No I/O.
 
 Source: the auth matrix measured on both releases (token mode, loopback).
 """
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from kmon.openclaw.protocol.frames import GatewayError
 from kmon.openclaw.simulated.options import GatewayOptions
-from kmon.openclaw.simulated.release import CLIENT_IDS, CLIENT_MODES, Release
+from kmon.openclaw.simulated.releases import CLIENT_IDS, CLIENT_MODES, Release
 
 POLICY_VIOLATION = 1008
 PROTOCOL_ERROR = 1002
@@ -31,7 +31,7 @@ class ClientInfo(Struct, frozen=True):
 
 
 class Credentials(Struct, frozen=True):
-    """What a client presents. Its repr shows nothing."""
+    """The secrets of a client. Its repr shows nothing."""
 
     token: str = ""
     password: str = ""
@@ -40,7 +40,7 @@ class Credentials(Struct, frozen=True):
         return "Credentials(...)"
 
 
-class Device(Struct, frozen=True):
+class DeviceParams(Struct, frozen=True):
     id: str
     publicKey: str  # noqa: N815
     signature: str
@@ -56,10 +56,10 @@ class ConnectParams(Struct, frozen=True):
     scopes: tuple[str, ...] = ()
     caps: tuple[str, ...] = ()
     auth: Credentials = Credentials()
-    device: Device | None = None
+    device: DeviceParams | None = None
 
 
-def shape(error: GatewayError) -> dict[str, Any]:
+def error_payload(error: GatewayError) -> dict[str, Any]:
     """An error as it is sent: only the members it has."""
     sent: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.details:
@@ -70,7 +70,7 @@ def shape(error: GatewayError) -> dict[str, Any]:
 
 
 class Admitted(Struct, frozen=True):
-    """A client that may talk."""
+    """A client after its handshake."""
 
     client: ClientInfo
     role: str
@@ -79,24 +79,23 @@ class Admitted(Struct, frozen=True):
     device_id: str = ""
 
 
-class Refused(Struct, frozen=True):
-    """Why not, and the code the connection is closed with."""
+class Rejected(Struct, frozen=True):
+    """Why a client is refused, and the close code of its connection."""
 
     error: GatewayError
     close_code: int = POLICY_VIOLATION
 
 
-def judge(params: dict[str, Any], nonce: str, options: GatewayOptions) -> Admitted | Refused:
-    """Whether the client behind ``params`` may talk, after the challenge ``nonce``."""
+def judge(params: dict[str, Any], nonce: str, options: GatewayOptions) -> Admitted | Rejected:
+    """Admit or refuse the client that answered the challenge ``nonce`` with ``params``."""
     release = options.release
     try:
         asked = msgspec.convert(params, ConnectParams)
     except msgspec.ValidationError as error:
-        problem, _, place = str(error).replace("`", "").partition(" - at $.")
-        return _refused("INVALID_REQUEST", f"invalid connect params: at /{place.replace('.', '/')}: {problem}")
+        return _refused("INVALID_REQUEST", validation_message("connect", error))
     if not asked.minProtocol <= release.protocol <= asked.maxProtocol:
         details = {"code": "PROTOCOL_MISMATCH", "expectedProtocol": release.protocol, "minimumProbeProtocol": 3}
-        return Refused(GatewayError("INVALID_REQUEST", "protocol mismatch", details), PROTOCOL_ERROR)
+        return Rejected(GatewayError("INVALID_REQUEST", "protocol mismatch", details), PROTOCOL_ERROR)
     if asked.client.id not in CLIENT_IDS:
         return _refused("INVALID_REQUEST", "invalid connect params: at /client/id: must be equal to one of the list")
     if asked.client.mode not in CLIENT_MODES:
@@ -109,9 +108,15 @@ def judge(params: dict[str, Any], nonce: str, options: GatewayOptions) -> Admitt
     return Admitted(asked.client, asked.role, scopes, asked.caps, asked.device.id if asked.device else "")
 
 
-def _credentials(asked: ConnectParams, options: GatewayOptions) -> Refused | None:
+def validation_message(method: str, error: msgspec.ValidationError) -> str:
+    """The gateway's message for wrong parameters, made of msgspec's (``problem - at `$.place```)."""
+    problem, _, place = str(error).replace("`", "").partition(" - at $.")
+    return f"invalid {method} params: at /{place.replace('.', '/')}: {problem}"
+
+
+def _credentials(asked: ConnectParams, options: GatewayOptions) -> Rejected | None:
     given, wanted = asked.auth, ((asked.auth.token, options.token), (asked.auth.password, options.password))
-    if any(secret and hmac.compare_digest(said.encode(), secret.encode()) for said, secret in wanted):
+    if any(secret and hmac.compare_digest(sent.encode(), secret.encode()) for sent, secret in wanted):
         return None
     if given.token or given.password:
         what = "token" if given.token else "password"
@@ -123,7 +128,7 @@ def _credentials(asked: ConnectParams, options: GatewayOptions) -> Refused | Non
     return _refused("INVALID_REQUEST", "unauthorized: gateway token missing", code="AUTH_TOKEN_MISSING")
 
 
-def _identity(asked: ConnectParams, nonce: str, release: Release) -> Refused | None:
+def _identity(asked: ConnectParams, nonce: str, release: Release) -> Rejected | None:
     device = asked.device
     if device is None:
         if not release.scopes_need_device and asked.client.mode in ("ui", "webchat"):
@@ -140,7 +145,7 @@ def _identity(asked: ConnectParams, nonce: str, release: Release) -> Refused | N
     return None
 
 
-def _signed(asked: ConnectParams, device: Device, key: bytes, form: str) -> bool:
+def _signed(asked: ConnectParams, device: DeviceParams, key: bytes, form: str) -> bool:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -156,12 +161,12 @@ def _signed(asked: ConnectParams, device: Device, key: bytes, form: str) -> bool
 
 
 def _unpadded(text: str) -> bytes:
-    """The bytes of base64url without padding; empty for what is none."""
+    """The bytes of base64url without padding; empty if the text is not valid."""
     try:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         return b""
 
 
-def _refused(kind: str, message: str, *, code: str = "") -> Refused:
-    return Refused(GatewayError(kind, message, {"code": code} if code else None))
+def _refused(kind: str, message: str, *, code: str = "") -> Rejected:
+    return Rejected(GatewayError(kind, message, {"code": code} if code else None))

@@ -1,4 +1,4 @@
-"""HTTP under the gateway's WebSockets: aiohttp's server, which lets in whom the host may serve and refuses in JSON."""
+"""HTTP under the gateway's WebSockets: aiohttp's server with kmon's local-only check and JSON errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kmon.dialects.text import clean
 from kmon.simulator.connection import FAREWELL_LIMIT_BYTES, FAREWELL_LIMIT_S, FAREWELL_S
 from kmon.simulator.http import Check
 
-WORDS_LIMIT_CHARS = 100
+SENTENCE_LIMIT_CHARS = 100
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -33,9 +33,9 @@ class GatewayServer(web.Server):
         return _Protocol(self, loop=asyncio.get_running_loop(), **self._options)
 
     async def _checked(self, request: web.BaseRequest) -> web.StreamResponse:
-        said = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
+        headers = {name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers}
         try:
-            self._check(request.raw_path, request.version.minor, said)
+            self._check(request.raw_path, request.version.minor, headers)
             return await self._handler(request)
         except NotLocalError as error:
             return refusal(request, error.status, str(error), error.code)
@@ -44,7 +44,7 @@ class GatewayServer(web.Server):
 
 
 def refusal(request: web.BaseRequest, status: int, message: str, code: str | None = None) -> web.Response:
-    """An answer after which the connection closes, so that the client can read it whatever it is still sending."""
+    """An error response that closes the connection only after the client could read it, even while it still sends."""
     assert isinstance(request.protocol, _Protocol)
     return _Refusal(request.protocol, status, message, code)
 
@@ -55,11 +55,11 @@ class _Protocol(web.RequestHandler):
     def __init__(self, manager: web.Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own options
         super().__init__(manager, **options)
         self._woken = asyncio.Event()
-        self._gone = self._parting = False
+        self._gone = self._draining = False
         self._discarded_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        if self._parting:
+        if self._draining:
             self._discarded_bytes += len(data)
             self._woken.set()
         else:
@@ -77,16 +77,16 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What cannot be served, in a sentence: aiohttp's own answer shows what was sent, and its log a traceback."""
+        """Answer a bad request in one sentence: aiohttp's own answer shows what was sent, and its log a traceback."""
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         if isinstance(exc, LineTooLong):
             return _Refusal(self, 431, "a line of the request's head is too long", None)
         return _Refusal(self, status, f"this is no request of HTTP/1.1: {_sentence(message or '')}", None)
 
-    async def part(self) -> None:
-        """Wait, within bounds, until a client that has its answer closes; then close."""
-        self._parting = True
+    async def drain(self) -> None:
+        """Wait, with limits, until a client that has its answer closes; then close."""
+        self._draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_LIMIT_S):
                 if self.transport is not None:
@@ -102,7 +102,7 @@ class _Protocol(web.RequestHandler):
 class _Refusal(web.Response):
     def __init__(self, client: _Protocol, status: int, message: str, code: str | None) -> None:
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-        headers = {"Connection": "close"}  # said even where aiohttp takes it for granted
+        headers = {"Connection": "close"}  # aiohttp leaves it out where it is the default
         body = json.dumps({"error": error})
         super().__init__(status=status, text=body, content_type="application/json", headers=headers)
         self.force_close()
@@ -110,8 +110,8 @@ class _Refusal(web.Response):
 
     async def write_eof(self, data: bytes = b"") -> None:
         await super().write_eof(data)
-        await self._client.part()
+        await self._client.drain()
 
 
-def _sentence(words: str) -> str:
-    return clean(words.strip().partition("\n")[0]).rstrip(" .:")[:WORDS_LIMIT_CHARS]
+def _sentence(text: str) -> str:
+    return clean(text.strip().partition("\n")[0]).rstrip(" .:")[:SENTENCE_LIMIT_CHARS]

@@ -1,4 +1,4 @@
-"""How the simulated gateway behaves, and what a message may ask of it by a mark such as ``[[slow]]``."""
+"""Options of the simulated gateway, and what a message may request by a mark such as ``[[slow]]``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from kmon.errors import UsageError
-from kmon.openclaw.simulated.release import QUEUE_MODES, RELEASES, TICK_S, Protocol, QueueMode, Release
+from kmon.openclaw.simulated.releases import QUEUE_MODES, RELEASES, TICK_S, Protocol, QueueMode, Release
 from kmon.simulator.prompt import NUDGE
 
 Mechanism = Literal["a", "b", "c"]
@@ -26,9 +26,9 @@ _MARK = re.compile(r"\[\[([a-z0-9-]{1,40})\]\]")
 
 
 class GatewayOptions(Struct, frozen=True):
-    """One gateway. ``provider_url`` is the base URL its model calls go to.
+    """One gateway. ``provider_url`` is the base URL of its model calls.
 
-    Secrets: ``token`` and ``password`` are what clients must present; either is enough where both are set.
+    Secrets: a client must present ``token`` or ``password``; an empty one is not accepted.
     """
 
     provider_url: str
@@ -51,7 +51,7 @@ class GatewayOptions(Struct, frozen=True):
 
     @property
     def queue_mode(self) -> QueueMode:
-        """How a message is treated that comes while a run is open. Mechanism B is what ``collect`` does."""
+        """What happens to a message during an open run. Mechanism B is the effect of ``collect``."""
         if self.queue is not None:
             return self.queue
         return "collect" if self.mechanism == "b" else self.release.default_queue
@@ -62,7 +62,7 @@ class GatewayOptions(Struct, frozen=True):
 
 
 def checked(options: GatewayOptions) -> GatewayOptions:
-    """The same options. Raises UsageError for those that cannot be served."""
+    """The same options. Raises UsageError for impossible ones."""
     if options.protocol not in RELEASES:
         raise UsageError(f"--protocol {options.protocol}: the gateway speaks 3 or 4")
     if options.mechanism is not None and options.mechanism not in MECHANISMS:
@@ -94,45 +94,45 @@ def _is_http(url: str) -> bool:
         return False
 
 
-class Behaviour(Struct, frozen=True):
-    """What happens to one run. ``provider_fault`` is a fault header's value; on the first attempt only if ``once``."""
+class RunBehaviour(Struct, frozen=True):
+    """What happens in one run. ``provider_fault``: a fault header's value; with ``once`` for the first attempt only."""
 
     provider_fault: str = ""
     once: bool = False
     prompt: str = ""
-    """What the provider is told instead of the message, where the mark stands for a task."""
+    """Sent to the provider instead of the message, where the mark stands for a task."""
     buffered: bool = False
     fault: GatewayFault | None = None
     tool_choice: str = ""
 
 
-MARKS: dict[str, Behaviour] = {
-    "normal": Behaviour("smooth"),
-    "slow": Behaviour("slow-but-steady:factor=8"),
-    "abort": Behaviour("slow-but-steady:factor=40"),
-    "drip": Behaviour("slow-but-steady:factor=40"),
-    "stall20": Behaviour("stall:after_tokens=5,duration_s=20"),
-    "stall": Behaviour("stall:after_tokens=5,duration_s=20"),
-    "burst": Behaviour("proxy-buffering:buffer_bytes=10000000"),
-    "hang": Behaviour("hang-mid-stream:after_tokens=5"),
-    "reset": Behaviour("reset-mid-chunk:after_tokens=5"),
-    "flaky": Behaviour("reset-mid-chunk:after_tokens=5", once=True),
-    "eof": Behaviour("truncated-no-finish:after_tokens=5"),
-    "http500": Behaviour("http-500"),
-    "empty": Behaviour("empty-answer"),
-    "tool": Behaviour("smooth", prompt='Run exec in one step with command "sleep 4; echo tool-done-1".'),
-    "multitool": Behaviour(
+MARKS: dict[str, RunBehaviour] = {
+    "normal": RunBehaviour("smooth"),
+    "slow": RunBehaviour("slow-but-steady:factor=8"),
+    "abort": RunBehaviour("slow-but-steady:factor=40"),
+    "drip": RunBehaviour("slow-but-steady:factor=40"),
+    "stall20": RunBehaviour("stall:after_tokens=5,duration_s=20"),
+    "stall": RunBehaviour("stall:after_tokens=5,duration_s=20"),
+    "burst": RunBehaviour("proxy-buffering:buffer_bytes=10000000"),
+    "hang": RunBehaviour("hang-mid-stream:after_tokens=5"),
+    "reset": RunBehaviour("reset-mid-chunk:after_tokens=5"),
+    "flaky": RunBehaviour("reset-mid-chunk:after_tokens=5", once=True),
+    "eof": RunBehaviour("truncated-no-finish:after_tokens=5"),
+    "http500": RunBehaviour("http-500"),
+    "empty": RunBehaviour("empty-answer"),
+    "tool": RunBehaviour("smooth", prompt='Run exec in one step with command "sleep 4; echo tool-done-1".'),
+    "multitool": RunBehaviour(
         "smooth",
         prompt="Run exec in 3 steps with commands "
         + ", ".join(f'"sleep 2; echo tool-done-{number}"' for number in (1, 2, 3)),
         tool_choice="required",
     ),
-    "buffer": Behaviour(buffered=True),
-    "ollama-normal": Behaviour("smooth", buffered=True),
-    "ollama-slow": Behaviour("slow-but-steady:factor=8", buffered=True),
-    **{fault: Behaviour(fault=fault) for fault in GATEWAY_FAULTS if fault != "starting"},
+    "buffer": RunBehaviour(buffered=True),
+    "ollama-normal": RunBehaviour("smooth", buffered=True),
+    "ollama-slow": RunBehaviour("slow-but-steady:factor=8", buffered=True),
+    **{fault: RunBehaviour(fault=fault) for fault in GATEWAY_FAULTS if fault != "starting"},
 }
-"""What the marks do. The names of the first ones are those of the recorded scenarios."""
+"""The marks. The first ones have the names of the recorded scenarios."""
 
 
 MECHANISM_FAULTS: dict[Mechanism, str] = {
@@ -140,19 +140,19 @@ MECHANISM_FAULTS: dict[Mechanism, str] = {
     "b": "slow-first-token:duration_s=20",
     "c": "reset-mid-chunk:after_tokens=20",
 }
-"""What the provider does under each mechanism, unless a mark says otherwise or somebody just asks who is there.
+"""What the provider does under each mechanism, unless the message has a mark of its own or is a nudge.
 
-In b it is mute for long: a piece of text would end the false idle.
+In b it is silent for long, since a piece of text would end the false idle.
 """
 
 
-def behaviour(message: str, options: GatewayOptions) -> Behaviour:
-    """What the first known mark of ``message`` asks for, under what the options ask of every run."""
-    asked = next((MARKS[name] for name in _MARK.findall(message) if name in MARKS), Behaviour())
+def behaviour(message: str, options: GatewayOptions) -> RunBehaviour:
+    """The behaviour of one run: the first known mark of ``message``, then the options of the gateway."""
+    asked = next((MARKS[name] for name in _MARK.findall(message) if name in MARKS), RunBehaviour())
     fault, once = asked.provider_fault, asked.once
     if not fault and options.mechanism is not None and not NUDGE.search(message):
         fault, once = MECHANISM_FAULTS[options.mechanism], options.mechanism == "c"
-    return Behaviour(
+    return RunBehaviour(
         fault,
         once,
         asked.prompt or _MARK.sub("", message).strip() or message,

@@ -1,4 +1,4 @@
-"""A model call: a real streaming Chat Completions request, read event by event."""
+"""A model call: a real streaming Chat Completions request, read event by event, or buffered (mechanism A)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 from msgspec import Struct
 
 from kmon.dialects.sse import Event, SSEDecoder
-from kmon.openclaw.simulated.release import FailureReason
+from kmon.openclaw.simulated.releases import FailureReason
 from kmon.simulator.faults.registry import HEADER
 
 READ_BYTES = 65_536
@@ -19,13 +19,13 @@ ERROR_BODY_BYTES = 2_000
 
 
 class Text(Struct, frozen=True):
-    """A piece of the answer, as long as the provider sent it."""
+    """A piece of the answer, split as the provider sent it."""
 
     text: str
 
 
 class ToolPart(Struct, frozen=True):
-    """A piece of a tool call. ``name`` and ``id`` come with the first."""
+    """A piece of a tool call. ``name`` and ``id`` come with the first piece."""
 
     index: int
     id: str
@@ -34,7 +34,7 @@ class ToolPart(Struct, frozen=True):
 
 
 class Finished(Struct, frozen=True):
-    """The answer's regular end."""
+    """The regular end of the answer."""
 
     reason: str
     output_tokens: int
@@ -44,7 +44,7 @@ Piece = Text | ToolPart | Finished
 
 
 class ProviderError(Exception):
-    """A call that did not end well. ``detail`` is what its library said."""
+    """A failed call. ``detail`` is the message of the HTTP library."""
 
     def __init__(self, reason: FailureReason, detail: str) -> None:
         super().__init__(detail)
@@ -53,7 +53,7 @@ class ProviderError(Exception):
 
 
 async def ask(http: aiohttp.ClientSession, base_url: str, body: dict[str, Any], *, fault: str) -> AsyncIterator[Piece]:
-    """The pieces of the answer to ``body``. Raises ProviderError; how long it takes is the provider's affair."""
+    """The pieces of the answer to ``body``. Raises ProviderError; there is no time limit."""
     headers = {"authorization": "Bearer sk-simulated", **({HEADER: fault} if fault else {})}
     url = f"{base_url.rstrip('/')}/chat/completions"
     try:
@@ -71,6 +71,20 @@ async def ask(http: aiohttp.ClientSession, base_url: str, body: dict[str, Any], 
         raise ProviderError("reset", "terminated") from None
 
 
+async def buffered(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+    """Mechanism A: nothing until the provider has ended; then all the text as one piece, and the rest.
+
+    This is the defect of some adapters of the gateway: no event comes for as long as the provider streams.
+    """
+    read = [piece async for piece in pieces]
+    text = "".join(piece.text for piece in read if isinstance(piece, Text))
+    if text:
+        yield Text(text)
+    for piece in read:
+        if not isinstance(piece, Text):
+            yield piece
+
+
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[Piece]:
     decoder = SSEDecoder()
     reason, output_tokens = "", 0
@@ -85,26 +99,26 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[Piece]:
             if isinstance(usage, dict) and isinstance(usage.get("completion_tokens"), int):
                 output_tokens = usage["completion_tokens"]
             for choice in event.get("choices") or ():
-                for piece in _said(choice.get("delta") or {}):
+                for piece in _delta_pieces(choice.get("delta") or {}):
                     yield piece
                 reason = choice.get("finish_reason") or reason
     if reason:
         yield Finished(reason, output_tokens)
 
 
-def _said(delta: dict[str, Any]) -> list[Piece]:
-    said: list[Piece] = []
+def _delta_pieces(delta: dict[str, Any]) -> list[Piece]:
+    pieces: list[Piece] = []
     if text := delta.get("content"):
-        said.append(Text(str(text)))
+        pieces.append(Text(str(text)))
     for call in delta.get("tool_calls") or ():
         function = call.get("function") or {}
         name, arguments = str(function.get("name") or ""), str(function.get("arguments") or "")
-        said.append(ToolPart(int(call.get("index") or 0), str(call.get("id") or ""), name, arguments))
-    return said
+        pieces.append(ToolPart(int(call.get("index") or 0), str(call.get("id") or ""), name, arguments))
+    return pieces
 
 
 def _event(data: bytes) -> dict[str, Any]:
-    """The event's object; an empty one for what is none, as the gateway's library skips it."""
+    """The event's JSON object; an empty one if it is none, since the gateway's library skips such events."""
     try:
         event = json.loads(data)
     except (ValueError, RecursionError):

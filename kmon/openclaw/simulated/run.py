@@ -1,19 +1,18 @@
-"""One run: model calls, tools, retries, and the frames that tell of them."""
+"""One run of the simulated gateway: model calls, tools, retries, and their frames."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from kmon.openclaw.simulated.adapter import buffering, streaming
-from kmon.openclaw.simulated.frames_v3 import Failure, Voice
-from kmon.openclaw.simulated.options import Behaviour, GatewayOptions
-from kmon.openclaw.simulated.provider import Finished, Piece, ProviderError, Text, ToolPart
-from kmon.openclaw.simulated.tools import TOOLS, ToolCall, pretend
+from kmon.openclaw.simulated.frames_v3 import RunFailure, RunFrames
+from kmon.openclaw.simulated.options import GatewayOptions, RunBehaviour
+from kmon.openclaw.simulated.provider import Finished, Piece, ProviderError, Text, ToolPart, buffered
+from kmon.openclaw.simulated.tools import TOOLS, ExecCall, pretend
 
 RunState = Literal["open", "ok", "error", "aborted", "killed"]
 Point = Literal["first-text", "before-end"]
@@ -27,8 +26,8 @@ CALLS_LIMIT = 40
 """How many model calls one run makes before it ends with what it has."""
 
 
-class Message(Struct, frozen=True):
-    """What a user sent, as a run of its own or into another one."""
+class UserMessage(Struct, frozen=True):
+    """A user's message, which becomes a run of its own or part of another one."""
 
     run_id: str
     text: str
@@ -37,70 +36,70 @@ class Message(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Reply:
-    """What one model call brought."""
+    """The answer of one model call."""
 
     text: str = ""
-    tools: dict[int, ToolCall] = field(default_factory=dict)
+    tools: dict[int, ExecCall] = field(default_factory=dict)
 
     def add(self, part: ToolPart) -> None:
-        known = self.tools.get(part.index, ToolCall("", "", ""))
-        whole = ToolCall(known.id or part.id, known.name or part.name, known.arguments + part.arguments)
+        known = self.tools.get(part.index, ExecCall("", "", ""))
+        whole = ExecCall(known.id or part.id, known.name or part.name, known.arguments + part.arguments)
         self.tools[part.index] = whole
 
 
 class EmptyReplyError(Exception):
-    """The model said nothing and called nothing."""
+    """The model sent neither text nor a tool call."""
 
 
-class Told(NamedTuple):
-    """Who is asked and told by a run."""
+@dataclass(frozen=True, slots=True)
+class RunHooks:
+    """What a run calls of its surroundings."""
 
-    ask: Callable[[Body, str], Any]
-    """Makes the provider request."""
-    on_steered: Callable[[Message], None]
-    """Tells a steered message its own end."""
+    ask: Callable[[Body, str], AsyncIterator[Piece]]
+    """Makes a provider request, with the value of a fault header."""
+    on_steered: Callable[[UserMessage], None]
+    """Ends a steered message that the run consumed."""
     on_reached: Callable[[Point], Awaitable[None]]
+    """Awaited at the points where a fault of the gateway may happen."""
 
 
-class Run:
-    """One run of a session."""
+class SimulatedRun:
+    """One run of a session: ``play`` runs it to its end."""
 
     def __init__(
         self,
-        message: Message,
-        behaviour: Behaviour,
+        message: UserMessage,
+        behaviour: RunBehaviour,
         options: GatewayOptions,
-        voice: Voice,
+        frames: RunFrames,
         row: dict[str, Any],
         *,
         history: list[Body],
-        told: Told,
+        hooks: RunHooks,
     ) -> None:
         self.message = message
-        self.voice = voice
+        self.frames = frames
         self.state: RunState = "open"
         self.over = asyncio.Event()
-        self.steered: list[Message] = []
+        self.steered: list[UserMessage] = []
         self.rows: list[Body] = []
-        """What the run adds to the session's history, besides the user's row."""
+        """The rows of the session's history from this run, without the user's row."""
         self._behaviour = behaviour
         self._options = options
         self.row = row
-        self._ask = told.ask
         self._history = history
-        self._on_steered = told.on_steered
-        self._on_reached = told.on_reached
+        self._hooks = hooks
         self._output_tokens = 0
         self._attempt = 0
 
     async def play(self) -> None:
-        """The whole run. Cancelled by an abort or the gateway's end."""
-        self.voice.prepared()
+        """Run until the end. Cancelled by an abort or by the end of the gateway."""
+        self.frames.prepared()
         delays: Iterator[float] | None = None
         empties = 0
         while self.state == "open":
             self._attempt += 1
-            self.voice.begun()
+            self.frames.begun()
             try:
                 await self._turns()
             except ProviderError as failed:
@@ -111,50 +110,50 @@ class Run:
                 if delay_s is None or self._options.silent_retries:
                     await self._fail(failure)
                 else:
-                    self.voice.attempt_failed(failure)
-                    self.voice.retrying(failure, self._attempt, round(delay_s * 1e3 / self._options.speed))
+                    self.frames.attempt_failed(failure)
+                    self.frames.retrying(failure, self._attempt, round(delay_s * 1e3 / self._options.speed))
                 if delay_s is None:
                     self.settle("error")
                     return
                 await self._wait(delay_s)
-                if not self.voice.silent:
-                    self.voice.again()
+                if not self.frames.chat_closed:
+                    self.frames.again()
             except EmptyReplyError:
                 empties += 1
                 limit = self._options.release.empty_retries
                 if limit is not None and empties <= limit:
-                    self.voice.asked_again()
+                    self.frames.asked_again()
                     continue
-                self.voice.empty()
+                self.frames.empty()
                 self.settle("ok" if limit is None else "error")
             else:
-                await self._on_reached("before-end")
-                self.voice.ended()
+                await self._hooks.on_reached("before-end")
+                self.frames.ended()
                 self.settle("ok")
 
     def settle(self, state: RunState) -> None:
-        """End the account; only the first ending counts."""
+        """Set the final state; later calls change nothing."""
         if self.state == "open":
             self.state = self.row["state"] = state
             self.over.set()
 
-    async def _fail(self, failure: Failure) -> None:
-        self.voice.attempt_failed(failure)
-        self.voice.failed(failure)
+    async def _fail(self, failure: RunFailure) -> None:
+        self.frames.attempt_failed(failure)
+        self.frames.failed(failure)
         self.rows.append({"role": "assistant", "content": [], "stopReason": "error", "errorMessage": failure.detail})
-        self.voice.silent = self._options.silent_retries
+        self.frames.chat_closed = self._options.silent_retries
 
-    def _failure(self, failed: ProviderError) -> Failure:
+    def _failure(self, failed: ProviderError) -> RunFailure:
         if failed.reason == "http":
-            return Failure(REFUSED.format(detail=failed.detail), "server_error", failed.detail)
-        return Failure(STREAM_BROKE, "timeout", failed.detail, "timeout")
+            return RunFailure(REFUSED.format(detail=failed.detail), "server_error", failed.detail)
+        return RunFailure(STREAM_BROKE, "timeout", failed.detail, "timeout")
 
     async def _turns(self) -> None:
-        """Model calls until the answer is there. Raises ProviderError and EmptyReplyError."""
+        """Model calls until the answer is complete. Raises ProviderError and EmptyReplyError."""
         messages: list[Body] = [{"role": "system", "content": SYSTEM}, *self._history]
         messages.append({"role": "user", "content": self.message.prompt})
         for _ in range(CALLS_LIMIT):
-            self.voice.calling()
+            self.frames.calling()
             reply = await self._reply(messages)
             if not reply.tools and not reply.text.strip():
                 raise EmptyReplyError
@@ -166,7 +165,7 @@ class Run:
             for call in reply.tools.values():
                 messages.append(await self._use(call))
             for message in steered:
-                self._on_steered(message)
+                self._hooks.on_steered(message)
                 messages.append({"role": "user", "content": message.prompt})
 
     async def _reply(self, messages: list[Body]) -> Reply:
@@ -176,30 +175,30 @@ class Run:
         body["stream_options"] = {"include_usage": True}
         if self._behaviour.tool_choice and messages[-1]["role"] != "tool":
             body["tool_choice"] = self._behaviour.tool_choice
-        adapt = buffering if self._behaviour.buffered else streaming
         reply = Reply()
         try:
-            async for piece in adapt(self._ask(body, fault)):
-                first = isinstance(piece, Text) and not self.voice.segment
-                self._heard(piece, reply)
+            pieces = self._hooks.ask(body, fault)
+            async for piece in buffered(pieces) if self._behaviour.buffered else pieces:
+                first = isinstance(piece, Text) and not self.frames.segment
+                self._take(piece, reply)
                 if first:
-                    await self._on_reached("first-text")
+                    await self._hooks.on_reached("first-text")
         except ProviderError as failed:
             if failed.reason != "truncated" or not self._options.release.accepts_truncated:
                 raise
         return reply
 
-    def _heard(self, piece: Piece, reply: Reply) -> None:
+    def _take(self, piece: Piece, reply: Reply) -> None:
         match piece:
             case Text():
                 reply.text += piece.text
-                self.voice.said(piece.text)
+                self.frames.text(piece.text)
             case ToolPart():
                 reply.add(piece)
-                self.voice.tool_asked()
+                self.frames.tool_asked()
             case Finished():
                 self._output_tokens += piece.output_tokens
-                self.voice.answered(self._output_tokens)
+                self.frames.answered(self._output_tokens)
 
     def _keep(self, reply: Reply) -> None:
         content: list[Body] = [{"type": "text", "text": reply.text}] if reply.text else []
@@ -208,11 +207,11 @@ class Run:
         reason = "toolUse" if reply.tools else "stop"
         self.rows.append({"role": "assistant", "content": content, "stopReason": reason})
 
-    async def _use(self, call: ToolCall) -> Body:
-        self.voice.tool_started(call)
+    async def _use(self, call: ExecCall) -> Body:
+        self.frames.tool_started(call)
         outcome = pretend(call)
         await self._wait(outcome.duration_s)
-        self.voice.tool_ended(call, outcome)
+        self.frames.tool_ended(call, outcome)
         content = [{"type": "text", "text": outcome.output}]
         named = {"toolCallId": call.id, "toolName": call.name}
         self.rows.append({"role": "toolResult", **named, "content": content, "isError": False})

@@ -1,4 +1,4 @@
-"""``kmon sim --gateway``: the gateway in the foreground over its provider, with a line per run that has ended."""
+"""``kmon sim --gateway``: the gateway in the foreground with its provider, and a line per ended run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kmon.simulator.server import LEDGER_PATH, is_loopback
 
 
 def provider_name(mechanism: str | None) -> str:
-    """What the provider is called in the base URL; its pace is set by that name."""
+    """The provider's name in the base URL, which selects its pace."""
     return f"gateway-{mechanism}" if mechanism else "gateway"
 
 
@@ -49,19 +49,19 @@ async def gateway_listening(
 async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; protocol 4 then lets open runs end, and the next signal stops at once.
 
-    ``provider`` is the simulated one to start; None when ``options.provider_url`` is somebody else's.
+    ``provider`` is the simulated provider to start; None to use ``options.provider_url``.
     """
     signals: asyncio.Queue[int] = asyncio.Queue()
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         try:
             print(line, flush=True)
-        except BrokenPipeError:  # nobody reads any more; whoever piped us has gone
+        except BrokenPipeError:  # the reader of the pipe has gone: stop at once
             signals.put_nowait(signal.SIGTERM)
             signals.put_nowait(signal.SIGTERM)
 
     def refused(sentence: str) -> None:
-        say(f"kmon sim: {sentence}")
+        print_line(f"kmon sim: {sentence}")
 
     async with AsyncExitStack() as stack:
         stack.enter_context(heeding(signals.put_nowait))
@@ -70,14 +70,16 @@ async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
             simulated.on_refused = refused
             options = replace(options, provider_url=simulated.base_url(provider_name(options.mechanism)))
         gateway = await stack.enter_async_context(
-            gateway_listening(options, on_run_ended=lambda row: say(ended_line(row)), on_refused=refused)
+            gateway_listening(options, on_run_ended=lambda row: print_line(ended_line(row)), on_refused=refused)
         )
         token = options.token if options.token == TOKEN else "the given one"
-        say(f"kmon sim: gateway listening on {gateway.url} (protocol {options.protocol}, token {token})")
+        print_line(f"kmon sim: gateway listening on {gateway.url} (protocol {options.protocol}, token {token})")
         where = options.provider_url if provider is not None else "the given --provider-url"  # it may hold a password
-        say(f"  its model calls go to {where}; the ledger is at {gateway.origin}{LEDGER_PATH}")
-        say(f"  mechanism {options.mechanism or 'none'}, queue {options.queue_mode}, speed {options.speed:g}")
-        say("  a fault by a mark in the message: [[slow]] [[hang]] [[reset]] [[flaky]] [[tool]] [[stuck]] [[held]] ...")
+        print_line(f"  its model calls go to {where}; the ledger is at {gateway.origin}{LEDGER_PATH}")
+        print_line(f"  mechanism {options.mechanism or 'none'}, queue {options.queue_mode}, speed {options.speed:g}")
+        print_line(
+            "  a fault by a mark in the message: [[slow]] [[hang]] [[reset]] [[flaky]] [[tool]] [[stuck]] [[held]] ..."
+        )
         await signals.get()
         ending = asyncio.create_task(gateway.shut_down())
         again = asyncio.create_task(signals.get())
@@ -88,12 +90,12 @@ async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
 
 
 def ended_line(row: dict[str, Any]) -> str:
-    """One run for a person: whose, how it ended, what it cost."""
+    """One run as a line: id, session, final state, model calls."""
     parts = [f"run {row['run']}", row["session"], row["state"], f"{row['provider_requests']} model calls"]
     return clean("  ".join(parts)).replace("\n", " ")[:300]
 
 
 def main(options: GatewayOptions, provider: SimOptions | None) -> int:
-    """Serve in the foreground; 0 when stopped on purpose."""
+    """Serve in the foreground; the exit code is 0 after a signal."""
     asyncio.run(serve(options, provider))
     return 0

@@ -1,4 +1,4 @@
-"""The simulated gateway's server: WebSockets, ticks, broadcasts, its own faults, and how it shuts down."""
+"""The simulated gateway's server: WebSockets, ticks, broadcasts, its own faults, and its shutdown."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ import aiohttp
 from aiohttp import web
 
 from kmon.dialects.local_only import LocalOnly
-from kmon.openclaw.protocol.frames import FRAME_LIMIT_BEFORE_HELLO_BYTES, FrameError, GatewayError, Request, parse
-from kmon.openclaw.simulated import payloads
-from kmon.openclaw.simulated.connection import Connection
+from kmon.openclaw.protocol.frames import (
+    FRAME_LIMIT_BEFORE_HELLO_BYTES,
+    FrameError,
+    GatewayError,
+    GatewayRequest,
+    parse,
+)
+from kmon.openclaw.simulated.connection import ClientConnection, GatewayLedger
 from kmon.openclaw.simulated.frames_v3 import now_ms
-from kmon.openclaw.simulated.handshake import POLICY_VIOLATION, Refused, judge, shape
+from kmon.openclaw.simulated.handshake import POLICY_VIOLATION, Rejected, error_payload, judge
 from kmon.openclaw.simulated.http import GatewayServer, refusal
-from kmon.openclaw.simulated.methods import Methods
+from kmon.openclaw.simulated.methods import (
+    Methods,
+    client_presence,
+    gateway_presence,
+    health_payload,
+    hello_payload,
+    snapshot_payload,
+)
 from kmon.openclaw.simulated.options import GatewayFault, GatewayOptions
-from kmon.openclaw.simulated.release import HEALTH_S, MAX_PAYLOAD_BYTES, RETRY_AFTER_MS, STARTING_S
-from kmon.openclaw.simulated.request_log import GatewayLedger
+from kmon.openclaw.simulated.releases import HEALTH_S, MAX_PAYLOAD_BYTES, RETRY_AFTER_MS, STARTING_S
 from kmon.openclaw.simulated.sessions import Sessions
 from kmon.simulator.server import LEDGER_PATH
 
@@ -28,7 +39,7 @@ HANDSHAKE_LIMIT_S = 10.0
 DRAIN_LIMIT_S = 315.0
 CONNECTION_LIMIT = 256
 GAP_FRAMES = 3
-"""How many numbers a simulated gap leaves out."""
+"""Sequence numbers that a simulated gap leaves out."""
 SERVICE_RESTART = 1012
 TOO_BIG = 1009
 TRY_AGAIN_LATER = 1013
@@ -38,9 +49,9 @@ RUN_EVENTS = ("chat", "agent")
 class Gateway:
     """A loopback gateway. Use as an async context manager; ``port`` is known inside it.
 
-    ``on_run_ended`` is called with the ledger's row of each run that has ended, ``on_refused`` with a sentence for the
-    first request of each kind that was refused because it comes of a web page or is meant for another host. Leaving
-    kills open runs as protocol 3 does; :meth:`shut_down` before it shuts down as the release would.
+    ``on_run_ended`` is called with the ledger's row of each run that ended, ``on_refused`` with a sentence for the
+    first request of each kind that was refused because it came from a web page or named another host. Leaving kills
+    open runs as protocol 3 does; call :meth:`shut_down` before it to shut down as the release does.
     """
 
     def __init__(
@@ -55,7 +66,7 @@ class Gateway:
         self.options = options
         self.port = options.port
         self.ledger = GatewayLedger()
-        self._connections: set[Connection] = set()
+        self._connections: set[ClientConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seq = 0
         self._version = {"presence": 1, "health": 1}
@@ -67,7 +78,9 @@ class Gateway:
         """Listen. Raises OSError when the address cannot be used."""
         timeout = aiohttp.ClientTimeout(total=None)
         self._http = aiohttp.ClientSession(timeout=timeout)
-        self.sessions = Sessions(self.options, self._http, self.ledger, self._tell, self._fault, self._on_run_ended)
+        self.sessions = Sessions(
+            self.options, self._http, self.ledger, self._broadcast, self._start_fault, self._on_run_ended
+        )
         self._methods = Methods(self.options, self.sessions, self._presence)
         server = GatewayServer(self._get, self._local_only.check)
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
@@ -85,7 +98,7 @@ class Gateway:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.sessions.kill()
-        self._say_goodbye()
+        self._announce_shutdown()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -102,11 +115,11 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The WebSocket URL for clients."""
         return self.origin.replace("http", "ws", 1)
 
     async def shut_down(self) -> None:
-        """End as the release does: protocol 4 lets open runs end first, protocol 3 drops them without a word."""
+        """End as the release does: protocol 4 lets open runs end first, protocol 3 drops them without an event."""
         if self.options.release.drains:
             try:
                 async with asyncio.timeout(DRAIN_LIMIT_S / self.options.speed):
@@ -115,29 +128,29 @@ class Gateway:
                         await asyncio.sleep(0)
             except TimeoutError:
                 pass
-        self._say_goodbye()
+        self._announce_shutdown()
         await self.sessions.kill()
 
-    def _say_goodbye(self) -> None:
+    def _announce_shutdown(self) -> None:
         reason: dict[str, Any] = {"reason": "gateway stopping"}
         if self.options.protocol == 3:
             reason["restartExpectedMs"] = None
-        self._tell("shutdown", reason)
+        self._broadcast("shutdown", reason)
         for connection in self._connections:
             connection.close(SERVICE_RESTART, "service restart")
 
-    # -- telling
+    # -- broadcasts
 
-    def _tell(
+    def _broadcast(
         self,
         event: str,
         payload: dict[str, Any],
         *,
-        owner: Connection | None = None,
+        owner: ClientConnection | None = None,
         owner_only: bool = False,
         droppable: bool = False,
     ) -> None:
-        """Send an event to all who may see it; with ``owner_only`` to ``owner`` alone, if it wants tool events."""
+        """Send an event to all clients that may see it; with ``owner_only`` to ``owner`` if it wants tool events."""
         release = self.options.release
         if owner_only:
             if owner is not None and owner in self._connections and owner.wants_tools:
@@ -151,14 +164,14 @@ class Gateway:
                 continue
             connection.event(event, payload, self._number(connection), droppable=droppable, **extra)
 
-    def _number(self, connection: Connection) -> int:
+    def _number(self, connection: ClientConnection) -> int:
         if not self.options.release.seq_per_connection:
             return self._seq
         connection.seq += 1
         return connection.seq
 
-    async def _fault(self, fault: GatewayFault) -> None:
-        """Something of the gateway itself goes wrong now."""
+    async def _start_fault(self, fault: GatewayFault) -> None:
+        """Start a fault of the gateway itself."""
         match fault:
             case "tick-loss":
                 self._ticking = False
@@ -180,20 +193,20 @@ class Gateway:
         while True:
             await asyncio.sleep(self.options.tick_s / self.options.speed)
             if self._ticking:
-                self._tell("tick", {"ts": now_ms()})
+                self._broadcast("tick", {"ts": now_ms()})
 
     async def _healths(self) -> None:
         while True:
             await asyncio.sleep(HEALTH_S / self.options.speed)
-            self._tell_health()
+            self._broadcast_health()
 
-    def _tell_health(self) -> None:
+    def _broadcast_health(self) -> None:
         self._version["health"] += 1
-        self._tell("health", payloads.health(self.options, self.sessions.all.values()))
+        self._broadcast("health", health_payload(self.options, self.sessions.all.values()))
 
     def _presence(self) -> list[dict[str, Any]]:
         clients = [c.admitted for c in self._connections if c.admitted is not None]
-        return [payloads.gateway_presence(self.options), *(payloads.client_presence(c, "connect") for c in clients)]
+        return [gateway_presence(self.options), *(client_presence(c, "connect") for c in clients)]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -216,7 +229,7 @@ class Gateway:
     async def _serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=MAX_PAYLOAD_BYTES, autoping=True, timeout=2.0)
         await socket.prepare(request)
-        connection = Connection(socket, self.sessions.new_id(), self.ledger)
+        connection = ClientConnection(socket, self.sessions.new_id(), self.ledger)
         connection.frozen = self._frozen
         self.ledger.opened += 1
         self._connections.add(connection)
@@ -233,10 +246,10 @@ class Gateway:
             await asyncio.wait({writer}, timeout=2.0)
             writer.cancel()
             self.ledger.closed[code] += 1
-            self._introduce(connection)
+            self._broadcast_presence(connection)
         return socket
 
-    async def _talk(self, connection: Connection, socket: web.WebSocketResponse) -> None:
+    async def _talk(self, connection: ClientConnection, socket: web.WebSocketResponse) -> None:
         nonce = self.sessions.new_id()
         challenge: dict[str, Any] = {"nonce": nonce, "ts": now_ms()}
         connection.event("connect.challenge", challenge, None)
@@ -253,12 +266,12 @@ class Gateway:
         async for message in socket:
             if (request := self._request(connection, message)) is not None:
                 self.ledger.requests[request.method] += 1
-                if request.method == "agent.wait":  # takes its time; others must not wait for it
+                if request.method == "agent.wait":  # waits for a run; other requests must not wait for it
                     self._spawn(self._methods.answer(connection, request))
                 else:
                     await self._methods.answer(connection, request)
 
-    def _request(self, connection: Connection, message: aiohttp.WSMessage) -> Request | None:
+    def _request(self, connection: ClientConnection, message: aiohttp.WSMessage) -> GatewayRequest | None:
         if message.type is not aiohttp.WSMsgType.TEXT:
             connection.close(POLICY_VIOLATION, "invalid frame")
             return None
@@ -268,13 +281,13 @@ class Gateway:
         except FrameError as error:
             connection.close(POLICY_VIOLATION, f"invalid frame: {error}"[:100])
             return None
-        if not isinstance(frame, Request):
+        if not isinstance(frame, GatewayRequest):
             connection.close(POLICY_VIOLATION, "invalid request frame")
             return None
         return frame
 
-    def _shake_hands(self, connection: Connection, message: aiohttp.WSMessage, nonce: str) -> bool:
-        """Judge the first message; whether its sender is in."""
+    def _shake_hands(self, connection: ClientConnection, message: aiohttp.WSMessage, nonce: str) -> bool:
+        """Judge the first message; whether its sender is admitted."""
         if message.type is aiohttp.WSMsgType.TEXT and len(message.data) > FRAME_LIMIT_BEFORE_HELLO_BYTES:
             connection.close(TOO_BIG, "frame too large before connect")
             return False
@@ -285,27 +298,27 @@ class Gateway:
             return False
         if request.method != "connect":
             error = GatewayError("INVALID_REQUEST", "invalid handshake: first request must be connect")
-            connection.refuse(request.id, shape(error))
+            connection.refuse(request.id, error_payload(error))
             connection.close(POLICY_VIOLATION, error.message)
             return False
         self.ledger.requests["connect"] += 1
         judged = self._starting() or judge(request.params, nonce, self.options)
-        if isinstance(judged, Refused):
-            connection.refuse(request.id, shape(judged.error))
+        if isinstance(judged, Rejected):
+            connection.refuse(request.id, error_payload(judged.error))
             connection.close(judged.close_code, judged.error.message[:100])
             return False
         connection.admitted = judged
-        health = payloads.health(self.options, self.sessions.all.values())
+        health = health_payload(self.options, self.sessions.all.values())
         uptime_ms = round((time.monotonic() - self._began_s) * 1e3)
-        snapshot = payloads.snapshot(self._presence(), health, dict(self._version), uptime_ms)
-        connection.respond(request.id, payloads.hello(self.options, judged, connection.id, snapshot))
-        self._introduce(connection)
+        snapshot = snapshot_payload(self._presence(), health, dict(self._version), uptime_ms)
+        connection.respond(request.id, hello_payload(self.options, judged, connection.id, snapshot))
+        self._broadcast_presence(connection)
         if self.options.protocol == 3:
-            self._tell_health()
+            self._broadcast_health()
         return True
 
-    def _starting(self) -> Refused | None:
-        """The refusal of a gateway that has only just begun, if it is to be one."""
+    def _starting(self) -> Rejected | None:
+        """The refusal of a starting gateway; None if there is no such fault, or the start is over."""
         if self.options.fault != "starting" or time.monotonic() - self._began_s > STARTING_S / self.options.speed:
             return None
         error = GatewayError(
@@ -315,16 +328,16 @@ class Gateway:
             retryable=True,
             retry_after_ms=max(1.0, RETRY_AFTER_MS / self.options.speed),
         )
-        return Refused(error, TRY_AGAIN_LATER)
+        return Rejected(error, TRY_AGAIN_LATER)
 
-    def _introduce(self, connection: Connection) -> None:
-        """Tell the others who came or went."""
+    def _broadcast_presence(self, connection: ClientConnection) -> None:
+        """Send the presence to the other clients when one came or went."""
         if connection.admitted is None or not any(other is not connection for other in self._connections):
             return
         self._version["presence"] += 1
-        self._tell("presence", {"presence": self._presence()})
+        self._broadcast("presence", {"presence": self._presence()})
 
     async def _until_closed(self, socket: web.WebSocketResponse) -> None:
-        """Read on until the writer has closed the socket."""
+        """Read until the writer has closed the socket."""
         async for _ in socket:
             pass

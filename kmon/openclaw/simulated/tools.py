@@ -1,4 +1,4 @@
-"""The one tool the simulated agent has, ``exec``, and what a command would do. Nothing is ever executed."""
+"""The one tool of the simulated agent, ``exec``, and the pretended result of a command. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ TOOLS: list[dict[str, Any]] = [
 ]
 
 
-class ToolCall(Struct, frozen=True):
-    """A call of the model. ``arguments`` is the JSON text it wrote."""
+class ExecCall(Struct, frozen=True):
+    """A tool call of the model. ``arguments`` is its JSON text."""
 
     id: str
     name: str
@@ -49,21 +49,21 @@ class ToolCall(Struct, frozen=True):
 
     @property
     def meta(self) -> str:
-        """How the gateway puts a command in words."""
+        """The gateway's description of a command."""
         first = self.command.split(";")[0].strip()[:80]
         return f"run {first}" if first else self.name
 
 
-class ToolOutcome(Struct, frozen=True):
-    """What a call would have printed, after how many seconds."""
+class ExecResult(Struct, frozen=True):
+    """The output of a call, and how long it took."""
 
     output: str
     duration_s: float
 
 
-def pretend(call: ToolCall) -> ToolOutcome:
-    """What ``call`` does: ``sleep N`` takes N seconds, ``echo`` prints, everything else does nothing."""
+def pretend(call: ExecCall) -> ExecResult:
+    """The result of ``call``: ``sleep N`` takes N seconds, ``echo`` prints, everything else does nothing."""
     steps = [step.strip() for step in call.command.split(";")]
     slept = sum(float(found[1]) for step in steps if (found := SLEEP.fullmatch(step)))
     printed = [found[1] for step in steps if (found := ECHO.fullmatch(step))]
-    return ToolOutcome("\n".join(printed)[:2_000], min(slept, SLEEP_LIMIT_S))
+    return ExecResult("\n".join(printed)[:2_000], min(slept, SLEEP_LIMIT_S))

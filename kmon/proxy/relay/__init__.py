@@ -1,1 +1,1 @@
-"""A loopback reverse proxy that changes nothing but the Host header, and lets somebody watch what passes."""
+"""A loopback reverse proxy that changes only the Host header, with an observer of each exchange."""

@@ -1,4 +1,4 @@
-"""Where the body of an HTTP/1.1 message ends, and what of it is payload. Reads along; changes and keeps nothing."""
+"""Where the body of an HTTP/1.1 message ends, and which of its bytes are payload. Nothing is changed or kept."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
 class Body:
-    """One body. ``length`` is its size in bytes, or how it tells its end.
+    """One body. ``length`` is its size in bytes, or how its end is marked.
 
-    A ``strict`` one refuses chunks that another reader may cut elsewhere: bare line feeds, blanks before a size, NULs.
+    A ``strict`` one refuses chunks that parsers may split differently: bare line feeds, blanks before a size, NULs.
     """
 
     def __init__(self, length: int | Literal["chunked", "until-close"], *, strict: bool = False) -> None:
@@ -35,7 +35,7 @@ class Body:
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The payload in ``data``, and how many bytes of ``data`` belong to this body.
 
-        Raises :class:`HeadError` for chunks that are none.
+        Raises :class:`HeadError` for invalid chunks.
         """
         if self.done:
             return b"", 0
@@ -95,9 +95,9 @@ def _without_end(line: bytes) -> bytes:
 
 
 def body_of_request(head: RequestHead) -> Body:
-    """The body that follows a request head. Raises :class:`HeadError` for a length that is none.
+    """The body that follows a request head. Raises :class:`HeadError` for an invalid length.
 
-    One that two readers could measure differently is refused: what one takes for a body is a request to the other.
+    A length that two parsers could read differently is refused, against request smuggling.
     """
     length = head.headers.get("content-length")
     if (coding := head.headers.get("transfer-encoding")) is not None:

@@ -1,6 +1,6 @@
-"""Heads of HTTP/1.1 messages: found in bytes, read, and given another Host; no other byte of them changes.
+"""Heads of HTTP/1.1 messages: found in bytes, parsed, and given another Host; no other byte of them changes.
 
-Parsed by hand and not by h11, which would have to write every message anew: what is forwarded must be what came.
+Parsed by hand and not with h11, which writes every message anew: the relay must forward the bytes that came.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import Struct
 from kmon.dialects.request_fields import FieldError, request_fields
 
 HEAD_LIMIT_BYTES = 256 * 1024
-"""Signed requests and cookies make long heads; what is longer is no head."""
+"""Signed requests and cookies make long heads; a longer one is refused."""
 METHOD_LIMIT_BYTES = 32
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \x00-\x1f\x7f]+) HTTP/1\.([01])\Z")
@@ -22,18 +22,18 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 class HeadError(ValueError):
-    """What came is not passed on; the text says why, ``status`` and ``code`` how to answer.
+    """Bytes that are not passed on; the text says why, ``status`` and ``code`` are those of the answer.
 
-    ``told``: whether whoever owns the relay knows of it already.
+    ``reported``: whether ``complain`` was called for it already.
     """
 
-    def __init__(self, message: str, status: int = 400, code: str = "bad-request", *, told: bool = False) -> None:
+    def __init__(self, message: str, status: int = 400, code: str = "bad-request", *, reported: bool = False) -> None:
         super().__init__(message)
-        self.status, self.code, self.told = status, code, told
+        self.status, self.code, self.reported = status, code, reported
 
 
 class Head(Struct, frozen=True):
-    """What both heads have. Names are lower case; values of a repeated name are joined with commas."""
+    """The fields of both kinds of head. Names are lower case; values of a repeated name are joined with commas."""
 
     headers: dict[str, str]
     minor: int
@@ -69,9 +69,9 @@ class ResponseHead(Head, frozen=True):
 
 
 def end_of_head(data: bytes | bytearray, looked_bytes: int = 0) -> int | None:
-    """Where the head at the start of ``data`` ends, its blank line included; None if it is not all there.
+    """Where the head at the start of ``data`` ends, its blank line included; None if it is incomplete.
 
-    ``looked_bytes`` of it were looked at before: a head that drips in must not be read anew with every byte.
+    The first ``looked_bytes`` were searched before, so that a slow head is not searched again with every byte.
 
     Raises :class:`HeadError` for one that is too long.
     """
@@ -95,7 +95,7 @@ def refuse_other_protocols(data: bytes | bytearray) -> None:
 
 
 def request_head(data: bytes) -> RequestHead:
-    """Read a whole request head, strictly: the upstream must not read it otherwise. Raises :class:`HeadError`."""
+    """Parse a whole request head, strictly: the upstream must not read it differently. Raises :class:`HeadError`."""
     line, *rest = data.removesuffix(b"\r\n\r\n").split(b"\r\n")
     found = _REQUEST_LINE.match(line)
     if found is None:
@@ -103,8 +103,8 @@ def request_head(data: bytes) -> RequestHead:
     method, target = found[1].decode(), found[2].decode("latin-1")
     if method == "CONNECT" or not target.startswith(("/", "*")):
         status = 405 if method == "CONNECT" else 421
-        words = "this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL"
-        raise HeadError(words, status)
+        sentence = "this is a base URL, not the proxy of HTTP_PROXY; give it to the program as its base URL"
+        raise HeadError(sentence, status)
     try:
         return RequestHead(request_fields(rest), int(found[3]), method, target)
     except FieldError as error:
@@ -112,7 +112,7 @@ def request_head(data: bytes) -> RequestHead:
 
 
 def response_head(data: bytes) -> ResponseHead:
-    """Read a whole response head, with patience: its bytes go on whatever it is. Raises :class:`HeadError`."""
+    """Parse a whole response head, tolerantly: its bytes are passed on in any case. Raises :class:`HeadError`."""
     line, headers = _lines(data)
     found = _STATUS_LINE.match(line)
     if found is None:
@@ -134,13 +134,13 @@ def _lines(data: bytes) -> tuple[bytes, dict[str, str]]:
     headers: dict[str, str] = {}
     key = ""
     for line in rest:
-        if line[:1] in (b" ", b"\t"):  # a folded line goes on with the one before it, framing included
+        if line[:1] in (b" ", b"\t"):  # a folded line continues the one before it, framing fields too
             if key:
                 headers[key] = f"{headers[key]} {line.strip().decode('latin-1')}".strip()
             continue
         name, colon, value = line.partition(b":")
         if not colon:
-            continue  # a broken line is the two ends' to judge
-        key, said = name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")
-        headers[key] = f"{headers[key]}, {said}" if key in headers else said
+            continue  # a broken line is left to client and upstream
+        key, text = name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return first, headers

@@ -1,4 +1,4 @@
-"""What passes through a relay, told to whoever watches. Calls return at once; nothing waits for a watcher."""
+"""The interface of a relay's observers. Their calls return at once: the relay does not wait for them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 How = Literal["complete", "client-left", "upstream-ended", "unreachable", "aborted"]
-"""How an exchange ended: answered to its end; the client, or the upstream, went first; nobody there; told to stop."""
+"""How an exchange ended. ``client-left`` and ``upstream-ended``: that side closed first. ``aborted``: by kmon."""
 Side = Literal["client", "upstream"]
 
 
 class End(Struct, frozen=True):
-    """``error`` says what the network did; None where it did nothing wrong."""
+    """How an exchange ended; ``error`` is the network's fault, if any."""
 
     how: How
     error: StreamError | None = None
 
 
 class Delivery:
-    """How the client takes what is passed on to it: one per connection, which keeps it up to date."""
+    """Whether the client reads what is passed on to it. One per connection, which updates it."""
 
     __slots__ = ("offered_ns",)
 
     def __init__(self) -> None:
         self.offered_ns: int | None = None
-        """Since when the piece is offered that the client has not taken whole, CLOCK_MONOTONIC; None if it has all."""
+        """CLOCK_MONOTONIC ns at which the piece was written that the client has not read whole; None if it has all."""
 
     def waiting_ns(self, now_ns: int) -> int:
-        """For how long the client has kept kmon waiting."""
+        """For how long kmon has waited for the client, in ns."""
         return 0 if self.offered_ns is None else now_ns - self.offered_ns
 
 
-class Watcher(Protocol):
-    """One request and its answer as they pass. Stamps are CLOCK_MONOTONIC ns of the arrival here."""
+class ExchangeObserver(Protocol):
+    """Gets one request and its answer as they pass. Stamps are CLOCK_MONOTONIC ns of the arrival here."""
 
     def request_body(self, t_ns: int, payload: bytes) -> None: ...
 
@@ -48,7 +48,7 @@ class Watcher(Protocol):
     def upstream_line(self, line: TcpSampler) -> None: ...
 
     def delivered_by(self, delivery: Delivery) -> None:
-        """Called at the start: how the client takes the answer can be seen there from now on."""
+        """Called at the start; ``delivery`` stays up to date."""
         ...
 
     def answered(self, t_ns: int, head: ResponseHead) -> None: ...
@@ -56,7 +56,7 @@ class Watcher(Protocol):
     def answer_body(self, t_ns: int, payload: bytes) -> None: ...
 
     def tunnelled(self, t_ns: int, side: Side, data: bytes) -> None:
-        """After a 101: bytes that ``side`` sent."""
+        """Bytes that ``side`` sent after a 101."""
         ...
 
     def ended(self, t_ns: int, end: End) -> None: ...
@@ -64,5 +64,5 @@ class Watcher(Protocol):
 
 Abort = Callable[[], None]
 """Closes the connection on both sides, now."""
-Watch = Callable[[int, RequestHead, Abort], Watcher]
-"""Called with each request's head and its stamp."""
+Observe = Callable[[int, RequestHead, Abort], ExchangeObserver]
+"""Called with the stamp and head of each request; makes its observer."""

@@ -1,4 +1,4 @@
-"""The client's side of a connection: its requests as they go on, each with the upstream's Host, and told of."""
+"""The client's side of a connection: its requests, passed on with the upstream's Host and shown to their observers."""
 
 from __future__ import annotations
 
@@ -17,52 +17,52 @@ from kmon.proxy.relay.head import (
     request_head,
     with_host,
 )
-from kmon.proxy.relay.observer import Watcher
+from kmon.proxy.relay.observer import ExchangeObserver
 
 OPEN_LIMIT = 100
-"""Requests one connection may send ahead of their answers; clients send one, and each is kept until it ends."""
+"""Requests that one connection may have open; usual clients have one."""
 
-IMPATIENT = "too-many-requests"
-"""The code of what is refused without a wait for the answers before it, which are why."""
+TOO_MANY = "too-many-requests"
+"""The code of a refusal that does not wait for the earlier answers, which are its reason."""
 Check = Callable[[str, int, Mapping[str, str]], None]
-"""Called with target, minor version and fields of each request; raises :class:`NotLocalError` for a page of the web."""
+"""Called with target, minor version and fields of each request; raises :class:`NotLocalError` for a web page's."""
 
 
-class Open(Struct):
+class OpenRequest(Struct):
     """A request that was passed on and whose answer has not ended."""
 
     head: RequestHead
-    watcher: Watcher
+    observer: ExchangeObserver
     sent: bool = False
 
 
-class Asking:
-    """Bytes from the client in, bytes for the upstream out. ``open`` holds the requests that wait for their end.
+class RequestSide:
+    """Bytes from the client in, bytes for the upstream out. ``open`` holds the requests without a complete answer.
 
-    After a request to change the protocol everything is held back until :attr:`tunnel` says what became of it.
+    After an upgrade request all bytes are held until :meth:`release`.
     """
 
-    def __init__(self, host: str, check: Check, watch: Callable[[int, RequestHead], Watcher]) -> None:
-        self._host, self._check, self._watch = host, check, watch
+    def __init__(self, host: str, check: Check, observe: Callable[[int, RequestHead], ExchangeObserver]) -> None:
+        self._host, self._check, self._observe = host, check, observe
         self._pending = bytearray()
         self._looked_bytes = 0
         self._body: Body | None = None
-        self._current: Open | None = None
-        self.open: deque[Open] = deque()
+        self._current: OpenRequest | None = None
+        self.open: deque[OpenRequest] = deque()
         self.held = False
-        """An upgrade was asked for and not answered yet."""
-        self.tunnel: Watcher | None = None
-        """Set once the upstream has agreed to another protocol."""
+        """An upgrade request has no answer yet."""
+        self.tunnel: ExchangeObserver | None = None
+        """Set when the upstream has accepted an upgrade."""
         self.problem: HeadError | None = None
-        """Why nothing more of this client is passed on. What came before it has been."""
+        """Why no further bytes of this client are passed on; earlier requests were."""
 
     @property
     def refused_a_head(self) -> bool:
         """Whether the :attr:`problem` is with a HEAD request, whose answer has no body."""
         return self.problem is not None and self._pending.startswith(b"HEAD ")
 
-    def feed(self, t_ns: int, data: bytes) -> tuple[bytes, list[Open]]:
-        """What of ``data`` is to be passed on now, and the requests that are complete with it."""
+    def feed(self, t_ns: int, data: bytes) -> tuple[bytes, list[OpenRequest]]:
+        """The part of ``data`` to pass on now, and the requests that it completes."""
         if self.problem is not None:
             return b"", []
         if self.tunnel is not None:
@@ -74,7 +74,7 @@ class Asking:
             except HeadError as error:
                 self.problem = error
                 return b"", []
-            if taken == len(data):  # the usual case of an upload: nothing is copied
+            if taken == len(data):  # the usual case of an upload, without a copy
                 return data, self._took(t_ns, payload)
             sent = self._took(t_ns, payload)
             more, further = self.feed(t_ns, data[taken:])
@@ -82,8 +82,8 @@ class Asking:
         self._pending += data
         return self._requests(t_ns)
 
-    def release(self, t_ns: int, tunnel: Watcher | None) -> tuple[bytes, list[Open]]:
-        """The answer to an upgrade is there: pass on what was held, as bytes of the tunnel or as requests."""
+    def release(self, t_ns: int, tunnel: ExchangeObserver | None) -> tuple[bytes, list[OpenRequest]]:
+        """The upgrade was answered: the held bytes, as bytes of ``tunnel`` or, if it is None, as requests."""
         self.held, self.tunnel = False, tunnel
         if tunnel is None:
             return self._requests(t_ns)
@@ -93,20 +93,20 @@ class Asking:
             tunnel.tunnelled(t_ns, "client", data)
         return data, []
 
-    def _requests(self, t_ns: int) -> tuple[bytes, list[Open]]:
-        out, sent = bytearray(), list[Open]()
+    def _requests(self, t_ns: int) -> tuple[bytes, list[OpenRequest]]:
+        out, sent = bytearray(), list[OpenRequest]()
         try:
             self._read(t_ns, out, sent)
         except HeadError as error:
             self.problem = error
         except NotLocalError as error:
-            self.problem = HeadError(str(error), error.status, error.code, told=True)
+            self.problem = HeadError(str(error), error.status, error.code, reported=True)
         return bytes(out), sent
 
-    def _read(self, t_ns: int, out: bytearray, sent: list[Open]) -> None:
+    def _read(self, t_ns: int, out: bytearray, sent: list[OpenRequest]) -> None:
         while self._pending and not self.held:
             if self._body is None:
-                while bytes(self._pending[:1]) in (b"\r", b"\n"):  # between requests they mean nothing (RFC 9112, 2.2)
+                while bytes(self._pending[:1]) in (b"\r", b"\n"):  # ignored between requests (RFC 9112, 2.2)
                     del self._pending[:1]
                 if not self._pending:
                     break
@@ -116,15 +116,15 @@ class Asking:
                 if end is None:
                     break
                 if len(self.open) >= OPEN_LIMIT:
-                    words = f"more than {OPEN_LIMIT} requests on a connection before the first is answered"
-                    raise HeadError(words, code=IMPATIENT)
+                    sentence = f"more than {OPEN_LIMIT} requests on a connection before the first is answered"
+                    raise HeadError(sentence, code=TOO_MANY)
                 raw = bytes(self._pending[:end])
                 head = request_head(raw)
                 self._check(head.target, head.minor, head.headers)
                 body = body_of_request(head)
                 del self._pending[:end]
                 out += with_host(raw, self._host)
-                self._current = Open(head, self._watch(t_ns, head))
+                self._current = OpenRequest(head, self._observe(t_ns, head))
                 self.open.append(self._current)
                 self._body = body
                 sent += self._took(t_ns, b"")
@@ -134,12 +134,12 @@ class Asking:
             del self._pending[:taken]
             sent += self._took(t_ns, payload)
 
-    def _took(self, t_ns: int, payload: bytes) -> list[Open]:
+    def _took(self, t_ns: int, payload: bytes) -> list[OpenRequest]:
         current, body = self._current, self._body
         assert current is not None
         assert body is not None
         if payload:
-            current.watcher.request_body(t_ns, payload)
+            current.observer.request_body(t_ns, payload)
         if not body.done:
             return []
         self._body = self._current = None

@@ -1,4 +1,4 @@
-"""The upstream's side of a connection: its answers, read along after the fact. Nothing here can change a byte."""
+"""The upstream's side of a connection: its answers, parsed beside the passing. Nothing here can change a byte."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Literal
 from kmon.dialects.delta import StreamError
 from kmon.proxy.relay.body import Body, body_of_response
 from kmon.proxy.relay.head import HeadError, ResponseHead, end_of_head, response_head
-from kmon.proxy.relay.observer import End, Watcher
-from kmon.proxy.relay.request_side import Open
+from kmon.proxy.relay.observer import End, ExchangeObserver
+from kmon.proxy.relay.request_side import OpenRequest
 
 SWITCHING = 101
 News = Literal["upgrade", "answered"]
-"""What somebody may wait for: an upgrade was settled, one way or the other; an answer came to its end."""
+"""Events to wait for: an upgrade was accepted or refused; an answer ended."""
 
 
-class Answering:
-    """Reads the answers to the requests in ``waiting`` (shared with the client's side); tells their watchers."""
+class ResponseSide:
+    """Parses the answers to the requests in ``waiting`` (shared with the client's side) for their observers."""
 
-    def __init__(self, waiting: deque[Open]) -> None:
+    def __init__(self, waiting: deque[OpenRequest]) -> None:
         self._waiting = waiting
         self._pending = bytearray()
         self._looked_bytes = 0
         self._body: Body | None = None
-        self._current: Open | None = None
+        self._current: OpenRequest | None = None
         self.problem: HeadError | None = None
-        """Why nothing is read along any more: what came is no HTTP. It is passed on all the same."""
-        self.tunnel: Watcher | None = None
+        """Why answers are not parsed any more: the bytes are not HTTP. They are still passed on."""
+        self.tunnel: ExchangeObserver | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether the end of the connection, now, would end an answer as its framing says."""
+        """Whether closing the connection now would be the regular end of an answer."""
         return self._body is not None and self._body.until_close
 
     @property
@@ -41,11 +41,11 @@ class Answering:
 
     @property
     def between(self) -> bool:
-        """Whether what has come ends with a whole answer, or nothing has: another one may be put behind it."""
+        """Whether no answer is incomplete, so that the relay may send one of its own."""
         return not (self.begun or self._pending or self.problem or self.tunnel)
 
     def feed(self, t_ns: int, data: bytes) -> News | None:
-        """Read along; what of it is news."""
+        """Parse ``data``; the event in it, if any."""
         if self.tunnel is not None:
             self.tunnel.tunnelled(t_ns, "upstream", data)
             return None
@@ -55,7 +55,7 @@ class Answering:
             return self._read(t_ns, data)
         except HeadError as error:
             self.problem = error
-            return "answered"  # as far as it ever will be
+            return "answered"  # it will not become more complete
 
     def _read(self, t_ns: int, data: bytes) -> News | None:
         news: News | None = None
@@ -65,7 +65,7 @@ class Answering:
                 data = data[taken:]
                 assert self._current is not None
                 if payload:
-                    self._current.watcher.answer_body(t_ns, payload)
+                    self._current.observer.answer_body(t_ns, payload)
                 if self._body.done:
                     self._close(t_ns)
                     news = news or "answered"
@@ -89,13 +89,13 @@ class Answering:
             raise HeadError("an answer that nobody asked for")
         current = self._waiting[0]
         if head.status == SWITCHING and current.head.upgrade:
-            current.watcher.answered(t_ns, head)
-            self.tunnel, self._current = current.watcher, current
+            current.observer.answered(t_ns, head)
+            self.tunnel, self._current = current.observer, current
             return "upgrade"
         if head.status < 200:
             return None
         self._current, self._body = current, body_of_response(head, current.head.method)
-        current.watcher.answered(t_ns, head)
+        current.observer.answered(t_ns, head)
         news: News | None = "upgrade" if current.head.upgrade else None
         if self._body.done:
             self._close(t_ns)
@@ -105,10 +105,10 @@ class Answering:
     def _close(self, t_ns: int) -> None:
         current = self._waiting.popleft()
         self._body = self._current = None
-        current.watcher.ended(t_ns, End("complete"))
+        current.observer.ended(t_ns, End("complete"))
 
     def upstream_ended(self) -> StreamError | None:
-        """What it means that the upstream closes now, cleanly, with a request open; None if that is how it ends."""
+        """The error of a clean close of the upstream now, with a request open; None if it is the regular end."""
         if self.problem is not None:
             return StreamError("protocol", f"the answer is not valid HTTP: {self.problem}")
         if self.whole:

@@ -1,4 +1,4 @@
-"""Listens on loopback and gives every client a connection of its own to the upstream."""
+"""Listens on loopback and gives every client its own connection to the upstream."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kmon import log
 from kmon.address import unusable
 from kmon.dialects.local_only import LocalOnly
 from kmon.errors import UsageError
+from kmon.proxy.relay.closing import close_after, own_answer
 from kmon.proxy.relay.connection import Connection
-from kmon.proxy.relay.observer import Watch
-from kmon.proxy.relay.parting import answer, part
+from kmon.proxy.relay.observer import Observe
 from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.backend import StampedStream
 from kmon.transport.phase import Phase
@@ -24,15 +24,15 @@ from kmon.transport.timestamps import ask_for_stamps
 
 _log = logging.getLogger(__name__)
 CONNECTION_LIMIT = 1_000
-TURNED_AWAY_LIMIT = 100
-"""Clients above it that are told so at once; those who come on top of them find their connection closed."""
+REFUSED_LIMIT = 100
+"""Clients above the limit that get an answer which says so; further ones are closed without an answer."""
 BACKLOG = 512
 OUT_OF_FILES_S = 0.2
-"""How long to leave new clients waiting when this process may open no more files."""
+"""How long new clients wait when this process cannot open more files."""
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises :class:`UsageError` for an address that is not this machine's alone, or in use."""
+    """A listening socket. Raises :class:`UsageError` for an address that is not loopback, or in use."""
     if not 0 <= port <= 65_535:
         raise UsageError(f"--port {port}: a port is 0 to 65535; 0 takes any free one")
     try:
@@ -54,9 +54,9 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves what ``sock`` accepts until :meth:`close`; ``host`` is the name that ``sock`` was asked for by.
+    """Serves the clients of ``sock`` until :meth:`close`; ``host`` is the name that ``sock`` was created for.
 
-    ``complain`` is told, in a sentence, what was no request, and once of each kind of request that was refused.
+    ``complain`` is called with a sentence for invalid requests, and for the first refused request of each kind.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class Server:
         host: str,
         context: ssl.SSLContext,
         connect_timeout_s: float,
-        watch: Watch,
+        observe: Observe,
         complain: Callable[[str], None],
     ) -> None:
         self._sock, self._upstream = sock, upstream
         self.port = int(sock.getsockname()[1])
         self._context, self._connect_timeout_s = context, connect_timeout_s
-        self._watch, self._complain = watch, complain
+        self._observe, self._complain = observe, complain
         self._local_only = LocalOnly("the proxy", host, complain)
         self._clients: set[asyncio.Task[None]] = set()
-        self._turned_away: set[asyncio.Task[None]] = set()
+        self._refused: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
         self._listen()
@@ -88,9 +88,9 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening and end every connection on both sides."""
-        self._deafen()
+        self._stop_listening()
         self._sock.close()
-        tasks = self._clients | self._turned_away
+        tasks = self._clients | self._refused
         for task in tasks:
             task.cancel()
         if tasks:
@@ -100,32 +100,32 @@ class Server:
         self._again = None
         self._loop.add_reader(self._sock.fileno(), self._accept)
 
-    def _deafen(self) -> None:
+    def _stop_listening(self) -> None:
         if self._again is not None:
             self._again.cancel()
         self._loop.remove_reader(self._sock.fileno())
 
     def _accept(self) -> None:
-        """Take every client that waits, at once: an accepted socket that is still on its way to a task can get lost."""
+        """Accept every waiting client in one go: a socket accepted by a task could be lost at its cancellation."""
         while True:
             try:
                 client, _ = self._sock.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                self._deafen()
+                self._stop_listening()
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
                     self._again = self._loop.call_later(OUT_OF_FILES_S, self._listen)
                 else:
                     self._complain(f"no further clients are accepted: {error.strerror}")
                 return
-            self._welcome(client)
+            self._admit(client)
 
-    def _welcome(self, client: socket.socket) -> None:
+    def _admit(self, client: socket.socket) -> None:
         client.setblocking(False)
         among, limit, serve = self._clients, CONNECTION_LIMIT, self._serve
         if len(among) >= limit:
-            among, limit, serve = self._turned_away, TURNED_AWAY_LIMIT, _turn_away
+            among, limit, serve = self._refused, REFUSED_LIMIT, _refuse
         if len(among) >= limit:
             client.close()
             return
@@ -146,19 +146,19 @@ class Server:
             context=self._context,
             connect_timeout_s=self._connect_timeout_s,
             check=self._local_only.check,
-            watch=self._watch,
+            observe=self._observe,
             complain=self._complain,
         )
         try:
             await connection.serve()
-        except Exception as error:  # one connection that failed must not end the others, nor pass unsaid
+        except Exception as error:  # one failed connection must not end the others
             _log.exception("a connection failed")
             self._complain(log.failed("kmon itself failed in a connection", error))
 
 
-async def _turn_away(client: StampedStream) -> None:
-    await part(client, answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
+async def _refuse(client: StampedStream) -> None:
+    await close_after(client, own_answer(503, f"kmon proxy serves {CONNECTION_LIMIT} connections at once", "busy"))
 
 
 def _no_phase(_phase: Phase, _t_ns: int, _detail: str) -> None:
-    """A client's connection is there already when it is accepted."""
+    """An accepted connection has no phases of its own."""

@@ -1,4 +1,4 @@
-"""Where a relay passes requests on to, and how it gets there."""
+"""The origin that a relay passes requests on to, and the connection to it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class Upstream(Struct, frozen=True):
 
     @classmethod
     def of(cls, url: str) -> Upstream:
-        """The origin of a base URL, whose path plays no part here."""
+        """The origin of a base URL; the path is ignored."""
         parts = urlsplit(url)
         return cls(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
     @property
     def authority(self) -> str:
-        """What belongs into the Host header."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
     async def dial(
         self, context: ssl.SSLContext, limit_s: float, on_phase: OnPhase, on_line: OnLine
     ) -> tuple[httpcore.AsyncNetworkStream, StampedStream]:
-        """Connect, with TLS where the scheme asks for it: the stream to talk over, and the one that has the stamps.
+        """Connect, with TLS for https: the stream to use, and the one below it that has the stamps.
 
-        Raises what httpcore's network backends raise.
+        Raises the exceptions of httpcore's network backends.
         """
         backend = StampingBackend(on_phase, on_line)
         stream = await backend.connect_tcp(self.host, self.port, limit_s)

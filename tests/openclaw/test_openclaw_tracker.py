@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, GatewayRequest, GatewayResponse
 from kmon.openclaw.protocol.run import GatewayRun
-from kmon.openclaw.protocol.runs import RUNS_LIMIT, Change, Tracker, history_texts, in_flight
+from kmon.openclaw.protocol.tracker import RUNS_LIMIT, Change, Tracker, history_texts, in_flight
 from tests.support.gateway_recordings import ALL, OBSERVED, any_frame, needs_recordings, recorded, replayed
 
 
@@ -70,7 +70,7 @@ def test_a_follow_up_in_collect_mode_waits_and_its_turn_is_born_as_a_new_run() -
     assert running.open and not queued.answered and queued.empty_final and queued.waiting
     assert queued.behind == running.id
     assert waiting.sessions["agent:main:kmon-slow"].queue == [queued.id]
-    assert ("chat-empty", "queued") in [c.what for c in changes]
+    assert ("chat-empty", "queued") in [c.kinds for c in changes]
 
     tracker, _ = replayed("openclaw-2026.2.17-ollama-slow.jsonl")
     _, queued, born = tracker.of("agent:main:kmon-slow")
@@ -85,7 +85,7 @@ def test_a_silent_retry_is_told_from_an_error_and_its_text_is_kept() -> None:
     assert run.chat == "error" and run.lifecycle == "end" and run.silent_retry
     assert run.answer.text == " ".join(f"word{i}" for i in range(100, 112))
     assert run.unseen_chars == len(run.answer.text)
-    assert [c.delta.done for c in changes if c.delta is not None and "ended" in c.what][-1]
+    assert [c.delta.done for c in changes if c.delta is not None and "ended" in c.kinds][-1]
 
 
 @needs_recordings
@@ -113,16 +113,16 @@ def test_the_sender_sees_tools_and_so_does_an_observer_of_protocol_4() -> None:
 
 @needs_recordings
 def test_a_hang_stays_open_and_ticks_go_on() -> None:
-    tracker, _ = replayed("openclaw-2026.9.6-hang.jsonl", until_s=100)
+    tracker, changes = replayed("openclaw-2026.9.6-hang.jsonl", until_s=100)
     assert only(tracker, "hang").open
-    assert tracker.pulse.ticks == 3 and tracker.pulse.ticking(int(100e9))
-    assert not tracker.pulse.ticking(int(200e9))
+    assert [change.kinds for change in changes].count(("tick",)) == 3 and tracker.connection.ticking(int(100e9))
+    assert not tracker.connection.ticking(int(200e9))
 
 
 def histories(name: str) -> list[object]:
     """Every answer to ``chat.history`` in a recording."""
-    asked = {f.id for _, _, f in recorded(name) if isinstance(f, Request) and f.method == "chat.history"}
-    return [f.payload for _, _, f in recorded(name) if isinstance(f, Response) and f.id in asked]
+    asked = {f.id for _, _, f in recorded(name) if isinstance(f, GatewayRequest) and f.method == "chat.history"}
+    return [f.payload for _, _, f in recorded(name) if isinstance(f, GatewayResponse) and f.id in asked]
 
 
 @needs_recordings
@@ -179,16 +179,11 @@ def test_a_frame_that_comes_twice_says_nothing_new() -> None:
     assert said == "Hello"
 
 
-def test_a_gap_is_counted_from_the_first_number_seen() -> None:
-    tracker, _ = fed(GatewayEvent("tick", {}, 164), GatewayEvent("tick", {}, 165), GatewayEvent("tick", {}, 170))
-    assert (tracker.pulse.gaps, tracker.pulse.missing_frames) == (1, 4)
-
-
 def test_a_refused_message_ends_its_run_with_the_gateways_words() -> None:
     tracker = Tracker()
-    tracker.feed(0, Request("1", "chat.send", {"sessionKey": "s", "idempotencyKey": "r"}), "out")
-    changes = tracker.feed(1, Response("1", False, error=GatewayError("UNAVAILABLE", "starting")))
-    assert changes[0].what == ("refused",) and tracker.runs["r"].error == "starting"
+    tracker.feed(0, GatewayRequest("1", "chat.send", {"sessionKey": "s", "idempotencyKey": "r"}), "out")
+    changes = tracker.feed(1, GatewayResponse("1", False, error=GatewayError("UNAVAILABLE", "starting")))
+    assert changes[0].kinds == ("refused",) and tracker.runs["r"].error == "starting"
     assert not tracker.runs["r"].open and not tracker.runs["r"].waiting
 
 
@@ -202,6 +197,6 @@ def test_whatever_a_payload_holds_the_tracker_never_raises(sent: list[tuple[Fram
     tracker = Tracker()
     for t_ns, (one, direction) in enumerate(sent):
         for change in tracker.feed(t_ns, one, direction):
-            assert change.what or change.delta is not None
+            assert change.kinds or change.delta is not None
         for run in tracker.runs.values():
             assert not (run.open and run.waiting) and run.short is not None

@@ -327,7 +327,7 @@ async def test_of_a_stream_that_is_not_read_nobody_says_that_its_provider_sends_
         await hold.wait()
         writer.write(END)
 
-    async with serving(script) as url, proxying(url, on_call=log.hear) as middle:
+    async with serving(script) as url, proxying(url, on_call=log.record) as middle:
         asking = asyncio.create_task(through(middle))
         await middle.watched.until(lambda event: isinstance(event, ev.DeltaArrived))
         (call,) = middle.host.calls()

@@ -149,7 +149,7 @@ async def test_who_asks_on_and_on_is_told() -> None:
 
 async def test_clients_above_the_limit_are_told_whatever_they_are_sending(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_server, "CONNECTION_LIMIT", 2)
-    monkeypatch.setattr(relay_server, "TURNED_AWAY_LIMIT", 3)
+    monkeypatch.setattr(relay_server, "REFUSED_LIMIT", 3)
     async with serving(answering) as url, relaying(url) as relay:
         first = [await relay.open(b"") for _ in range(2)]
         while relay.server.clients < 2:

@@ -21,7 +21,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from kmon.openclaw.simulated.options import GatewayOptions, Mechanism
-from kmon.openclaw.simulated.release import Protocol
+from kmon.openclaw.simulated.releases import Protocol
 from kmon.openclaw.simulated.server import Gateway
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator

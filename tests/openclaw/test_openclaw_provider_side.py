@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kmon.openclaw.protocol.run import GatewayRun
 from kmon.openclaw.provider_side import CALLS_LIMIT, CallLog, provider_side
-from kmon.proxy.call import ProviderCall
+from kmon.proxy.provider_call import ProviderCall
 
 S = 1_000_000_000
 
@@ -37,7 +37,7 @@ def call(
 def side(
     one: GatewayRun, runs: list[GatewayRun], calls: list[ProviderCall], now_s: float
 ) -> tuple[str, float, int, float]:
-    found = provider_side(one, runs, calls, int(now_s * S), 2 * S)
+    found = provider_side(one, runs, calls, int(now_s * S))
     return found.state, found.silent_s, found.chunks, found.ended_s
 
 
@@ -84,7 +84,7 @@ def test_no_exchange_belongs_to_two_runs(spans: list[tuple[float, float]], opene
 def test_a_log_keeps_the_newest_and_the_last_word_on_each() -> None:
     log = CallLog()
     for number in range(CALLS_LIMIT + 5):
-        log.hear(call(f"p{number}", number))
-    log.hear(call("p204", 204, progress_s=205))
+        log.record(call(f"p{number}", number))
+    log.record(call("p204", 204, progress_s=205))
     assert len(log.calls) == CALLS_LIMIT
     assert log.calls[-1].last_progress_ns == 205 * S

@@ -1,4 +1,4 @@
-"""What a watched exchange says to whoever looks from another side: when a provider was asked, and whether it flows."""
+"""A snapshot of one proxied exchange: when the provider was called, and how its answer stands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kmon.stream.events import Ending
 
 
 class ProviderCall(Struct, frozen=True):
-    """One exchange at one moment. Stamps are CLOCK_MONOTONIC ns of the upstream's side, None for what has not been."""
+    """One exchange at one moment. Stamps are CLOCK_MONOTONIC ns on the upstream's side; None: not reached yet."""
 
     run: str
-    """The run it is shown as."""
+    """The run that shows it."""
     path: str
     model: str
     said_sha256: str

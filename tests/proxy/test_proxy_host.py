@@ -14,9 +14,9 @@ from aiohttp import web
 
 from kmon.engine.plan import Keys
 from kmon.engine.process import EngineProcess
-from kmon.proxy.call import ProviderCall
 from kmon.proxy.host import ProxyHost
 from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.provider_call import ProviderCall
 from kmon.proxy.request import said_hash
 from kmon.stream import events as ev
 from tests.support.aws import KIMI, NOVA, aio_stream, converse, names, user

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kmon.openclaw.protocol.claim import ClientStatus
-from kmon.openclaw.protocol.runs import Tracker
-from kmon.openclaw.reporter import Reporter
+from kmon.openclaw.protocol.client_status import ClientStatus
+from kmon.openclaw.protocol.tracker import Tracker
+from kmon.openclaw.reporter import GatewayReporter
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.state import derive
@@ -16,7 +16,7 @@ S = 1_000_000_000
 
 def watched(name: str, run_id: str, session: str, until_s: int) -> tuple[RaceView, list[ev.Event]]:
     """A recording as a watching engine would tell it, up to a second."""
-    tracker, claim, telling, translate = Tracker(), ClientStatus(session), Reporter("r", 1), Sanitizer("r", 1)
+    tracker, claim, telling, translate = Tracker(), ClientStatus(session), GatewayReporter("r", 1), Sanitizer("r", 1)
     told: list[ev.Event] = [
         ev.RaceStarted(0, ("gateway",), "watch", 1),
         ev.RunQueued(0, "r", "gateway", "gateway/main", "watch", 1, "openclaw"),
@@ -27,7 +27,7 @@ def watched(name: str, run_id: str, session: str, until_s: int) -> tuple[RaceVie
     for t_ns, direction, frame in recorded(name):
         while next_ns < min(t_ns, (until_s + 1) * S):
             if run := tracker.runs.get(run_id):
-                told += telling.look(next_ns, tracker, run, claim)
+                told += telling.changes(next_ns, tracker, run, claim)
             next_ns += S
         if t_ns > until_s * S:
             break
@@ -36,7 +36,7 @@ def watched(name: str, run_id: str, session: str, until_s: int) -> tuple[RaceVie
                 told.append(translate(t_ns, change.delta))
         claim.feed(t_ns, frame, direction)
         if run := tracker.runs.get(run_id):
-            told += telling.look(t_ns, tracker, run, claim)
+            told += telling.changes(t_ns, tracker, run, claim)
     race = RaceView()
     for event in told:
         race.apply(event)

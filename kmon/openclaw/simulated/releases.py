@@ -1,6 +1,6 @@
-"""What sets the two gateway releases apart, as data. Source: recordings of 2026.2.17 and 2026.9.6.
+"""The differences of the two gateway releases, as data. Source: recordings of 2026.2.17 and 2026.9.6.
 
-Delays are seconds of the real gateway; whoever waits divides them by the speed.
+Delays are seconds of the real gateway; the code that waits divides them by the speed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import Struct
 Protocol = Literal[3, 4]
 QueueMode = Literal["collect", "steer", "followup", "interrupt"]
 FailureReason = Literal["reset", "truncated", "http"]
-"""A call whose connection broke, whose stream ended without a finish reason, or that was refused."""
+"""The connection broke, the stream ended without a finish reason, or the request was refused."""
 QUEUE_MODES: tuple[QueueMode, ...] = ("collect", "steer", "followup", "interrupt")
 
 CLIENT_IDS = frozenset(
@@ -22,7 +22,7 @@ CLIENT_IDS = frozenset(
         "node-host", "openclaw-worker", "test", "fingerprint", "openclaw-probe",
     )
 )  # fmt: skip
-"""The closed list of who may connect; a name of one's own is refused."""
+"""The closed list of ``client.id``; other names are refused."""
 CLIENT_MODES = frozenset(("webchat", "cli", "ui", "backend", "node", "worker", "probe", "test"))
 
 METHODS = (
@@ -32,13 +32,13 @@ METHODS = (
 EVENTS = ("connect.challenge", "agent", "chat", "presence", "tick", "shutdown", "health")
 
 DELTA_EVERY_S = 0.15
-"""A chat delta follows the one before no sooner than this; agent events are not held back."""
+"""The least time between two chat deltas; agent events are not throttled."""
 STEER_LIMIT_S = 120.0
-"""A message that waits to be steered into a run is told its own empty end after this, consumed or not."""
+"""A message that waits to be steered into a run gets its own empty final after this, consumed or not."""
 STARTING_S = 3.0
-"""How long a gateway that is still starting turns clients away."""
+"""How long a starting gateway refuses clients."""
 RETRY_AFTER_MS = 500
-"""When it asks them to come again."""
+"""The wait it asks of them."""
 TICK_S = 30.0
 HEALTH_S = 60.0
 MAX_PAYLOAD_BYTES = 26_214_400
@@ -46,7 +46,7 @@ MAX_BUFFERED_BYTES = 52_428_800
 
 
 class Release(Struct, frozen=True):
-    """One release. ``version`` is what its hello says; ``seq_per_connection``: else one counter for all clients."""
+    """One release. ``version`` is that of its hello; without ``seq_per_connection`` all clients share one counter."""
 
     protocol: Protocol
     version: str
@@ -54,21 +54,21 @@ class Release(Struct, frozen=True):
     signatures: frozenset[str]
     """The device signature formats it verifies."""
     scopes_need_device: bool
-    """Whether a client without device identity is let in with no scopes, instead of with those it asked for."""
+    """Whether a client without device identity gets no scopes, instead of those it asked for."""
     seq_per_connection: bool
     tool_frames_have_seq: bool
     rows_at_start: bool
-    """Whether the user's row of history is there during the run, instead of after it."""
+    """Whether the history has the user's row during the run, instead of after it."""
     accepts_truncated: bool
-    """Whether a stream that ends without a finish reason passes as an answer."""
+    """Whether a stream that ends without a finish reason counts as an answer."""
     empty_retries: int | None
-    """How often an empty reply is asked for again; None: it is a final without message."""
+    """How often the model is called again after an empty reply; None: the reply is a final without message."""
     silent_retries: bool
-    """Whether a failed call is told to the chat at once and then retried behind its back."""
+    """Whether the chat gets an error at once and the call is retried after it."""
     drains: bool
     """Whether shutting down waits for open runs."""
     retry_delays_s: dict[FailureReason, tuple[float, ...]]
-    """The waits before each retry, as recorded, by what went wrong first; after the last it gives up."""
+    """The recorded waits before each retry, by the first failure; after the last one the run fails."""
 
 
 RELEASES: dict[Protocol, Release] = {

@@ -1,10 +1,9 @@
-"""What the gateway's own terminal client shows: its activity machine, fed with the same frames.
+"""What the gateway's own terminal client shows: its status line, derived from the same frames.
 
-The client knows one active run, and believes of the session whatever that run's events say last. Everything that is
-wrong with its status line follows from that: a follow-up makes another run the active one, and its empty ``final``
-says idle while the first run goes on.
+The client keeps one active run, and its line shows the state of that run for the whole session. Its wrong lines follow
+from that: a follow-up becomes the active run, and its empty ``final`` shows idle while the first run is still open.
 
-:class:`Claim` follows one session over one connection. The client's own acts are requests on that connection
+:class:`ClientStatus` follows one session over one connection. The client's own acts are requests on that connection
 (``chat.send`` is Enter, ``chat.abort`` is Esc). A passive watcher sees no requests; with ``inferred`` it assumes of
 every run that begins, and of every message that is queued, that the client of that session sent it.
 """
@@ -12,21 +11,56 @@ every run that begins, and of every message that is queued, that the client of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.json_access import members, text
-from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE, ClaimRules, rules_of
-from kmon.openclaw.protocol.deltas import message_text
-from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response
+from kmon.openclaw.protocol.frames import Frame, GatewayEvent, GatewayRequest, GatewayResponse, message_text
+from kmon.openclaw.protocol.handshake import is_hello
 from kmon.stream.claim import Claim
 
 S = 1_000_000_000
 BUSY = frozenset({"sending", "waiting", "streaming", "running", "finishing context", "starting up"})
 CONNECTED_NS = 4 * S
+"""After this ``gateway connected`` becomes ``connected``."""
 DISCONNECTED_NS = 5 * S
+"""After this ``gateway disconnected: REASON`` becomes ``disconnected``."""
 RUNS_LIMIT = 200
-"""How many ended runs the client remembers; it lets old ones go too."""
+"""How many ended runs and open requests are remembered; the client drops old ones too."""
+WATCHDOG_LINE = "This response is taking longer than expected. Still waiting for the current run."
+
+Connection = Literal["connecting", "subscribing", "connected", "disconnected"]
+
+
+class ClientRules(Struct, frozen=True):
+    """How the status line of one release moves. Sources: the code of 2026.2.17, recorded screens of both releases."""
+
+    release: str
+    typed_is_active: bool
+    """A message becomes the active run when it is typed (2026.2), or when the first event of its run comes (2026.9)."""
+    starting_up: bool
+    """Subscribes to session events after the handshake and shows it."""
+    finishing: bool
+    """Shows ``finishing context`` between the model's end and the run's."""
+    error_grace_ns: int
+    """How long a run's error is held back, since the gateway may try again."""
+    watchdog_ns: int | None
+    """After how long a silence of a streaming run the client shows :data:`WATCHDOG_LINE`."""
+
+
+CLIENT_2026_2 = ClientRules(
+    "2026.2", typed_is_active=True, starting_up=False, finishing=False, error_grace_ns=0, watchdog_ns=None
+)
+CLIENT_2026_9 = ClientRules(
+    "2026.9", typed_is_active=False, starting_up=True, finishing=True, error_grace_ns=15 * S, watchdog_ns=30 * S
+)
+
+
+def rules_of(protocol: int) -> ClientRules:
+    """The rules of the client that uses this protocol."""
+    return CLIENT_2026_2 if protocol and protocol < 4 else CLIENT_2026_9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +71,7 @@ class Shown:
     busy_s: int | None = None
     """How long the activity has been shown, whole seconds; None for an idle line."""
     notice: str = ""
-    """The last line of the log the client wrote on its own account."""
+    """The last line that the client itself wrote into its log."""
 
     @property
     def busy(self) -> bool:
@@ -48,9 +82,9 @@ class Shown:
 
 
 class ClientStatus:
-    """The activity machine of one client in one session."""
+    """The status line of one client in one session."""
 
-    def __init__(self, session: str, *, rules: ClaimRules | None = None, inferred: bool = False) -> None:
+    def __init__(self, session: str, *, rules: ClientRules | None = None, inferred: bool = False) -> None:
         self.session = session
         self.activity = "idle"
         self.notice = ""
@@ -61,15 +95,17 @@ class ClientStatus:
         self._pending = ""
         self._queued = False
         self._since_ns = 0
-        self._connection, self._connection_ns = "connecting", 0
+        self._connection: Connection = "connecting"
+        self._connection_ns = 0
+        self._lost_reason = ""
         self._error_due_ns: int | None = None
         self._streamed_ns: int | None = None
-        self._watched = False
+        self._watchdog_shown = False
         self._ended: dict[str, None] = {}
-        self._asked: dict[str, Request] = {}
+        self._requests: dict[str, GatewayRequest] = {}
 
     @property
-    def rules(self) -> ClaimRules:
+    def rules(self) -> ClientRules:
         return self._rules or rules_of(4)
 
     def shown(self, now_ns: int) -> Shown:
@@ -83,12 +119,12 @@ class ClientStatus:
         )
 
     def feed(self, t_ns: int, frame: Frame, direction: str = "in") -> None:
-        """Fold one frame in; never raises, whatever its payload holds."""
+        """Fold one frame in. Never raises, whatever its payload holds."""
         self._advance(t_ns)
         match frame:
-            case Request() if direction == "out":
+            case GatewayRequest() if direction == "out":
                 self._on_request(t_ns, frame)
-            case Response() if direction == "in":
+            case GatewayResponse() if direction == "in":
                 self._on_response(t_ns, frame)
             case GatewayEvent() if direction == "in":
                 if frame.event == "chat":
@@ -97,27 +133,31 @@ class ClientStatus:
                     self._on_agent(t_ns, frame.payload)
 
     def disconnected(self, t_ns: int, reason: str) -> None:
-        """The socket closed: the client forgets what it was doing."""
+        """The socket closed: the client drops its active run."""
         self._set(t_ns, "idle")
         self.active = self._pending = ""
-        self._connection, self._connection_ns = f"gateway disconnected: {reason}", t_ns
+        self._connect(t_ns, "disconnected")
+        self._lost_reason = reason
+
+    def _connect(self, t_ns: int, connection: Connection) -> None:
+        self._connection, self._connection_ns = connection, t_ns
 
     # -- the client's own acts -------------------------------------------------------------------------------------
 
-    def _on_request(self, t_ns: int, frame: Request) -> None:
+    def _on_request(self, t_ns: int, frame: GatewayRequest) -> None:
         here = text(frame.params.get("sessionKey")) == self.session
         if frame.method == "connect":
-            self._connection, self._connection_ns = "connecting", t_ns
+            self._connect(t_ns, "connecting")
         elif frame.method != "sessions.subscribe" and not (frame.method in ("chat.send", "chat.abort") and here):
             return
-        self._asked[frame.id] = frame
-        while len(self._asked) > RUNS_LIMIT:
-            del self._asked[next(iter(self._asked))]
+        self._requests[frame.id] = frame
+        while len(self._requests) > RUNS_LIMIT:
+            del self._requests[next(iter(self._requests))]
         if frame.method == "chat.send":
             self._typed(t_ns, text(frame.params.get("idempotencyKey")))
         elif frame.method == "sessions.subscribe" and self.rules.starting_up:
             self._set(t_ns, "starting up")
-            self._connection = "subscribing to session events"
+            self._connection = "subscribing"
 
     def _typed(self, t_ns: int, run: str) -> None:
         if self.rules.typed_is_active:
@@ -126,39 +166,38 @@ class ClientStatus:
             self._pending = run
         self._set(t_ns, "sending")
 
-    def _on_response(self, t_ns: int, frame: Response) -> None:
-        asked = self._asked.pop(frame.id, None)
-        said = members(frame.payload)
-        if said.get("type") == "hello-ok":
-            protocol = said.get("protocol")
+    def _on_response(self, t_ns: int, frame: GatewayResponse) -> None:
+        request = self._requests.pop(frame.id, None)
+        if is_hello(frame):
+            protocol = members(frame.payload).get("protocol")
             self._rules = self._rules or rules_of(protocol if isinstance(protocol, int) else 4)
-            self._connection, self._connection_ns = "gateway connected", t_ns
+            self._connect(t_ns, "connected")
             return
-        if asked is None:
+        if request is None:
             return
-        if asked.method == "sessions.subscribe" and self.activity == "starting up":
-            self._connection, self._connection_ns = "gateway connected", t_ns
+        if request.method == "sessions.subscribe" and self.activity == "starting up":
+            self._connect(t_ns, "connected")
             self._set(t_ns, "idle")
-        elif asked.method == "chat.send":
+        elif request.method == "chat.send":
             self._sent(t_ns, ok=frame.ok)
-        elif asked.method == "chat.abort":
+        elif request.method == "chat.abort":
             self._set(t_ns, "aborted" if frame.ok else "abort failed")
 
     def _sent(self, t_ns: int, *, ok: bool) -> None:
-        """The gateway took the message, or did not. 2026.2 shows ``waiting`` even over what came in between."""
+        """The gateway accepted the message or refused it. 2026.2 shows ``waiting`` even if a later state was shown."""
         if not ok:
             self.active = self._pending = ""
             self._set(t_ns, "error")
         elif self.rules.typed_is_active or self.activity == "sending":
             self._set(t_ns, "waiting")
 
-    # -- what the gateway tells ------------------------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------------------------------
 
-    def _on_chat(self, t_ns: int, said: dict[str, Any]) -> None:
-        run, state = text(said.get("runId")), text(said.get("state"))
-        if not run or text(said.get("sessionKey")) != self.session:
+    def _on_chat(self, t_ns: int, payload: dict[str, Any]) -> None:
+        run, state = text(payload.get("runId")), text(payload.get("state"))
+        if not run or text(payload.get("sessionKey")) != self.session:
             return
-        if state == "status":  # moves nothing, but tells a watcher of a message that was sent
+        if state == "status":  # changes no line, but shows a watcher that a message was sent
             if self._inferred and not self.active and run != self._pending and run not in self._ended:
                 self._typed(t_ns, run)
                 self._sent(t_ns, ok=True)
@@ -166,7 +205,7 @@ class ClientStatus:
         if run in self._ended and state in ("delta", "final"):
             return
         known = run in (self.active, self._pending)
-        empty = state == "final" and not message_text(said.get("message"))
+        empty = state == "final" and not message_text(payload.get("message"))
         if self._inferred and empty and not known and self.active:
             self._queued = True
             self._typed(t_ns, run)
@@ -175,18 +214,18 @@ class ClientStatus:
             self.active = run
         mine = run in (self.active, self._pending)
         if state == "delta":
-            if mine and message_text(said.get("message")):
+            if mine and message_text(payload.get("message")):
                 self._adopt(run)
                 self._set(t_ns, "streaming")
-                self._streamed_ns, self._watched = t_ns, False
+                self._streamed_ns, self._watchdog_shown = t_ns, False
         elif state in ("final", "aborted", "error"):
-            self._end(t_ns, run, state, said, mine=mine)
+            self._end(t_ns, run, state, payload, mine=mine)
 
-    def _end(self, t_ns: int, run: str, state: str, said: dict[str, Any], *, mine: bool) -> None:
+    def _end(self, t_ns: int, run: str, state: str, payload: dict[str, Any], *, mine: bool) -> None:
         self._ended[run] = None
         while len(self._ended) > RUNS_LIMIT:
             del self._ended[next(iter(self._ended))]
-        failed = members(said.get("message")).get("stopReason") == "error"
+        failed = members(payload.get("message")).get("stopReason") == "error"
         if run == self.active:
             self.active, self._streamed_ns = "", None
         if run == self._pending:
@@ -197,16 +236,16 @@ class ClientStatus:
         if state == "aborted":
             self.notice = "run aborted"
         elif state == "error":
-            self.notice = f"run error: {bounded(text(said.get('errorMessage')), NAME_LIMIT_CHARS)}"
+            self.notice = f"run error: {bounded(text(payload.get('errorMessage')), NAME_LIMIT_CHARS)}"
 
-    def _on_agent(self, t_ns: int, said: dict[str, Any]) -> None:
-        run, told = text(said.get("runId")), members(said.get("data"))
-        phase = told.get("phase")
-        starts = said.get("stream") == "lifecycle" and phase == "start"
-        here = text(said.get("sessionKey")) == self.session
+    def _on_agent(self, t_ns: int, payload: dict[str, Any]) -> None:
+        run, data = text(payload.get("runId")), members(payload.get("data"))
+        phase = data.get("phase")
+        starts = payload.get("stream") == "lifecycle" and phase == "start"
+        here = text(payload.get("sessionKey")) == self.session
         inferred = self._inferred and not self.active and not self._queued
         if starts and here and run:
-            self._queued = False  # what waited was not typed now: its run begins unknown to the client
+            self._queued = False  # a queued message was not typed now: the client does not know its run
             if run == self._pending or inferred:
                 self._adopt(run)
         if not run or run != self.active:
@@ -214,7 +253,7 @@ class ClientStatus:
         self._error_due_ns = None
         if self._streamed_ns is not None:
             self._streamed_ns = t_ns
-        if said.get("stream") != "lifecycle":
+        if payload.get("stream") != "lifecycle":
             return
         if phase == "start":
             self._set(t_ns, "running")
@@ -234,26 +273,31 @@ class ClientStatus:
     # -- time ------------------------------------------------------------------------------------------------------
 
     def _advance(self, now_ns: int) -> None:
-        """Let what was due by ``now_ns`` happen."""
+        """Apply what was due by ``now_ns``: a delayed error, the watchdog."""
         if self._error_due_ns is not None and now_ns >= self._error_due_ns:
             self._set(self._error_due_ns, "error")
         watchdog_ns = self.rules.watchdog_ns
         silent_since = self._streamed_ns
-        if watchdog_ns is None or silent_since is None or self._watched or self.activity not in BUSY:
+        if watchdog_ns is None or silent_since is None or self._watchdog_shown or self.activity not in BUSY:
             return
         if now_ns - silent_since >= watchdog_ns:
-            self.notice, self._watched = WATCHDOG_LINE, True
+            self.notice, self._watchdog_shown = WATCHDOG_LINE, True
 
     def _set(self, t_ns: int, activity: str) -> None:
-        """Show an activity. The client's clock begins again only when it changes."""
+        """Show an activity. Its clock starts again only when it changes."""
         self._error_due_ns = None
         if activity != self.activity:
             self.activity, self._since_ns = activity, t_ns
 
     def _connected(self, now_ns: int) -> str:
+        """The connection as the line shows it: first in a long form, after some seconds in a short one."""
         shown_ns = now_ns - self._connection_ns
-        if self._connection == "gateway connected" and shown_ns >= CONNECTED_NS:
-            return "connected"
-        if self._connection.startswith("gateway disconnected") and shown_ns >= DISCONNECTED_NS:
-            return "disconnected"
-        return self._connection
+        match self._connection:
+            case "connected":
+                return "connected" if shown_ns >= CONNECTED_NS else "gateway connected"
+            case "disconnected":
+                return "disconnected" if shown_ns >= DISCONNECTED_NS else f"gateway disconnected: {self._lost_reason}"
+            case "subscribing":
+                return "subscribing to session events"
+            case "connecting":
+                return "connecting"

@@ -22,9 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.openclaw.protocol.claim import ClientStatus
-from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE
-from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response, encode, parse
+from kmon.openclaw.protocol.client_status import WATCHDOG_LINE, ClientStatus
+from kmon.openclaw.protocol.frames import Frame, GatewayEvent, GatewayRequest, GatewayResponse, encode, parse
 from tests.support.gateway_recordings import OBSERVED, any_frame, lines, needs_recordings, recorded
 
 S = 1_000_000_000
@@ -71,8 +70,8 @@ def offset_s(name: str) -> float:
 
 
 def sent(t_s: float, run: str, session: str, ack_s: float) -> list[Input]:
-    ask = Request(run, "chat.send", {"sessionKey": session, "message": "-", "idempotencyKey": run})
-    return [Input(t_s, ask, "out"), Input(t_s + ack_s, Response(run, True, {"runId": run, "status": "started"}))]
+    ask = GatewayRequest(run, "chat.send", {"sessionKey": session, "message": "-", "idempotencyKey": run})
+    return [Input(t_s, ask, "out"), Input(t_s + ack_s, GatewayResponse(run, True, {"runId": run, "status": "started"}))]
 
 
 def twin(name: str, at_s: float, *runs: str, until_s: float = 1e9) -> list[Input]:
@@ -81,12 +80,12 @@ def twin(name: str, at_s: float, *runs: str, until_s: float = 1e9) -> list[Input
     start = next(
         one.t_ns
         for one in recorded(name)
-        if isinstance(one.frame, Request) and str(one.frame.params.get("idempotencyKey", "")).startswith(runs[0])
+        if isinstance(one.frame, GatewayRequest) and str(one.frame.params.get("idempotencyKey", "")).startswith(runs[0])
     )
     for t_ns, direction, frame in recorded(name):
         moved = at_s + (t_ns - start) / S
-        asked = isinstance(frame, Request) and frame.params.get("idempotencyKey", "")
-        said = frame.payload if isinstance(frame, GatewayEvent | Response) else {}
+        asked = isinstance(frame, GatewayRequest) and frame.params.get("idempotencyKey", "")
+        said = frame.payload if isinstance(frame, GatewayEvent | GatewayResponse) else {}
         run = asked or (said.get("runId", "") if isinstance(said, dict) else "")
         if run and run.startswith(runs) and moved < until_s:
             out.append(Input(moved, frame, direction))
@@ -126,7 +125,7 @@ def hang_9() -> tuple[str, list[Input]]:
         Input(t, one) for t, one in same if isinstance(one, GatewayEvent) and one.payload.get("sessionKey") == session
     ]
     runs = list(dict.fromkeys(one.frame.payload["runId"] for one in got if isinstance(one.frame, GatewayEvent)))
-    abort = Request("esc", "chat.abort", {"sessionKey": session, "runId": runs[0]})
+    abort = GatewayRequest("esc", "chat.abort", {"sessionKey": session, "runId": runs[0]})
     acts = [
         *sent(first, runs[0], session, 0.05),
         *sent(second, runs[1], session, 0.3),
@@ -156,10 +155,13 @@ def mirrored(case: Case) -> list[tuple[float, str]]:
     claim, changes = ClientStatus(session), [(0.0, "")]
     hello_s = screen(case.screen)[0][0] - 0.1
     protocol = 3 if "2026.2" in case.screen else 4
-    claim.feed(int(hello_s * S), Request("c", "connect"), "out")
-    ready = [Input(hello_s, Response("c", True, {"type": "hello-ok", "protocol": protocol}))]
+    claim.feed(int(hello_s * S), GatewayRequest("c", "connect"), "out")
+    ready = [Input(hello_s, GatewayResponse("c", True, {"type": "hello-ok", "protocol": protocol}))]
     if protocol == 4:
-        ready += [Input(hello_s, Request("s", "sessions.subscribe"), "out"), Input(hello_s + 0.5, Response("s", True))]
+        ready += [
+            Input(hello_s, GatewayRequest("s", "sessions.subscribe"), "out"),
+            Input(hello_s + 0.5, GatewayResponse("s", True)),
+        ]
     waiting = sorted(ready + inputs, key=lambda one: one.t_s)
     end_s = lines(case.screen)[-1]["rel"]
     for step in range(int((end_s + SAMPLE_S) * 20)):
@@ -167,7 +169,7 @@ def mirrored(case: Case) -> list[tuple[float, str]]:
         while waiting and waiting[0].t_s <= now_s:
             t_s, one, direction = waiting.pop(0)
             claim.feed(int(t_s * S), one, direction)
-            if t_s >= hello_s and (told := claim.shown(int(t_s * S)).standing) != changes[-1][1]:
+            if t_s >= hello_s and (told := claim.shown(int(t_s * S)).claim.standing) != changes[-1][1]:
                 changes.append((t_s, told))
     return changes[1:]
 
@@ -225,7 +227,7 @@ def every_second(name: str, session: str, *, inferred: bool) -> list[str]:
     claim, shown = ClientStatus(session, inferred=inferred), list[str]()
     for t_ns, direction, one in recorded(name):
         while (len(shown) + 1) * S < t_ns:
-            shown.append(claim.shown((len(shown) + 1) * S).standing)
+            shown.append(claim.shown((len(shown) + 1) * S).claim.standing)
         claim.feed(t_ns, one, direction)
     return shown
 
@@ -234,7 +236,7 @@ def every_second(name: str, session: str, *, inferred: bool) -> list[str]:
 @pytest.mark.parametrize("name", OBSERVED)
 def test_a_watcher_infers_the_line_that_the_sender_of_the_messages_shows(name: str) -> None:
     """But for the first fractions of a second of a run, and a follow-up before the gateway says a word of it."""
-    asked = [one for _, _, one in recorded(name) if isinstance(one, Request) and one.method == "chat.send"]
+    asked = [one for _, _, one in recorded(name) if isinstance(one, GatewayRequest) and one.method == "chat.send"]
     session = asked[0].params["sessionKey"]
     sender = every_second(name, session, inferred=False)
     observer = every_second(name.replace(".jsonl", ".observer.jsonl"), session, inferred=True)
@@ -246,7 +248,7 @@ def test_a_watcher_infers_the_line_that_the_sender_of_the_messages_shows(name: s
 
 def connected(protocol: int, *, inferred: bool = False) -> ClientStatus:
     claim = ClientStatus("s", inferred=inferred)
-    claim.feed(0, Response("c", True, {"type": "hello-ok", "protocol": protocol}))
+    claim.feed(0, GatewayResponse("c", True, {"type": "hello-ok", "protocol": protocol}))
     return claim
 
 
@@ -291,7 +293,7 @@ def test_the_newer_client_holds_an_error_back_for_it_may_be_tried_again(protocol
 def test_a_refused_message_is_an_error() -> None:
     claim = connected(4)
     claim.feed(1 * S, sent(1, "r", "s", 0.1)[0].frame, "out")
-    claim.feed(2 * S, Response("r", False))
+    claim.feed(2 * S, GatewayResponse("r", False))
     assert claim.shown(3 * S).claim.activity == "error"
 
 

@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import pytest
 
-from kmon.openclaw.diagnoses import diagnoses
-from kmon.openclaw.diagnosis import diagnose
-from kmon.openclaw.protocol.claim import Shown
+from kmon.openclaw.diagnosis import diagnose, diagnoses
+from kmon.openclaw.protocol.client_status import Shown
 from kmon.openclaw.protocol.run import GatewayRun
-from kmon.openclaw.protocol.runs import Tracker
+from kmon.openclaw.protocol.tracker import Tracker
+from kmon.openclaw.provider_side import ProviderSide
 from kmon.openclaw.recording import closed, duration_ns
-from kmon.openclaw.snapshot import ProviderSide, sight
+from kmon.openclaw.snapshot import take_snapshot
+from kmon.stream.claim import Claim
 from tests.support.gateway_recordings import ALL, lines, needs_recordings, replayed
 
 S = 1_000_000_000
@@ -77,7 +78,9 @@ def first_run(tracker: Tracker, scenario: str) -> GatewayRun:
 def told(name: str, scenario: str, at_s: float, provider: ProviderSide = UNSEEN, *, ended: bool = False) -> str | None:
     tracker, _ = replayed(name, until_s=at_s)
     gone = ended and closed(lines(name)) is not None
-    found = diagnose(sight(tracker, first_run(tracker, scenario), int(at_s * S), provider=provider, closed=gone))
+    found = diagnose(
+        take_snapshot(tracker, first_run(tracker, scenario), int(at_s * S), provider=provider, closed=gone)
+    )
     return None if found is None else found.name
 
 
@@ -117,7 +120,7 @@ def test_the_providers_side_settles_what_the_gateway_alone_cannot(
 @needs_recordings
 def test_the_sentence_carries_the_figures() -> None:
     tracker, _ = replayed("openclaw-2026.2.17-ollama-slow.jsonl", until_s=35)
-    found = diagnose(sight(tracker, first_run(tracker, "2026.2.17-slow"), 35 * S))
+    found = diagnose(take_snapshot(tracker, first_run(tracker, "2026.2.17-slow"), 35 * S))
     assert found is not None
     assert found.sentence == (
         "message b52b got an empty final while run 29fd is open 35 s, last frame 35 s ago; beneath it: run 29fd is "
@@ -132,7 +135,7 @@ def test_tools_are_no_silence_to_who_sees_them_and_said_to_be_hidden_from_who_do
     scenario = "2026.2.17-multitool"
     assert told(f"openclaw-{scenario}.jsonl", scenario, 6.1) is None
     tracker, _ = replayed(f"openclaw-{scenario}.observer.jsonl", until_s=6.1)
-    blind = diagnose(sight(tracker, first_run(tracker, scenario), int(6.1 * S)))
+    blind = diagnose(take_snapshot(tracker, first_run(tracker, scenario), int(6.1 * S)))
     assert blind is not None and blind.name == "cannot-tell" and "shows tools to the sender alone" in blind.sentence
 
 
@@ -140,19 +143,19 @@ def test_tools_are_no_silence_to_who_sees_them_and_said_to_be_hidden_from_who_do
 def test_a_queued_message_itself_says_what_it_waits_for() -> None:
     tracker, _ = replayed("openclaw-2026.2.17-hang.jsonl", until_s=40)
     queued = tracker.runs["kmon-hang-f-9d31f8"]
-    found = diagnose(sight(tracker, queued, 40 * S))
+    found = diagnose(take_snapshot(tracker, queued, 40 * S))
     assert found is not None and found.sentence == "message 31f8 waits behind run f175; its final was empty"
 
 
 @needs_recordings
 def test_a_dead_link_is_the_event_loop_and_a_busy_line_after_the_answer_is_the_client() -> None:
     tracker, _ = replayed("openclaw-2026.9.6-hang.jsonl", until_s=100)
-    dead = diagnose(sight(tracker, first_run(tracker, "2026.9.6-hang"), 200 * S))
+    dead = diagnose(take_snapshot(tracker, first_run(tracker, "2026.9.6-hang"), 200 * S))
     assert dead is not None and dead.name == "gateway-event-loop"
     tracker, _ = replayed("openclaw-2026.9.6-normal.jsonl")
     run = first_run(tracker, "2026.9.6-normal")
-    busy = Shown("streaming", "connected", 12)
-    client = diagnose(sight(tracker, run, 17 * S, claim=busy, claim_since_ns=5 * S))
+    busy = Shown(Claim("streaming", "connected", busy=True), 12)
+    client = diagnose(take_snapshot(tracker, run, 17 * S, claim=busy, claim_since_ns=5 * S))
     assert client is not None and client.name == "client" and "streaming • 12s | connected" in client.sentence
 
 
