@@ -7,7 +7,7 @@ import asyncio
 import httpx
 
 from kmon.simulator import profile
-from kmon.simulator.parked import Conversation, HeldAnswers
+from kmon.simulator.held_answers import Conversation, HeldAnswers
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body, answered, ended, events, raw_request, read_all, text
 
@@ -47,7 +47,7 @@ async def test_another_conversation_or_the_same_message_again_does_not(sim: Simu
         other = body | {"messages": [{"role": "user", "content": "Say hello"}]}
         await answered(sim, follow_up(other, "Hello"))
         await answered(sim, follow_up(body, "x") | {"model": "another"})
-        row = sim.ledger.report(stamps=False)["requests"][0]
+        row = sim.request_log.report(stamps=False)["requests"][0]
         assert (row["fault"], row["ended"], row["chunks"]) == ("held-until-next", "open", 21)
 
 

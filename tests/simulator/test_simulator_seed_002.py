@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.simulator.compose import Composed, Ordinals, compose, facts
 from kmon.simulator.dialects import CHAT, CONVERSE
 from kmon.simulator.http import Request
-from kmon.simulator.profile import load
-from kmon.simulator.sampling import DECK, struck
-from kmon.simulator.script import Head, Send, Silence
+from kmon.simulator.profile import DECK, load, struck
+from kmon.simulator.script import KeepOpen, ResponseHead, Send
+from kmon.simulator.script_builder import BuildContext, BuiltScript, Ordinals, build_script, facts
 from kmon.simulator.server import Simulator
 from kmon.simulator.wire import Dialect
 from tests.simulator.aws import KIMI, NOVA, TOOLS, converse, text, tokyo, user
@@ -29,27 +28,29 @@ CHAT_TOKYO = [
 
 def asked(
     count: int, messages: list[Body], *, model: str = KIMI, provider: str = "bedrock", seed: int = 1
-) -> list[Composed]:
+) -> list[BuiltScript]:
     """What so many identical requests get."""
     dialect: Dialect = CONVERSE if provider == "bedrock" else CHAT
     body = {"messages": messages, "toolConfig": TOOLS, "model": model, "stream": True}
     request = dialect.read(Request("POST", "", {}, {}, json.dumps(body).encode()), model, True)
     profile, ordinals = load("seed-002"), Ordinals()
     return [
-        compose(
+        build_script(
             request,
             profile,
-            provider=provider,
-            seed=seed,
-            dialect=dialect,
-            ordinal=ordinals.next("conversation"),
-            turn=ordinals.next(facts(request, provider, dialect)),
+            BuildContext(
+                provider,
+                seed=seed,
+                dialect=dialect,
+                ordinal=ordinals.next("conversation"),
+                turn=ordinals.next(facts(request, provider, dialect)),
+            ),
         )
         for _ in range(count)
     ]
 
 
-def faults(made: list[Composed]) -> list[str]:
+def faults(made: list[BuiltScript]) -> list[str]:
     return [one.fault for one in made]
 
 
@@ -63,7 +64,7 @@ def test_four_of_ten_tool_results_hang_for_kimi_on_bedrock_always_the_same_by_se
 
 def test_a_hang_is_headers_and_then_no_event_at_all() -> None:
     hung = next(one for one in asked(10, tokyo()) if one.fault != "smooth")
-    assert [type(step) for step in hung.script] == [Head, Silence]
+    assert [type(step) for step in hung.script] == [ResponseHead, KeepOpen]
 
 
 @pytest.mark.parametrize(

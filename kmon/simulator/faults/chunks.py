@@ -1,4 +1,4 @@
-"""What can be wrong with the chunks of Chat Completions: usage, names, order, framing; and the healthy variations."""
+"""Faults of the chunks of Chat Completions: usage, names, order, framing; and healthy variations of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import SSE, Fault, Setting, TokensSpan, tokens_in
-from kmon.simulator.faults.silences import CHAT
-from kmon.simulator.script import PROGRESS, Script, Send, Step
+from kmon.simulator.faults.base import CHAT, SSE, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.script import PROGRESS, Script, Send, Step, is_progress
 from kmon.simulator.sse import event
 from kmon.simulator.wire import Spoken
 
@@ -25,7 +24,7 @@ class _Chunks(Fault, frozen=True):
 
 
 def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -> Script:
-    """The script with the members of every data chunk changed, or the chunk left out where there are none."""
+    """The script with ``change`` made to the members of each data chunk; without the chunk where it returns None."""
     steps: list[Step] = []
     for step in script:
         if isinstance(step, Send) and step.data.startswith(b"data: {"):
@@ -38,7 +37,7 @@ def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -
 
 
 def _usage(script: Script) -> Members:
-    """The usage that the script reports."""
+    """The usage that the script reports; {} for none."""
     for step in script:
         if isinstance(step, Send) and step.kind == "usage":
             found: Members = json.loads(step.data.removeprefix(b"data: "))["usage"]
@@ -47,14 +46,16 @@ def _usage(script: Script) -> Members:
 
 
 class UsageMissing(_Chunks, frozen=True, tag="usage-missing"):
-    """Every chunk announces usage, and the last one that should hold it never comes."""
+    """Each chunk has the member ``usage``, but the last chunk that should fill it never comes."""
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _edited(script, lambda step, members: None if step.kind == "usage" else {**members, "usage": None})
 
 
 class UsageUnannounced(_Chunks, frozen=True, tag="usage-unannounced"):
-    """Healthy: a provider that never says anything about usage."""
+    """Healthy: a provider that never reports usage."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _edited(script, lambda step, members: None if step.kind == "usage" else members)
@@ -62,6 +63,8 @@ class UsageUnannounced(_Chunks, frozen=True, tag="usage-unannounced"):
 
 class UsageOnFinish(_Chunks, frozen=True, tag="usage-on-finish"):
     """Healthy: usage on the chunk with the finish reason."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         usage = _usage(script)
@@ -75,7 +78,9 @@ class UsageOnFinish(_Chunks, frozen=True, tag="usage-on-finish"):
 
 
 class UsageOnEveryChunk(_Chunks, frozen=True, tag="usage-on-every-chunk"):
-    """Healthy: usage counts up on every chunk."""
+    """Healthy: usage on each chunk, counting up."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         usage, sent = _usage(script), 0
@@ -89,7 +94,7 @@ class UsageOnEveryChunk(_Chunks, frozen=True, tag="usage-on-every-chunk"):
 
 
 class UsageWrong(_Chunks, frozen=True, tag="usage-wrong"):
-    """Usage counts far fewer output tokens than came."""
+    """Usage reports far fewer output tokens than were sent."""
 
     completion_tokens: Annotated[int, Meta(ge=0, le=1_000_000)] = 2
 
@@ -98,7 +103,9 @@ class UsageWrong(_Chunks, frozen=True, tag="usage-wrong"):
 
 
 class HiddenReasoning(_Chunks, frozen=True, tag="hidden-reasoning"):
-    """Healthy: reasoning that is counted, but neither shown nor told apart."""
+    """Healthy: reasoning that counts as output tokens, but is not sent."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _counting(script, lambda tokens: tokens + 3_000)
@@ -115,7 +122,7 @@ def _counting(script: Script, count: Callable[[int], int]) -> Script:
 
 
 class WrongModel(_Chunks, frozen=True, tag="wrong-model"):
-    """Every chunk names another model than was asked for."""
+    """Each chunk names another model than the request."""
 
     model: str = "moonshotai/Kimi-K2-Instruct-0711"
 
@@ -124,13 +131,14 @@ class WrongModel(_Chunks, frozen=True, tag="wrong-model"):
 
 
 class ModelAlias(WrongModel, frozen=True, tag="model-alias"):
-    """Healthy: the same model by another of its names."""
+    """Healthy: each chunk names the same model by another of its names."""
 
+    healthy: ClassVar[bool] = True
     model: str = "accounts/fireworks/models/kimi-k2p6"
 
 
 class UpstreamSwitched(_Chunks, frozen=True, tag="upstream-switched"):
-    """An aggregator that names its host, and names another from the middle on."""
+    """An aggregator that names one host in the first half and another in the second."""
 
     first: str = "Together"
     then: str = "DeepInfra"
@@ -147,19 +155,20 @@ class UpstreamSwitched(_Chunks, frozen=True, tag="upstream-switched"):
 
 
 class UpstreamNamed(UpstreamSwitched, frozen=True, tag="upstream-named"):
-    """Healthy: an aggregator that names one host throughout."""
+    """Healthy: an aggregator that names the same host in each chunk."""
 
+    healthy: ClassVar[bool] = True
     then: str = "Together"
 
 
 class DuplicateChunks(_Chunks, frozen=True, tag="duplicate-chunks"):
-    """A stretch of chunks is sent again, at once, as by a gateway that reconnected."""
+    """Some chunks are sent twice, the second time in one burst, as by a gateway that reconnected."""
 
     after_tokens: TokensSpan = 110
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 90
 
     def script(self, script: Script, setting: Setting) -> Script:
-        progress = [i for i, step in enumerate(script) if isinstance(step, Send) and step.kind in PROGRESS]
+        progress = [i for i, step in enumerate(script) if is_progress(step)]
         stop = min(tokens_in(self.after_tokens, setting.rng), len(progress) - 1)
         if stop < 1:
             return script
@@ -169,12 +178,12 @@ class DuplicateChunks(_Chunks, frozen=True, tag="duplicate-chunks"):
 
 
 class ReorderedChunks(_Chunks, frozen=True, tag="reordered-chunks"):
-    """The finish reason overtakes the last chunks of the answer."""
+    """The finish reason comes before the last chunks of the answer."""
 
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 8
 
     def script(self, script: Script, setting: Setting) -> Script:
-        progress = [i for i, step in enumerate(script) if isinstance(step, Send) and step.kind in PROGRESS]
+        progress = [i for i, step in enumerate(script) if is_progress(step)]
         finish = next((i for i, s in enumerate(script) if isinstance(s, Send) and s.kind == "finish"), None)
         if finish is None or not progress:
             return script
@@ -187,7 +196,9 @@ class _Framing(Fault, frozen=True):
 
 
 class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
-    """Healthy: every event in four pieces, cut at any byte, through words and characters."""
+    """Healthy: each event in four pieces, cut at any byte, also inside a character."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         steps: list[Step] = []
@@ -204,6 +215,8 @@ class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
 class CrLf(_Framing, frozen=True, tag="crlf"):
     """Healthy: lines that end with CR LF."""
 
+    healthy: ClassVar[bool] = True
+
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(
             replace(step, data=step.data.replace(b"\n", b"\r\n")) if isinstance(step, Send) else step for step in script
@@ -211,7 +224,9 @@ class CrLf(_Framing, frozen=True, tag="crlf"):
 
 
 class MultiLineData(_Chunks, frozen=True, tag="multi-line-data"):
-    """Healthy: each event's JSON over two data lines."""
+    """Healthy: the JSON of each event on two data lines."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(
@@ -221,8 +236,9 @@ class MultiLineData(_Chunks, frozen=True, tag="multi-line-data"):
 
 
 class ProxyBuffering(_Framing, frozen=True, tag="proxy-buffering"):
-    """Healthy, behind a proxy that passes on what it holds when its 16 KB buffer is full."""
+    """Healthy: bursts, as behind a proxy that sends its buffer only when it is full."""
 
+    healthy: ClassVar[bool] = True
     buffer_bytes: Annotated[int, Meta(ge=1, le=10_000_000)] = BUFFER_BYTES
 
     def script(self, script: Script, setting: Setting) -> Script:

@@ -1,4 +1,4 @@
-"""What a model, or the server's parser, can say wrong in any dialect; and healthy answers that look alike."""
+"""Faults of the words and tool calls in an answer, and healthy answers that look like them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, Piece, reasoning, tokens
-from kmon.simulator.faults.base import Fault
-from kmon.simulator.faults.silences import CHAT
+from kmon.simulator.chat import ChatMessage, ChatRequest
+from kmon.simulator.faults.base import CHAT, Fault
 from kmon.simulator.wire import Spoken
 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
@@ -20,17 +20,17 @@ TABLE_ROWS = 24
 
 
 class _Words(Fault, frozen=True):
-    """A fault of what is said, streamed or not."""
+    """A fault of the answer, streamed or not."""
 
     streams_only: ClassVar[bool] = False
 
 
-def _text(said: str) -> tuple[Piece, ...]:
-    return tuple(Piece("text", token) for token in tokens(said))
+def _text(text: str) -> tuple[Piece, ...]:
+    return tuple(Piece("text", token) for token in tokens(text))
 
 
 def _with_arguments(answer: Answer, change: Callable[[str], Iterable[str]]) -> Answer:
-    """The answer with the arguments of each call replaced by the pieces that ``change`` makes of them."""
+    """The answer with the arguments of each call replaced by the pieces that ``change`` returns for them."""
     pieces: list[Piece] = []
     for block in answer.blocks:
         if block[0].kind == "tool-start":
@@ -41,17 +41,121 @@ def _with_arguments(answer: Answer, change: Callable[[str], Iterable[str]]) -> A
     return replace(answer, pieces=tuple(pieces))
 
 
-class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
-    """The arguments of every call stop in their middle; the finish reason still says tool_calls."""
+class EmptyAnswer(Fault, frozen=True, tag="empty-answer"):
+    """The beginning and the end of an answer without content."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT  # elsewhere whole documents hold arguments as objects
+    streams_only: ClassVar[bool] = False
+
+    def answer(self, answer: Answer) -> Answer:
+        return Answer(())
+
+
+class OnlyReasoning(Fault, frozen=True, tag="only-reasoning"):
+    """Reasoning up to the token limit, and no answer."""
+
+    streams_only: ClassVar[bool] = False
+    reasoning_tokens: Annotated[int, Meta(ge=1, le=100_000)] = 300
+
+    def answer(self, answer: Answer) -> Answer:
+        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
+
+
+class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
+    """Reasoning without repetition that takes longer than usual timeouts."""
+
+    reasoning_tokens: Count = 8_000
+
+    def answer(self, answer: Answer) -> Answer:
+        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
+
+
+class LongReasoning(_Words, frozen=True, tag="long-reasoning"):
+    """Healthy: long reasoning, then the answer."""
+
+    healthy: ClassVar[bool] = True
+    reasoning_tokens: Count = 400
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(answer, pieces=(*reasoning(self.reasoning_tokens), *answer.pieces))
+
+
+class OneWord(_Words, frozen=True, tag="one-word"):
+    """Healthy: an answer of one word."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(answer, pieces=_text("Yes."), finish="stop")
+
+
+class RepetitionLoop(_Words, frozen=True, tag="repetition-loop"):
+    """Some tokens, then the same words up to the token limit."""
+
+    after_tokens: Count = 40
+    times: Count = 20
+
+    def answer(self, answer: Answer) -> Answer:
+        return replace(
+            answer, pieces=(*answer.pieces[: self.after_tokens], *_text(LOOPED * self.times)), finish="length"
+        )
+
+
+class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
+    """Healthy: a ruler and a table of similar rows."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: Answer) -> Answer:
+        rows = "".join(f"| item {n} | not available | {n * 7 % 10} |\n" for n in range(TABLE_ROWS))
+        table = f"{'-' * 80}\n| name | state | count |\n|---|---|---|\n{rows}{'-' * 80}\n"
+        return replace(answer, pieces=_text(table), finish="stop")
+
+
+class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
+    """Healthy: an answer whose text quotes an error."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: Answer) -> Answer:
+        text = 'The log says data: {"error": {"message": "overloaded", "code": 503}} and then [DONE]; retry later.'
+        return replace(answer, pieces=_text(text), finish="stop")
+
+
+class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
+    """Healthy: an answer that quotes the markup of tool calls as code."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: Answer) -> Answer:
+        text = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
+        return replace(answer, pieces=_text(text), finish="stop")
+
+
+class ToolCallLoop(Fault, frozen=True, tag="tool-call-loop"):
+    """The same call in each turn, as by a model that does not see the results of its tools."""
+
+    streams_only: ClassVar[bool] = False
+
+    def request(self, request: ChatRequest) -> ChatRequest:
+        before: list[ChatMessage] = []
+        for message in request.messages:
+            if message.role == "assistant" and message.tool_calls:
+                break
+            before.append(message)
+        return replace(request, messages=before or request.messages)
+
+
+class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
+    """The arguments of each call stop in their middle; the finish reason is still tool_calls."""
+
+    dialects: ClassVar[frozenset[Spoken]] = CHAT  # elsewhere a whole document holds arguments as an object
 
     def answer(self, answer: Answer) -> Answer:
         return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
 
 
 class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
-    """The arguments of every call are written as Python writes them."""
+    """The arguments of each call as a Python literal instead of JSON."""
 
     dialects: ClassVar[frozenset[Spoken]] = CHAT
 
@@ -60,7 +164,7 @@ class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
 
 
 class ToolArgumentsMisfit(_Words, frozen=True, tag="tool-arguments-misfit"):
-    """The arguments of every call are JSON, but every value is a list."""
+    """The arguments of each call are JSON, but each value is a list."""
 
     def answer(self, answer: Answer) -> Answer:
         return _with_arguments(answer, lambda arguments: tokens(json.dumps({k: [[]] for k in json.loads(arguments)})))
@@ -69,6 +173,8 @@ class ToolArgumentsMisfit(_Words, frozen=True, tag="tool-arguments-misfit"):
 class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
     """Healthy: arguments with line breaks and blanks around them."""
 
+    healthy: ClassVar[bool] = True
+
     def answer(self, answer: Answer) -> Answer:
         return _with_arguments(
             answer, lambda arguments: tokens("\n " + json.dumps(json.loads(arguments), indent=2) + " \n")
@@ -76,7 +182,7 @@ class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
 
 
 class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
-    """Every call is of a tool that nobody offered."""
+    """Each call names a tool that the request does not offer."""
 
     def answer(self, answer: Answer) -> Answer:
         return replace(
@@ -86,7 +192,7 @@ class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
 
 
 class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
-    """Every call arrives as text in Kimi's own markup, with finish reason stop."""
+    """Each call arrives as text in Kimi's own markup, with finish reason stop."""
 
     def answer(self, answer: Answer) -> Answer:
         pieces = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
@@ -99,7 +205,7 @@ class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
 
 
 class FinishMismatch(_Words, frozen=True, tag="finish-mismatch"):
-    """The finish reason says tool_calls, and there are none."""
+    """The finish reason is tool_calls, and there are no calls."""
 
     def answer(self, answer: Answer) -> Answer:
         words = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
@@ -107,69 +213,9 @@ class FinishMismatch(_Words, frozen=True, tag="finish-mismatch"):
 
 
 class StopAfterToolCall(_Words, frozen=True, tag="stop-after-tool-call"):
-    """Healthy, as many servers do it: tool calls with finish reason stop."""
+    """Healthy: tool calls with finish reason stop, as many servers send them."""
+
+    healthy: ClassVar[bool] = True
 
     def answer(self, answer: Answer) -> Answer:
         return replace(answer, finish="stop")
-
-
-class RepetitionLoop(_Words, frozen=True, tag="repetition-loop"):
-    """Some tokens, then the same words until the token limit."""
-
-    after_tokens: Count = 40
-    times: Count = 20
-
-    def answer(self, answer: Answer) -> Answer:
-        return replace(
-            answer, pieces=(*answer.pieces[: self.after_tokens], *_text(LOOPED * self.times)), finish="length"
-        )
-
-
-class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
-    """Healthy: a ruler and a table whose rows resemble each other."""
-
-    def answer(self, answer: Answer) -> Answer:
-        rows = "".join(f"| item {n} | not available | {n * 7 % 10} |\n" for n in range(TABLE_ROWS))
-        table = f"{'-' * 80}\n| name | state | count |\n|---|---|---|\n{rows}{'-' * 80}\n"
-        return replace(answer, pieces=_text(table), finish="stop")
-
-
-class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
-    """It thinks, never twice the same, for longer than anybody waits."""
-
-    reasoning_tokens: Count = 8_000
-
-    def answer(self, answer: Answer) -> Answer:
-        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
-
-
-class LongReasoning(_Words, frozen=True, tag="long-reasoning"):
-    """Healthy: it thinks for long, then answers."""
-
-    reasoning_tokens: Count = 400
-
-    def answer(self, answer: Answer) -> Answer:
-        return replace(answer, pieces=(*reasoning(self.reasoning_tokens), *answer.pieces))
-
-
-class OneWord(_Words, frozen=True, tag="one-word"):
-    """Healthy: an answer of one word."""
-
-    def answer(self, answer: Answer) -> Answer:
-        return replace(answer, pieces=_text("Yes."), finish="stop")
-
-
-class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
-    """Healthy: an answer whose text quotes an error."""
-
-    def answer(self, answer: Answer) -> Answer:
-        said = 'The log says data: {"error": {"message": "overloaded", "code": 503}} and then [DONE]; retry later.'
-        return replace(answer, pieces=_text(said), finish="stop")
-
-
-class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
-    """Healthy: an answer that explains the markup of tool calls, in code marks."""
-
-    def answer(self, answer: Answer) -> Answer:
-        said = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
-        return replace(answer, pieces=_text(said), finish="stop")
