@@ -1,4 +1,4 @@
-"""``kmon selftest``: the confusion matrix of faults, healthy twins and what kmon says, and whether that will do."""
+"""``kmon selftest``: the confusion matrix of faults and healthy twins against signatures, and its exit code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LEAST_RIGHT = 0.98
 MOST_FLAGGED = 0.01
 CONCURRENCY = 128
 SPEED_LIMIT = 20.0
-"""Faster, and the stall threshold would be no longer than what a busy machine adds to a gap."""
+"""Above it, the stall threshold would be as short as the delays of a busy machine."""
 NOTHING = "nothing"
 
 
 class Rates(Struct, frozen=True):
-    """The two figures that decide: faults that got their name, and healthy twins that got any."""
+    """The two figures that decide: faults with their signature, and healthy twins with any signature."""
 
     faults: int
     right: int
@@ -36,7 +36,7 @@ class Rates(Struct, frozen=True):
 
 
 def rates(rows: Sequence[RowResult]) -> Rates:
-    """Count runs over all rows."""
+    """The rates over the runs of all rows."""
     faults = [row for row in rows if row.case.expects is not None]
     twins = [row for row in rows if row.case.expects is None]
     return Rates(
@@ -48,9 +48,9 @@ def rates(rows: Sequence[RowResult]) -> Rates:
 
 
 def main(*, seeds: int, speed: float, as_json: bool, output: str | None = None) -> int:
-    """Run, print, and keep the matrix in ``output`` if it is given.
+    """Run the self-test, print the matrix, and write it to the file ``output`` if it is given.
 
-    Returns 0 if kmon is right often enough and flags no healthy stream, else 1.
+    Returns 0 if the rates are good, 1 if not, 3 if ``output`` could not be written. Raises UsageError.
     """
     if not 1 <= seeds <= 1_000:
         raise UsageError(f"--seeds must be from 1 to 1000, not {seeds}")
@@ -71,7 +71,7 @@ def main(*, seeds: int, speed: float, as_json: bool, output: str | None = None) 
 
 
 def _writable(path: Path) -> None:
-    """Say now, and not after minutes, that a file cannot be written."""
+    """Raise UsageError for a file that cannot be written, before the minutes of the run."""
     try:
         path.touch()
     except OSError as error:
@@ -79,9 +79,9 @@ def _writable(path: Path) -> None:
 
 
 def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
-    """The matrix as lines: a row per case, and in it every signature kmon gave, with how often.
+    """The matrix as lines: a row per case with each signature that kmon gave and its count.
 
-    Of the columns only those that are not empty are written: each row has one, or it is marked.
+    Empty columns are left out. A row with more than the expected signature is marked with "!".
     """
     rows = bench.rows
     width = max(len(row.case.name) for row in rows)

@@ -1,4 +1,4 @@
-"""The cases of ``kmon selftest``: ways for an answer to go, and the target and scenario that ask for each."""
+"""The cases of ``kmon selftest``: ways for an answer to go, with the target and the scenario for each."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import msgspec
 from msgspec import Struct
 
 from kmon.catalog.model import DialectName, Message, Scenario, Target, Tool, ToolUse
+from kmon.catalog.signatures import signatures
 from kmon.catalog.toml_source import parse_toml
+from kmon.simulator.faults.base import Fault
+from kmon.simulator.faults.registry import FAULTS, HEADER
 
 Ask = Literal["words", "tool", "words-with-tools", "called-once", "called-twice"]
 MODEL = "moonshotai/Kimi-K2-Instruct-0905"
 ANSWER_TOKENS = 120
-"""Enough for every fault to strike in the middle; more would only be work."""
-FAULT_HEADER = "x-kmon-fault"
+"""Enough for each fault to happen in the middle of the answer."""
 WEATHER = Tool(
     name="get_weather",
     description="Get the current weather of a city.",
@@ -25,7 +27,7 @@ WEATHER = Tool(
 )
 
 CALLED: dict[Ask, int] = {"called-once": 1, "called-twice": 2}
-"""How often the tool has been called in the conversation already."""
+"""The number of tool calls earlier in the conversation."""
 
 
 class Case(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,18 +38,18 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     ask: Ask = "words"
     dialect: DialectName = "chat"
     place: str = ""
-    """One of the simulator's places (see ``simulator/places.py``); empty for the simulator itself."""
+    """One of the simulator's places (``simulator/endpoints.py``); empty for the simulator itself."""
     timeout_s: float = 90.0
 
     @property
     def name(self) -> str:
-        """The fault, and what of the request is not as usual."""
+        """The fault, and the parts of the request that are not the defaults."""
         place = "" if self.fault == f"({self.place})" else self.place
         more = [word for word in (self.dialect, self.ask, place) if word not in ("chat", "words", "")]
         return " ".join([self.fault.partition(":")[0], *more])
 
     def scenario(self, seed: int) -> Scenario:
-        """What is asked; another seed is another conversation, which the simulator answers with other gaps."""
+        """The request. Another seed is another conversation, which the simulator answers with other gaps."""
         about_tools = self.ask not in ("words", "words-with-tools")
         words = "What is the weather in Tokyo right now?" if about_tools else "Tell me how rivers find the sea."
         return Scenario(
@@ -58,21 +60,21 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def target(self, base_url: str) -> Target:
-        """Where it is asked. ``base_url`` ends where the dialect's own path begins."""
+        """The target. ``base_url`` ends where the dialect's own path begins."""
         return Target(
             name=self.name,
             provider="bench",
-            # AWS's client sends no headers of ours, but the simulator also finds a fault in the model's name
+            # the AWS client cannot add the header, but the simulator also reads a fault from the model's name
             model=f"{MODEL}-{self.fault}" if self.dialect == "converse" else MODEL,
             dialect=self.dialect,
             base_url=base_url,
-            headers={} if self.fault.startswith("(") else {FAULT_HEADER: self.fault},
+            headers={} if self.fault.startswith("(") else {HEADER: self.fault},
             simulated=True,
         )
 
 
 def _turns(times: int) -> tuple[Message, ...]:
-    """So many calls of the tool with the same arguments, and its answers."""
+    """``times`` calls of the tool with the same arguments, each with its result."""
     turns: list[Message] = []
     for number in range(times):
         use = ToolUse(id=f"functions.get_weather:{number}", name="get_weather", arguments={"city": "Tokyo"})
@@ -81,8 +83,23 @@ def _turns(times: int) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-@cache
 def cases() -> tuple[Case, ...]:
-    """All cases, in the order of the file."""
+    """The cases of ``selftest.toml``, then one for each fault of the simulator that has none there."""
+    written = _written()
+    with_case = {case.fault.partition(":")[0] for case in written}
+    return (*written, *(_default_case(fault) for name, fault in FAULTS.items() if name not in with_case))
+
+
+def _default_case(fault: type[Fault]) -> Case:
+    """The case of a fault by itself. Raises LookupError for a fault that is not healthy and has no signature."""
+    name = fault.tag()
+    named = None if fault.healthy else next((key for key, text in signatures().items() if name in text.faults), "")
+    if named == "":
+        raise LookupError(f"no signature names the fault {name!r}: add it to the faults of one, or say it is healthy")
+    return Case(name, named, dialect="chat" if "chat" in fault.dialects else min(fault.dialects))
+
+
+@cache
+def _written() -> tuple[Case, ...]:
     text = files("kmon.output").joinpath("selftest.toml").read_text("utf-8")
     return msgspec.convert(tuple(parse_toml(Path("selftest.toml"), text).table["case"]), tuple[Case, ...])
