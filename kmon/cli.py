@@ -16,10 +16,63 @@ import sys
 TYPE_CHECKING = False  # typing's own would be the heaviest import of this file
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Container, Iterator, Sequence
+    from typing import Protocol
 
-    from kmon.arguments.parser import Parser
+    from kmon.commands.flags import Parser
 
+    class CommandModule(Protocol):
+        """A module of ``kmon.commands``: what it says of itself, its flags, and what it does."""
+
+        HELP: str
+
+        def arguments(self, parser: Parser) -> None: ...
+
+        def run(self, options: argparse.Namespace) -> int:
+            """Return the exit code. May raise :class:`UsageError`."""
+            ...
+
+
+WATCH = (
+    "kmon.commands.watch",
+    "[TARGET...]",
+    "watch a race in the terminal (lines instead, when stdout is not a terminal)",
+)
+COMMANDS = {
+    "run": ("kmon.commands.run", "[TARGET...]", "the same race without a screen: lines for people, or --json"),
+    "test": ("kmon.commands.test", "[TARGET...]", "identical requests again and again: pass rates and what they prove"),
+    "gateway": ("kmon.commands.gateway", "[URL]", "watch every run of a WebSocket gateway; sends nothing but reads"),
+    "targets": (
+        "kmon.commands.targets", "", "what can be aimed at, and where its key was found; --check asks each provider"
+    ),
+    "doctor": (
+        "kmon.commands.doctor", "[TARGET...]", "DNS, TCP, TLS, key, clock, left-over programs: is it me or the path?"
+    ),
+    "scenarios": ("kmon.commands.scenarios", "", "what can be asked"),
+    "decode": ("kmon.commands.decode", "FILE...", "what recorded streams say"),
+    "replay": (
+        "kmon.commands.replay", "FILE...", "play recorded streams through the real HTTP stack into the race screen"
+    ),
+    "proxy": ("kmon.commands.proxy", "--to TARGET", "pass a program's requests on, byte for byte, and watch them"),
+    "wrap": ("kmon.commands.wrap", "--to TARGET -- COMMAND", "the same for one program, with its base URL set"),
+    "sim": ("kmon.commands.sim", "", "a loopback provider that can go wrong in every way"),
+    "signatures": ("kmon.commands.signatures", "", "what kmon can say about a stream"),
+    "explain": ("kmon.commands.explain", "NAME", "all about one of these, and how to see it on the simulator"),
+    "selftest": (
+        "kmon.commands.selftest", "", "whether kmon says the right thing about every fault and every healthy twin"
+    ),
+    "config": ("kmon.commands.config", "", "every setting, and where its value came from"),
+    "trust": ("kmon.commands.trust", "[DIR]", "let a project's kmon.toml have your keys sent to hosts of its own"),
+}  # fmt: skip
+"""Per command its module, what it takes, and what it does in one line. ``WATCH`` is kmon without a command."""
+LOG_WORDS = """\
+kmon's own errors are logged with their traceback: --log-level LEVEL, --log-file PATH, before or after COMMAND;
+KMON_LOG_LEVEL, KMON_LOG_FILE; KMON_DEBUG=1 logs everything and shows tracebacks. 'kmon config' tells where the log is.
+"""
+EXIT_CODES = """\
+exit codes:
+  0 every run ended well   1 a run failed   2 wrong usage or configuration   3 kmon itself failed   130 interrupted
+"""
 LINE_LIMIT_CHARS = 2_000
 """A sentence that quotes a file's own words may be as long as these."""
 LOG_OPTIONS = ("--log-level", "--log-file")
@@ -87,14 +140,18 @@ def _run_command(arguments: list[str]) -> int:
 
 def _flushed(arguments: list[str]) -> int:
     """Run the command and write all it printed while there is still someone to say that it cannot be written."""
-    from kmon.catalog.trust import UntrustedHostError
+    from kmon.catalog.errors import UsageError
 
     try:
         return _dispatch(arguments)
-    except UntrustedHostError as refused:
-        from kmon.commands.trust import asked
+    except UsageError as refused:
+        from kmon.catalog.trust import UntrustedHostError
 
-        if not asked(refused):
+        if not isinstance(refused, UntrustedHostError):
+            raise
+        from kmon.commands.trust import allowed_when_asked
+
+        if not allowed_when_asked(refused):
             raise
         return _dispatch(arguments)
     finally:
@@ -152,144 +209,41 @@ def _log_options_last(arguments: list[str], commands: Container[str]) -> list[st
 
 
 def _dispatch(arguments: list[str]) -> int:
-    from kmon.arguments import between, gateway, racing, reference
-
-    commands: dict[str, tuple[Callable[[], Parser], Callable[[argparse.Namespace], int]]] = {
-        "run": (racing.run_parser, _run),
-        "test": (racing.test_parser, _test),
-        "gateway": (gateway.gateway_parser, _gateway),
-        "targets": (reference.targets_parser, _targets),
-        "doctor": (reference.doctor_parser, _doctor),
-        "scenarios": (reference.scenarios_parser, _scenarios),
-        "decode": (reference.decode_parser, _decode),
-        "replay": (racing.replay_parser, _replay),
-        "proxy": (between.proxy_parser, _proxy),
-        "wrap": (between.wrap_parser, _wrap),
-        "sim": (reference.sim_parser, _sim),
-        "signatures": (reference.signatures_parser, _signatures),
-        "explain": (reference.explain_parser, _explain),
-        "selftest": (reference.selftest_parser, _selftest),
-        "config": (reference.config_parser, _config),
-        "trust": (reference.trust_parser, _trust),
-    }
-    arguments = _log_options_last(arguments, commands)
-    named = bool(arguments) and arguments[0] in commands
-    parser, command = commands[arguments[0]] if named else (racing.watch_parser, _watch)
-    options = parser().parse_args(arguments[named:])
+    arguments = _log_options_last(arguments, COMMANDS)
+    name = ""
+    if arguments and arguments[0] in COMMANDS:
+        name, *arguments = arguments
+    options = parser_of(name).parse_args(arguments)
     _begin_log(options.log_level, options.log_file)
-    return command(options)
+    return _command(COMMANDS[name][0] if name else WATCH[0]).run(options)
 
 
-# -- commands ----------------------------------------------------------------------------------------------------------
+def _command(module: str) -> CommandModule:
+    from importlib import import_module
+
+    return import_module(module)
 
 
-def _watch(options: argparse.Namespace) -> int:
-    from kmon.commands import race, stuck
+def parser_of(name: str) -> Parser:
+    """The parser of ``kmon NAME``; of kmon without a command where ``name`` is empty."""
+    from kmon.commands.flags import Parser
 
-    if options.no_tui or not sys.stdout.isatty():
-        return _run_as_lines(options, as_json=False)
-    return stuck.watch(options) if stuck.asked(options) else race.watch(options)
+    command = _command(COMMANDS[name][0] if name else WATCH[0])
+    parser = Parser(prog=f"kmon {name}".strip(), description=command.HELP, allow_abbrev=False)
+    if not name:
+        import argparse
 
+        from kmon import __version__
 
-def _run(options: argparse.Namespace) -> int:
-    return _run_as_lines(options, as_json=options.json)
-
-
-def _run_as_lines(options: argparse.Namespace, *, as_json: bool) -> int:
-    from kmon.commands import race, stuck
-
-    return stuck.run(options, as_json=as_json) if stuck.asked(options) else race.run(options, as_json=as_json)
-
-
-def _test(options: argparse.Namespace) -> int:
-    from kmon.commands import race
-
-    return race.repeat(options)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = "\n".join([*_commands(), "", LOG_WORDS, EXIT_CODES])
+        parser.add_argument("--version", action="version", version=f"kmon {__version__}")
+    command.arguments(parser)
+    return parser
 
 
-def _replay(options: argparse.Namespace) -> int:
-    from kmon.commands import race
-
-    return race.replay(options)
-
-
-def _gateway(options: argparse.Namespace) -> int:
-    from kmon.commands.gateway import watch
-
-    return watch(options)
-
-
-def _targets(options: argparse.Namespace) -> int:
-    from kmon.config import load
-    from kmon.output.targets import main as list_targets
-
-    return list_targets(check=options.check, as_json=options.json, names=options.names, loaded=load({}))
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from kmon.config import load
-    from kmon.output.doctor import main as examine
-
-    return examine(names=options.names, limit_s=options.timeout, as_json=options.json, loaded=load({}))
-
-
-def _scenarios(options: argparse.Namespace) -> int:
-    from kmon.config import load
-    from kmon.output.scenarios import main as list_scenarios
-
-    return list_scenarios(load({}))
-
-
-def _decode(options: argparse.Namespace) -> int:
-    from kmon.output.decode import main as decode
-
-    return decode(options.files, as_json=options.json)
-
-
-def _proxy(options: argparse.Namespace) -> int:
-    from kmon.commands.between import proxy
-
-    return proxy(options)
-
-
-def _wrap(options: argparse.Namespace) -> int:
-    from kmon.commands.between import wrap
-
-    return wrap(options)
-
-
-def _sim(options: argparse.Namespace) -> int:
-    from kmon.commands import sim
-
-    return sim.serve(options)
-
-
-def _signatures(options: argparse.Namespace) -> int:
-    from kmon.output.signatures import list_all, list_numbers
-
-    return list_numbers() if options.numbers else list_all()
-
-
-def _explain(options: argparse.Namespace) -> int:
-    from kmon.output.signatures import explain
-
-    return explain(options.name)
-
-
-def _selftest(options: argparse.Namespace) -> int:
-    from kmon.output.selftest import main as selftest
-
-    return selftest(seeds=options.seeds, speed=options.speed, as_json=options.json, output=options.output)
-
-
-def _trust(options: argparse.Namespace) -> int:
-    from kmon.commands.trust import main as trust
-
-    return trust(options)
-
-
-def _config(options: argparse.Namespace) -> int:
-    from kmon.config import load
-    from kmon.output.config import main as show
-
-    return show(load({}))
+def _commands() -> Iterator[str]:
+    yield "commands:"
+    for name, (_, takes, words) in {"": WATCH, **COMMANDS}.items():
+        yield f"  {' '.join(filter(None, ('kmon', name, takes))).ljust(20)}  {words}"
+    yield "'kmon COMMAND --help' tells the options of each."

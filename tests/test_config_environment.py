@@ -6,19 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from kmon.catalog.environment import Environment, read_dotenv
+from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import has_key, key_problem, key_source, keyed_targets
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import custom_target
-from kmon.config import (
-    SETTINGS,
-    Environment,
-    UsageError,
-    has_key,
-    key_problem,
-    key_source,
-    keyed_targets,
-    load_settings,
-    read_dotenv,
-)
+from kmon.config.settings import SETTINGS
+from kmon.config.sources import load_settings
 
 KEY = "sk-s3cr3t-0123456789"
 CATALOG = load_catalog()
@@ -119,7 +113,7 @@ def test_a_key_does_not_go_over_plain_http_to_another_machine() -> None:
 
 def test_a_key_is_used_for_one_target_only() -> None:
     env = Environment({"MOONSHOT_API_KEY": KEY, "GROQ_API_KEY": KEY})
-    assert [target.name for target in keyed_targets(CATALOG, env)] == ["groq", "moonshot"]
+    assert [target.name for target in keyed_targets(CATALOG.targets.values(), env)] == ["groq", "moonshot"]
 
 
 def test_no_repr_shows_a_key(tmp_path: Path) -> None:

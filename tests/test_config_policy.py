@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
-from kmon.arguments.racing import run_parser
 from kmon.catalog.errors import UsageError
 from kmon.catalog.resolve import resolve_scenario, resolve_target
-from kmon.commands.policy import policy_of
-from kmon.commands.prepare import flags_of
-from kmon.config import Loaded, load_settings
+from kmon.cli import parser_of
+from kmon.commands.build_policy import policy_of
+from kmon.config.settings import SETTINGS
+from kmon.config.sources import Loaded, load_settings
 from kmon.engine.selection import rows
 from kmon.retry.policy import CAUSES, Policy
-from kmon.settings import SETTINGS
 
 
 def loaded(tmp_path: Path, toml: str = "", environ: dict[str, str] | None = None, *flags: str) -> Loaded:
     (tmp_path / "kmon.toml").write_text(toml)
-    options: argparse.Namespace = run_parser().parse_args(list(flags))
-    return load_settings(flags_of(options), environ or {}, tmp_path, tmp_path)
+    options = parser_of("run").parse_args(list(flags))
+    return load_settings(vars(options), environ or {}, tmp_path, tmp_path)
 
 
 def policy(found: Loaded, *targets: str, scenario: str = "code") -> Policy:
@@ -39,7 +37,7 @@ def refusal(found: Loaded, *targets: str, scenario: str = "code") -> str:
 
 def test_the_settings_defaults_are_the_policys(tmp_path: Path) -> None:
     assert policy(loaded(tmp_path)) == Policy(jitter_seed=7)
-    assert SETTINGS["retry_on"].choices == CAUSES
+    assert SETTINGS["retry_on"].default == CAUSES
 
 
 def test_every_setting_of_a_policy_may_stand_in_its_table(tmp_path: Path) -> None:

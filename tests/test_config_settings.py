@@ -1,11 +1,14 @@
 """Promises about settings: who wins, where each value came from, and what is refused in one sentence."""
 
+import dataclasses
 import math
 from pathlib import Path
 
 import pytest
 
-from kmon.config import SETTINGS, Loaded, Settings, UsageError, load_settings
+from kmon.catalog.errors import UsageError
+from kmon.config.settings import SETTINGS, Settings
+from kmon.config.sources import Loaded, load_settings
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def test_nothing_given_means_the_defaults(project: Path, user: Path) -> None:
 
 
 def test_every_setting_has_a_rule_and_a_place_of_origin(project: Path, user: Path) -> None:
-    assert list(SETTINGS) == list(Settings.__struct_fields__)
+    assert list(SETTINGS) == [field.name for field in dataclasses.fields(Settings)]
     assert list(load_settings({}, {}, project, user).provenance) == list(SETTINGS)
 
 

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
+import grimp
 import pytest
 
 BELOW_THE_SCREEN = (
-    "kmon.cli", "kmon.commands", "kmon.config", "kmon.catalog.resolve", "kmon.dialects.chat", "kmon.transport.http",
-    "kmon.probe.http_attempt", "kmon.hosts", "kmon.engine.process", "kmon.recording", "kmon.output.headless",
-    "kmon.output.decode", "kmon.output.doctor", "kmon.simulator.serve",
+    "kmon.cli", "kmon.commands.build_plan", "kmon.commands.stuck_demo", "kmon.config.sources", "kmon.catalog.resolve",
+    "kmon.dialects.chat", "kmon.transport.http", "kmon.probe.http_attempt", "kmon.hosts", "kmon.engine.process",
+    "kmon.recording", "kmon.output.headless", "kmon.output.decode", "kmon.output.doctor", "kmon.simulator.serve",
 )  # fmt: skip
 
 
@@ -29,11 +31,11 @@ def test_nothing_below_the_screen_imports_textual(module: str) -> None:
     assert not {"textual", "rich"} & modules_after(f"import {module}")
 
 
-def test_help_imports_no_network_library_and_no_screen() -> None:
-    loaded = modules_after(
-        "import contextlib, io\nfrom kmon.cli import main\ntry:\n main(['--help'])\nexcept SystemExit:\n pass"
-    )
-    assert not {"httpx", "httpcore", "textual", "aiohttp", "aiobotocore", "yaml"} & loaded
+def test_help_of_no_command_imports_a_network_library_or_a_screen() -> None:
+    loaded = modules_after("from kmon.cli import COMMANDS, parser_of\nfor name in ('', *COMMANDS): parser_of(name)")
+    heavy = {"httpx", "httpcore", "textual", "aiohttp", "aiobotocore", "yaml", "asyncio", "ssl"}
+    assert not heavy & loaded
+    assert "msgspec" not in modules_after("from kmon.cli import parser_of\nparser_of('')")
 
 
 def test_a_race_imports_no_client_of_another_dialect() -> None:
@@ -42,3 +44,11 @@ def test_a_race_imports_no_client_of_another_dialect() -> None:
 
 def test_a_simulated_provider_imports_nothing_of_the_gateway() -> None:
     assert not {"aiohttp", "cryptography"} & modules_after("import kmon.commands.sim, kmon.simulator.serve")
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    graph = grimp.build_graph("kmon")  # imports inside functions and those for types only count as well
+    modules = set(graph.modules)
+    imports = {module: graph.find_modules_directly_imported_by(module) & modules for module in modules}
+    assert len(modules) > 150
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle

@@ -6,6 +6,7 @@ repeated in the complaint.
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -97,6 +98,16 @@ def names_loopback(host: str) -> bool:
         return socket.inet_aton(host)[0] == 127
     except OSError:
         return False
+
+
+def unusable(host: str, port: int, error: OSError) -> str:
+    """A sentence for who asked for an address that cannot be listened on."""
+    where = f"{host} port {port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use; choose another --port, or 0 for any free one"
+    if error.errno == errno.EACCES:
+        return f"{where} needs more rights; choose a --port above 1023"
+    return f"cannot listen on {where} ({error.strerror}); choose another --host or --port"
 
 
 def _is_ip(host: str) -> bool:

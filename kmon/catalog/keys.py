@@ -24,6 +24,16 @@ def key_variable(target: Target, env: Mapping[str, str]) -> str | None:
     return next((name for name in names if env.get(name)), None)
 
 
+def keyed_targets(targets: Iterable[Target], env: Mapping[str, str]) -> tuple[Target, ...]:
+    """Those whose key is set, each key used once: a key of one Moonshot site is no key of the other."""
+    by_variable: dict[str, Target] = {}
+    for target in targets:
+        name = key_variable(target, env)
+        if name and target.dialect not in SOCKET_DIALECTS:  # a gateway is no provider: it is raced when it is named
+            by_variable.setdefault(name, target)
+    return tuple(by_variable.values())
+
+
 def key_place(target: Target, env: Environment) -> aws.Found | None:
     """What would be used as the target's key, and where it was found; None if there is none or none is needed."""
     if _uses_chain(target):

@@ -2,76 +2,63 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from kmon.commands.prepare import Prepared
-from kmon.config import user_config_dir
-from kmon.engine.api import Action
+from kmon.commands.build_plan import Prepared
+from kmon.config.sources import user_config_dir
+from kmon.engine.process import EngineProcess
 from kmon.engine.selection import key_notes
 from kmon.hosts import Plan
-from kmon.tui.options import NOTHING_YET
+from kmon.interrupts import INTERRUPTED
+from kmon.output.headless import columns_of, exit_code
+from kmon.output.summary import summary
+from kmon.stream.view import RaceView
+from kmon.tui.launch import run_app
+from kmon.tui.options import ScreenOptions, ScreenOutcome
 
-if TYPE_CHECKING:
-    from kmon.output.experiment import Experiment
 
+def screen_of(ready: Prepared, hosted: Plan | None = None) -> ScreenOptions:
+    """How to show what ``ready`` holds, as the settings want it.
 
-def show(
-    options: argparse.Namespace,
-    ready: Prepared,
-    *,
-    start_now: bool,
-    origin: str = "",
-    experiment: Experiment | None = None,
-    hosted: Plan | None = None,
-    nothing_yet: str = NOTHING_YET,
-    hint: str = "",
-    impossible: Mapping[Action, str] | None = None,
-) -> int:
-    """Show what ``ready`` holds; ``hosted`` is what the engine does where that is no race of kmon's own."""
-    from kmon.engine.process import EngineProcess
-    from kmon.output.headless import columns_of, exit_code
-    from kmon.output.summary import summary
-    from kmon.tui.launch import ScreenOptions, run_app
+    ``hosted`` is what the engine does where that is no race of kmon's own.
+    """
 
     async def source() -> EngineProcess:
-        if experiment is not None:
-            experiment.begin()
         return await EngineProcess.start(hosted or ready.plan, ready.keys)
 
     settings = ready.loaded.settings
-    outcome = run_app(
-        ScreenOptions(
-            plan=ready.plan,
-            open_source=source,
-            start_now=start_now,
-            theme=settings.theme,
-            user_theme_dirs=[user_config_dir() / "themes"],
-            fps=options.fps if ready.loaded.provenance["fps"] == "default" else settings.fps,
-            bell=settings.bell,
-            alarm=ready.alarm,
-            ascii=settings.ascii,
-            key_notes=key_notes(ready.plan, ready.loaded.env),
-            origin=origin,
-            nothing_yet=nothing_yet,
-            hint=hint,
-            impossible=impossible or {},
-            board=experiment is not None,
-            judge=experiment.add if experiment is not None else None,
-            conclude=(lambda _: experiment.conclusion_lines()) if experiment is not None else None,
-        )
+    return ScreenOptions(
+        plan=ready.plan,
+        open_source=source,
+        theme=settings.theme,
+        user_theme_dirs=[user_config_dir() / "themes"],
+        fps=None if ready.loaded.provenance["fps"] == "default" else settings.fps,
+        bell=settings.bell,
+        alarm=ready.alarm,
+        ascii=settings.ascii,
+        key_notes=key_notes(ready.plan, ready.loaded.env),
     )
-    if experiment is not None and experiment.trials:
-        print(experiment.conclusion())
-    elif said := summary(outcome.race, ascii_only=settings.ascii, columns=columns_of(sys.stdout)):
+
+
+def show(screen: ScreenOptions) -> int:
+    """Show a race until the user leaves, and print its table. Returns the exit code."""
+    outcome = run_app(screen)
+    print_table(outcome.race, screen)
+    return exit_code_of(outcome, exit_code)
+
+
+def print_table(race: RaceView, screen: ScreenOptions) -> None:
+    """The closing table on stdout, if there is anything in it."""
+    if said := summary(race, ascii_only=screen.ascii, columns=columns_of(sys.stdout)):
         print(said)
+
+
+def exit_code_of(outcome: ScreenOutcome, of_race: Callable[[RaceView], int]) -> int:
+    """The exit code of what was shown: that of the race, unless it never started, was left, or its engine failed."""
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3
     if outcome.interrupted:
-        return 130
-    if outcome.race.started is None:
-        return 0  # the plan was looked at and left
-    return exit_code(outcome.race) if experiment is None else experiment.exit_code(outcome.race)
+        return INTERRUPTED
+    return 0 if outcome.race.started is None else of_race(outcome.race)

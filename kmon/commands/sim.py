@@ -3,23 +3,81 @@
 from __future__ import annotations
 
 import argparse
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING
 
 from kmon.catalog.errors import UsageError
-from kmon.simulator.endpoints import PLACES
-from kmon.simulator.serve import SimOptions
-from kmon.simulator.serve import main as serve_provider
+from kmon.commands.flags import Parser
 
+if TYPE_CHECKING:
+    from kmon.simulator.serve import SimOptions
+
+HELP = (
+    "Serve a loopback provider with paced, deterministic streams and every fault: a torture bench for any client. "
+    "Tells of each request what its client did, and in a table when it ends."
+)
+DEFAULT_PROFILE = "smooth"
 GATEWAY_FLAGS = ("protocol", "token", "mechanism", "queue", "gateway_fault", "tick", "provider_url")
 
 
-def serve(options: argparse.Namespace) -> int:
+def arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="loopback address (default 127.0.0.1); requests for other hosts, and those of web pages, are refused",
+    )
+    parser.add_argument("--port", type=int, default=0, help="port (default 0: any free one, printed)")
+    parser.add_argument(
+        "--profile",
+        default=DEFAULT_PROFILE,
+        metavar="NAME|FILE",
+        help="smooth, demo, retries, seed-000, seed-001, seed-002, seed-003 or a TOML file",
+    )
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
+    parser.add_argument(
+        "--fault", default="", metavar="NAME", help="for every request: NAME, NAME:key=value, or a place of --places"
+    )
+    parser.add_argument(
+        "--places", action="store_true", help="also open addresses that refuse, are mute, or bad at TLS"
+    )
+    report = parser.add_argument_group("what its clients did")
+    report.add_argument(
+        "--report", nargs="?", const="", metavar="URL", help="ask the bench that runs on --port, or at URL, and end"
+    )
+    report.add_argument("--json", action="store_true", help="with --report: one JSON object per client and fault")
+    gateway = parser.add_argument_group("a chat gateway (WebSocket) over that provider")
+    gateway.add_argument("--gateway", action="store_true", help="serve one; its runs make real requests to a provider")
+    gateway.add_argument("--protocol", type=int, metavar="3|4", help="of 2026.2.17 or of 2026.9.6 (default 3)")
+    gateway.add_argument("--token", metavar="T", help="what clients must present (default: one that is printed)")
+    gateway.add_argument(
+        "--mechanism",
+        metavar="a|b|c",
+        help="how it seems stuck: a the adapter buffers, b a follow-up makes a false idle, c a silent retry",
+    )
+    gateway.add_argument(
+        "--queue", metavar="MODE", help="collect, steer, followup or interrupt (default: the release's own)"
+    )
+    gateway.add_argument(
+        "--gateway-fault",
+        metavar="NAME",
+        help="starting (at first), or of every run: stuck, held, tick-loss, frozen, seq-gap, slow-consumer or shutdown",
+    )
+    gateway.add_argument("--tick", type=float, metavar="S", help="seconds between ticks, before --speed (default 30)")
+    gateway.add_argument(
+        "--provider-url", metavar="URL", help="base URL of its model calls (default: a simulated provider of its own)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
     """Serve in the foreground. Raises UsageError for what cannot be served."""
     if options.report is not None or options.json:
-        from kmon.output.bench import main as report
+        from kmon.commands.sim_report import print_report
 
-        return report(url=options.report, port=options.port, as_json=options.json)
+        return print_report(url=options.report, port=options.port, as_json=options.json)
+    from kmon.simulator.endpoints import PLACES
+    from kmon.simulator.serve import SimOptions
+    from kmon.simulator.serve import main as serve_provider
+
     simulated = SimOptions(
         options.host,
         options.port,
@@ -38,10 +96,12 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _serve_gateway(options: argparse.Namespace, simulated: SimOptions) -> int:
+    from msgspec.structs import replace
+
     from kmon.openclaw.simulated.options import GatewayOptions, checked
     from kmon.openclaw.simulated.serve import main as serve_gateway
 
-    if options.provider_url is not None and options.profile != SimOptions().profile:
+    if options.provider_url is not None and options.profile != DEFAULT_PROFILE:
         raise UsageError("--profile is for the simulated provider, which --provider-url replaces; leave one out")
     given = {name: getattr(options, name) for name in ("protocol", "token", "mechanism", "queue", "provider_url")}
     given |= {"fault": options.gateway_fault, "tick_s": options.tick}

@@ -9,18 +9,26 @@ import termios
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kmon import trusted
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import wish_of
 from kmon.catalog.trust import UntrustedHostError, Wish
-from kmon.config import FILE_NAME, load_settings, user_config_dir
+from kmon.commands.flags import Parser
+from kmon.config import trusted
+from kmon.config.sources import FILE_NAME, load_settings, user_config_dir
 from kmon.dialects.text import clean
 
+HELP = "Show to which hosts a project's kmon.toml would have your keys sent, and allow it to if you say so."
 HOSTS_LIMIT, NAMES_LIMIT = 20, 20
 """What a question may show at most: a longer one would hide what it asks."""
 
 
-def main(options: argparse.Namespace) -> int:
+def arguments(parser: Parser) -> None:
+    parser.add_argument("directory", nargs="?", default=".", metavar="DIR", help="the project (default: where you are)")
+    parser.add_argument("--yes", action="store_true", help="allow without asking")
+    parser.add_argument("--revoke", action="store_true", help="take back all that was allowed")
+
+
+def run(options: argparse.Namespace) -> int:
     """Show what the project in a directory wants, and allow it if the user says so; or take back what was allowed."""
     directory = Path(options.directory)
     if not directory.is_dir():
@@ -53,7 +61,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def asked(refused: UntrustedHostError) -> bool:
+def allowed_when_asked(refused: UntrustedHostError) -> bool:
     """Whether the user, who is at a terminal, allows now what was refused. It is remembered."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or not refused.directory.isprintable():
         return False

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
+from kmon.catalog.environment import Environment
+from kmon.catalog.keys import check_trust
+from kmon.catalog.model import Target
+from kmon.catalog.trust import Trust
 from kmon.doctor import clock
 from kmon.doctor import mtu as segments
 from kmon.doctor.endpoint import Step
-from kmon.doctor.examine import Examination
+from kmon.doctor.examine import Examination, examine
 from kmon.doctor.repeat import spread
 from kmon.doctor.tcp import Reach
 from kmon.format import plural
+from kmon.transport.authorities import authorities
 
 SLOW_MS: dict[Step, float] = {"dns": 1000.0, "tcp": 1000.0, "tls": 2000.0, "http": 5000.0}
 """From here on a step is slow by itself, whatever lies on the other side."""
@@ -39,6 +46,33 @@ class Finding(Struct, frozen=True):
     grade: Literal["wrong", "note"]
     about: About
     sentence: str
+
+
+class TargetDiagnosis(Struct, frozen=True):
+    """One target: what was measured, what it means, and whether anything is wrong."""
+
+    examined: Examination
+    findings: tuple[Finding, ...]
+    now_s: float
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing was found that is wrong."""
+        return not any(finding.grade == "wrong" for finding in self.findings)
+
+
+async def diagnose(
+    targets: Sequence[Target], env: Environment, trust: Trust, limit_s: float, *, named: bool
+) -> list[TargetDiagnosis]:
+    """Examine all targets at once; the diagnoses come back in the order of ``targets``.
+
+    Raises :class:`UsageError`, before anything is sent, where a project's file would have a key sent elsewhere.
+    """
+    check_trust(targets, env, trust)
+    context = authorities()
+    examined = await asyncio.gather(*(examine(target, env, trust, context, limit_s, named=named) for target in targets))
+    now_s = time.time()
+    return [TargetDiagnosis(each, findings(each, now_s), now_s) for each in examined]
 
 
 def durations_ms(examined: Examination) -> dict[Step, list[float]]:
@@ -117,7 +151,7 @@ def _addresses(examined: Examination) -> Iterator[Finding]:
         own = [reach for reach in reaches if reach.family == family]
         silent = [reach for reach in own if not reach.connects]
         if silent and len(silent) == len(own):
-            yield _dead_family(family, silent, examined)
+            yield _dead_family(family, silent)
         elif silent:
             which = ", ".join(f"{reach.ip} ({reach.error})" for reach in silent)
             yield Finding("wrong", "network", f"{len(silent)} of {len(own)} {family} addresses: no connection: {which}")
@@ -128,7 +162,7 @@ def _addresses(examined: Examination) -> Iterator[Finding]:
             yield Finding("wrong", "network", f"{share}: {failed[-1].error}")
 
 
-def _dead_family(family: str, silent: Sequence[Reach], examined: Examination) -> Finding:
+def _dead_family(family: str, silent: Sequence[Reach]) -> Finding:
     if any(reach.timed_out for reach in silent):
         waited_s = max(touch.duration_ms for reach in silent for touch in reach.touches) / 1000
         return Finding(

@@ -44,7 +44,6 @@ class ChunkStats:
     _chunks: int = 0
     _finished: bool = False
     _last_ns: int = 0
-    _named_ns: int = 0
     _nameless: set[int] = field(default_factory=set)
     _named: set[int] = field(default_factory=set)
 
@@ -81,7 +80,7 @@ class ChunkStats:
                     self.early_arguments += 1
                 self._named.add(fragment.index)
                 if not fragment.arguments:
-                    self.waiting_tool, self._named_ns = fragment.name, t_ns
+                    self.waiting_tool = fragment.name
             elif fragment.arguments and fragment.index not in self._named:
                 self._nameless.add(fragment.index)
             if fragment.arguments:

@@ -1,102 +1,26 @@
-"""``kmon doctor``: a table and a plain conclusion per target, and the chat programs that are still around."""
+"""What ``kmon doctor`` prints: a table and a conclusion per target, and the chat programs that are still around."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
 
 from kmon import log
-from kmon.catalog.address import is_loopback
-from kmon.catalog.environment import Environment
-from kmon.catalog.errors import UsageError
-from kmon.catalog.keys import check_trust
-from kmon.catalog.model import Target
-from kmon.catalog.resolve import resolve_target
-from kmon.catalog.trust import Trust
-from kmon.config import Loaded, keyed_targets
 from kmon.dialects.text import clean
 from kmon.doctor import clock
 from kmon.doctor import mtu as segments
-from kmon.doctor.conclusion import Finding, conclusion, days_words, durations_ms, findings
-from kmon.doctor.examine import Examination, examine
+from kmon.doctor.conclusion import TargetDiagnosis, conclusion, days_words, durations_ms
+from kmon.doctor.examine import Examination
 from kmon.doctor.model_list import status_words
-from kmon.doctor.processes import Process, processes
-from kmon.doctor.programs import programs
-from kmon.doctor.proxies import variables
+from kmon.doctor.processes import Process
 from kmon.doctor.repeat import Spread, spread
-from kmon.transport.authorities import authorities
 
-LIMIT_S = 10.0
-LONGEST_LIMIT_S = 300.0
 _TITLES = ("step", "median ms", "worst ms", "ok")
 
 
-class Diagnosis(Struct, frozen=True):
-    """One target: what was measured, what it means, and whether anything is wrong."""
-
-    examined: Examination
-    findings: tuple[Finding, ...]
-    now_s: float
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing was found that is wrong."""
-        return not any(finding.grade == "wrong" for finding in self.findings)
-
-
-def main(*, names: Sequence[str], limit_s: float, as_json: bool, loaded: Loaded) -> int:
-    """Examine the targets named, or those with a key. Exit code 1 if anything is wrong with one, else 0."""
-    if not 0 < limit_s <= LONGEST_LIMIT_S:
-        raise UsageError(f"--timeout must be above 0 and at most {LONGEST_LIMIT_S:g} seconds, not {limit_s:g}")
-    wanted = programs(loaded.tables)
-    targets, why = _targets(names, loaded)
-    for note in (*loaded.notes, why):
-        if note:
-            print(f"kmon: {clean(note)}", file=sys.stderr)
-    if sys.stderr.isatty():
-        print(f"kmon: trying every step five times: {', '.join(target.name for target in targets)}", file=sys.stderr)
-    diagnoses = asyncio.run(diagnose(targets, loaded.env, loaded.trust, limit_s, named=bool(names)))
-    around = processes(wanted)
-    show = _json_lines if as_json else _text_lines
-    print("\n".join(show(diagnoses, variables(os.environ), around)))
-    return 0 if all(diagnosis.ok for diagnosis in diagnoses) else 1
-
-
-async def diagnose(
-    targets: Sequence[Target], env: Environment, trust: Trust, limit_s: float, *, named: bool
-) -> list[Diagnosis]:
-    """Examine all targets at once; the diagnoses come back in the order of ``targets``.
-
-    Raises :class:`UsageError`, before anything is sent, where a project's file would have a key sent elsewhere.
-    """
-    check_trust(targets, env, trust)
-    context = authorities()
-    examined = await asyncio.gather(*(examine(target, env, trust, context, limit_s, named=named) for target in targets))
-    now_s = time.time()
-    return [Diagnosis(each, findings(each, now_s), now_s) for each in examined]
-
-
-def _targets(names: Sequence[str], loaded: Loaded) -> tuple[list[Target], str | None]:
-    """Whom to examine, and why if it was nobody's wish."""
-    if names:
-        return [resolve_target(loaded.catalog, name) for name in dict.fromkeys(names)], None
-    if keyed := keyed_targets(loaded.catalog, loaded.env):
-        return list(keyed), None
-    local = [t for t in loaded.catalog.targets.values() if not t.key_env and is_loopback(t.base_url)]
-    return local, "no target was named and no key is set: looking at the local servers only"
-
-
-# -- text --------------------------------------------------------------------------------------------------------------
-
-
-def _text_lines(
-    diagnoses: Sequence[Diagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
+def text_lines(
+    diagnoses: Sequence[TargetDiagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
 ) -> Iterator[str]:
     for diagnosis in diagnoses:
         yield from target_lines(diagnosis)
@@ -108,7 +32,7 @@ def _text_lines(
     yield from process_lines(around)
 
 
-def target_lines(diagnosis: Diagnosis) -> Iterator[str]:
+def target_lines(diagnosis: TargetDiagnosis) -> Iterator[str]:
     """The table of one target, and its conclusion."""
     examined = diagnosis.examined
     yield f"{examined.target}  {examined.url}"
@@ -160,7 +84,7 @@ def _row(name: str, found: Spread | None, tried: int) -> tuple[str, str, str, st
     return name, f"{found.median_ms:.1f}", f"{found.worst_ms:.1f}", f"{found.count}/{tried}"
 
 
-def _details(diagnosis: Diagnosis) -> Iterator[str]:
+def _details(diagnosis: TargetDiagnosis) -> Iterator[str]:
     """What stands behind the figures, a line per row of :func:`_steps`."""
     examined = diagnosis.examined
     families = [reach.family for reach in examined.reaches]
@@ -177,7 +101,7 @@ def _details(diagnosis: Diagnosis) -> Iterator[str]:
         yield "; ".join(filter(None, (reach.family, path, reach.error)))
 
 
-def _tls(diagnosis: Diagnosis) -> str:
+def _tls(diagnosis: TargetDiagnosis) -> str:
     examined = diagnosis.examined
     version = next((each.tls_version for each in examined.exchanges if each.tls_version), "")
     problem = _error_at(examined, "tls")
@@ -222,8 +146,8 @@ def _ago(seconds: float) -> str:
 # -- JSON --------------------------------------------------------------------------------------------------------------
 
 
-def _json_lines(
-    diagnoses: Sequence[Diagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
+def json_lines(
+    diagnoses: Sequence[TargetDiagnosis], proxies: Mapping[str, str], around: Sequence[Process] | None
 ) -> Iterator[str]:
     for diagnosis in diagnoses:
         yield msgspec.json.encode(target_described(diagnosis)).decode()
@@ -233,7 +157,7 @@ def _json_lines(
     yield msgspec.json.encode(machine, enc_hook=str).decode()
 
 
-def target_described(diagnosis: Diagnosis) -> dict[str, object]:
+def target_described(diagnosis: TargetDiagnosis) -> dict[str, object]:
     """One target as a JSON object. Durations in ms, clocks in s, sizes in bytes; null is what was not found out."""
     examined, certificate = diagnosis.examined, diagnosis.examined.certificate
     skew = clock.skew([each.reading for each in examined.exchanges if each.reading is not None])

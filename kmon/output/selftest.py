@@ -1,24 +1,16 @@
-"""``kmon selftest``: the confusion matrix of faults and healthy twins against signatures, and its exit code."""
+"""What ``kmon selftest`` prints: the confusion matrix of faults and healthy twins against signatures."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from msgspec import Struct
 
-from kmon.catalog.errors import UsageError
-from kmon.output.selftest_bench import STALL_S, Bench, RowResult, run_bench
-from kmon.output.selftest_cases import cases
+from kmon.output.selftest_bench import STALL_S, Bench, RowResult
 
 LEAST_RIGHT = 0.98
 MOST_FLAGGED = 0.01
-CONCURRENCY = 128
-SPEED_LIMIT = 20.0
-"""Above it, the stall threshold would be as short as the delays of a busy machine."""
 NOTHING = "nothing"
 
 
@@ -45,37 +37,6 @@ def rates(rows: Sequence[RowResult]) -> Rates:
         sum(row.runs for row in twins),
         sum(row.runs - row.right for row in twins),
     )
-
-
-def main(*, seeds: int, speed: float, as_json: bool, output: str | None = None) -> int:
-    """Run the self-test, print the matrix, and write it to the file ``output`` if it is given.
-
-    Returns 0 if the rates are good, 1 if not, 3 if ``output`` could not be written. Raises UsageError.
-    """
-    if not 1 <= seeds <= 1_000:
-        raise UsageError(f"--seeds must be from 1 to 1000, not {seeds}")
-    if not 0 < speed <= SPEED_LIMIT:
-        raise UsageError(f"--speed must be above 0 and at most {SPEED_LIMIT:g}, not {speed:g}")
-    if output is not None:
-        _writable(Path(output))
-    bench = asyncio.run(run_bench(cases(), seeds=seeds, speed=speed, concurrency=CONCURRENCY))
-    counted = rates(bench.rows)
-    print(as_object(bench, counted) if as_json else "\n".join(matrix(bench, counted, speed=speed)))
-    try:
-        if output is not None:
-            Path(output).write_text(as_object(bench, counted) + "\n", encoding="utf-8")
-    except OSError as error:
-        print(f"kmon: --output {output}: the matrix could not be kept ({error.strerror})", file=sys.stderr)
-        return 3
-    return 0 if counted.good else 1
-
-
-def _writable(path: Path) -> None:
-    """Raise UsageError for a file that cannot be written, before the minutes of the run."""
-    try:
-        path.touch()
-    except OSError as error:
-        raise UsageError(f"--output {path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:

@@ -1,9 +1,9 @@
-"""``kmon signatures`` and ``kmon explain``: what kmon can say about a stream, printed from the data it decides by."""
+"""What ``kmon signatures`` and ``kmon explain`` print, from the data that kmon decides by."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kmon.catalog.field_reports import FieldReport, field_reports
 from kmon.catalog.signatures import SignatureText, beyond, coverage, signature_text, signatures
@@ -14,60 +14,58 @@ SIGNATURE_COLUMNS = 44
 """A longer list of signatures may stand out of its column."""
 
 
-def list_all() -> int:
-    """Print one line per signature, by group, and what is no signature on purpose."""
+def signature_lines() -> Iterator[str]:
+    """One line per signature, by group, and what is no signature on purpose."""
     known = signatures()
     width = max(map(len, known))
     group = ""
     for name, text in known.items():
         if text.group != group:
-            print(f"{'' if not group else chr(10)}{text.group}")
+            yield f"{'' if not group else chr(10)}{text.group}"
             group = text.group
-        print(f"  {name.ljust(width)}  {' '.join(text.f).ljust(15)}  {text.wire}")
-    print("\nno signature of one attempt")
+        yield f"  {name.ljust(width)}  {' '.join(text.f).ljust(15)}  {text.wire}"
+    yield "\nno signature of one attempt"
     for left_out in beyond():
-        print(f"  {' '.join(left_out.f).ljust(width + 17)}  {left_out.why}")
-    print("\non which side a gateway's run hangs")
+        yield f"  {' '.join(left_out.f).ljust(width + 17)}  {left_out.why}"
+    yield "\non which side a gateway's run hangs"
     for name, diagnosis in diagnoses().items():
-        print(f"  {name.ljust(width)}  {' ' * 15}  {diagnosis.seen}")
-    print("\n'kmon signatures --numbers' goes by the numbers F01 to F60 instead, with the fault that shows each.")
-    print("'kmon explain NAME' tells what one usually means, what looks alike, and how to see it on the simulator.")
-    return 0
+        yield f"  {name.ljust(width)}  {' ' * 15}  {diagnosis.seen}"
+    yield "\n'kmon signatures --numbers' goes by the numbers F01 to F60 instead, with the fault that shows each."
+    yield "'kmon explain NAME' tells what one usually means, what looks alike, and how to see it on the simulator."
 
 
-def list_numbers() -> int:
-    """Print one line per number of the fault list: the signature, and the faults that show it, or why there is none."""
+def number_lines() -> Iterator[str]:
+    """One line per number of the fault list: the signature, and the faults that show it, or why there is none."""
     rows = [
         (c.number, " ".join(c.signatures) or "-", " ".join(c.faults), "; ".join(c.why)) for c in coverage().values()
     ]
     width = max(len(row[1]) for row in rows if len(row[1]) <= SIGNATURE_COLUMNS)
-    print(f"{'':<3}  {'signature'.ljust(width)}  faults of the simulator; why none")
+    yield f"{'':<3}  {'signature'.ljust(width)}  faults of the simulator; why none"
     for number, named, faults, why in rows:
         said = "; ".join(part for part in (faults, why) if part)
         for i, line in enumerate(textwrap.wrap(said, COLUMNS - width, break_on_hyphens=False)):
-            print(f"{number if not i else '':<3}  {(named if not i else '').ljust(width)}  {line}")
-    return 0
+            yield f"{number if not i else '':<3}  {(named if not i else '').ljust(width)}  {line}"
 
 
-def explain(name: str) -> int:
-    """Print all about one signature, diagnosis, number such as F14, or field report. Raises UsageError for none."""
+def explain_lines(name: str) -> list[str]:
+    """All about one signature, diagnosis, number such as F14, or field report. Raises :class:`UsageError` for none."""
     if report := field_reports().get(name.lower()):
-        print("\n".join(report_lines(name.lower(), report)))
-        return 0
+        return report_lines(name.lower(), report)
     if (diagnosis := diagnoses().get(name)) is not None:
-        print("\n".join(_diagnosis(name, diagnosis)))
-        return 0
+        return _diagnosis(name, diagnosis)
     found = coverage().get(name.upper())
     if found is None:
-        print("\n".join(explanation(name, signature_text(name))))
-        return 0
-    for why in found.why:
-        print("\n".join(_paragraph(found.number, why)))
+        return explanation(name, signature_text(name))
+    lines = [line for why in found.why for line in _paragraph(found.number, why)]
     if found.why and found.faults:
-        print("\n".join(_paragraph("see it", commands(found.faults))))
-    for i, signature in enumerate(found.signatures):
-        print("\n".join((["", ""] if i or found.why else [])[:1] + explanation(signature, signature_text(signature))))
-    return 0
+        lines += _paragraph("see it", commands(found.faults))
+    for signature in found.signatures:
+        lines += (
+            ["", *explanation(signature, signature_text(signature))]
+            if lines
+            else explanation(signature, signature_text(signature))
+        )
+    return lines
 
 
 def report_lines(name: str, report: FieldReport) -> list[str]:

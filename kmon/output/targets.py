@@ -1,37 +1,19 @@
-"""``kmon targets``: what can be aimed at, and where each key was found. Never the key."""
+"""What ``kmon targets`` prints: what can be aimed at, and where each key was found. Never the key."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from collections.abc import Sequence
 
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential_variables, has_key, is_allowed, key_names, key_place, key_source
 from kmon.catalog.model import Target
-from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import Trust
-from kmon.config import Loaded
 from kmon.dialects.text import clean
 from kmon.doctor.model_list import Check
-from kmon.output.targets_check import check_targets
 
 _TITLES = ("NAME", "PROVIDER/MODEL", "DIALECT", "BASE URL", "KEY")
-
-
-def main(*, check: bool, as_json: bool, names: Sequence[str], loaded: Loaded) -> int:
-    """List the targets, all or those named, or check them. Exit code 1 if a checked target failed, else 0."""
-    targets = [resolve_target(loaded.catalog, name) for name in names] or list(loaded.catalog.targets.values())
-    for note in loaded.notes:
-        print(f"kmon: {clean(note)}", file=sys.stderr)
-    if not check:
-        print(list_targets(targets, loaded.env, loaded.trust, as_json=as_json, quirks=bool(names)))
-        return 0
-    checks = asyncio.run(check_targets(targets, loaded.env, loaded.trust, named=bool(names)))
-    print(list_checks(targets, checks, loaded.env, as_json=as_json))
-    return 1 if any(result.state == "failed" for result in checks) else 0
 
 
 def list_targets(

@@ -24,8 +24,6 @@ from kmon.transport.phase import Phase
 from kmon.transport.websocket import WebSocket, open_websocket
 
 MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
-LISTENED = "listened"
-"""The finish reason of an attempt whose time to listen was over."""
 
 
 class WebSocketAttempt(Attempt):

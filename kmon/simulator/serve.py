@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from kmon.catalog.address import unusable
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
 from kmon.interrupts import heeding
@@ -78,16 +78,6 @@ async def listening(
         yield simulator
     finally:
         await simulator.__aexit__()
-
-
-def unusable(host: str, port: int, error: OSError) -> str:
-    """Why ``host`` and ``port`` cannot be listened on, as a sentence for the user."""
-    where = f"{host} port {port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use; choose another --port, or 0 for any free one"
-    if error.errno == errno.EACCES:
-        return f"{where} needs more rights; choose a --port above 1023"
-    return f"cannot listen on {where} ({error.strerror}); choose another --host or --port"
 
 
 async def serve(options: SimOptions) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.claim import Claim
 from kmon.stream.events import State
 from kmon.stream.timeline import S
-from kmon.stream.view import AttemptView
 
 BREAKS = {"idle": "false idle", "error": "false error", "aborted": "false end"}
 """What a line that is not busy is called while its run goes on."""

@@ -6,10 +6,8 @@ A race may have ten thousand rounds, so what a run said cannot all be kept; how 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kmon.stream.view import AttemptView, RunView, Segment
+from kmon.stream.attempt_view import AttemptView, Segment
 
 WHOLE_LIMIT_CHARS = 8_000_000
 """What ended runs may hold whole, output and raw chunks of all of them together; past it the oldest are cut short."""
@@ -19,28 +17,28 @@ finish reason and the usage are."""
 
 
 class Keeping:
-    """The runs that are kept whole, in the order they ended."""
+    """The runs that are kept whole, in the order they ended. A run is its list of attempts."""
 
     def __init__(self) -> None:
-        self._whole: deque[tuple[RunView, int]] = deque()
+        self._whole: deque[tuple[list[AttemptView], int]] = deque()
         self._chars = 0
 
-    def ended(self, run: RunView) -> None:
-        """Close a run's attempts, and cut the oldest runs short for as long as all together hold too much."""
-        chars = sum(_close(attempt) for attempt in run.attempts)
-        self._whole.append((run, chars))
+    def ended(self, attempts: list[AttemptView]) -> None:
+        """Close the attempts of a run, and cut the oldest runs short for as long as all together hold too much."""
+        chars = sum(_close(attempt) for attempt in attempts)
+        self._whole.append((attempts, chars))
         self._chars += chars
         while self._chars > WHOLE_LIMIT_CHARS and len(self._whole) > 1:
             oldest, held = self._whole.popleft()
             self._chars -= held
-            for attempt in oldest.attempts:
+            for attempt in oldest:
                 if attempt.ending is not None:  # it may have been tried again since
                     _cut_short(attempt)
 
-    def forget(self, run: RunView) -> None:
-        """Hold on to ``run`` no longer."""
-        self._chars -= sum(held for other, held in self._whole if other is run)
-        self._whole = deque((other, held) for other, held in self._whole if other is not run)
+    def forget(self, attempts: list[AttemptView]) -> None:
+        """Drop the reference to a run."""
+        self._chars -= sum(held for other, held in self._whole if other is attempts)
+        self._whole = deque((other, held) for other, held in self._whole if other is not attempts)
 
 
 def _close(attempt: AttemptView) -> int:

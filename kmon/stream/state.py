@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.contradiction import contradiction, shown_claim
 from kmon.stream.events import RetryScheduled, StallPhase, State
 from kmon.stream.timeline import S
-from kmon.stream.view import AttemptView, RunView
+from kmon.stream.view import RunView
 
 SYMBOLS: dict[State, str] = {
     "queued": "·", "connecting": "◌", "waiting": "○", "streaming": "●", "stalled": "▲", "finishing": "◐",
@@ -23,7 +24,6 @@ ASCII_SYMBOLS: dict[State, str] = {
     "done": "+", "incomplete": "?", "failed": "x", "timed-out": "T", "cancelled": "-",
 }  # fmt: skip
 ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out", "cancelled"})
-BAD: frozenset[State] = frozenset({"incomplete", "failed", "timed-out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,6 @@ class Observation:
     claim: str
     open_gap_ns: int | None = None
     phase: StallPhase | None = None
-    alive_ns: int | None = None
-    """Time since the last byte of any kind."""
     keepalive_ns: int | None = None
     contradiction: str = ""
     """Claim against observation in words. A silence of this machine's own making accuses nobody."""
@@ -84,7 +82,6 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
         claim,
         open_gap_ns=gap_ns,
         phase=timeline.stall_phase(),
-        alive_ns=timeline.byte.open_ns(now_ns),
         keepalive_ns=timeline.life.open_ns(now_ns),
         contradiction=facts,
         conclusion=conclusion,

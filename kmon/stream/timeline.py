@@ -72,7 +72,6 @@ class Timeline:
     life: Clock = field(default_factory=Clock)
     """Keep-alives alone: comments, pings."""
     progress_ns: array[int] = field(default_factory=lambda: array("q"))
-    progress_dropped: int = 0
     worst_ns: array[int] | None = None
     """Once thinned, in place of the stamps: start and end of the longest gap in each slice of a second or more."""
     stalls: list[Stall] = field(default_factory=list)
@@ -124,8 +123,6 @@ class Timeline:
             self.progress.tick(t_ns)
             if len(self.progress_ns) < PROGRESS_LIMIT:
                 self.progress_ns.append(t_ns)
-            else:
-                self.progress_dropped += 1
             self.last_kind = "text" if text else "tool" if tool else "reasoning"
         elif (finish or done) and self.t_finish is None:
             self._close_progress(t_ns)

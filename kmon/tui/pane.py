@@ -5,8 +5,9 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.state import ENDED, Observation
-from kmon.stream.view import AttemptView, RunView
+from kmon.stream.view import RunView
 from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane_drawing import NO_NOTES, Flow, Look, Notes, draw_pane
 from kmon.tui.spans import Span, Spans

@@ -14,9 +14,10 @@ from rich.cells import cell_len
 
 from kmon.engine.nudge import FOLLOW_UP
 from kmon.format import count, plural, seconds, threshold
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.state import ENDED, Observation, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
-from kmon.stream.view import AttemptView, RunView
+from kmon.stream.view import RunView
 from kmon.tui import status_text
 from kmon.tui.spans import BLANK, Span, Spans, fit, one_line, row_width, shorten, spread, wrap
 from kmon.tui.sparkline import sparkline

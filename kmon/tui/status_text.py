@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from kmon.format import rate, seconds
 from kmon.stats.resumption import outlook
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.events import State
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
-from kmon.stream.view import AttemptView, RaceView, RunView
+from kmon.stream.view import RaceView, RunView
 from kmon.tui.spans import one_line
 
 RATE_WINDOW_NS = 3 * S

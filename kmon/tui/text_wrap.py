@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from kmon.stream.view import AttemptView, RunView
+from kmon.stream.attempt_view import AttemptView
+from kmon.stream.view import RunView
 from kmon.tui.spans import GLYPH_LIMIT, Span, Spans, cut_head, one_line
 
 GUTTERS = {"text": "", "reasoning": "┊ ", "tool": "→ "}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kmon.engine.nudge import FOLLOW_UP
 from kmon.format import count, seconds
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.contradiction import shown_claim
-from kmon.stream.view import AttemptView, RunView
+from kmon.stream.view import RunView
 from kmon.tui import status_text
 from kmon.tui.pane_drawing import Look, both_sides
 from kmon.tui.spans import Span, Spans, one_line, wrap

@@ -9,11 +9,12 @@ from itertools import zip_longest
 from kmon.format import seconds, threshold
 from kmon.openclaw.diagnoses import diagnoses
 from kmon.stats.health import words as of_streams
+from kmon.stream.attempt_view import AttemptView
 from kmon.stream.blame import Blame
 from kmon.stream.contradiction import shown_claim
 from kmon.stream.events import StallPhase, TargetHealth
 from kmon.stream.timeline import MS, S, Timeline
-from kmon.stream.view import AttemptView, RunView
+from kmon.stream.view import RunView
 from kmon.tui import status_text
 from kmon.tui.pane_drawing import Look
 from kmon.tui.row_view import FixedRows

@@ -11,9 +11,10 @@ from textual.binding import BindingType
 from textual.events import Click
 
 from kmon.format import plural
+from kmon.stream.attempt_view import AttemptView, RawChunk
 from kmon.stream.state import ENDED, Observation
 from kmon.stream.timeline import S
-from kmon.stream.view import AttemptView, RawChunk, RunView
+from kmon.stream.view import RunView
 from kmon.tui import status_text
 from kmon.tui.keymap import bindings
 from kmon.tui.line_widget import LineWidget

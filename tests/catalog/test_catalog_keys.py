@@ -9,10 +9,9 @@ import pytest
 from kmon.catalog.aws import carried, found, region_of
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
-from kmon.catalog.keys import has_key, key_problem, key_source
+from kmon.catalog.keys import has_key, key_problem, key_source, keyed_targets
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import custom_target
-from kmon.config import keyed_targets
 from kmon.output.targets import key_status
 
 CATALOG = load_catalog()
@@ -98,8 +97,9 @@ def test_a_service_on_this_machine_needs_no_credential() -> None:
 
 
 def test_keys_of_aws_do_not_send_anyone_to_bedrock_unasked() -> None:
-    assert keyed_targets(CATALOG, Environment(PAIR)) == ()
-    assert [target.name for target in keyed_targets(CATALOG, Environment(TOKEN))] == ["bedrock/kimi-k2.5"]
+    known = CATALOG.targets.values()
+    assert keyed_targets(known, Environment(PAIR)) == ()
+    assert [target.name for target in keyed_targets(known, Environment(TOKEN))] == ["bedrock/kimi-k2.5"]
 
 
 def test_a_credential_never_shows_its_values() -> None:

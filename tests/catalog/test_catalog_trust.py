@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from kmon import trusted
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.credential import Credential, at_home, host_of
 from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential, wish_of
 from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import UntrustedHostError
-from kmon.config import Loaded, load_settings
-from kmon.output.targets import main
+from kmon.config import trusted
+from kmon.config.sources import Loaded, load_settings
+from kmon.output.targets import list_targets
 
 AWAY = '[targets.together]\nmodel = "m"\nbase_url = "https://elsewhere.example/v1"\n'
 HOUSE = '[targets.house]\nmodel = "m"\nbase_url = "https://{host}/v1"\nkey_env = ["{name}"]\n'
@@ -141,14 +141,12 @@ def test_an_env_that_is_a_link_out_of_the_project_is_not_the_projects(project: P
     assert held(load_settings({}, {}, project, user), "house").key == "projects"
 
 
-def test_the_list_of_targets_says_what_is_not_allowed(
-    project: Path, user: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_list_of_targets_says_what_is_not_allowed(project: Path, user: Path) -> None:
     (project / "kmon.toml").write_text(HOUSE.format(host="house.example", name="HOUSE_KEY"))
     loaded = load_settings({}, {"HOUSE_KEY": "k"}, project, user)
     for as_json, said in ((False, f"not allowed to a project: 'kmon trust {project}'"), (True, '"allowed": false')):
-        main(check=False, as_json=as_json, names=["house"], loaded=loaded)
-        assert said in capsys.readouterr().out
+        house = loaded.catalog.targets["house"]
+        assert said in list_targets([house], loaded.env, loaded.trust, as_json=as_json)
 
 
 def test_nothing_of_the_users_signs_for_an_endpoint_that_a_project_names(project: Path, user: Path) -> None:

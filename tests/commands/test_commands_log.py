@@ -46,10 +46,10 @@ WRAP = ("wrap", "--to", "{mine}/v1", "--json", "record", "--", sys.executable, "
         "except httpx.HTTPError: pass")  # fmt: skip
 FAILING: dict[str, tuple[tuple[str, ...], str, str, int | None, str]] = {
     # what: arguments, what is broken, how, the exit code, what the user is told
-    "a command": (("scenarios",), "kmon.output.scenarios:main", "broken", 3, "kmon itself failed: {kind} in "),
-    "a parser": (("scenarios",), "kmon.arguments.reference:command_parser", "broken", 3, "kmon itself failed: {kind}"),
-    "the settings": (("config",), "kmon.config:load_settings", "broken", 3, "kmon itself failed: {kind}"),
-    "doctor": (("doctor", "mine"), "kmon.output.doctor:examine", "broken_later", 3, "kmon itself failed: {kind}"),
+    "a command": (("scenarios",), "kmon.commands.scenarios:run", "broken", 3, "kmon itself failed: {kind} in "),
+    "a parser": (("scenarios",), "kmon.commands.scenarios:arguments", "broken", 3, "kmon itself failed: {kind}"),
+    "the settings": (("config",), "kmon.config.sources:load_settings", "broken", 3, "kmon itself failed: {kind}"),
+    "doctor": (("doctor", "mine"), "kmon.doctor.conclusion:examine", "broken_later", 3, "kmon itself failed: {kind}"),
     "an attempt": (RUN, "kmon.probe.recorder:AttemptRecorder.take", "broken", 1,
                    "kmon itself failed in this attempt: {kind}"),
     "a run": (RUN, "kmon.engine.supervisor:Supervisor._note", "broken", None, "kmon failed inside a run: {kind}"),
@@ -146,7 +146,7 @@ async def test_an_error_under_the_screen_is_logged_and_told_when_it_is_gone(brok
 
 
 async def test_debugging_shows_the_traceback_and_logs_the_facts(place: Place) -> None:
-    environ = break_with(place, "kmon.output.scenarios:main", "broken")
+    environ = break_with(place, "kmon.commands.scenarios:run", "broken")
     code, printed = await run(place, environ | {"KMON_DEBUG": "1"}, ("scenarios",))
     assert code == 3 and "raise RuntimeError(" in printed and CANARY.findall(printed.encode()) == []
     code, printed = await run(place, place.environ | {"KMON_DEBUG": "1"}, RUN)
@@ -185,6 +185,6 @@ async def test_a_home_that_takes_nothing_stops_nobody(place: Place, tmp_path: Pa
     nowhere = tmp_path / "nowhere"
     code, printed = await run(place, place.environ | {"HOME": str(nowhere)}, ("scenarios",))
     assert code == 0 and printed
-    environ = break_with(place, "kmon.output.scenarios:main", "broken") | {"HOME": str(nowhere)}
+    environ = break_with(place, "kmon.commands.scenarios:run", "broken") | {"HOME": str(nowhere)}
     code, printed = await run(place, environ, ("scenarios",))
     assert code == 3 and "it could not be logged (No such file or directory)" in printed and not nowhere.exists()

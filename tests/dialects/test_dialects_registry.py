@@ -21,7 +21,7 @@ def test_every_decodable_dialect_has_a_decoder() -> None:
 
 
 def test_an_unknown_dialect_is_refused_with_the_known_ones() -> None:
-    from kmon.config import UsageError
+    from kmon.catalog.errors import UsageError
 
     for find in (dialect, decoder):
         with pytest.raises(UsageError, match=r"'nonsense'.*chat"):

@@ -13,12 +13,12 @@ from email.utils import formatdate
 
 import trustme
 
+from kmon.catalog.environment import Environment
 from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
-from kmon.config import Environment
-from kmon.doctor.conclusion import Finding, conclusion, findings
+from kmon.doctor.conclusion import Finding, TargetDiagnosis, conclusion, diagnose, findings
 from kmon.doctor.examine import examine
-from kmon.output.doctor import Diagnosis, diagnose, target_described, target_lines
+from kmon.output.doctor import target_described, target_lines
 from tests.transport.loopback import Script
 
 KEY = "sk-s3cr3t-0123456789"
@@ -83,21 +83,21 @@ def server_side(authority: trustme.CA, host: str = "localhost", *, days: float =
     return context
 
 
-async def examined(aim: Target, context: ssl.SSLContext | None = None, *, limit_s: float = 10.0) -> Diagnosis:
+async def examined(aim: Target, context: ssl.SSLContext | None = None, *, limit_s: float = 10.0) -> TargetDiagnosis:
     """One target's diagnosis; whatever is printed of it is checked to hold neither the key nor a control character."""
     if context is None:
         (diagnosis,) = await diagnose([aim], ENV, Trust(), limit_s, named=True)
     else:
         found = await examine(aim, ENV, Trust(), context, limit_s, named=True)
         now_s = datetime.datetime.now(datetime.UTC).timestamp()
-        diagnosis = Diagnosis(found, findings(found, now_s), now_s)
+        diagnosis = TargetDiagnosis(found, findings(found, now_s), now_s)
     printed = "\n".join(target_lines(diagnosis))
     assert KEY not in printed + repr(target_described(diagnosis))
     assert printed.replace("\n", "").isprintable()
     return diagnosis
 
 
-def concluded(diagnosis: Diagnosis) -> str:
+def concluded(diagnosis: TargetDiagnosis) -> str:
     return conclusion(diagnosis.examined, diagnosis.findings)
 
 

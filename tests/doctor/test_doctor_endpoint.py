@@ -11,8 +11,9 @@ import pytest
 
 from kmon.catalog.errors import UsageError
 from kmon.catalog.trust import Trust
+from kmon.doctor.conclusion import diagnose
 from kmon.doctor.endpoint import Question
-from kmon.output.doctor import diagnose, target_lines
+from kmon.output.doctor import target_lines
 from kmon.stream.sanitize import Sanitizer
 from tests.doctor.endpoints import (
     ENV,

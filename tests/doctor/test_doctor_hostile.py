@@ -11,10 +11,10 @@ import pytest
 import trustme
 
 from kmon.catalog.trust import Trust
-from kmon.output.decode import main
+from kmon.cli import main
+from kmon.doctor.targets_check import check_targets
 from kmon.output.doctor import target_described, target_lines
 from kmon.output.targets import list_checks
-from kmon.output.targets_check import check_targets
 from tests.doctor.endpoints import ENV, KEY, examined, models, server_side, target
 from tests.race.hostile import LONG_FIELDS, Hostile, dumped, wrong_with
 from tests.race.test_race_hostile import STREAMS
@@ -88,7 +88,7 @@ def test_a_hostile_recording_is_decoded_bounded_and_moves_no_terminal(
 ) -> None:
     file = tmp_path / f"{dialect}.body"
     file.write_bytes(STREAMS[dialect](Hostile()))
-    assert main([str(file)], as_json=True) == 0
+    assert main(["decode", "--json", str(file)]) == 0
     line = capsys.readouterr().out
     assert line.isascii() and line.strip().isprintable()
     (decoded,) = [json.loads(one) for one in line.splitlines()]
@@ -98,6 +98,6 @@ def test_a_hostile_recording_is_decoded_bounded_and_moves_no_terminal(
         del call["arguments"]
     del decoded["file"]
     assert wrong_with(decoded, "", {**LONG_FIELDS, "message": 2_000}) == []
-    assert main([str(file)], as_json=False) == 0
+    assert main(["decode", str(file)]) == 0
     shown = capsys.readouterr().out
     assert wrong_with({"text": shown}, "", {"text": 8_000_000}) == []

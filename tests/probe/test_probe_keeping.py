@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from kmon.stream import events as ev
 from kmon.stream import keeping
+from kmon.stream.attempt_view import RAW_LIMIT_CHUNKS, AttemptView
 from kmon.stream.claim import Claim
 from kmon.stream.state import derive
 from kmon.stream.timeline import MS, THIN_GAPS, THIN_STAMPS, S, Timeline
-from kmon.stream.view import RAW_LIMIT_CHUNKS, AttemptView, RaceView
+from kmon.stream.view import RaceView
 
 
 def queued(race: RaceView, run: str, round: int = 1, target: str = "here") -> None:
@@ -128,7 +129,7 @@ def test_what_is_forgotten_is_no_longer_held_or_counted() -> None:
     assert list(race.runs) == ["p2"]
     assert race.arms == {("t2", "code"): 1}
     assert race.rounds == {2: 1}
-    assert [run.run for run, _ in race._keeping._whole] == ["p2"]
+    assert [attempts is race.runs["p2"].attempts for attempts, _ in race._keeping._whole] == [True]
 
 
 def test_a_chunk_that_comes_after_the_end_changes_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kmon.output.decode import main
+from kmon.cli import main
 
 KEYS = [
     "file", "interaction", "dialect", "status", "text", "reasoning", "tool_calls", "finish_reason", "usage", "done",
@@ -28,7 +28,7 @@ GOOD = (
 
 
 def decoded(capsys: pytest.CaptureFixture[str], *files: Path) -> list[dict[str, Any]]:
-    assert main([str(file) for file in files], as_json=True) == 0
+    assert main(["decode", "--json", *map(str, files)]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -118,7 +118,7 @@ def test_a_stream_in_a_dialect_kmon_does_not_read_is_said_not_guessed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, 'data: {"type":"response.created"}\n\n')
-    assert main([str(path)], as_json=True) == 0
+    assert main(["decode", "--json", str(path)]) == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert "interaction 0 speaks responses, which decode does not read; skipped" in err
@@ -128,7 +128,7 @@ def test_an_unreadable_file_is_said_and_the_others_are_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = written(tmp_path, GOOD)
-    assert main([str(tmp_path / "nothing"), str(good)], as_json=True) == 2
+    assert main(["decode", "--json", str(tmp_path / "nothing"), str(good)]) == 2
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1
     assert err.startswith("kmon: cannot read ")
@@ -145,7 +145,7 @@ def test_no_control_character_of_a_recording_reaches_the_terminal(
         "error": {"message": hostile, "code": hostile},
     }
     path = written(tmp_path, f"data: {json.dumps(chunk)}\n\n", "bad\x1b.body")
-    assert main([str(path), str(tmp_path / "no\x1b")], as_json=as_json) == 2
+    assert main(["decode", *["--json"] * as_json, str(path), str(tmp_path / "no\x1b")]) == 2
     out, err = capsys.readouterr()
     assert "evil" in out
     assert not set(out + err) & set("\x1b\x9b\u202e\x07\r\x00\ud800")
@@ -153,7 +153,7 @@ def test_no_control_character_of_a_recording_reaches_the_terminal(
 
 
 def test_people_get_a_block_per_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(written(tmp_path, GOOD))], as_json=False) == 0
+    assert main(["decode", str(written(tmp_path, GOOD))]) == 0
     out = capsys.readouterr().out
     for said in ("chat", "finish stop", "done yes", "5 chunks", "tokens 1/2/3", "    hm", "    hi", "w({})"):
         assert said in out

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kmon.catalog.errors import UsageError
-from kmon.output.decode import main
+from kmon.cli import main
 from kmon.recording import load
 from tests.dialects.gateway_recordings import ALL, FOLDER, needs_recordings
 
@@ -25,7 +25,7 @@ FRAMES = [
 
 
 def decoded(capsys: pytest.CaptureFixture[str], *files: Path) -> list[dict[str, Any]]:
-    assert main([str(file) for file in files], as_json=True) == 0
+    assert main(["decode", "--json", *map(str, files)]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -44,7 +44,7 @@ def test_a_run_that_was_open_when_the_gateway_stopped_is_one_object(
 
 
 def test_no_byte_of_a_run_acts_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(written(tmp_path / "g.jsonl", FRAMES))], as_json=False) == 0
+    assert main(["decode", str(written(tmp_path / "g.jsonl", FRAMES))]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out and "diagnosis gateway-stopped: the gateway stopped while run r1 was open, 19 s in" in out
 

@@ -52,7 +52,7 @@ def test_the_matrix_is_kept_where_it_is_wanted(tmp_path: Path, monkeypatch: pyte
     async def bench(*_: object, **__: object) -> Bench:
         return Bench((row("stall-resumed", stall_resumed=1), row(None, nothing=1)), 1.0)
 
-    monkeypatch.setattr("kmon.output.selftest.run_bench", bench)
+    monkeypatch.setattr("kmon.output.selftest_bench.run_bench", bench)
     assert main(["selftest", "--output", str(tmp_path / "matrix.json")]) == 0
     kept = json.loads((tmp_path / "matrix.json").read_text())
     assert (kept["ok"], [found["said"] for found in kept["rows"]]) == (True, [{"stall-resumed": 1}, {"nothing": 1}])
@@ -64,7 +64,7 @@ def test_a_matrix_that_cannot_be_kept_is_printed_all_the_same(
     async def bench(*_: object, **__: object) -> Bench:
         return Bench((row("stall-resumed", stall_resumed=1), row(None, nothing=1)), 1.0)
 
-    monkeypatch.setattr("kmon.output.selftest.run_bench", bench)
+    monkeypatch.setattr("kmon.output.selftest_bench.run_bench", bench)
     assert main(["selftest", "--json", "--output", "/dev/full"]) == 3
     said = capsys.readouterr()
     assert json.loads(said.out)["ok"] is True

@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
 import pytest
 
 from kmon import __version__
+from kmon.catalog.environment import Environment
 from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
-from kmon.config import Environment, UsageError, load_settings
+from kmon.cli import main
+from kmon.config.sources import load_settings
 from kmon.doctor.model_list import Check
-from kmon.output.targets import list_checks, list_targets, main
-from kmon.output.targets_check import check_targets
+from kmon.doctor.targets_check import check_targets
+from kmon.output.targets import list_checks, list_targets
 from tests.transport.loopback import Script, serving
 
 KEY = "sk-s3cr3t-0123456789"
@@ -176,17 +178,14 @@ async def test_targets_are_asked_at_the_same_time() -> None:
     assert [result.state for result in results] == ["ok", "ok"]
 
 
-def listed(
-    project: Path, names: Sequence[str] = (), *, as_json: bool = False, env: dict[str, str] | None = None
-) -> int:
-    loaded = load_settings({}, env or {}, project, project / "user")
-    return main(check=False, as_json=as_json, names=names, loaded=loaded)
+def listed(project: Path, *, as_json: bool = False, env: dict[str, str]) -> str:
+    loaded = load_settings({}, env, project, project / "user")
+    return list_targets(list(loaded.catalog.targets.values()), loaded.env, loaded.trust, as_json=as_json)
 
 
-def test_the_table_says_where_each_key_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_where_each_key_was_found(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"TOGETHER_API_KEY={KEY}\n")
-    assert listed(tmp_path, env={"GROQ_API_KEY": KEY}) == 0
-    out = capsys.readouterr().out
+    out = listed(tmp_path, env={"GROQ_API_KEY": KEY})
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert lines["together"].endswith("TOGETHER_API_KEY (.env)")
     assert lines["groq"].endswith("GROQ_API_KEY (environment)")
@@ -195,32 +194,42 @@ def test_the_table_says_where_each_key_was_found(tmp_path: Path, capsys: pytest.
     assert KEY not in out
 
 
-def test_json_is_one_object_per_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert listed(tmp_path, as_json=True, env={"NVIDIA_API_KEY": KEY}) == 0
-    out = capsys.readouterr().out
+def test_json_is_one_object_per_target(tmp_path: Path) -> None:
+    out = listed(tmp_path, as_json=True, env={"NVIDIA_API_KEY": KEY})
     rows = {row["name"]: row for row in map(json.loads, out.splitlines())}
     assert rows["nvidia"]["key_source"] == "NVIDIA_API_KEY in environment"
     assert (rows["together"]["ready"], rows["ollama"]["ready"]) == (False, True)
     assert KEY not in out
 
 
-def test_a_named_target_shows_its_quirks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert listed(tmp_path, ["kimi-coding"]) == 0
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own that kmon is started in, with no keys and no settings of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in [
+        name for name in os.environ if name.endswith(("_KEY", "_TOKEN")) or name.startswith(("KMON_", "AWS_"))
+    ]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
+
+
+def test_a_named_target_shows_its_quirks(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "kimi-coding"]) == 0
     assert "gated by User-Agent" in capsys.readouterr().out
 
 
-def test_an_unknown_name_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no target 'nope'"):
-        listed(tmp_path, ["nope"])
+def test_an_unknown_name_is_wrong_usage(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets", "nope"]) == 2
+    assert "there is no target 'nope'" in capsys.readouterr().err
 
 
-def test_a_failed_check_is_exit_code_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "kmon.toml").write_text('[targets.ollama]\nbase_url = "http://127.0.0.1:1/v1"\n')
-    loaded = load_settings({}, {}, tmp_path, tmp_path / "user")
-    assert main(check=True, as_json=True, names=["ollama"], loaded=loaded) == 1
+def test_a_failed_check_is_exit_code_one(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (alone / "kmon.toml").write_text('[targets.ollama]\nbase_url = "http://127.0.0.1:1/v1"\n')
+    assert main(["targets", "--check", "--json", "ollama"]) == 1
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert row["check"]["state"] == "failed"
-    assert main(check=True, as_json=False, names=["together"], loaded=loaded) == 1
+    assert main(["targets", "--check", "together"]) == 1
     assert "TOGETHER_API_KEY is not set" in capsys.readouterr().out
 
 

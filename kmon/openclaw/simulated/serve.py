@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from kmon.catalog.address import unusable
 from kmon.catalog.errors import UsageError
 from kmon.dialects.text import clean
 from kmon.interrupts import heeding
 from kmon.openclaw.simulated.options import TOKEN, GatewayOptions, checked
 from kmon.openclaw.simulated.server import Gateway
-from kmon.simulator.serve import SimOptions, listening, unusable
+from kmon.simulator.serve import SimOptions, listening
 from kmon.simulator.server import LEDGER_PATH, is_loopback
 
 

@@ -233,7 +233,7 @@ class Gateway:
             await asyncio.wait({writer}, timeout=2.0)
             writer.cancel()
             self.ledger.closed[code] += 1
-            self._introduce(connection, "disconnect")
+            self._introduce(connection)
         return socket
 
     async def _talk(self, connection: Connection, socket: web.WebSocketResponse) -> None:
@@ -299,7 +299,7 @@ class Gateway:
         uptime_ms = round((time.monotonic() - self._began_s) * 1e3)
         snapshot = payloads.snapshot(self._presence(), health, dict(self._version), uptime_ms)
         connection.respond(request.id, payloads.hello(self.options, judged, connection.id, snapshot))
-        self._introduce(connection, "connect")
+        self._introduce(connection)
         if self.options.protocol == 3:
             self._tell_health()
         return True
@@ -317,7 +317,7 @@ class Gateway:
         )
         return Refused(error, TRY_AGAIN_LATER)
 
-    def _introduce(self, connection: Connection, reason: str) -> None:
+    def _introduce(self, connection: Connection) -> None:
         """Tell the others who came or went."""
         if connection.admitted is None or not any(other is not connection for other in self._connections):
             return

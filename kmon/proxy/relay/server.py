@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 
 from kmon import log
+from kmon.catalog.address import unusable
 from kmon.catalog.errors import UsageError
 from kmon.dialects.local_only import LocalOnly
 from kmon.proxy.relay.connection import Connection
@@ -48,7 +49,7 @@ def listener(host: str, port: int) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise UsageError(_unusable(host, port, error)) from None
+        raise UsageError(unusable(host, port, error)) from None
     return sock
 
 
@@ -161,12 +162,3 @@ async def _turn_away(client: StampedStream) -> None:
 
 def _no_phase(_phase: Phase, _t_ns: int, _detail: str) -> None:
     """A client's connection is there already when it is accepted."""
-
-
-def _unusable(host: str, port: int, error: OSError) -> str:
-    where = f"{host} port {port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use; choose another --port, or 0 for any free one"
-    if error.errno == errno.EACCES:
-        return f"{where} needs more rights; choose a --port above 1023"
-    return f"cannot listen on {where} ({error.strerror}); choose another --host or --port"

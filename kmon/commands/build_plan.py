@@ -1,0 +1,194 @@
+"""From flags and files to a race that is ready to start; the simulator is started here if one is wanted."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from kmon.catalog.errors import UsageError
+from kmon.catalog.keys import keyed_targets
+from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
+from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
+from kmon.commands.build_policy import alarm_plan, policy_of
+from kmon.config.kinds import AUTO
+from kmon.config.sources import Loaded, load
+from kmon.engine.alert_hooks import NOTHING, AlarmPlan
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
+from kmon.openclaw.device_key import device_note
+from kmon.simulator.embedded import Embedded
+from kmon.stats.alerts import AlertThresholds
+from kmon.transport.authorities import check_authorities
+from kmon.transport.proxy import proxy_for
+
+DEFAULT_SCENARIO = "code"
+LONGEST_NUDGE_S = 86_400
+TEST_TIMEOUT_S = 60.0
+"""Total limit of an attempt of a test where none was set: a hang must not take five minutes each time."""
+FIELD_REPORT_PROFILE = "seed-000"
+"""How the simulator behaves when targets or scenarios are named: as in the report of stalls with tools on Together."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A race that is ready to start."""
+
+    plan: RacePlan
+    keys: Keys
+    loaded: Loaded
+    alarm: AlarmPlan = NOTHING
+
+
+def check_race(options: argparse.Namespace) -> None:
+    """Raise :class:`UsageError` for flags that cannot be meant. What a setting may be is checked when it is loaded."""
+    unnamed = options.dialect in SOCKET_DIALECTS and not options.model
+    if bool(options.base_url) != bool(options.model) and not (options.base_url and unnamed):
+        raise UsageError("--base-url and --model belong together; give both, or name a target")
+    if options.speed is not None and not 0 < options.speed < float("inf"):
+        raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
+    after_s = options.nudge_after
+    if after_s is not None and not 0 < after_s <= LONGEST_NUDGE_S:
+        wanted = f"a number of seconds above 0 and at most {LONGEST_NUDGE_S}"
+        raise UsageError(f"--nudge-after must be {wanted}, not {after_s:g}")
+    for flag, value in (("--max-requests", options.max_requests), ("--max-tokens", options.max_tokens)):
+        if value is not None and value < 1:
+            raise UsageError(f"{flag} must be 1 or more, not {value}")
+
+
+@contextlib.contextmanager
+def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool) -> Iterator[Prepared]:
+    """What to race, by the flags of ``add_race`` and the settings.
+
+    ``demo`` is raced on the simulator where no target is named. ``fall_back_to_demo`` does that without ``--demo``
+    where no key is set. The simulator, if it takes part, lives as long as the context. Raises :class:`UsageError`.
+    """
+    check_race(options)
+    loaded = load(vars(options))
+    for note in loaded.notes:
+        print(f"kmon: {note}", file=sys.stderr)
+    on_simulator = options.demo or options.profile is not None or bool(options.fault)
+    named = _named_targets(options, loaded)
+    keyed = () if on_simulator or named else keyed_targets(loaded.catalog.targets.values(), loaded.env)
+    if not (on_simulator or named or keyed or fall_back_to_demo):
+        raise UsageError("no target was named and no key is set; name one, put a key in .env or use --demo")
+    once = demo is TEST_DEMO
+    if once and (loaded.settings.retries or loaded.settings.fallback):
+        print("kmon: a test tries nothing again and falls back to nobody: every request counts", file=sys.stderr)
+    given = loaded.provenance["timeout_s"] != "default"
+    timeout_s = TEST_TIMEOUT_S if once and not given else None
+    if on_simulator or not (named or keyed):
+        with _on_simulator(options, loaded, demo, named, timeout_s) as plan:
+            yield ready_to_start(plan, Keys({}), loaded)
+        return
+    scenarios = _scenarios(options.scenario or [demo.scenario if once else DEFAULT_SCENARIO], loaded)
+    plan = _flagged(plan_of(rows(named or keyed, scenarios), loaded, timeout_s=timeout_s, once=once), options)
+    yield ready_to_start(plan, keys_for(plan, loaded.env, loaded.trust), loaded)
+
+
+@contextlib.contextmanager
+def _on_simulator(
+    options: argparse.Namespace, loaded: Loaded, demo: Demo, named: Sequence[Target], timeout_s: float | None
+) -> Iterator[RacePlan]:
+    """The plan of a race on the simulator: of ``named``, of a fault, or the whole demonstration where nothing is."""
+    shown = None
+    if options.fault:
+        from kmon.commands.fault_demo import shown_by  # loads the simulator's faults, which few commands need
+
+        shown = shown_by(options.fault)
+    whole = not (named or options.profile is not None or options.scenario or shown)
+    once = demo is TEST_DEMO
+    names = demo.targets if shown is None else (shown.target,)
+    targets = named or [resolve_target(loaded.catalog, name) for name in names]
+    usual = demo.scenario if whole or once else DEFAULT_SCENARIO
+    scenarios = _scenarios(options.scenario or [usual if shown is None else shown.scenario], loaded)
+    profile = options.profile
+    if profile is None:
+        profile = "smooth" if shown is not None else demo.profile if whole or once else FIELD_REPORT_PROFILE
+    speed = options.speed or (demo.speed if whole else 1.0)
+    if options.timeout_s is None and (whole or shown is not None):
+        timeout_s = demo.timeout_s if shown is None else shown.timeout_s / speed
+    with Embedded.running(profile=profile, speed=speed, seed=options.seed, fault=options.fault) as simulator:
+        aimed = [simulated(target, simulator.origin_for(target.provider)) for target in targets]
+        simulation = Simulation(simulator.origin, options.seed)
+        plan = plan_of(rows(aimed, scenarios), loaded, timeout_s=timeout_s, once=once, simulation=simulation)
+        yield _flagged(plan, options)
+
+
+def ready_to_start(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
+    """A plan with what it needs beside it."""
+    return Prepared(plan, keys, loaded, alarm_plan(loaded.settings))
+
+
+def _scenarios(given: Sequence[str], loaded: Loaded) -> list[Scenario]:
+    names = [name.strip() for names in given for name in names.split(",")]
+    return [resolve_scenario(loaded.catalog, name) for name in dict.fromkeys(names)]
+
+
+def _named_targets(options: argparse.Namespace, loaded: Loaded) -> list[Target]:
+    named = [resolve_target(loaded.catalog, name) for name in options.targets]
+    if options.base_url:
+        named.append(custom_target(options.base_url, options.model, options.dialect, options.api_key_env))
+    return named
+
+
+def _flagged(plan: RacePlan, options: argparse.Namespace) -> RacePlan:
+    """The plan with what flags alone decide; UsageError where it costs more than they allow."""
+    check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
+    return replace(plan, session=options.session or "", nudge_after_s=options.nudge_after)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The simulator that a race is held on: where fallbacks are aimed, and what makes waits repeatable."""
+
+    origin: str
+    seed: int
+
+
+def plan_of(
+    plan_rows: Sequence[Row],
+    loaded: Loaded,
+    *,
+    timeout_s: float | None = None,
+    once: bool = False,
+    simulation: Simulation | None = None,
+) -> RacePlan:
+    """The plan for these rows, as the settings want it.
+
+    ``timeout_s`` replaces the total limit of an attempt. ``once`` leaves retries and fallbacks out. Raises
+    :class:`UsageError` for what cannot be used, before anything is sent.
+    """
+    settings = loaded.settings
+    policy = policy_of(
+        loaded,
+        plan_rows,
+        timeout_s=timeout_s,
+        jitter_seed=None if simulation is None else simulation.seed,
+        aimed=lambda target: target if simulation is None else simulated(target, simulation.origin),
+        once=once,
+    )
+    plan = RacePlan(
+        rows=tuple(one_call_at_a_time(row) if policy.tools == "sequential" else row for row in plan_rows),
+        rounds=settings.rounds,
+        concurrency=settings.concurrency,
+        stall_s=settings.first_stall_s,
+        learn_stall=settings.stall_s == AUTO,
+        policy=policy,
+        simulated=all(row.target.simulated for row in plan_rows),
+        alerts=AlertThresholds(
+            success_rate=settings.alert_success_rate,
+            failures=settings.alert_failures,
+            chunks=settings.alert_chunks,
+        ),
+    )
+    for target in {target.base_url: target for target in plan.asked}.values():
+        proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
+    check_authorities()
+    if any(target.dialect == "openclaw" for target in plan.asked) and (note := device_note()):
+        print(f"kmon: {note}", file=sys.stderr)
+    return plan

@@ -1,0 +1,59 @@
+"""``kmon decode``: what recordings hold, as JSON objects or for people."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from kmon.catalog.errors import UsageError
+from kmon.commands.flags import Parser
+
+HELP = "Read cassettes (go-vcr, vcrpy), raw bodies, a gateway's frames and kmon recordings."
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a file, or a pipe read to its end (Ctrl-C gives up), of 64 MiB at most",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per recorded stream")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every recorded stream; exit code 2 if a file could not be read (the others are printed)."""
+    from kmon.openclaw import recording as gateway
+    from kmon.openclaw.decode import decode_runs, run_block
+    from kmon.output.decode import decoded_block, json_line
+    from kmon.recording import interactions, read
+    from kmon.recording.decode import decodable, decode
+
+    status = 0
+    for file in options.files:
+        path = Path(file)
+        try:
+            data = read(path, _complain)
+            lines = gateway.read(data)
+            found = [] if lines else interactions(path, data)
+        except UsageError as error:
+            _complain(str(error))
+            status = 2
+            continue
+        for run in decode_runs(file, lines) if lines else ():
+            print(json_line(run) if options.json else run_block(run), flush=True)
+        for interaction in found:
+            if decodable(interaction):
+                decoded = decode(file, interaction)
+                print(json_line(decoded) if options.json else decoded_block(decoded, interaction), flush=True)
+            elif interaction.streaming:
+                told = f"interaction {interaction.index} speaks {interaction.dialect}, which decode does not read"
+                _complain(f"{file}: {told}; skipped")
+    return status
+
+
+def _complain(sentence: str) -> None:
+    from kmon.dialects.text import clean
+
+    print(f"kmon: {clean(sentence)}", file=sys.stderr)

@@ -1,0 +1,123 @@
+"""``kmon proxy``: between a program and its provider, each request a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kmon.catalog.errors import UsageError
+from kmon.commands.flags import Parser, add_screen, without_screen
+from kmon.commands.flags_proxy import add_upstream, proxy_plan
+
+if TYPE_CHECKING:
+    from kmon.config.sources import Loaded
+    from kmon.engine.plan import Keys
+    from kmon.hosts import Plan
+    from kmon.proxy.plan import ProxyPlan
+
+HELP = "Pass requests on to a provider, byte for byte, and show each as a run while it goes on."
+DEFAULT_PORT = 8787
+
+
+def arguments(parser: Parser) -> None:
+    add_upstream(parser)
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="loopback address (default 127.0.0.1); requests for other hosts, and those of web pages, are refused",
+    )
+    parser.add_argument(
+        "--gateway",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="also watch the gateway that asks through this proxy (default: that of the target gateway), "
+        "and say on which side a run hangs",
+    )
+    parser.add_argument(
+        "--api-key-env", metavar="NAME", help="with --gateway: environment variable with its token or ...PASSWORD"
+    )
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"port (default {DEFAULT_PORT}; 0: any free one, printed)"
+    )
+    parser.add_argument("--keep", type=int, metavar="N", help="ended requests that stay on the screen (default 12)")
+    parser.add_argument("--headless", action="store_true", help="lines for logs instead of a screen")
+    parser.add_argument("--json", action="store_true", help="no screen: one JSON object per event")
+    add_screen(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Stand in the middle until told to stop."""
+    import msgspec
+
+    from kmon.commands.gateway import gateway_plan
+    from kmon.config.sources import load
+    from kmon.engine.plan import Keys
+    from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+    from kmon.proxy.plan import KEEP_RUNS
+    from kmon.proxy.relay.server import listener
+
+    keep = KEEP_RUNS if options.keep is None else options.keep
+    if keep < 1:
+        raise UsageError(f"--keep must be 1 or more, not {keep}")
+    loaded = load(vars(options))
+    with listener(options.host, options.port) as sock:  # that it can be used is known before anything is shown
+        port = int(sock.getsockname()[1])
+    plan = msgspec.structs.replace(proxy_plan(options.to, loaded), host=options.host, port=port, keep=keep)
+    hosted: Plan = plan
+    keys = Keys({})
+    if options.gateway is not None:
+        watched, keys = gateway_plan(options.gateway or None, options.api_key_env, loaded)
+        hosted = SidesPlan(gateways=watched, sides=(Side(watched.name, plan),), show_calls=True)
+    if options.headless or without_screen(options):
+        return _print(hosted, keys, as_json=options.json)
+    return _show(plan, loaded, hosted, keys)
+
+
+def _print(hosted: Plan, keys: Keys, *, as_json: bool) -> int:
+    """Lines or JSON until kmon is told to stop, which is a good end: exit code 0."""
+    import asyncio
+
+    from kmon.hosts import host
+    from kmon.output.headless import JsonReporter, LineReporter
+    from kmon.output.headless_proxy import watch
+
+    async def followed() -> None:
+        reporter = JsonReporter() if as_json else LineReporter()
+        view = await watch(host(hosted, keys), reporter, sys.stdout, sys.stderr)
+        if not as_json and view.ended is not None:
+            plural = "" if view.ended.ok == 1 else "s"
+            print(f"{view.ended.ok} request{plural} ended well, {view.ended.failed} did not", flush=True)
+
+    asyncio.run(followed())
+    return 0
+
+
+def _show(plan: ProxyPlan, loaded: Loaded, hosted: Plan, keys: Keys) -> int:
+    from kmon.commands.build_plan import Prepared
+    from kmon.commands.screen import print_table, screen_of
+    from kmon.engine.plan import RacePlan
+    from kmon.proxy.host import NOT_HERE, listening_url
+    from kmon.tui.launch import run_app
+
+    url = listening_url(plan, plan.port)
+    nothing_asked = RacePlan(rows=(), stall_s=plan.stall_s)
+    screen = replace(
+        screen_of(Prepared(nothing_asked, keys, loaded), hosted),
+        origin=f"{url} to {plan.upstream}",
+        nothing_yet=f"listening on {url}: give it to a program as its base URL",
+        impossible={action: NOT_HERE.format(action) for action in ("nudge", "retry")},
+        round_word="request",
+        sort="newest first",
+    )
+    outcome = run_app(screen)
+    print_table(outcome.race, screen)
+    ended = outcome.race.ended
+    if ended is not None and ended.ok + ended.failed > len(outcome.race.results):
+        print(f"of {ended.ok + ended.failed} requests in all {ended.ok} ended well; only the latest are listed")
+    if outcome.engine_error:
+        print(f"kmon: {outcome.engine_error}", file=sys.stderr)
+        return 3
+    return 0

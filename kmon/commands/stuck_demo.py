@@ -1,0 +1,110 @@
+"""``kmon --demo stuck-tui``: the stuck chat three times over, each by another mechanism, with both sides in view.
+
+In one child process a simulated provider, in another three simulated gateways, and in the engine a proxy before each
+gateway's provider: so the panes show what the chat program claims, what its run does, and what its provider sends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+
+from kmon.catalog.credential import Credential, host_of
+from kmon.catalog.errors import UsageError
+from kmon.catalog.model import Message, Scenario, Target
+from kmon.commands.build_plan import Prepared, check_race
+from kmon.config.sources import load
+from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.openclaw.simulated.options import Mechanism
+from kmon.openclaw.with_proxy_plan import Side, SidesPlan
+from kmon.proxy.plan import ProxyPlan
+from kmon.proxy.relay.server import listener
+from kmon.retry.policy import Policy
+from kmon.simulator.embedded import Embedded
+
+NAME = "stuck-tui"
+LIMIT_S = 60.0
+TOKEN_VARIABLE = "OPENCLAW_GATEWAY_TOKEN"
+MECHANISMS: dict[Mechanism, tuple[str, str]] = {
+    "a": ("a-adapter-buffers", "the adapter keeps the answer until it is complete"),
+    "b": ("b-follow-up", "n makes a false idle: the follow-up waits behind the run"),
+    "c": ("c-silent-retry", "an error is shown; the answer of the retry is not"),
+}
+"""Per mechanism of the simulated gateway, its pane's name and what happens in it."""
+HINT = "press 2, then n: the chat will say idle while its run goes on; A and C hang by themselves"
+"""What the user is told first."""
+ASK = Message(role="user", content="Write a Python class for a bounded queue, with comments and an example of its use.")
+
+
+def is_wanted(options: argparse.Namespace) -> bool:
+    """Whether the command line asks for this demonstration."""
+    return bool(options.demo) and NAME in options.targets
+
+
+@contextlib.contextmanager
+def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, SidesPlan]]:
+    """The three panes, and what the engine hosts for them; simulators live as long as the context.
+
+    Without a screen ``--nudge-after`` does what the user would do with ``n``.
+    """
+    from kmon.openclaw.simulated.embedded import PROVIDER, EmbeddedGateway
+
+    if len(options.targets) > 1 or options.scenario or options.base_url or options.profile:
+        raise UsageError(f"--demo {NAME} is three panes of its own; name no other target, scenario or profile with it")
+    check_race(options)
+    loaded = load(vars(options))
+    speed = options.speed or 1.0
+    with Embedded.running(profile="smooth", speed=speed, seed=options.seed) as provider:
+        proxies = [
+            ProxyPlan(
+                upstream="provider",
+                base_url=provider.base_url(f"{PROVIDER}-{mechanism}"),
+                port=_free_port(),
+                stall_s=loaded.settings.first_stall_s,
+                simulated=True,
+            )
+            for mechanism in MECHANISMS
+        ]
+        paths = [
+            f"{proxy.port}/{PROVIDER}-{mechanism}/v1" for proxy, mechanism in zip(proxies, MECHANISMS, strict=True)
+        ]
+        urls = [f"http://127.0.0.1:{path}" for path in paths]
+        with EmbeddedGateway.running(tuple(MECHANISMS), provider_urls=urls, speed=speed) as gateways:
+            rows = tuple(
+                Row(_target(name, url), Scenario(name=NAME, title=title, messages=(ASK,)))
+                for (name, title), url in zip(MECHANISMS.values(), gateways.urls, strict=True)
+            )
+            plan = RacePlan(
+                rows=rows,
+                rounds=loaded.settings.rounds,
+                stall_s=loaded.settings.first_stall_s,
+                policy=Policy(timeout_s=options.timeout_s or LIMIT_S),
+                simulated=True,
+                nudge_after_s=options.nudge_after,
+            )
+            sides = tuple(Side(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
+            keys = Keys(
+                {
+                    row.target.name: Credential({TOKEN_VARIABLE: gateways.token}, (host_of(row.target.base_url),))
+                    for row in rows
+                }
+            )
+            yield Prepared(plan, keys, loaded), SidesPlan(gateways=plan, sides=sides)
+
+
+def _target(name: str, url: str) -> Target:
+    return Target(
+        name=name,
+        provider="openclaw",
+        model="2026.2.17",
+        dialect="openclaw",
+        base_url=url,
+        key_env=(TOKEN_VARIABLE,),
+        simulated=True,
+    )
+
+
+def _free_port() -> int:
+    with listener("127.0.0.1", 0) as sock:
+        return int(sock.getsockname()[1])

@@ -1,0 +1,34 @@
+"""``kmon`` without a command: a race on the screen, or as lines where there is none."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from kmon.commands.flags import Parser, add_screen, without_screen
+from kmon.commands.flags_race import add_race
+
+HELP = "Watch many LLM streams at once and see which one is silent right now."
+
+
+def arguments(parser: Parser) -> None:
+    add_race(parser)
+    add_screen(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Real requests are shown as a plan first, unless ``--yes``; the simulator starts at once."""
+    if without_screen(options):
+        from kmon.commands.run import race
+
+        return race(options, as_json=False)
+    from kmon.commands import stuck_demo
+    from kmon.commands.build_plan import prepared
+    from kmon.commands.screen import screen_of, show
+    from kmon.engine.selection import RACE_DEMO
+
+    if stuck_demo.is_wanted(options):
+        with stuck_demo.prepared(options) as (ready, sides):
+            return show(replace(screen_of(ready, sides), origin="simulated", hint=stuck_demo.HINT))
+    with prepared(options, RACE_DEMO, fall_back_to_demo=True) as ready:
+        return show(replace(screen_of(ready), start_now=ready.plan.simulated or options.yes))

@@ -1,0 +1,33 @@
+"""``kmon wrap``: a program run behind a proxy of its own; what it asked and got is said at the end, and recorded."""
+
+from __future__ import annotations
+
+import argparse
+
+from kmon.catalog.errors import UsageError
+from kmon.commands.flags import Parser
+from kmon.commands.flags_proxy import add_upstream, proxy_plan
+
+HELP = "Run a program with its base URL set to a proxy, and say what it asked and got."
+
+
+def arguments(parser: Parser) -> None:
+    add_upstream(parser)
+    parser.add_argument("--json", metavar="FILE", help="write every event there, one JSON object per line")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the program and its arguments")
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code is the program's, whatever becomes of what kmon says and writes of it."""
+    import asyncio
+
+    from kmon.config.sources import load
+    from kmon.output.record import Record
+    from kmon.output.wrap import wrapped
+
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        raise UsageError("no program was named; write 'kmon wrap --to TARGET -- COMMAND...'")
+    plan = proxy_plan(options.to, load(vars(options)))
+    record = None if options.json is None else Record(options.json)
+    return asyncio.run(wrapped(plan, command, record))

@@ -1,0 +1,1 @@
+"""Settings: what each may be (``settings``), where its value came from (``sources``), and what projects may do."""

@@ -1,0 +1,98 @@
+"""Asks each target's ``GET /models`` whether the key is taken and the model is there."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import httpcore
+import httpx
+
+from kmon.catalog.address import is_loopback
+from kmon.catalog.credential import Credential
+from kmon.catalog.environment import Environment
+from kmon.catalog.keys import check_trust, credential, key_problem, key_variable
+from kmon.catalog.model import Target
+from kmon.catalog.trust import Trust
+from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
+from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged
+from kmon.probe.request_secrets import own_keys
+from kmon.stream.sanitize import Sanitizer
+from kmon.transport.authorities import authorities
+from kmon.transport.errors import stream_error
+from kmon.transport.http import exchange
+from kmon.transport.proxy import proxy_for, secrets
+
+LIMIT_S = 10.0
+
+
+async def check_targets(
+    targets: Sequence[Target], env: Environment, trust: Trust, *, named: bool, limit_s: float = LIMIT_S
+) -> list[Check]:
+    """Ask all targets at once, each within ``limit_s``; the answers come back in the order of ``targets``.
+
+    Unless they were ``named``, targets without a key and local servers that are not running are skipped, not failed.
+    Raises :class:`UsageError`, before anything is sent, where a project's file would have a key sent elsewhere.
+    """
+    check_trust(targets, env, trust)
+    asked = [_Asked(target, env, trust, limit_s) for target in targets]
+    context = authorities()
+    return await asyncio.gather(*(_check(each, context, named=named) for each in asked))
+
+
+class _Asked(NamedTuple):
+    """One target to ask, and with what."""
+
+    target: Target
+    env: Environment
+    trust: Trust
+    limit_s: float
+
+
+async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Check:
+    target, env, trust, limit_s = asked
+    variable = key_variable(target, env)
+    if problem := key_problem(target, env):
+        return Check("failed" if named or variable else "skipped", problem)
+    if target.dialect != "chat":
+        return Check("skipped", f"{target.base_url} has no list of models to ask; race it with --scenario minimal")
+    held = credential(target, env, trust)
+    proxy = proxy_for(f"{target.base_url}/models")
+    safe = Sanitizer(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
+    start_s = time.monotonic()
+    try:
+        async with asyncio.timeout(limit_s):
+            result = await _ask(target, held, safe, context, limit_s)
+    except TimeoutError:
+        result = Check("failed", f"no answer from {target.base_url} within {limit_s:g} s")
+    except (
+        httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError,
+        httpcore.UnsupportedProtocol, httpx.HTTPError, OSError, ImportError, ValueError,
+    ) as exc:  # fmt: skip
+        error = stream_error(exc)
+        absent = error.kind == "connect" and is_loopback(target.base_url) and not named
+        why = safe.redacted(error.message, MESSAGE_LIMIT_CHARS)
+        result = Check("skipped" if absent else "failed", f"{target.base_url}: {why}")
+    return replace(result, duration_ms=round((time.monotonic() - start_s) * 1000, 1))
+
+
+async def _ask(target: Target, held: Credential, safe: Sanitizer, context: ssl.SSLContext, limit_s: float) -> Check:
+    url = f"{target.base_url}/models"
+    proxy = proxy_for(url)
+    credentials = held.authorization(target.auth, url, proxied=proxy is not None)
+    async with exchange(
+        "GET",
+        url,
+        headers={"Accept": "application/json", **target.headers, **credentials},
+        body=None,
+        on_phase=lambda phase, t_ns, detail: None,
+        ssl_context=context,
+        connect_timeout_s=limit_s,
+        proxy=proxy,
+    ) as answer:
+        body = await answer.body(BODY_LIMIT_BYTES, limit_s)
+    return judged(target, Heard(answer.status, answer.content_type, dict(answer.headers), body), safe)

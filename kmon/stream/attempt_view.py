@@ -1,0 +1,107 @@
+"""What is known about one attempt of a run, as plain data: its output so far, its clocks, its end."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kmon.dialects.delta import StreamError, Usage
+from kmon.stream import events as ev
+from kmon.stream.blame import Blame
+from kmon.stream.claim import Claim
+from kmon.stream.timeline import Timeline
+
+TEXT_LIMIT_CHARS = 200_000
+RAW_LIMIT_CHUNKS = 2_000
+
+
+class Segment(NamedTuple):
+    """A stretch of output of one kind: ``text``, ``reasoning`` or ``tool``.
+
+    ``name`` is the tool's where its call begins; the text of a call is its arguments.
+    """
+
+    kind: str
+    text: str
+    name: str = ""
+
+    @property
+    def chars(self) -> int:
+        return len(self.text) + len(self.name)
+
+
+class RawChunk(NamedTuple):
+    """A chunk as it arrived, for the raw view. ``gap_ns`` is the time since the chunk before it."""
+
+    t_ns: int
+    gap_ns: int
+    kind: str
+    raw: str
+
+
+@dataclass(slots=True)
+class AttemptView:
+    """One request and its answer so far."""
+
+    number: int
+    role: ev.AttemptRole
+    timeline: Timeline
+    url: str = ""
+    proxy: str | None = None
+    status: int | None = None
+    request_ids: dict[str, str] = field(default_factory=dict)
+    segments: deque[Segment] | tuple[Segment, ...] = field(default_factory=deque)
+    """A deque while the attempt is open, a piece per chunk; then a tuple, a piece per stretch of one kind."""
+    segment_chars: int = 0
+    segments_dropped: int = 0
+    """Characters of output let go, oldest first, to keep the text bounded."""
+    raw: deque[RawChunk] | tuple[RawChunk, ...] = field(default_factory=lambda: deque(maxlen=RAW_LIMIT_CHUNKS))
+    raw_dropped: int = 0
+    """Raw chunks let go, oldest first."""
+    revision: int = 0
+    """Grows whenever output was appended, so a pane knows whether to wrap again."""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    upstream: str | None = None
+    error: StreamError | None = None
+    ending: ev.Ending | None = None
+    signature: str | None = None
+    evidence: str = ""
+    turn: int = 1
+    target: str = ""
+    """The target asked, where that is not the run's own: after a fallback."""
+    blame: Blame | None = None
+    """Whose the open stall is; once the attempt has ended, whose its longest one was."""
+    blames: list[Blame | None] = field(default_factory=list)
+    """The same for each stall that is over, in order."""
+    claim: Claim | None = None
+    """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
+    claim_ns: int = 0
+    """Since when it has shown that activity; what it says of its connection may have changed since."""
+    gateway_run: str = ""
+    opened_ns: int | None = None
+
+    def append(self, kind: str, text: str, name: str = "") -> None:
+        """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
+        if not (text or name) or isinstance(self.segments, tuple):
+            return
+        self.segments.append(Segment(kind, text, name))
+        self.segment_chars += len(text) + len(name)
+        self.revision += 1
+        while self.segment_chars > TEXT_LIMIT_CHARS and len(self.segments) > 1:
+            gone = self.segments.popleft()
+            self.segment_chars -= gone.chars
+            self.segments_dropped += gone.chars
+
+    def joined(self, kind: str) -> str:
+        """All output kept of one kind."""
+        return "".join(segment.text for segment in self.segments if segment.kind == kind)
+
+    def add_raw(self, chunk: RawChunk) -> None:
+        """Keep a raw chunk; past the limit the oldest leaves."""
+        if isinstance(self.raw, tuple):
+            return
+        self.raw_dropped += len(self.raw) == RAW_LIMIT_CHUNKS
+        self.raw.append(chunk)
