@@ -49,7 +49,9 @@ def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
     wanted = max(len(row.case.expects or NOTHING) for row in rows)
     lines = [f"  {'fault or healthy twin'.ljust(width)}  {'kmon must say'.ljust(wanted)}  kmon said"]
     for row in rows:
-        said = ", ".join(f"{name or NOTHING} {times}" for name, times in sorted(row.said.items(), key=lambda s: -s[1]))
+        said = ", ".join(
+            f"{name or NOTHING} {times}" for name, times in sorted(row.signatures.items(), key=lambda s: -s[1])
+        )
         mark = " " if row.right == row.runs else "!"
         lines.append(f"{mark} {row.case.name.ljust(width)}  {(row.case.expects or NOTHING).ljust(wanted)}  {said}")
         lines += [f"    {name}: {evidence}" for name, evidence in row.evidence.items()]
@@ -72,7 +74,7 @@ def as_object(bench: Bench, counted: Rates) -> str:
             "case": row.case.name,
             "fault": row.case.fault,
             "expects": row.case.expects,
-            "said": {name or NOTHING: times for name, times in row.said.items()},
+            "said": {name or NOTHING: times for name, times in row.signatures.items()},
             "right": row.right,
             "runs": row.runs,
             "evidence": row.evidence,

@@ -39,17 +39,17 @@ class RowResult(Struct, frozen=True):
     """The signatures that kmon gave in the runs of one case, with counts; None is no signature."""
 
     case: Case
-    said: dict[str | None, int]
+    signatures: dict[str | None, int]
     evidence: dict[str, str]
     """One line of evidence for each signature that was not expected."""
 
     @property
     def runs(self) -> int:
-        return sum(self.said.values())
+        return sum(self.signatures.values())
 
     @property
     def right(self) -> int:
-        return self.said.get(self.case.expects, 0)
+        return self.signatures.get(self.case.expects, 0)
 
 
 class Bench(Struct, frozen=True):

@@ -34,8 +34,8 @@ class Embedded(Child):
             profile = str(Path(profile).absolute())  # the child works in another directory
         files = [f"--replay={Path(file).absolute()}" for file in replay]
         flags = ["--as-recorded"] if as_recorded else []
-        asked = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--fault={fault}"]
-        super().__init__("kmon.simulator", [*asked, *(f"--place={name}" for name in places), *files, *flags])
+        options = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--fault={fault}"]
+        super().__init__("kmon.simulator", [*options, *(f"--place={name}" for name in places), *files, *flags])
 
     @property
     def port(self) -> int:

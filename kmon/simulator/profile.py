@@ -4,7 +4,7 @@
 provider = "together"         # with * as a wildcard; model likewise
 dialect = "chat"              # or converse, messages, deepinfra
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
-prompt_chars = 4000           # only conversations at least so long; include_usage = true: only who asks for usage
+prompt_chars = 4000           # only conversations at least so long; include_usage = true: only requests for usage
 probability = 0.4             # exactly four of every ten equal requests (see struck()); the seed decides which
 first = 2                     # only the first two requests of one conversation: a client that retries succeeds then
 fault = "stall"               # does not apply to a request whose dialect cannot have it

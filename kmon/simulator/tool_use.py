@@ -28,19 +28,19 @@ def calls(request: ChatRequest) -> list[Call]:
     offered = [tool.function for tool in request.tools or ()]
     if not offered or request.tool_choice == "none" or is_nudge(request):
         return []
-    asked = first_prompt(request)
-    wanted = None if asks_for_code(asked) else chain(asked)
+    prompt = first_prompt(request)
+    wanted = None if asks_for_code(prompt) else chain(prompt)
     if wanted is not None:
         done = sum(message.role == "tool" for message in request.messages)
-        tool = _forced(request, offered) or _ranked(offered, asked)[0]
+        tool = _forced(request, offered) or _ranked(offered, prompt)[0]
         result = _last_result(request)
         return [
-            Call(tool.name, _arguments(tool, _chain_value(asked, number, result)))
+            Call(tool.name, _arguments(tool, _chain_value(prompt, number, result)))
             for number in range(done, done + wanted.due(done))
         ]
     if _results_came(request):
         return []
-    chosen = _asked_for(request, offered)
+    chosen = _chosen(request, offered)
     if chosen is None:
         return []
     place = PLACE.search(last_prompt(request))
@@ -55,7 +55,7 @@ def _results_came(request: ChatRequest) -> bool:
     return False
 
 
-def _asked_for(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:
+def _chosen(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:
     """The tool for the last message: the one of ``tool_choice``, or the one that shares most words with it."""
     if isinstance(request.tool_choice, dict):
         return _forced(request, offered)
@@ -99,7 +99,7 @@ def _last_result(request: ChatRequest) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _chain_value(asked: str, number: int, result: dict[str, Any]) -> Callable[[str], object]:
+def _chain_value(prompt: str, number: int, result: dict[str, Any]) -> Callable[[str], object]:
     """The value of a parameter, by its name, in the ``number``-th call of a chain (from 0).
 
     Values or places that the prompt enumerates are taken in turn; otherwise it is the member of that name in the
@@ -107,8 +107,8 @@ def _chain_value(asked: str, number: int, result: dict[str, Any]) -> Callable[[s
     """
 
     def value(name: str) -> object:
-        given = quoted(asked, name)
-        listed = given if len(given) > 1 else places(asked)
+        given = quoted(prompt, name)
+        listed = given if len(given) > 1 else places(prompt)
         if listed:
             return listed[number % len(listed)]
         return result.get(name, given[0] if given else SOMEWHERE[number % len(SOMEWHERE)])

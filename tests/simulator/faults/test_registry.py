@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -22,7 +22,6 @@ from kmon.simulator.faults.registry import FAULTS, FaultError, from_header, from
 from kmon.simulator.faults.silences import MidStreamStall
 from kmon.simulator.script import EndBody, Script, split
 from kmon.simulator.server import Simulator
-from tests.simulator.talk import Body
 
 SIGNATURE = "truncated-no-finish"
 
@@ -94,7 +93,9 @@ def test_a_name_cannot_be_taken_twice() -> None:
 
 
 @pytest.mark.usefixtures("toy")
-async def test_a_new_fault_works_in_a_profile_and_listed(tmp_path: Path, http: httpx.AsyncClient, body: Body) -> None:
+async def test_a_new_fault_works_in_a_profile_and_listed(
+    tmp_path: Path, http: httpx.AsyncClient, body: dict[str, Any]
+) -> None:
     file = tmp_path / "toy.toml"
     file.write_text('[[rule]]\nprovider = "acme"\nfault = "toy-ending"\nafter_tokens = 2\n')
     async with Simulator(profile.load(str(file)), speed=200.0) as sim:
