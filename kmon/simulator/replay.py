@@ -16,7 +16,7 @@ from kmon.dialects.loose import members, parsed, text
 from kmon.recording import Interaction
 from kmon.simulator import eventstream
 from kmon.simulator.replay_scenario import scenario
-from kmon.simulator.script import EndBody, ResponseHead, Script, Send, Whole, scaled
+from kmon.simulator.script import EndBody, Script, Send, SendHead, Whole, scaled
 from kmon.simulator.wire import Spoken
 
 EVENTS_PER_S = 40.0
@@ -97,7 +97,7 @@ def recorded_script(interaction: Interaction) -> Script:
         headers = (("content-type", eventstream.CONTENT_TYPE if framed else "text/event-stream"), *headers)
     events = list((eventstream.split_frames if framed else split_events)(interaction.body))
     gaps = zip(events, _gaps_s(interaction, len(events)), strict=True)
-    return (ResponseHead(status, headers), *(Send(event, "recorded", gap_s) for event, gap_s in gaps), EndBody())
+    return (SendHead(status, headers), *(Send(event, "recorded", gap_s) for event, gap_s in gaps), EndBody())
 
 
 def split_events(body: bytes) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ SendKind = Literal[
 PROGRESS: frozenset[SendKind] = frozenset({"reasoning", "text", "tool"})
 
 
-class ResponseHead(Struct, frozen=True):
+class SendHead(Struct, frozen=True):
     """Status line and headers of a chunked response."""
 
     status: int
@@ -97,7 +97,7 @@ class Whole(Struct, frozen=True):
     after_s: float = 0.0
 
 
-Step = ResponseHead | Send | Raw | KeepAlives | Hold | KeepOpen | Reset | Close | Cut | DropInput | EndBody | Whole
+Step = SendHead | Send | Raw | KeepAlives | Hold | KeepOpen | Reset | Close | Cut | DropInput | EndBody | Whole
 Script = tuple[Step, ...]
 
 
@@ -130,7 +130,7 @@ def offsets(script: Script) -> tuple[float, ...]:
                 at_s += duration_s
             case DropInput():
                 times.append(at_s)
-            case ResponseHead() | Send() | Raw() | Reset() | Close() | Cut() | EndBody() | Whole():
+            case SendHead() | Send() | Raw() | Reset() | Close() | Cut() | EndBody() | Whole():
                 at_s += step.after_s
                 times.append(at_s)
     return tuple(times)

@@ -21,7 +21,7 @@ from kmon.simulator.faults.silences import HeldUntilNext
 from kmon.simulator.pacing import Pace, first_wait_s, gaps_s
 from kmon.simulator.profile import Facts, Profile
 from kmon.simulator.prompt import is_nudge
-from kmon.simulator.script import EndBody, ResponseHead, Script, Step, is_progress, scaled
+from kmon.simulator.script import EndBody, Script, SendHead, Step, is_progress, scaled
 from kmon.simulator.wire import Dialect, Wire
 
 KEY_LIMIT = 10_000
@@ -115,7 +115,7 @@ def build_script(request: ChatRequest, profile: Profile, context: BuildContext) 
 def _streamed(wire: Wire, answer: Answer, usage: Usage, pace: Pace, rng: Random) -> Iterator[Step]:
     """The healthy answer as a stream."""
     wait_s = first_wait_s(pace, rng)
-    yield ResponseHead(200, wire.head, after_s=wait_s * HEAD_SHARE)
+    yield SendHead(200, wire.head, after_s=wait_s * HEAD_SHARE)
     gaps = iter([wait_s * (1 - HEAD_SHARE), *gaps_s(pace, len(answer.pieces), rng)])
     for send in wire.stream(answer, usage):
         generated = is_progress(send) or send.kind == "finish"

@@ -20,9 +20,9 @@ from kmon.simulator.script import (
     KeepOpen,
     Raw,
     Reset,
-    ResponseHead,
     Script,
     Send,
+    SendHead,
     Whole,
 )
 
@@ -46,7 +46,7 @@ class ScriptSender:
         """Send all steps; cancelled when the client leaves. Without a ``conversation``, ``Hold`` never ends."""
         for step in script:
             match step:
-                case ResponseHead():
+                case SendHead():
                     await self._until(step.after_s)
                     self._log_head(step)
                     await self._write(response_head(step.status, (*step.headers, ("transfer-encoding", "chunked"))))
@@ -93,7 +93,7 @@ class ScriptSender:
                     await self._write(whole(step.status, step.headers, step.body))
         self._logged.end("clean")
 
-    def _log_head(self, step: ResponseHead | Whole) -> None:
+    def _log_head(self, step: SendHead | Whole) -> None:
         self._logged.status = step.status
         self._logged.request_id = next((v for name, v in step.headers if name.lower() in REQUEST_ID_HEADERS), "")
 

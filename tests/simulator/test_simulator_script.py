@@ -21,9 +21,9 @@ from kmon.simulator.script import (
     KeepAlives,
     KeepOpen,
     Reset,
-    ResponseHead,
     Script,
     Send,
+    SendHead,
     Whole,
     duration_s,
     is_progress,
@@ -38,7 +38,7 @@ STEPS = st.one_of(
     st.builds(Send, st.just(b"x"), st.sampled_from(["role", "text", "comment"]), st.floats(0, 60)),
     st.builds(KeepAlives, st.just(b":"), st.floats(0.01, 9), st.floats(0, 60)),
     st.builds(EndBody, st.floats(0, 60)),
-    st.builds(ResponseHead, st.just(200), st.just(()), st.floats(0, 60)),
+    st.builds(SendHead, st.just(200), st.just(()), st.floats(0, 60)),
 )
 
 IN_CHAT = {name: fault for name, fault in FAULTS.items() if "chat" in fault.dialects}
@@ -67,14 +67,14 @@ def test_speed_compresses_every_time_and_keeps_all_ratios(script: Script, speed:
 def test_times_after_what_only_the_client_can_end_are_unknown() -> None:
     tail = (Send(b"x", "text", 1.0), EndBody())
     for endless in (Hold(), KeepOpen(), KeepAlives(b":", 1.0)):
-        assert offsets((ResponseHead(200, (), 2.0), endless, *tail)) == (2.0, 2.0)
+        assert offsets((SendHead(200, (), 2.0), endless, *tail)) == (2.0, 2.0)
     assert duration_s((KeepAlives(b":", 1.0, 5.0), *tail)) == 6.0
     assert duration_s(()) == 0.0
 
 
 def test_a_cut_falls_after_so_many_tokens_or_in_the_middle_of_a_short_answer() -> None:
     script: Script = (
-        ResponseHead(200, ()),
+        SendHead(200, ()),
         Send(b"r", "role"),
         *(Send(b"%d" % n, "text") for n in range(10)),
         EndBody(),
@@ -82,7 +82,7 @@ def test_a_cut_falls_after_so_many_tokens_or_in_the_middle_of_a_short_answer() -
     assert len(progress(split(script, 3)[0])) == 3
     assert len(progress(split(script, 99)[0])) == 5
     assert split(script, 3)[0] + split(script, 3)[1] == script
-    before, after = split((ResponseHead(200, ()), Send(b"r", "role"), Send(b"f", "finish"), EndBody()), 3)
+    before, after = split((SendHead(200, ()), Send(b"r", "role"), Send(b"f", "finish"), EndBody()), 3)
     assert (len(before), len(after)) == (2, 2)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kmon.simulator.dialects import CHAT, CONVERSE
 from kmon.simulator.http import Request
 from kmon.simulator.profile import DECK, load, struck
-from kmon.simulator.script import KeepOpen, ResponseHead, Send
+from kmon.simulator.script import KeepOpen, Send, SendHead
 from kmon.simulator.script_builder import BuildContext, BuiltScript, Ordinals, build_script, facts
 from kmon.simulator.server import Simulator
 from kmon.simulator.wire import Dialect
@@ -64,7 +64,7 @@ def test_four_of_ten_tool_results_hang_for_kimi_on_bedrock_always_the_same_by_se
 
 def test_a_hang_is_headers_and_then_no_event_at_all() -> None:
     hung = next(one for one in asked(10, tokyo()) if one.fault != "smooth")
-    assert [type(step) for step in hung.script] == [ResponseHead, KeepOpen]
+    assert [type(step) for step in hung.script] == [SendHead, KeepOpen]
 
 
 @pytest.mark.parametrize(

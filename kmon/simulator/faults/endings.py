@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from kmon.simulator.faults.base import CHAT, EVERY, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.http import Headers, chunk, response_head
-from kmon.simulator.script import Close, EndBody, Raw, Reset, ResponseHead, Script, Send, split
+from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, Send, SendHead, split
 from kmon.simulator.wire import Spoken
 
 
@@ -69,7 +69,7 @@ class ContentLengthShort(Fault, frozen=True, tag="content-length-short"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         sent, _ = split(script, tokens_in(self.after_tokens, setting.rng))
-        return (*_sized(script)[: sum(isinstance(step, ResponseHead | Send) for step in sent)], Close(0.05))
+        return (*_sized(script)[: sum(isinstance(step, SendHead | Send) for step in sent)], Close(0.05))
 
 
 class SizedBody(Fault, frozen=True, tag="sized-body"):
@@ -83,7 +83,7 @@ class SizedBody(Fault, frozen=True, tag="sized-body"):
 
 def _sized(script: Script) -> Script:
     head, *rest = script
-    assert isinstance(head, ResponseHead)
+    assert isinstance(head, SendHead)
     sends = [step for step in rest if isinstance(step, Send)]
     headers: Headers = (*head.headers, ("content-length", str(sum(len(send.data) for send in sends))))
     first = Raw(response_head(head.status, headers), head.after_s)
@@ -98,7 +98,7 @@ class PlainTextType(Fault, frozen=True, tag="plain-text-type"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         head, *rest = script
-        assert isinstance(head, ResponseHead)
+        assert isinstance(head, SendHead)
         others = tuple((name, value) for name, value in head.headers if name != "content-type")
         return (replace(head, headers=(*others, ("content-type", "text/plain; charset=utf-8"))), *rest)
 

@@ -16,9 +16,9 @@ from kmon.simulator.script import (
     DropInput,
     EndBody,
     KeepOpen,
-    ResponseHead,
     Script,
     Send,
+    SendHead,
     Step,
     Whole,
     is_progress,
@@ -89,7 +89,7 @@ class GzipBuffered(GzipFlushed, frozen=True, tag="gzip-buffered"):
 def _gzipped(script: Script, buffer_bytes: int) -> Script:
     """The body as one gzip stream, flushed after each ``buffer_bytes`` of uncompressed data."""
     head, *rest = script
-    assert isinstance(head, ResponseHead)
+    assert isinstance(head, SendHead)
     gzip = zlib.compressobj(wbits=GZIP_WINDOW_BITS)
     steps: list[Step] = [replace(head, headers=(*head.headers, ("content-encoding", "gzip")))]
     compressed, held_bytes, wait_s = b"", 0, 0.0
@@ -155,7 +155,7 @@ class ClockSkew(Fault, frozen=True, tag="clock-skew"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         first = script[0]
-        assert isinstance(first, ResponseHead | Whole)
+        assert isinstance(first, SendHead | Whole)
         return (replace(first, headers=(*first.headers, date_header(self.skew_s))), *script[1:])
 
 

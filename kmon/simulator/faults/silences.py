@@ -26,9 +26,9 @@ from kmon.simulator.script import (
     Hold,
     KeepAlives,
     KeepOpen,
-    ResponseHead,
     Script,
     Send,
+    SendHead,
     Step,
     Whole,
     is_progress,
@@ -215,7 +215,7 @@ class SlowHeaders(Fault, frozen=True, tag="slow-headers"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         first = script[0]
-        assert isinstance(first, ResponseHead | Whole)
+        assert isinstance(first, SendHead | Whole)
         wait_s = seconds_in(self.duration_s, setting.rng)
         return (replace(first, after_s=first.after_s + wait_s), *script[1:])
 

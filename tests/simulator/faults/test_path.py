@@ -13,12 +13,12 @@ import pytest
 
 from kmon.simulator import profile
 from kmon.simulator.faults.path import BandwidthCap, GzipBuffered, GzipFlushed, Jitter
-from kmon.simulator.script import EndBody, ResponseHead, Script, Send, duration_s, offsets
+from kmon.simulator.script import EndBody, Script, Send, SendHead, duration_s, offsets
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body, answered, chunks, ended, events, raw_request
 
 SCRIPT: Script = (
-    ResponseHead(200, ()),
+    SendHead(200, ()),
     *(Send(b"data: %d\n\n" % number, "text", 0.1) for number in range(20)),
     EndBody(),
 )
