@@ -21,7 +21,6 @@ from kmon.simulator.faults.base import (
     tokens_in,
 )
 from kmon.simulator.script import (
-    PROGRESS,
     EndBody,
     Hold,
     KeepAlives,
@@ -72,7 +71,7 @@ class RepeatedStalls(Fault, frozen=True, tag="repeated-stalls"):
         position = tokens_in(self.after_tokens, setting.rng)
         for _ in range(self.times):
             before, script = split(script, position)
-            if not script or not isinstance(script[0], Send) or script[0].kind not in PROGRESS:
+            if not script or not is_progress(script[0]):
                 return (*done, *before, *script)
             done, script = (*done, *before), later(script, seconds_in(self.duration_s, setting.rng))
             position = max(1, tokens_in(self.every_tokens, setting.rng))
