@@ -10,7 +10,7 @@ from dataclasses import replace
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.blame.weigh import Silence, blame
 from kmon.stream.blame import Blame
-from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted
+from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted, WireSilence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.transport.tcp_info import TcpSampler, TcpState
 
@@ -24,6 +24,7 @@ class StallMonitor:
     """Emits ``stall_started`` when the open progress gap passes the threshold, and ``stall_ended`` for each.
 
     While a stall is open the witnesses are heard every second; ``blame`` is what they last said of the longest one.
+    Of an attempt on the byte clock it tells ``wire_silence`` instead, and accuses nobody at the other end.
     """
 
     def __init__(
@@ -41,11 +42,15 @@ class StallMonitor:
         self._together = 0
         """How many streams fell silent at once with this one; that some go on later does not change it."""
         self._open: Blame | None = None
+        self._looked_ns = 0
         self._longest_ms = 0.0
         self.between = ""
         self.client_waiting_ns: Callable[[int], int] | None = None
         """Of a stream that is passed on: for how long, at a moment, its client has not taken what was offered."""
         self.blame: Blame | None = None
+        self._closed: Blame | None = None
+        """Whose the gap was that was closed last."""
+        timeline.is_own = self._is_own
 
     # -- a stream among others ---------------------------------------------------------------------------------------
 
@@ -72,9 +77,12 @@ class StallMonitor:
 
         Only where thresholds are learned can one be due sooner than the timer that runs; then it is set anew.
         """
+        if self._announced and self._timeline.silence_start() != self._told_from_ns:
+            self._announced = False  # what was read late had come in time: it was no stall, and the next may be due
+            self._unset()
         if self._announced or (self._timer is not None and not self._timeline.learned):
             return
-        gap_ns = self._timeline.open_gap_ns(now_ns)
+        gap_ns = self._timeline.silence_ns(now_ns)
         if gap_ns is None:
             return
         ask_ns = self._ask_ns
@@ -100,18 +108,20 @@ class StallMonitor:
     def _look(self) -> None:
         self._timer = None
         now_ns = time.monotonic_ns()
-        gap_ns = self._timeline.open_gap_ns(now_ns)
+        gap_ns = self._timeline.silence_ns(now_ns)
         if gap_ns is None:
             return
-        if self._timeline.gap_start() != self._told_from_ns:  # what was read late had come in time: it was no stall
+        if self._timeline.silence_start() != self._told_from_ns:  # what was read late had come in time: it was no stall
             self._announced, self._open = False, None
         if gap_ns >= self._timeline.threshold_ns():
             found = self._weigh(now_ns, gap_ns)
-            if not self._announced:
+            if self._timeline.watched == "byte":
+                self._tell_wire(now_ns, gap_ns, found)
+            elif not self._announced:
                 self._announce(now_ns, self._timeline.stall_phase(), gap_ns / MS, found, self._last)
             elif self._open is None or (found.name, found.why) != (self._open.name, self._open.why):
                 self._emit(Blamed(now_ns, self._run, self._attempt, found))
-            self._open, self._told_from_ns = found, self._timeline.gap_start()
+            self._open, self._told_from_ns, self._looked_ns = found, self._timeline.silence_start(), now_ns
             self._again(LOOK_EVERY_S)
         elif gap_ns >= self._ask_ns:
             self._hear()
@@ -167,25 +177,46 @@ class StallMonitor:
         self, t_ns: int, phase: StallPhase, gap_ms: float, found: Blame | None, witness: TcpState | None = None
     ) -> None:
         self._announced = True
-        self._announced = True
         threshold_ms = self._timeline.threshold_ns(phase) / MS
         self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, found, threshold_ms))
 
-    def ended(self, t_ns: int, stall: Stall) -> None:
-        """An arrival ended a stall."""
-        now_ns = time.monotonic_ns()
-        since_ns = self._timeline.t_start + int(stall.start_ms * MS)
-        own = blame(self._at_home(now_ns, now_ns - since_ns, stall.phase))
-        self._close(t_ns, stall, own if own.name == "us" else self._open, ended=True)
+    def _tell_wire(self, now_ns: int, gap_ns: int, found: Blame, *, over: bool = False) -> None:
+        """A silence on the wire: when it is long enough, when it is seen otherwise, and when it is over."""
+        here, before = _this_side(found), _this_side(self._open)
+        seen_anew = here is not None and (before is None or (here.name, here.why) != (before.name, before.why))
+        if over or seen_anew or not self._announced:
+            self._emit(WireSilence(now_ns, self._run, self._attempt, gap_ns / MS, over, here))
+        self._announced = not over
 
-    def left_open(self, t_ns: int, stall: Stall) -> None:
-        """The attempt ended with the gap still open."""
-        self._close(t_ns, stall, self._weigh(t_ns, int(stall.duration_ms * MS)), ended=False)
+    def heard(self, t_ns: int) -> None:
+        """Something came on the byte clock, or the attempt ended: a silence there is over. Called before the fold."""
+        timeline = self._timeline
+        if timeline.watched != "byte":
+            return
+        gap_ns = timeline.silence_ns(t_ns)
+        if gap_ns is not None and gap_ns >= timeline.threshold_ns():
+            own = blame(self._at_home(t_ns, gap_ns, timeline.stall_phase()))
+            self._tell_wire(t_ns, gap_ns, own if self._open is None or own.name == "us" else self._open, over=True)
+            self._open = None
+            self._rest()
 
-    def _close(self, t_ns: int, stall: Stall, found: Blame | None, *, ended: bool) -> None:
+    def _is_own(self, start_ns: int, end_ns: int, ended: bool) -> bool:
+        """Whether a gap that is being closed was certainly this machine's own; whose it was is kept for the telling."""
+        if ended:
+            now_ns = time.monotonic_ns()
+            here = blame(self._at_home(now_ns, now_ns - start_ns, self._timeline.stall_phase()))
+            told = self._open if self._looked_ns > start_ns else None
+            self._closed = here if here.name == "us" else told
+        else:
+            self._closed = self._weigh(end_ns, end_ns - start_ns)
+        return self._closed is not None and self._closed.own
+
+    def closed(self, t_ns: int, stall: Stall) -> None:
+        """A stall was closed: by an arrival, or by the end of the attempt."""
+        found = self._closed
         if not self._announced:  # the arrival was processed before the timer could fire
             self._announce(t_ns, stall.phase, stall.duration_ms, found)
-        self._emit(StallEnded(t_ns, self._run, self._attempt, stall.phase, stall.duration_ms, ended, found))
+        self._emit(StallEnded(t_ns, self._run, self._attempt, stall.phase, stall.duration_ms, stall.ended, found))
         if stall.duration_ms >= self._longest_ms:
             self._longest_ms, self.blame = stall.duration_ms, found
         self._announced = False
@@ -202,3 +233,8 @@ class StallMonitor:
     def stop(self) -> None:
         self._unset()
         self._machine.streams.discard(self)
+
+
+def _this_side(found: Blame | None) -> Blame | None:
+    """Whose a silence on the wire is, unless it is the other end's: what that owes, nobody can know who cannot read."""
+    return None if found is None or found.name in ("provider", "unknown") else found

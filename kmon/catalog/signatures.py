@@ -37,6 +37,8 @@ OF_THIS_MACHINE = frozenset(
     {"out-of-files", "out-of-memory", "no-local-port", "no-route", "blocked-here", "no-resolver", "wrong-clock"}
 )
 """Kinds of errors, and their signatures, that are this machine's: they say nothing about who was to be asked."""
+KMON_LATE = "kmon-late"
+"""The signature of an attempt whose silences were certainly this machine's own: it is counted apart."""
 
 
 class SignatureText(Struct, frozen=True, forbid_unknown_fields=True):

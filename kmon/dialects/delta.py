@@ -6,7 +6,8 @@ cleaned (``dialects/text.py``) where the probe turns it into an event.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection, Iterable
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -38,6 +39,28 @@ class ToolCall(Struct, frozen=True):
     id: str
     name: str
     arguments: str
+
+
+class Output(NamedTuple):
+    """Which parts of an answer one chunk made longer."""
+
+    text: bool
+    reasoning: bool
+    tool: bool
+    """The arguments of a tool call; an id or a name alone is none."""
+
+
+def output(text: str, reasoning: str, tools: Iterable[ToolFragment], held: Collection[str] = ()) -> Output:
+    """What a chunk with these pieces brought: the one definition of progress, which is any of the three.
+
+    Whatever else the chunk carries (an error, a finish reason, usage) makes no difference. ``held`` names the parts
+    that grew by what is not shown yet.
+    """
+    return Output(
+        bool(text) or "text" in held,
+        bool(reasoning) or "reasoning" in held,
+        "tool" in held or any(fragment.arguments for fragment in tools),
+    )
 
 
 class StreamError(Struct, frozen=True):
@@ -85,14 +108,9 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     """The chunk as received (its data, or the comment), bounded (``bounds.py``): evidence for the raw view."""
 
     @property
-    def arguments(self) -> str:
-        """All tool-argument text in this chunk."""
-        return "".join(tool.arguments for tool in self.tools)
-
-    @property
     def progress(self) -> bool:
-        """True when the chunk carried non-empty text, reasoning or tool arguments."""
-        return bool(self.text or self.reasoning or self.arguments)
+        """Whether the chunk, as it came and before it is cleaned, brought output."""
+        return any(output(self.text, self.reasoning, self.tools))
 
     @property
     def kind(self) -> Kind:

@@ -63,6 +63,8 @@ def run_ended(
         blame=outcome.blame,
         dropped_chars=said.dropped_chars,
         dropped_tool_calls=said.dropped_calls,
+        others_gap_ms=_ms(timeline.others_gap_ns()),
+        unread=outcome.unread,
     )
 
 

@@ -50,7 +50,7 @@ def verdict(
 
 def _first_progress_after(timeline: Timeline, t_ns: int) -> int:
     after = timeline.progress.last_ns or t_ns
-    for stamp_ns in reversed(timeline.progress_ns):
+    for stamp_ns in reversed(timeline.arrivals_ns):
         if stamp_ns <= t_ns:
             break
         after = stamp_ns

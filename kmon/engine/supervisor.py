@@ -14,6 +14,7 @@ from kmon import log, open_files
 from kmon.blame.adaptive_threshold import Habits
 from kmon.blame.canary import sing
 from kmon.blame.loop_lag import watch_lag
+from kmon.catalog.signatures import KMON_LATE
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
@@ -39,12 +40,13 @@ AGAIN_AT_ONCE = 32
 
 
 class Ended(NamedTuple):
-    """What is kept of a run that has ended: which it was, how many attempts it took, and whether it ended well."""
+    """What is kept of a run that has ended: which it was, how many attempts it took, and how it ended."""
 
     row: int
     round: int
     attempts: int
     ok: bool
+    disturbed: bool
 
 
 class Supervisor:
@@ -286,7 +288,9 @@ class Supervisor:
 
     def _note(self, run: Run, ended: ev.RunEnded) -> None:
         """All that is kept of a run that has ended is how, and what a retry of it needs."""
-        self._ended[run.name] = Ended(run.index, ended.round, ended.attempts, ended.state == "done")
+        self._ended[run.name] = Ended(
+            run.index, ended.round, ended.attempts, ended.state == "done", ended.signature == KMON_LATE
+        )
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
         run = self._open.pop(task)
@@ -322,7 +326,14 @@ class Supervisor:
         ok = sum(ended.ok for ended in self._ended.values())
         now_ns = time.monotonic_ns()
         self._emit(
-            ev.RaceEnded(now_ns, ok, self._announced - ok, (now_ns - self._t_start) / MS, interrupted=self._interrupted)
+            ev.RaceEnded(
+                now_ns,
+                ok,
+                self._announced - ok,
+                (now_ns - self._t_start) / MS,
+                interrupted=self._interrupted,
+                disturbed=sum(ended.disturbed for ended in self._ended.values()),
+            )
         )
         self._network.monitor.busy.clear()
 

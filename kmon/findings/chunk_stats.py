@@ -47,13 +47,13 @@ class ChunkStats:
     _nameless: set[int] = field(default_factory=set)
     _named: set[int] = field(default_factory=set)
 
-    def add(self, t_ns: int, delta: Delta) -> None:
-        """Fold in one delta that arrived at ``t_ns``."""
+    def add(self, t_ns: int, delta: Delta, *, progress: bool) -> None:
+        """Fold in one delta that arrived at ``t_ns``; ``progress`` is whether output is left of it once cleaned."""
         if delta.chunk:
             self._chunks += 1
             self._see_chunk(delta)
         self._see_tools(t_ns, delta)
-        if delta.progress:
+        if progress:
             self.idle_chunks = self.idle_keepalives = 0
             self.late_chunks += self._finished
             self._last_ns = t_ns

@@ -13,7 +13,7 @@ from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import Asked, content_finding
-from kmon.findings.silence import resumed, unended
+from kmon.findings.silence import disturbed, resumed, unended
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
 from kmon.transport.errors import CONNECT_TIMEOUT
@@ -95,7 +95,7 @@ def _done(ended: Ended) -> tuple[str | None, str]:
         return silence
     if ended.lingered:
         return "linger-after-done", "the end event came, the body did not end"
-    return None, ""
+    return disturbed(ended.timeline) if any(stall.own for stall in ended.timeline.stalls) else (None, "")
 
 
 def describe(timeline: Timeline, now_ns: int) -> str:
@@ -109,8 +109,9 @@ def describe(timeline: Timeline, now_ns: int) -> str:
         parts.append("no request was sent")
     if timeline.t_headers is not None:
         parts.append(f"{timeline.chunk.ticks} chunk{_s(timeline.chunk.ticks)}")
-    if timeline.progress.last_ns is not None:
-        parts.append(f"last progress {(now_ns - timeline.progress.last_ns) / S:.1f} s before the end")
+    last_ns, what = timeline.watched_clock.last_ns, "progress" if timeline.watched == "progress" else "byte"
+    if last_ns is not None:
+        parts.append(f"last {what} {(now_ns - last_ns) / S:.1f} s before the end")
     if timeline.life.ticks:
         parts.append(f"{timeline.life.ticks} keep-alive{_s(timeline.life.ticks)}")
     return ", ".join(parts)

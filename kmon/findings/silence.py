@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from kmon.catalog.signatures import KMON_LATE
 from kmon.dialects.assemble import Transcript
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import Asked, looping
@@ -28,11 +29,13 @@ def unended(timeline: Timeline, asked: Asked, said: Transcript, seen: ChunkStats
     if timeline.t_request_sent is None:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no request could be sent"
         return "connect-timeout", missing
+    stalled = bool(timeline.stalls) and not timeline.stalls[-1].ended
+    if stalled and timeline.stalls[-1].own:
+        return disturbed(timeline)
     if timeline.t_headers is None:
         return "no-headers", "socket open"
     if seen.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
         return "keep-alives-only", f"{seen.idle_keepalives} keep-alives since the last output, socket open"
-    stalled = bool(timeline.stalls) and not timeline.stalls[-1].ended
     if stalled and seen.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
         return "empty-deltas-only", f"{seen.idle_chunks} empty chunks since the last output, socket open"
     if seen.waiting_tool is not None:
@@ -60,13 +63,25 @@ def _still_coming(timeline: Timeline, asked: Asked, said: Transcript, seen: Chun
     return "total-timeout", "output was still coming"
 
 
+def disturbed(timeline: Timeline) -> tuple[str, str]:
+    """Signature and sentence of an attempt whose silences were this machine's own."""
+    each_s = [stall.duration_ms / 1000 for stall in timeline.stalls if stall.own]
+    plural = "" if len(each_s) == 1 else "s"
+    said = f"{len(each_s)} silence{plural} of {', '.join(f'{s:.1f}' for s in each_s[:6])} s"
+    return KMON_LATE, f"{said} made by this machine, which did not read in time what had come"
+
+
 def resumed(timeline: Timeline, seen: ChunkStats) -> tuple[str, str] | None:
     """Signature and sentence of silences that ended in a finished answer, or None if there is nothing to say.
 
-    A slow first token that came is slow, not broken; and tool arguments that a server holds back until they are
-    complete are its way to serve them.
+    Silences of this machine's own are left out. A slow first token that came is slow, not broken; and tool arguments
+    that a server holds back until they are complete are its way to serve them.
     """
-    silences = [s for s in timeline.stalls if s.ended and s.phase not in ("before-first-token", "after-last-delta")]
+    silences = [
+        stall
+        for stall in timeline.stalls
+        if stall.ended and not stall.own and stall.phase not in ("before-first-token", "after-last-delta")
+    ]
     held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in seen.held_back]
     broken_ms = []
     for stall in silences:
@@ -85,9 +100,10 @@ def resumed(timeline: Timeline, seen: ChunkStats) -> tuple[str, str] | None:
 
 
 def slowing_down(timeline: Timeline) -> str:
-    """How the four quarters of an answer took longer and longer, in words; empty when they did not."""
-    stamps = timeline.progress_ns
-    if len(stamps) < QUARTERS_LEAST_TOKENS:
+    """How the four quarters of an answer took longer and longer, in words; empty when they did not, or when this
+    machine stood still meanwhile."""
+    stamps = timeline.arrivals_ns
+    if len(stamps) < QUARTERS_LEAST_TOKENS or any(stall.own for stall in timeline.stalls):
         return ""
     places = [(len(stamps) - 1) * k // 4 for k in range(5)]
     quarters = [stamps[stop] - stamps[start] for start, stop in pairwise(places)]

@@ -193,8 +193,7 @@ class GatewayAttempt(Attempt):
                 self._take(t_ns, Delta(finish_reason="empty-final", done=True))
             return
         if change.delta is not None and "refused" not in change.what:
-            self._take(t_ns, change.delta)
-            self._shorten(change.delta)
+            self._shorten(progress=self._take(t_ns, change.delta))
 
     def _go_on(self, why: str) -> None:
         """After the chat was told of an error the run began anew: what was said and the error do not count."""

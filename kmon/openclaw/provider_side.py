@@ -51,6 +51,8 @@ def provider_side(
         return ProviderSide("finished", chunks=last.chunks, ended_s=_seconds(now_ns - last.finished_ns))
     heard_ns = last.last_progress_ns or last.first_byte_ns or last.opened_ns
     silent_ns = now_ns - heard_ns
+    if last.unread and silent_ns < flowing_ns:
+        return ProviderSide("unknown")  # what comes may be keep-alives
     flows = last.last_progress_ns is not None and silent_ns < flowing_ns
     return ProviderSide("flowing" if flows else "silent", _seconds(silent_ns), last.chunks)
 

@@ -159,7 +159,7 @@ class WatchedRun:
             name = "answer-after-chat-error" if self.run.unseen_chars else found.name
             return Signature(name if state != "incomplete" else None, f"{said}; {facts}" if said else facts)
 
-        outcome = account.end(state, error, plain=True, named=named, end_ns=t_ns)
+        outcome = account.end(state, error, whole=False, named=named, end_ns=t_ns)
         self.ended = run_ended(
             outcome,
             name=self.name,

@@ -57,6 +57,12 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             return _stalled(event, run, race)
         case ev.Blamed():
             return f"still silent; {event.blame.brief}; {event.blame.evidence}"
+        case ev.Unread():
+            return f"{ev.UNREAD}: its bytes are watched, its transport is judged" if event.stream else None
+        case ev.WireSilence():
+            whose = f" ({event.blame.brief})" if event.blame is not None else ""
+            after = "over" if event.over else "and counting"
+            return f"silent on the wire for {event.gap_ms / 1000:.1f} s {after}{whose}"
         case ev.StallEnded():
             went_on = "went on" if event.ended else "ended"
             whose = f"; {event.blame.brief}" if event.blame is not None and event.blame.nearer else ""
@@ -74,7 +80,8 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             chunks = f"{plural(event.chunks, 'chunk')} in {event.duration_ms / 1000:.1f} s"
             by = f", {fallen_back(event)}" if event.fallback_target else ""
             ending = event.state.upper() if event.state != "done" else "done"
-            return f"{ending}{by}, {chunks}" + (f": {why}" if why else "")
+            unread = f", {ev.UNREAD}" if event.unread else ""
+            return f"{ending}{by}{unread}, {chunks}" + (f": {why}" if why else "")
     return None
 
 
@@ -107,11 +114,11 @@ def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:
-    attempt = run.attempt(event.attempt) if event.kind in ("text", "reasoning", "tool") else None
+    attempt = run.attempt(event.attempt) if any(event.output) else None
     if attempt is None or attempt.timeline.progress.ticks != 1 or attempt.timeline.progress.last_ns != event.t_ns:
         return None
     ttft_ns = attempt.timeline.ttft_ns()
-    return None if ttft_ns is None else f"first {event.kind} after {ttft_ns / S:.2f} s"
+    return None if ttft_ns is None else f"first {attempt.timeline.last_kind} after {ttft_ns / S:.2f} s"
 
 
 def _clock(event: ev.Event, race: RaceView) -> str:

@@ -21,10 +21,16 @@ class Rates(Struct, frozen=True):
     right: int
     twins: int
     flagged: int
+    unmeasured: int = 0
+    """Cases with more disturbed runs than others."""
 
     @property
     def good(self) -> bool:
-        return self.right >= LEAST_RIGHT * self.faults and self.flagged <= MOST_FLAGGED * self.twins
+        return (
+            not self.unmeasured
+            and self.right >= LEAST_RIGHT * self.faults
+            and self.flagged <= MOST_FLAGGED * self.twins
+        )
 
 
 def rates(rows: Sequence[RowResult]) -> Rates:
@@ -36,6 +42,7 @@ def rates(rows: Sequence[RowResult]) -> Rates:
         sum(row.right for row in faults),
         sum(row.runs for row in twins),
         sum(row.runs - row.right for row in twins),
+        sum(row.unmeasured > row.runs for row in rows),
     )
 
 
@@ -52,19 +59,27 @@ def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
         said = ", ".join(
             f"{name or NOTHING} {times}" for name, times in sorted(row.signatures.items(), key=lambda s: -s[1])
         )
-        mark = " " if row.right == row.runs else "!"
+        said += f"{', ' if said else ''}not measured {row.unmeasured}" if row.unmeasured else ""
+        mark = " " if row.right == row.runs and row.unmeasured <= row.runs else "!"
         lines.append(f"{mark} {row.case.name.ljust(width)}  {(row.case.expects or NOTHING).ljust(wanted)}  {said}")
         lines += [f"    {name}: {evidence}" for name, evidence in row.evidence.items()]
     lines += [
         "",
         f"right signature: {counted.right} of {counted.faults} faults "
-        f"({counted.right / counted.faults:.2%}, at least {LEAST_RIGHT:.0%} wanted)",
+        f"({_share(counted.right, counted.faults):.2%}, at least {LEAST_RIGHT:.0%} wanted)",
         f"flagged: {counted.flagged} of {counted.twins} healthy twins "
-        f"({counted.flagged / counted.twins:.2%}, at most {MOST_FLAGGED:.0%} wanted)",
+        f"({_share(counted.flagged, counted.twins):.2%}, at most {MOST_FLAGGED:.0%} wanted)",
         f"stall threshold {STALL_S / speed:.2f} s; this program's own worst delay {bench.lag_ms / 1000:.2f} s; "
         f"{bench.disturbed} runs were made again because of such delays, whatever they had said",
     ]
+    if counted.unmeasured:
+        many = "1 case" if counted.unmeasured == 1 else f"{counted.unmeasured} cases"
+        lines.append(f"{many} could not be told: this machine is too busy to measure them")
     return lines
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def as_object(bench: Bench, counted: Rates) -> str:
@@ -77,6 +92,7 @@ def as_object(bench: Bench, counted: Rates) -> str:
             "said": {name or NOTHING: times for name, times in row.signatures.items()},
             "right": row.right,
             "runs": row.runs,
+            "unmeasured": row.unmeasured,
             "evidence": row.evidence,
         }
         for row in bench.rows
@@ -85,8 +101,9 @@ def as_object(bench: Bench, counted: Rates) -> str:
         {
             "type": "selftest",
             "ok": counted.good,
-            "right_rate": counted.right / counted.faults,
-            "flagged_rate": counted.flagged / counted.twins,
+            "right_rate": _share(counted.right, counted.faults),
+            "flagged_rate": _share(counted.flagged, counted.twins),
+            "untold": counted.unmeasured,
             "lag_ms": bench.lag_ms,
             "disturbed": bench.disturbed,
             "rows": rows,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from kmon.catalog.credential import Credential
+from kmon.catalog.signatures import KMON_LATE
 from kmon.output.selftest_cases import Case
 from kmon.probe.context import Shared
 from kmon.probe.http_attempt import HttpAttempt
 from kmon.probe.limits import Limits
 from kmon.probe.send import prepare
 from kmon.simulator.embedded import Embedded
+from kmon.stream.events import BytesArrived, DeltaArrived, Event
+from kmon.stream.timeline import S
 
 STALL_S = 5.0
 """The default threshold, in simulated seconds like the durations of the faults."""
@@ -25,12 +29,16 @@ PATIENT_CONNECT_S = 10.0
 """For all other cases."""
 UNCONNECTED = ("dns-failure", "connect-failure", "connect-timeout", "tls-failure")
 LAG_EVERY_S = 0.03
+KEEPALIVE_EVERY_S = 0.05
+"""Time between two comments of the stream that shows whether the simulator is late."""
+ENDLESS_S = 86_400.0
 LATE_KEPT = 1_000
 LATE_SHARE = 0.4
-"""A run is repeated when a timer of this program was late by more than this part of the stall threshold."""
-TRIES = 3
+"""A run is repeated when this program or the simulator was late by more than this part of the stall threshold."""
+QUIETER = (1, 4, 16, 64)
+"""The concurrency of each pass is divided by this. A pass repeats the disturbed runs of the pass before."""
 CALM_S = 0.2
-"""The time without a late timer before another run starts."""
+"""The time without a delay before another run starts."""
 SPACING_S = 0.028
 """Time between the starts of two runs, because many answers at the same moment would delay all open streams."""
 
@@ -42,6 +50,8 @@ class RowResult(Struct, frozen=True):
     signatures: dict[str | None, int]
     evidence: dict[str, str]
     """One line of evidence for each signature that was not expected."""
+    unmeasured: int = 0
+    """Runs that this machine disturbed in each pass; their signatures are not counted."""
 
     @property
     def runs(self) -> int:
@@ -52,13 +62,20 @@ class RowResult(Struct, frozen=True):
         return self.signatures.get(self.case.expects, 0)
 
 
+class _Outcome(NamedTuple):
+    """The signature of one run, None for none, and its evidence."""
+
+    signature: str | None
+    evidence: str
+
+
 class Bench(Struct, frozen=True):
     """The matrix, and the worst delay of this program's event loop in ms while it was made."""
 
     rows: tuple[RowResult, ...]
     lag_ms: float
     disturbed: int = 0
-    """Runs that were repeated, whatever their result, because this program was late during them."""
+    """Runs that were repeated, whatever their result, because this machine was late during them."""
 
 
 async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurrency: int) -> Bench:
@@ -81,33 +98,67 @@ async def run_cases(
     concurrency: int,
 ) -> Bench:
     """The same against a running simulator. ``origins`` has its origins by place; under "" its own."""
-    gate = asyncio.Semaphore(concurrency)
     for case in cases:  # the time of first imports and of clients made once must not count as a silence
         await prepare(case.target(origins[""]), Credential({}), network, PATIENT_CONNECT_S)
+    limit_s = STALL_S / speed * LATE_SHARE
+    lag = _Lag(limit_s)
+    watch = asyncio.create_task(_watch_simulator(origins[""], speed, network, lag))
 
-    loop, lag, again = asyncio.get_running_loop(), _LoopLag(), list[Case]()
-
-    async def one(case: Case, seed: int) -> tuple[str | None, str]:
+    async def one(case: Case, seed: int, gate: asyncio.Semaphore) -> _Outcome | None:
+        """The outcome of one run; None where this machine disturbed it: a delay, or bytes that waited unread here."""
         async with gate:
-            for _ in range(TRIES):
-                began_s = loop.time()
-                signature = await _attempt(case, seed, origins.get(case.place, origins[""]), speed, network)
-                if not lag.late_since(began_s, STALL_S / speed * LATE_SHARE):
-                    break
-                again.append(case)
-            return signature
+            began_s = time.monotonic()
+            unread_s = 0.0
+
+            def measure(event: Event) -> None:
+                nonlocal unread_s
+                if isinstance(event, DeltaArrived | BytesArrived):
+                    unread_s = max(unread_s, time.monotonic() - event.t_ns / S)
+
+            outcome = await _attempt(case, seed, origins.get(case.place, origins[""]), speed, network, emit=measure)
+            late = unread_s > limit_s or lag.late_since(began_s)
+            return None if late or outcome.signature == KMON_LATE else outcome
 
     # Seed by seed, so that the faults that hang are spread over the whole time.
-    runs: list[asyncio.Task[tuple[str | None, str]]] = []
-    for seed, case in itertools.product(range(1, seeds + 1), cases):
-        await lag.calm()
-        runs.append(asyncio.create_task(one(case, seed)))
-    found = await asyncio.gather(*runs)
+    found: dict[tuple[int, int], _Outcome | None] = {
+        (seed, at): None for seed in range(1, seeds + 1) for at in range(len(cases))
+    }
+    disturbed = 0
+    for divisor in QUIETER:
+        gate, runs = asyncio.Semaphore(max(1, concurrency // divisor)), {}
+        for seed, at in [cell for cell, outcome in found.items() if outcome is None]:
+            await lag.calm()
+            runs[seed, at] = asyncio.create_task(one(cases[at], seed, gate))
+        found |= dict(zip(runs, await asyncio.gather(*runs.values()), strict=True))
+        disturbed += sum(found[cell] is None for cell in runs)
     lag_ms = lag.stop()
-    return Bench(tuple(_row(case, found[i :: len(cases)]) for i, case in enumerate(cases)), lag_ms, len(again))
+    watch.cancel()
+    await asyncio.wait([watch])
+    rows = [_row(case, [found[seed, at] for seed in range(1, seeds + 1)]) for at, case in enumerate(cases)]
+    return Bench(tuple(rows), lag_ms, disturbed)
 
 
-async def _attempt(case: Case, seed: int, origin: str, speed: float, network: Shared) -> tuple[str | None, str]:
+async def _watch_simulator(origin: str, speed: float, network: Shared, lag: _Lag) -> None:
+    """Read a stream of comments beside all others, and note the late ones: there the simulator itself was late."""
+    steady = Case(f"keepalives-only:every_s={KEEPALIVE_EVERY_S * speed:g}", timeout_s=ENDLESS_S * speed)
+
+    def note(event: Event) -> None:
+        if isinstance(event, DeltaArrived):
+            lag.keepalive(event.t_ns / S)
+
+    await _attempt(steady, 1, origin, speed, network, stall_s=ENDLESS_S, emit=note)
+
+
+async def _attempt(
+    case: Case,
+    seed: int,
+    origin: str,
+    speed: float,
+    network: Shared,
+    *,
+    stall_s: float = STALL_S,
+    emit: Callable[[Event], None] = lambda _: None,
+) -> _Outcome:
     version = "/v1" if case.dialect == "chat" else ""
     scenario = case.scenario(seed)
     attempt = HttpAttempt(
@@ -119,55 +170,73 @@ async def _attempt(case: Case, seed: int, origin: str, speed: float, network: Sh
         messages=scenario.messages,
         credential=Credential({}),
         limits=Limits(
-            stall_s=STALL_S / speed,
+            stall_s=stall_s / speed,
             timeout_s=PATIENT_CONNECT_S if case.expects in UNCONNECTED else case.timeout_s / speed,
             connect_timeout_s=CONNECT_TIMEOUT_S if case.expects == "connect-timeout" else PATIENT_CONNECT_S,
         ),
         network=network,
-        emit=lambda _: None,
+        emit=emit,
     )
-    return (await attempt.go()).signature
+    return _Outcome(*(await attempt.go()).signature)
 
 
-class _LoopLag:
-    """Measures how late timers fire, from its creation until :meth:`stop`."""
+class _Lag:
+    """Measures how late timers fire here, and how late the simulator's keep-alives arrive, until :meth:`stop`.
 
-    def __init__(self) -> None:
+    Only what is late by more than ``limit_s`` disturbs a run. Times are of CLOCK_MONOTONIC, in seconds.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
         self._loop = asyncio.get_running_loop()
         self._late: deque[tuple[float, float]] = deque(maxlen=LATE_KEPT)
         self._worst_s = 0.0
+        self._keepalive_s: float | None = None
         self._arm()
 
     def _arm(self) -> None:
-        self._due_s = self._loop.time() + LAG_EVERY_S
-        self._timer = self._loop.call_at(self._due_s, self._fire)
+        self._due_s = time.monotonic() + LAG_EVERY_S
+        self._timer = self._loop.call_later(LAG_EVERY_S, self._fire)
 
     def _fire(self) -> None:
-        now_s = self._loop.time()
+        now_s = time.monotonic()
         late_s = now_s - self._due_s
         self._worst_s = max(self._worst_s, late_s)
-        if late_s > LAG_EVERY_S:
-            self._late.append((now_s, late_s))
+        self._note(now_s, late_s)
         self._arm()
 
+    def keepalive(self, at_s: float) -> None:
+        """A keep-alive of the simulator arrived at ``at_s``, by the kernel's stamp where there is one."""
+        if self._keepalive_s is not None:
+            self._note(at_s, at_s - self._keepalive_s - KEEPALIVE_EVERY_S)
+        self._keepalive_s = at_s
+
+    def _note(self, at_s: float, late_s: float) -> None:
+        if late_s > LAG_EVERY_S:
+            self._late.append((at_s, late_s))
+
     async def calm(self) -> None:
-        """Wait at least :data:`SPACING_S`, and longer while timers are late."""
+        """Wait at least :data:`SPACING_S`, and longer while there are delays."""
         await asyncio.sleep(SPACING_S)
         if self._late:  # another delay meanwhile is for the wait before the next run
-            await asyncio.sleep(max(0.0, self._late[-1][0] + CALM_S - self._loop.time()))
+            await asyncio.sleep(max(0.0, self._late[-1][0] + CALM_S - time.monotonic()))
 
-    def late_since(self, began_s: float, limit_s: float) -> bool:
-        """Whether a timer since ``began_s`` (the loop's clock), or one due now, was late by more than ``limit_s``."""
-        if self._loop.time() - self._due_s > limit_s:
-            return True
-        return any(at_s >= began_s and late_s > limit_s for at_s, late_s in self._late)
+    def late_since(self, began_s: float) -> bool:
+        """Whether a timer or keep-alive since ``began_s``, or one due now, was late by more than the limit."""
+        now_s = time.monotonic()
+        overdue_s = [now_s - self._due_s]
+        if self._keepalive_s is not None:
+            overdue_s.append(now_s - self._keepalive_s - KEEPALIVE_EVERY_S)
+        late = max(overdue_s) > self._limit_s
+        return late or any(at_s >= began_s and late_s > self._limit_s for at_s, late_s in self._late)
 
     def stop(self) -> float:
-        """The worst delay, in ms."""
+        """The worst delay of this program, in ms."""
         self._timer.cancel()
         return self._worst_s * 1000
 
 
-def _row(case: Case, found: Sequence[tuple[str | None, str]]) -> RowResult:
-    wrong = {name or "nothing": evidence for name, evidence in found if name != case.expects}
-    return RowResult(case, dict(Counter(name for name, _ in found)), wrong)
+def _row(case: Case, found: Sequence[_Outcome | None]) -> RowResult:
+    outcomes = [outcome for outcome in found if outcome is not None]
+    wrong = {one.signature or "nothing": one.evidence for one in outcomes if one.signature != case.expects}
+    return RowResult(case, dict(Counter(one.signature for one in outcomes)), wrong, len(found) - len(outcomes))

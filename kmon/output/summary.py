@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kmon.catalog.signatures import KMON_LATE
 from kmon.format import Column, plural
 from kmon.format import table as table_lines
 from kmon.output.lines import fallen_back
 from kmon.stats.health import words
-from kmon.stream.events import RunEnded
+from kmon.stream.events import UNREAD, RunEnded
 from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.stream.view import RaceView
 
@@ -71,13 +72,16 @@ def run_columns(*, scenario: bool, ascii_only: bool) -> list[Column[RunEnded]]:
 
 def totals(results: Sequence[RunEnded]) -> str:
     """``3 of 4 runs ended well; 2 stalls, the longest silence 24.6 s (together, code-tools)``."""
-    ok = sum(result.state == "done" for result in results)
-    line = f"{ok} of {plural(len(results), 'run')} ended well"
-    stalls = sum(len(result.stalls) for result in results)
-    worst = max(results, key=lambda result: result.max_gap_ms or 0.0, default=None)
-    if worst is not None and worst.max_gap_ms is not None:
-        line += f"; {plural(stalls, 'stall')}, the longest silence {worst.max_gap_ms / 1000:.1f} s"
+    counted = [result for result in results if result.signature != KMON_LATE]
+    ok = sum(result.state == "done" for result in counted)
+    line = f"{ok} of {plural(len(counted), 'run')} ended well"
+    stalls = sum(not stall.own for result in counted for stall in result.stalls)
+    worst = max(counted, key=lambda result: _gap_ms(result) or 0.0, default=None)
+    if worst is not None and (gap_ms := _gap_ms(worst)) is not None:
+        line += f"; {plural(stalls, 'stall')}, the longest silence {gap_ms / 1000:.1f} s"
         line += f" ({worst.target}, {worst.scenario})"
+    if disturbed := len(results) - len(counted):
+        line += f"; {disturbed} run{'' if disturbed == 1 else 's'} disturbed by this machine, counted apart"
     return line
 
 
@@ -95,6 +99,8 @@ def _words(result: RunEnded) -> str:
             said.append(result.error.message)
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
+    if result.unread:
+        said.append(UNREAD)
     if result.diagnosis:
         said.append(result.diagnosis)
     if result.turns > 1:
@@ -114,3 +120,8 @@ def _cut(words: str, columns: int | None) -> str:
 
 def _seconds(duration_ms: float | None) -> str:
     return "-" if duration_ms is None else f"{duration_ms / 1000:.2f}"
+
+
+def _gap_ms(result: RunEnded) -> float | None:
+    """The longest gap that was not this machine's own."""
+    return result.max_gap_ms if result.others_gap_ms is None else result.others_gap_ms

@@ -44,6 +44,8 @@ def _failures(arm: ArmFigures) -> Iterator[str]:
         yield f"{arm.not_asked} never sent (not counted)"
     if arm.cancelled:
         yield f"{arm.cancelled} cancelled (not counted)"
+    if arm.disturbed:
+        yield f"{arm.disturbed} disturbed by this machine (not counted)"
 
 
 TARGET = Column[ArmFigures]("target", lambda arm: arm.name)

@@ -209,9 +209,11 @@ class Attempt(ABC):
         """Whether the outcome is known and only the rest of the stream is still to come."""
         return self._account.finished or fatal(self.transcript.error)
 
-    def _take(self, t_ns: int, delta: Delta) -> None:
-        self._account.take(t_ns, delta)
+    def _take(self, t_ns: int, delta: Delta) -> bool:
+        """Fold one chunk in; returns whether it brought output."""
+        progress = self._account.take(t_ns, delta)
         self._limit_watch.look()
+        return progress
 
     def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self._account.phase(phase, t_ns, detail)
@@ -219,11 +221,11 @@ class Attempt(ABC):
         if phase == "request_sent" and self.on_request_sent is not None:
             self.on_request_sent(t_ns)
 
-    def _shorten(self, delta: Delta) -> None:
+    def _shorten(self, *, progress: bool) -> None:
         """Once the outcome is known, wait for the rest no longer than a grace that only progress renews."""
         if self.timeline.t_done is not None:
             grace_s = DONE_GRACE_S
-        elif self._settled and (delta.progress or not self._graced):
+        elif self._settled and (progress or not self._graced):
             grace_s, self._graced = FINISH_GRACE_S if self._account.finished else self.error_grace_s, True
         else:
             return

@@ -53,8 +53,7 @@ class HttpAttempt(Attempt):
             for i, delta in enumerate(deltas):
                 if self.timeline.t_done is not None:
                     break  # what follows the end is no part of the answer
-                self._take(t_ns, delta)
-                self._shorten(delta)
+                self._shorten(progress=self._take(t_ns, delta))
                 if i % BREATH_DELTAS == BREATH_DELTAS - 1:
                     await asyncio.sleep(0)  # one stream in a hurry must not keep the others waiting
             if self._wire.final and self.timeline.t_done is not None:

@@ -42,6 +42,8 @@ class Outcome:
     safe: Sanitizer
     """Takes out of what the attempt said the keys it was asked with."""
     blame: Blame | None = None
+    unread: bool = False
+    """A stream that kmon does not read."""
 
 
 class AttemptRecorder:
@@ -73,6 +75,7 @@ class AttemptRecorder:
         self._lessons = None if habits is None else Lessons(habits, run, attempt, self.timeline, emit)
         self._request_ids: dict[str, str] = {}
         self._seen = ChunkStats()
+        self._unread = False
 
     @property
     def finished(self) -> bool:
@@ -103,6 +106,16 @@ class AttemptRecorder:
         content_type = self.translate.named("content-type", content_type)
         self._emit(ev.HeadersReceived(t_ns, self.run, self.attempt, status, self._request_ids, content_type))
 
+    def unread(self, t_ns: int, *, stream: bool) -> None:
+        """From now on nothing is read of what comes: its bytes are watched, and its transport is judged."""
+        if self.timeline.watched == "byte" and stream == self._unread:
+            return
+        self._unread = stream
+        stall = self.timeline.watch_bytes(t_ns)
+        if stall is not None:
+            self.stalls.closed(t_ns, stall)
+        self._emit(ev.Unread(t_ns, self.run, self.attempt, stream))
+
     def start_over(self) -> None:
         """The other end began its answer anew: what was said, and the error it ended with, do not count."""
         chunks = self.transcript.chunks
@@ -111,23 +124,27 @@ class AttemptRecorder:
 
     def bytes(self, t_ns: int, size: int) -> None:
         """A read that completed no chunk."""
+        self.stalls.heard(t_ns)
         self.timeline.on_bytes(t_ns)
         self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, size))
 
-    def take(self, t_ns: int, delta: Delta) -> None:
-        """One chunk or keep-alive."""
+    def take(self, t_ns: int, delta: Delta) -> bool:
+        """One chunk or keep-alive; returns whether it brought output."""
         self.transcript.add(delta)
-        self._seen.add(t_ns, delta)
         if delta.server_ms is not None:
             self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
         event = self.translate(t_ns, delta)
+        progress = any(event.output)
+        self.stalls.heard(t_ns)
+        self._seen.add(t_ns, delta, progress=progress)
         stall = fold_chunk(self.timeline, event)
         if stall is not None:
-            self.stalls.ended(t_ns, stall)
+            self.stalls.closed(t_ns, stall)
         self._emit(event)
-        if self._lessons is not None and delta.progress:
+        if self._lessons is not None and progress:
             self._lessons.review(t_ns, self.timeline.stall_phase())
         self.stalls.arm(t_ns)
+        return progress
 
     def judge(self, error: StreamError | None) -> ev.Ending:
         """How an attempt ended whose body came to its end."""
@@ -142,29 +159,34 @@ class AttemptRecorder:
         *,
         lingered: bool = False,
         note: str = "",
-        plain: bool = False,
+        whole: bool = True,
         named: Callable[[Signature], Signature] | None = None,
         end_ns: int | None = None,
     ) -> Outcome:
-        """Close the clocks and name what happened. ``note`` stands before the evidence; ``plain`` is an answer in
-        no dialect, which is judged by its transport alone; ``named`` is asked where its carrier knows more than the
-        stream tells; ``end_ns`` is when it ended where that is not now."""
+        """Close the clocks and name what happened. ``note`` stands before the evidence; an answer that is not known
+        as a ``whole``, with what was asked for, is judged by its transport alone; ``named`` is asked where its carrier
+        knows more than the stream tells; ``end_ns`` is when it ended where that is not now."""
         end_ns = time.monotonic_ns() if end_ns is None else end_ns
         self.stalls.stop()
+        self.stalls.heard(end_ns)
         for late in self.translate.rest(end_ns):
             self._emit(late)
         left_open = self.timeline.on_closed(end_ns)
         if left_open is not None:
-            self.stalls.left_open(end_ns, left_open)
+            self.stalls.closed(end_ns, left_open)
         error = None if error is None or state == "done" else self.translate.error(error)
-        if plain and state == "done":
+        if state == "done" and (not whole or self.timeline.watched == "byte"):
             found = Signature(None, describe(self.timeline, end_ns))
         else:
             found = decide(
                 Ended(state, self.timeline, self.asked, self.transcript, self._seen, error, end_ns, lingered)
             )
         found = found if named is None else named(found)
-        evidence = f"{note}; {found.evidence}" if note else found.evidence
+        evidence = "; ".join(
+            part
+            for part in (note, f"{ev.UNREAD}, judged by its transport alone" * self._unread, found.evidence)
+            if part
+        )
         blame = self.stalls.blame
         if blame is not None and found.name is not None:
             told = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
@@ -195,6 +217,7 @@ class AttemptRecorder:
             end_ns,
             self.translate,
             blame,
+            self._unread,
         )
 
 

@@ -25,6 +25,8 @@ class ProviderCall(Struct, frozen=True):
     finished_ns: int | None = None
     ending: Ending | None = None
     signature: str | None = None
+    unread: bool = False
+    """It is not read: ``last_progress_ns`` is of its last byte, whatever that was."""
 
 
 OnCall = Callable[[ProviderCall], None]

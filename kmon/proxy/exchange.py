@@ -14,6 +14,7 @@ from kmon.dialects import decoder
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.http_error import EVENT_STREAM_TYPE, answer_error
+from kmon.dialects.plain import EVENTS, STREAMED, PlainDecoder
 from kmon.dialects.text import clean
 from kmon.dialects.whole import whole_answer
 from kmon.dialects.wire import Decoder
@@ -39,6 +40,9 @@ WAITING_LIMIT_BYTES = 8 * 1024 * 1024
 """What may wait for the decoder. Past it the exchange goes on unread, and it is said."""
 STEP_BYTES = 4_096
 """Decoded at a time, for well under a millisecond, before what is to be passed on has its turn again."""
+FRAMED = ("converse", "bedrock-invoke")
+READABLE = (EVENTS, EVENT_STREAM_TYPE)
+"""Dialects in event-stream frames; all others come as server-sent events. No stream of another type can be read."""
 ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
 
@@ -75,11 +79,13 @@ class Proxied:
         self._untold: list[ev.Event] | None = []
         self._announcing = asyncio.get_running_loop().call_later(ANNOUNCE_S, self._announce)
         self._account.started(t_ns, f"{origin}{self._path}")
+        if not self._request.dialect:
+            self._account.unread(t_ns, stream=False)
         self._answer: ResponseHead | None = None
         self._decoder: Decoder | None = None
         self._unpack = Unpacker("")
-        self._whole = bytearray()
-        self._plain = False
+        self._whole: bytearray | None = None
+        """Of an answer that is no stream, what is read at its end."""
         self._tunnel: Tunnel | None = None
         self._waiting: deque[tuple[int, bytes, Side]] = deque()
         self._waiting_bytes = 0
@@ -113,11 +119,12 @@ class Proxied:
             self._request.said_sha256,
             self._t_ns,
             self._first_byte_ns,
-            timeline.progress.last_ns,
+            timeline.watched_clock.last_ns,
             timeline.chunk.ticks,
             ended.t_ns if ended else None,
             ended.state if ended else None,
             ended.signature if ended else None,
+            timeline.watched == "byte",
         )
 
     def cancel(self) -> None:
@@ -158,14 +165,22 @@ class Proxied:
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
         if head.status == 101:
             self._tunnel = Tunnel(head, self._account.translate.learn)
-        elif 200 <= head.status < 300 and head.content_type == "text/event-stream":
-            self._decoder = decoder(self._request.dialect if self._request.dialect else "chat")
-        elif 200 <= head.status < 300 and head.content_type == EVENT_STREAM_TYPE:
-            named = self._request.dialect
-            self._decoder = decoder(named if named in ("converse", "bedrock-invoke") else "converse")
+            self._account.unread(t_ns, stream=True)
+        elif 200 <= head.status < 300 and head.content_type in STREAMED:
+            self._decoder = self._reader(t_ns, head.content_type)
+        elif head.status >= 400 or (self._request.dialect and "json" in head.content_type):
+            self._whole = bytearray()
         else:
-            self._plain = head.status < 400 and (not self._request.dialect or "json" not in head.content_type)
+            self._account.unread(t_ns, stream=False)
         self._tell_call()
+
+    def _reader(self, t_ns: int, content_type: str) -> Decoder | None:
+        """What reads a stream of this type; None where no more than its bytes is known."""
+        dialect = self._request.dialect
+        if dialect and (content_type == EVENT_STREAM_TYPE) == (dialect in FRAMED) and content_type in READABLE:
+            return decoder(dialect)
+        self._account.unread(t_ns, stream=True)
+        return PlainDecoder() if content_type == EVENTS else None
 
     def answer_body(self, t_ns: int, payload: bytes) -> None:
         self._queue(t_ns, payload, "upstream")
@@ -201,8 +216,7 @@ class Proxied:
                     await asyncio.sleep(0)
             except httpx.DecodingError as error:
                 self._say(f"it is passed on unread, {error}")
-                self._decoder, self._plain = None, True
-                self._unpack = Unpacker("")
+                self._read_no_more(t_ns)
             self._waiting_bytes -= len(data)
         if self._end is not None and self._ended is None:
             self._conclude(self._end)
@@ -212,13 +226,14 @@ class Proxied:
         if self._tunnel is not None:
             for delta in self._tunnel.feed(side, data):
                 account.take(t_ns, delta)
-        elif self._plain:
+        elif self._decoder is None and self._whole is None:
             account.bytes(t_ns, len(data))
         else:
             for piece in self._unpack(data):
                 if self._decoder is None:
                     account.bytes(t_ns, len(piece))
-                    self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
+                    if self._whole is not None:
+                        self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
                     continue
                 deltas = coalesced(self._decoder.feed(piece))
                 if not deltas:
@@ -229,12 +244,17 @@ class Proxied:
             self._flowing = True
             self._tell_call()
 
+    def _read_no_more(self, t_ns: int) -> None:
+        """What still comes is passed on unread."""
+        self._decoder = self._whole = None
+        self._account.unread(t_ns, stream=True)
+
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def _conclude(self, end: End) -> None:
         if self._unread_bytes:
             self._say(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
-            self._decoder, self._plain = None, True
+            self._read_no_more(time.monotonic_ns())
         outcome = self._judged(end)
         self._ended = run_ended(
             outcome,
@@ -259,15 +279,15 @@ class Proxied:
                 return account.end("done", None)
             who = end.error.message if end.error is not None else self._who_left(end)
             return account.end("cancelled", StreamError("cancelled", who), note=who)
-        if self._tunnel is not None and end.error is None and self._tunnel.unclosed:
+        if self._tunnel is not None and end.error is None and self._tunnel.cut:
             error = StreamError("cut", "the upstream closed the WebSocket without a close frame (1006, abnormal)")
-        plain = self._plain or self._tunnel is not None
-        if end.error is not None or (plain and error is not None):
-            return account.end("done" if account.timeline.t_done is not None else "failed", error, plain=plain)
-        if plain:
-            return account.end("done", None, plain=True)
+        unread = account.timeline.watched == "byte"
+        if end.error is not None or (unread and error is not None):
+            return account.end("done" if account.timeline.t_done is not None else "failed", error)
+        if unread:
+            return account.end("done", None)
         state = account.judge(error)  # without the request, nobody can say whether the answer is right
-        return account.end(state, error, plain=not self._request.read)
+        return account.end(state, error, whole=self._request.read)
 
     def _who_left(self, end: End) -> str:
         if self._cancelled:
@@ -281,7 +301,7 @@ class Proxied:
             for delta in self._decoder.end():
                 self._account.take(now_ns, delta)
             return None
-        if answer is None or self._plain or self._tunnel is not None:
+        if answer is None or self._whole is None:
             return None
         body, asked = bytes(self._whole), self._request
         last_ns = self._account.timeline.byte.last_ns or now_ns

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from kmon.blame.loop_lag import watch_lag
 from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.errors import UsageError
+from kmon.catalog.signatures import KMON_LATE
 from kmon.dialects import DECODABLE, decoder
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
@@ -47,7 +48,7 @@ class ProxyHost:
         self._server: Server | None = None
         self._open: dict[str, Proxied] = {}
         self._ended: deque[str] = deque()
-        self._counted = {"ok": 0, "failed": 0}
+        self._counted = {"ok": 0, "failed": 0, "disturbed": 0}
         self._requests = 0
         self._told_signed = False
         self._t_start = 0
@@ -162,13 +163,15 @@ class ProxyHost:
         if not self._open:
             self._network.monitor.busy.clear()
         self._counted["ok" if ended.state == "done" else "failed"] += 1
+        self._counted["disturbed"] += ended.signature == KMON_LATE
         self._ended.append(exchange.name)
         while len(self._ended) > self._plan.keep:
             self._emit(ev.RunForgotten(time.monotonic_ns(), self._ended.popleft()))
 
     def _end(self) -> None:
         now_ns = time.monotonic_ns()
-        self._emit(ev.RaceEnded(now_ns, self._counted["ok"], self._counted["failed"], (now_ns - self._t_start) / MS))
+        ok, failed, disturbed = (self._counted[name] for name in ("ok", "failed", "disturbed"))
+        self._emit(ev.RaceEnded(now_ns, ok, failed, (now_ns - self._t_start) / MS, disturbed=disturbed))
 
     def _say(self, level: Literal["info", "warning", "error"], message: str) -> None:
         self._emit(ev.Notice(time.monotonic_ns(), level, message))

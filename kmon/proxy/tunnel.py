@@ -28,7 +28,8 @@ class Tunnel:
     def __init__(self, head: ResponseHead, learn: Callable[[Sequence[str]], None]) -> None:
         self._readers: dict[Side, MessageReader] = {}
         """Of the sides that can be read: none of a tunnel that is no WebSocket."""
-        if head.headers.get("upgrade", "").lower() == "websocket":
+        self.is_websocket = head.headers.get("upgrade", "").lower() == "websocket"
+        if self.is_websocket:
             agreed = head.headers.get("sec-websocket-extensions", "")
             self._readers = {
                 "upstream": _reader(agreed, "server_no_context_takeover", masked=False),
@@ -40,7 +41,7 @@ class Tunnel:
         """Of the first close frame, whoever sent it."""
 
     @property
-    def unclosed(self) -> bool:
+    def cut(self) -> bool:
         """Whether there was no close frame, of a WebSocket that could be read on both sides."""
         return self.close_code is None and len(self._readers) == 2
 

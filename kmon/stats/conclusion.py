@@ -15,7 +15,9 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
     """Conclude from the figures of a test whose length was fixed before it began."""
     counted = [arm for arm in arms if arm.n]
     limited = sum(arm.rate_limited for arm in arms)
+    disturbed = sum(arm.disturbed for arm in arms)
     left_out = f"; {plural(limited, 'rate-limited run')} left out" if limited else ""
+    left_out += f"; {plural(disturbed, 'run')} disturbed by this machine left out" if disturbed else ""
     if not counted:
         return f"nothing was measured: no run counts{left_out}"
     if not comparisons:

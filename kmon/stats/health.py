@@ -1,14 +1,15 @@
 """The health of a target: how its streams went so far, as a fold over the attempts that ended.
 
 A stream is an attempt, so a retry or a further turn is one more. Nudges, what the user cancelled and what was never
-sent say nothing about the target and are left out. The figures are those of the field report kmon was born from.
+sent say nothing about the target and are left out; what this machine disturbed is counted apart. The figures are those
+of the field report kmon was born from.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from kmon.catalog.signatures import OF_THIS_MACHINE
+from kmon.catalog.signatures import KMON_LATE, OF_THIS_MACHINE
 from kmon.format import percentage, plural
 from kmon.stream.events import AttemptEnded, ErrorCount, TargetHealth
 
@@ -26,6 +27,7 @@ class Streams:
         self._failed = 0
         self._chunks = 0
         self._in_a_row = 0
+        self._disturbed = 0
         self._errors: Counter[str] = Counter()
 
     def add(self, ended: AttemptEnded) -> TargetHealth | None:
@@ -34,7 +36,9 @@ class Streams:
             return None
         if ended.error is not None and ended.error.kind in _NEVER_SENT:
             return None
-        if ended.state == "done":
+        if ended.signature == KMON_LATE:
+            self._disturbed += 1
+        elif ended.state == "done":
             self._ok += 1
             self._chunks += ended.chunks
             self._in_a_row = 0
@@ -43,6 +47,8 @@ class Streams:
             self._in_a_row += 1
             self._errors[ended.signature or ended.state] += 1
         streams = self._ok + self._failed
+        if not streams:
+            return None
         return TargetHealth(
             ended.t_ns,
             self.target,
@@ -52,6 +58,7 @@ class Streams:
             self._in_a_row,
             self._chunks / self._ok if self._ok else None,
             tuple(ErrorCount(name, count) for name, count in self._errors.most_common(TOP_ERRORS)),
+            self._disturbed,
         )
 
 
@@ -64,4 +71,6 @@ def words(health: TargetHealth) -> str:
         said.append(f"the last {health.consecutive_failures} failed")
     if health.top_errors:
         said.append(", ".join(f"{error.count} {error.name}" for error in health.top_errors))
+    if health.disturbed:
+        said.append(f"{health.disturbed} more disturbed by this machine")
     return "; ".join(said)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from kmon.catalog.model import Scenario
-from kmon.catalog.signatures import OF_THIS_MACHINE
+from kmon.catalog.signatures import KMON_LATE, OF_THIS_MACHINE
 from kmon.dialects.delta import StreamError
 from kmon.findings.tool_call import shown, tool_call_problem
 from kmon.stream.events import RunEnded
@@ -18,11 +18,12 @@ OutcomeName = Literal[
     "dropped", "incomplete", "in-stream-error",
     "http-error", "rate-limited", "connect-error",
     "invalid-tool-call", "wrong-answer", "empty-answer", "only-reasoning",
-    "not-asked", "cancelled",
+    "not-asked", "cancelled", "disturbed",
 ]  # fmt: skip
 OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
-UNCOUNTED: frozenset[OutcomeName] = frozenset({"rate-limited", "not-asked", "cancelled"})
-"""Neither passes nor failures: the first is counted apart and said, the others never reached the target or its end."""
+UNCOUNTED: frozenset[OutcomeName] = frozenset({"rate-limited", "not-asked", "cancelled", "disturbed"})
+"""Neither passes nor failures: the first is counted apart and said, two never reached the target or its end, and of the
+last this machine was not in a state to tell."""
 FINISHED: frozenset[OutcomeName] = frozenset(
     {"pass", "invalid-tool-call", "wrong-answer", "empty-answer", "only-reasoning"}
 )
@@ -57,6 +58,7 @@ SIGNS: dict[OutcomeName, Signs] = {
     "only-reasoning": Signs("ONLY THOUGHTS", "❌", "?"),
     "not-asked": Signs("NOT ASKED", "➖", "N"),
     "cancelled": Signs("CANCELLED", "➖", "-"),
+    "disturbed": Signs("DISTURBED", "➖", "M"),
 }
 
 
@@ -100,6 +102,8 @@ _RATE_LIMIT_CODES = ("ratelimit", "throttl", "toomanyrequests")
 
 def classify(result: RunEnded, scenario: Scenario) -> Outcome:
     """Decide how a run came out. A pass ended with a terminal event, within the timeout, and its check holds."""
+    if result.signature == KMON_LATE:
+        return Outcome("disturbed", f"disturbed by this machine; it says nothing about the target; {result.evidence}")
     match result.state:
         case "cancelled":
             return Outcome("cancelled", "cancelled; it says nothing about the target")

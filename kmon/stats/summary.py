@@ -50,6 +50,8 @@ class ArmFigures(Struct, frozen=True):
     rate_limited: int
     not_asked: int
     cancelled: int
+    disturbed: int
+    """Runs that this machine disturbed; they are in no other figure."""
     ttft_s: tuple[Percentile, ...]
     max_gap_s: tuple[Percentile, ...]
     duration_s: tuple[Percentile, ...]
@@ -96,6 +98,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         rate_limited=outcomes["rate-limited"],
         not_asked=outcomes["not-asked"],
         cancelled=outcomes["cancelled"],
+        disturbed=outcomes["disturbed"],
         ttft_s=_percentiles([trial.first_token() for trial in trials]),
         max_gap_s=_percentiles([trial.longest_gap() for trial in trials]),
         duration_s=_percentiles([trial.whole() for trial in trials]),

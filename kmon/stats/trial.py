@@ -22,7 +22,8 @@ class Arm(Struct, frozen=True):
 class Trial(Struct, frozen=True, kw_only=True):
     """One run. Trials of the same ``round`` were started together and can be paired.
 
-    ``tool_uses`` is, for a chain of tool uses, how many went well before the run ended; None for any other run.
+    ``max_gap_s`` leaves out what this machine itself made. ``tool_uses`` is, for a chain of tool uses, how many went
+    well before the run ended; None for any other run.
     """
 
     target: str
@@ -53,7 +54,10 @@ class Trial(Struct, frozen=True, kw_only=True):
         return self.outcome in CUT
 
     def first_token(self) -> Observation | None:
-        """The wait for the first token; censored where it never came. None for a request that was refused."""
+        """The wait for the first token; censored where it never came. None for a request that was refused
+        or a run that this machine disturbed."""
+        if self.outcome == "disturbed":
+            return None
         if self.ttft_s is not None:
             return Observation(self.ttft_s)
         return Observation(self.max_gap_s or self.duration_s, censored=True) if self.censored else None
@@ -77,7 +81,7 @@ def trial_of(result: RunEnded, scenario: Scenario, tool_uses: int | None = None)
         round=result.round,
         outcome=classify(result, scenario).name,
         ttft_s=_seconds(result.ttft_ms),
-        max_gap_s=_seconds(result.max_gap_ms),
+        max_gap_s=_seconds(result.max_gap_ms if result.others_gap_ms is None else result.others_gap_ms),
         duration_s=result.duration_ms / 1000,
         tool_uses=tool_uses,
     )

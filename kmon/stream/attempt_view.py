@@ -82,6 +82,8 @@ class AttemptView:
     """Since when it has shown that activity; what it says of its connection may have changed since."""
     gateway_run: str = ""
     opened_ns: int | None = None
+    unread: bool = False
+    """A stream that kmon does not read."""
 
     def append(self, kind: str, text: str, name: str = "") -> None:
         """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
@@ -94,6 +96,12 @@ class AttemptView:
             gone = self.segments.popleft()
             self.segment_chars -= gone.chars
             self.segments_dropped += gone.chars
+
+    def is_own(self, start_ns: int, end_ns: int, ended: bool) -> bool:
+        """Whether the stall that is about to be folded was this machine's own: ``stall_ended`` has just told whose."""
+        at = len(self.timeline.stalls)
+        told = self.blames[at] if at < len(self.blames) else None
+        return told is not None and told.own
 
     def joined(self, kind: str) -> str:
         """All output kept of one kind."""

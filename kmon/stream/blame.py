@@ -29,6 +29,11 @@ class Blame(Struct, frozen=True):
         return f"{self.name}{', likely' if self.certainty == 'likely' else ''}: {self.why}"
 
     @property
+    def own(self) -> bool:
+        """Whether the silence is certainly this program's or its machine's: it says nothing about any other party."""
+        return self.name == "us" and self.certainty == "certain"
+
+    @property
     def nearer(self) -> str | None:
         """``us`` or ``the client``; None where it is the path, the provider, or nobody knows."""
         return NEARER.get(self.name)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kmon.dialects.delta import Kind, StreamError, ToolCall, ToolFragment, Usage
+from kmon.dialects.delta import Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
 from kmon.stream.blame import Blame
 from kmon.stream.claim import Claim
 from kmon.transport.phase import Phase
@@ -25,6 +25,8 @@ Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
 StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip
+WatchedClock = Literal["progress", "byte"]
+"""On which clock an attempt's silences are watched: ``byte`` where kmon does not read what comes."""
 AttemptRole = Literal["first", "retry", "turn", "nudge", "fallback"]
 """Why an attempt was made. ``retry`` is one more at the same target, by the policy or because someone asked;
 ``fallback`` one at the next target of the policy's list."""
@@ -96,6 +98,34 @@ class HeadersReceived(_Event, frozen=True, tag="headers"):
     content_type: str = ""
 
 
+UNREAD = "a stream kmon does not read"
+
+
+class Unread(_Event, frozen=True, tag="unread"):
+    """From now on kmon does not read what this attempt gets: it is watched on the byte clock and judged by its
+    transport alone. Told at its start where the dialect is not known, and again when more is known.
+    """
+
+    run: str
+    attempt: int
+    stream: bool
+    """Whether it is a stream; a body whole in one piece, or whose headers have not come, is not known to be one."""
+
+
+class WireSilence(_Event, frozen=True, tag="wire_silence"):
+    """No byte of an attempt that kmon does not read for longer than the stall threshold. It is no stall: whether
+    anything was owed, kmon cannot know. Told once it is that long, again when it is ``over``.
+    """
+
+    run: str
+    attempt: int
+    gap_ms: float
+    """So far, or the whole of it."""
+    over: bool = False
+    blame: Blame | None = None
+    """Only where it is nearer than the other end: this machine, the client, or the path."""
+
+
 class BytesArrived(_Event, frozen=True, tag="bytes"):
     """A read that completed no chunk: life on the byte clock only."""
 
@@ -105,14 +135,15 @@ class BytesArrived(_Event, frozen=True, tag="bytes"):
 
 
 class DeltaArrived(_Event, frozen=True, tag="delta"):
-    """One chunk (or keep-alive). ``text`` is the text of its ``kind``: words, thoughts or tool arguments."""
+    """One chunk (or keep-alive). ``text`` is the text of its ``kind``: words, thoughts or tool arguments; of an
+    ``error`` the words that came in the same chunk."""
 
     run: str
     attempt: int
     kind: Kind
     text: str
     reasoning: str = ""
-    """Only when one chunk carried both: the reasoning beside ``text``."""
+    """The reasoning beside ``text``, where that is not the reasoning itself."""
     tools: tuple[ToolFragment, ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
@@ -129,6 +160,21 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
     """Not a chunk, but what was held back and turned out to be no key. It moves no clock."""
     tools_dropped: int = 0
     """Pieces of tool calls that were more than one chunk may bring."""
+
+    @property
+    def words(self) -> str:
+        """The piece of the answer's text."""
+        return self.text if self.kind in ("text", "error") else ""
+
+    @property
+    def thoughts(self) -> str:
+        """The piece of the reasoning."""
+        return self.text if self.kind == "reasoning" else self.reasoning
+
+    @property
+    def output(self) -> Output:
+        """What of the answer it made longer, cleaned. What comes ``late`` was counted when it arrived."""
+        return output(self.words, self.thoughts, self.tools, self.held)
 
 
 class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
@@ -222,13 +268,15 @@ class NudgeResult(_Event, frozen=True, tag="nudge_result"):
     sentence: str
 
 
-class Stall(Struct, frozen=True):
+class Stall(Struct, frozen=True, omit_defaults=True):
     """A progress gap over the threshold. ``start_ms`` counts from the start of its attempt."""
 
     phase: StallPhase
     start_ms: float
     duration_ms: float
     ended: bool
+    own: bool = False
+    """It is certain that this program or its machine made it: it is counted in no verdict."""
 
 
 class RunEnded(_Event, frozen=True, tag="run_ended"):
@@ -273,6 +321,10 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """Characters of text, reasoning and arguments beyond what is kept of an answer."""
     dropped_tool_calls: int = 0
     """Tool calls beyond what is kept of an answer."""
+    others_gap_ms: float | None = None
+    """The longest gap that was not this machine's own, only where one was: ``max_gap_ms`` holds them all."""
+    unread: bool = False
+    """A stream that kmon does not read: gaps are those of the byte clock, and its transport alone was judged."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):
@@ -280,6 +332,8 @@ class RaceEnded(_Event, frozen=True, tag="race_ended"):
     failed: int
     duration_ms: float
     interrupted: bool = False
+    disturbed: int = 0
+    """How many of them all, ``ok`` or ``failed``, were disturbed by this machine (signature ``kmon-late``)."""
 
 
 class ClaimChanged(_Event, frozen=True, tag="claim"):
@@ -333,6 +387,8 @@ class TargetHealth(_Event, frozen=True, tag="target_health"):
     consecutive_failures: int
     chunks_per_stream: float | None
     top_errors: tuple[ErrorCount, ...]
+    disturbed: int = 0
+    """Streams that this machine disturbed; they are in none of the other figures."""
 
 
 class Alert(_Event, frozen=True, tag="alert"):
@@ -365,4 +421,5 @@ Event = (
     RaceStarted | RunQueued | AttemptStarted | PhaseReached | HeadersReceived | BytesArrived | DeltaArrived
     | StallStarted | StallEnded | AttemptEnded | NudgeResult | RunEnded | RaceEnded | EngineHealth | Notice
     | ClaimChanged | Diagnosed | RetryScheduled | Blamed | RunForgotten | StallThreshold | TargetHealth | Alert
+    | Unread | WireSilence
 )  # fmt: skip

@@ -62,7 +62,8 @@ class Silences:
     def on_attempt_ended(self, timeline: Timeline, ending: Ending, t_ns: int) -> None:
         """An attempt is about to be closed, perhaps within a gap."""
         gap_ns = timeline.open_gap_ns(t_ns)
-        if gap_ns is not None:
+        own = gap_ns is not None and timeline.is_own is not None and timeline.is_own(t_ns - gap_ns, t_ns, False)
+        if gap_ns is not None and not own:
             self.add(timeline.stall_phase(), gap_ns, _FATE[ending])
         self.open = [other for other in self.open if other is not timeline]
 

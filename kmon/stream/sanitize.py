@@ -51,7 +51,7 @@ class Sanitizer:
         text = self._piece("text", "text", delta.text)
         tools = tuple(self._tool(fragment) for fragment in delta.tools[:FRAGMENTS_LIMIT])
         arguments = "".join(tool.arguments for tool in tools)
-        shown = {"text": text, "reasoning": reasoning, "tool": arguments}.get(kind, "")
+        shown = {"text": text, "error": text, "reasoning": reasoning, "tool": arguments}.get(kind, "")
         finish_reason = self._named("finish_reason", delta.finish_reason)
         error = None if delta.error is None else self.error(delta.error)
         model, upstream = self._named("model", delta.model), self._named("upstream", delta.upstream)

@@ -33,6 +33,7 @@ class Observation:
     state: State
     claim: str
     open_gap_ns: int | None = None
+    """On the watched clock."""
     phase: StallPhase | None = None
     keepalive_ns: int | None = None
     contradiction: str = ""
@@ -80,7 +81,7 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
     return Observation(
         state,
         claim,
-        open_gap_ns=gap_ns,
+        open_gap_ns=timeline.silence_ns(now_ns),
         phase=timeline.stall_phase(),
         keepalive_ns=timeline.life.open_ns(now_ns),
         contradiction=facts,
@@ -98,7 +99,7 @@ def _state(attempt: AttemptView, now_ns: int) -> State:
         return "stalled" if late else "finishing"
     if gap_ns is not None and gap_ns >= timeline.threshold_ns():
         return "stalled"
-    if timeline.progress.last_ns is not None:
+    if timeline.watched_clock.last_ns is not None:
         return "streaming"
     return "waiting" if timeline.t_request_sent is not None else "connecting"
 

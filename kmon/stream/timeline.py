@@ -6,6 +6,9 @@ both fold the same events through this class, so they cannot disagree about a ga
 The byte clock ticks on every read, the chunk clock on every chunk of the dialect, the progress clock on every chunk
 with non-empty text, reasoning or tool arguments. The progress clock starts when the request is sent and is closed by
 the finish reason, the dialect's terminal event or the end of the attempt.
+
+Of an attempt that kmon does not read the byte clock is the watched one: then no progress is owed, there are no stalls,
+and gaps are those between bytes.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from kmon.stream.events import Stall, StallPhase, StallThreshold
+from kmon.stream.events import Stall, StallPhase, StallThreshold, WatchedClock
 from kmon.transport.phase import Phase
 
 MS = 1_000_000
 S = 1_000_000_000
-PROGRESS_LIMIT = 200_000
-"""Progress stamps kept per attempt (1.6 MB); past it, figures go on and the oldest gaps leave the sparkline."""
+ARRIVALS_LIMIT = 200_000
+"""Stamps kept per attempt (1.6 MB); past it, figures go on and the oldest gaps leave the sparkline."""
 THIN_STAMPS, THIN_GAPS = 120, 240
 """Of an attempt that ended long ago so many stamps are kept (1 kB), or the worst gap of so many slices (4 kB)."""
 
@@ -71,7 +74,10 @@ class Timeline:
     progress: Clock = field(default_factory=Clock)
     life: Clock = field(default_factory=Clock)
     """Keep-alives alone: comments, pings."""
-    progress_ns: array[int] = field(default_factory=lambda: array("q"))
+    watched: WatchedClock = "progress"
+    arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
+    """Stamps of the watched clock."""
+    arrivals_dropped: int = 0
     worst_ns: array[int] | None = None
     """Once thinned, in place of the stamps: start and end of the longest gap in each slice of a second or more."""
     stalls: list[Stall] = field(default_factory=list)
@@ -80,18 +86,29 @@ class Timeline:
     learned: dict[StallPhase, StallThreshold] = field(default_factory=dict)
     """Thresholds that stand in for ``stall_ns`` in their phase."""
     on_gap: Callable[[StallPhase, int], None] | None = None
-    """Told of each progress gap that an arrival ended: its phase and its length in ns."""
+    """Told of each progress gap that an arrival ended: its phase and its length in ns. Own ones are not told."""
+    is_own: Callable[[int, int, bool], bool] | None = field(default=None, compare=False, repr=False)
+    """Asked about each gap of a second or more, and each stall, when it is closed: was it this machine's own making?
+    Start and end in ns, and whether an arrival ended it."""
 
     # -- folding ---------------------------------------------------------------------------------------------------
 
     def on_phase(self, phase: Phase, t_ns: int) -> None:
         setattr(self, f"t_{phase}", t_ns)
 
+    def watch_bytes(self, t_ns: int) -> Stall | None:
+        """Watch the byte clock from now on; returns the stall that was open, if one was."""
+        ended = self._close_stall(t_ns, ended=True)
+        self.watched = "byte"
+        return ended
+
     def on_bytes(self, t_ns: int) -> None:
         self.byte.tick(t_ns)
+        if self.watched == "byte":
+            self._keep(t_ns)
 
     def on_keepalive(self, t_ns: int) -> None:
-        self.byte.tick(t_ns)
+        self.on_bytes(t_ns)
         self.life.tick(t_ns)
 
     def on_chunk(
@@ -102,13 +119,16 @@ class Timeline:
         text: bool = False,
         reasoning: bool = False,
         tool: bool = False,
-        progress: bool = False,
         finish: bool = False,
         done: bool = False,
     ) -> Stall | None:
-        """Fold one chunk in; return the stall it ended, if it ended one. ``chunk`` is False for ``[DONE]``."""
+        """Fold one chunk in; return the stall it ended, if it ended one. ``chunk`` is False for ``[DONE]``.
+
+        ``text``, ``reasoning`` and ``tool`` say which part of the answer it made longer: any of them is progress.
+        """
         ended: Stall | None = None
-        self.byte.tick(t_ns)
+        progress = text or reasoning or tool
+        self.on_bytes(t_ns)
         if chunk:
             self.chunk.tick(t_ns)
         if text and self.t_first_text is None:
@@ -121,8 +141,8 @@ class Timeline:
             ended = self._close_stall(t_ns, ended=True)
         if progress:
             self.progress.tick(t_ns)
-            if len(self.progress_ns) < PROGRESS_LIMIT:
-                self.progress_ns.append(t_ns)
+            if self.watched == "progress":
+                self._keep(t_ns)
             self.last_kind = "text" if text else "tool" if tool else "reasoning"
         elif (finish or done) and self.t_finish is None:
             self._close_progress(t_ns)
@@ -145,9 +165,9 @@ class Timeline:
 
     def thin(self) -> None:
         """Keep of a closed attempt's many stamps the worst gap of each slice: what a column of the sparkline shows."""
-        if len(self.progress_ns) <= THIN_STAMPS:
+        if len(self.arrivals_ns) <= THIN_STAMPS:
             return
-        stamps = self.progress_ns
+        stamps = self.arrivals_ns
         slice_ns = max(S, -(-(stamps[-1] - stamps[0]) // THIN_GAPS))
         worst: dict[int, tuple[int, int]] = {}
         previous_ns = stamps[0]
@@ -157,28 +177,37 @@ class Timeline:
                 worst[at] = (previous_ns, stamp_ns)
             previous_ns = stamp_ns
         self.worst_ns = array("q", [t_ns for gap in worst.values() for t_ns in gap])
-        self.progress_ns = array("q")
+        self.arrivals_ns = array("q")
+
+    def _keep(self, t_ns: int) -> None:
+        if len(self.arrivals_ns) < ARRIVALS_LIMIT:
+            self.arrivals_ns.append(t_ns)
+        else:
+            self.arrivals_dropped += 1
 
     def _close_progress(self, t_ns: int) -> None:
-        self.tail_gap_ns = self.progress.open_ns(t_ns) or 0
+        self.tail_gap_ns = self.watched_clock.open_ns(t_ns) or 0
 
     def _close_stall(self, t_ns: int, *, ended: bool) -> Stall | None:
         start_ns, phase = self.gap_start(), self.stall_phase()
         if start_ns is None:
             return None
-        if ended and self.on_gap is not None:
-            self.on_gap(phase, max(0, t_ns - start_ns))
-        if t_ns - start_ns < self.threshold_ns(phase):
+        gap_ns = max(0, t_ns - start_ns)
+        stalled = gap_ns >= self.threshold_ns(phase)
+        own = (stalled or gap_ns >= S) and self.is_own is not None and self.is_own(start_ns, t_ns, ended)
+        if ended and not own and self.on_gap is not None:
+            self.on_gap(phase, gap_ns)
+        if not stalled:
             return None
-        stall = Stall(phase, (start_ns - self.t_start) / MS, (t_ns - start_ns) / MS, ended)
+        stall = Stall(phase, (start_ns - self.t_start) / MS, (t_ns - start_ns) / MS, ended, own)
         self.stalls.append(stall)
         return stall
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def gap_start(self) -> int | None:
-        """Where the open progress gap began, or None when no progress is owed (not sent yet, finished, closed)."""
-        if self.t_closed is not None or self.t_done is not None:
+        """Where the open progress gap began, or None when none is owed: not sent yet, finished, closed, not read."""
+        if self.t_closed is not None or self.t_done is not None or self.watched == "byte":
             return None
         if self.t_finish is not None:
             return max(self.t_finish, self.chunk.last_ns or 0)
@@ -187,6 +216,23 @@ class Timeline:
     def open_gap_ns(self, now_ns: int) -> int | None:
         """Length of the open progress gap, or None when none is open."""
         start_ns = self.gap_start()
+        return None if start_ns is None else max(0, now_ns - start_ns)
+
+    @property
+    def watched_clock(self) -> Clock:
+        """The clock whose gaps are shown."""
+        return self.progress if self.watched == "progress" else self.byte
+
+    def silence_start(self) -> int | None:
+        """Where the open gap on the watched clock began; None when nothing is waited for."""
+        if self.watched == "progress":
+            return self.gap_start()
+        over = self.t_closed is not None or self.t_done is not None
+        return None if over else self.byte.last_ns or self.t_request_sent
+
+    def silence_ns(self, now_ns: int) -> int | None:
+        """Length of the open gap on the watched clock, or None when none is open."""
+        start_ns = self.silence_start()
         return None if start_ns is None else max(0, now_ns - start_ns)
 
     def stall_phase(self) -> StallPhase:
@@ -220,28 +266,41 @@ class Timeline:
         return max(0, min(firsts) - self.t_request_sent)
 
     def max_gap_ns(self, now_ns: int) -> int | None:
-        """The longest progress gap, the open one included.
+        """The longest gap on the watched clock, the open one included.
 
         The wait for the first token is TTFT, not a gap; it counts here while (or if for ever) nothing else came, and
         when it was a stall, so that no stall is longer than the longest gap. None when nothing was ever sent.
         """
-        if self.progress.last_ns is None:
+        clock = self.watched_clock
+        if clock.last_ns is None:
             if self.t_closed is not None or self.t_done is not None:
                 sent_ns = self.t_request_sent
                 return None if sent_ns is None else (self.t_closed or now_ns) - sent_ns
-            return self.open_gap_ns(now_ns)
+            return self.silence_ns(now_ns)
         open_ns = 0
         if self.t_finish is None and self.t_done is None and self.t_closed is None:
-            open_ns = self.open_gap_ns(now_ns) or 0
+            open_ns = self.silence_ns(now_ns) or 0
         stalled_ns = int(max((stall.duration_ms for stall in self.stalls), default=0.0) * MS)
-        return max(self.progress.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
+        return max(clock.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
+
+    def others_gap_ns(self) -> int | None:
+        """Of a closed attempt the longest gap that was not this machine's own; None where none of its stalls was."""
+        own = {stall.start_ms for stall in self.stalls if stall.own}
+        if not own:
+            return None
+        found = [gap_ns for gap_ns, start_ns in self.gaps() if (start_ns - self.t_start) / MS not in own]
+        found += [int(stall.duration_ms * MS) for stall in self.stalls if not stall.own]
+        last_ns = self.progress.last_ns
+        if last_ns is not None and (last_ns - self.t_start) / MS not in own:
+            found.append(self.tail_gap_ns)
+        return max(found, default=0)
 
     def gaps(self) -> Iterator[tuple[int, int]]:
-        """Length and start of each progress gap that an arrival ended; once thinned, of the longest in each slice."""
+        """Length and start of each gap on the watched clock that ended; once thinned, of the longest in each slice."""
         if self.worst_ns is not None:
             starts, ends = self.worst_ns[::2], self.worst_ns[1::2]
         else:
-            starts, ends = self.progress_ns[:-1], self.progress_ns[1:]
+            starts, ends = self.arrivals_ns[:-1], self.arrivals_ns[1:]
         return ((end - start, start) for start, end in zip(starts, ends, strict=True))
 
     def duration_ns(self, now_ns: int) -> int:
@@ -249,7 +308,7 @@ class Timeline:
         return (self.t_closed or now_ns) - self.t_start
 
     def slices(self, now_ns: int, slice_ns: int, count: int) -> list[int | None]:
-        """The worst progress gap of each of the last ``count`` time slices, in ns, oldest first.
+        """The worst gap on the watched clock in each of the last ``count`` time slices, in ns, oldest first.
 
         A gap counts in every slice it covers with the age it had reached there, so a stall climbs from column to
         column and the open gap grows in the last one. None marks slices before the request was sent.
@@ -274,12 +333,13 @@ class Timeline:
         if self.worst_ns is not None:
             for gap_ns, start_ns in self.gaps():
                 note(start_ns, start_ns + gap_ns)
-            if self.progress.first_ns is not None and self.progress.last_ns is not None:
-                note(sent_ns, self.progress.first_ns)
-                note(self.progress.last_ns, max(end_ns, self.progress.last_ns))
+            clock = self.watched_clock
+            if clock.first_ns is not None and clock.last_ns is not None:
+                note(sent_ns, clock.first_ns)
+                note(clock.last_ns, max(end_ns, clock.last_ns))
             shown = last_slice - first_slice + 1
             return [0 if gap is None and column < shown else gap for column, gap in enumerate(out)]
-        stamps = self.progress_ns
+        stamps = self.arrivals_ns
         left = len(stamps)
         horizon_ns = sent_ns + first_slice * slice_ns
         while left and stamps[left - 1] >= horizon_ns:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from kmon.catalog.signatures import KMON_LATE
 from kmon.stream import events as ev
 from kmon.stream.attempt_view import AttemptView, RawChunk
 from kmon.stream.claim import Claim
@@ -38,6 +39,11 @@ class RunView:
     """On which side it hangs, where several vantage points tell."""
     ended: ev.RunEnded | None = None
     """How it ended, without what it said: that is in its attempts."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether it has ended, and its silences were certainly this machine's own."""
+        return self.ended is not None and self.ended.signature == KMON_LATE
 
     @property
     def settled(self) -> bool:
@@ -87,6 +93,8 @@ class RaceView:
     queued: int = 0
     """Runs that were ever queued."""
     forgotten: int = 0
+    disturbed: int = 0
+    """Runs that ended and were disturbed by this machine."""
     arms: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many runs there are of each target and scenario."""
     rounds: Counter[int] = field(default_factory=Counter)
@@ -132,8 +140,10 @@ class RaceView:
                     run.diagnosis = event if event.name else None
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
+                    self.disturbed -= run.disturbed
                     run.ended = msgspec.structs.replace(event, text="", reasoning="", tool_calls=())
                     run.scheduled = None
+                    self.disturbed += run.disturbed
                     self._settle(run)
             case _:
                 run = self.runs.get(event.run)
@@ -171,6 +181,7 @@ class RaceView:
             return
         self.open.pop(name, None)
         self._keeping.forget(run.attempts)
+        self.disturbed -= run.disturbed
         self.forgotten += 1
         self.arms = +(self.arms - Counter([(run.target, run.scenario)]))
         self.rounds = +(self.rounds - Counter([run.round]))
@@ -191,12 +202,13 @@ class RaceView:
         self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
         self.open[run.run] = run
         self.newest_round = max(self.newest_round, run.round)
-        run.attempts.append(
-            AttemptView(
-                event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
-            )
+        attempt = AttemptView(
+            event.attempt, event.role, timeline, event.url, event.proxy, turn=event.turn, target=event.target
         )
+        timeline.is_own = attempt.is_own
+        run.attempts.append(attempt)
         if event.role != "nudge":
+            self.disturbed -= run.disturbed
             run.ended = run.scheduled = None
             run.nudge_sentence = ""
             run.diagnosis = None
@@ -214,6 +226,11 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             timeline.on_bytes(event.t_ns)
         case ev.DeltaArrived():
             _fold_delta(view, event)
+        case ev.Unread():
+            timeline.watch_bytes(event.t_ns)
+            view.unread = event.stream
+        case ev.WireSilence():
+            view.blame = None if event.over else event.blame
         case ev.StallThreshold():
             timeline.on_threshold(event)
         case ev.ClaimChanged():
@@ -246,10 +263,8 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     fold_chunk(view.timeline, event)
     if not event.late:
         view.add_raw(RawChunk(event.t_ns, gap_ns, event.kind, event.raw))
-    if event.reasoning:
-        view.append("reasoning", event.reasoning)
-    if event.kind in ("text", "reasoning"):
-        view.append(event.kind, event.text)
+    view.append("reasoning", event.thoughts)
+    view.append("text", event.words)
     for tool in event.tools:
         view.append("tool", tool.arguments, tool.name or "")
     view.finish_reason = event.finish_reason or view.finish_reason
@@ -266,14 +281,13 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
     if event.kind == "keepalive" and not event.done:
         timeline.on_keepalive(event.t_ns)
         return None
-    thought = event.reasoning or "reasoning" in event.held
+    text, reasoning, tool = event.output
     return timeline.on_chunk(
         event.t_ns,
         chunk=event.chunk,
-        text=event.kind == "text" and bool(event.text or "text" in event.held),
-        reasoning=bool(thought) or (event.kind == "reasoning" and bool(event.text)),
-        tool="tool" in event.held or any(fragment.arguments for fragment in event.tools),
-        progress=bool(event.text or event.reasoning or event.held) and event.kind in ("text", "reasoning", "tool"),
+        text=text,
+        reasoning=reasoning,
+        tool=tool,
         finish=event.finish_reason is not None,
         done=event.done,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from kmon.format import clock, count
+from kmon.format import clock, count, plural
 from kmon.stream.events import State
 from kmon.stream.view import RaceView
 from kmon.tui import status_text
@@ -103,6 +103,9 @@ def engine_words(race: RaceView, engine_error: str | None, *, ascii: bool) -> li
     dropped: Spans = ()
     if health is not None and health.dropped:
         dropped = (Span(f"{dot}{count(health.dropped)} dropped", "status.alarm"),)
+    if race.disturbed:
+        runs = plural(race.disturbed, "run")
+        dropped = (*dropped, Span(f"{dot}{runs} disturbed by this machine", "status.alarm"))
     busy = health is not None and health.lag_ms > BUSY_LAG_MS
     parts = ["engine busy" if busy else "engine ok" if race.started else "engine starting"]
     if health is not None:

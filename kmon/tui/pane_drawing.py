@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from kmon.engine.nudge import FOLLOW_UP
 from kmon.format import count, plural, seconds, threshold
 from kmon.stream.attempt_view import AttemptView
+from kmon.stream.events import UNREAD
 from kmon.stream.state import ENDED, Observation, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
@@ -151,13 +152,17 @@ def _body(
     room -= len(nudge)
     rows = list(flow.main[len(flow.main) - room :]) if 0 < room < len(flow.main) else list(flow.main[:room])
     if not rows and room > 0 and seen.state not in ENDED and run.scheduled is None:
-        rows = [(Span(_before_first_token(seen), "muted"),)]
+        rows = [(Span(_before_first_token(attempt, seen), "muted"),)]
     blanks = [BLANK] * (room - len(rows))
     return [*rows, *nudge, *told, *blanks, *foot]
 
 
-def _before_first_token(seen: Observation) -> str:
-    return "connecting" if seen.state == "connecting" else "no token yet"
+def _before_first_token(attempt: AttemptView, seen: Observation) -> str:
+    if seen.state == "connecting":
+        return "connecting"
+    if attempt.timeline.watched == "progress":
+        return "no token yet"
+    return "no byte yet" if seen.state == "waiting" else ""
 
 
 def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Spans:
@@ -242,16 +247,22 @@ def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int,
     if seen.state not in ENDED:
         return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, notes.expected)]
     if seen.state == "done":
-        return [*(both_sides(run, seen.claim, width, limit) if run.ended and run.ended.diagnosis and limit > 0 else ())]
+        if run.ended and run.ended.diagnosis and limit > 0:
+            return [*both_sides(run, seen.claim, width, limit)]
+        said = status_text.failure(run.main) if run.disturbed and run.main is not None else ""
+        said = said or (UNREAD if run.main is not None and run.main.unread else "")
+        return [(Span(line, "muted"),) for line in wrap(said, width, limit)]
     sentence = status_text.called_off(run) or (status_text.failure(run.main) if run.main is not None else "")
-    style = "muted" if seen.state == "cancelled" else "error"
-    return [(Span(line, style),) for line in wrap(sentence, width, limit)] if limit > 0 else []
+    pen = "muted" if seen.state == "cancelled" else "error"
+    return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
 
 
 def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expected: str) -> list[str]:
     """The blame of the open silence, what to expect of it, and the learned threshold, if there is one."""
     if run.main is None or limit <= 0:
         return []
+    if wire := status_text.on_the_wire(run.main, seen):
+        return wrap(wire, width, limit)
     stalled, blame = seen.state == "stalled", run.main.blame
     whose = [shorten(one_line(blame.brief), width)] if stalled and blame is not None else []
     learned = run.main.timeline.learned.get(seen.phase) if stalled and seen.phase is not None else None

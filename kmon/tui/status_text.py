@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kmon.format import rate, seconds
 from kmon.stats.resumption import outlook
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.events import State
+from kmon.stream.events import UNREAD, State
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
@@ -103,7 +103,7 @@ def figure(run: RunView, seen: Observation, now_ns: int) -> str:
 
 def chunk_rate(timeline: Timeline, now_ns: int) -> float:
     """Progress chunks per second over the last three seconds (or since the first chunk, if that is nearer)."""
-    stamps = timeline.progress_ns
+    stamps = timeline.arrivals_ns
     if not stamps:
         return 0.0
     since_ns = max(now_ns - RATE_WINDOW_NS, stamps[0])
@@ -178,9 +178,10 @@ def _situation(run: RunView, seen: Observation, now_ns: int) -> str:
     gap = seconds(seen.open_gap_ns or 0)
     match seen.state:
         case "streaming":
-            return f"streaming, last token {gap} ago"
+            what = UNREAD if attempt.unread else "streaming"
+            return f"{what}, last {_unit(attempt)} {gap} ago"
         case "waiting":
-            return f"waiting for the first token, {gap}"
+            return f"waiting for the first {_unit(attempt)}, {gap}"
         case "connecting":
             return f"connecting, {seconds(timeline.duration_ns(now_ns))}"
         case "finishing":
@@ -196,6 +197,21 @@ def _situation(run: RunView, seen: Observation, now_ns: int) -> str:
                 return called
             why = failure(attempt)
             return f"{seen.state}, {why}" if why else seen.state
+
+
+def _unit(attempt: AttemptView) -> str:
+    """What is waited for, by the clock that is watched."""
+    return "token" if attempt.timeline.watched == "progress" else "byte"
+
+
+def on_the_wire(attempt: AttemptView, seen: Observation) -> str:
+    """That a stream is not read, and its silence on the wire where that is long; empty for any other."""
+    gap_ns = seen.open_gap_ns or 0
+    parts = [UNREAD] if attempt.unread else []
+    if attempt.timeline.watched == "byte" and gap_ns >= attempt.timeline.threshold_ns():
+        parts.append(f"silent {seconds(gap_ns)} on the wire")
+        parts += [attempt.blame.brief] if attempt.blame is not None else []
+    return one_line("; ".join(parts))
 
 
 _TOTALS: tuple[tuple[str, State, frozenset[State]], ...] = (

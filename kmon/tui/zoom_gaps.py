@@ -12,7 +12,7 @@ from kmon.stats.health import words as of_streams
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.blame import Blame
 from kmon.stream.contradiction import shown_claim
-from kmon.stream.events import StallPhase, TargetHealth
+from kmon.stream.events import UNREAD, StallPhase, TargetHealth
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui import status_text
@@ -81,6 +81,8 @@ def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Spans]:
     stalled_now = open_ns is not None and open_ns >= timeline.threshold_ns()
     number = len(timeline.stalls) + stalled_now
     yield (Span(f"Stalls over {timeline.stall_ns / S:g} s: {number}", "title"),)
+    if attempt.unread:
+        yield (Span(f"  {UNREAD}: gaps are those between bytes", "muted"),)
     for learned in timeline.learned.values():
         yield (Span(f"  {learned.words}", "muted"),)
     for stall, blame in zip_longest(timeline.stalls, attempt.blames[: len(timeline.stalls)]):
@@ -104,7 +106,7 @@ def _longest(attempt: AttemptView, now_ns: int) -> Iterator[Spans]:
     timeline = attempt.timeline
     longest = [gap for gap in heapq.nlargest(LONGEST, timeline.gaps()) if gap[0] or timeline.worst_ns is None]
     thinned = "" if timeline.worst_ns is None else ", one of each second"
-    yield (Span(f"Longest gaps of {max(0, timeline.progress.ticks - 1)}{thinned}", "title"),)
+    yield (Span(f"Longest gaps of {max(0, timeline.watched_clock.ticks - 1)}{thinned}", "title"),)
     phases = _phase_by_stamp(attempt)
     for gap_ns, start_ns in longest:
         phase = phases.get(start_ns)

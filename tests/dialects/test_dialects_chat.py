@@ -131,7 +131,7 @@ def call(**members: object) -> dict[str, Any]:
 def test_tool_fragments_keep_index_id_name_arguments() -> None:
     delta = only(call(index=1, id="functions.add:0", type="function", function={"name": "add", "arguments": '{"a"'}))
     assert delta.tools == (ToolFragment(1, "functions.add:0", "add", '{"a"'),)
-    assert (delta.kind, delta.arguments) == ("tool", '{"a"')
+    assert (delta.kind, delta.progress) == ("tool", True)
 
 
 def test_a_missing_index_is_the_place_in_the_list_and_a_float_one_is_a_number() -> None:

@@ -34,7 +34,7 @@ def found(*deltas: Delta, asked: Asked = ASKED) -> str | None:
     said, seen = Transcript(), ChunkStats()
     for number, delta in enumerate((*deltas, DONE)):
         said.add(delta)
-        seen.add(number * 1_000_000, delta)
+        seen.add(number * 1_000_000, delta, progress=delta.progress)
     finding = content_finding(asked, said, seen)
     return None if finding is None else finding.name
 
@@ -187,11 +187,10 @@ def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lin
     for number, delta in enumerate(deltas):
         t_ns = number * 700_000
         said.add(delta)
-        seen.add(t_ns, delta)
+        seen.add(t_ns, delta, progress=delta.progress)
         timeline.on_chunk(
             t_ns,
-            text=bool(delta.text),
-            progress=delta.progress,
+            text=delta.progress,
             finish=delta.finish_reason is not None,
             done=delta.done,
         )

@@ -155,7 +155,7 @@ def timeline(gaps_ms: list[int]) -> Timeline:
     t_ns = 0
     for gap_ms in gaps_ms:
         t_ns += gap_ms * MS
-        line.on_chunk(t_ns, text=True, progress=True)
+        line.on_chunk(t_ns, text=True)
     line.on_closed(t_ns)
     return line
 
@@ -166,7 +166,7 @@ def test_thinned_stamps_keep_the_worst_gap_and_bound_what_is_held(gaps_ms: list[
     worst = max(line.gaps())[0]
     longest = line.max_gap_ns(line.t_closed or 0)
     line.thin()
-    assert line.progress_ns == array("q")
+    assert line.arrivals_ns == array("q")
     assert max(line.gaps())[0] == worst
     assert line.max_gap_ns(line.t_closed or 0) == longest
     assert line.worst_ns is not None and len(line.worst_ns) <= 2 * (THIN_GAPS + 2)
@@ -185,7 +185,7 @@ def test_the_sparkline_of_a_thinned_stream_shows_the_same_worst_gap_of_each_seco
 
 def test_a_short_stream_is_not_thinned() -> None:
     line = timeline([20] * THIN_STAMPS)
-    before = list(line.progress_ns)
+    before = list(line.arrivals_ns)
     line.thin()
-    assert list(line.progress_ns) == before
+    assert list(line.arrivals_ns) == before
     assert line.worst_ns is None

@@ -33,7 +33,7 @@ def test_the_limits_follow_each_other_through_an_answer() -> None:
     assert due(timeline) == ("chunk_timeout_s", 6)
     timeline.on_chunk(5 * S)
     assert due(timeline) == ("byte_timeout_s", 8)
-    timeline.on_chunk(6 * S, text=True, progress=True)
+    timeline.on_chunk(6 * S, text=True)
     timeline.on_chunk(15 * S)
     assert due(timeline) == ("idle_timeout_s", 16)  # empty chunks are no tokens
     timeline.on_chunk(15 * S, finish=True)
@@ -53,7 +53,7 @@ def test_without_limits_nothing_is_ever_due() -> None:
     timeline = Timeline(0, S)
     timeline.on_phase("request_sent", 0)
     timeline.on_phase("headers", 0)
-    timeline.on_chunk(1, text=True, progress=True)
+    timeline.on_chunk(1, text=True)
     assert due(timeline, Limits(1, 100, 10)) is None
 
 
@@ -71,7 +71,7 @@ def test_a_limit_is_never_due_before_its_length_after_the_last_arrival_on_its_cl
             case "empty":
                 timeline.on_chunk(n * S)
             case "token":
-                timeline.on_chunk(n * S, text=True, progress=True)
+                timeline.on_chunk(n * S, text=True)
     found = next_due(timeline, Limits(1, 100, 10, byte_s=7))
     assert found is not None and found.at_ns == (len(kinds) + 7) * S
     found = next_due(timeline, Limits(1, 100, 10, idle_s=7))

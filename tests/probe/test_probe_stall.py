@@ -26,7 +26,7 @@ async def test_a_stall_is_told_after_one_that_late_reading_had_feigned() -> None
                 while not isinstance(await told.get(), StallStarted):
                     pass
             while (stamp_ns := stamp_ns + STALL_NS // 2) < time.monotonic_ns():  # read now, but all came in time
-                assert timeline.on_chunk(stamp_ns, text=True, progress=True) is None
+                assert timeline.on_chunk(stamp_ns, text=True) is None
             stamp_ns -= STALL_NS // 2
             watch.arm(time.monotonic_ns())
     finally:

@@ -13,7 +13,7 @@ def timeline(stall_s: float = 5.0) -> Timeline:
 
 
 def text(line: Timeline, at_s: float) -> None:
-    line.on_chunk(int(at_s * S), text=True, progress=True)
+    line.on_chunk(int(at_s * S), text=True)
 
 
 def test_the_wait_for_the_first_token_is_ttft_and_not_a_gap() -> None:
@@ -58,8 +58,8 @@ def test_keepalives_and_empty_chunks_are_life_not_progress() -> None:
 
 def test_a_stall_is_recorded_with_the_phase_it_interrupted() -> None:
     line = timeline()
-    line.on_chunk(2 * S, reasoning=True, progress=True)
-    stall = line.on_chunk(9 * S, text=True, progress=True)
+    line.on_chunk(2 * S, reasoning=True)
+    stall = line.on_chunk(9 * S, text=True)
     assert stall is not None
     assert (stall.phase, stall.start_ms, stall.duration_ms, stall.ended) == ("mid-reasoning", 2000, 7000, True)
 
@@ -115,7 +115,7 @@ def test_no_column_shows_more_than_the_worst_gap_and_the_worst_is_shown(gaps_ms:
     now_ns = 1 * S
     for gap_ms in gaps_ms:
         now_ns += gap_ms * MS
-        line.on_chunk(now_ns, text=True, progress=True)
+        line.on_chunk(now_ns, text=True)
     worst_ns = max(gaps_ms) * MS
     columns = line.slices(now_ns, S, 2000)
     shown = [column for column in columns if column is not None]
@@ -128,9 +128,31 @@ def test_no_column_shows_more_than_the_worst_gap_and_the_worst_is_shown(gaps_ms:
 def test_max_gap_is_the_longest_difference_between_progress(gaps_ms: list[int]) -> None:
     line = timeline()
     now_ns = 2 * S
-    line.on_chunk(now_ns, text=True, progress=True)
+    line.on_chunk(now_ns, text=True)
     for gap_ms in gaps_ms:
         now_ns += gap_ms * MS
-        line.on_chunk(now_ns, text=True, progress=True)
+        line.on_chunk(now_ns, text=True)
     assert line.max_gap_ns(now_ns) == max(gaps_ms) * MS
     assert len(line.stalls) == sum(gap_ms >= 5000 for gap_ms in gaps_ms)
+
+
+def test_on_the_byte_clock_keep_alives_are_bytes_and_nothing_is_a_stall() -> None:
+    line = Timeline(0, 5 * S)
+    line.on_phase("request_sent", 0)
+    line.watch_bytes(0)
+    line.on_bytes(4 * S)
+    line.on_keepalive(8 * S)
+    line.on_chunk(12 * S)
+    assert (line.silence_ns(13 * S), line.open_gap_ns(30 * S), line.max_gap_ns(13 * S)) == (1 * S, None, 4 * S)
+    line.on_chunk(20 * S, text=True)
+    line.on_closed(29 * S)
+    assert (line.max_gap_ns(60 * S), line.stalls, line.silence_ns(60 * S)) == (9 * S, [], None)
+    assert [gap_ns for gap_ns, _ in line.gaps()] == [4 * S, 4 * S, 8 * S]
+
+
+def test_a_stall_that_is_open_when_the_byte_clock_takes_over_ends_there() -> None:
+    line = Timeline(0, 5 * S)
+    line.on_phase("request_sent", 0)
+    stall = line.watch_bytes(7 * S)
+    assert stall is not None and (stall.phase, stall.duration_ms) == ("before-first-token", 7_000)
+    assert line.watch_bytes(20 * S) is None

@@ -14,13 +14,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from kmon.engine.plan import Keys
+from kmon.engine.process import EngineProcess
 from kmon.engine.supervisor import Supervisor
 from kmon.simulator.embedded import Embedded
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.state import derive
 from tests.race.racing import Watched, plan, racing, sse, target
-from tests.transport.loopback import HEAD, serving
+from tests.transport.loopback import END, HEAD, serving
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
 
@@ -53,10 +55,11 @@ async def words_then_silence(_: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 async def steady(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(HEAD)
-    for _word in range(400):
-        writer.write(sse("word "))
+    for number in range(150):
+        writer.write(sse(f"word {number}, "))
         await writer.drain()
         await asyncio.sleep(0.02)
+    writer.write(sse(finish="stop", done=True) + END)
 
 
 def is_text(event: ev.Event) -> bool:
@@ -68,28 +71,81 @@ async def test_a_blocked_loop_is_us() -> None:
         await race.until(is_text, 3)
         time.sleep(1.0)  # what a program must not do on its event loop
         stall = await race.until(lambda event: isinstance(event, ev.StallEnded))
-        await race.do("cancel")
-        await race.ended()
+        ended = await race.ended()
+        await race.until(lambda event: isinstance(event, ev.RaceEnded))
     assert isinstance(stall, ev.StallEnded) and stall.blame is not None
     assert (stall.blame.name, stall.blame.certainty) == ("us", "certain")
     assert "kmon itself stood still for" in stall.blame.evidence
+    assert (ended.state, ended.signature) == ("done", "kmon-late")
+    assert "made by this machine" in ended.evidence
+    assert ended.stalls and all(stall.own for stall in ended.stalls)
+    assert ended.others_gap_ms is not None and ended.max_gap_ms is not None
+    assert ended.others_gap_ms < ended.max_gap_ms
+    race_ended = race.events[-1]
+    assert isinstance(race_ended, ev.RaceEnded) and (race_ended.ok, race_ended.disturbed) == (1, 1)
+    assert race.view.disturbed == 1
+    (attempt,) = race.view.runs["r1.1"].attempts
+    assert tuple(attempt.timeline.stalls) == ended.stalls
+    assert not race.view.targets, "it is no stream of the target's health"
 
 
 @linux
 async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused() -> None:
-    async with serving(steady) as url, racing(plan(target(url), stall_s=0.5)) as race:
+    async with serving(steady) as url, racing(plan(target(url), stall_s=0.5, timeout_s=2.5)) as race:
         await race.until(is_text, 3)
         assert isinstance(race.source, Supervisor)
         (stream,) = race.source._network.monitor.streams
         asyncio.get_running_loop().remove_reader(stream._line._sock.fileno())  # type: ignore[attr-defined]
         found = await until_named(race, "us")
         said = derive(race.view.runs["r1.1"], time.monotonic_ns()).contradiction
-        await race.do("cancel")
         ended = await race.ended()
     assert found.certainty == "certain"
     assert "kmon itself did not read what had come" in found.evidence
     assert "that is us" in said and "claims" not in said
     assert ended.blame is not None and ended.blame.name == "us"
+    assert (ended.state, ended.signature) == ("timed-out", "kmon-late")
+    assert not race.view.targets and not any(isinstance(event, ev.Alert) for event in race.events)
+
+
+async def test_a_silence_of_the_provider_beside_one_of_this_machine_keeps_the_provider_s_name() -> None:
+    go_on = asyncio.Event()
+
+    async def both(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + sse("some "))
+        await go_on.wait()
+        for number in range(100):
+            writer.write(sse(f"word {number}, "))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        writer.write(sse(finish="stop", done=True) + END)
+
+    async with serving(both) as url, racing(plan(target(url), stall_s=1.0)) as race:
+        await race.until(lambda event: isinstance(event, ev.StallStarted))
+        await asyncio.sleep(2.0)  # so long that a busy machine does not explain it
+        go_on.set()
+        await race.until(is_text, 3)
+        time.sleep(2.0)  # what a program must not do on its event loop
+        ended = await race.ended()
+    assert (ended.state, ended.signature) == ("done", "stall-resumed")
+    assert [stall.own for stall in ended.stalls][:2] == [False, True]
+    assert ended.evidence.startswith(f"longest silence {ended.stalls[0].duration_ms / 1000:.1f} s, then it went on")
+    assert ended.others_gap_ms == pytest.approx(ended.stalls[0].duration_ms)
+    assert race.view.disturbed == 0
+
+
+async def test_an_engine_that_was_stopped_says_so_of_its_runs() -> None:
+    async with serving(steady) as url:
+        engine = await EngineProcess.start(plan(target(url), stall_s=0.6), Keys({}))
+        race = Watched(engine)
+        try:
+            await race.until(is_text, 3)
+            os.kill(engine.pid, signal.SIGSTOP)
+            await asyncio.sleep(1.5)
+            os.kill(engine.pid, signal.SIGCONT)
+            ended = await race.ended()
+        finally:
+            await race.finish()
+    assert (ended.state, ended.signature) == ("done", "kmon-late"), ended.evidence
 
 
 @linux
@@ -105,6 +161,7 @@ async def test_a_stopped_provider_whose_kernel_answers_is_the_provider() -> None
                 os.kill(simulator.pid, signal.SIGCONT)
     assert blames(race)[0].brief == "provider, likely: TCP answers, no data"
     assert ended.signature == "hang-mid-stream"
+    assert [stall.own for stall in ended.stalls] == [False]
     assert ended.evidence.endswith("kmon in time, canary on time: the provider is silent"), ended.evidence
 
 

@@ -36,7 +36,7 @@ def outcome(kind: str, *, begun: bool = False) -> Outcome:
     state, error = ERRORS[kind]
     timeline = Timeline(0, S)
     if begun:
-        timeline.on_chunk(1, text=True, progress=True)
+        timeline.on_chunk(1, text=True)
     return Outcome(state, Signature(None, ""), error, Transcript(), timeline, {}, 2, Sanitizer("r", 1))
 
 

@@ -11,7 +11,7 @@ def line(*progress_s: float) -> Timeline:
     timeline = Timeline(0, 5 * S)
     timeline.on_phase("request_sent", 0)
     for at_s in progress_s:
-        timeline.on_chunk(int(at_s * S), text=True, progress=True)
+        timeline.on_chunk(int(at_s * S), text=True)
     return timeline
 
 

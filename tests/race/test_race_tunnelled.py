@@ -77,7 +77,7 @@ def test_an_upstream_that_says_many_keys_does_not_crowd_out_the_key_of_the_clien
 def test_past_a_frame_that_breaks_the_rules_the_bytes_of_that_side_are_watched_and_its_end_is_not_judged() -> None:
     tunnel = Watched().tunnel
     said, broken = tunnel.feed("upstream", frame(TEXT, b"one") + b"\x83\x00")
-    assert tunnel.unclosed is False
+    assert tunnel.cut is False
     assert (said.text, broken.chunk) == ("one\n", True)
     assert broken.raw is not None and "the upstream sends what is no valid WebSocket: Invalid opcode 0x3" in broken.raw
     (after,) = tunnel.feed("upstream", b"12345")
@@ -87,8 +87,8 @@ def test_past_a_frame_that_breaks_the_rules_the_bytes_of_that_side_are_watched_a
 
 def test_a_websocket_without_a_close_frame_is_unclosed_and_another_protocol_is_not() -> None:
     tunnel = Watched().tunnel
-    assert tunnel.unclosed
+    assert tunnel.cut
     tunnel.feed("client", frame(CLOSE, b"", mask=b"abcd"))
-    assert not tunnel.unclosed and tunnel.close_code == 1005
+    assert not tunnel.cut and tunnel.close_code == 1005
     head = response_head(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")
-    assert not Tunnel(head, lambda _keys: None).unclosed
+    assert not Tunnel(head, lambda _keys: None).cut

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scripted import CODE, THOUGHT, S, Script, race, showcase
 
 from kmon.dialects.delta import StreamError, Usage
+from kmon.stream import events as ev
 from kmon.stream.events import RunEnded
 from kmon.stream.state import derive
 from kmon.stream.view import RaceView, RunView
@@ -238,3 +239,41 @@ def test_a_fallback_says_who_answers_and_the_run_keeps_its_name() -> None:
     title = drawn(script, 6.5, width=90)[0]
     assert "together" in title and "attempt 2, at groq" in title
     assert "Kimi" not in title  # the model there is another one
+
+
+def unread(*, bytes_at_s: tuple[float, ...], stream: bool = True) -> Script:
+    """A stream whose bytes came at these times, and nothing of it was read."""
+    script = Script("r1", "upstream", scenario="POST /v1/responses").start()
+    script.events.append(ev.Unread(180_000_000, "r1", 1, stream))
+    script.events += [ev.BytesArrived(int(at_s * S), "r1", 1, 100) for at_s in bytes_at_s]
+    return script
+
+
+def test_a_stream_that_kmon_does_not_read_is_said_to_be_one_and_its_bytes_are_drawn() -> None:
+    script = unread(bytes_at_s=(0.5, 1.0, 1.5))
+    rows = drawn(script, 2.0, height=7)
+    assert " ● streaming " in rows[0] and "STALLED" not in rows[0]
+    assert any("a stream kmon does not read" in row for row in rows)
+    assert "stalls 0" in rows[-3]
+    silent = drawn(script, 9.5, height=7)
+    assert " ● streaming gap 8.0 s " in silent[0]
+    assert any("a stream kmon does not read; silent 8.0 s on the" in row for row in silent)
+    assert "max 8.0 s" in silent[-3] and "stalls 0" in silent[-3]
+    run = run_of(script, 9.5)
+    assert status_text.situation(run, derive(run, int(9.5 * S)), int(9.5 * S)).text == (
+        "a stream kmon does not read, last byte 8.0 s ago"
+    )
+
+
+def test_when_it_has_ended_the_pane_still_says_that_it_was_not_read() -> None:
+    rows = drawn(unread(bytes_at_s=(0.5, 1.0)).end(1.2, "done"), 9.0, height=7)
+    assert " ✔ done " in rows[0]
+    assert any("a stream kmon does not read" in row for row in rows)
+
+
+def test_a_request_of_an_unknown_kind_waits_for_its_first_byte() -> None:
+    script = unread(bytes_at_s=(), stream=False)
+    run = run_of(script, 2.0)
+    empty = draw_pane(run, derive(run, 2 * S), Flow(), 54, 7, 2 * S, PLAIN)
+    assert any("no byte yet" in span.text for row in empty for span in row)
+    assert any("silent 8.9 s on the wire" in row for row in drawn(script, 9.0, height=7))
