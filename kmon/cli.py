@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_command(arguments: list[str]) -> int:
     """Run it, and turn what goes wrong into a sentence and an exit code."""
     from kmon import open_files, standard_streams
-    from kmon.catalog.errors import UsageError
+    from kmon.errors import UsageError
 
     closed = sys.stdout is None
     standard_streams.set_up()
@@ -140,7 +140,7 @@ def _run_command(arguments: list[str]) -> int:
 
 def _flushed(arguments: list[str]) -> int:
     """Run the command and write all it printed while there is still someone to say that it cannot be written."""
-    from kmon.catalog.errors import UsageError
+    from kmon.errors import UsageError
 
     try:
         return _dispatch(arguments)
@@ -171,7 +171,7 @@ def _internal(error: Exception) -> int:
     import logging
 
     from kmon import log
-    from kmon.catalog.errors import UsageError
+    from kmon.errors import UsageError
     from kmon.simulator.embedded import SimulatorError
 
     if not log.begun():
@@ -189,7 +189,7 @@ def _internal(error: Exception) -> int:
 
 def _begin_log(level: str | None, file: str | None) -> None:
     from kmon import log
-    from kmon.catalog.errors import UsageError
+    from kmon.errors import UsageError
     from kmon.redaction.redact import redaction
 
     try:

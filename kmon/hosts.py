@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kmon import open_files
+from kmon.dialects.registry import dialect
 from kmon.engine.api import Host
 from kmon.engine.plan import Keys, RacePlan
 from kmon.openclaw.plan import GatewayPlan
@@ -47,7 +48,7 @@ def host(plan: Plan, keys: Keys) -> Host:
 
 def _companion(plan: RacePlan) -> Companion | None:
     """What tells more of the attempts of a race that asks a gateway; imported only for such a race."""
-    if all(target.dialect != "openclaw" for target in plan.asked):
+    if all(dialect(target.dialect).transport != "gateway" for target in plan.asked):
         return None
     from kmon.openclaw.claim_reporter import companion
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kmon.dialects import NAMES
+from kmon.dialects.registry import names
 from kmon.simulator.profile import built_in
 from tests.terminal.provider import chunk, provider
 
@@ -165,7 +165,7 @@ def test_help_names_every_profile_and_every_dialect_that_can_be_asked(tmp_path: 
     said = " ".join(kmon("sim", "--help", cwd=tmp_path).stdout.split())
     assert all(name in said for name in built_in())
     said = " ".join(kmon("run", "--help", cwd=tmp_path).stdout.split())
-    assert ", ".join(NAMES) in said
+    assert ", ".join(names()) in said
 
 
 def test_json_keeps_its_contract(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.cli import COMMANDS, parser_of
 from kmon.commands.flags import Parser, add_settings
 from kmon.config.kinds import Count, Declaration, Limit, Names, Number, OneLine, Seconds, SecondsOrAuto, Switch
 from kmon.config.settings import KEYS, SETTINGS, Settings
 from kmon.config.sources import load_settings
+from kmon.errors import UsageError
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SAMPLES: dict[type[Declaration], tuple[str, str]] = {

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.environment import Environment, read_dotenv
-from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import has_key, key_problem, key_source, keyed_targets
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import custom_target
 from kmon.config.settings import SETTINGS
 from kmon.config.sources import load_settings
+from kmon.errors import UsageError
 
 KEY = "sk-s3cr3t-0123456789"
 CATALOG = load_catalog()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.resolve import resolve_scenario, resolve_target
 from kmon.cli import parser_of
 from kmon.commands.build_policy import policy_of
 from kmon.config.settings import SETTINGS
 from kmon.config.sources import Loaded, load_settings
 from kmon.engine.selection import rows
+from kmon.errors import UsageError
 from kmon.retry.policy import CAUSES, Policy
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.config.settings import SETTINGS, Settings
 from kmon.config.sources import Loaded, load_settings
+from kmon.errors import UsageError
 
 
 @pytest.fixture

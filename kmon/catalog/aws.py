@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from kmon.catalog.address import is_loopback
+from kmon.address import is_loopback
 from kmon.catalog.credential import REGION_NAME, host_of
 from kmon.catalog.environment import Environment
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import REGION, Target
 from kmon.catalog.reading import UnreadableError, read_regular
+from kmon.errors import UsageError
+from kmon.model import REGION, Target
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 KEY_ID, SECRET, SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-from kmon.catalog.address import base_url_problem, env_name_problem, model_problem
+from kmon.address import base_url_problem, env_name_problem, model_problem
 from kmon.catalog.aws import FALLBACK_REGION, is_region
 from kmon.catalog.entry import Entry
 from kmon.catalog.long_prompt import MARK, STEPS_LIMIT, TOKENS_LIMIT
-from kmon.catalog.model import REGION, SOCKET_DIALECTS, Message, Scenario
+from kmon.dialects.dialect import Dialect
+from kmon.dialects.registry import dialect, names
+from kmon.model import DEFAULT_DIALECT, REGION, Message, Scenario
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
@@ -19,7 +21,6 @@ _FRAMING_HEADERS = frozenset({
     "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-original-host", "x-rewrite-url",
 })  # fmt: skip
 """They say where a request goes and where it ends; an edge that routes by them would hand the key to someone else."""
-_OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 
 def check_target(entry: Entry) -> None:
@@ -29,8 +30,8 @@ def check_target(entry: Entry) -> None:
     for key in ("base_url", "model"):
         if key not in given:
             raise entry.error(key, f"target {entry.name!r} has no {key}; add one")
-    websocket = given.get("dialect") in SOCKET_DIALECTS
-    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION), websocket=websocket):
+    spoken = _dialect(entry)
+    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION), websocket=spoken.websocket):
         raise entry.error("base_url", problem)
     for key in ("model", "control_model"):
         if key in given and (problem := model_problem(given[key])):
@@ -40,9 +41,9 @@ def check_target(entry: Entry) -> None:
     for at, name in enumerate(given.get("key_env", ())):
         if problem := env_name_problem(name):
             raise entry.error("key_env", problem, at)
-    _check_dialect(entry)
+    _check_region_and_template(entry)
     _check_headers(entry)
-    for member in sorted(_OWN_MEMBERS & given.get("body", {}).keys()):
+    for member in sorted(spoken.own_members & given.get("body", {}).keys()):
         raise entry.error("body", "is decided by the target and the scenario; take it out of the body", member)
 
 
@@ -79,12 +80,20 @@ def _check_name(entry: Entry, shape: re.Pattern[str] = _NAME) -> None:
         raise entry.error("", "a name has letters, digits, dots, dashes and underscores only; rename it")
 
 
-def _check_dialect(entry: Entry) -> None:
+def _dialect(entry: Entry) -> Dialect:
+    name = entry.values.get("dialect", DEFAULT_DIALECT)
+    if name not in names():
+        raise entry.error("dialect", f"invalid enum value {name!r}; use one of {', '.join(names())}")
+    spoken = dialect(name)
+    if spoken.transport == "aws" and entry.values.get("auth") != "aws":
+        raise entry.error("auth", f'the {name} dialect is signed by AWS\'s rules; write auth = "aws"')
+    return spoken
+
+
+def _check_region_and_template(entry: Entry) -> None:
     given = entry.values
-    if given.get("dialect") == "converse" and given.get("auth") != "aws":
-        raise entry.error("auth", 'the converse dialect is signed by AWS\'s rules; write auth = "aws"')
-    for key, names in (("region", [given.get("region")]), ("regions", given.get("regions", ()))):
-        if not all(name is None or is_region(name) for name in names):
+    for key, regions in (("region", [given.get("region")]), ("regions", given.get("regions", ()))):
+        if not all(name is None or is_region(name) for name in regions):
             raise entry.error(key, "is no name of an AWS region, such as us-east-1")
     for role in ("system", "user", "assistant"):
         if "{content}" not in given.get("template", {}).get(role, "{content}"):

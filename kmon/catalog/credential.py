@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.catalog.address import is_loopback
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import REGION, Auth
+from kmon.address import is_loopback
+from kmon.errors import UsageError
+from kmon.model import REGION, Auth
 
 PUBLIC = frozenset({"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"})
 """Variables that go along but hold no secret."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_lines import KeyPath
 from kmon.catalog.toml_source import TomlSource
+from kmon.errors import UsageError
 
 LIKE_LIMIT = 20
 """Scenarios that can be like one another in a row."""

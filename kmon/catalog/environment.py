@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import read_settings
+from kmon.errors import UsageError
 
 COMPLAINTS_LIMIT = 20
 BLANKS_LIMIT = 200

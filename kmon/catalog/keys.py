@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from kmon import log
+from kmon.address import host_and_port, is_loopback
 from kmon.catalog import aws
-from kmon.catalog.address import host_and_port, is_loopback
 from kmon.catalog.credential import PUBLIC, Credential, host_of
 from kmon.catalog.environment import Environment
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import SOCKET_DIALECTS, Target
 from kmon.catalog.trust import DEVICE, Trust, UntrustedHostError, Wish
+from kmon.dialects.registry import dialect
+from kmon.errors import UsageError
+from kmon.model import Target
 
 _SAFE = {"http": "https", "ws": "wss"}
 AWS_CHOICES = f"{aws.BEARER}, or {aws.KEY_ID} and {aws.SECRET}, or an AWS profile"
@@ -29,7 +30,7 @@ def keyed_targets(targets: Iterable[Target], env: Mapping[str, str]) -> tuple[Ta
     by_variable: dict[str, Target] = {}
     for target in targets:
         name = key_variable(target, env)
-        if name and target.dialect not in SOCKET_DIALECTS:  # a gateway is no provider: it is raced when it is named
+        if name and not dialect(target.dialect).websocket:  # a gateway is no provider: it is raced when it is named
             by_variable.setdefault(name, target)
     return tuple(by_variable.values())
 
@@ -44,7 +45,7 @@ def key_place(target: Target, env: Environment) -> aws.Found | None:
 
 def has_key(target: Target, env: Environment) -> bool:
     """True when the target's key is set or it needs none; anything will do for an AWS service on this machine."""
-    if not target.key_env or target.dialect in SOCKET_DIALECTS or key_place(target, env) is not None:
+    if not target.key_env or dialect(target.dialect).websocket or key_place(target, env) is not None:
         return True  # a gateway may want no key; one that does says so, and what to set
     return _uses_chain(target) and is_loopback(target.base_url)
 
@@ -147,7 +148,7 @@ def _users_own(target: Target, env: Environment, trust: Trust) -> Iterator[str]:
 def _beside_variables(target: Target) -> tuple[str, ...]:
     """What a request may be signed with that no variable of the target's holds."""
     chain = (aws.PROFILE,) if target.auth == "aws" else ()
-    return (*chain, DEVICE) if target.dialect == "openclaw" else chain
+    return (*chain, DEVICE) if dialect(target.dialect).signs_with_device else chain
 
 
 def _uses_chain(target: Target) -> bool:

@@ -12,8 +12,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from kmon.catalog.check import check_scenario, check_target, provider_of
 from kmon.catalog.entry import Entry
-from kmon.catalog.model import Scenario, Target
 from kmon.catalog.toml_source import TomlSource, parse_toml
+from kmon.model import Scenario, Target
 
 Kind = Literal["targets", "scenarios"]
 

@@ -6,7 +6,7 @@ import random
 
 from msgspec.structs import replace
 
-from kmon.catalog.model import Chain, Scenario
+from kmon.model import Chain, Scenario
 
 MARK = "{filler}"
 STEPS_MARK = "{steps}"

@@ -7,20 +7,15 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from kmon.address import base_url_problem, env_name_problem, host_and_port, model_problem
 from kmon.catalog import aws
-from kmon.catalog.address import base_url_problem, env_name_problem, host_and_port, model_problem
-from kmon.catalog.errors import UsageError
 from kmon.catalog.load import Catalog
 from kmon.catalog.long_prompt import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
-from kmon.catalog.model import GATEWAY_KEY_ENV, SOCKET_DIALECTS, Auth, DialectName, Scenario, Target
+from kmon.dialects.registry import dialect as dialect_called
+from kmon.errors import UsageError
+from kmon.model import DEFAULT_DIALECT, Scenario, Target
 
 _CONTROL = "@control"
-_BARE_DIALECTS: tuple[DialectName, ...] = ("chat", "converse", "messages", "deepinfra", "openclaw", "ws")
-"""What an endpoint that is no more than an address can be asked in."""
-_UNNAMED_MODELS = {"openclaw": "main", "ws": "messages"}
-"""What stands in the place of a model where there is none to name: the gateway's agent, what is listened for."""
-_AUTH: dict[str, Auth] = {"converse": "aws", "messages": "x-api-key"}
-"""How an endpoint nobody described wants its key, by dialect; elsewhere as a bearer token."""
 
 
 def resolve_target(catalog: Catalog, text: str) -> Target:
@@ -41,32 +36,27 @@ def resolve_target(catalog: Catalog, text: str) -> Target:
     return replace(preset, name=text, model=model)
 
 
-def custom_target(base_url: str, model: str | None, dialect: str = "chat", api_key_env: str | None = None) -> Target:
+def custom_target(
+    base_url: str, model: str | None, dialect: str = DEFAULT_DIALECT, api_key_env: str | None = None
+) -> Target:
     """The target of ``--base-url``, ``--model``, ``--dialect`` and ``--api-key-env``, named after its host."""
-    speaks = _dialect(dialect)
-    if problem := base_url_problem(base_url, websocket=speaks in SOCKET_DIALECTS):
+    spoken = dialect_called(dialect)
+    if problem := base_url_problem(base_url, websocket=spoken.websocket):
         raise UsageError(f"--base-url {problem}")
-    model = model or _UNNAMED_MODELS.get(dialect, "")
+    model = model or spoken.unnamed_model
     if problem := model_problem(model):
         raise UsageError(f"--model: {problem}")
     if api_key_env is not None and (problem := env_name_problem(api_key_env)):
         raise UsageError(f"--api-key-env {problem}")
     host = host_and_port(base_url)
-    auth = _AUTH.get(dialect, "bearer")
     return Target(
         name=host,
         provider=host,
         model=model,
-        dialect=speaks,
+        dialect=dialect,
         base_url=base_url.rstrip("/"),
-        auth=auth,
-        key_env=(api_key_env,)
-        if api_key_env
-        else aws.KEY_ENV
-        if auth == "aws"
-        else GATEWAY_KEY_ENV
-        if speaks == "openclaw"
-        else (),
+        auth=spoken.auth,
+        key_env=(api_key_env,) if api_key_env else aws.KEY_ENV if spoken.auth == "aws" else spoken.key_env,
     )
 
 
@@ -109,13 +99,6 @@ def _control(preset: Target, text: str) -> Target:
     if preset.control_model is None:
         raise UsageError(f"target {preset.name!r} has no control model; aim with {preset.provider}/MODEL instead")
     return replace(preset, name=text, model=preset.control_model)
-
-
-def _dialect(text: str) -> DialectName:
-    for name in _BARE_DIALECTS:
-        if text == name:
-            return name
-    raise UsageError(f"there is no dialect {text!r}; use one of {', '.join(_BARE_DIALECTS)}")
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -11,8 +11,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import TomlSource, parse_toml
+from kmon.errors import UsageError
 
 Group = Literal["this machine", "before the body", "silence", "endings", "content"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec import ValidationError
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular
 from kmon.catalog.toml_lines import Defined, KeyPath, TooDeepError, defined_in
+from kmon.errors import UsageError
 
 SIZE_LIMIT_BYTES = 1 << 20
 """A settings file larger than this is some other file."""

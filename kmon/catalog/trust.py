@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from kmon.catalog.address import is_loopback
+from kmon.address import is_loopback
 from kmon.catalog.credential import at_home, host_of
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Target
+from kmon.errors import UsageError
+from kmon.model import Target
 
 DEVICE = "kmon's device key"
 """What a gateway is shown besides its token; no variable holds it."""

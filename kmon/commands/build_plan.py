@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import keyed_targets
-from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.build_policy import alarm_plan, policy_of
 from kmon.config.kinds import AUTO
 from kmon.config.sources import Loaded, load
+from kmon.dialects.registry import dialect
 from kmon.engine.alert_hooks import NOTHING, AlarmPlan
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
+from kmon.errors import UsageError
+from kmon.model import Scenario, Target
 from kmon.openclaw.device_key import device_note
 from kmon.simulator.embedded import Embedded
 from kmon.stats.alerts import AlertThresholds
@@ -46,8 +47,8 @@ class Prepared:
 
 def check_race(options: argparse.Namespace) -> None:
     """Raise :class:`UsageError` for flags that cannot be meant. What a setting may be is checked when it is loaded."""
-    unnamed = options.dialect in SOCKET_DIALECTS and not options.model
-    if bool(options.base_url) != bool(options.model) and not (options.base_url and unnamed):
+    unnamed = options.base_url and not options.model and dialect(options.dialect).unnamed_model
+    if bool(options.base_url) != bool(options.model) and not unnamed:
         raise UsageError("--base-url and --model belong together; give both, or name a target")
     if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
@@ -99,7 +100,7 @@ def _on_simulator(
     if options.fault:
         from kmon.commands.fault_demo import shown_by  # loads the simulator's faults, which few commands need
 
-        shown = shown_by(options.fault)
+        shown = shown_by(options.fault, loaded.catalog)
     whole = not (named or options.profile is not None or options.scenario or shown)
     once = demo is TEST_DEMO
     names = demo.targets if shown is None else (shown.target,)
@@ -189,6 +190,6 @@ def plan_of(
     for target in {target.base_url: target for target in plan.asked}.values():
         proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
     check_authorities()
-    if any(target.dialect == "openclaw" for target in plan.asked) and (note := device_note()):
+    if any(dialect(target.dialect).signs_with_device for target in plan.asked) and (note := device_note()):
         print(f"kmon: {note}", file=sys.stderr)
     return plan

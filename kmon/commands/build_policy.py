@@ -10,16 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from kmon.catalog.address import base_url_problem, is_loopback
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Target
+from kmon.address import base_url_problem, is_loopback
 from kmon.catalog.resolve import resolve_target
 from kmon.config.kinds import Limit
 from kmon.config.settings import SETTINGS, Settings
 from kmon.config.sources import Loaded
-from kmon.dialects import refusal
+from kmon.dialects.registry import dialect
 from kmon.engine.alert_hooks import AlarmPlan
 from kmon.engine.plan import Row
+from kmon.errors import UsageError
+from kmon.model import Target
 from kmon.retry.policy import Policy, conflict
 from kmon.transport.proxy import proxy_for
 
@@ -54,7 +54,7 @@ def policy_of(
         raise UsageError(f"{one} and {other} do not fit together: {found.why}; change one of them")
     for row in rows:
         for target in policy.beside(row.target):
-            if problem := refusal(target, row.scenario):
+            if problem := dialect(target.dialect).unsupported(target, row.scenario):
                 raise UsageError(f"{_named('fallback', loaded)}: {problem}")
     return policy
 

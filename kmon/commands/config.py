@@ -31,7 +31,7 @@ def _reference() -> Iterator[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line per setting, one for the log, and one per project that may have keys sent to hosts of its own."""
-    from kmon.catalog.address import host_and_port
+    from kmon.address import host_and_port
     from kmon.config.sources import load, user_config_dir
     from kmon.config.trusted import allowed
     from kmon.dialects.text import clean

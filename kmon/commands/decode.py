@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from kmon.catalog.errors import UsageError
 from kmon.commands.flags import Parser
+from kmon.errors import UsageError
 
 HELP = "Read cassettes (go-vcr, vcrpy), raw bodies, a gateway's frames and kmon recordings."
 

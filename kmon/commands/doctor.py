@@ -7,12 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from kmon.catalog.errors import UsageError
 from kmon.commands.flags import Parser
+from kmon.errors import UsageError
 
 if TYPE_CHECKING:
-    from kmon.catalog.model import Target
     from kmon.config.sources import Loaded
+    from kmon.model import Target
 
 HELP = "Measure every step of the way to each target five times (nothing that costs is sent), and say what is wrong."
 LIMIT_S, LONGEST_LIMIT_S = 10.0, 300.0
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _targets(names: list[str], loaded: Loaded) -> tuple[list[Target], list[str]]:
     """What to examine, and a note on why if nobody named it."""
-    from kmon.catalog.address import is_loopback
+    from kmon.address import is_loopback
     from kmon.catalog.keys import keyed_targets
     from kmon.catalog.resolve import resolve_target
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from kmon.catalog.load import Catalog
+from kmon.model import DEFAULT_DIALECT
 from kmon.output.selftest_cases import Ask, cases
 
-TARGETS = {
-    "chat": "together",
-    "converse": "bedrock/kimi-k2.5",
-    "messages": "moonshot-messages",
-    "deepinfra": "deepinfra-native",
-}
-"""A preset by the dialect that a fault needs."""
 SCENARIOS: dict[Ask, str] = {
     "words": "code",
     "tool": "tool-call",
@@ -30,10 +25,15 @@ class Showing(Struct, frozen=True):
     timeout_s: float
 
 
-def shown_by(fault: str) -> Showing:
+def shown_by(fault: str, catalog: Catalog) -> Showing:
     """For ``NAME`` or ``NAME:key=value``: as its first case in the self-test has it."""
     name = fault.strip().partition(":")[0]
     for case in cases():
         if case.fault.partition(":")[0].strip("()") == name:
-            return Showing(TARGETS[case.dialect], SCENARIOS[case.ask], case.timeout_s)
-    return Showing(TARGETS["chat"], SCENARIOS["words"], 90.0)
+            return Showing(_speaking(case.dialect, catalog), SCENARIOS[case.ask], case.timeout_s)
+    return Showing(_speaking(DEFAULT_DIALECT, catalog), SCENARIOS["words"], 90.0)
+
+
+def _speaking(dialect: str, catalog: Catalog) -> str:
+    """The first target in the dialect that a fault needs."""
+    return next(name for name, target in catalog.targets.items() if target.dialect == dialect)

@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
-from kmon.catalog.errors import UsageError
 from kmon.config.settings import SETTINGS
+from kmon.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from kmon.catalog.errors import UsageError
 from kmon.commands.flags import Parser, add_fixed_stall, add_settings
+from kmon.errors import UsageError
 
 if TYPE_CHECKING:
     from kmon.config.sources import Loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kmon.commands.flags import Parser, add_setting, add_settings
+from kmon.dialects.registry import names
 
 
 def add_race(parser: Parser, *, rounds: int | None = None) -> None:
@@ -19,8 +20,8 @@ def add_race(parser: Parser, *, rounds: int | None = None) -> None:
     aim.add_argument(
         "--dialect",
         metavar="NAME",
-        default="chat",
-        help="there: chat, converse, messages, deepinfra, openclaw, ws (default chat)",
+        default=names()[0],
+        help=f"there: {', '.join(names())} (default {names()[0]})",
     )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
     aim.add_argument("--nudge-after", type=float, metavar="S", help="nudge a run, once, when it has been silent for S")

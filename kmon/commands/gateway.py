@@ -7,8 +7,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.catalog.errors import UsageError
 from kmon.commands.flags import Parser, add_fixed_stall, add_screen, add_settings, without_screen
+from kmon.errors import UsageError
 
 if TYPE_CHECKING:
     from kmon.config.sources import Loaded
@@ -70,9 +70,10 @@ def gateway_plan(url: str | None, api_key_env: str | None, loaded: Loaded) -> tu
     """Which gateway to watch, and with what. Raises UsageError for what cannot be used."""
     import msgspec
 
-    from kmon.catalog.address import base_url_problem
+    from kmon.address import base_url_problem
     from kmon.catalog.keys import credential
     from kmon.catalog.resolve import custom_target, resolve_target
+    from kmon.dialects.sockets import OpenClawGateway
     from kmon.engine.plan import Keys
     from kmon.openclaw.device_key import device_note
     from kmon.openclaw.plan import GatewayPlan
@@ -83,11 +84,10 @@ def gateway_plan(url: str | None, api_key_env: str | None, loaded: Loaded) -> tu
         raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")
     target = resolve_target(loaded.catalog, "gateway")
     if url:
-        target = custom_target(url, None, "openclaw", api_key_env)
+        target = custom_target(url, None, OpenClawGateway.name, api_key_env)
     elif api_key_env:  # a key the user names does not make the address the user's
-        target = msgspec.structs.replace(
-            target, key_env=custom_target(target.base_url, None, "openclaw", api_key_env).key_env
-        )
+        named = custom_target(target.base_url, None, OpenClawGateway.name, api_key_env)
+        target = msgspec.structs.replace(target, key_env=named.key_env)
     held = credential(target, loaded.env, loaded.trust)
     proxy_for(target.base_url)
     check_authorities()

@@ -7,9 +7,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.catalog.errors import UsageError
 from kmon.commands.flags import Parser, add_screen, without_screen
 from kmon.commands.flags_proxy import add_upstream, proxy_plan
+from kmon.errors import UsageError
 
 if TYPE_CHECKING:
     from kmon.config.sources import Loaded

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from kmon.catalog.errors import UsageError
 from kmon.commands.flags import Parser
+from kmon.errors import UsageError
 
 HELP = "Run every fault and every healthy twin through the real probe on loopback; print who was called what."
 CONCURRENCY = 128

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.simulator.bench_report import lines_of, table
 from kmon.simulator.server import LEDGER_PATH
 

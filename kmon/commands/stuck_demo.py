@@ -11,11 +11,12 @@ import contextlib
 from collections.abc import Iterator
 
 from kmon.catalog.credential import Credential, host_of
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.commands.build_plan import Prepared, check_race
 from kmon.config.sources import load
+from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.errors import UsageError
+from kmon.model import Message, Scenario, Target
 from kmon.openclaw.simulated.options import Mechanism
 from kmon.openclaw.with_proxy_plan import Side, SidesPlan
 from kmon.proxy.plan import ProxyPlan
@@ -98,7 +99,7 @@ def _target(name: str, url: str) -> Target:
         name=name,
         provider="openclaw",
         model="2026.2.17",
-        dialect="openclaw",
+        dialect=OpenClawGateway.name,
         base_url=url,
         key_env=(TOKEN_VARIABLE,),
         simulated=True,

@@ -9,13 +9,13 @@ import termios
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import wish_of
 from kmon.catalog.trust import UntrustedHostError, Wish
 from kmon.commands.flags import Parser
 from kmon.config import trusted
 from kmon.config.sources import FILE_NAME, load_settings, user_config_dir
 from kmon.dialects.text import clean
+from kmon.errors import UsageError
 
 HELP = "Show to which hosts a project's kmon.toml would have your keys sent, and allow it to if you say so."
 HOSTS_LIMIT, NAMES_LIMIT = 20, 20

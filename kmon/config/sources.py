@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from kmon import log
 from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment, read_dotenv
-from kmon.catalog.errors import UsageError
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.toml_source import TomlSource, read_toml
 from kmon.catalog.trust import Trust, homes_of
 from kmon.config.kinds import SECTIONS, Section, Value
 from kmon.config.settings import KEYS, SETTINGS, Settings
 from kmon.config.trusted import allowed, name_of
+from kmon.errors import UsageError
 
 _log = logging.getLogger(__name__)
 FILE_NAME = "kmon.toml"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import read_settings
+from kmon.errors import UsageError
 from kmon.own_directory import make_own
 
 FILE_NAME = "trusted.json"

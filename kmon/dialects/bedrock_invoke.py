@@ -7,27 +7,44 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from kmon.dialects.chat import chunk_delta
-from kmon.dialects.converse import FramedDecoder, converse_delta
+from kmon.dialects.converse import converse_delta, model_in
 from kmon.dialects.delta import Delta, Usage
+from kmon.dialects.dialect import Route, WireFormat
+from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.fault import malformed
-from kmon.dialects.loose import count, items, members, parsed, text
+from kmon.dialects.json_access import count, items, members, parsed, text
 from kmon.dialects.messages import message_delta
+from kmon.dialects.wire import EVENT_STREAM_TYPE
 
 METRICS = "amazon-bedrock-invocationMetrics"
 """Stands on the last chunk, whatever the family: Bedrock's own token counts."""
 NOVA_EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
 
 
-class BedrockInvokeDecoder(FramedDecoder):
-    """InvokeModelWithResponseStream; implements :class:`kmon.dialects.wire.Decoder`."""
+class BedrockInvoke(WireFormat):
+    """InvokeModelWithResponseStream."""
 
-    def __init__(self) -> None:
-        super().__init__(_invoke_delta)
+    name = "bedrock-invoke"
+    content_type = EVENT_STREAM_TYPE
+
+    def route(self, path: str) -> Route | None:
+        model, operation = model_in(path) or ("", "")
+        return Route(model, True) if operation == "invoke-with-response-stream" else None
+
+    def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
+        return event == "chunk"
+
+    def decoder(self) -> JSONFramesDecoder:
+        return JSONFramesDecoder(_invoke_delta)
+
+    def whole(self, value: dict[str, Any]) -> Delta:
+        return _payload_delta(value)
 
 
 def _invoke_delta(name: str, event: dict[str, Any]) -> Delta:

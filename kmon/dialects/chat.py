@@ -1,4 +1,4 @@
-"""Chat Completions streams (OpenAI's dialect and everybody's variations of it) to deltas.
+"""Chat Completions (OpenAI's dialect and everybody's variations of it): requests, streams and whole answers.
 
 Rules where the wire is ambiguous: text is choice 0's ``delta`` and never the ``text`` or ``message`` some providers put
 beside it; reasoning is ``reasoning_content``, else ``reasoning``, else the thinking parts of a content list; usage may
@@ -7,23 +7,68 @@ stand on the chunk, on the choice or under ``x_groq``; a frame that cannot be re
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.dialect import HttpDialect, Route
 from kmon.dialects.fault import fault
-from kmon.dialects.loose import compact, count, items, members, position, text
+from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.sse_json import JSONEventsDecoder
+from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.model import DEFAULT_DIALECT, Message, Scenario, Target, Tool
 
 PARTS_DEPTH = 4
 """How deep content parts are searched for text (a thinking part holds a list of text parts)."""
 THINKING_PARTS = ("thinking", "reasoning")
+PATH = "/chat/completions"
+NAMED_CHOICES = ("auto", "none", "required", "any")
 
 
-class ChatDecoder(JSONEventsDecoder):
-    """Bytes of an SSE body to deltas; implements :class:`kmon.dialects.wire.Decoder`."""
+class Chat(HttpDialect):
+    """No temperature and the like are sent: Moonshot refuses them and they would make targets incomparable."""
 
-    def __init__(self) -> None:
-        super().__init__(chunk_delta)
+    name = DEFAULT_DIALECT
+    content_type = SSE_TYPE
+    final = False  # usage may follow [DONE]
+    base_path = "/v1"
+    models_path = "/models"
+
+    def route(self, path: str) -> Route | None:
+        return Route() if path.endswith(PATH) else None
+
+    def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
+        return "choices" in value
+
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+        body: dict[str, Any] = {
+            "model": target.model,
+            "messages": [_message(message) for message in messages],
+            "stream": True,
+        }
+        if scenario.tools:
+            body["tools"] = [_tool(tool) for tool in scenario.tools]
+            if scenario.tool_choice is not None:
+                body["tool_choice"] = _tool_choice(scenario.tool_choice)
+            if scenario.parallel_calls is not None:
+                body["parallel_tool_calls"] = scenario.parallel_calls
+        if target.stream_options:
+            body["stream_options"] = {"include_usage": True}
+        if target.token_cap is not None:
+            body[target.token_cap] = scenario.max_tokens
+        body |= target.body
+        return WireRequest(PATH, SSE_HEADERS | target.headers, msgspec.json.encode(body))
+
+    def decoder(self) -> JSONEventsDecoder:
+        return JSONEventsDecoder(chunk_delta)
+
+    def whole(self, value: dict[str, Any]) -> Delta:
+        """A completion is its one chunk, with ``message`` where a chunk has ``delta``."""
+        choices = [{**choice, "delta": choice.get("message")} for choice in map(members, items(value.get("choices")))]
+        return chunk_delta({**value, "choices": choices})
 
 
 def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
@@ -162,3 +207,33 @@ def _id(value: object) -> str:
 def _arguments(called: dict[str, Any]) -> str:
     arguments = called.get("arguments")
     return compact(arguments) if isinstance(arguments, dict | list) else text(arguments)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.reasoning:
+        wire["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        wire["content"] = message.content or None  # Kimi's coding gateway refuses empty text beside a tool call
+        wire["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    return wire
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+    }
+
+
+def _tool_choice(choice: str) -> str | dict[str, Any]:
+    return choice if choice in NAMED_CHOICES else {"type": "function", "function": {"name": choice}}

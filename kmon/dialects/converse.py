@@ -1,69 +1,98 @@
-"""Bedrock ConverseStream to deltas: event-stream frames whose payload is one JSON event each."""
+"""Bedrock ConverseStream: requests as botocore serialises and signs them, event-stream frames, and whole answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, unquote
 
 import msgspec
 
-from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text
-from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.eventstream import BadFrame, EventStreamDecoder, Frame
-from kmon.dialects.fault import corrupt, malformed
-from kmon.dialects.loose import compact, count, members, parsed, position, text
+from kmon.dialects.delta import Delta, ToolFragment, Usage
+from kmon.dialects.dialect import HttpDialect, Route, Transport, cannot_carry, carries_calls
+from kmon.dialects.eventstream_json import JSONFramesDecoder
+from kmon.dialects.json_access import compact, count, items, members, position, text
+from kmon.dialects.turns import Turn, system_of, turns_of
+from kmon.dialects.wire import EVENT_STREAM_TYPE, WireRequest
+from kmon.model import Auth, Message, Scenario, Target, Tool
 
-STATUS = {
-    "internalServerException": 500,
-    "modelStreamErrorException": 424,
-    "modelTimeoutException": 408,
-    "serviceUnavailableException": 503,
-    "throttlingException": 429,
-    "validationException": 400,
-}
-"""The HTTP status each exception frame stands for (the service's own model)."""
-
-Interpret = Callable[[str, dict[str, Any]], Delta]
-"""Event type and payload to a delta (without ``raw``)."""
+OPERATIONS = {"converse-stream": True, "converse": False}
+"""Whether each operation, the end of a path, streams."""
 
 
-class FramedDecoder:
-    """Event-stream bytes to deltas, with ``interpret`` for ordinary events; exceptions and bad frames are errors."""
+class Converse(HttpDialect):
+    """The body holds the operation's parameters without the model id, which Bedrock wants in the path.
 
-    def __init__(self, interpret: Interpret) -> None:
-        self._frames = EventStreamDecoder()
-        self._interpret = interpret
+    The dialect has no tool choice "none": the tools are left out instead.
+    """
 
-    def feed(self, data: bytes) -> list[Delta]:
-        return [self._delta(frame) for frame in self._frames.feed(data)]
+    name = "converse"
+    content_type = EVENT_STREAM_TYPE
+    transport: Transport = "aws"
+    auth: Auth = "aws"
 
-    def end(self) -> list[Delta]:
-        return [self._delta(frame) for frame in self._frames.end()]
+    def route(self, path: str) -> Route | None:
+        found = model_in(path)
+        return None if found is None or found[1] not in OPERATIONS else Route(found[0], OPERATIONS[found[1]])
 
-    def _delta(self, frame: Frame | BadFrame) -> Delta:
-        if isinstance(frame, BadFrame):
-            return _unreadable(frame)
-        kind = frame.headers.get(":message-type", "event")
-        name = frame.headers.get(":event-type") or frame.headers.get(":exception-type", "")
-        raw = bounded(f"{name} {frame_text(frame.payload)}", FRAME_LIMIT_CHARS)
-        if kind == "error":
-            return Delta(error=_unmodelled(frame.headers, raw), raw=raw)
-        try:
-            payload = parsed(frame.payload) if frame.payload else {}
-        except ValueError:
-            payload = None
-        if kind == "exception":
-            return Delta(error=_exception(name, payload, raw), raw=raw)
-        if not isinstance(payload, dict):
-            return Delta(error=malformed("a frame whose payload is no JSON object", raw), raw=raw)
-        return msgspec.structs.replace(self._interpret(name, payload), raw=raw)
+    def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
+        return event not in ("", "chunk")
+
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+        body: dict[str, Any] = {
+            "messages": [_turn(turn) for turn in turns_of(messages)],
+            "inferenceConfig": {"maxTokens": scenario.max_tokens},
+        }
+        if system := system_of(messages):
+            body["system"] = [{"text": system}]
+        if scenario.tools and scenario.tool_choice != "none":
+            body["toolConfig"] = {"tools": [_tool(tool) for tool in scenario.tools]}
+            if scenario.tool_choice is not None:
+                body["toolConfig"]["toolChoice"] = _tool_choice(scenario.tool_choice)
+        body |= target.body
+        path = f"/model/{quote(target.model, safe='')}/converse-stream"
+        return WireRequest(path, dict(target.headers), msgspec.json.encode(body))
+
+    def decoder(self) -> JSONFramesDecoder:
+        return JSONFramesDecoder(converse_delta)
+
+    def whole(self, value: dict[str, Any]) -> Delta:
+        message = members(members(value.get("output")).get("message"))
+        blocks = [members(block) for block in items(message.get("content"))]
+        return Delta(
+            text="".join(text(block.get("text")) for block in blocks),
+            reasoning="".join(
+                text(members(members(block.get("reasoningContent")).get("reasoningText")).get("text"))
+                for block in blocks
+            ),
+            tools=tuple(
+                ToolFragment(
+                    place, text(tool.get("toolUseId")), text(tool.get("name")), compact(tool.get("input") or {})
+                )
+                for place, block in enumerate(blocks)
+                if (tool := members(block.get("toolUse")))
+            ),
+            finish_reason=text(value.get("stopReason")) or None,
+            usage=_usage(value.get("usage")),
+        )
+
+    def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
+        offered = items(members(value.get("toolConfig")).get("tools"))
+        return [text(members(members(tool).get("toolSpec")).get("name")) for tool in offered]
+
+    def unsupported(self, target: Target, scenario: Scenario) -> str | None:
+        if not carries_calls(scenario) or (scenario.tools and scenario.tool_choice != "none"):
+            return None
+        return (
+            f"{cannot_carry(target, scenario)} (Bedrock refuses tool calls in a conversation that offers no tools); "
+            f"offer the tools in the scenario, or leave {target.name} out"
+        )
 
 
-class ConverseDecoder(FramedDecoder):
-    """ConverseStream; implements :class:`kmon.dialects.wire.Decoder`."""
-
-    def __init__(self) -> None:
-        super().__init__(converse_delta)
+def model_in(path: str) -> tuple[str, str] | None:
+    """The model and the operation of a Bedrock runtime path, whatever stands before ``/model/``."""
+    model, _, operation = path.partition("/model/")[2].rpartition("/")
+    return (unquote(model), operation) if model and operation else None
 
 
 def converse_delta(name: str, event: dict[str, Any]) -> Delta:
@@ -96,14 +125,6 @@ def converse_delta(name: str, event: dict[str, Any]) -> Delta:
     return Delta()
 
 
-def _unreadable(frame: BadFrame) -> Delta:
-    """Text where frames should be is another program's answer; a wrong checksum is damage; the rest is malformed."""
-    raw = frame_text(frame.start)
-    if frame.start[:1] in (b"{", b"[", b"<"):
-        return Delta(error=StreamError("not-a-stream", f"answered text instead of frames: {raw}", frame=raw), raw=raw)
-    return Delta(error=corrupt(frame.why, raw) if frame.checksum else malformed(frame.why, raw), raw=raw)
-
-
 def _input(tool: dict[str, Any]) -> str:
     piece = tool.get("input")
     return compact(piece) if isinstance(piece, dict | list) and piece else text(piece)
@@ -120,14 +141,30 @@ def _usage(value: object) -> Usage | None:
     )
 
 
-def _exception(name: str, payload: object, raw: str) -> StreamError:
-    said = members(payload)
-    message = text(said.get("message")) or text(said.get("originalMessage")) or name or "exception frame"
-    message = bounded(message, QUOTED_LIMIT_CHARS)
-    return StreamError("in-stream", message, STATUS.get(name), bounded(name, QUOTED_LIMIT_CHARS) or None, raw)
+def _turn(turn: Turn) -> dict[str, Any]:
+    return {"role": turn.role, "content": [block for message in turn.messages for block in _blocks(message)]}
 
 
-def _unmodelled(headers: dict[str, str], raw: str) -> StreamError:
-    code = bounded(headers.get(":error-code", ""), QUOTED_LIMIT_CHARS)
-    message = bounded(headers.get(":error-message", ""), QUOTED_LIMIT_CHARS)
-    return StreamError("in-stream", message or code or "error frame", code=code or None, frame=raw)
+def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+    if message.tool_call_id is not None:
+        # As text even when it is JSON: every dialect is then asked with the very same words.
+        content = [{"text": message.content}] if message.content else []
+        yield {"toolResult": {"toolUseId": message.tool_call_id, "content": content, "status": "success"}}
+        return
+    if message.reasoning:
+        yield {"reasoningContent": {"reasoningText": {"text": message.reasoning}}}
+    if message.content:  # a blank text block is refused
+        yield {"text": message.content}
+    for call in message.tool_calls:
+        yield {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = {"description": tool.description} if tool.description else {}
+    return {"toolSpec": {"name": tool.name, **described, "inputSchema": {"json": tool.parameters}}}
+
+
+def _tool_choice(choice: str) -> dict[str, Any]:
+    if choice == "auto":
+        return {"auto": {}}
+    return {"any": {}} if choice in ("required", "any") else {"tool": {"name": choice}}

@@ -1,4 +1,4 @@
-"""DeepInfra's native inference stream to deltas: one token per event, in the shape of TGI.
+"""DeepInfra's native inference: the conversation written out as a prompt, one token per event, in the shape of TGI.
 
 The end is the event with ``details.finish_reason`` (or the whole ``generated_text``, which is not read again);
 ``[DONE]`` is not promised. Errors come inside a 200 stream.
@@ -6,19 +6,66 @@ The end is the event with ``details.finish_reason`` (or the whole ``generated_te
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, unquote
+
+import msgspec
 
 from kmon.dialects.delta import Delta, Usage
+from kmon.dialects.dialect import HttpDialect, Route, cannot_carry, carries_calls
 from kmon.dialects.fault import fault
-from kmon.dialects.loose import count, members, text
+from kmon.dialects.json_access import count, items, members, text
 from kmon.dialects.sse_json import JSONEventsDecoder
+from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.errors import UsageError
+from kmon.model import Message, PromptTemplate, Scenario, Target
+
+PATH = "/v1/inference/"
 
 
-class DeepInfraDecoder(JSONEventsDecoder):
-    """Bytes of a native inference body to deltas; implements :class:`kmon.dialects.wire.Decoder`."""
+class DeepInfra(HttpDialect):
+    """The prompt follows ``target.template``, the model's own chat template. There are no tools."""
 
-    def __init__(self) -> None:
-        super().__init__(token_delta)
+    name = "deepinfra"
+    content_type = SSE_TYPE
+
+    def route(self, path: str) -> Route | None:
+        _, _, model = path.partition(PATH)
+        return Route(unquote(model)) if model and not path.endswith("/chat/completions") else None
+
+    def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
+        return isinstance(value.get("token"), dict) and ("generated_text" in value or "details" in value)
+
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+        if problem := self.unsupported(target, scenario):
+            raise UsageError(problem)
+        body: dict[str, Any] = {
+            "input": _prompt(target.template, messages),
+            "stream": True,
+            "max_new_tokens": scenario.max_tokens,
+        }
+        if target.template.stop:
+            body["stop"] = target.template.stop
+        body |= target.body
+        path = PATH.removeprefix("/v1") if target.base_url.endswith("/v1") else PATH
+        path += quote(target.model, safe="/:")
+        return WireRequest(path, SSE_HEADERS | target.headers, msgspec.json.encode(body))
+
+    def decoder(self) -> JSONEventsDecoder:
+        return JSONEventsDecoder(token_delta)
+
+    def whole(self, value: dict[str, Any]) -> Delta:
+        said = text(members(next(iter(items(value.get("results"))), None)).get("generated_text"))
+        return Delta(text=said, finish_reason="stop" if said else None, usage=_usage(value, {}))
+
+    def unsupported(self, target: Target, scenario: Scenario) -> str | None:
+        if not scenario.tools and not carries_calls(scenario):
+            return None
+        return (
+            f"{cannot_carry(target, scenario)} (it has no tools); aim at a target that speaks another dialect instead "
+            f"of {target.name}, or ask a scenario without tools"
+        )
 
 
 def token_delta(event: dict[str, Any], raw: str = "", name: str = "") -> Delta:
@@ -50,3 +97,9 @@ def _usage(event: dict[str, Any], details: dict[str, Any]) -> Usage | None:
         None,
     )
     return None if prompt is None and completion is None else Usage(prompt, completion, None)
+
+
+def _prompt(template: PromptTemplate, messages: Sequence[Message]) -> str:
+    shapes = {"system": template.system, "user": template.user, "assistant": template.assistant}
+    said = "".join(shapes[message.role].replace("{content}", message.content) for message in messages)
+    return said + template.opening

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
+from kmon.dialects.dialect import WireFormat, error_member
 from kmon.dialects.headers import http_date, retry_after_s
 from kmon.dialects.text import clean
+from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
 
 HOST_LIMIT_CHARS = 255
-EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
-STREAM_TYPES = ("text/event-stream", EVENT_STREAM_TYPE, "application/octet-stream", "")
+STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
 
 def is_stream(status: int, content_type: str, wanted: str) -> bool:
@@ -25,21 +26,28 @@ def is_stream(status: int, content_type: str, wanted: str) -> bool:
     """
     if status != 200:
         return False
-    return wanted == EVENT_STREAM_TYPE or content_type in STREAM_TYPES or content_type == "text/plain"
+    return wanted == EVENT_STREAM_TYPE or content_type in (wanted, *STREAM_TYPES)
 
 
 def answer_error(
-    status: int, content_type: str, headers: Mapping[str, str], body: bytes, *, code: str | None = None
+    status: int,
+    content_type: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    spoken: WireFormat | None = None,
+    code: str | None = None,
 ) -> StreamError:
     """Turn a non-stream answer into an error with the provider's own message, cleaned and bounded.
 
-    ``code`` is the refusal's code where a client library has read it; otherwise the body may give one.
+    ``spoken`` is the format whose error envelope is looked for, None for the usual one. ``code`` is the refusal's code
+    where a client library has read it; otherwise the body may give one.
     """
     text = clean(body.decode("utf-8", "replace"))
     # A date to retry after is one of the server's clock, and so is the date it answers with; ours may be off.
     now = http_date(headers.get("date")) or datetime.datetime.now(datetime.UTC)
     retry_s = retry_after_s(headers.get("retry-after"), now)
-    message, said_code = _message(text)
+    message, said_code = _message(text, error_member if spoken is None else spoken.error_in)
     message = _redirection(status, headers.get("location", "")) or message
     code = code or said_code
     frame = bounded(text, FRAME_LIMIT_CHARS)
@@ -62,13 +70,13 @@ def answer_error(
     )
 
 
-def _message(text: str) -> tuple[str, str | None]:
-    """The ``error.message`` and ``error.code`` of a JSON error body in any of its usual shapes, else its start."""
+def _message(text: str, error_in: Callable[[object], object]) -> tuple[str, str | None]:
+    """The message and the code of a JSON error body in any of its usual shapes, else its start."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return bounded(" ".join(text.split()), QUOTED_LIMIT_CHARS) or "no body", None
-    error = value.get("error", value) if isinstance(value, dict) else value
+    error = error_in(value)
     if error in (None, "", {}, []):
         return "no message", None
     if isinstance(error, dict):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from kmon.catalog.address import authority, names_loopback
+from kmon.address import authority, names_loopback
 from kmon.dialects.text import clean
 
 NAME_LIMIT_CHARS = 100

@@ -1,4 +1,4 @@
-"""Anthropic Messages events (Kimi's second face, too) to deltas.
+"""Anthropic Messages (Kimi's second face, too): requests, streams and whole answers.
 
 Every event says its ``type`` in its JSON and again as the SSE event name; the JSON counts. The end is
 ``message_stop``, there is no ``[DONE]``. Input tokens come first and output tokens last, as a running count.
@@ -6,15 +6,26 @@ Every event says its ``type`` in its JSON and again as the SSE event name; the J
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.dialect import HttpDialect, Route
 from kmon.dialects.fault import fault
-from kmon.dialects.loose import compact, count, members, position, text
+from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.sse_json import JSONEventsDecoder
+from kmon.dialects.turns import Turn, system_of, turns_of
+from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.model import Auth, Message, Scenario, Target, Tool
 
+VERSION = "2023-06-01"
+EVENTS = ("message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop")
+_VERSIONED = re.compile(r"/v\d+/?\Z")
+_PATH = re.compile(r"(?:/v\d+|\A)/messages\Z")
+"""Not all that ends in ``/messages``: threads of other APIs have such a path, too."""
 STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -28,8 +39,62 @@ STATUS = {
 """The HTTP status each error type stands for when it comes before the stream."""
 
 
+class Messages(HttpDialect):
+    """The output cap is required by the dialect and always goes under ``max_tokens``."""
+
+    name = "messages"
+    content_type = SSE_TYPE
+    auth: Auth = "x-api-key"
+
+    def route(self, path: str) -> Route | None:
+        return Route() if _PATH.search(path) else None
+
+    def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
+        return value.get("type") in EVENTS
+
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+        body: dict[str, Any] = {
+            "model": target.model,
+            "max_tokens": scenario.max_tokens,
+            "stream": True,
+            "messages": [_turn(turn) for turn in turns_of(messages)],
+        }
+        if system := system_of(messages):
+            body["system"] = system
+        if scenario.tools:
+            body["tools"] = [_tool(tool) for tool in scenario.tools]
+            if scenario.tool_choice is not None:
+                body["tool_choice"] = _tool_choice(scenario.tool_choice)
+            if scenario.parallel_calls is not None:
+                single = {"disable_parallel_tool_use": not scenario.parallel_calls}
+                body["tool_choice"] = body.get("tool_choice", {"type": "auto"}) | single
+        body |= target.body
+        headers = SSE_HEADERS | {"anthropic-version": VERSION} | target.headers
+        return WireRequest(_path(target.base_url), headers, msgspec.json.encode(body))
+
+    def decoder(self) -> JSONEventsDecoder:
+        return MessagesDecoder()
+
+    def whole(self, value: dict[str, Any]) -> Delta:
+        begun = message_delta({"type": "message_start", "message": value})
+        blocks = [members(block) for block in items(value.get("content"))]
+        return Delta(
+            text="".join(text(block.get("text")) for block in blocks),
+            reasoning="".join(text(block.get("thinking")) for block in blocks),
+            tools=tuple(
+                ToolFragment(place, text(block.get("id")), text(block.get("name")), compact(block.get("input") or {}))
+                for place, block in enumerate(blocks)
+                if block.get("type") == "tool_use"
+            ),
+            finish_reason=text(value.get("stop_reason")) or None,
+            usage=begun.usage,
+            response_id=begun.response_id,
+            model=begun.model,
+        )
+
+
 class MessagesDecoder(JSONEventsDecoder):
-    """Bytes of a Messages body to deltas; implements :class:`kmon.dialects.wire.Decoder`."""
+    """Bytes of a Messages body to deltas, with the running count of tokens."""
 
     def __init__(self) -> None:
         super().__init__(self._interpreted)
@@ -108,3 +173,35 @@ def _usage(value: object) -> Usage | None:
         None,
         cached_tokens=count(value.get("cache_read_input_tokens")),
     )
+
+
+def _path(base_url: str) -> str:
+    """Base URLs are given with and without the version, as each vendor's own client wants it."""
+    return "/messages" if _VERSIONED.search(base_url) else "/v1/messages"
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    return {"role": turn.role, "content": [block for message in turn.messages for block in _blocks(message)]}
+
+
+def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+    if message.tool_call_id is not None:
+        yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content}
+        return
+    if message.reasoning:
+        yield {"type": "thinking", "thinking": message.reasoning, "signature": ""}
+    if message.content:  # an empty text block is refused
+        yield {"type": "text", "text": message.content}
+    for call in message.tool_calls:
+        yield {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "input_schema": tool.parameters}
+
+
+def _tool_choice(choice: str) -> dict[str, Any]:
+    if choice in ("auto", "none"):
+        return {"type": choice}
+    return {"type": "any"} if choice in ("required", "any") else {"type": "tool", "name": choice}

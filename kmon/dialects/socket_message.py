@@ -11,7 +11,7 @@ import json
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
 from kmon.dialects.fault import malformed
-from kmon.dialects.loose import count, members, text
+from kmon.dialects.json_access import count, members, text
 
 SHOWN_LIMIT_CHARS = 4_000
 _SESSION_TYPES = frozenset({"init", "new_session", "session_activated", "auto_session_created"})

@@ -12,7 +12,7 @@ from typing import Any
 from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta
 from kmon.dialects.fault import fault, malformed
-from kmon.dialects.loose import parsed
+from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
 
 DONE = b"[DONE]"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from kmon.catalog.model import Message
+from kmon.model import Message
 
 
 class Turn(NamedTuple):

@@ -1,14 +1,21 @@
-"""What a dialect owes the rest of the house: a request to send and a decoder for the answer. Both do no I/O."""
+"""What goes over the wire for a dialect: a request to send, and a decoder of the answer. Both do no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects.delta import Delta
+
+SSE_TYPE = "text/event-stream"
+EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
+SSE_HEADERS = {
+    "Accept": SSE_TYPE,
+    "Accept-Encoding": "identity",  # compressed streams are buffered and hide the gaps
+    "Content-Type": "application/json",
+}
+"""The headers of a request for server-sent events."""
 
 
 class WireRequest(Struct, frozen=True):
@@ -30,15 +37,3 @@ class Decoder(Protocol):
     def feed(self, data: bytes) -> list[Delta]: ...
 
     def end(self) -> list[Delta]: ...
-
-
-class Dialect(Struct, frozen=True):
-    """One wire format. ``request`` takes the conversation apart from the scenario, so that a nudge can extend it."""
-
-    name: str
-    request: Callable[[Target, Scenario, Sequence[Message]], WireRequest]
-    decoder: Callable[[], Decoder]
-    content_type: str
-    """Of a streamed answer. An event stream is told by its frames, since its readers never check this."""
-    final: bool = False
-    """Whether nothing of interest can follow the terminal event, so that nobody waits for the peer to close."""

@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import check_trust
-from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
 from kmon.doctor import clock
 from kmon.doctor import mtu as segments
@@ -21,6 +20,7 @@ from kmon.doctor.examine import Examination, examine
 from kmon.doctor.repeat import spread
 from kmon.doctor.tcp import Reach
 from kmon.format import plural
+from kmon.model import Target
 from kmon.transport.authorities import authorities
 
 SLOW_MS: dict[Step, float] = {"dns": 1000.0, "tcp": 1000.0, "tls": 2000.0, "http": 5000.0}

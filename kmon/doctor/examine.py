@@ -8,20 +8,21 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kmon.catalog.address import is_loopback
+from kmon.address import is_loopback
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential, credential_variables, key_problem, key_source
-from kmon.catalog.model import SOCKET_DIALECTS, Target
 from kmon.catalog.trust import Trust
+from kmon.dialects.registry import dialect
 from kmon.doctor.certificates import Certificate, read_certificate
 from kmon.doctor.dns import Lookup, look_up
 from kmon.doctor.endpoint import Exchange, Question, ask, peek
-from kmon.doctor.model_list import Check, Heard, judged
+from kmon.doctor.model_list import Check, Heard, judged, list_url
 from kmon.doctor.proxies import fit
 from kmon.doctor.repeat import five
 from kmon.doctor.tcp import Reach, reach_all
+from kmon.model import Target
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
 from kmon.transport.proxy import proxy_for, secrets
@@ -137,19 +138,19 @@ def _question(target: Target, env: Environment, trust: Trust) -> tuple[Question,
     problem = key_problem(target, env)
     held = Credential(credential_variables(target, env)) if problem else credential(target, env, trust)
     base_url = base_url_of(target, held.by_env)
-    if target.dialect in SOCKET_DIALECTS:  # the port and the path are asked as HTTP, which a WebSocket server answers
+    if dialect(target.dialect).websocket:  # the port and the path are asked as HTTP, which a WebSocket server answers
         base_url = "http" + base_url.removeprefix("ws")
-    with_key = target.dialect == "chat" and problem is None
-    url = f"{base_url}/models" if target.dialect == "chat" else f"{base_url}/"
+    models = list_url(target, base_url)
+    url = models or f"{base_url}/"
     proxy = proxy_for(url)
     headers: dict[str, str] = {}
-    if with_key:
+    if models and problem is None:
         headers = {**target.headers, **held.authorization(target.auth, url, proxied=proxy is not None)}
     safe = Sanitizer(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
     check: Check | None = None
     if problem:
         check = Check("failed", problem)
-    elif target.dialect != "chat":
+    elif models is None:
         check = Check("skipped", "there is no list of models to ask with it; race it with --scenario minimal")
     return Question(url=url, headers=headers, proxy=proxy, safe=safe), check
 

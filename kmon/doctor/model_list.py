@@ -9,10 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from kmon.catalog.model import Target
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
+from kmon.dialects.dialect import HttpDialect
 from kmon.dialects.http_error import answer_error
+from kmon.dialects.registry import dialect, http_dialect
 from kmon.format import plural
+from kmon.model import Target
 from kmon.stream.sanitize import Sanitizer
 
 BODY_LIMIT_BYTES = 8 << 20
@@ -46,15 +48,25 @@ class Heard:
     body: bytes
 
 
+def list_url(target: Target, base_url: str) -> str | None:
+    """Where the list of the target's models is, at ``base_url``; None where its dialect has none."""
+    spoken = dialect(target.dialect)
+    path = spoken.models_path if isinstance(spoken, HttpDialect) else None
+    return None if path is None else base_url + path
+
+
 def judged(target: Target, heard: Heard, safe: Sanitizer) -> Check:
     """What the answer means for ``target``; everything quoted from it is made safe."""
+    spoken = http_dialect(target.dialect)
     if heard.status != 200:
-        return _refused(heard, safe)
-    ids = _model_ids(heard.body)
+        return _refused(heard, safe, spoken)
+    try:
+        ids = spoken.models_in(msgspec.json.decode(heard.body))
+    except (msgspec.DecodeError, RecursionError):
+        ids = None
     if ids is None:
-        return Check(
-            "failed", f"{target.base_url}/models answered something that is no list of models", status=heard.status
-        )
+        where = list_url(target, target.base_url)
+        return Check("failed", f"{where} answered something that is no list of models", status=heard.status)
     return _found(target, ids, safe)
 
 
@@ -66,23 +78,11 @@ def status_words(status: int) -> str:
         return str(status)
 
 
-def _refused(heard: Heard, safe: Sanitizer) -> Check:
-    error = safe.error(answer_error(heard.status, heard.content_type, heard.headers, heard.body))
+def _refused(heard: Heard, safe: Sanitizer, spoken: HttpDialect) -> Check:
+    error = safe.error(answer_error(heard.status, heard.content_type, heard.headers, heard.body, spoken=spoken))
     words = {401: "the key was refused", 403: "the key may not do this", 404: "there is no list of models here"}
     said = words.get(heard.status, "not now" if heard.status == 429 else "the list of models was not given")
     return Check("failed", f"{said}: {' '.join(error.message.split())}", status=heard.status)
-
-
-def _model_ids(body: bytes) -> list[str] | None:
-    """The ids of ``{"data": [{"id": ...}]}`` or, as Together answers, of the bare list; None if it is neither."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    rows = found.get("data") if isinstance(found, dict) else found
-    if not isinstance(rows, list):
-        return None
-    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
 
 
 def _found(target: Target, ids: list[str], safe: Sanitizer) -> Check:

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import httpcore
 import httpx
 
-from kmon.catalog.address import is_loopback
+from kmon.address import is_loopback
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import check_trust, credential, key_problem, key_variable
-from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
-from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged
+from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged, list_url
+from kmon.model import Target
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
 from kmon.transport.authorities import authorities
@@ -58,15 +58,16 @@ async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Chec
     variable = key_variable(target, env)
     if problem := key_problem(target, env):
         return Check("failed" if named or variable else "skipped", problem)
-    if target.dialect != "chat":
+    url = list_url(target, target.base_url)
+    if url is None:
         return Check("skipped", f"{target.base_url} has no list of models to ask; race it with --scenario minimal")
     held = credential(target, env, trust)
-    proxy = proxy_for(f"{target.base_url}/models")
+    proxy = proxy_for(url)
     safe = Sanitizer(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
     start_s = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):
-            result = await _ask(target, held, safe, context, limit_s)
+            result = await _ask(asked, url, held, safe, context)
     except TimeoutError:
         result = Check("failed", f"no answer from {target.base_url} within {limit_s:g} s")
     except (
@@ -80,8 +81,8 @@ async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Chec
     return replace(result, duration_ms=round((time.monotonic() - start_s) * 1000, 1))
 
 
-async def _ask(target: Target, held: Credential, safe: Sanitizer, context: ssl.SSLContext, limit_s: float) -> Check:
-    url = f"{target.base_url}/models"
+async def _ask(asked: _Asked, url: str, held: Credential, safe: Sanitizer, context: ssl.SSLContext) -> Check:
+    target, limit_s = asked.target, asked.limit_s
     proxy = proxy_for(url)
     credentials = held.authorization(target.auth, url, proxied=proxy is not None)
     async with exchange(

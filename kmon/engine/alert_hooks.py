@@ -23,7 +23,7 @@ import httpx
 import msgspec
 
 from kmon import spawn
-from kmon.catalog.address import host_and_port
+from kmon.address import host_and_port
 from kmon.dialects.text import clean
 from kmon.stream.events import Alert, Notice
 from kmon.transport.authorities import authorities

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from kmon.catalog.model import Chain, Message, ToolUse
 from kmon.dialects.assemble import Transcript
+from kmon.model import Chain, Message, ToolUse
 
 
 def next_turn(

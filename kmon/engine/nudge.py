@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kmon.catalog.model import Message
+from kmon.model import Message
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from kmon.catalog.credential import Credential
-from kmon.catalog.model import Scenario, Target
+from kmon.model import Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.stats.alerts import AlertThresholds
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kmon.catalog.model import Message
+from kmon.model import Message
 
 
 def shuffled(count: int, seed: int | None, round_number: int) -> list[int]:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from kmon.blame.adaptive_threshold import Habits
-from kmon.catalog.model import Message
 from kmon.dialects.delta import StreamError
+from kmon.dialects.registry import dialect
 from kmon.engine.chain import next_turn, results_in
 from kmon.engine.ended import run_ended
 from kmon.engine.nudge import follow_up, verdict
@@ -22,6 +22,7 @@ from kmon.engine.plan import Row
 from kmon.engine.randomize import with_nonce
 from kmon.engine.skippable_sleep import Pause
 from kmon.findings.signature import Signature
+from kmon.model import Message
 from kmon.probe.attempt import Attempt
 from kmon.probe.context import Shared
 from kmon.probe.limits import Limits
@@ -241,7 +242,7 @@ class Run:
 
     def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
         self._attempts += 1
-        return attempt_in(self._row.target.dialect)(
+        return attempt_in(dialect(self._row.target.dialect))(
             run=self.name,
             attempt=self._attempts,
             role=role,

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import msgspec
 
 from kmon.catalog.environment import Environment
-from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import check_trust, credential, key_source
-from kmon.catalog.model import SOCKET_DIALECTS, Scenario, Target
 from kmon.catalog.trust import Trust
-from kmon.dialects import refusal
+from kmon.dialects.dialect import HttpDialect
+from kmon.dialects.registry import dialect
 from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.errors import UsageError
+from kmon.model import Scenario, Target
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row,
     """
     found = tuple(Row(target, scenario) for target in targets for scenario in scenarios)
     for row in found:
-        if problem := refusal(row.target, row.scenario):
+        if problem := dialect(row.target.dialect).unsupported(row.target, row.scenario):
             raise UsageError(problem)
     return found
 
@@ -65,12 +66,11 @@ def one_call_at_a_time(row: Row) -> Row:
 
 def simulated(target: Target, origin: str) -> Target:
     """The same target, aimed at the simulator at ``origin``: its dialect, model and body, but no key and no headers."""
-    if target.dialect in SOCKET_DIALECTS:
+    spoken = dialect(target.dialect)
+    if not isinstance(spoken, HttpDialect):
         raise UsageError(f"target {target.name} cannot be raced on the simulated provider; leave it out")
-    version = "/v1" if target.dialect == "chat" else ""
-    return msgspec.structs.replace(
-        target, base_url=f"{origin}/{target.provider}{version}", key_env=(), headers={}, simulated=True
-    )
+    base_url = f"{origin}/{target.provider}{spoken.base_path}"
+    return msgspec.structs.replace(target, base_url=base_url, key_env=(), headers={}, simulated=True)
 
 
 def keys_for(plan: RacePlan, env: Environment, trust: Trust) -> Keys:

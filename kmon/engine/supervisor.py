@@ -21,8 +21,8 @@ from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.randomize import shuffled
 from kmon.engine.run import ALREADY_ENDED, Companion, Run
 from kmon.probe.context import Shared
-from kmon.probe.registry import attempt_in
-from kmon.probe.send import preload, prepare
+from kmon.probe.registry import preload
+from kmon.probe.send import prepare
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import Vigil
 from kmon.stream import events as ev
@@ -58,7 +58,6 @@ class Supervisor:
         self._outbox = EventQueue()
         self._network = Shared()
         for target in plan.asked:
-            attempt_in(target.dialect)
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
         self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}

@@ -12,13 +12,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from kmon.catalog.model import Tool
 from kmon.dialects.assemble import Transcript
+from kmon.dialects.dialect import FinishWords
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.model_names import may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
 from kmon.findings.tool_call import shown, tool_problem
 from kmon.findings.usage import usage_finding
+from kmon.model import Tool
 
 MARKER = re.compile(r"<\|tool_calls?_(?:section_begin|begin|argument_begin|section_end|end)\|>|</?tool_call>")
 """Kimi's native markup and the ``<tool_call>`` of the Hermes family."""
@@ -27,8 +28,6 @@ LATE_CHUNKS = 3
 """Output chunks after the finish reason that are no stray last word."""
 SAME_CALLS = 2
 """Earlier calls with the same arguments, from which on one more is a loop."""
-CALLING = frozenset({"tool_calls", "function_call", "tool_use"})
-AT_LENGTH = frozenset({"length", "max_tokens"})
 
 
 class Asked(Struct, frozen=True):
@@ -40,6 +39,7 @@ class Asked(Struct, frozen=True):
     wants_usage: bool = False
     called: tuple[tuple[str, dict[str, Any]], ...] = ()
     """The calls that were made, and answered, earlier in the conversation."""
+    finish_words: FinishWords = FinishWords()
 
 
 class Finding(Struct, frozen=True):
@@ -103,14 +103,14 @@ def _calls_amiss(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | 
     for call in said.tool_calls:
         problem = tool_problem(call, asked.tools)
         if problem is not None:
-            return Finding(problem.name, problem.sentence + _why_unfinished(problem.name, said))
+            return Finding(problem.name, problem.sentence + _why_unfinished(problem.name, asked, said))
     return None
 
 
-def _why_unfinished(name: str, said: Transcript) -> str:
+def _why_unfinished(name: str, asked: Asked, said: Transcript) -> str:
     if name != "tool-arguments-unfinished":
         return ""
-    if said.finish_reason in AT_LENGTH:
+    if said.finish_reason in asked.finish_words.length:
         return "; the token limit cut them (finish reason length)"
     tokens = said.usage.completion_tokens if said.usage else None
     counted = f", after {tokens} output tokens by usage" if tokens is not None else ""
@@ -125,10 +125,14 @@ def _silent_answer(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding 
     if said.text.strip() or said.tool_calls:
         return None
     finish = _finish(said)
-    if said.finish_reason in CALLING:
+    if said.finish_reason in asked.finish_words.tools:
         return Finding("finish-mismatch", f"{finish}, and no tool call in the stream")
     if said.reasoning.strip():
-        why = "thinking used up the token limit" if said.finish_reason in AT_LENGTH else "the answer may be in there"
+        why = (
+            "thinking used up the token limit"
+            if said.finish_reason in asked.finish_words.length
+            else "the answer may be in there"
+        )
         return Finding("only-reasoning", f"{len(said.reasoning)} characters of reasoning, no answer, {finish}: {why}")
     tokens = said.usage.completion_tokens if said.usage else None
     counted = f"; usage counts {tokens} output tokens" if tokens is not None else ""
@@ -136,7 +140,7 @@ def _silent_answer(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding 
 
 
 def _calls_missing(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    if said.finish_reason in CALLING and not said.tool_calls:
+    if said.finish_reason in asked.finish_words.tools and not said.tool_calls:
         return Finding("finish-mismatch", f"{_finish(said)}, and no tool call in the stream")
     return None
 

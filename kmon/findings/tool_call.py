@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from kmon.catalog.model import Scenario, Tool
 from kmon.dialects.delta import ToolCall
+from kmon.model import Scenario, Tool
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

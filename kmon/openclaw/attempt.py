@@ -14,13 +14,13 @@ import secrets
 import httpcore
 
 from kmon.catalog.credential import Credential
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import SESSION_PREFIX
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.dialects.delta import Delta, StreamError
+from kmon.errors import UsageError
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature, held, told_otherwise
+from kmon.model import SESSION_PREFIX
 from kmon.openclaw import device_key
 from kmon.openclaw.link import Ended, Heard, Life, Link, Unreadable, open_link
 from kmon.openclaw.protocol.claim import ClientStatus

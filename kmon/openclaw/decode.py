@@ -9,6 +9,7 @@ from msgspec import structs
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError, Usage
+from kmon.dialects.sockets import OpenClawGateway
 from kmon.dialects.text import clean
 from kmon.openclaw.diagnosis import diagnose
 from kmon.openclaw.moments import Moment, Playback
@@ -64,7 +65,7 @@ def _decoded(file: str, index: int, run: GatewayRun, said: Transcript) -> Decode
     return DecodedRun(
         file,
         index,
-        "openclaw",
+        OpenClawGateway.name,
         None,
         run.answer.text,
         "",

@@ -12,8 +12,8 @@ import stat
 from functools import cache
 from pathlib import Path
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import TooLargeError, UnreadableError, read_regular
+from kmon.errors import UsageError
 from kmon.openclaw.protocol.device import SEED_BYTES, Device
 from kmon.own_directory import make_own, state_dir
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from kmon.dialects.loose import members, parsed
+from kmon.dialects.json_access import members, parsed
 from kmon.openclaw.protocol.frames import Frame, FrameError, parse
 from kmon.recording.sniff import is_gateway
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.dialects.bounds import SESSION_LIMIT_CHARS, ending
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.ended import run_ended
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature, describe
@@ -20,7 +21,7 @@ from kmon.probe.recorder import AttemptRecorder
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 
-DIALECT = "openclaw"
+DIALECT = OpenClawGateway.name
 END_GRACE_S = 2.0
 """How long after the agent's end its chat may still speak."""
 RETRY_GRACE_S = 12.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TextIO
 
-from kmon.catalog.errors import UsageError
 from kmon.engine.api import Host
+from kmon.errors import UsageError
 from kmon.interrupts import heeding
 from kmon.output.headless import JsonReporter, Reporter
 from kmon.stream import events as ev

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from kmon import spawn
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 """Beside those that ask kmon to end."""

@@ -12,7 +12,7 @@ from queue import Full, Queue
 
 import msgspec
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.stream.events import Event
 
 WAITING_BATCHES = 1_000

@@ -159,13 +159,12 @@ async def _attempt(
     stall_s: float = STALL_S,
     emit: Callable[[Event], None] = lambda _: None,
 ) -> _Outcome:
-    version = "/v1" if case.dialect == "chat" else ""
     scenario = case.scenario(seed)
     attempt = HttpAttempt(
         run="bench",
         attempt=1,
         role="first",
-        target=case.target(f"{origin}/bench{version}"),
+        target=case.target(origin),
         scenario=scenario,
         messages=scenario.messages,
         credential=Credential({}),

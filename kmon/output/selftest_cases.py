@@ -10,9 +10,11 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from kmon.catalog.model import DialectName, Message, Scenario, Target, Tool, ToolUse
 from kmon.catalog.signatures import signatures
 from kmon.catalog.toml_source import parse_toml
+from kmon.dialects.registry import http_dialect
+from kmon.model import DEFAULT_DIALECT, Message, Scenario, Target, Tool, ToolUse
+from kmon.simulator.dialects.registry import names_with
 from kmon.simulator.faults.base import Fault
 from kmon.simulator.faults.registry import FAULTS, HEADER
 
@@ -36,7 +38,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     fault: str
     expects: str | None = None
     ask: Ask = "words"
-    dialect: DialectName = "chat"
+    dialect: str = DEFAULT_DIALECT
     place: str = ""
     """One of the simulator's places (``simulator/endpoints.py``); empty for the simulator itself."""
     timeout_s: float = 90.0
@@ -45,7 +47,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     def name(self) -> str:
         """The fault, and the parts of the request that are not the defaults."""
         place = "" if self.fault == f"({self.place})" else self.place
-        more = [word for word in (self.dialect, self.ask, place) if word not in ("chat", "words", "")]
+        more = [word for word in (self.dialect, self.ask, place) if word not in (DEFAULT_DIALECT, "words", "")]
         return " ".join([self.fault.partition(":")[0], *more])
 
     def scenario(self, seed: int) -> Scenario:
@@ -59,15 +61,16 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
             max_tokens=ANSWER_TOKENS,
         )
 
-    def target(self, base_url: str) -> Target:
-        """The target. ``base_url`` ends where the dialect's own path begins."""
+    def target(self, origin: str) -> Target:
+        """The target at a simulator of this ``origin``."""
+        spoken = http_dialect(self.dialect)
         return Target(
             name=self.name,
             provider="bench",
             # the AWS client cannot add the header, but the simulator also reads a fault from the model's name
-            model=f"{MODEL}-{self.fault}" if self.dialect == "converse" else MODEL,
+            model=f"{MODEL}-{self.fault}" if spoken.transport == "aws" else MODEL,
             dialect=self.dialect,
-            base_url=base_url,
+            base_url=f"{origin}/bench{spoken.base_path}",
             headers={} if self.fault.startswith("(") else {HEADER: self.fault},
             simulated=True,
         )
@@ -96,7 +99,8 @@ def _default_case(fault: type[Fault]) -> Case:
     named = None if fault.healthy else next((key for key, text in signatures().items() if name in text.faults), "")
     if named == "":
         raise LookupError(f"no signature names the fault {name!r}: add it to the faults of one, or say it is healthy")
-    return Case(name, named, dialect="chat" if "chat" in fault.dialects else min(fault.dialects))
+    able = names_with(fault.needs)
+    return Case(name, named, dialect=DEFAULT_DIALECT if DEFAULT_DIALECT in able else able[0])
 
 
 @cache

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential_variables, has_key, is_allowed, key_names, key_place, key_source
-from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
 from kmon.dialects.text import clean
 from kmon.doctor.model_list import Check
+from kmon.model import Target
 
 _TITLES = ("NAME", "PROVIDER/MODEL", "DIALECT", "BASE URL", "KEY")
 

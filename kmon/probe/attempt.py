@@ -18,11 +18,13 @@ import httpx
 from kmon import log
 from kmon.blame.adaptive_threshold import Habits
 from kmon.catalog.credential import Credential
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
+from kmon.dialects.dialect import FinishWords
+from kmon.dialects.registry import wire_format
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
+from kmon.model import Message, Scenario, Target
 from kmon.probe.context import Shared
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
@@ -79,6 +81,7 @@ class Attempt(ABC):
         """When a follow-up in the same session was last sent."""
         self.on_request_sent: Callable[[int], None] | None = None
         """Told when the request had left."""
+        spoken = wire_format(target.dialect)
         self._account = AttemptRecorder(
             run,
             attempt,
@@ -89,6 +92,7 @@ class Attempt(ABC):
                 prompt="\n".join(message.content for message in messages),
                 wants_usage=target.stream_options,
                 called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
+                finish_words=FinishWords() if spoken is None else spoken.finish_words,
             ),
             secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from kmon.dialects import dialect
 from kmon.dialects.delta import StreamError
 from kmon.dialects.http_error import answer_error, is_stream
+from kmon.dialects.registry import http_dialect
 from kmon.dialects.wire import Decoder
 from kmon.probe.attempt import Attempt
 from kmon.probe.recorder import coalesced
@@ -21,7 +21,7 @@ class HttpAttempt(Attempt):
     """An attempt over HTTP."""
 
     def prepare(self) -> None:
-        self._wire = dialect(self._target.dialect)
+        self._wire = http_dialect(self._target.dialect)
         self._request = self._wire.request(self._target, self._scenario, self._messages)
 
     def url(self) -> str:
@@ -41,7 +41,8 @@ class HttpAttempt(Attempt):
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
-                return answer_error(answer.status, answer.content_type, answer.headers, body, code=answer.error_code)
+                said = (answer.status, answer.content_type, answer.headers, body)
+                return answer_error(*said, spoken=self._wire, code=answer.error_code)
             await self._read(answer, self._wire.decoder())
         return self.transcript.error
 

@@ -6,18 +6,16 @@ from contextlib import AbstractAsyncContextManager
 
 from kmon.catalog import aws
 from kmon.catalog.credential import Credential
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import SOCKET_DIALECTS, Target
-from kmon.dialects import dialect
 from kmon.dialects.delta import StreamError
+from kmon.dialects.registry import dialect
 from kmon.dialects.wire import WireRequest
+from kmon.errors import UsageError
+from kmon.model import Target
 from kmon.probe.context import Shared
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
-
-AWS_DIALECT = "converse"
 
 
 def url_of(target: Target, request: WireRequest, credential: Credential) -> str:
@@ -36,7 +34,7 @@ def ask(
     on_line: OnLine | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
     """Send ``request`` when entered and give its answer; leaving closes the socket."""
-    if target.dialect == AWS_DIALECT:
+    if dialect(target.dialect).transport == "aws":
         return network.bedrock.exchange(
             request,
             aws.endpoint_of(target, credential.by_env),
@@ -69,16 +67,7 @@ def may_be_sent(credential: Credential, url: str) -> None:
         raise NotSentError(StreamError("key-withheld", str(error))) from None
 
 
-def preload(target: Target, network: Shared) -> None:
-    """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
-    if target.dialect in SOCKET_DIALECTS:
-        return
-    dialect(target.dialect)
-    if target.dialect == AWS_DIALECT:
-        _ = network.bedrock
-
-
 async def prepare(target: Target, credential: Credential, network: Shared, limit_s: float) -> None:
     """Make clients and fetch credentials now, not while the first attempt is being measured."""
-    if target.dialect == AWS_DIALECT:
+    if dialect(target.dialect).transport == "aws":
         await network.bedrock.prepare(credential, aws.endpoint_of(target, credential.by_env), limit_s)

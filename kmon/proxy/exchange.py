@@ -10,13 +10,12 @@ from collections.abc import Callable
 import httpx
 
 from kmon.blame.local_monitor import LocalMonitor
-from kmon.dialects import decoder
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.http_error import EVENT_STREAM_TYPE, answer_error
+from kmon.dialects.dialect import FinishWords
+from kmon.dialects.http_error import answer_error
 from kmon.dialects.plain import EVENTS, STREAMED, PlainDecoder
 from kmon.dialects.text import clean
-from kmon.dialects.whole import whole_answer
 from kmon.dialects.wire import Decoder
 from kmon.engine.ended import run_ended
 from kmon.findings.content import Asked
@@ -25,7 +24,7 @@ from kmon.probe.request_secrets import keys_in
 from kmon.proxy.call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
 from kmon.proxy.relay.observer import Abort, Delivery, End, Side
-from kmon.proxy.request import Overheard, overheard, place
+from kmon.proxy.request import overheard
 from kmon.proxy.tunnel import Tunnel
 from kmon.stream import events as ev
 from kmon.transport.content_encoding import Unpacker
@@ -40,9 +39,6 @@ WAITING_LIMIT_BYTES = 8 * 1024 * 1024
 """What may wait for the decoder. Past it the exchange goes on unread, and it is said."""
 STEP_BYTES = 4_096
 """Decoded at a time, for well under a millisecond, before what is to be passed on has its turn again."""
-FRAMED = ("converse", "bedrock-invoke")
-READABLE = (EVENTS, EVENT_STREAM_TYPE)
-"""Dialects in event-stream frames; all others come as server-sent events. No stream of another type can be read."""
 ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
 
@@ -73,7 +69,7 @@ class Proxied:
             self.name, 1, "first", asked=Asked(""), secrets=secrets, stall_s=stall_s, machine=machine, emit=self._tell
         )
         self._path = self._account.translate.redacted(head.path, NAME_LIMIT_CHARS)
-        self._request = Overheard(place(head.path).dialect, place(head.path).model)
+        self._request = overheard(head.path, b"", whole=False)
         self._asked_body = bytearray()
         self._asked_whole = True
         self._untold: list[ev.Event] | None = []
@@ -176,9 +172,9 @@ class Proxied:
 
     def _reader(self, t_ns: int, content_type: str) -> Decoder | None:
         """What reads a stream of this type; None where no more than its bytes is known."""
-        dialect = self._request.dialect
-        if dialect and (content_type == EVENT_STREAM_TYPE) == (dialect in FRAMED) and content_type in READABLE:
-            return decoder(dialect)
+        spoken = self._request.format
+        if spoken is not None and spoken.content_type == content_type:
+            return spoken.decoder()
         self._account.unread(t_ns, stream=True)
         return PlainDecoder() if content_type == EVENTS else None
 
@@ -305,11 +301,13 @@ class Proxied:
             return None
         body, asked = bytes(self._whole), self._request
         last_ns = self._account.timeline.byte.last_ns or now_ns
-        said = whole_answer(asked.dialect, body) if answer.status < 400 and not asked.stream else None
+        said = None
+        if answer.status < 400 and not asked.stream and asked.format is not None:
+            said = asked.format.whole_answer(body)
         if said is not None:
             self._account.take(last_ns, said)
             return None
-        return answer_error(answer.status, answer.content_type, answer.headers, body)
+        return answer_error(answer.status, answer.content_type, answer.headers, body, spoken=asked.format)
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
@@ -322,7 +320,13 @@ class Proxied:
         asked = overheard(self._head.path, bytes(self._asked_body), whole=self._asked_whole)
         self._asked_body.clear()
         self._request = asked
-        self._account.asked = Asked(asked.model, asked.tools, asked.prompt, asked.wants_usage)
+        self._account.asked = Asked(
+            asked.model,
+            asked.tools,
+            asked.prompt,
+            asked.wants_usage,
+            finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
+        )
         agent = self._account.translate.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"
         queued = ev.RunQueued(

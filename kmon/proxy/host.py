@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
+from kmon.address import host_and_port, is_loopback
 from kmon.blame.loop_lag import watch_lag
-from kmon.catalog.address import host_and_port, is_loopback
-from kmon.catalog.errors import UsageError
 from kmon.catalog.signatures import KMON_LATE
-from kmon.dialects import DECODABLE, decoder
+from kmon.dialects.registry import formats
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
+from kmon.errors import UsageError
 from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
 from kmon.proxy.call import OnCall, ProviderCall
@@ -54,8 +54,7 @@ class ProxyHost:
         self._t_start = 0
         self._lag: asyncio.Task[None] | None = None
         self._closed = False
-        for name in DECODABLE:
-            decoder(name)  # imports it: that needs a file, and none may be left when an answer comes
+        formats()  # imports them: that needs a file, and none may be left when an answer comes
 
     @property
     def url(self) -> str:

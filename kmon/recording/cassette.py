@@ -9,7 +9,7 @@ import re
 import zlib
 from typing import Any
 
-from kmon.dialects.loose import count, items, members, text
+from kmon.dialects.json_access import count, items, members, text
 from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.sniff import dialect_of, is_stream
 

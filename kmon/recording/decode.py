@@ -5,12 +5,13 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from kmon.catalog.signatures import failure_name
-from kmon.dialects import DECODABLE, decoder
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.bounds import ID_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text, one_line
 from kmon.dialects.delta import StreamError, ToolCall, Usage
+from kmon.dialects.dialect import WireFormat
 from kmon.dialects.fault import fault
-from kmon.dialects.loose import members, parsed
+from kmon.dialects.json_access import parsed
+from kmon.dialects.registry import wire_format
 from kmon.dialects.text import clean
 from kmon.recording.interaction import Interaction
 from kmon.recording.sniff import is_stream
@@ -39,18 +40,20 @@ class Decoded(Struct, frozen=True):
 
 def decodable(interaction: Interaction) -> bool:
     """Whether this is a streaming exchange in a dialect kmon reads (an HTTP error to a streaming request is)."""
-    return interaction.streaming and interaction.dialect in DECODABLE
+    return interaction.streaming and wire_format(interaction.dialect) is not None
 
 
 def decode(file: str, interaction: Interaction) -> Decoded:
     """Decode a :func:`decodable` interaction as if it had just arrived."""
     transcript = Transcript()
+    spoken = wire_format(interaction.dialect)
+    assert spoken is not None, "decodable() comes first"
     error: StreamError | None = None
     if _is_answer(interaction):
-        error = _refusal(interaction)
+        error = _refusal(interaction, spoken)
     else:
-        wire = decoder(interaction.dialect)
-        for delta in wire.feed(interaction.body) + wire.end():
+        decoder = spoken.decoder()
+        for delta in decoder.feed(interaction.body) + decoder.end():
             transcript.add(delta)
         error = transcript.error
     return Decoded(
@@ -96,16 +99,16 @@ def _is_answer(interaction: Interaction) -> bool:
     return not is_stream(interaction.content_type, interaction.body)
 
 
-def _refusal(interaction: Interaction) -> StreamError:
+def _refusal(interaction: Interaction, spoken: WireFormat) -> StreamError:
     shown = frame_text(interaction.body)
     try:
         value = parsed(interaction.body)
     except ValueError:
         value = None
-    said = members(value)
-    refused = "error" in said or (interaction.status or 0) >= 400
+    said = spoken.error_in(value)
+    refused = said is not value or (interaction.status or 0) >= 400
     kind = "http" if refused else "not-a-stream"
-    cause = said.get("error") or value or " ".join(shown.split()) or "no body"
+    cause = said or value or " ".join(shown.split()) or "no body"
     error = fault(cause, kind=kind, status=interaction.status, frame=shown)
     amazon = interaction.headers.get("x-amzn-errortype", "").partition(":")[0]
     return structs.replace(error, code=error.code or amazon or None)

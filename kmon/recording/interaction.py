@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.dialects.loose import members, parsed, text
+from kmon.dialects.dialect import Route
+from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.registry import routed
 
 SECRET_HEADERS = ("authorization", "proxy-authorization", "api-key", "cookie", "set-cookie", "x-amz-security-token")
 
@@ -30,17 +32,18 @@ class Request(Struct, frozen=True):
 
     @property
     def model(self) -> str:
-        """The model asked for: in the body, or in the path (Bedrock, percent-encoded in some recordings)."""
-        if model := text(self.members.get("model")):
-            return model
-        _, found, rest = urlsplit(self.url).path.partition("/model/")
-        return unquote(rest.partition("/")[0]) if found else ""
+        """The model asked for: in the body, or in the path."""
+        return text(self.members.get("model")) or self._route.model
 
     @property
     def wants_stream(self) -> bool:
         """Whether a stream was asked for, in the body or by the operation in the path."""
-        operation = urlsplit(self.url).path.rpartition("/")[2]
-        return self.members.get("stream") is True or operation in ("converse-stream", "invoke-with-response-stream")
+        return self.members.get("stream") is True or self._route.stream is True
+
+    @property
+    def _route(self) -> Route:
+        found = routed(urlsplit(self.url).path)
+        return Route() if found is None else found[1]
 
 
 class Interaction(Struct, frozen=True):

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular, read_to_end
-from kmon.dialects.loose import items, members, parsed
+from kmon.dialects.json_access import items, members, parsed
+from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
+from kmon.errors import UsageError
 from kmon.recording import cassette, trace
 from kmon.recording.cassette import interaction
 from kmon.recording.interaction import Interaction, Request
-from kmon.recording.sniff import EVENT_STREAM_TYPE, SSE_TYPE, is_event_stream, is_sse, why_no_stream
+from kmon.recording.sniff import is_event_stream, is_sse, why_no_stream
 from kmon.recording.yaml_source import documents
 
 FILE_LIMIT_BYTES = 64 * 1024 * 1024

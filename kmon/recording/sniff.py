@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kmon.dialects.eventstream import EventStreamDecoder, Frame
-from kmon.dialects.loose import members, parsed, text
+from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.registry import formats, routed
 from kmon.dialects.sse import BOM, Event, SSEDecoder
+from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
+from kmon.model import DEFAULT_DIALECT
 
 SNIFF_BYTES = 64 * 1024
-EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
-SSE_TYPE = "text/event-stream"
 
 _SSE_LINE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n|$)|:")
-_MESSAGES_TYPES = (
-    "message_start",
-    "content_block_start",
-    "content_block_delta",
-    "message_delta",
-    "message_stop",
-)
-NATIVE_PATH = "/v1/inference/"
-"""DeepInfra's, with the model after it."""
-_PATHS = (
-    ("/converse-stream", "converse"),
-    ("/invoke-with-response-stream", "bedrock-invoke"),
-    ("/completions", "chat"),
-    ("/responses", "responses"),
-    ("/messages", "messages"),
-    (":streamGenerateContent", "gemini"),
-)
+UNREADABLE = {"responses": "/responses", "gemini": ":streamGenerateContent"}
+"""Dialects that are known by name only, each with the end of its path."""
 
 
 def is_event_stream(body: bytes) -> bool:
@@ -54,20 +40,21 @@ def is_stream(content_type: str, body: bytes) -> bool:
 
 
 def dialect_of(url: str, body: bytes) -> str:
-    """The dialect of an answer: by what it says, else by the address it came from, else ``chat``."""
+    """The dialect of an answer: by what it says, else by the address it came from, else the default one."""
     said = _framed(body) if is_event_stream(body) else _sse(body) if is_sse(body) else None
     if said is not None:
         return said
     path = url.partition("?")[0].partition("#")[0].rstrip("/")
-    if NATIVE_PATH in path:
-        return "deepinfra"
-    return next((dialect for ending, dialect in _PATHS if path.endswith(ending)), "chat")
+    path = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+    if (found := routed(path)) is not None:
+        return found[0].name
+    return next((name for name, ending in UNREADABLE.items() if path.endswith(ending)), DEFAULT_DIALECT)
 
 
 def _framed(body: bytes) -> str | None:
     for frame in EventStreamDecoder().feed(body[:SNIFF_BYTES]):
         if isinstance(frame, Frame) and (name := frame.headers.get(":event-type")):
-            return "bedrock-invoke" if name == "chunk" else "converse"
+            return _recognised(EVENT_STREAM_TYPE, name, {})
     return None
 
 
@@ -84,15 +71,10 @@ def _spoken(event: Event) -> str | None:
         value = members(parsed(event.data))
     except ValueError:
         return None
-    kind = text(value.get("type"))
-    if "choices" in value:
-        return "chat"
-    if kind.startswith("response."):
+    if (name := _recognised(SSE_TYPE, event.name, value)) is not None:
+        return name
+    if text(value.get("type")).startswith("response."):
         return "responses"
-    if kind in _MESSAGES_TYPES:
-        return "messages"
-    if isinstance(value.get("token"), dict) and ("generated_text" in value or "details" in value):
-        return "deepinfra"
     return "gemini" if "candidates" in value else None
 
 
@@ -114,3 +96,8 @@ def why_no_stream(lines: Sequence[dict[str, Any]]) -> str | None:
     if lines and all("dir" in line and "frame" in line for line in lines):
         return "it holds the WebSocket dialogue of a program kmon reads no runs from"
     return None
+
+
+def _recognised(content_type: str, event: str, value: Mapping[str, Any]) -> str | None:
+    spoken = (entry for entry in formats() if entry.content_type == content_type)
+    return next((entry.name for entry in spoken if entry.recognises(event, value)), None)

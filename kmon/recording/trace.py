@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kmon.dialects.loose import count, items, members, text
+from kmon.dialects.chat import Chat
+from kmon.dialects.json_access import count, items, members, text
 from kmon.recording.interaction import Interaction, Request
 
 HEADERS = {"content-type": "text/event-stream"}
@@ -109,7 +110,7 @@ class _Attempt:
             self._status,
             headers,
             body,
-            "chat",
+            Chat.name,  # as which the deltas were written out
             True,
             (times[-1] - began) / 1e6 if times else None,
             tuple((ns - times[0]) / 1e6 for ns in times) if len(times) == len(self._deltas) else (),

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kmon.catalog.model import Target
+from kmon.model import Target
 from kmon.probe.limits import Limits
 
 Cause = Literal["rate-limit", "server-error", "connection", "timeout", "cut-short"]

@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from kmon.catalog.credential import Credential
-from kmon.catalog.model import Target
+from kmon.model import Target
 from kmon.probe.recorder import Outcome
 from kmon.retry.classify import Wait, cause_of, elsewhere, reason, wait
 from kmon.retry.policy import Policy

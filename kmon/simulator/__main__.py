@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from kmon import log, open_files
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.parent_death import end_with_parent
 from kmon.simulator.script import Script
 from kmon.simulator.serve import SimOptions, listening

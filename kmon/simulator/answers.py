@@ -15,7 +15,6 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kmon.simulator.chat import ChatRequest
 from kmon.simulator.prompt import (
     PLACE,
     PROMPT_LIMIT_CHARS,
@@ -24,6 +23,7 @@ from kmon.simulator.prompt import (
     is_nudge,
     last_prompt,
 )
+from kmon.simulator.request import ChatRequest
 from kmon.simulator.tool_use import Call, calls
 
 TOKEN = re.compile(r" ?[A-Za-z]{1,8}|\n *|\d{1,3}| ?[^\sA-Za-z\d]{1,3}|\s+|.", re.DOTALL)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import IO, Any, Self
 
 from kmon import spawn
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 3.0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from kmon.simulator.chat import ChatRequest
+from kmon.simulator.request import ChatRequest
 
 
 class Conversation(Struct, frozen=True):

@@ -30,14 +30,15 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import TomlSource, parse_toml, read_toml
+from kmon.errors import UsageError
+from kmon.simulator.dialects.chat import CHAT
+from kmon.simulator.dialects.registry import names_with, server_dialect
 from kmon.simulator.endpoints import PLACES
 from kmon.simulator.faults.base import Fault, Smooth
 from kmon.simulator.faults.path import ClockSkew
 from kmon.simulator.faults.registry import FaultError, from_header, read_fault
 from kmon.simulator.pacing import Pace, PaceChange, matches
-from kmon.simulator.wire import Spoken
 
 KEYS = ("title", "rule", "places", "pace")
 FLOOR = Pace(ttft_s=0.4, tokens_per_s=50.0, jitter=0.4, reasoning_tokens=0)
@@ -54,7 +55,7 @@ class Facts(Struct, frozen=True):
     tools: bool
     tool_result: bool
     nudge: bool
-    dialect: Spoken = "chat"
+    dialect: str = CHAT.name
     include_usage: bool = False
     prompt_chars: int = 0
     """Of all messages."""
@@ -70,7 +71,7 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
 
     provider: str = "*"
     model: str = "*"
-    dialect: Spoken | None = None
+    dialect: str | None = None
     tools: bool | None = None
     tool_result: bool | None = None
     nudge: bool | None = None
@@ -100,8 +101,10 @@ class FaultRule(Struct, frozen=True):
     fault: Fault
 
     def applies(self, facts: Facts, *, turn: int, ordinal: int, key: str) -> bool:
+        dialect = server_dialect(facts.dialect)
         return (
-            facts.dialect in self.fault.dialects
+            dialect is not None
+            and self.fault.needs <= dialect.traits
             and self.match.holds(facts)
             and (self.match.first is None or ordinal <= self.match.first)
             and struck(self.match.probability, turn, key)
@@ -223,8 +226,13 @@ def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> FaultRule:
         fault = read_fault({key: value for key, value in table.items() if key not in conditions})
     except FaultError as error:
         raise source.error([*here, error.key], f"{error}; a rule also takes {', '.join(conditions)}") from None
-    if match.dialect is not None and (refused := fault.refusal(match.dialect)):
-        raise source.error([*here, "fault"], refused)
+    if match.dialect is not None:
+        dialect = server_dialect(match.dialect)
+        if dialect is None:
+            known = ", ".join(names_with(frozenset()))
+            raise source.error([*here, "dialect"], f"invalid enum value {match.dialect!r}; use one of {known}")
+        if refused := fault.refusal(dialect):
+            raise source.error([*here, "fault"], refused)
     return FaultRule(match, fault)
 
 

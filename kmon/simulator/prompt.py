@@ -6,7 +6,7 @@ import re
 
 from msgspec import Struct
 
-from kmon.simulator.chat import ChatRequest
+from kmon.simulator.request import ChatRequest
 
 PROMPT_LIMIT_CHARS = 8_000
 """The part of a message that is read, from its end, where a long context has its question."""

@@ -10,22 +10,24 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Scenario, Target
-from kmon.dialects.loose import members, parsed, text
+from kmon.dialects.dialect import HttpDialect
+from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.registry import http_dialects, wire_format
+from kmon.dialects.wire import SSE_TYPE
+from kmon.errors import UsageError
+from kmon.model import Scenario, Target
 from kmon.recording import Interaction
 from kmon.simulator import eventstream
+from kmon.simulator.dialects.registry import server_dialect
 from kmon.simulator.replay_scenario import scenario
 from kmon.simulator.script import EndBody, Script, Send, SendHead, Whole, scaled
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import ServerDialect
 
 EVENTS_PER_S = 40.0
 """The rate of a recording that does not know its own."""
 SCENARIO_NAME = "recorded"
 """What was asked is known by the stream it got, which names the target."""
 KEPT_HEADERS = ("content-type", "retry-after", "x-request-id", "request-id", "x-amzn-requestid", "x-amzn-errortype")
-BASE_PATHS: Mapping[str, str] = {"chat": "/v1", "converse": "", "messages": ""}
-"""The dialects a recording can be asked for in, and what their clients expect a base URL to end with."""
 
 _EVENT_END = re.compile(rb"(?>\r\n|\r|\n){2,}")
 _UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9._-]+")
@@ -38,7 +40,8 @@ class Replayed(Struct, frozen=True):
     """One recorded stream that can be asked for again. ``prefix`` is where the simulator serves it."""
 
     name: str
-    dialect: Spoken
+    dialect: HttpDialect
+    server: ServerDialect
     prefix: str
     interaction: Interaction
 
@@ -46,6 +49,11 @@ class Replayed(Struct, frozen=True):
 def replayed(recordings: Recordings) -> list[Replayed]:
     """The streams in ``recordings``. Raises UsageError when a file has none that kmon can ask for."""
     found: list[Replayed] = []
+    sides = {
+        dialect.name: (dialect, server)
+        for dialect in http_dialects()
+        if (server := server_dialect(dialect.name)) is not None
+    }
     for position, (file, interactions) in enumerate(recordings.items()):
         stem = _UNSAFE_IN_PATH.sub("-", Path(file).stem) or "recording"
         streams = [one for one in interactions if one.streaming]
@@ -53,25 +61,17 @@ def replayed(recordings: Recordings) -> list[Replayed]:
             raise UsageError(
                 f"{file} holds no recorded stream, so there is nothing to replay; try 'kmon decode {file}'"
             )
-        asked = [(dialect, one) for one in streams if (dialect := _spoken(one.dialect)) is not None]
+        asked = [(sides[one.dialect], one) for one in streams if one.dialect in sides]
         if not asked:
             spoken = ", ".join(sorted({one.dialect for one in streams}))
             raise UsageError(
-                f"{file} speaks {spoken}; only {', '.join(BASE_PATHS)} streams can be replayed, "
+                f"{file} speaks {spoken}; only {', '.join(sides)} streams can be replayed, "
                 "'kmon decode' reads the others"
             )
         found += [
-            Replayed(f"{stem}#{one.index}", dialect, f"/replay/{position}-{stem}/{one.index}", one)
-            for dialect, one in asked
+            Replayed(f"{stem}#{one.index}", *both, f"/replay/{position}-{stem}/{one.index}", one) for both, one in asked
         ]
     return found
-
-
-def _spoken(dialect: str) -> Spoken | None:
-    match dialect:
-        case "chat" | "converse" | "messages":
-            return dialect
-    return None
 
 
 def replay_scripts(recordings: Recordings, *, speed: float = 1.0, as_recorded: bool = False) -> dict[str, Script]:
@@ -92,9 +92,11 @@ def recorded_script(interaction: Interaction) -> Script:
     status = interaction.status or 200
     if status != 200 or interaction.body.lstrip()[:1] in (b"{", b"[", b"<"):
         return (Whole(status, headers, interaction.body, (interaction.duration_ms or 0.0) / 1000),)
-    framed = interaction.dialect == "converse"
+    spoken = wire_format(interaction.dialect)
+    content_type = SSE_TYPE if spoken is None else spoken.content_type
     if "content-type" not in interaction.headers:
-        headers = (("content-type", eventstream.CONTENT_TYPE if framed else "text/event-stream"), *headers)
+        headers = (("content-type", content_type), *headers)
+    framed = content_type == eventstream.CONTENT_TYPE
     events = list((eventstream.split_frames if framed else split_events)(interaction.body))
     gaps = zip(events, _gaps_s(interaction, len(events)), strict=True)
     return (SendHead(status, headers), *(Send(event, "recorded", gap_s) for event, gap_s in gaps), EndBody())
@@ -126,7 +128,7 @@ def _one_line(value: str) -> str:
 def replay_targets(recordings: Recordings, origin: str) -> list[tuple[Target, Scenario]]:
     """What to race to see each recorded stream again, from a simulator at ``origin`` that serves them."""
     return [
-        (_target(one, origin), scenario(SCENARIO_NAME, one.dialect, one.interaction.request))
+        (_target(one, origin), scenario(SCENARIO_NAME, one.server, one.interaction.request))
         for one in replayed(recordings)
     ]
 
@@ -137,8 +139,8 @@ def _target(one: Replayed, origin: str) -> Target:
         name=one.name,
         provider=provider_of(request.url),
         model=request.model or _model(_first_event(one.interaction)) or "unknown",
-        dialect=one.dialect,
-        base_url=f"{origin}{one.prefix}{BASE_PATHS[one.dialect]}",
+        dialect=one.dialect.name,
+        base_url=f"{origin}{one.prefix}{one.dialect.base_path}",
         simulated=True,
     )
 

@@ -14,15 +14,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, answer
-from kmon.simulator.chat import ChatRequest, Usage
-from kmon.simulator.dialects import CHAT
+from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.faults.base import Fault, Setting, Smooth
 from kmon.simulator.faults.silences import HeldUntilNext
 from kmon.simulator.pacing import Pace, first_wait_s, gaps_s
 from kmon.simulator.profile import Facts, Profile
 from kmon.simulator.prompt import is_nudge
+from kmon.simulator.request import ChatRequest, Usage
 from kmon.simulator.script import EndBody, Script, SendHead, Step, is_progress, scaled
-from kmon.simulator.wire import Dialect, Wire
+from kmon.simulator.wire import ServerDialect, Wire
 
 KEY_LIMIT = 10_000
 HEAD_SHARE = 0.3
@@ -46,7 +46,7 @@ class BuildContext(Struct, frozen=True):
     """How often this conversation was requested, this time included."""
     turn: int = 1
     """How often a request of equal :class:`Facts` came, this one included."""
-    dialect: Dialect = CHAT
+    dialect: ServerDialect = CHAT
     speed: float = 1.0
     fault: Fault | None = None
     """The fault that the request itself names, one its dialect can have; None leaves it to the profile."""
@@ -74,7 +74,7 @@ class Ordinals:
         return ordinal
 
 
-def facts(request: ChatRequest, provider: str, dialect: Dialect = CHAT) -> Facts:
+def facts(request: ChatRequest, provider: str, dialect: ServerDialect = CHAT) -> Facts:
     """What the rules of a profile can test of ``request``."""
     return Facts(
         provider=provider,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from kmon.catalog.address import unusable
-from kmon.catalog.errors import UsageError
+from kmon.address import unusable
 from kmon.dialects.text import clean
+from kmon.errors import UsageError
 from kmon.interrupts import heeding
 from kmon.simulator import profile
 from kmon.simulator.bench_report import client_name, table

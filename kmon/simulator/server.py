@@ -13,10 +13,10 @@ from typing import Any
 
 from kmon.dialects.local_only import LocalOnly
 from kmon.dialects.text import clean
-from kmon.simulator.chat_wire import error_body, models_body
 from kmon.simulator.client_behaviour import AMZ_INVOCATION, AMZ_REQUEST, as_object, client_attempt
 from kmon.simulator.connection import HttpConnection
-from kmon.simulator.dialects import CHAT, DEFAULT_PROVIDER, Route, route
+from kmon.simulator.dialects.chat import CHAT, error_body
+from kmon.simulator.dialects.registry import route, server_dialects
 from kmon.simulator.endpoints import Opened, opened
 from kmon.simulator.faults.path import date_header
 from kmon.simulator.faults.registry import FAULTS, HEADER, check, from_header, from_model
@@ -28,6 +28,7 @@ from kmon.simulator.script import Script, Whole
 from kmon.simulator.script_builder import BuildContext, Ordinals, build_script, conversation_hash, facts
 from kmon.simulator.script_sender import ScriptSender, send_whole
 from kmon.simulator.sse import JSON_HEADERS
+from kmon.simulator.wire import DEFAULT_PROVIDER, Route
 
 CONNECTION_LIMIT = 1_024
 USER_AGENT_LIMIT_CHARS = 200
@@ -193,8 +194,7 @@ class Simulator:
         logged.provider = DEFAULT_PROVIDER if first == "v1" else first
         if request.path.startswith(REPLAY_ROOT):
             await self._replay(connection, logged, request)
-        elif request.path.endswith("/models"):
-            body = models_body((*MODELS, *(f"sim/{name}" for name in FAULTS)), logged.provider)
+        elif (body := _models(request.path, logged.provider)) is not None:
             headers = (*JSON_HEADERS, date_header(self.profile.skew_s(logged.provider)))
             listed = Whole(200, headers, body) if request.method == "GET" else CHAT.refusal(405, "use GET")
             await send_whole(connection, logged, listed)
@@ -254,6 +254,13 @@ class Simulator:
             self.request_log.opened -= 1
         body = json.dumps(self.report(stamps=request.query.get("stamps") == "1")).encode()
         await connection.send(whole(200, JSON_HEADERS, body))
+
+
+def _models(path: str, provider: str) -> bytes | None:
+    """The list of models as JSON, if ``path`` is that of a list in any dialect."""
+    names = (*MODELS, *(f"sim/{name}" for name in FAULTS))
+    lists = (entry.models(path, names, provider) for entry in server_dialects())
+    return next((body for body in lists if body is not None), None)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the dialects over server-sent events have in common: headers and the framing of one event."""
+"""What the server's dialects have in common: headers, the framing of one SSE event, JSON."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def event(members: object, name: str = "") -> bytes:
 def to_json(value: object) -> bytes:
     """Compact JSON; a lone surrogate becomes a question mark, as no UTF-8 can hold it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def arguments_of(text: str) -> object:
+    """The arguments of a tool call as an object; none when the token limit cut them."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}

@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from kmon.simulator.chat import ChatRequest, OfferedFunction
 from kmon.simulator.prompt import PLACE, asks_for_code, chain, first_prompt, is_nudge, last_prompt, places, quoted
+from kmon.simulator.request import ChatRequest, OfferedFunction
 
 WORD = re.compile(r"[a-z]{4,}")
 SOMEWHERE = ("Tokyo", "Paris", "Lima", "Oslo", "Nairobi", "Florence", "Quito", "Hanoi")

@@ -1,19 +1,24 @@
-"""What a dialect owes the simulator: how it reads a request, encodes an answer, and says no."""
+"""What a dialect is to the simulator: how it reads a request, encodes an answer, and says no."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from random import Random
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from kmon.recording.interaction import Request as RecordedRequest
 from kmon.simulator.answers import Answer
-from kmon.simulator.chat import ChatRequest, Usage
 from kmon.simulator.http import Headers, Request
+from kmon.simulator.request import ChatRequest, Usage
 from kmon.simulator.script import Script, Send, Whole
 
-Spoken = Literal["chat", "converse", "messages", "deepinfra"]
+Trait = Literal["sse", "frames", "tools", "terminal-event", "chat-chunks"]
+"""What a fault may need of a dialect: server-sent events, event-stream frames, tool calls, a terminal event after the
+finish reason's, or chunks of Chat Completions, which it rewrites."""
+DEFAULT_PROVIDER = "sim"
 
 
 class Frames(Protocol):
@@ -46,13 +51,57 @@ class Wire(Frames, Protocol):
         """The final script, with what the dialect itself says of its time made true."""
 
 
-class Dialect(Struct, frozen=True):
-    """One wire format, on the server's side."""
+class Route(Struct, frozen=True):
+    """Where a path leads. ``model`` is empty and ``stream`` False where the body tells them."""
 
-    name: Spoken
-    read: Callable[[Request, str, bool], ChatRequest]
-    """The request for a model named in the path (or \"\"), streamed or not where the path says so. ValueError with a
-    sentence for the client when it is none."""
-    wire: Callable[[ChatRequest, Random], Wire]
-    refusal: Callable[[int, str], Whole]
-    """An HTTP error to a request that could not be read."""
+    dialect: ServerDialect
+    provider: str
+    model: str = ""
+    stream: bool = False
+
+
+class ServerDialect(ABC):
+    """One wire format, on the server's side. Has no state."""
+
+    traits: frozenset[Trait] = frozenset()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As in ``kmon/dialects/registry.py``."""
+
+    @abstractmethod
+    def route(self, path: str) -> Route | None:
+        """What a (decoded) path says, None when it is not this dialect's.
+
+        Whatever stands before the dialect's own part is free, and its first word is the provider that is imitated.
+        """
+
+    @abstractmethod
+    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+        """The request in the body, for a model named in the path (or ""), streamed or not where the path says so.
+
+        Raises ValueError with a sentence for the client when it is none.
+        """
+
+    @abstractmethod
+    def wire(self, request: ChatRequest, rng: Random) -> Wire:
+        """The encoder of one answer."""
+
+    @abstractmethod
+    def refusal(self, status: int, message: str) -> Whole:
+        """An HTTP error to a request that could not be read."""
+
+    def read_recorded(self, request: RecordedRequest) -> ChatRequest:
+        """The request of a recording, to be asked again. Raises ValueError when it makes no sense."""
+        return self.read(Request("POST", "", {}, {}, request.body), request.model, True)
+
+    def models(self, path: str, models: tuple[str, ...], owner: str) -> bytes | None:
+        """The answer to a GET of the list of models; None when ``path`` does not ask for it."""
+        return None
+
+
+def provider_in(before: str, default: str) -> str:
+    """The provider that a path's beginning names."""
+    first, _, _ = before.removeprefix("/").partition("/")
+    return default if first in ("", "v1") else first

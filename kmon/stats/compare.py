@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from kmon.catalog.model import Scenario, Target
+from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
 from kmon.stats.pairs import Comparison, compare_pairs
 from kmon.stats.summary import ArmFigures, figures

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from kmon.catalog.model import Scenario, Target
+from kmon.model import Scenario, Target
 from kmon.stats.trial import Arm
 
 Factor = Literal["provider", "region", "model", "dialect", "endpoint", "tools", "scenario"]

@@ -6,10 +6,10 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from kmon.catalog.model import Scenario
 from kmon.catalog.signatures import KMON_LATE, OF_THIS_MACHINE
 from kmon.dialects.delta import StreamError
 from kmon.findings.tool_call import shown, tool_call_problem
+from kmon.model import Scenario
 from kmon.stream.events import RunEnded
 
 OutcomeName = Literal[

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kmon.catalog.model import Scenario, Target
+from kmon.model import Scenario, Target
 from kmon.stats.factors import Factor, differing
 from kmon.stats.statistics import fisher_exact, holm, mcnemar_exact, need_more
 from kmon.stats.survival import Observation, logrank

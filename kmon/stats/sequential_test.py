@@ -7,9 +7,9 @@ from itertools import combinations
 from math import exp, log
 from typing import NamedTuple
 
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Scenario, Target
+from kmon.errors import UsageError
 from kmon.format import percent, plural
+from kmon.model import Scenario, Target
 from kmon.stats.compare import arm_names
 from kmon.stats.conclusion import cause
 from kmon.stats.factors import differing

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from kmon.catalog.model import Scenario
+from kmon.model import Scenario
 from kmon.stats.outcome import CUT, FINISHED, UNCOUNTED, OutcomeName, classify
 from kmon.stats.survival import Observation
 from kmon.stream.events import RunEnded

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.reading import UnreadableError, read_regular
+from kmon.errors import UsageError
 
 CERT_FILE = "SSL_CERT_FILE"
 CERT_FILE_LIMIT_BYTES = 16 * 1024 * 1024

@@ -21,9 +21,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from kmon.catalog.aws import AwsEndpoint
 from kmon.catalog.credential import Credential
-from kmon.catalog.errors import UsageError
 from kmon.dialects.delta import StreamError
 from kmon.dialects.wire import WireRequest
+from kmon.errors import UsageError
 from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, exchange

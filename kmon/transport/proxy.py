@@ -6,8 +6,8 @@ import importlib.util
 import urllib.request
 from urllib.parse import unquote, urlsplit
 
-from kmon.catalog.address import is_loopback
-from kmon.catalog.errors import UsageError
+from kmon.address import is_loopback
+from kmon.errors import UsageError
 
 _AS_HTTP = {"ws": "http", "wss": "https"}
 SCHEMES = ("http", "https", "socks5", "socks5h")

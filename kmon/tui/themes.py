@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import kmon
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import read_toml
+from kmon.errors import UsageError
 from kmon.tui.palette import SECTIONS, Palette
 
 DEFAULT = "kmon-dark"

@@ -17,10 +17,10 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.engine.api import Command, EventSource
 from kmon.engine.plan import Keys, RacePlan, Spans
 from kmon.engine.process import EngineProcess
+from kmon.model import Message, Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.stream.events import DeltaArrived, Event, RaceEnded
 from kmon.tui.app import KmonApp

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.toml_source import parse_toml
+from kmon.errors import UsageError
 
 BUILT_IN = load_catalog()
 

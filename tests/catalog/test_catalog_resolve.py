@@ -2,9 +2,9 @@
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import custom_target, resolve_target
+from kmon.errors import UsageError
 
 CATALOG = load_catalog()
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.load import load_catalog
 from kmon.catalog.long_prompt import MARK, filler
 from kmon.catalog.resolve import resolve_scenario
 from kmon.catalog.toml_source import parse_toml
+from kmon.errors import UsageError
 
 CATALOG = load_catalog()
 

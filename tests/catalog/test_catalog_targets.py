@@ -4,11 +4,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kmon.catalog.address import is_loopback
+from kmon.address import is_loopback
 from kmon.catalog.aws import KEY_ENV, base_url_of
 from kmon.catalog.load import load_catalog
-from kmon.catalog.model import Target
-from kmon.dialects import dialect
+from kmon.dialects.registry import http_dialect
+from kmon.model import Target
 
 CATALOG = load_catalog()
 SAMPLING = {"temperature", "top_p", "top_k", "n", "seed", "presence_penalty", "frequency_penalty"}
@@ -88,7 +88,7 @@ def test_bedrock_is_three_families_through_one_door_in_one_region() -> None:
 )
 def test_another_dialect_reaches_its_own_path(name: str, url: str) -> None:
     target, scenario = CATALOG.targets[name], CATALOG.scenarios["minimal"]
-    request = dialect(target.dialect).request(target, scenario, scenario.messages)
+    request = http_dialect(target.dialect).request(target, scenario, scenario.messages)
     assert base_url_of(target, {"AWS_REGION": "eu-west-1"}) + request.path == url
 
 

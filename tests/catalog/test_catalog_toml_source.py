@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_lines import KeyPath
 from kmon.catalog.toml_source import parse_toml, read_toml
+from kmon.errors import UsageError
 
 TEXT = '''\
 # [defaults] is not here, and neither is stall_s = 1

@@ -10,12 +10,12 @@ import pytest
 
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.credential import Credential, at_home, host_of
-from kmon.catalog.errors import UsageError
 from kmon.catalog.keys import credential, wish_of
 from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import UntrustedHostError
 from kmon.config import trusted
 from kmon.config.sources import Loaded, load_settings
+from kmon.errors import UsageError
 from kmon.output.targets import list_targets
 
 AWAY = '[targets.together]\nmodel = "m"\nbase_url = "https://elsewhere.example/v1"\n'

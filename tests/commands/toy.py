@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from kmon.catalog.errors import UsageError
 from kmon.commands.flags import Parser, add_settings
+from kmon.errors import UsageError
 
 HELP = "Count to a number."
 

@@ -8,15 +8,15 @@ import json
 import pytest
 from event_frames import frame
 
-from kmon.dialects import decoder
 from kmon.dialects.assemble import Transcript
+from kmon.dialects.bedrock_invoke import BedrockInvoke
 from kmon.dialects.delta import ToolCall, Usage
 
 METRICS = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 2}}
 
 
 def answer(*payloads: object) -> Transcript:
-    wire = decoder("bedrock-invoke")
+    wire = BedrockInvoke().decoder()
     frames = [frame("chunk", {"bytes": base64.b64encode(json.dumps(p).encode()).decode(), "p": "ab"}) for p in payloads]
     folded = Transcript()
     for delta in wire.feed(b"".join(frames)) + wire.end():
@@ -85,6 +85,6 @@ def test_an_error_event_inside_a_chunk() -> None:
 
 @pytest.mark.parametrize("payload", [{"bytes": "!!"}, {"bytes": "AAAA"}, {}, {"bytes": "MQ=="}])
 def test_a_chunk_that_is_no_json_object_is_malformed(payload: object) -> None:
-    (delta,) = decoder("bedrock-invoke").feed(frame("chunk", payload))
+    (delta,) = BedrockInvoke().decoder().feed(frame("chunk", payload))
     assert delta.error is not None
     assert delta.error.kind == "malformed-frame"

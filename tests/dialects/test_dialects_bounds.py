@@ -13,7 +13,7 @@ from kmon.dialects.assemble import TOOL_CALLS_LIMIT, Transcript
 from kmon.dialects.bounds import CUT, FRAME_LIMIT_CHARS, ID_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded, ending, frame_text
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.delta import Delta, StreamError, ToolCall, ToolFragment
-from kmon.dialects.loose import COUNT_LIMIT, count
+from kmon.dialects.json_access import COUNT_LIMIT, count
 from kmon.stream.sanitize import FRAGMENTS_LIMIT, Sanitizer
 
 

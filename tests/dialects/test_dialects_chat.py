@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS
-from kmon.dialects.chat import ChatDecoder
+from kmon.dialects.chat import Chat
 from kmon.dialects.delta import Delta, ToolFragment, Usage
 
 
 def deltas(*frames: bytes | dict[str, Any]) -> list[Delta]:
     """Decode frames: dicts as data events, bytes as they are."""
-    decoder = ChatDecoder()
+    decoder = Chat().decoder()
     body = b"".join(f if isinstance(f, bytes) else b"data: " + json.dumps(f).encode() + b"\n\n" for f in frames)
     return decoder.feed(body) + decoder.end()
 

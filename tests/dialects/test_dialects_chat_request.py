@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from kmon.catalog.model import Message, Scenario, Target, Tool, ToolUse
-from kmon.dialects import dialect
+from kmon.dialects.registry import http_dialect
+from kmon.model import Message, Scenario, Target, Tool, ToolUse
 
 WEATHER = Tool(name="weather", description="Weather", parameters={"type": "object", "properties": {}})
 HELLO = Message(role="user", content="hi")
@@ -19,7 +19,7 @@ def target(**members: object) -> Target:
 
 
 def body(aimed: Target, scenario: Scenario, *messages: Message) -> dict[str, Any]:
-    value = json.loads(dialect("chat").request(aimed, scenario, messages or scenario.messages).body)
+    value = json.loads(http_dialect("chat").request(aimed, scenario, messages or scenario.messages).body)
     assert isinstance(value, dict)
     return value
 
@@ -54,7 +54,7 @@ def test_one_call_per_turn_is_asked_for_only_beside_tools() -> None:
     assert "parallel_tool_calls" not in body(target(), Scenario(name="s", messages=(HELLO,), tools=(WEATHER,)))
     asked = Scenario(name="s", messages=(HELLO,), tools=(WEATHER,), parallel_calls=False)
     assert body(target(), asked)["parallel_tool_calls"] is False
-    sent = json.loads(dialect("messages").request(target(), asked, asked.messages).body)
+    sent = json.loads(http_dialect("messages").request(target(), asked, asked.messages).body)
     assert sent["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
 
 
@@ -83,7 +83,7 @@ def test_a_tool_exchange_is_replayed_with_its_reasoning() -> None:
 
 
 def test_headers_ask_for_an_uncompressed_stream_and_carry_no_credentials() -> None:
-    request = dialect("chat").request(
+    request = http_dialect("chat").request(
         target(headers={"X-Title": "kmon"}), Scenario(name="s", messages=(HELLO,)), (HELLO,)
     )
     assert (request.method, request.path) == ("POST", "/chat/completions")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from event_frames import frame
 
-from kmon.dialects import decoder
 from kmon.dialects.assemble import Transcript
+from kmon.dialects.converse import Converse
 from kmon.dialects.delta import Delta, ToolCall, Usage
 
 
 def deltas(body: bytes) -> list[Delta]:
-    wire = decoder("converse")
+    wire = Converse().decoder()
     return wire.feed(body) + wire.end()
 
 

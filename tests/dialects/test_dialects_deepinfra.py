@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from kmon.dialects import decoder
 from kmon.dialects.assemble import Transcript
+from kmon.dialects.deepinfra import DeepInfra
 from kmon.dialects.delta import Delta, Usage
 
 
@@ -29,7 +29,7 @@ END = sse(
 
 
 def deltas(body: bytes) -> list[Delta]:
-    wire = decoder("deepinfra")
+    wire = DeepInfra().decoder()
     return wire.feed(body) + wire.end()
 
 

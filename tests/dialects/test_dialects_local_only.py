@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.catalog.address import authority, names_loopback
+from kmon.address import authority, names_loopback
 from kmon.dialects.local_only import LocalOnly, NotLocalError
 from kmon.dialects.request_fields import FieldError, request_fields
 

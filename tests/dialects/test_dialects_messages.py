@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from kmon.dialects import decoder
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ToolCall, Usage
+from kmon.dialects.messages import Messages
 
 
 def event(kind: str, **members: object) -> bytes:
@@ -32,7 +32,7 @@ END = event("message_stop")
 
 
 def deltas(body: bytes) -> list[Delta]:
-    wire = decoder("messages")
+    wire = Messages().decoder()
     return wire.feed(body) + wire.end()
 
 

@@ -285,30 +285,30 @@ def test_the_newer_client_holds_an_error_back_for_it_may_be_tried_again(protocol
         claim.feed(int(one.t_s * S), one.frame, one.direction)
     claim.feed(2 * S, lifecycle("r", "start"))
     claim.feed(3 * S, lifecycle("r", "error"))
-    assert claim.shown(4 * S).activity == at_once
-    assert claim.shown(19 * S).activity == "error"
+    assert claim.shown(4 * S).claim.activity == at_once
+    assert claim.shown(19 * S).claim.activity == "error"
 
 
 def test_a_refused_message_is_an_error() -> None:
     claim = connected(4)
     claim.feed(1 * S, sent(1, "r", "s", 0.1)[0].frame, "out")
     claim.feed(2 * S, Response("r", False))
-    assert claim.shown(3 * S).activity == "error"
+    assert claim.shown(3 * S).claim.activity == "error"
 
 
 def test_a_watcher_infers_the_client_of_a_session_from_its_runs() -> None:
     claim = connected(3, inferred=True)
     claim.feed(1 * S, lifecycle("a", "start"))
-    assert claim.shown(2 * S).activity == "running"
+    assert claim.shown(2 * S).claim.activity == "running"
     claim.feed(3 * S, chat("b", "final"))
-    assert claim.shown(60 * S).standing == "connected | idle"
+    assert claim.shown(60 * S).claim.standing == "connected | idle"
 
 
 def test_runs_of_another_session_move_nothing() -> None:
     claim = ClientStatus("mine", inferred=True)
     claim.feed(1, lifecycle("a", "start"))
     claim.feed(2, chat("a", "error"))
-    assert claim.shown(3).activity == "idle"
+    assert claim.shown(3).claim.activity == "idle"
 
 
 @settings(deadline=None)

@@ -8,27 +8,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.whole import whole_answer
-from kmon.proxy.request import Place, overheard, place, said_hash
+from kmon.dialects.delta import Delta
+from kmon.dialects.registry import routed, wire_format
+from kmon.proxy.request import overheard, said_hash
 
 
 @pytest.mark.parametrize(
     ("path", "found"),
     [
-        ("/v1/chat/completions", Place("chat")),
-        ("/openai/v1/chat/completions", Place("chat")),
-        ("/anthropic/v1/messages", Place("messages")),
-        ("/model/moonshotai.kimi-k2.5/converse-stream", Place("converse", "moonshotai.kimi-k2.5", True)),
-        ("/model/a%3Ab%2Fc/converse", Place("converse", "a:b/c", False)),
-        ("/model/m/invoke-with-response-stream", Place("bedrock-invoke", "m", True)),
-        ("/v1/inference/moonshotai/Kimi-K2.5", Place("deepinfra", "moonshotai/Kimi-K2.5")),
-        ("/inference/v1/chat/completions", Place("chat")),
-        ("/v1/threads/x/messages/3", Place()),
-        ("/v1/models", Place()),
+        ("/v1/chat/completions", ("chat", "", None)),
+        ("/openai/v1/chat/completions", ("chat", "", None)),
+        ("/anthropic/v1/messages", ("messages", "", None)),
+        ("/model/moonshotai.kimi-k2.5/converse-stream", ("converse", "moonshotai.kimi-k2.5", True)),
+        ("/model/a%3Ab%2Fc/converse", ("converse", "a:b/c", False)),
+        ("/model/m/invoke-with-response-stream", ("bedrock-invoke", "m", True)),
+        ("/v1/inference/moonshotai/Kimi-K2.5", ("deepinfra", "moonshotai/Kimi-K2.5", None)),
+        ("/inference/v1/chat/completions", ("chat", "", None)),
+        ("/v1/threads/x/messages/3", None),
+        ("/v1/models", None),
     ],
 )
-def test_a_path_tells_the_dialect(path: str, found: Place) -> None:
-    assert place(path) == found
+def test_a_path_tells_the_dialect(path: str, found: tuple[str, str, bool | None] | None) -> None:
+    spoken = routed(path)
+    assert (spoken and (spoken[0].name, spoken[1].model, spoken[1].stream)) == found
+
+
+def whole_answer(name: str, body: bytes) -> Delta | None:
+    spoken = wire_format(name)
+    assert spoken is not None
+    return spoken.whole_answer(body)
 
 
 def test_the_last_thing_the_user_said_is_known_by_its_hash_only() -> None:
@@ -112,4 +120,3 @@ def test_a_native_answer_is_read_too_and_what_is_no_answer_is_none() -> None:
     assert (delta.text, delta.usage and delta.usage.completion_tokens) == ("yes", 5)
     assert whole_answer("chat", b"<html>") is None
     assert whole_answer("chat", b"[]") is None
-    assert whole_answer("", b"{}") is None

@@ -12,9 +12,9 @@ from event_frames import frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmon.dialects import DECODABLE, decoder
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
+from kmon.dialects.registry import formats, wire_format
 
 SCALARS = (
     st.none()
@@ -86,11 +86,13 @@ BODIES = {
 
 
 def deltas(dialect: str, *pieces: bytes) -> list[Delta]:
-    wire = decoder(dialect)
+    spoken = wire_format(dialect)
+    assert spoken is not None
+    wire = spoken.decoder()
     return [delta for piece in pieces for delta in wire.feed(piece)] + wire.end()
 
 
-@pytest.mark.parametrize("dialect", DECODABLE)
+@pytest.mark.parametrize("dialect", [entry.name for entry in formats()])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data: st.DataObject) -> None:
@@ -105,7 +107,7 @@ def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data
     msgspec.json.encode((folded.text, folded.reasoning, folded.tool_calls, folded.finish_reason, folded.model))
 
 
-@pytest.mark.parametrize("dialect", DECODABLE)
+@pytest.mark.parametrize("dialect", [entry.name for entry in formats()])
 @settings(max_examples=60, deadline=None)
 @given(body=st.binary(max_size=300))
 def test_arbitrary_bytes_never_raise(dialect: str, body: bytes) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.load import load_catalog
-from kmon.catalog.model import SOCKET_DIALECTS, Message, Scenario, Target, Tool, ToolUse
-from kmon.dialects import NAMES, dialect, refusal
+from kmon.dialects.registry import dialect, dialects, http_dialect, http_dialects
+from kmon.errors import UsageError
+from kmon.model import Message, Scenario, Target, Tool, ToolUse
 
 CATALOG = load_catalog()
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -36,8 +36,12 @@ def target(name: str, **members: object) -> Target:
     return msgspec.convert(given | members, Target)
 
 
+def refusal(aimed: Target, scenario: Scenario) -> str | None:
+    return dialect(aimed.dialect).unsupported(aimed, scenario)
+
+
 def body(aimed: Target, scenario: Scenario = SCENARIO) -> dict[str, Any]:
-    value = json.loads(dialect(aimed.dialect).request(aimed, scenario, scenario.messages).body)
+    value = json.loads(http_dialect(aimed.dialect).request(aimed, scenario, scenario.messages).body)
     assert isinstance(value, dict)
     return value
 
@@ -167,18 +171,18 @@ def test_converse_knows_no_choice_of_no_tools_so_they_are_left_out() -> None:
 )
 def test_the_path_fits_the_base_url(name: str, base_url: str, path: str) -> None:
     aimed = target(name, base_url=base_url)
-    assert dialect(name).request(aimed, QUESTION, QUESTION.messages).path == path
+    assert http_dialect(name).request(aimed, QUESTION, QUESTION.messages).path == path
 
 
 @pytest.mark.parametrize("name", ["messages", "deepinfra"])
 def test_streams_are_asked_for_uncompressed_and_the_targets_headers_win(name: str) -> None:
-    request = dialect(name).request(target(name, headers={"X-Own": "1"}), QUESTION, QUESTION.messages)
+    request = http_dialect(name).request(target(name, headers={"X-Own": "1"}), QUESTION, QUESTION.messages)
     assert request.headers["Accept-Encoding"] == "identity"
     assert request.headers["X-Own"] == "1"
     assert ("anthropic-version" in request.headers) == (name == "messages")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [entry.name for entry in http_dialects()])
 def test_the_targets_body_is_merged_last(name: str) -> None:
     assert body(target(name, body={"extra": {"a": 1}}), QUESTION)["extra"] == {"a": 1}
 
@@ -201,9 +205,9 @@ def test_deepinfra_refuses_tools_with_the_reason_and_a_way_out(name: str) -> Non
 
 
 def test_every_dialect_that_takes_tools_carries_every_scenario() -> None:
-    without_tools = {"deepinfra", *SOCKET_DIALECTS}
+    without_tools = {"deepinfra", *(entry.name for entry in dialects() if entry.websocket)}
     carrying = [aimed for aimed in CATALOG.targets.values() if aimed.dialect not in without_tools]
-    assert {aimed.dialect for aimed in carrying} == set(NAMES) - without_tools
+    assert {aimed.dialect for aimed in carrying} == {entry.name for entry in http_dialects()} - without_tools
     for aimed in carrying:
         for scenario in CATALOG.scenarios.values():
             assert refusal(aimed, scenario) is None

@@ -14,10 +14,10 @@ from email.utils import formatdate
 import trustme
 
 from kmon.catalog.environment import Environment
-from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
 from kmon.doctor.conclusion import Finding, TargetDiagnosis, conclusion, diagnose, findings
 from kmon.doctor.examine import examine
+from kmon.model import Target
 from kmon.output.doctor import target_described, target_lines
 from tests.transport.loopback import Script
 

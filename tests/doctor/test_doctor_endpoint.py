@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.trust import Trust
 from kmon.doctor.conclusion import diagnose
 from kmon.doctor.endpoint import Question
+from kmon.errors import UsageError
 from kmon.output.doctor import target_lines
 from kmon.stream.sanitize import Sanitizer
 from tests.doctor.endpoints import (

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.toml_source import parse_toml
 from kmon.doctor.processes import Process, elapsed_s, of_ps, processes, program_of, terminal_name
 from kmon.doctor.programs import DEFAULTS, programs
+from kmon.errors import UsageError
 from kmon.output.doctor import process_lines
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")

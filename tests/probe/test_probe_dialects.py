@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Message, Scenario, Target, Tool
 from kmon.engine.plan import RacePlan, Row
 from kmon.engine.selection import rows
+from kmon.errors import UsageError
+from kmon.model import Message, Scenario, Target, Tool
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from tests.race.racing import outcome

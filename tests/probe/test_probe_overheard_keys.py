@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from kmon.catalog.model import Target
+from kmon.model import Target
 from kmon.probe.request_secrets import keys_in, keys_said, own_keys
 
 KEY = "sk-test-0123456789abcdef"

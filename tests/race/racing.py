@@ -8,12 +8,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 
 from kmon.catalog.environment import Environment
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.catalog.trust import Trust
 from kmon.engine.api import Command, EventSource
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import keys_for
 from kmon.hosts import host
+from kmon.model import Message, Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.catalog.credential import Credential
-from kmon.catalog.model import Target
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan, Row
 from kmon.findings.signature import Signature
+from kmon.model import Target
 from kmon.probe.recorder import Outcome
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kmon.catalog.model import GATEWAY_KEY_ENV, Target
+from kmon.model import GATEWAY_KEY_ENV, Target
 from kmon.stream import events as ev
 from tests.race.gateways import TOKEN, Peer, forever, gateway
 from tests.race.racing import outcome, plan, racing

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from kmon.catalog.credential import Credential, host_of
-from kmon.catalog.model import GATEWAY_KEY_ENV
 from kmon.engine.plan import Keys
 from kmon.engine.process import EngineProcess
+from kmon.model import GATEWAY_KEY_ENV
 from kmon.openclaw.host import PANES_LIMIT, WARNINGS_LIMIT, GatewayHost
 from kmon.openclaw.plan import GatewayPlan
 from kmon.stream import events as ev

@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 
 from kmon.catalog.credential import Credential, host_of
-from kmon.catalog.model import GATEWAY_KEY_ENV, Target
 from kmon.engine.plan import Keys
 from kmon.engine.process import EngineProcess
+from kmon.model import GATEWAY_KEY_ENV, Target
 from kmon.openclaw.host import GatewayHost
 from kmon.openclaw.plan import GatewayPlan
 from kmon.stream import events as ev

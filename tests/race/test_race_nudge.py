@@ -1,7 +1,7 @@
 """Promises of the nudge: which conversation it continues, and the sentence that says what came of it."""
 
-from kmon.catalog.model import Message
 from kmon.engine.nudge import FOLLOW_UP, follow_up, verdict
+from kmon.model import Message
 from kmon.stream.timeline import S, Timeline
 
 ASKED = (Message(role="user", content="write code"),)

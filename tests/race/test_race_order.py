@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import re
 
-from kmon.catalog.model import Message
 from kmon.engine.randomize import shuffled, with_nonce
+from kmon.model import Message
 from kmon.stream import events as ev
 from tests.race.racing import outcome, plan, racing, target
 from tests.race.test_race_supervisor import GOOD, Held, good, is_text

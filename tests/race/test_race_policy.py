@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kmon.catalog.model import Target
+from kmon.model import Target
 from kmon.retry.policy import Policy, conflict, policy_words
 
 TOGETHER = Target(name="together", provider="together", model="kimi", base_url="http://127.0.0.1:1/v1")

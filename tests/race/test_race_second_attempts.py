@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.model import Chain, Message, Scenario, Target, Tool
 from kmon.engine.plan import RacePlan, Row
+from kmon.model import Chain, Message, Scenario, Target, Tool
 from kmon.retry.policy import Policy
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator

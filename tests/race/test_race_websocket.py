@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from kmon.catalog.model import Target
+from kmon.model import Target
 from kmon.stream import events as ev
 from tests.race.racing import outcome, plan
 from tests.transport.loopback import serving

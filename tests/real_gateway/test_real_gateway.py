@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.engine.plan import RacePlan, Row
+from kmon.model import Message, Scenario, Target
 from kmon.openclaw.with_proxy import GatewayWithProxy
 from kmon.openclaw.with_proxy_plan import Side, SidesPlan
 from kmon.proxy.plan import ProxyPlan

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.recording import Interaction, load
 from kmon.recording import load as load_recording
 from kmon.recording.load import FILE_LIMIT_BYTES

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.recording import Interaction, load
 from kmon.recording.decode import Decoded, decode
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.cli import main
+from kmon.errors import UsageError
 from kmon.recording import load
 from tests.dialects.gateway_recordings import ALL, FOLDER, needs_recordings
 

@@ -8,8 +8,8 @@ import json
 
 import msgspec
 
-from kmon.catalog.model import Check, Message, Scenario, Target
 from kmon.engine.plan import Keys, RacePlan, Row
+from kmon.model import Check, Message, Scenario, Target
 from kmon.output.experiment import Experiment, TrialJson, TrialLines
 from kmon.output.headless import race
 from kmon.retry.policy import Policy

@@ -9,12 +9,12 @@ import pytest
 
 from kmon import __version__
 from kmon.catalog.environment import Environment
-from kmon.catalog.model import Target
 from kmon.catalog.trust import Trust
 from kmon.cli import main
 from kmon.config.sources import load_settings
 from kmon.doctor.model_list import Check
 from kmon.doctor.targets_check import check_targets
+from kmon.model import Target
 from kmon.output.targets import list_checks, list_targets
 from tests.transport.loopback import Script, serving
 

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from kmon.catalog.model import Target
+from kmon.model import Target
 from kmon.output.verdict_text import verdict_text
 from kmon.stats.compare import compare
 from kmon.stats.outcome import OutcomeName

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario, resolve_target
-from kmon.dialects.chat_request import chat_request
+from kmon.dialects.chat import Chat
 from kmon.simulator.answers import Answer, answer, tokens
-from kmon.simulator.chat import ChatRequest, read_request
+from kmon.simulator.dialects.chat import read_request
 from kmon.simulator.prompt import is_nudge
+from kmon.simulator.request import ChatRequest
 from tests.simulator.talk import Body
 
 
@@ -33,7 +34,7 @@ def user(text: str) -> list[Body]:
 def scenario(name: str) -> Answer:
     catalog = load_catalog()
     found = resolve_scenario(catalog, name)
-    return said(read_request(chat_request(resolve_target(catalog, "together"), found, found.messages).body))
+    return said(read_request(Chat().request(resolve_target(catalog, "together"), found, found.messages).body))
 
 
 @given(st.text())

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.simulator.embedded import Embedded
 from tests.simulator.talk import Body
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.simulator import profile
 from kmon.simulator.embedded import Embedded
 from kmon.simulator.endpoints import PLACES

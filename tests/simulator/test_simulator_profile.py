@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.simulator.faults.silences import HangMidStream, MidStreamStall
 from kmon.simulator.profile import Facts, Profile, built_in, load
 

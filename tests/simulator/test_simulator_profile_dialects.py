@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.simulator.profile import Facts, Profile, load
-from kmon.simulator.wire import Spoken
 
 
 def written(tmp_path: Path, text: str) -> Profile:
@@ -17,7 +16,7 @@ def written(tmp_path: Path, text: str) -> Profile:
     return load(str(path))
 
 
-def fault(profile: Profile, dialect: Spoken) -> str:
+def fault(profile: Profile, dialect: str) -> str:
     asked = Facts("p", "m", tools=False, tool_result=False, nudge=False, dialect=dialect)
     return profile.fault(asked, seed=1, turn=1).name
 

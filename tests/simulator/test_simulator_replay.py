@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.recording import Interaction, Request
 from kmon.simulator.embedded import Embedded
 from kmon.simulator.replay import (
@@ -125,7 +125,10 @@ def test_a_stream_without_its_request_can_still_be_raced() -> None:
     ("interactions", "message"),
     [
         ([recorded(streaming=False)], "x.yaml holds no recorded stream"),
-        ([recorded(dialect="gemini")], "x.yaml speaks gemini; only chat, converse, messages streams can be replayed"),
+        (
+            [recorded(dialect="gemini")],
+            "x.yaml speaks gemini; only chat, converse, messages, deepinfra streams",
+        ),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_in_a_sentence(interactions: list[Interaction], message: str) -> None:

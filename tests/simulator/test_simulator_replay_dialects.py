@@ -80,3 +80,17 @@ async def test_a_messages_body_is_replayed_byte_for_byte(tmp_path: Path, http: h
         assert (target.dialect, target.model) == ("messages", "kimi-k2.5")
         answer = await http.post(f"{target.base_url}/v1/messages", json={})
     assert answer.text == MESSAGE
+
+
+async def test_a_native_stream_of_deepinfra_is_replayed_with_its_prompt_taken_apart(http: httpx.AsyncClient) -> None:
+    body = b'data: {"token":{"text":"22"},"generated_text":"22","details":{"finish_reason":"stop"}}\n\n'
+    prompt = "<|im_start|>user\nWeather?<|im_end|>\n<|im_start|>assistant\n"
+    url = "https://api.deepinfra.com/v1/inference/moonshotai/Kimi-K2.5"
+    request = Request("POST", url, {}, json.dumps({"input": prompt, "stream": True, "max_new_tokens": 9}).encode())
+    files = {"x.yaml": [Interaction(0, request, 200, {}, body, "deepinfra", True)]}
+    async with Simulator(load_profile("smooth"), replays=replay_scripts(files, speed=100)) as simulator:
+        ((target, scenario),) = replay_targets(files, simulator.origin)
+        assert (target.label, scenario.max_tokens) == ("deepinfra/moonshotai/Kimi-K2.5", 9)
+        assert [(message.role, message.content) for message in scenario.messages] == [("user", "Weather?")]
+        answer = await http.post(f"{target.base_url}/v1/inference/{target.model}", json={})
+    assert (answer.content, answer.headers["content-type"]) == (body, "text/event-stream")

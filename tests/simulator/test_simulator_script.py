@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.simulator import profile
-from kmon.simulator.chat import ChatRequest, read_request
+from kmon.simulator.dialects.chat import CHAT, read_request
 from kmon.simulator.faults.registry import FAULTS, from_header
 from kmon.simulator.pacing import Pace, gaps_s
 from kmon.simulator.profile import load
+from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import (
     EndBody,
     Hold,
@@ -41,7 +42,7 @@ STEPS = st.one_of(
     st.builds(SendHead, st.just(200), st.just(()), st.floats(0, 60)),
 )
 
-IN_CHAT = {name: fault for name, fault in FAULTS.items() if "chat" in fault.dialects}
+IN_CHAT = {name: fault for name, fault in FAULTS.items() if fault.needs <= CHAT.traits}
 
 
 def asked(body: Body) -> ChatRequest:

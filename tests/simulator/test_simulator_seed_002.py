@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.simulator.dialects import CHAT, CONVERSE
+from kmon.simulator.dialects.chat import CHAT
+from kmon.simulator.dialects.converse import CONVERSE
 from kmon.simulator.http import Request
 from kmon.simulator.profile import DECK, load, struck
 from kmon.simulator.script import KeepOpen, Send, SendHead
 from kmon.simulator.script_builder import BuildContext, BuiltScript, Ordinals, build_script, facts
 from kmon.simulator.server import Simulator
-from kmon.simulator.wire import Dialect
+from kmon.simulator.wire import ServerDialect
 from tests.simulator.aws import KIMI, NOVA, TOOLS, converse, text, tokyo, user
 from tests.simulator.talk import Body
 
@@ -30,7 +31,7 @@ def asked(
     count: int, messages: list[Body], *, model: str = KIMI, provider: str = "bedrock", seed: int = 1
 ) -> list[BuiltScript]:
     """What so many identical requests get."""
-    dialect: Dialect = CONVERSE if provider == "bedrock" else CHAT
+    dialect: ServerDialect = CONVERSE if provider == "bedrock" else CHAT
     body = {"messages": messages, "toolConfig": TOOLS, "model": model, "stream": True}
     request = dialect.read(Request("POST", "", {}, {}, json.dumps(body).encode()), model, True)
     profile, ordinals = load("seed-002"), Ordinals()

@@ -12,7 +12,7 @@ import sys
 import httpx
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.serve import SimOptions, line_of, main
 from tests.simulator.talk import Body

@@ -8,15 +8,16 @@ from random import Random
 import pytest
 
 from kmon.catalog.load import load_catalog
-from kmon.catalog.model import Message, Scenario, Target, ToolUse
 from kmon.catalog.resolve import resolve_scenario
-from kmon.dialects import dialect as client_dialect
+from kmon.dialects.registry import http_dialect as client_dialect
+from kmon.model import Message, Scenario, Target, ToolUse
 from kmon.simulator.answers import Answer, answer
-from kmon.simulator.chat import read_request
-from kmon.simulator.dialects import CHAT, CONVERSE, MESSAGES
+from kmon.simulator.dialects.chat import CHAT, read_request
+from kmon.simulator.dialects.converse import CONVERSE
+from kmon.simulator.dialects.messages import MESSAGES
 from kmon.simulator.http import Request
 from kmon.simulator.prompt import CallChain, chain, places, quoted
-from kmon.simulator.wire import Dialect
+from kmon.simulator.wire import ServerDialect
 from tests.simulator.talk import Body
 
 
@@ -55,7 +56,7 @@ def scenario(name: str) -> Scenario:
     return resolve_scenario(load_catalog(), name)
 
 
-def turn(dialect: Dialect, asked: Scenario, messages: list[Message]) -> Answer:
+def turn(dialect: ServerDialect, asked: Scenario, messages: list[Message]) -> Answer:
     """What the simulator says to the request that kmon itself would send."""
     target = Target(name="t", provider="t", model="kimi", base_url="http://127.0.0.1:9/v1")
     request = client_dialect(dialect.name).request(target, asked, messages)
@@ -65,7 +66,7 @@ def turn(dialect: Dialect, asked: Scenario, messages: list[Message]) -> Answer:
 
 
 @pytest.mark.parametrize("dialect", [CHAT, CONVERSE, MESSAGES], ids=lambda dialect: dialect.name)
-def test_the_chain_scenario_is_walked_to_its_end_with_what_each_result_hands_on(dialect: Dialect) -> None:
+def test_the_chain_scenario_is_walked_to_its_end_with_what_each_result_hands_on(dialect: ServerDialect) -> None:
     asked = scenario("tool-chain:3")
     messages, clues = list(asked.messages), []
     while (said := turn(dialect, asked, messages)).calls:
@@ -80,7 +81,7 @@ def test_the_chain_scenario_is_walked_to_its_end_with_what_each_result_hands_on(
 
 
 @pytest.mark.parametrize("dialect", [CHAT, CONVERSE, MESSAGES], ids=lambda dialect: dialect.name)
-def test_the_parallel_scenario_gets_all_its_calls_in_one_turn(dialect: Dialect) -> None:
+def test_the_parallel_scenario_gets_all_its_calls_in_one_turn(dialect: ServerDialect) -> None:
     asked = scenario("tool-chain-parallel:3")
     calls = turn(dialect, asked, list(asked.messages)).calls
     assert [json.loads(arguments)["clue"] for _, arguments in calls] == ["a", "b", "c"]

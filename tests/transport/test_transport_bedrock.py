@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from kmon.catalog.aws import KEY_ENV
-from kmon.catalog.model import Message, Scenario, Target, Tool, ToolUse
 from kmon.engine.plan import RacePlan, Row
+from kmon.model import Message, Scenario, Target, Tool, ToolUse
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from tests.race.racing import outcome, racing

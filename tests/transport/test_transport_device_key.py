@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.openclaw.device_key import FILE_NAME, NotKeptError, device_in, device_note, own_device
 from kmon.own_directory import state_dir
 

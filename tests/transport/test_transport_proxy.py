@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.transport.proxy import proxy_for, shown
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trustme
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.proxy.relay.request_side import OPEN_LIMIT
 from kmon.proxy.relay.server import listener
 from kmon.simulator.eventstream import frame as event_frame

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scripted import MS, S, Script
 
-from kmon.catalog.model import Check, Message, Scenario, Target
 from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan, Row
+from kmon.model import Check, Message, Scenario, Target
 from kmon.stream import events as ev
 
 ARMS = (

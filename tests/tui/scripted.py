@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.engine.api import Command
 from kmon.engine.plan import RacePlan, Row
+from kmon.model import Message, Scenario, Target
 from kmon.stream import events as ev
 from kmon.stream.claim import Claim
 

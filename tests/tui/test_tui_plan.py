@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kmon.catalog.model import Message, Scenario, Target
 from kmon.engine.plan import RacePlan, Row
+from kmon.model import Message, Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.tui.plan_screen import plan_content
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.color import Color
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.tui.palette import TEXT_KEYS, Palette
 from kmon.tui.themes import choose, load_themes, shipped_dir, theme_names
 

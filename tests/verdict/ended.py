@@ -3,8 +3,8 @@
 from typing import Any
 
 from kmon.catalog.load import load_catalog
-from kmon.catalog.model import Scenario
 from kmon.dialects.delta import StreamError, ToolCall
+from kmon.model import Scenario
 from kmon.stream.events import RunEnded
 
 SCENARIOS = load_catalog().scenarios

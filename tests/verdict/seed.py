@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from kmon.catalog.model import DialectName, Target
+from kmon.model import DEFAULT_DIALECT, Target
 from kmon.stats.outcome import OutcomeName
 from kmon.stats.trial import Trial
 
 
-def target(name: str, model: str, dialect: DialectName = "chat", base_url: str = "https://x.example/v1") -> Target:
+def target(name: str, model: str, dialect: str = DEFAULT_DIALECT, base_url: str = "https://x.example/v1") -> Target:
     return Target(name=name, provider=name.split("/")[0], model=model, dialect=dialect, base_url=base_url)
 
 

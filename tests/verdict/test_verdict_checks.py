@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.catalog.load import Catalog, load_catalog
-from kmon.catalog.model import Check
 from kmon.catalog.toml_source import parse_toml
+from kmon.errors import UsageError
+from kmon.model import Check
 
 
 def overlaid(text: str) -> Catalog:

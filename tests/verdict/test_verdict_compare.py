@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
 
-from kmon.catalog.model import Target
 from kmon.format import percent
+from kmon.model import Target
 from kmon.stats.compare import Verdict, compare
 from kmon.stats.factors import differing, model_family
 from kmon.stats.outcome import OUTCOMES, OutcomeName

@@ -6,9 +6,9 @@ import pytest
 from ended import calling, ended, failed, scenario
 from msgspec.structs import replace
 
-from kmon.catalog.model import Check, Tool
 from kmon.dialects.delta import ToolCall
 from kmon.findings.tool_call import tool_call_problem, unjudgeable
+from kmon.model import Check, Tool
 from kmon.stats.outcome import CUT, FINISHED, OUTCOMES, SIGNS, UNCOUNTED, classify
 from kmon.stream.events import RunEnded, Stall
 

@@ -7,8 +7,8 @@ import pytest
 from ended import scenario
 from seed import ALL, KIMI, NOVA, OPENROUTER, experiment, run
 
-from kmon.catalog.errors import UsageError
-from kmon.catalog.model import Target
+from kmon.errors import UsageError
+from kmon.model import Target
 from kmon.stats.compare import compare
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.trial import Trial

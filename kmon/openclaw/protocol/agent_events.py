@@ -6,7 +6,7 @@ from typing import Any
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
-from kmon.dialects.loose import count, members, text
+from kmon.dialects.json_access import count, members, text
 from kmon.openclaw.protocol import deltas
 from kmon.openclaw.protocol.frames import GatewayEvent
 from kmon.openclaw.protocol.run import TOOLS_LIMIT, GatewayRun, Tool

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
-from kmon.dialects.loose import members, text
+from kmon.dialects.json_access import members, text
 from kmon.openclaw.protocol.claim_rules import WATCHDOG_LINE, ClaimRules, rules_of
 from kmon.openclaw.protocol.deltas import message_text
 from kmon.openclaw.protocol.frames import Frame, GatewayEvent, Request, Response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.loose import compact, items, members, text
+from kmon.dialects.json_access import compact, items, members, text
 from kmon.openclaw.protocol.frames import Frame, encode
 from kmon.openclaw.protocol.run import GatewayRun, Tool
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from kmon import __version__
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.loose import count, items, members, text
+from kmon.dialects.json_access import count, items, members, text
 from kmon.dialects.text import clean
 from kmon.openclaw.protocol.device import Asked, Device
 from kmon.openclaw.protocol.frames import Frame, GatewayError, GatewayEvent, Request, Response

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
-from kmon.dialects.loose import count, members, text
+from kmon.dialects.json_access import count, members, text
 from kmon.openclaw.protocol.frames import GatewayEvent
 
 TICK_INTERVAL_MS = 30_000

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
-from kmon.dialects.loose import items, members, text
+from kmon.dialects.json_access import items, members, text
 from kmon.openclaw.protocol import deltas
 from kmon.openclaw.protocol.agent_events import on_agent
 from kmon.openclaw.protocol.chat_events import on_chat

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from itertools import zip_longest
 
 from kmon import log
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.openclaw.simulated.options import GatewayOptions
 from kmon.openclaw.simulated.serve import gateway_listening, provider_name
 from kmon.parent_death import end_with_parent

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.catalog.errors import UsageError
+from kmon.errors import UsageError
 from kmon.openclaw.simulated.release import QUEUE_MODES, RELEASES, TICK_S, Protocol, QueueMode, Release
 from kmon.simulator.prompt import NUDGE
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from kmon.catalog.address import unusable
-from kmon.catalog.errors import UsageError
+from kmon.address import unusable
 from kmon.dialects.text import clean
+from kmon.errors import UsageError
 from kmon.interrupts import heeding
 from kmon.openclaw.simulated.options import TOKEN, GatewayOptions, checked
 from kmon.openclaw.simulated.server import Gateway

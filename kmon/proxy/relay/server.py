@@ -11,9 +11,9 @@ import ssl
 from collections.abc import Callable
 
 from kmon import log
-from kmon.catalog.address import unusable
-from kmon.catalog.errors import UsageError
+from kmon.address import unusable
 from kmon.dialects.local_only import LocalOnly
+from kmon.errors import UsageError
 from kmon.proxy.relay.connection import Connection
 from kmon.proxy.relay.observer import Watch
 from kmon.proxy.relay.parting import answer, part

@@ -14,14 +14,14 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer
-from kmon.simulator.chat import ChatRequest
+from kmon.simulator.dialects.registry import names_with
 from kmon.simulator.pacing import Seconds
+from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import Script, Send, Whole
-from kmon.simulator.wire import Frames, Spoken
+from kmon.simulator.wire import Frames, ServerDialect, Trait
 
-CHAT: frozenset[Spoken] = frozenset({"chat"})
-SSE: frozenset[Spoken] = CHAT | {"messages", "deepinfra"}
-EVERY: frozenset[Spoken] = SSE | {"converse"}
+SSE: frozenset[Trait] = frozenset({"sse"})
+CHAT_CHUNKS: frozenset[Trait] = frozenset({"chat-chunks"})
 
 Tokens = Annotated[int, Meta(ge=0, le=1_000_000)]
 EverySeconds = Annotated[float, Meta(ge=0.01, le=3600)]
@@ -52,8 +52,8 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
     """Whether the answer is still a good one, for which kmon must give no signature."""
     streams_only: ClassVar[bool] = True
     """Whether it needs a stream and leaves other answers unchanged."""
-    dialects: ClassVar[frozenset[Spoken]] = EVERY
-    """The dialects that can have it."""
+    needs: ClassVar[frozenset[Trait]] = frozenset()
+    """The traits of the dialects that can have it."""
 
     @classmethod
     def tag(cls) -> str:
@@ -76,11 +76,11 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
     def script(self, script: Script, setting: Setting) -> Script:
         return script
 
-    def refusal(self, dialect: Spoken) -> str:
+    def refusal(self, dialect: ServerDialect) -> str:
         """Why ``dialect`` cannot have this fault, as a sentence for the client; empty when it can."""
-        if dialect in self.dialects:
+        if self.needs <= dialect.traits:
             return ""
-        return f"{dialect} cannot have the fault {self.name}; {' and '.join(sorted(self.dialects))} can"
+        return f"{dialect.name} cannot have the fault {self.name}; {' and '.join(names_with(self.needs))} can"
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

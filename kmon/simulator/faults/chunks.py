@@ -10,17 +10,17 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import CHAT, SSE, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.faults.base import CHAT_CHUNKS, SSE, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.script import PROGRESS, Script, Send, Step, is_progress
 from kmon.simulator.sse import event
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
 Members = dict[str, Any]
 BUFFER_BYTES = 16_384
 
 
 class _Chunks(Fault, frozen=True):
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
 
 def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -> Script:
@@ -192,7 +192,7 @@ class ReorderedChunks(_Chunks, frozen=True, tag="reordered-chunks"):
 
 
 class _Framing(Fault, frozen=True):
-    dialects: ClassVar[frozenset[Spoken]] = SSE
+    needs: ClassVar[frozenset[Trait]] = SSE
 
 
 class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):

@@ -10,9 +10,9 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.answers import Answer, Piece, reasoning, tokens
-from kmon.simulator.chat import ChatMessage, ChatRequest
-from kmon.simulator.faults.base import CHAT, Fault
-from kmon.simulator.wire import Spoken
+from kmon.simulator.faults.base import CHAT_CHUNKS, Fault
+from kmon.simulator.request import ChatMessage, ChatRequest
+from kmon.simulator.wire import Trait
 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 LOOPED = " The user wants me to check the file again. Let me check the file again."
@@ -148,7 +148,7 @@ class ToolCallLoop(Fault, frozen=True, tag="tool-call-loop"):
 class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
     """The arguments of each call stop in their middle; the finish reason is still tool_calls."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT  # elsewhere a whole document holds arguments as an object
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere a whole document holds arguments as an object
 
     def answer(self, answer: Answer) -> Answer:
         return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
@@ -157,7 +157,7 @@ class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
 class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
     """The arguments of each call as a Python literal instead of JSON."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def answer(self, answer: Answer) -> Answer:
         return _with_arguments(answer, lambda arguments: tokens(repr(json.loads(arguments))))

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import CHAT, EVERY, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.faults.base import CHAT_CHUNKS, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.http import Headers, chunk, response_head
 from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, Send, SendHead, split
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
 
 class TruncatedNoFinish(Fault, frozen=True, tag="truncated-no-finish"):
@@ -24,7 +24,7 @@ class TruncatedNoFinish(Fault, frozen=True, tag="truncated-no-finish"):
 class FinishWithoutDone(Fault, frozen=True, tag="finish-without-done"):
     """The whole answer without the last event; the body ends cleanly."""
 
-    dialects: ClassVar[frozenset[Spoken]] = EVERY - {"deepinfra"}  # its finish reason is in the last event
+    needs: ClassVar[frozenset[Trait]] = frozenset({"terminal-event"})
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "done"))
@@ -33,7 +33,7 @@ class FinishWithoutDone(Fault, frozen=True, tag="finish-without-done"):
 class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
     """The last event without a finish reason before it."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "finish"))
@@ -94,7 +94,7 @@ class PlainTextType(Fault, frozen=True, tag="plain-text-type"):
     """Healthy: an event stream with the content type of plain text."""
 
     healthy: ClassVar[bool] = True
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def script(self, script: Script, setting: Setting) -> Script:
         head, *rest = script
@@ -127,7 +127,7 @@ class ErrorFirst(Fault, frozen=True, tag="error-first"):
 class UnframedError(Fault, frozen=True, tag="unframed-error"):
     """An error after some tokens as a bare line of JSON, not as an event; then a clean end."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:

@@ -8,9 +8,9 @@ from kmon.simulator.eventstream import exception
 from kmon.simulator.faults.base import SSE, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.script import EndBody, Script, Send, split
 from kmon.simulator.sse import to_json
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
-FRAMED: frozenset[Spoken] = frozenset(("converse",))
+FRAMED: frozenset[Trait] = frozenset({"frames"})
 
 EXCEPTIONS = {
     "throttlingException": "Too many requests, please wait before trying again.",
@@ -26,7 +26,7 @@ EXCEPTIONS = {
 class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
     """One event is cut in the middle of its JSON; the stream goes on after it."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE  # for frames, with lengths and checksums: crc-error, half-frame
+    needs: ClassVar[frozenset[Trait]] = SSE  # for frames, with lengths and checksums: crc-error, half-frame
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -39,7 +39,7 @@ class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
 class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
     """An exception frame after some tokens, in a response of status 200 that then ends cleanly."""
 
-    dialects: ClassVar[frozenset[Spoken]] = FRAMED
+    needs: ClassVar[frozenset[Trait]] = FRAMED
     after_tokens: TokensSpan = 60
     exception: Literal[
         "throttlingException",
@@ -60,7 +60,7 @@ class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
 class CrcError(Fault, frozen=True, tag="crc-error"):
     """One wrong bit in one frame; the stream goes on after it."""
 
-    dialects: ClassVar[frozenset[Spoken]] = FRAMED
+    needs: ClassVar[frozenset[Trait]] = FRAMED
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -72,7 +72,7 @@ class CrcError(Fault, frozen=True, tag="crc-error"):
 class HalfFrame(Fault, frozen=True, tag="half-frame"):
     """The body ends cleanly in the middle of a frame."""
 
-    dialects: ClassVar[frozenset[Spoken]] = FRAMED
+    needs: ClassVar[frozenset[Trait]] = FRAMED
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:

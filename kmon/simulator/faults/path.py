@@ -24,7 +24,7 @@ from kmon.simulator.script import (
     is_progress,
     split,
 )
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
 PadBytes = Annotated[int, Meta(ge=1, le=1_000_000)]
 BufferBytes = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -53,7 +53,7 @@ class PaddedStream(Fault, frozen=True, tag="padded-stream"):
     """Healthy: a long comment after each token, which fills the receive window of a client that does not read."""
 
     healthy: ClassVar[bool] = True
-    dialects: ClassVar[frozenset[Spoken]] = SSE
+    needs: ClassVar[frozenset[Trait]] = SSE
     pad_bytes: PadBytes = 16_384
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -70,7 +70,7 @@ class GzipFlushed(Fault, frozen=True, tag="gzip-flushed"):
     """Healthy: gzip that the client did not accept, flushed after each event."""
 
     healthy: ClassVar[bool] = True
-    dialects: ClassVar[frozenset[Spoken]] = SSE
+    needs: ClassVar[frozenset[Trait]] = SSE
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _gzipped(script, 1)

@@ -14,7 +14,7 @@ import msgspec
 
 from kmon.simulator import faults
 from kmon.simulator.faults.base import Fault
-from kmon.simulator.wire import Dialect
+from kmon.simulator.wire import ServerDialect
 
 HEADER = "x-kmon-fault"
 
@@ -90,9 +90,9 @@ def _name_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"(?<![a-z0-9])({longest_first})(?![a-z0-9])", re.IGNORECASE)
 
 
-def check(fault: Fault | None, dialect: Dialect) -> None:
+def check(fault: Fault | None, dialect: ServerDialect) -> None:
     """Raises FaultError when ``fault`` is one that ``dialect`` cannot have."""
-    if fault is not None and (refused := fault.refusal(dialect.name)):
+    if fault is not None and (refused := fault.refusal(dialect)):
         raise FaultError("fault", refused)
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.faults.base import (
-    CHAT,
+    CHAT_CHUNKS,
     SSE,
     EverySeconds,
     Fault,
@@ -33,9 +33,9 @@ from kmon.simulator.script import (
     is_progress,
     split,
 )
-from kmon.simulator.wire import Spoken
+from kmon.simulator.wire import Trait
 
-CALLS: frozenset[Spoken] = frozenset(("chat", "messages", "converse"))
+CALLS: frozenset[Trait] = frozenset({"tools"})
 Times = Annotated[int, Meta(ge=1, le=1_000)]
 Factor = Annotated[float, Meta(gt=0, le=1_000)]
 
@@ -121,7 +121,7 @@ class LingerAfterDone(Fault, frozen=True, tag="linger-after-done"):
 class KeepalivesOnly(Fault, frozen=True, tag="keepalives-only"):
     """Some tokens, then keep-alives until the client gives up."""
 
-    dialects: ClassVar[frozenset[Spoken]] = SSE  # Bedrock has no keep-alives
+    needs: ClassVar[frozenset[Trait]] = SSE  # Bedrock has no keep-alives
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 1.0
 
@@ -135,7 +135,7 @@ class KeepalivesThenContent(Fault, frozen=True, tag="keepalives-then-content"):
     """Healthy: keep-alives during a pause under the usual stall threshold, then the rest of the answer."""
 
     healthy: ClassVar[bool] = True
-    dialects: ClassVar[frozenset[Spoken]] = SSE
+    needs: ClassVar[frozenset[Trait]] = SSE
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 0.5
     duration_s: SecondsSpan = (2.0, 3.5)
@@ -150,7 +150,7 @@ class KeepalivesThenContent(Fault, frozen=True, tag="keepalives-then-content"):
 class EmptyDeltas(Fault, frozen=True, tag="empty-deltas"):
     """Some tokens, then chunks without content until the client gives up."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CHAT  # elsewhere an empty delta is not allowed everywhere
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere an empty delta is not allowed everywhere
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 1.0
 
@@ -179,7 +179,7 @@ def _empty(script: Script) -> bytes:
 class ToolArgumentsNever(Fault, frozen=True, tag="tool-arguments-never"):
     """A tool is named, and its arguments never come. An answer without a call stays as it is."""
 
-    dialects: ClassVar[frozenset[Spoken]] = CALLS
+    needs: ClassVar[frozenset[Trait]] = CALLS
 
     def script(self, script: Script, setting: Setting) -> Script:
         at = _first_call(script)
@@ -190,7 +190,7 @@ class ToolArgumentsHeld(Fault, frozen=True, tag="tool-arguments-held"):
     """Healthy: a tool is named, and its arguments come later in one burst."""
 
     healthy: ClassVar[bool] = True
-    dialects: ClassVar[frozenset[Spoken]] = CALLS
+    needs: ClassVar[frozenset[Trait]] = CALLS
     duration_s: SecondsSpan = (8.0, 12.0)
 
     def script(self, script: Script, setting: Setting) -> Script:

@@ -11,8 +11,8 @@ import sys
 import aiohttp
 import pytest
 
-from kmon.catalog.errors import UsageError
 from kmon.cli import main
+from kmon.errors import UsageError
 from kmon.openclaw.simulated.embedded import EmbeddedGateway
 from kmon.simulator.embedded import Embedded
 from tests.simulator.gateway.client import connected

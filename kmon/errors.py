@@ -1,4 +1,4 @@
-"""The one exception for bad input; here because the catalog is the lowest floor that raises it."""
+"""The one exception for bad input; below everything that raises it."""
 
 from __future__ import annotations
 

@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from kmon.simulator.answers import Answer
-from kmon.simulator.chat import ChatMessage, ChatRequest, Usage
 from kmon.simulator.http import Headers, Request
+from kmon.simulator.request import ChatMessage, ChatRequest, Usage
 from kmon.simulator.script import Script, Send, SendKind, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
+from kmon.simulator.wire import Route, ServerDialect, Trait, provider_in
 
 COST_PER_TOKEN_USD = 2e-6
 THINK, THOUGHT = "<think>", "</think>"
@@ -34,43 +35,6 @@ class InferenceRequest(Struct, frozen=True):
     stream: bool = False
     max_new_tokens: int | None = None
     tools: Any = None
-
-
-_DECODER = msgspec.json.Decoder(InferenceRequest)
-
-
-def read_inference(request: Request, model: str, stream: bool) -> ChatRequest:
-    """The request in the body, which itself says if it streams. Raises ValueError with a sentence.
-
-    A prompt that ends with ``<think>`` is answered with thinking first, as its template asks for.
-    """
-    try:
-        asked = _DECODER.decode(request.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"the request body is not an inference request: {error}") from None
-    if asked.tools:
-        raise ValueError("native inference takes no tools; use /v1/openai/chat/completions")
-    if not asked.input.strip():
-        raise ValueError("input: must not be empty")
-    thinks = asked.input.rstrip().endswith(THINK)
-    return ChatRequest(
-        model=model,
-        messages=_messages(asked.input),
-        stream=asked.stream,
-        max_tokens=asked.max_new_tokens,
-        thinking={"type": "enabled" if thinks else "disabled"},
-    )
-
-
-def _messages(prompt: str) -> list[ChatMessage]:
-    turns = [
-        ChatMessage(found["kimi"] or found["chatml"], found["said"] or found["written"] or "")
-        for found in TURN.finditer(prompt)
-    ]
-    opened = turns and turns[-1].role == "assistant" and turns[-1].text.strip() in ("", THINK, THINK + THOUGHT)
-    if opened:  # the turn left for the answer is nothing that was said
-        turns.pop()
-    return turns or [ChatMessage("user", prompt)]
 
 
 class DeepInfraWire(Struct, frozen=True):
@@ -128,7 +92,7 @@ class DeepInfraWire(Struct, frozen=True):
         return event({"error_type": kind, "error_message": message})
 
     def refusal(self, status: int, message: str, kind: str, code: str | None = None) -> Whole:
-        return refusal(status, message)
+        return DEEPINFRA.refusal(status, message)
 
     def _counts(self, usage: Usage) -> dict[str, Any]:
         total = usage.prompt_tokens + usage.completion_tokens
@@ -144,13 +108,59 @@ class DeepInfraWire(Struct, frozen=True):
         return ("x-request-id", self.request_id)
 
 
-def deepinfra_wire(request: ChatRequest, rng: Random) -> DeepInfraWire:
-    return DeepInfraWire(f"R{rng.getrandbits(80):020x}")
+_DECODER = msgspec.json.Decoder(InferenceRequest)
 
 
-def refusal(status: int, message: str) -> Whole:
-    """An HTTP error."""
-    return Whole(status, JSON_HEADERS, to_json({"detail": {"error": message}}))
+class DeepInfraServer(ServerDialect):
+    """The model stands in the path. The finish reason is in the last event, so there is no terminal one after it."""
+
+    name = "deepinfra"
+    traits: frozenset[Trait] = frozenset({"sse"})
+
+    def route(self, path: str) -> Route | None:
+        before, _, model = path.partition("/inference/")
+        if not model or model.endswith("/chat/completions"):
+            return None
+        return Route(self, provider_in(before, "deepinfra"), model)
+
+    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+        """A prompt that ends with ``<think>`` is answered with thinking first, as its template asks for."""
+        try:
+            asked = _DECODER.decode(request.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"the request body is not an inference request: {error}") from None
+        if asked.tools:
+            raise ValueError("native inference takes no tools; use /v1/openai/chat/completions")
+        if not asked.input.strip():
+            raise ValueError("input: must not be empty")
+        thinks = asked.input.rstrip().endswith(THINK)
+        return ChatRequest(
+            model=model,
+            messages=_messages(asked.input),
+            stream=asked.stream,
+            max_tokens=asked.max_new_tokens,
+            thinking={"type": "enabled" if thinks else "disabled"},
+        )
+
+    def wire(self, request: ChatRequest, rng: Random) -> DeepInfraWire:
+        return DeepInfraWire(f"R{rng.getrandbits(80):020x}")
+
+    def refusal(self, status: int, message: str) -> Whole:
+        return Whole(status, JSON_HEADERS, to_json({"detail": {"error": message}}))
+
+
+DEEPINFRA = DeepInfraServer()
+
+
+def _messages(prompt: str) -> list[ChatMessage]:
+    turns = [
+        ChatMessage(found["kimi"] or found["chatml"], found["said"] or found["written"] or "")
+        for found in TURN.finditer(prompt)
+    ]
+    opened = turns and turns[-1].role == "assistant" and turns[-1].text.strip() in ("", THINK, THINK + THOUGHT)
+    if opened:  # the turn left for the answer is nothing that was said
+        turns.pop()
+    return turns or [ChatMessage("user", prompt)]
 
 
 def _token(number: int, text: str) -> bytes:

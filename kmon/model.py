@@ -1,6 +1,7 @@
-"""The typed shapes of the catalog: targets (what is aimed at) and scenarios (what is asked).
+"""The typed shapes of targets (what is aimed at) and scenarios (what is asked).
 
-They hold no secrets: a target names the environment variables its key may be in, never the key.
+They stand below the dialects, which build requests from them, and below the catalog, which reads them from TOML. They
+hold no secrets: a target names the environment variables its key may be in, never the key.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-DialectName = Literal["chat", "converse", "messages", "deepinfra", "openclaw", "ws"]
 Role = Literal["system", "user", "assistant", "tool"]
 Auth = Literal["bearer", "x-api-key", "aws"]
-SOCKET_DIALECTS: frozenset[DialectName] = frozenset({"openclaw", "ws"})
-"""Those that go over a WebSocket."""
+DEFAULT_DIALECT = "chat"
+"""What a target speaks that names no dialect."""
 GATEWAY_KEY_ENV = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
 """What a gateway lets in by; a variable whose name ends in PASSWORD holds a password, any other a token."""
 SESSION_PREFIX = "agent:main:kmon-"
@@ -42,7 +42,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """What the user types: a preset (``together``) or ``provider/model``."""
     provider: str
     model: str
-    dialect: DialectName = "chat"
+    dialect: str = DEFAULT_DIALECT
+    """One of the names of ``kmon/dialects/registry.py``; the catalog refuses any other."""
     base_url: str
     key_env: tuple[str, ...] = ()
     """Environment variables that may hold the key, first match wins. Empty: no key is needed."""

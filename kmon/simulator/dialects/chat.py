@@ -1,4 +1,4 @@
-"""The Chat Completions dialect as a server speaks it."""
+"""The Chat Completions dialect as a server speaks it: requests read, answers written."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from kmon.dialects.json_access import count, items, members, text
+from kmon.recording.interaction import Request as RecordedRequest
 from kmon.simulator.answers import Answer
-from kmon.simulator.chat import ChatRequest, Usage
-from kmon.simulator.http import Headers
+from kmon.simulator.http import Headers, Request
+from kmon.simulator.request import (
+    CalledTool,
+    ChatMessage,
+    ChatRequest,
+    FunctionCall,
+    OfferedFunction,
+    OfferedTool,
+    Usage,
+)
 from kmon.simulator.script import Script, Send, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
+from kmon.simulator.wire import DEFAULT_PROVIDER, Route, ServerDialect, Trait, provider_in
 
+PATH = "/chat/completions"
 CREATED = 1_763_690_000
 """A constant, so that the same seed gives the same bytes on any day."""
 
@@ -70,7 +83,7 @@ class ChatWire(Struct, frozen=True):
         return event({"error": members}, "error" if named else "")
 
     def refusal(self, status: int, message: str, kind: str, code: str | None = None) -> Whole:
-        return refusal(status, message, kind, code)
+        return CHAT.refusal(status, message, kind, code)
 
     @property
     def _request_id(self) -> tuple[str, str]:
@@ -99,13 +112,59 @@ class ChatWire(Struct, frozen=True):
         return {**members, "choices": choices, **more}
 
 
-def chat_wire(request: ChatRequest, rng: Random) -> ChatWire:
-    return ChatWire(f"chatcmpl-{rng.getrandbits(96):024x}", request.model, request.wants_usage)
+_DECODER = msgspec.json.Decoder(ChatRequest)
 
 
-def refusal(status: int, message: str, kind: str = "invalid_request_error", code: str | None = None) -> Whole:
-    """An HTTP error."""
-    return Whole(status, JSON_HEADERS, error_body(message, kind, code))
+class ChatServer(ServerDialect):
+    """The request names model and streaming in its body."""
+
+    name = "chat"
+    traits: frozenset[Trait] = frozenset({"sse", "tools", "terminal-event", "chat-chunks"})
+
+    def route(self, path: str) -> Route | None:
+        if not path.endswith(PATH):
+            return None
+        return Route(self, provider_in(path.removesuffix(PATH), DEFAULT_PROVIDER))
+
+    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+        return read_request(request.body)
+
+    def read_recorded(self, request: RecordedRequest) -> ChatRequest:
+        """Recordings come from many hosts that bend the format, hence read as loosely as can be."""
+        body = request.members
+        cap = count(body.get("max_completion_tokens")) or count(body.get("max_tokens"))
+        return ChatRequest(
+            request.model,
+            [_recorded(members(message)) for message in items(body.get("messages"))],
+            tools=[OfferedTool(_offered(members(members(tool).get("function")))) for tool in items(body.get("tools"))],
+            max_tokens=cap,
+        )
+
+    def wire(self, request: ChatRequest, rng: Random) -> ChatWire:
+        return ChatWire(f"chatcmpl-{rng.getrandbits(96):024x}", request.model, request.wants_usage)
+
+    def refusal(self, status: int, message: str, kind: str = "invalid_request_error", code: str | None = None) -> Whole:
+        return Whole(status, JSON_HEADERS, error_body(message, kind, code))
+
+    def models(self, path: str, models: tuple[str, ...], owner: str) -> bytes | None:
+        if not path.endswith("/models"):
+            return None
+        cards = [{"id": model, "object": "model", "created": CREATED, "owned_by": owner} for model in models]
+        return to_json({"object": "list", "data": cards})
+
+
+CHAT = ChatServer()
+
+
+def read_request(body: bytes) -> ChatRequest:
+    """The request in ``body``. Raises ValueError with a sentence for the client when it is none."""
+    try:
+        request = _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"the request body is not a chat completion request: {error}") from None
+    if not request.messages:
+        raise ValueError("messages: must not be empty")
+    return request
 
 
 def error_body(message: str, kind: str, code: str | None = None) -> bytes:
@@ -113,10 +172,26 @@ def error_body(message: str, kind: str, code: str | None = None) -> bytes:
     return to_json({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
-def models_body(models: tuple[str, ...], owner: str) -> bytes:
-    """The answer to ``GET /models``."""
-    cards = [{"id": model, "object": "model", "created": CREATED, "owned_by": owner} for model in models]
-    return to_json({"object": "list", "data": cards})
+def _recorded(message: dict[str, Any]) -> ChatMessage:
+    content = message.get("content")
+    return ChatMessage(
+        text(message.get("role")),
+        content if isinstance(content, str) else list(map(members, items(content))),
+        [_called(members(call)) for call in items(message.get("tool_calls"))],
+        text(message.get("tool_call_id")) or None,
+        message.get("reasoning_content"),
+    )
+
+
+def _called(call: dict[str, Any]) -> CalledTool:
+    function = members(call.get("function"))
+    return CalledTool(text(call.get("id")), FunctionCall(text(function.get("name")), text(function.get("arguments"))))
+
+
+def _offered(function: dict[str, Any]) -> OfferedFunction:
+    return OfferedFunction(
+        text(function.get("name")), text(function.get("description")), members(function.get("parameters"))
+    )
 
 
 def _members(usage: Usage) -> dict[str, Any]:

@@ -1,13 +1,10 @@
-"""What is asked of the simulated model: the Chat Completions request, which every other dialect is read into."""
+"""What is asked of the simulated model: a Chat Completions request, which every other dialect is read into."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct, field
-
-from kmon.simulator.http import Request
 
 
 class FunctionCall(Struct, frozen=True):
@@ -27,6 +24,8 @@ class ChatMessage(Struct, frozen=True):
     content: str | list[dict[str, Any]] | None = None
     tool_calls: list[CalledTool] | None = None
     tool_call_id: str | None = None
+    reasoning_content: Any = None
+    """What the assistant thought, where the client sends it back; any value is let pass."""
 
     @property
     def text(self) -> str:
@@ -101,22 +100,3 @@ class Usage(Struct, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     reasoning_tokens: int = 0
-
-
-_DECODER = msgspec.json.Decoder(ChatRequest)
-
-
-def read_request(body: bytes) -> ChatRequest:
-    """The request in ``body``. Raises ValueError with a sentence for the client when it is none."""
-    try:
-        request = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"the request body is not a chat completion request: {error}") from None
-    if not request.messages:
-        raise ValueError("messages: must not be empty")
-    return request
-
-
-def read_chat(request: Request, model: str, stream: bool) -> ChatRequest:
-    """The request in the body, which itself names model and streaming. Raises ValueError with a sentence."""
-    return read_request(request.body)

@@ -1,0 +1,185 @@
+"""A dialect as one object: all that is particular to a wire format stands in it, and everything else asks it.
+
+There are two sides. A :class:`WireFormat` can be read: an exchange of another program, or a recording, is recognised
+and decoded. A :class:`Dialect` can be the ``dialect`` of a target: kmon asks in it. Most are both, an
+:class:`HttpDialect`: one request, one streamed answer. A part that is abstract here and missing in a dialect makes mypy
+and Python refuse to create the object.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+from kmon.dialects.bounds import frame_text
+from kmon.dialects.delta import Delta
+from kmon.dialects.json_access import items, members, parsed, text
+from kmon.dialects.wire import Decoder, WireRequest
+from kmon.model import Auth, Message, Scenario, Target
+
+Transport = Literal["http", "aws", "websocket", "gateway"]
+"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that is only listened to, or a gateway's
+own protocol over a WebSocket."""
+OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
+
+
+class Route(Struct, frozen=True):
+    """What the path of a request says. ``model`` is empty and ``stream`` None where the body tells them."""
+
+    model: str = ""
+    stream: bool | None = None
+
+
+class FinishWords(Struct, frozen=True):
+    """The finish reasons that findings ask for, by meaning. Any other word is an ordinary end."""
+
+    tools: frozenset[str] = frozenset({"tool_calls", "function_call", "tool_use"})
+    """The answer ends in tool calls. Gateways pass on the words of the vendor behind them, hence those of several."""
+    length: frozenset[str] = frozenset({"length", "max_tokens"})
+    """The output cap cut the answer."""
+
+
+class WireFormat(ABC):
+    """How the answers of a dialect are recognised and read, and what a request in it says. Has no state."""
+
+    finish_words = FinishWords()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called in targets, events, JSON and ``--dialect``."""
+
+    @property
+    @abstractmethod
+    def content_type(self) -> str:
+        """The media type of a streamed answer."""
+
+    @abstractmethod
+    def route(self, path: str) -> Route | None:
+        """What the path of a request says, whatever stands before the dialect's own part; None for another dialect."""
+
+    @abstractmethod
+    def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
+        """Whether one event of a stream is surely of this dialect, by its name and its members.
+
+        Of an event stream only the name is given, of server-sent events both.
+        """
+
+    @abstractmethod
+    def decoder(self) -> Decoder:
+        """A fresh decoder of one streamed answer."""
+
+    @abstractmethod
+    def whole(self, value: dict[str, Any]) -> Delta:
+        """The meaning of an answer that was not streamed, from its members."""
+
+    def whole_answer(self, body: bytes) -> Delta | None:
+        """The one delta that says what a whole JSON answer says, ``done``; None if ``body`` is no JSON object."""
+        try:
+            value = parsed(body)
+        except ValueError:
+            return None
+        if not isinstance(value, dict):
+            return None
+        return structs.replace(self.whole(value), done=True, raw=frame_text(body))
+
+    def error_in(self, value: object) -> object:
+        """What of the JSON body of an HTTP error describes the error; ``value`` itself if it is no error envelope."""
+        return error_member(value)
+
+    def turns(self, value: Mapping[str, Any]) -> Sequence[object]:
+        """The messages of a request, each with ``role`` and ``content``."""
+        return messages_member(value)
+
+    def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
+        """The names of the tools that a request offers; "" for one that cannot be read."""
+        return named_tools(value)
+
+
+class Dialect(ABC):
+    """What a target can be asked in."""
+
+    transport: Transport = "http"
+    auth: Auth = "bearer"
+    """How an endpoint that no catalog describes wants its key. The transport ``aws`` knows only ``aws``."""
+    key_env: tuple[str, ...] = ()
+    """Environment variables that may hold the key of such an endpoint."""
+    signs_with_device = False
+    """Whether a request is signed with the device key of this machine, too."""
+    unnamed_model = ""
+    """What stands in the place of a model where there is none to name; empty where one must be named."""
+    own_members: frozenset[str] = OWN_MEMBERS
+    """Members of the request body that target and scenario decide, so that ``body`` in a file may not hold them."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called in targets, events, JSON and ``--dialect``."""
+
+    @property
+    def websocket(self) -> bool:
+        """Whether a WebSocket carries it, so that base URLs begin with ws:// or wss:// and there is no HTTP request."""
+        return self.transport in ("websocket", "gateway")
+
+    def unsupported(self, target: Target, scenario: Scenario) -> str | None:
+        """Why ``scenario`` cannot be carried to ``target``, in a sentence that says what to do; None if it can."""
+        return None
+
+
+class HttpDialect(Dialect, WireFormat):
+    """A dialect of one HTTP request and one streamed answer."""
+
+    final = True
+    """Whether nothing of interest can follow the terminal event, so that nobody waits for the peer to close."""
+    base_path = ""
+    """What base URLs end with where a server has the whole API below its root (``/v1``)."""
+    models_path: str | None = None
+    """Where the list of models is, after the base URL; None where there is none to ask."""
+
+    def models_in(self, value: object) -> list[str] | None:
+        """The ids in an answer to ``models_path``: ``{"data": [{"id": ...}]}`` or, as Together answers, the bare list.
+
+        None if it is neither.
+        """
+        rows = value.get("data") if isinstance(value, dict) else value
+        if not isinstance(rows, list):
+            return None
+        return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+
+    @abstractmethod
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+        """The request that sends ``messages`` to ``target`` with the tools and the output cap of ``scenario``.
+
+        ``messages`` stand apart from the scenario so that a nudge can extend them. ``target.body`` is merged last and
+        wins. Raises :class:`UsageError` for what is :meth:`unsupported`.
+        """
+
+
+def error_member(value: object) -> object:
+    """``error`` of an object that has it, else ``value``: the envelope of most dialects."""
+    return value.get("error", value) if isinstance(value, dict) else value
+
+
+def messages_member(value: Mapping[str, Any]) -> Sequence[object]:
+    """``messages``, else ``input`` or ``prompt`` as one message of the user's."""
+    said = text(value.get("input")) or text(value.get("prompt"))
+    return items(value.get("messages")) or ([{"role": "user", "content": said}] if said else [])
+
+
+def named_tools(value: Mapping[str, Any]) -> Sequence[str]:
+    """``name`` of each of ``tools``, or of its ``function``."""
+    offered = map(members, items(value.get("tools")))
+    return [text(members(tool.get("function")).get("name")) or text(tool.get("name")) for tool in offered]
+
+
+def carries_calls(scenario: Scenario) -> bool:
+    """Whether the conversation of ``scenario`` holds tool calls or their results."""
+    return any(message.tool_calls or message.role == "tool" for message in scenario.messages)
+
+
+def cannot_carry(target: Target, scenario: Scenario) -> str:
+    """The beginning of a sentence of :meth:`Dialect.unsupported`."""
+    return f"scenario {scenario.name} cannot be carried by the {target.dialect} dialect"

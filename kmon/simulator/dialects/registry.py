@@ -1,0 +1,47 @@
+"""The dialects the simulator speaks: by name, and by the path of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kmon.simulator.dialects.chat import CHAT
+from kmon.simulator.dialects.converse import CONVERSE
+from kmon.simulator.dialects.deepinfra import DEEPINFRA
+from kmon.simulator.dialects.messages import MESSAGES
+from kmon.simulator.wire import Route, ServerDialect, Trait
+
+_TABLE: dict[str, ServerDialect] = {entry.name: entry for entry in (CONVERSE, DEEPINFRA, CHAT, MESSAGES)}
+"""The first that a path fits is asked."""
+
+
+@contextmanager
+def served(entry: ServerDialect) -> Iterator[None]:
+    """Have ``entry`` in the table for as long as the context is open. Raises ValueError for a name that is taken."""
+    if entry.name in _TABLE:
+        raise ValueError(f"the simulator speaks {entry.name!r} already")
+    _TABLE[entry.name] = entry
+    try:
+        yield
+    finally:
+        del _TABLE[entry.name]
+
+
+def server_dialects() -> tuple[ServerDialect, ...]:
+    """All of them."""
+    return tuple(_TABLE.values())
+
+
+def server_dialect(name: str) -> ServerDialect | None:
+    """The one called ``name``; None if the simulator does not speak it."""
+    return _TABLE.get(name)
+
+
+def names_with(needs: frozenset[Trait]) -> list[str]:
+    """The names of those that have all of these traits."""
+    return sorted(entry.name for entry in _TABLE.values() if needs <= entry.traits)
+
+
+def route(path: str) -> Route | None:
+    """The dialect of a (decoded) path and what it says; None when nobody answers there."""
+    return next((found for entry in _TABLE.values() if (found := entry.route(path)) is not None), None)
