@@ -19,7 +19,7 @@ import httpx
 
 from kmon.blame.local_monitor import CANARY_EVERY_NS, LocalMonitor
 from kmon.stream.timeline import S
-from kmon.transport.http import exchange
+from kmon.transport.http import HttpRequest, exchange
 
 _log = logging.getLogger(__name__)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -95,10 +95,7 @@ class _Perch:
 async def _listen(machine: LocalMonitor, ssl_context: ssl.SSLContext, port: int) -> None:
     with contextlib.suppress(OSError, httpcore.NetworkError, httpcore.TimeoutException, httpx.HTTPError):
         async with exchange(
-            "GET",
-            f"http://127.0.0.1:{port}/canary",
-            headers={},
-            body=None,
+            HttpRequest("GET", f"http://127.0.0.1:{port}/canary", {}),
             on_phase=lambda *_: None,
             ssl_context=ssl_context,
             connect_timeout_s=CONNECT_LIMIT_S,

@@ -21,7 +21,7 @@ from kmon.doctor.model_list import BODY_LIMIT_BYTES, Heard
 from kmon.stream.sanitize import Sanitizer
 from kmon.transport.backend import StampingBackend
 from kmon.transport.errors import stream_error
-from kmon.transport.http import Answer, exchange
+from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import Phase
 from kmon.transport.timestamps import realtime_offset_ns
 
@@ -87,10 +87,7 @@ async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, re
                 deadline.reschedule(loop.time() + limit_s)
 
             async with exchange(
-                "GET",
-                question.url,
-                headers={"Accept": "application/json", **question.headers},
-                body=None,
+                HttpRequest("GET", question.url, {"Accept": "application/json", **question.headers}),
                 on_phase=on_phase,
                 ssl_context=context,
                 connect_timeout_s=2 * limit_s,  # for two steps at once; the deadline is the closer

@@ -24,7 +24,7 @@ from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
 from kmon.transport.authorities import authorities
 from kmon.transport.errors import stream_error
-from kmon.transport.http import exchange
+from kmon.transport.http import HttpRequest, exchange
 from kmon.transport.proxy import proxy_for, secrets
 
 LIMIT_S = 10.0
@@ -86,10 +86,7 @@ async def _ask(asked: _Asked, url: str, held: Credential, safe: Sanitizer, conte
     proxy = proxy_for(url)
     credentials = held.authorization(target.auth, url, proxied=proxy is not None)
     async with exchange(
-        "GET",
-        url,
-        headers={"Accept": "application/json", **target.headers, **credentials},
-        body=None,
+        HttpRequest("GET", url, {"Accept": "application/json", **target.headers, **credentials}),
         on_phase=lambda phase, t_ns, detail: None,
         ssl_context=context,
         connect_timeout_s=limit_s,

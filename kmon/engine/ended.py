@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from kmon.dialects.bounds import ID_LIMIT_CHARS
 from kmon.probe.recorder import Outcome
 from kmon.stream.events import RunEnded
 from kmon.stream.timeline import MS
 
 
-def run_ended(
-    outcome: Outcome,
-    *,
-    name: str,
-    target: str,
-    label: str,
-    scenario: str,
-    round_number: int,
-    attempts: int,
-    t_begin: int,
-    nudge: str = "",
-    turns: int = 1,
-    tool_results: int = 0,
-    retries: int = 0,
-    fallback_target: str = "",
-    diagnosis: str = "",
-) -> RunEnded:
-    """``t_begin`` is where its duration counts from."""
+class RunFacts(NamedTuple):
+    """What is told of a run beside how its deciding attempt went, under the names of :class:`RunEnded`."""
+
+    run: str
+    target: str
+    label: str
+    scenario: str
+    round: int
+    t_begin: int
+    """Where its duration counts from, in ns."""
+    attempts: int = 1
+    nudge: str = ""
+    turns: int = 1
+    tool_results: int = 0
+    retries: int = 0
+    fallback_target: str = ""
+    diagnosis: str = ""
+
+
+def run_ended(outcome: Outcome, facts: RunFacts) -> RunEnded:
+    """The event that ends the run."""
     safe, timeline, said, end_ns = outcome.safe, outcome.timeline, outcome.transcript, outcome.end_ns
     text, reasoning = safe.answer(said.text, said.reasoning)
     return RunEnded(
         end_ns,
-        name,
-        target,
-        attempts,
+        facts.run,
+        facts.target,
+        facts.attempts,
         outcome.state,
         outcome.signature.name,
         outcome.signature.evidence,
@@ -48,18 +53,18 @@ def run_ended(
         said.usage,
         safe.named("response_id", said.response_id, ID_LIMIT_CHARS),
         outcome.request_ids,
-        label=label,
-        scenario=scenario,
-        round=round_number,
+        label=facts.label,
+        scenario=facts.scenario,
+        round=facts.round,
         ttfo_ms=_ms(timeline.ttfo_ns()),
-        duration_ms=(end_ns - t_begin) / MS,
+        duration_ms=(end_ns - facts.t_begin) / MS,
         keepalives=timeline.life.ticks,
-        nudge=nudge,
-        turns=turns,
-        tool_results=tool_results,
-        retries=retries,
-        fallback_target=fallback_target,
-        diagnosis=diagnosis,
+        nudge=facts.nudge,
+        turns=facts.turns,
+        tool_results=facts.tool_results,
+        retries=facts.retries,
+        fallback_target=facts.fallback_target,
+        diagnosis=facts.diagnosis,
         blame=outcome.blame,
         dropped_chars=said.dropped_chars,
         dropped_tool_calls=said.dropped_calls,

@@ -10,23 +10,23 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from kmon.blame.adaptive_threshold import Habits
 from kmon.dialects.delta import StreamError
 from kmon.dialects.registry import dialect
 from kmon.engine.chain import next_turn, results_in
-from kmon.engine.ended import run_ended
+from kmon.engine.ended import RunFacts, run_ended
 from kmon.engine.nudge import follow_up, verdict
 from kmon.engine.plan import Row
 from kmon.engine.randomize import with_nonce
 from kmon.engine.skippable_sleep import Pause
 from kmon.findings.signature import Signature
 from kmon.model import Message
-from kmon.probe.attempt import Attempt
+from kmon.probe.attempt import Attempt, Conversation
 from kmon.probe.context import Shared
 from kmon.probe.limits import Limits
-from kmon.probe.recorder import Outcome
+from kmon.probe.recorder import AttemptId, Outcome
 from kmon.probe.registry import attempt_in
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint, NextAttempt
@@ -41,45 +41,60 @@ Companion = Callable[[Attempt, Callable[[Event], None]], Coroutine[Any, Any, Non
 """Runs beside each attempt that decides a run, emits what else there is to tell of it, and is cancelled at its end."""
 
 
+class PlannedRun(NamedTuple):
+    """Which run of the plan it is."""
+
+    name: str
+    row: Row
+    row_number: int
+    """The index of its row in the plan."""
+    round: int
+    attempts: int = 0
+    """Those made before, if it is one that had ended."""
+
+
+class RunSettings(NamedTuple):
+    """How every run of a race goes."""
+
+    policy: Policy
+    limits: Limits
+    nonce: bool = False
+    """Whether its request is made unlike any other, so that no cache of prompts answers it."""
+    session: str = ""
+    """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
+    nudge_after_s: float | None = None
+    """After how long a silence it is nudged by itself; None never."""
+
+
 class Run:
     """A pane's worth of work. Its events go to ``emit``; ``go`` ends with one ``run_ended``."""
 
     def __init__(
         self,
-        *,
-        name: str,
-        row: Row,
-        index: int,
-        round_number: int,
+        which: PlannedRun,
         aims: Sequence[Endpoint],
-        policy: Policy,
-        limits: Limits,
+        settings: RunSettings,
+        *,
         network: Shared,
         emit: Callable[[Event], None],
-        nonce: bool = False,
-        session: str = "",
         habits: Mapping[str, Habits] | None = None,
         companion: Companion | None = None,
-        nudge_after_s: float | None = None,
-        attempts: int = 0,
     ) -> None:
-        """``index`` is that of its row in the plan; ``attempts`` were made before, if it is one that had ended."""
-        self.name, self.index = name, index
+        name, row, self.index, self._round, self._attempts = which
+        policy, self._limits, nonce, self._session, self._nudge_after_s = settings
+        self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
-        self._row, self._round = row, round_number
-        self._limits, self._network, self._emit = limits, network, emit
+        self._row, self._network, self._emit = row, network, emit
         self._course, self._pause = AttemptSequence(policy, aims, name), Pause()
         self._habits = habits or {}
         """By the name of the target: where thresholds are learned, each teaches its own."""
         self._one_call = policy.tools == "sequential"
-        self._companion, self._nudge_after_s = companion, nudge_after_s
-        self._session = session
-        """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
+        self._companion = companion
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
-        self._attempts, self._retries = attempts, 0
+        self._retries = 0
         self._main: Attempt | None = None
         self._main_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
@@ -243,19 +258,13 @@ class Run:
     def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
         self._attempts += 1
         return attempt_in(dialect(self._row.target.dialect))(
-            run=self.name,
-            attempt=self._attempts,
-            role=role,
+            AttemptId(self.name, self._attempts, role, self._turns, self._course.fallen_back),
+            Conversation(self._row.scenario, messages, session or self._session),
             target=self._course.aim.target,
-            scenario=self._row.scenario,
-            messages=messages,
             credential=self._course.aim.credential,
             limits=self._limits,
             network=self._network,
             emit=self._emit,
-            turn=self._turns,
-            aimed=self._course.fallen_back,
-            session=session or self._session,
             habits=self._habits.get(self._course.aim.target.name),
         )
 
@@ -286,19 +295,21 @@ class Run:
     def _ended(self, outcome: Outcome) -> RunEnded:
         return run_ended(
             outcome,
-            name=self.name,
-            target=self._row.target.name,
-            label=self._row.target.label,
-            scenario=self._row.scenario.name,
-            round_number=self._round,
-            attempts=self._attempts,
-            t_begin=self._t_begin or outcome.timeline.t_start,
-            nudge=self._nudge_sentence,
-            turns=self._turns,
-            tool_results=results_in(self._conversation) - results_in(self._messages),
-            retries=self._retries,
-            fallback_target=self._course.fallen_back,
-            diagnosis=self._diagnosis,
+            RunFacts(
+                self.name,
+                self._row.target.name,
+                self._row.target.label,
+                self._row.scenario.name,
+                self._round,
+                self._t_begin or outcome.timeline.t_start,
+                attempts=self._attempts,
+                nudge=self._nudge_sentence,
+                turns=self._turns,
+                tool_results=results_in(self._conversation) - results_in(self._messages),
+                retries=self._retries,
+                fallback_target=self._course.fallen_back,
+                diagnosis=self._diagnosis,
+            ),
         )
 
     def _emit_beside(self, event: Event) -> None:

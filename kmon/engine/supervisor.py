@@ -19,7 +19,7 @@ from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.randomize import shuffled
-from kmon.engine.run import ALREADY_ENDED, Companion, Run
+from kmon.engine.run import ALREADY_ENDED, Companion, PlannedRun, Run, RunSettings
 from kmon.probe.context import Shared
 from kmon.probe.registry import preload
 from kmon.probe.send import prepare
@@ -249,25 +249,15 @@ class Supervisor:
         return run
 
     def _run(self, row: Row, index: int, number: int, attempts: int = 0) -> Run:
+        plan = self._plan
         run = Run(
-            name=f"r{number}.{index + 1}",
-            row=row,
-            index=index,
-            round_number=number,
-            aims=[
-                Endpoint(to, self._keys.for_target(to.name))
-                for to in (row.target, *self._plan.policy.beside(row.target))
-            ],
-            policy=self._plan.policy,
-            limits=self._limits,
+            PlannedRun(f"r{number}.{index + 1}", row, index, number, attempts),
+            [Endpoint(to, self._keys.for_target(to.name)) for to in (row.target, *plan.policy.beside(row.target))],
+            RunSettings(plan.policy, self._limits, plan.nonce, plan.session, plan.nudge_after_s),
             network=self._network,
             emit=self._emit,
-            nonce=self._plan.nonce,
-            session=self._plan.session,
             habits=self._habits,
             companion=self._companion,
-            nudge_after_s=self._plan.nudge_after_s,
-            attempts=attempts,
         )
         self._runs[run.name] = run
         return run

@@ -193,7 +193,6 @@ async def open_link(
     open_timeout_s: float,
     on_phase: OnPhase,
     on_line: OnLine | None = None,
-    challenge_wait_s: float = CHALLENGE_WAIT_S,
 ) -> AsyncIterator[Link]:
     """Connect and be let in; a gateway that is starting is asked again for a minute. Leaving closes the socket.
 
@@ -212,7 +211,7 @@ async def open_link(
                     on_line=on_line,
                 )
             )
-            got, t_ns, answer = await _shaken(socket, Handshake(access, scopes, device), challenge_wait_s)
+            got, t_ns, answer = await _shaken(socket, Handshake(access, scopes, device))
             if isinstance(got, Hello):
                 socket.allow(got.max_payload_bytes)
                 link = Link(socket, got, t_ns, answer)
@@ -229,10 +228,10 @@ async def open_link(
         await asyncio.sleep(got.wait_ms / 1000)
 
 
-async def _shaken(socket: WebSocket, handshake: Handshake, limit_s: float) -> tuple[Hello | TryAgain, int, Response]:
+async def _shaken(socket: WebSocket, handshake: Handshake) -> tuple[Hello | TryAgain, int, Response]:
     greeted = False
     try:
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(CHALLENGE_WAIT_S):
             async for t_ns, message in socket.messages():
                 if message.kind == "close":
                     raise ExchangeError(
@@ -267,7 +266,8 @@ async def _shaken(socket: WebSocket, handshake: Handshake, limit_s: float) -> tu
         what = "no answer to connect" if greeted else "no challenge"
         raise ExchangeError(
             StreamError(
-                "handshake", f"the WebSocket is open, but {what} came within {limit_s:g} s: no gateway, or stuck"
+                "handshake",
+                f"the WebSocket is open, but {what} came within {CHALLENGE_WAIT_S:g} s: no gateway, or stuck",
             )
         ) from None
     raise ExchangeError(StreamError("handshake", "the gateway closed the connection before the handshake was over"))

@@ -9,7 +9,7 @@ from kmon.blame.local_monitor import LocalMonitor
 from kmon.dialects.bounds import SESSION_LIMIT_CHARS, ending
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.sockets import OpenClawGateway
-from kmon.engine.ended import run_ended
+from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature, describe
 from kmon.openclaw.protocol.claim import ClientStatus
@@ -17,7 +17,7 @@ from kmon.openclaw.protocol.run import GatewayRun
 from kmon.openclaw.protocol.runs import Tracker
 from kmon.openclaw.reporter import Reporter
 from kmon.openclaw.snapshot import ProviderSide
-from kmon.probe.recorder import AttemptRecorder
+from kmon.probe.recorder import AttemptId, AttemptRecorder
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 
@@ -64,9 +64,7 @@ class WatchedRun:
         self._attempts += 1
         self.open = True
         self._account = account = AttemptRecorder(
-            self.name,
-            self._attempts,
-            role,
+            AttemptId(self.name, self._attempts, role),
             asked=Asked(""),
             secrets=self._secrets,
             stall_s=self._stall_s,
@@ -161,16 +159,8 @@ class WatchedRun:
             return Signature(name if state != "incomplete" else None, f"{said}; {facts}" if said else facts)
 
         outcome = account.end(state, error, whole=False, named=named, end_ns=t_ns)
-        self.ended = run_ended(
-            outcome,
-            name=self.name,
-            target=self.target,
-            label=self.label,
-            scenario="watched",
-            round_number=1,
-            attempts=self._attempts,
-            t_begin=account.timeline.t_start,
-        )
+        whose = RunFacts(self.name, self.target, self.label, "watched", 1, account.timeline.t_start)
+        self.ended = run_ended(outcome, whose._replace(attempts=self._attempts))
         self._emit(self.ended)
 
     def _evidence(self, state: ev.Ending) -> str:

@@ -13,9 +13,11 @@ from msgspec import Struct
 from kmon.catalog.credential import Credential
 from kmon.catalog.signatures import KMON_LATE
 from kmon.output.selftest_cases import Case
+from kmon.probe.attempt import Conversation
 from kmon.probe.context import Shared
 from kmon.probe.http_attempt import HttpAttempt
 from kmon.probe.limits import Limits
+from kmon.probe.recorder import AttemptId
 from kmon.probe.send import prepare
 from kmon.simulator.embedded import Embedded
 from kmon.stream.events import BytesArrived, DeltaArrived, Event
@@ -161,12 +163,9 @@ async def _attempt(
 ) -> _Outcome:
     scenario = case.scenario(seed)
     attempt = HttpAttempt(
-        run="bench",
-        attempt=1,
-        role="first",
+        AttemptId("bench", 1, "first"),
+        Conversation(scenario, scenario.messages),
         target=case.target(origin),
-        scenario=scenario,
-        messages=scenario.messages,
         credential=Credential({}),
         limits=Limits(
             stall_s=stall_s / speed,

@@ -11,6 +11,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import httpcore
 import httpx
@@ -28,7 +29,7 @@ from kmon.model import Message, Scenario, Target
 from kmon.probe.context import Shared
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
-from kmon.probe.recorder import AttemptRecorder, Outcome, fatal
+from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, fatal
 from kmon.probe.request_secrets import own_keys
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
@@ -43,49 +44,45 @@ DONE_GRACE_S = 0.5
 """How long to wait after the terminal event for the peer to close; servers linger."""
 
 
-class Attempt(ABC):
-    """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does).
+class Conversation(NamedTuple):
+    """What is asked, and what was said before."""
 
-    ``turn`` is which request of the conversation it is; ``aimed`` names its target where that is not the run's own.
-    """
+    scenario: Scenario
+    messages: Sequence[Message]
+    session: str = ""
+    """The conversation at the other end, where it keeps one: a follow-up goes on with it."""
+
+
+class Attempt(ABC):
+    """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does)."""
 
     error_grace_s = FINISH_GRACE_S
     """How long an answer that ended in an error may still go on."""
 
     def __init__(
         self,
+        id: AttemptId,
+        conversation: Conversation,
         *,
-        run: str,
-        attempt: int,
-        role: ev.AttemptRole,
         target: Target,
-        scenario: Scenario,
-        messages: Sequence[Message],
         credential: Credential,
         limits: Limits,
         network: Shared,
         emit: Callable[[ev.Event], None],
-        turn: int = 1,
-        aimed: str = "",
-        session: str = "",
         habits: Habits | None = None,
     ) -> None:
-        self.run, self.attempt, self.role = run, attempt, role
-        self._turn, self._aimed = turn, aimed
+        self.run, self.attempt, self.role = id.run, id.number, id.role
+        scenario, messages, self.session = conversation
         self._target, self._credential, self._limits = target, credential, limits
         self._network, self._emit = network, emit
         self._scenario, self._messages = scenario, messages
-        self.session = session
-        """The conversation at the other end, where it keeps one: a follow-up goes on with it."""
         self.followed_up_ns: int | None = None
         """When a follow-up in the same session was last sent."""
         self.on_request_sent: Callable[[int], None] | None = None
         """Told when the request had left."""
         spoken = wire_format(target.dialect)
         self._account = AttemptRecorder(
-            run,
-            attempt,
-            role,
+            id,
             asked=Asked(
                 target.model,
                 scenario.tools,
@@ -124,7 +121,7 @@ class Attempt(ABC):
         url = self.url()
         proxy = proxy_for(url)
         self._account.translate.learn(secrets(proxy))
-        self._started(time.monotonic_ns(), url, shown(proxy))
+        self._account.started(time.monotonic_ns(), url, shown(proxy))
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
@@ -178,7 +175,7 @@ class Attempt(ABC):
 
     def never_began(self) -> Outcome:
         """End an attempt that was cancelled before it could send anything."""
-        self._started(self.timeline.t_start, self._target.base_url, None)
+        self._account.started(self.timeline.t_start, self._target.base_url, None)
         return self._account.end("cancelled", StreamError("cancelled", "cancelled before it began"))
 
     # -- what carries it -----------------------------------------------------------------------------------------------
@@ -204,9 +201,6 @@ class Attempt(ABC):
         return found
 
     # -- what they share -----------------------------------------------------------------------------------------------
-
-    def _started(self, t_ns: int, url: str, proxy: str | None) -> None:
-        self._account.started(t_ns, url, proxy, turn=self._turn, aimed=self._aimed)
 
     @property
     def _settled(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kmon.blame.adaptive_threshold import Habits, Lessons
 from kmon.blame.local_monitor import LocalMonitor
@@ -46,6 +47,18 @@ class Outcome:
     """A stream that kmon does not read."""
 
 
+class AttemptId(NamedTuple):
+    """Which attempt it is."""
+
+    run: str
+    number: int
+    role: ev.AttemptRole
+    turn: int = 1
+    """Which request of the conversation."""
+    aimed: str = ""
+    """Its target, where that is not the run's own."""
+
+
 class AttemptRecorder:
     """``timeline`` and ``transcript`` may be read at any time (a nudge does). ``secrets`` are never told.
 
@@ -54,9 +67,7 @@ class AttemptRecorder:
 
     def __init__(
         self,
-        run: str,
-        attempt: int,
-        role: ev.AttemptRole,
+        id: AttemptId,
         *,
         asked: Asked,
         secrets: Sequence[str],
@@ -65,7 +76,8 @@ class AttemptRecorder:
         emit: Callable[[ev.Event], None],
         habits: Habits | None = None,
     ) -> None:
-        self.run, self.attempt, self.role = run, attempt, role
+        self.id = id
+        run, attempt = self.run, self.attempt = id.run, id.number
         self.asked = asked
         self._emit = emit
         self.translate = Sanitizer(run, attempt, secrets=secrets)
@@ -81,12 +93,13 @@ class AttemptRecorder:
     def finished(self) -> bool:
         return self.timeline.t_finish is not None or self.timeline.t_done is not None
 
-    def started(self, t_ns: int, url: str, proxy: str | None = None, *, turn: int = 1, aimed: str = "") -> None:
+    def started(self, t_ns: int, url: str, proxy: str | None = None) -> None:
         self.timeline.t_start = t_ns
         if proxy is not None:
             self.stalls.between = "proxy"
         url = self.translate.redacted(url)
-        self._emit(ev.AttemptStarted(t_ns, self.run, self.attempt, self.role, url, proxy, turn=turn, target=aimed))
+        run, attempt, role, turn, aimed = self.id
+        self._emit(ev.AttemptStarted(t_ns, run, attempt, role, url, proxy, turn=turn, target=aimed))
         if self._lessons is not None:
             self._lessons.begin(t_ns)
 
@@ -198,7 +211,7 @@ class AttemptRecorder:
                 end_ns,
                 self.run,
                 self.attempt,
-                self.role,
+                self.id.role,
                 state,
                 signature.name,
                 signature.evidence,

@@ -13,7 +13,7 @@ from kmon.errors import UsageError
 from kmon.model import Target
 from kmon.probe.context import Shared
 from kmon.transport.errors import NotSentError
-from kmon.transport.http import Answer, exchange
+from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
@@ -46,11 +46,9 @@ def ask(
     url = url_of(target, request, credential)
     proxy = proxy_for(url)
     may_be_sent(credential, url)
+    headers = request.headers | credential.authorization(target.auth, url, proxied=proxy is not None)
     return exchange(
-        request.method,
-        url,
-        headers=request.headers | credential.authorization(target.auth, url, proxied=proxy is not None),
-        body=request.body,
+        HttpRequest(request.method, url, headers, request.body),
         on_phase=on_phase,
         ssl_context=network.ssl_context,
         connect_timeout_s=connect_timeout_s,

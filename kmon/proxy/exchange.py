@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import httpx
 
@@ -17,9 +18,9 @@ from kmon.dialects.http_error import answer_error
 from kmon.dialects.plain import EVENTS, STREAMED, PlainDecoder
 from kmon.dialects.text import clean
 from kmon.dialects.wire import Decoder
-from kmon.engine.ended import run_ended
+from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
-from kmon.probe.recorder import AttemptRecorder, Outcome, coalesced, fatal
+from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, coalesced, fatal
 from kmon.probe.request_secrets import keys_in
 from kmon.proxy.call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
@@ -43,6 +44,19 @@ ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
 
 
+class ExchangeSettings(NamedTuple):
+    """What all exchanges of a proxy share."""
+
+    upstream: str
+    """Its name."""
+    origin: str
+    """Its scheme, host and port."""
+    stall_s: float
+    machine: LocalMonitor
+    emit: Callable[[ev.Event], None]
+    on_call: OnCall | None = None
+
+
 class Proxied:
     """Implements :class:`kmon.proxy.relay.observer.Watcher`; ``over`` is called with its last word."""
 
@@ -53,20 +67,20 @@ class Proxied:
         head: RequestHead,
         abort: Abort,
         *,
-        upstream: str,
-        origin: str,
-        stall_s: float,
-        machine: LocalMonitor,
-        emit: Callable[[ev.Event], None],
+        host: ExchangeSettings,
         over: Callable[[Proxied, ev.RunEnded], None],
-        on_call: OnCall | None = None,
     ) -> None:
         self.name = f"p{number}"
         self._number, self._t_ns, self._head, self._abort = number, t_ns, head, abort
-        self._upstream, self._emit, self._over, self._on_call = upstream, emit, over, on_call
+        self._upstream, self._emit, self._over, self._on_call = host.upstream, host.emit, over, host.on_call
         secrets = keys_in(head.headers, head.target.partition("?")[2])
         self._account = AttemptRecorder(
-            self.name, 1, "first", asked=Asked(""), secrets=secrets, stall_s=stall_s, machine=machine, emit=self._tell
+            AttemptId(self.name, 1, "first"),
+            asked=Asked(""),
+            secrets=secrets,
+            stall_s=host.stall_s,
+            machine=host.machine,
+            emit=self._tell,
         )
         self._path = self._account.translate.redacted(head.path, NAME_LIMIT_CHARS)
         self._request = overheard(head.path, b"", whole=False)
@@ -74,7 +88,7 @@ class Proxied:
         self._asked_whole = True
         self._untold: list[ev.Event] | None = []
         self._announcing = asyncio.get_running_loop().call_later(ANNOUNCE_S, self._announce)
-        self._account.started(t_ns, f"{origin}{self._path}")
+        self._account.started(t_ns, f"{host.origin}{self._path}")
         if not self._request.dialect:
             self._account.unread(t_ns, stream=False)
         self._answer: ResponseHead | None = None
@@ -252,16 +266,8 @@ class Proxied:
             self._say(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
             self._read_no_more(time.monotonic_ns())
         outcome = self._judged(end)
-        self._ended = run_ended(
-            outcome,
-            name=self.name,
-            target=self.label,
-            label=self.label,
-            scenario=self.scenario,
-            round_number=self._number,
-            attempts=1,
-            t_begin=self._t_ns,
-        )
+        facts = RunFacts(self.name, self.label, self.label, self.scenario, self._number, self._t_ns)
+        self._ended = run_ended(outcome, facts)
         self._emit(self._ended)
         self._tell_call()
         self._over(self, self._ended)

@@ -19,7 +19,7 @@ from kmon.errors import UsageError
 from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
 from kmon.proxy.call import OnCall, ProviderCall
-from kmon.proxy.exchange import Proxied
+from kmon.proxy.exchange import ExchangeSettings, Proxied
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.relay.head import RequestHead
 from kmon.proxy.relay.observer import Abort, Watcher
@@ -141,13 +141,15 @@ class ProxyHost:
             t_ns,
             head,
             abort,
-            upstream=self._plan.upstream,
-            origin=f"{self._upstream.scheme}://{self._upstream.authority}",
-            stall_s=self._plan.stall_s,
-            machine=self._network.monitor,
-            emit=self._emit,
+            host=ExchangeSettings(
+                self._plan.upstream,
+                f"{self._upstream.scheme}://{self._upstream.authority}",
+                self._plan.stall_s,
+                self._network.monitor,
+                self._emit,
+                self._on_call,
+            ),
             over=self._over,
-            on_call=self._on_call,
         )
         self._open[exchange.name] = exchange
         self._network.monitor.busy.set()

@@ -26,7 +26,7 @@ from kmon.dialects.wire import WireRequest
 from kmon.errors import UsageError
 from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
 from kmon.transport.errors import NotSentError
-from kmon.transport.http import Answer, exchange
+from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
@@ -78,12 +78,10 @@ class Bedrock:
             async def send(prepared: AWSPreparedRequest) -> Answer:
                 proxy = proxy_for(prepared.url)
                 _check(credential, prepared.url, proxied=proxy is not None)
+                headers = {name: header_text(value) for name, value in prepared.headers.items()}
                 answer = await stack.enter_async_context(
                     exchange(
-                        prepared.method,
-                        prepared.url,
-                        headers={name: header_text(value) for name, value in prepared.headers.items()},
-                        body=prepared.body,
+                        HttpRequest(prepared.method, prepared.url, headers, prepared.body),
                         on_phase=on_phase,
                         ssl_context=self._ssl_context,
                         connect_timeout_s=connect_timeout_s,

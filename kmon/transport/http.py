@@ -11,7 +11,7 @@ import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpcore
 import httpx
@@ -93,13 +93,22 @@ class Answer:
         return stream.last_read_ns if stream is not None else time.monotonic_ns()
 
 
+class HttpRequest(NamedTuple):
+    """What is sent. The headers may hold a key."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {self.url})"
+
+
 @contextlib.asynccontextmanager
 async def exchange(
-    method: str,
-    url: str,
+    asked: HttpRequest,
     *,
-    headers: Mapping[str, str],
-    body: bytes | None,
     on_phase: OnPhase,
     ssl_context: ssl.SSLContext,
     connect_timeout_s: float,
@@ -119,10 +128,10 @@ async def exchange(
     transport = _PoolTransport(_pool(backend, ssl_context, proxy))
     async with httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client:
         request = client.build_request(
-            method,
-            url,
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-            content=body,
+            asked.method,
+            asked.url,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **asked.headers},
+            content=asked.body,
             timeout=httpx.Timeout(None, connect=connect_timeout_s),
             extensions={"trace": trace},
         )

@@ -22,7 +22,7 @@ from kmon.dialects.delta import StreamError
 from kmon.dialects.text import clean
 from kmon.dialects.websocket import Message, MessageReader, Violation
 from kmon.transport.errors import ExchangeError
-from kmon.transport.http import Answer, exchange
+from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
@@ -144,10 +144,7 @@ async def open_websocket(
             async with asyncio.timeout(open_timeout_s):
                 answer = await stack.enter_async_context(
                     exchange(
-                        "GET",
-                        url,
-                        headers={**(headers or {}), **upgrade, "Sec-WebSocket-Key": key.decode()},
-                        body=None,
+                        HttpRequest("GET", url, {**(headers or {}), **upgrade, "Sec-WebSocket-Key": key.decode()}),
                         on_phase=on_phase,
                         ssl_context=ssl_context,
                         connect_timeout_s=open_timeout_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from kmon.engine.plan import Keys, Row
-from kmon.engine.run import Run
+from kmon.engine.run import PlannedRun, Run, RunSettings
 from kmon.probe.context import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import Endpoint
@@ -112,13 +112,9 @@ async def test_a_run_that_is_cancelled_before_its_first_step_sends_nothing() -> 
         aim = target(url)
         emitted: list[ev.Event] = []
         run = Run(
-            name="r1.1",
-            row=Row(aim, ASK),
-            index=0,
-            round_number=1,
-            aims=[Endpoint(aim, Keys({}).for_target(aim.name))],
-            policy=Policy(),
-            limits=Policy().limits(30.0),
+            PlannedRun("r1.1", Row(aim, ASK), 0, 1),
+            [Endpoint(aim, Keys({}).for_target(aim.name))],
+            RunSettings(Policy(), Policy().limits(30.0)),
             network=Shared(),
             emit=emitted.append,
         )

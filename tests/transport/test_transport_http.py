@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from kmon.transport.errors import stream_error
-from kmon.transport.http import exchange
+from kmon.transport.http import HttpRequest, exchange
 from tests.transport.loopback import END, HEAD, Script, chunked, serving
 
 NO_TLS = ssl.create_default_context()
@@ -26,10 +26,7 @@ async def fetch(
     phases: dict[str, int] = {}
     reads: list[tuple[int, bytes]] = []
     async with exchange(
-        "POST",
-        url,
-        headers={},
-        body=b"",
+        HttpRequest("POST", url, {}, b""),
         on_phase=lambda phase, t_ns, detail: phases.update({phase: t_ns}),
         ssl_context=context,
         connect_timeout_s=5,
@@ -74,7 +71,7 @@ async def test_a_blocked_reader_does_not_merge_two_arrivals_into_one_stamp() -> 
     async with serving(script) as url:
         phases: list[object] = []
         async with exchange(
-            "POST", url, headers={}, body=b"", on_phase=lambda *phase: phases.append(phase),
+            HttpRequest("POST", url, {}, b""), on_phase=lambda *phase: phases.append(phase),
             ssl_context=NO_TLS, connect_timeout_s=5,
         ) as answer:  # fmt: skip
             await asyncio.sleep(0.3)  # not reading while five chunks arrive

@@ -31,7 +31,7 @@ async def _embedded(given: argparse.Namespace) -> None:
         said: dict[str, object] = {}
         provider = None
         if not given.provider_url:
-            simulated = SimOptions(profile=given.profile, speed=given.speed, seed=given.seed)
+            simulated = SimOptions(speed=given.speed)
             provider = await stack.enter_async_context(listening(simulated))
             said["provider_port"] = provider.port
         ports = []
@@ -39,13 +39,9 @@ async def _embedded(given: argparse.Namespace) -> None:
             options = GatewayOptions(
                 provider_url=provider.base_url(provider_name(mechanism)) if provider is not None else url,
                 protocol=given.protocol,
-                token=given.token,
                 mechanism=mechanism,
-                queue=given.queue,
-                fault=given.gateway_fault,
                 speed=given.speed,
-                seed=given.seed + number,  # run ids are drawn from it, and must differ between gateways
-                tick_s=given.tick,
+                seed=1 + number,  # run ids are drawn from it, and must differ between gateways
             )
             gateway = await stack.enter_async_context(gateway_listening(options))
             ports.append(gateway.port)
@@ -60,13 +56,7 @@ def main() -> int:
     parser.add_argument("--mechanism", action="append", default=[])
     parser.add_argument("--provider-url", action="append", default=[])
     parser.add_argument("--protocol", type=int, default=3)
-    parser.add_argument("--token", required=True)
-    parser.add_argument("--queue")
-    parser.add_argument("--gateway-fault")
-    parser.add_argument("--profile", default="smooth")
     parser.add_argument("--speed", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tick", type=float, default=30.0)
     try:
         asyncio.run(_embedded(parser.parse_args()))
     except UsageError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kmon.openclaw.simulated.options import MODEL, TOKEN, GatewayFault, Mechanism, gateway_flags
-from kmon.openclaw.simulated.release import TICK_S, Protocol, QueueMode
+from kmon.openclaw.simulated.options import TOKEN, Mechanism
+from kmon.openclaw.simulated.release import Protocol
 from kmon.simulator.child import Child
 
 PROVIDER = "gateway"
@@ -31,21 +31,13 @@ class EmbeddedGateway(Child):
         *,
         provider_urls: Sequence[str] = (),
         protocol: Protocol = 3,
-        token: str = TOKEN,
-        queue: QueueMode | None = None,
-        fault: GatewayFault | None = None,
-        profile: str = "smooth",
         speed: float = 1.0,
-        seed: int = 1,
-        tick_s: float = TICK_S,
     ) -> None:
-        self.token = token
-        self.model = MODEL
-        shared = gateway_flags(protocol=protocol, token=token, queue=queue, fault=fault)
-        paced = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--tick={tick_s!r}"]
+        self.token = TOKEN
+        shared = [f"--protocol={protocol}", f"--speed={speed!r}"]
         each = [f"--mechanism={mechanism or 'none'}" for mechanism in mechanisms]
         given = [f"--provider-url={url}" for url in provider_urls]
-        super().__init__("kmon.openclaw.simulated", [*shared, *paced, *each, *given])
+        super().__init__("kmon.openclaw.simulated", [*shared, *each, *given])
 
     @property
     def urls(self) -> list[str]:

@@ -86,13 +86,6 @@ def checked(options: GatewayOptions) -> GatewayOptions:
     return options
 
 
-def gateway_flags(*, protocol: Protocol, token: str, queue: QueueMode | None, fault: GatewayFault | None) -> list[str]:
-    """The same choices as arguments of the child process."""
-    flags = [f"--protocol={protocol}", f"--token={token}"]
-    flags += [f"--queue={queue}"] if queue else []
-    return flags + ([f"--gateway-fault={fault}"] if fault else [])
-
-
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -52,8 +52,18 @@ class EmptyReplyError(Exception):
     """The model said nothing and called nothing."""
 
 
+class Told(NamedTuple):
+    """Who is asked and told by a run."""
+
+    ask: Callable[[Body, str], Any]
+    """Makes the provider request."""
+    on_steered: Callable[[Message], None]
+    """Tells a steered message its own end."""
+    on_reached: Callable[[Point], Awaitable[None]]
+
+
 class Run:
-    """One run of a session. ``ask`` makes the provider request; ``on_steered`` tells a steered message its own end."""
+    """One run of a session."""
 
     def __init__(
         self,
@@ -63,10 +73,8 @@ class Run:
         voice: Voice,
         row: dict[str, Any],
         *,
-        ask: Callable[[Body, str], Any],
         history: list[Body],
-        on_steered: Callable[[Message], None],
-        on_reached: Callable[[Point], Awaitable[None]],
+        told: Told,
     ) -> None:
         self.message = message
         self.voice = voice
@@ -78,10 +86,10 @@ class Run:
         self._behaviour = behaviour
         self._options = options
         self.row = row
-        self._ask = ask
+        self._ask = told.ask
         self._history = history
-        self._on_steered = on_steered
-        self._on_reached = on_reached
+        self._on_steered = told.on_steered
+        self._on_reached = told.on_reached
         self._output_tokens = 0
         self._attempt = 0
 

@@ -18,7 +18,7 @@ from kmon.openclaw.simulated.options import GatewayFault, GatewayOptions, behavi
 from kmon.openclaw.simulated.provider import Piece, ask
 from kmon.openclaw.simulated.release import DELTA_EVERY_S, STEER_LIMIT_S, QueueMode
 from kmon.openclaw.simulated.request_log import GatewayLedger
-from kmon.openclaw.simulated.run import Message, Point, Run
+from kmon.openclaw.simulated.run import Message, Point, Run, Told
 from kmon.openclaw.simulated.session import Session
 
 SESSION_LIMIT = 200
@@ -121,13 +121,11 @@ class Sessions:
         voice = speak(subject, send, self._throttle())
         user = {"role": "user", "content": message.text if self._options.protocol == 4 else _text(message.text)}
         row = self._ledger.run(message.run_id, session.key)
-        told = [] if asked.tool_choice or "exec" in asked.prompt else session.context()
+        context = [] if asked.tool_choice or "exec" in asked.prompt else session.context()
         run = Run(
             message, asked, self._options, voice, row,
-            ask=self._ask,
-            history=told,
-            on_steered=lambda steered: self._steered(session, steered),
-            on_reached=reached,
+            history=context,
+            told=Told(self._ask, lambda steered: self._steered(session, steered), reached),
         )  # fmt: skip
         if self._options.release.rows_at_start:
             session.add(message.run_id, user)
