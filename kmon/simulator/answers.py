@@ -43,7 +43,7 @@ class Piece(Struct, frozen=True):
     text: str
 
 
-class Answer(Struct, frozen=True):
+class ModelAnswer(Struct, frozen=True):
     """The output of the model in order. ``calls_before`` counts the tool calls earlier in the conversation."""
 
     pieces: tuple[Piece, ...]
@@ -74,7 +74,7 @@ class Answer(Struct, frozen=True):
         tools = (block for block in self.blocks if block[0].kind == "tool-start")
         return [(name.text, "".join(piece.text for piece in arguments)) for name, *arguments in tools]
 
-    def capped(self, limit: int | None) -> Answer:
+    def capped(self, limit: int | None) -> ModelAnswer:
         """The answer cut to ``limit`` pieces, with finish reason ``length`` if it was longer."""
         if limit is None or len(self.pieces) <= limit:
             return self
@@ -86,20 +86,20 @@ def tokens(text: str) -> list[str]:
     return TOKEN.findall(text)
 
 
-def answer(request: ChatRequest, reasoning_tokens: int, rng: Random) -> Answer:
+def answer(request: ChatRequest, reasoning_tokens: int, rng: Random) -> ModelAnswer:
     """The answer to ``request``, with ``reasoning_tokens`` of reasoning first, within its token limit."""
     pieces = list(reasoning(reasoning_tokens if request.may_think else 0))
     before = sum(len(message.tool_calls or ()) for message in request.messages)
     wanted = calls(request)
     if not wanted:
         pieces += [Piece("text", token) for token in tokens(_text(request, rng))]
-        return Answer(tuple(pieces), calls_before=before).capped(request.token_limit)
+        return ModelAnswer(tuple(pieces), calls_before=before).capped(request.token_limit)
     if not before and request.tool_choice != "required":  # a forced call has no text before it
         lead = f"I'll use {wanted[0].name} to look that up for you."
         pieces += [Piece("text", token) for token in tokens(lead)]
     for call in wanted:
         pieces += _called(call)
-    return Answer(tuple(pieces), "tool_calls", before).capped(request.token_limit)
+    return ModelAnswer(tuple(pieces), "tool_calls", before).capped(request.token_limit)
 
 
 def reasoning(count: int) -> Iterator[Piece]:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from kmon.simulator.http import CONTINUE, Check, HttpError, Request, RequestParser
+from kmon.simulator.http import CONTINUE, Check, HttpError, RequestParser, ServerRequest
 
 IDLE_LIMIT_S = 75.0
 """The longest time between two requests of a connection."""
@@ -108,7 +108,7 @@ class HttpConnection(asyncio.Protocol):
 
     # for the server
 
-    async def read_request(self) -> Request | None:
+    async def read_request(self) -> ServerRequest | None:
         """The next request, or None when the connection ends. Raises HttpError for one that cannot be served."""
         self._answering = False
         while not (self.client_left or self._closing):

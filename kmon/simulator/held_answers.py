@@ -11,14 +11,14 @@ from msgspec import Struct
 from kmon.simulator.request import ChatRequest
 
 
-class Conversation(Struct, frozen=True):
+class HeldConversation(Struct, frozen=True):
     """The messages so far with one provider and model; each message is :attr:`ChatMessage.identity`."""
 
     provider: str
     model: str
     messages: tuple[tuple[str, ...], ...]
 
-    def continues(self, earlier: Conversation) -> bool:
+    def continues(self, earlier: HeldConversation) -> bool:
         """Whether this is ``earlier`` with at least one more message."""
         known = len(earlier.messages)
         return (
@@ -28,12 +28,12 @@ class Conversation(Struct, frozen=True):
         )
 
 
-def conversation(provider: str, request: ChatRequest) -> Conversation:
-    return Conversation(provider, request.model, request.conversation)
+def conversation(provider: str, request: ChatRequest) -> HeldConversation:
+    return HeldConversation(provider, request.model, request.conversation)
 
 
 class _HeldAnswer:
-    def __init__(self, conversation: Conversation, sent_text: str) -> None:
+    def __init__(self, conversation: HeldConversation, sent_text: str) -> None:
         self.conversation = conversation
         self.sent_text = sent_text.strip()
         self.released = asyncio.Event()
@@ -46,7 +46,7 @@ class HeldAnswers:
         self._held: list[_HeldAnswer] = []
 
     @contextmanager
-    def hold(self, conversation: Conversation, sent_text: str) -> Iterator[asyncio.Event]:
+    def hold(self, conversation: HeldConversation, sent_text: str) -> Iterator[asyncio.Event]:
         """Hold an answer of which ``sent_text`` has been sent; the event is set when it may go on."""
         answer = _HeldAnswer(conversation, sent_text)
         self._held.append(answer)
@@ -56,7 +56,7 @@ class HeldAnswers:
             if answer in self._held:
                 self._held.remove(answer)
 
-    def release(self, follow_up: Conversation) -> bool:
+    def release(self, follow_up: HeldConversation) -> bool:
         """Release one answer that ``follow_up`` continues; False when there is none.
 
         Of several, the one whose text the follow-up repeats as the assistant's message, otherwise the oldest.
@@ -71,6 +71,6 @@ class HeldAnswers:
         return True
 
 
-def _assistant_text(conversation: Conversation, index: int) -> str | None:
+def _assistant_text(conversation: HeldConversation, index: int) -> str | None:
     role, text, *_ = conversation.messages[index]
     return text if role == "assistant" else None

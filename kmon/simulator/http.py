@@ -39,7 +39,7 @@ class HttpError(Exception):
         self.code = code
 
 
-class Request(Struct, frozen=True):
+class ServerRequest(Struct, frozen=True):
     """A whole request. Header names are lower case; the values of a repeated header are joined by commas."""
 
     method: str
@@ -65,7 +65,7 @@ class RequestParser:
         self._check = check
         self._buffer = bytearray()
         self._h11 = _new_h11()
-        self._head: Request | None = None
+        self._head: ServerRequest | None = None
         self._length: int | None = None
         self._body = bytearray()
         self._continue_due = False
@@ -93,7 +93,7 @@ class RequestParser:
         due, self._continue_due = self._continue_due, False
         return due
 
-    def next(self) -> Request | None:
+    def next(self) -> ServerRequest | None:
         """The next complete request, or None while more bytes are needed."""
         if self._head is None and not self._read_head():
             return None
@@ -111,7 +111,7 @@ class RequestParser:
         self._buffer[:0] = self._h11.trailing_data[0]
         head = self._head
         assert head is not None
-        request = Request(head.method, head.path, head.query, head.headers, bytes(self._body))
+        request = ServerRequest(head.method, head.path, head.query, head.headers, bytes(self._body))
         self._head, self._h11, self._continue_due = None, _new_h11(), False
         self._body.clear()
         return request
@@ -153,7 +153,7 @@ def _refuse_garbage(start: bytes) -> None:
         raise HttpError(400, "this is not HTTP; the simulator speaks plain HTTP/1.1 (http://, not https://)")
 
 
-def _parse_head(connection: h11.Connection, head: bytes, check: Check | None) -> tuple[Request, int | None]:
+def _parse_head(connection: h11.Connection, head: bytes, check: Check | None) -> tuple[ServerRequest, int | None]:
     """A request without its body, and the length of the body in bytes: None for a chunked one."""
     first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     connection.receive_data(head)
@@ -181,7 +181,9 @@ def _parse_head(connection: h11.Connection, head: bytes, check: Check | None) ->
         raise HttpError(400, str(error)) from None
     except ValueError:
         raise HttpError(400, "malformed URL") from None
-    return Request(parsed.method.decode(), unquote(parts.path), dict(parse_qsl(parts.query)), headers, b""), length
+    return ServerRequest(
+        parsed.method.decode(), unquote(parts.path), dict(parse_qsl(parts.query)), headers, b""
+    ), length
 
 
 def _body_length(headers: dict[str, str]) -> int | None:

@@ -27,7 +27,7 @@ class SendHead(Struct, frozen=True):
     after_s: float = 0.0
 
 
-class Send(Struct, frozen=True):
+class SendChunk(Struct, frozen=True):
     """One piece of the body, one HTTP chunk. ``text`` is what it adds to the visible answer."""
 
     data: bytes
@@ -97,7 +97,7 @@ class Whole(Struct, frozen=True):
     after_s: float = 0.0
 
 
-Step = SendHead | Send | Raw | KeepAlives | Hold | KeepOpen | Reset | Close | Cut | DropInput | EndBody | Whole
+Step = SendHead | SendChunk | Raw | KeepAlives | Hold | KeepOpen | Reset | Close | Cut | DropInput | EndBody | Whole
 Script = tuple[Step, ...]
 
 
@@ -130,7 +130,7 @@ def offsets(script: Script) -> tuple[float, ...]:
                 at_s += duration_s
             case DropInput():
                 times.append(at_s)
-            case SendHead() | Send() | Raw() | Reset() | Close() | Cut() | EndBody() | Whole():
+            case SendHead() | SendChunk() | Raw() | Reset() | Close() | Cut() | EndBody() | Whole():
                 at_s += step.after_s
                 times.append(at_s)
     return tuple(times)
@@ -142,9 +142,9 @@ def duration_s(script: Script) -> float:
     return times[-1] if times else 0.0
 
 
-def is_progress(step: Step) -> TypeGuard[Send]:
+def is_progress(step: Step) -> TypeGuard[SendChunk]:
     """Whether the step sends reasoning, text or tool arguments."""
-    return isinstance(step, Send) and step.kind in PROGRESS
+    return isinstance(step, SendChunk) and step.kind in PROGRESS
 
 
 def split(script: Script, after_tokens: int) -> tuple[Script, Script]:
@@ -157,5 +157,5 @@ def split(script: Script, after_tokens: int) -> tuple[Script, Script]:
     if progress:
         cut = progress[after_tokens if after_tokens < len(progress) else len(progress) // 2]
     else:
-        cut = next((i for i, s in enumerate(script) if isinstance(s, Send) and s.kind != "role"), len(script))
+        cut = next((i for i, s in enumerate(script) if isinstance(s, SendChunk) and s.kind != "role"), len(script))
     return script[:cut], script[cut:]

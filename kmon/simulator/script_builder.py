@@ -13,14 +13,14 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kmon.simulator.answers import Answer, answer
+from kmon.simulator.answers import ModelAnswer, answer
 from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.faults.base import Fault, Setting, Smooth
 from kmon.simulator.faults.silences import HeldUntilNext
 from kmon.simulator.pacing import Pace, first_wait_s, gaps_s
 from kmon.simulator.profile import Facts, Profile
 from kmon.simulator.prompt import is_nudge
-from kmon.simulator.request import ChatRequest, Usage
+from kmon.simulator.request import ChatRequest, TokenUsage
 from kmon.simulator.script import EndBody, Script, SendHead, Step, is_progress, scaled
 from kmon.simulator.wire import ServerDialect, Wire
 
@@ -112,7 +112,7 @@ def build_script(request: ChatRequest, profile: Profile, context: BuildContext) 
     return BuiltScript(fault.name, wire.timed(scaled(fault.script(script, setting), context.speed), usage))
 
 
-def _streamed(wire: Wire, answer: Answer, usage: Usage, pace: Pace, rng: Random) -> Iterator[Step]:
+def _streamed(wire: Wire, answer: ModelAnswer, usage: TokenUsage, pace: Pace, rng: Random) -> Iterator[Step]:
     """The healthy answer as a stream."""
     wait_s = first_wait_s(pace, rng)
     yield SendHead(200, wire.head, after_s=wait_s * HEAD_SHARE)
@@ -123,15 +123,15 @@ def _streamed(wire: Wire, answer: Answer, usage: Usage, pace: Pace, rng: Random)
     yield EndBody()
 
 
-def _complete(wire: Wire, answer: Answer, usage: Usage, pace: Pace, rng: Random) -> Script:
+def _complete(wire: Wire, answer: ModelAnswer, usage: TokenUsage, pace: Pace, rng: Random) -> Script:
     """The healthy answer as one document, after the time it takes to generate it."""
     wait_s = first_wait_s(pace, rng) + sum(gaps_s(pace, len(answer.pieces), rng))
     return (replace(wire.whole(answer, usage), after_s=wait_s),)
 
 
-def _usage(request: ChatRequest, answer: Answer) -> Usage:
+def _usage(request: ChatRequest, answer: ModelAnswer) -> TokenUsage:
     """Token counts: one output token per piece, input tokens estimated by length."""
     chars = sum(len(message.text) for message in request.messages)
     tools = sum(len(tool.function.description) + 40 for tool in request.tools or ())
     prompt = (chars + tools) // CHARS_PER_TOKEN + 4 * len(request.messages)
-    return Usage(max(1, prompt), len(answer.pieces), answer.count("reasoning"))
+    return TokenUsage(max(1, prompt), len(answer.pieces), answer.count("reasoning"))

@@ -7,7 +7,7 @@ import time
 from math import inf
 
 from kmon.simulator.connection import HttpConnection
-from kmon.simulator.held_answers import Conversation, HeldAnswers
+from kmon.simulator.held_answers import HeldAnswers, HeldConversation
 from kmon.simulator.http import LAST_CHUNK, chunk, response_head, whole
 from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.script import (
@@ -21,7 +21,7 @@ from kmon.simulator.script import (
     Raw,
     Reset,
     Script,
-    Send,
+    SendChunk,
     SendHead,
     Whole,
 )
@@ -42,7 +42,7 @@ class ScriptSender:
         self._due_s = self._clock()
         self._text: list[str] = []
 
-    async def send(self, script: Script, conversation: Conversation | None = None) -> None:
+    async def send(self, script: Script, conversation: HeldConversation | None = None) -> None:
         """Send all steps; cancelled when the client leaves. Without a ``conversation``, ``Hold`` never ends."""
         for step in script:
             match step:
@@ -50,7 +50,7 @@ class ScriptSender:
                     await self._until(step.after_s)
                     self._log_head(step)
                     await self._write(response_head(step.status, (*step.headers, ("transfer-encoding", "chunked"))))
-                case Send():
+                case SendChunk():
                     await self._until(step.after_s)
                     self._text.append(step.text)
                     await self._write(chunk(step.data), is_chunk=True)

@@ -21,14 +21,14 @@ from kmon.simulator.endpoints import Opened, opened
 from kmon.simulator.faults.path import date_header
 from kmon.simulator.faults.registry import FAULTS, HEADER, check, from_header, from_model
 from kmon.simulator.held_answers import HeldAnswers, conversation
-from kmon.simulator.http import HttpError, Request, response_head, whole
+from kmon.simulator.http import HttpError, ServerRequest, response_head, whole
 from kmon.simulator.profile import Profile
 from kmon.simulator.request_log import LoggedRequest, RequestLog
 from kmon.simulator.script import Script, Whole
 from kmon.simulator.script_builder import BuildContext, Ordinals, build_script, conversation_hash, facts
 from kmon.simulator.script_sender import ScriptSender, send_whole
 from kmon.simulator.sse import JSON_HEADERS
-from kmon.simulator.wire import DEFAULT_PROVIDER, Route
+from kmon.simulator.wire import DEFAULT_PROVIDER, ServerRoute
 
 CONNECTION_LIMIT = 1_024
 USER_AGENT_LIMIT_CHARS = 200
@@ -172,7 +172,7 @@ class Simulator:
             head = response_head(error.status, (*JSON_HEADERS, size, ("connection", "close")))
             await connection.refuse(head, body)
 
-    async def _answer(self, connection: HttpConnection, client: _Client, request: Request) -> None:
+    async def _answer(self, connection: HttpConnection, client: _Client, request: ServerRequest) -> None:
         if request.path == LEDGER_PATH:
             await self._send_log(connection, client, request)
             return
@@ -189,7 +189,7 @@ class Simulator:
             if self._on_finished is not None:
                 self._on_finished(logged)
 
-    async def _route(self, connection: HttpConnection, logged: LoggedRequest, request: Request) -> None:
+    async def _route(self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest) -> None:
         first, _, _ = request.path.removeprefix("/").partition("/")
         logged.provider = DEFAULT_PROVIDER if first == "v1" else first
         if request.path.startswith(REPLAY_ROOT):
@@ -205,7 +205,7 @@ class Simulator:
             await send_whole(connection, logged, refused)
 
     async def _generate(
-        self, connection: HttpConnection, logged: LoggedRequest, request: Request, found: Route
+        self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest, found: ServerRoute
     ) -> None:
         dialect = found.dialect
         logged.provider, logged.model, logged.dialect = found.provider, found.model, dialect.name
@@ -238,7 +238,7 @@ class Simulator:
         logged.fault = built.fault
         await ScriptSender(connection, logged, self._held).send(built.script, talk)
 
-    async def _replay(self, connection: HttpConnection, logged: LoggedRequest, request: Request) -> None:
+    async def _replay(self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest) -> None:
         prefix = "/".join(request.path.split("/")[:4])
         script = self._replays.get(prefix)
         if script is None:
@@ -248,7 +248,7 @@ class Simulator:
         logged.fault, logged.stream = "as-recorded", True
         await ScriptSender(connection, logged, self._held).send(script)
 
-    async def _send_log(self, connection: HttpConnection, client: _Client, request: Request) -> None:
+    async def _send_log(self, connection: HttpConnection, client: _Client, request: ServerRequest) -> None:
         if not client.requests and not client.reads_log:
             client.reads_log = True
             self.request_log.opened -= 1

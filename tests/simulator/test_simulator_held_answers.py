@@ -7,7 +7,7 @@ import asyncio
 import httpx
 
 from kmon.simulator import profile
-from kmon.simulator.held_answers import Conversation, HeldAnswers
+from kmon.simulator.held_answers import HeldAnswers, HeldConversation
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body, answered, ended, events, raw_request, read_all, text
 
@@ -51,8 +51,8 @@ async def test_another_conversation_or_the_same_message_again_does_not(sim: Simu
         assert (row["fault"], row["ended"], row["chunks"]) == ("held-until-next", "open", 21)
 
 
-def conversation(*messages: tuple[str, str]) -> Conversation:
-    return Conversation("p", "m", tuple((role, said, "") for role, said in messages))
+def conversation(*messages: tuple[str, str]) -> HeldConversation:
+    return HeldConversation("p", "m", tuple((role, said, "") for role, said in messages))
 
 
 def test_of_several_held_the_one_whose_text_is_repeated_goes_on_else_the_oldest() -> None:

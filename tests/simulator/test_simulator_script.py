@@ -23,7 +23,7 @@ from kmon.simulator.script import (
     KeepOpen,
     Reset,
     Script,
-    Send,
+    SendChunk,
     SendHead,
     Whole,
     duration_s,
@@ -36,7 +36,7 @@ from kmon.simulator.script_builder import BuildContext, BuiltScript, Ordinals, b
 from tests.simulator.talk import Body
 
 STEPS = st.one_of(
-    st.builds(Send, st.just(b"x"), st.sampled_from(["role", "text", "comment"]), st.floats(0, 60)),
+    st.builds(SendChunk, st.just(b"x"), st.sampled_from(["role", "text", "comment"]), st.floats(0, 60)),
     st.builds(KeepAlives, st.just(b":"), st.floats(0.01, 9), st.floats(0, 60)),
     st.builds(EndBody, st.floats(0, 60)),
     st.builds(SendHead, st.just(200), st.just(()), st.floats(0, 60)),
@@ -55,7 +55,7 @@ def built(body: Body, *, seed: int = 1, ordinal: int = 1, fault: str | None = No
     return build_script(asked(body), load("smooth"), context)
 
 
-def progress(script: Script) -> list[Send]:
+def progress(script: Script) -> list[SendChunk]:
     return [step for step in script if is_progress(step)]
 
 
@@ -66,7 +66,7 @@ def test_speed_compresses_every_time_and_keeps_all_ratios(script: Script, speed:
 
 
 def test_times_after_what_only_the_client_can_end_are_unknown() -> None:
-    tail = (Send(b"x", "text", 1.0), EndBody())
+    tail = (SendChunk(b"x", "text", 1.0), EndBody())
     for endless in (Hold(), KeepOpen(), KeepAlives(b":", 1.0)):
         assert offsets((SendHead(200, (), 2.0), endless, *tail)) == (2.0, 2.0)
     assert duration_s((KeepAlives(b":", 1.0, 5.0), *tail)) == 6.0
@@ -76,14 +76,14 @@ def test_times_after_what_only_the_client_can_end_are_unknown() -> None:
 def test_a_cut_falls_after_so_many_tokens_or_in_the_middle_of_a_short_answer() -> None:
     script: Script = (
         SendHead(200, ()),
-        Send(b"r", "role"),
-        *(Send(b"%d" % n, "text") for n in range(10)),
+        SendChunk(b"r", "role"),
+        *(SendChunk(b"%d" % n, "text") for n in range(10)),
         EndBody(),
     )
     assert len(progress(split(script, 3)[0])) == 3
     assert len(progress(split(script, 99)[0])) == 5
     assert split(script, 3)[0] + split(script, 3)[1] == script
-    before, after = split((SendHead(200, ()), Send(b"r", "role"), Send(b"f", "finish"), EndBody()), 3)
+    before, after = split((SendHead(200, ()), SendChunk(b"r", "role"), SendChunk(b"f", "finish"), EndBody()), 3)
     assert (len(before), len(after)) == (2, 2)
 
 
@@ -106,7 +106,7 @@ def test_asking_the_same_again_is_counted_apart_from_asking_something_else() -> 
 def test_speed_changes_times_only(body: Body) -> None:
     slow, fast = built(body).script, built(body, speed=4.0).script
     assert offsets(fast) == pytest.approx([at_s / 4 for at_s in offsets(slow)])
-    assert [s.data for s in slow if isinstance(s, Send)] == [s.data for s in fast if isinstance(s, Send)]
+    assert [s.data for s in slow if isinstance(s, SendChunk)] == [s.data for s in fast if isinstance(s, SendChunk)]
 
 
 def test_gaps_jitter_around_the_rate() -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.dialects.converse import CONVERSE
-from kmon.simulator.http import Request
+from kmon.simulator.http import ServerRequest
 from kmon.simulator.profile import DECK, load, struck
-from kmon.simulator.script import KeepOpen, Send, SendHead
+from kmon.simulator.script import KeepOpen, SendChunk, SendHead
 from kmon.simulator.script_builder import BuildContext, BuiltScript, Ordinals, build_script, facts
 from kmon.simulator.server import Simulator
 from kmon.simulator.wire import ServerDialect
@@ -33,7 +33,7 @@ def asked(
     """What so many identical requests get."""
     dialect: ServerDialect = CONVERSE if provider == "bedrock" else CHAT
     body = {"messages": messages, "toolConfig": TOOLS, "model": model, "stream": True}
-    request = dialect.read(Request("POST", "", {}, {}, json.dumps(body).encode()), model, True)
+    request = dialect.read(ServerRequest("POST", "", {}, {}, json.dumps(body).encode()), model, True)
     profile, ordinals = load("seed-002"), Ordinals()
     return [
         build_script(
@@ -83,7 +83,7 @@ def test_controls_first_calls_and_openrouter_never_hang(messages: list[Body], mo
 
 def test_every_answer_says_22_in_varied_words() -> None:
     smooth = [one for one in asked(30, tokyo()) if one.fault == "smooth"]
-    said = {"".join(step.text for step in one.script if isinstance(step, Send)) for one in smooth}
+    said = {"".join(step.text for step in one.script if isinstance(step, SendChunk)) for one in smooth}
     assert all("22" in words and "Tokyo" in words for words in said)
     assert len(said) >= 3
 

@@ -11,11 +11,11 @@ from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario
 from kmon.dialects.registry import http_dialect as client_dialect
 from kmon.model import Message, Scenario, Target, ToolUse
-from kmon.simulator.answers import Answer, answer
+from kmon.simulator.answers import ModelAnswer, answer
 from kmon.simulator.dialects.chat import CHAT, read_request
 from kmon.simulator.dialects.converse import CONVERSE
 from kmon.simulator.dialects.messages import MESSAGES
-from kmon.simulator.http import Request
+from kmon.simulator.http import ServerRequest
 from kmon.simulator.prompt import CallChain, chain, places, quoted
 from kmon.simulator.wire import ServerDialect
 from tests.simulator.talk import Body
@@ -56,12 +56,12 @@ def scenario(name: str) -> Scenario:
     return resolve_scenario(load_catalog(), name)
 
 
-def turn(dialect: ServerDialect, asked: Scenario, messages: list[Message]) -> Answer:
+def turn(dialect: ServerDialect, asked: Scenario, messages: list[Message]) -> ModelAnswer:
     """What the simulator says to the request that kmon itself would send."""
     target = Target(name="t", provider="t", model="kimi", base_url="http://127.0.0.1:9/v1")
     request = client_dialect(dialect.name).request(target, asked, messages)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    read = dialect.read(Request("POST", request.path, {}, headers, request.body), "kimi", True)
+    read = dialect.read(ServerRequest("POST", request.path, {}, headers, request.body), "kimi", True)
     return answer(read, 0, Random(1))
 
 

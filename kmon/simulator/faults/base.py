@@ -13,11 +13,11 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from kmon.simulator.answers import Answer
+from kmon.simulator.answers import ModelAnswer
 from kmon.simulator.dialects.registry import names_with
 from kmon.simulator.pacing import Seconds
 from kmon.simulator.request import ChatRequest
-from kmon.simulator.script import Script, Send, Whole
+from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.wire import Frames, ServerDialect, Trait
 
 SSE: frozenset[Trait] = frozenset({"sse"})
@@ -70,7 +70,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
         """The request as the model sees it."""
         return request
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return answer
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -111,7 +111,7 @@ def tokens_in(span: TokensSpan, rng: Random) -> int:
 
 
 def later(steps: Script, delay_s: float) -> Script:
-    """The same steps after a delay; the first must be a ``Send``."""
+    """The same steps after a delay; the first must be a ``SendChunk``."""
     first = steps[0]
-    assert isinstance(first, Send)
+    assert isinstance(first, SendChunk)
     return (replace(first, after_s=first.after_s + delay_s), *steps[1:])

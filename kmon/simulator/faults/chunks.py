@@ -11,7 +11,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.faults.base import CHAT_CHUNKS, SSE, Fault, Setting, TokensSpan, tokens_in
-from kmon.simulator.script import PROGRESS, Script, Send, Step, is_progress
+from kmon.simulator.script import PROGRESS, Script, SendChunk, Step, is_progress
 from kmon.simulator.sse import event
 from kmon.simulator.wire import Trait
 
@@ -23,11 +23,11 @@ class _Chunks(Fault, frozen=True):
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
 
-def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -> Script:
+def _edited(script: Script, change: Callable[[SendChunk, Members], Members | None]) -> Script:
     """The script with ``change`` made to the members of each data chunk; without the chunk where it returns None."""
     steps: list[Step] = []
     for step in script:
-        if isinstance(step, Send) and step.data.startswith(b"data: {"):
+        if isinstance(step, SendChunk) and step.data.startswith(b"data: {"):
             members = change(step, json.loads(step.data.removeprefix(b"data: ")))
             if members is not None:
                 steps.append(replace(step, data=event(members)))
@@ -39,7 +39,7 @@ def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -
 def _usage(script: Script) -> Members:
     """The usage that the script reports; {} for none."""
     for step in script:
-        if isinstance(step, Send) and step.kind == "usage":
+        if isinstance(step, SendChunk) and step.kind == "usage":
             found: Members = json.loads(step.data.removeprefix(b"data: "))["usage"]
             return found
     return {}
@@ -69,7 +69,7 @@ class UsageOnFinish(_Chunks, frozen=True, tag="usage-on-finish"):
     def script(self, script: Script, setting: Setting) -> Script:
         usage = _usage(script)
 
-        def moved(step: Send, members: Members) -> Members | None:
+        def moved(step: SendChunk, members: Members) -> Members | None:
             if step.kind == "usage":
                 return None
             return {**members, "usage": usage} if step.kind == "finish" else members
@@ -85,7 +85,7 @@ class UsageOnEveryChunk(_Chunks, frozen=True, tag="usage-on-every-chunk"):
     def script(self, script: Script, setting: Setting) -> Script:
         usage, sent = _usage(script), 0
 
-        def counted(step: Send, members: Members) -> Members:
+        def counted(step: SendChunk, members: Members) -> Members:
             nonlocal sent
             sent += step.kind in PROGRESS
             return members if step.kind == "usage" else {**members, "usage": {**usage, "completion_tokens": sent}}
@@ -112,7 +112,7 @@ class HiddenReasoning(_Chunks, frozen=True, tag="hidden-reasoning"):
 
 
 def _counting(script: Script, count: Callable[[int], int]) -> Script:
-    def changed(step: Send, members: Members) -> Members:
+    def changed(step: SendChunk, members: Members) -> Members:
         if step.kind != "usage":
             return members
         usage = members["usage"]
@@ -144,9 +144,9 @@ class UpstreamSwitched(_Chunks, frozen=True, tag="upstream-switched"):
     then: str = "DeepInfra"
 
     def script(self, script: Script, setting: Setting) -> Script:
-        half, sent = sum(isinstance(step, Send) for step in script) // 2, 0
+        half, sent = sum(isinstance(step, SendChunk) for step in script) // 2, 0
 
-        def hosted(_: Send, members: Members) -> Members:
+        def hosted(_: SendChunk, members: Members) -> Members:
             nonlocal sent
             sent += 1
             return {**members, "provider": self.first if sent <= half else self.then}
@@ -173,7 +173,7 @@ class DuplicateChunks(_Chunks, frozen=True, tag="duplicate-chunks"):
         if stop < 1:
             return script
         first, last = progress[max(0, stop - self.tokens)], progress[stop]
-        again = [replace(step, after_s=0.0) if isinstance(step, Send) else step for step in script[first:last]]
+        again = [replace(step, after_s=0.0) if isinstance(step, SendChunk) else step for step in script[first:last]]
         return (*script[:last], *again, *script[last:])
 
 
@@ -184,7 +184,7 @@ class ReorderedChunks(_Chunks, frozen=True, tag="reordered-chunks"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         progress = [i for i, step in enumerate(script) if is_progress(step)]
-        finish = next((i for i, s in enumerate(script) if isinstance(s, Send) and s.kind == "finish"), None)
+        finish = next((i for i, s in enumerate(script) if isinstance(s, SendChunk) and s.kind == "finish"), None)
         if finish is None or not progress:
             return script
         at = progress[-min(self.tokens, len(progress))]
@@ -203,10 +203,10 @@ class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
     def script(self, script: Script, setting: Setting) -> Script:
         steps: list[Step] = []
         for step in script:
-            if isinstance(step, Send):
+            if isinstance(step, SendChunk):
                 cuts = sorted(setting.rng.sample(range(1, len(step.data)), 3))
                 first, *rest = (step.data[a:b] for a, b in pairwise([0, *cuts, len(step.data)]))
-                steps += [replace(step, data=first), *(Send(piece, "block") for piece in rest)]
+                steps += [replace(step, data=first), *(SendChunk(piece, "block") for piece in rest)]
             else:
                 steps.append(step)
         return tuple(steps)
@@ -219,7 +219,8 @@ class CrLf(_Framing, frozen=True, tag="crlf"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(
-            replace(step, data=step.data.replace(b"\n", b"\r\n")) if isinstance(step, Send) else step for step in script
+            replace(step, data=step.data.replace(b"\n", b"\r\n")) if isinstance(step, SendChunk) else step
+            for step in script
         )
 
 
@@ -230,7 +231,7 @@ class MultiLineData(_Chunks, frozen=True, tag="multi-line-data"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(
-            replace(step, data=step.data.replace(b'","', b'",\ndata: "', 1)) if isinstance(step, Send) else step
+            replace(step, data=step.data.replace(b'","', b'",\ndata: "', 1)) if isinstance(step, SendChunk) else step
             for step in script
         )
 
@@ -246,12 +247,12 @@ class ProxyBuffering(_Framing, frozen=True, tag="proxy-buffering"):
         held: list[bytes] = []
         wait_s = 0.0
         for step in script:
-            if isinstance(step, Send):
+            if isinstance(step, SendChunk):
                 held.append(step.data)
                 wait_s += step.after_s
-            if held and (not isinstance(step, Send) or sum(map(len, held)) >= self.buffer_bytes):
-                steps.append(Send(b"".join(held), "text", wait_s))
+            if held and (not isinstance(step, SendChunk) or sum(map(len, held)) >= self.buffer_bytes):
+                steps.append(SendChunk(b"".join(held), "text", wait_s))
                 held, wait_s = [], 0.0
-            if not isinstance(step, Send):
+            if not isinstance(step, SendChunk):
                 steps.append(step)
         return tuple(steps)

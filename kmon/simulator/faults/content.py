@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.answers import Answer, Piece, reasoning, tokens
+from kmon.simulator.answers import ModelAnswer, Piece, reasoning, tokens
 from kmon.simulator.faults.base import CHAT_CHUNKS, Fault
 from kmon.simulator.request import ChatMessage, ChatRequest
 from kmon.simulator.wire import Trait
@@ -29,7 +29,7 @@ def _text(text: str) -> tuple[Piece, ...]:
     return tuple(Piece("text", token) for token in tokens(text))
 
 
-def _with_arguments(answer: Answer, change: Callable[[str], Iterable[str]]) -> Answer:
+def _with_arguments(answer: ModelAnswer, change: Callable[[str], Iterable[str]]) -> ModelAnswer:
     """The answer with the arguments of each call replaced by the pieces that ``change`` returns for them."""
     pieces: list[Piece] = []
     for block in answer.blocks:
@@ -46,8 +46,8 @@ class EmptyAnswer(Fault, frozen=True, tag="empty-answer"):
 
     streams_only: ClassVar[bool] = False
 
-    def answer(self, answer: Answer) -> Answer:
-        return Answer(())
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return ModelAnswer(())
 
 
 class OnlyReasoning(Fault, frozen=True, tag="only-reasoning"):
@@ -56,8 +56,8 @@ class OnlyReasoning(Fault, frozen=True, tag="only-reasoning"):
     streams_only: ClassVar[bool] = False
     reasoning_tokens: Annotated[int, Meta(ge=1, le=100_000)] = 300
 
-    def answer(self, answer: Answer) -> Answer:
-        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return ModelAnswer(tuple(reasoning(self.reasoning_tokens)), "length")
 
 
 class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
@@ -65,8 +65,8 @@ class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
 
     reasoning_tokens: Count = 8_000
 
-    def answer(self, answer: Answer) -> Answer:
-        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return ModelAnswer(tuple(reasoning(self.reasoning_tokens)), "length")
 
 
 class LongReasoning(_Words, frozen=True, tag="long-reasoning"):
@@ -75,7 +75,7 @@ class LongReasoning(_Words, frozen=True, tag="long-reasoning"):
     healthy: ClassVar[bool] = True
     reasoning_tokens: Count = 400
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(answer, pieces=(*reasoning(self.reasoning_tokens), *answer.pieces))
 
 
@@ -84,7 +84,7 @@ class OneWord(_Words, frozen=True, tag="one-word"):
 
     healthy: ClassVar[bool] = True
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(answer, pieces=_text("Yes."), finish="stop")
 
 
@@ -94,7 +94,7 @@ class RepetitionLoop(_Words, frozen=True, tag="repetition-loop"):
     after_tokens: Count = 40
     times: Count = 20
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(
             answer, pieces=(*answer.pieces[: self.after_tokens], *_text(LOOPED * self.times)), finish="length"
         )
@@ -105,7 +105,7 @@ class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
 
     healthy: ClassVar[bool] = True
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         rows = "".join(f"| item {n} | not available | {n * 7 % 10} |\n" for n in range(TABLE_ROWS))
         table = f"{'-' * 80}\n| name | state | count |\n|---|---|---|\n{rows}{'-' * 80}\n"
         return replace(answer, pieces=_text(table), finish="stop")
@@ -116,7 +116,7 @@ class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
 
     healthy: ClassVar[bool] = True
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         text = 'The log says data: {"error": {"message": "overloaded", "code": 503}} and then [DONE]; retry later.'
         return replace(answer, pieces=_text(text), finish="stop")
 
@@ -126,7 +126,7 @@ class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
 
     healthy: ClassVar[bool] = True
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         text = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
         return replace(answer, pieces=_text(text), finish="stop")
 
@@ -150,7 +150,7 @@ class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
 
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere a whole document holds arguments as an object
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
 
 
@@ -159,14 +159,14 @@ class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
 
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(repr(json.loads(arguments))))
 
 
 class ToolArgumentsMisfit(_Words, frozen=True, tag="tool-arguments-misfit"):
     """The arguments of each call are JSON, but each value is a list."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(json.dumps({k: [[]] for k in json.loads(arguments)})))
 
 
@@ -175,7 +175,7 @@ class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
 
     healthy: ClassVar[bool] = True
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(
             answer, lambda arguments: tokens("\n " + json.dumps(json.loads(arguments), indent=2) + " \n")
         )
@@ -184,7 +184,7 @@ class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
 class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
     """Each call names a tool that the request does not offer."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(
             answer,
             pieces=tuple(replace(p, text=f"{p.text}_v2") if p.kind == "tool-start" else p for p in answer.pieces),
@@ -194,7 +194,7 @@ class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
 class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
     """Each call arrives as text in Kimi's own markup, with finish reason stop."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         pieces = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
         called = "".join(
             f"<|tool_call_begin|>functions.{name}:{number}<|tool_call_argument_begin|>{arguments}<|tool_call_end|>"
@@ -207,7 +207,7 @@ class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
 class FinishMismatch(_Words, frozen=True, tag="finish-mismatch"):
     """The finish reason is tool_calls, and there are no calls."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         words = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
         return replace(answer, pieces=words, finish="tool_calls")
 
@@ -217,5 +217,5 @@ class StopAfterToolCall(_Words, frozen=True, tag="stop-after-tool-call"):
 
     healthy: ClassVar[bool] = True
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(answer, finish="stop")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from kmon.simulator.faults.base import CHAT_CHUNKS, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.http import Headers, chunk, response_head
-from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, Send, SendHead, split
+from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, SendChunk, SendHead, split
 from kmon.simulator.wire import Trait
 
 
@@ -27,7 +27,7 @@ class FinishWithoutDone(Fault, frozen=True, tag="finish-without-done"):
     needs: ClassVar[frozenset[Trait]] = frozenset({"terminal-event"})
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "done"))
+        return tuple(step for step in script if not (isinstance(step, SendChunk) and step.kind == "done"))
 
 
 class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
@@ -36,7 +36,7 @@ class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "finish"))
+        return tuple(step for step in script if not (isinstance(step, SendChunk) and step.kind == "finish"))
 
 
 class ResetMidChunk(Fault, frozen=True, tag="reset-mid-chunk"):
@@ -46,7 +46,7 @@ class ResetMidChunk(Fault, frozen=True, tag="reset-mid-chunk"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, after = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(after[0], Send)
+        assert isinstance(after[0], SendChunk)
         return (*before, Reset(after[0].data))
 
 
@@ -57,7 +57,7 @@ class FinMidChunk(Fault, frozen=True, tag="fin-mid-chunk"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, after = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(after[0], Send)
+        assert isinstance(after[0], SendChunk)
         announced = chunk(after[0].data)
         return (*before, Raw(announced[: len(announced) // 2], after[0].after_s), Close(0.05))
 
@@ -69,7 +69,7 @@ class ContentLengthShort(Fault, frozen=True, tag="content-length-short"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         sent, _ = split(script, tokens_in(self.after_tokens, setting.rng))
-        return (*_sized(script)[: sum(isinstance(step, SendHead | Send) for step in sent)], Close(0.05))
+        return (*_sized(script)[: sum(isinstance(step, SendHead | SendChunk) for step in sent)], Close(0.05))
 
 
 class SizedBody(Fault, frozen=True, tag="sized-body"):
@@ -84,7 +84,7 @@ class SizedBody(Fault, frozen=True, tag="sized-body"):
 def _sized(script: Script) -> Script:
     head, *rest = script
     assert isinstance(head, SendHead)
-    sends = [step for step in rest if isinstance(step, Send)]
+    sends = [step for step in rest if isinstance(step, SendChunk)]
     headers: Headers = (*head.headers, ("content-length", str(sum(len(send.data) for send in sends))))
     first = Raw(response_head(head.status, headers), head.after_s)
     return (first, *(Raw(send.data, send.after_s) for send in sends))
@@ -111,8 +111,8 @@ class ErrorIn200(Fault, frozen=True, tag="error-in-200"):
     def script(self, script: Script, setting: Setting) -> Script:
         before, after = split(script, tokens_in(self.after_tokens, setting.rng))
         error = setting.frames.error("Provider returned error: upstream overloaded", 502, "server_error")
-        assert isinstance(after[0], Send)
-        return (*before, Send(error, "error", after[0].after_s), EndBody())
+        assert isinstance(after[0], SendChunk)
+        return (*before, SendChunk(error, "error", after[0].after_s), EndBody())
 
 
 class ErrorFirst(Fault, frozen=True, tag="error-first"):
@@ -121,7 +121,7 @@ class ErrorFirst(Fault, frozen=True, tag="error-first"):
     def script(self, script: Script, setting: Setting) -> Script:
         message = "Failed to call a function. Please adjust your prompt."
         error = setting.frames.error(message, 400, "invalid_request_error", named=True)
-        return (script[0], Send(error, "error", 0.1), EndBody())
+        return (script[0], SendChunk(error, "error", 0.1), EndBody())
 
 
 class UnframedError(Fault, frozen=True, tag="unframed-error"):
@@ -132,6 +132,6 @@ class UnframedError(Fault, frozen=True, tag="unframed-error"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, after = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(after[0], Send)
+        assert isinstance(after[0], SendChunk)
         error = setting.frames.error("engine is overloaded, please try again later", 503, "engine_overloaded_error")
-        return (*before, Send(error.removeprefix(b"data: "), "error", after[0].after_s), EndBody())
+        return (*before, SendChunk(error.removeprefix(b"data: "), "error", after[0].after_s), EndBody())

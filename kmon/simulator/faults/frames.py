@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from kmon.simulator.eventstream import exception
 from kmon.simulator.faults.base import SSE, Fault, Setting, TokensSpan, tokens_in
-from kmon.simulator.script import EndBody, Script, Send, split
+from kmon.simulator.script import EndBody, Script, SendChunk, split
 from kmon.simulator.sse import to_json
 from kmon.simulator.wire import Trait
 
@@ -31,9 +31,9 @@ class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, (cut, *after) = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(cut, Send)
+        assert isinstance(cut, SendChunk)
         broken = cut.data[: len(cut.data) // 2] + b"\n\n"
-        return (*before, Send(broken, "error", cut.after_s), *after)
+        return (*before, SendChunk(broken, "error", cut.after_s), *after)
 
 
 class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
@@ -52,9 +52,9 @@ class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, (after, *_) = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(after, Send)
+        assert isinstance(after, SendChunk)
         frame = exception(self.exception, to_json({"message": EXCEPTIONS[self.exception]}))
-        return (*before, Send(frame, "error", after.after_s), EndBody())
+        return (*before, SendChunk(frame, "error", after.after_s), EndBody())
 
 
 class CrcError(Fault, frozen=True, tag="crc-error"):
@@ -65,8 +65,8 @@ class CrcError(Fault, frozen=True, tag="crc-error"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, (wrong, *after) = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(wrong, Send)
-        return (*before, Send(wrong.data[:-1] + bytes((wrong.data[-1] ^ 1,)), "error", wrong.after_s), *after)
+        assert isinstance(wrong, SendChunk)
+        return (*before, SendChunk(wrong.data[:-1] + bytes((wrong.data[-1] ^ 1,)), "error", wrong.after_s), *after)
 
 
 class HalfFrame(Fault, frozen=True, tag="half-frame"):
@@ -77,5 +77,5 @@ class HalfFrame(Fault, frozen=True, tag="half-frame"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, (cut, *_) = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(cut, Send)
-        return (*before, Send(cut.data[: len(cut.data) // 2], "error", cut.after_s), EndBody())
+        assert isinstance(cut, SendChunk)
+        return (*before, SendChunk(cut.data[: len(cut.data) // 2], "error", cut.after_s), EndBody())

@@ -17,7 +17,7 @@ from kmon.simulator.script import (
     EndBody,
     KeepOpen,
     Script,
-    Send,
+    SendChunk,
     SendHead,
     Step,
     Whole,
@@ -57,7 +57,7 @@ class PaddedStream(Fault, frozen=True, tag="padded-stream"):
     pad_bytes: PadBytes = 16_384
 
     def script(self, script: Script, setting: Setting) -> Script:
-        pad = Send(b": %s\n\n" % (b"." * self.pad_bytes), "comment")
+        pad = SendChunk(b": %s\n\n" % (b"." * self.pad_bytes), "comment")
         steps: list[Step] = []
         for step in script:
             steps.append(step)
@@ -94,15 +94,15 @@ def _gzipped(script: Script, buffer_bytes: int) -> Script:
     steps: list[Step] = [replace(head, headers=(*head.headers, ("content-encoding", "gzip")))]
     compressed, held_bytes, wait_s = b"", 0, 0.0
     for step in rest:
-        if isinstance(step, Send):
+        if isinstance(step, SendChunk):
             compressed += gzip.compress(step.data)
             held_bytes, wait_s = held_bytes + len(step.data), wait_s + step.after_s
             if held_bytes >= buffer_bytes:
-                steps.append(Send(compressed + gzip.flush(zlib.Z_SYNC_FLUSH), "text", wait_s))
+                steps.append(SendChunk(compressed + gzip.flush(zlib.Z_SYNC_FLUSH), "text", wait_s))
                 compressed, held_bytes, wait_s = b"", 0, 0.0
             continue
         if isinstance(step, EndBody):
-            steps.append(Send(compressed + gzip.flush(), "text", wait_s))
+            steps.append(SendChunk(compressed + gzip.flush(), "text", wait_s))
         steps.append(step)
     return tuple(steps)
 
@@ -115,7 +115,7 @@ class BandwidthCap(Fault, frozen=True, tag="bandwidth-cap"):
     def script(self, script: Script, setting: Setting) -> Script:
         steps: list[Step] = []
         for step in script:
-            if isinstance(step, Send):
+            if isinstance(step, SendChunk):
                 step = replace(step, after_s=max(step.after_s, len(step.data) / self.bytes_per_s))
             steps.append(step)
         return tuple(steps)
@@ -138,7 +138,7 @@ class Jitter(Fault, frozen=True, tag="jitter"):
         sent_s = arrived_s = 0.0
         steps: list[Step] = []
         for step in script:
-            if isinstance(step, Send):
+            if isinstance(step, SendChunk):
                 sent_s += step.after_s
                 due_s = max(arrived_s, sent_s + seconds_in(self.duration_s, setting.rng))
                 step, arrived_s = replace(step, after_s=due_s - arrived_s), due_s

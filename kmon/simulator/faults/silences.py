@@ -26,7 +26,7 @@ from kmon.simulator.script import (
     KeepAlives,
     KeepOpen,
     Script,
-    Send,
+    SendChunk,
     SendHead,
     Step,
     Whole,
@@ -173,7 +173,7 @@ class EmptyDeltasThenContent(EmptyDeltas, frozen=True, tag="empty-deltas-then-co
 
 def _empty(script: Script) -> bytes:
     """The chunk that only announces the role, which is an empty delta."""
-    return next(step.data for step in script if isinstance(step, Send) and step.kind == "role")
+    return next(step.data for step in script if isinstance(step, SendChunk) and step.kind == "role")
 
 
 class ToolArgumentsNever(Fault, frozen=True, tag="tool-arguments-never"):
@@ -197,12 +197,14 @@ class ToolArgumentsHeld(Fault, frozen=True, tag="tool-arguments-held"):
         at = _first_call(script)
         if at is None:
             return script
-        burst = [replace(s, after_s=0.0) if isinstance(s, Send) and s.kind == "tool" else s for s in script[at + 1 :]]
+        burst = [
+            replace(s, after_s=0.0) if isinstance(s, SendChunk) and s.kind == "tool" else s for s in script[at + 1 :]
+        ]
         return (*script[: at + 1], *later(tuple(burst), seconds_in(self.duration_s, setting.rng)))
 
 
 def _first_call(script: Script) -> int | None:
-    return next((i for i, step in enumerate(script) if isinstance(step, Send) and step.kind == "tool"), None)
+    return next((i for i, step in enumerate(script) if isinstance(step, SendChunk) and step.kind == "tool"), None)
 
 
 class SlowHeaders(Fault, frozen=True, tag="slow-headers"):

@@ -13,13 +13,13 @@ import pytest
 
 from kmon.simulator import profile
 from kmon.simulator.faults.path import BandwidthCap, GzipBuffered, GzipFlushed, Jitter
-from kmon.simulator.script import EndBody, Script, Send, SendHead, duration_s, offsets
+from kmon.simulator.script import EndBody, Script, SendChunk, SendHead, duration_s, offsets
 from kmon.simulator.server import Simulator
 from tests.simulator.talk import Body, answered, chunks, ended, events, raw_request
 
 SCRIPT: Script = (
     SendHead(200, ()),
-    *(Send(b"data: %d\n\n" % number, "text", 0.1) for number in range(20)),
+    *(SendChunk(b"data: %d\n\n" % number, "text", 0.1) for number in range(20)),
     EndBody(),
 )
 UNACKED_AT = 8 + 4 * 4
@@ -83,7 +83,7 @@ def test_a_buffer_makes_few_pieces_and_loses_no_time() -> None:
 
 
 def test_a_capped_link_takes_as_long_as_its_bytes_need() -> None:
-    size = sum(len(step.data) for step in SCRIPT if isinstance(step, Send))
+    size = sum(len(step.data) for step in SCRIPT if isinstance(step, SendChunk))
     assert duration_s(struck(BandwidthCap(bytes_per_s=10.0))) == pytest.approx(size / 10)
     assert duration_s(struck(BandwidthCap(bytes_per_s=1e9))) == pytest.approx(duration_s(SCRIPT))
 
