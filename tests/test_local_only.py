@@ -92,7 +92,7 @@ async def server(name: str, host: str = "127.0.0.1") -> AsyncIterator[Asked]:
     else:
         async with Simulator(profile.load("smooth"), host=host, speed=200) as sim:
             if name == "simulator":
-                one = Asked(name, sim.port, "/v1/models", lambda: not sim.ledger.exchanges)
+                one = Asked(name, sim.port, "/v1/models", lambda: not sim.request_log.newest)
                 sim.on_refused = one.told.append
                 yield one
                 return

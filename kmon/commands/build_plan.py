@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from kmon.catalog.keys import keyed_targets
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.build_policy import alarm_plan, policy_of
-from kmon.commands.fault_demo import shown_by
 from kmon.config.kinds import AUTO
 from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
@@ -97,7 +96,11 @@ def _on_simulator(
     options: argparse.Namespace, loaded: Loaded, demo: Demo, named: Sequence[Target], timeout_s: float | None
 ) -> Iterator[RacePlan]:
     """The plan of a race on the simulator: of ``named``, of a fault, or the whole demonstration where nothing is."""
-    shown = shown_by(options.fault, loaded.catalog) if options.fault else None
+    shown = None
+    if options.fault:
+        from kmon.commands.fault_demo import shown_by  # loads the simulator's faults, which few commands need
+
+        shown = shown_by(options.fault, loaded.catalog)
     whole = not (named or options.profile is not None or options.scenario or shown)
     once = demo is TEST_DEMO
     names = demo.targets if shown is None else (shown.target,)

@@ -1,4 +1,4 @@
-"""What ``kmon selftest`` prints: the confusion matrix of faults and healthy twins, and whether that will do."""
+"""What ``kmon selftest`` prints: the confusion matrix of faults and healthy twins against signatures."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ NOTHING = "nothing"
 
 
 class Rates(Struct, frozen=True):
-    """The two figures that decide: faults that got their name, and healthy twins that got any."""
+    """The two figures that decide: faults with their signature, and healthy twins with any signature."""
 
     faults: int
     right: int
     twins: int
     flagged: int
-    untold: int = 0
-    """Cases of which this machine disturbed more than every other run each time it was made."""
+    unmeasured: int = 0
+    """Cases with more disturbed runs than others."""
 
     @property
     def good(self) -> bool:
-        return not self.untold and self.right >= LEAST_RIGHT * self.faults and self.flagged <= MOST_FLAGGED * self.twins
+        return (
+            not self.unmeasured
+            and self.right >= LEAST_RIGHT * self.faults
+            and self.flagged <= MOST_FLAGGED * self.twins
+        )
 
 
 def rates(rows: Sequence[RowResult]) -> Rates:
-    """Count runs over all rows."""
+    """The rates over the runs of all rows."""
     faults = [row for row in rows if row.case.expects is not None]
     twins = [row for row in rows if row.case.expects is None]
     return Rates(
@@ -43,16 +47,18 @@ def rates(rows: Sequence[RowResult]) -> Rates:
 
 
 def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
-    """The matrix as lines: a row per case, and in it every signature kmon gave, with how often.
+    """The matrix as lines: a row per case with each signature that kmon gave and its count.
 
-    Of the columns only those that are not empty are written: each row has one, or it is marked.
+    Empty columns are left out. A row with more than the expected signature is marked with "!".
     """
     rows = bench.rows
     width = max(len(row.case.name) for row in rows)
     wanted = max(len(row.case.expects or NOTHING) for row in rows)
     lines = [f"  {'fault or healthy twin'.ljust(width)}  {'kmon must say'.ljust(wanted)}  kmon said"]
     for row in rows:
-        said = ", ".join(f"{name or NOTHING} {times}" for name, times in sorted(row.said.items(), key=lambda s: -s[1]))
+        said = ", ".join(
+            f"{name or NOTHING} {times}" for name, times in sorted(row.signatures.items(), key=lambda s: -s[1])
+        )
         said += f"{', ' if said else ''}not measured {row.unmeasured}" if row.unmeasured else ""
         mark = " " if row.right == row.runs and row.unmeasured <= row.runs else "!"
         lines.append(f"{mark} {row.case.name.ljust(width)}  {(row.case.expects or NOTHING).ljust(wanted)}  {said}")
@@ -66,8 +72,8 @@ def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
         f"stall threshold {STALL_S / speed:.2f} s; this program's own worst delay {bench.lag_ms / 1000:.2f} s; "
         f"{bench.disturbed} runs were made again because of such delays, whatever they had said",
     ]
-    if counted.untold:
-        many = "1 case" if counted.untold == 1 else f"{counted.untold} cases"
+    if counted.unmeasured:
+        many = "1 case" if counted.unmeasured == 1 else f"{counted.unmeasured} cases"
         lines.append(f"{many} could not be told: this machine is too busy to measure them")
     return lines
 
@@ -83,7 +89,7 @@ def as_object(bench: Bench, counted: Rates) -> str:
             "case": row.case.name,
             "fault": row.case.fault,
             "expects": row.case.expects,
-            "said": {name or NOTHING: times for name, times in row.said.items()},
+            "said": {name or NOTHING: times for name, times in row.signatures.items()},
             "right": row.right,
             "runs": row.runs,
             "unmeasured": row.unmeasured,
@@ -97,7 +103,7 @@ def as_object(bench: Bench, counted: Rates) -> str:
             "ok": counted.good,
             "right_rate": _share(counted.right, counted.faults),
             "flagged_rate": _share(counted.flagged, counted.twins),
-            "untold": counted.untold,
+            "untold": counted.unmeasured,
             "lag_ms": bench.lag_ms,
             "disturbed": bench.disturbed,
             "rows": rows,

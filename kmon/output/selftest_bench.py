@@ -1,4 +1,4 @@
-"""Runs every case of the self-test through the real probe, over loopback, against a simulator in its own process."""
+"""Runs each case of the self-test through the real probe, over loopback, against a simulator in a child process."""
 
 from __future__ import annotations
 
@@ -24,63 +24,64 @@ from kmon.stream.events import BytesArrived, DeltaArrived, Event
 from kmon.stream.timeline import S
 
 STALL_S = 5.0
-"""The usual threshold, in simulated seconds like the durations of the faults."""
+"""The default threshold, in simulated seconds like the durations of the faults."""
 CONNECT_TIMEOUT_S = 0.5
-"""Where nobody answers; elsewhere connecting is not what is tested."""
+"""For the cases of a connect timeout."""
 PATIENT_CONNECT_S = 10.0
+"""For all other cases."""
 UNCONNECTED = ("dns-failure", "connect-failure", "connect-timeout", "tls-failure")
 LAG_EVERY_S = 0.03
-BEAT_EVERY_S = 0.05
-"""Between two comments of the stream that shows whether the simulator is in time."""
+KEEPALIVE_EVERY_S = 0.05
+"""Time between two comments of the stream that shows whether the simulator is late."""
 ENDLESS_S = 86_400.0
 LATE_KEPT = 1_000
 LATE_SHARE = 0.4
-"""The part of the stall threshold by which this program, or the simulator, may be late before a run means nothing."""
+"""A run is repeated when this program or the simulator was late by more than this part of the stall threshold."""
 QUIETER = (1, 4, 16, 64)
-"""With each pass so many times fewer at once, at least one: disturbed runs are made again when others are through."""
+"""The concurrency of each pass is divided by this. A pass repeats the disturbed runs of the pass before."""
 CALM_S = 0.2
-"""How long this program must have been in time before it starts another run."""
+"""The time without a delay before another run starts."""
 SPACING_S = 0.028
-"""Between the starts of two runs: writing many answers at the same moment would delay all streams that are open."""
+"""Time between the starts of two runs, because many answers at the same moment would delay all open streams."""
 
 
 class RowResult(Struct, frozen=True):
-    """What kmon said about one case: how often each signature, None for nothing."""
+    """The signatures that kmon gave in the runs of one case, with counts; None is no signature."""
 
     case: Case
-    said: dict[str | None, int]
+    signatures: dict[str | None, int]
     evidence: dict[str, str]
-    """One evidence line for each signature that was not expected."""
+    """One line of evidence for each signature that was not expected."""
     unmeasured: int = 0
-    """Runs that were disturbed by this machine each time they were made; what they said is not counted."""
+    """Runs that this machine disturbed in each pass; their signatures are not counted."""
 
     @property
     def runs(self) -> int:
-        return sum(self.said.values())
+        return sum(self.signatures.values())
 
     @property
     def right(self) -> int:
-        return self.said.get(self.case.expects, 0)
+        return self.signatures.get(self.case.expects, 0)
 
 
-class _Said(NamedTuple):
-    """The signature of one run, and its evidence."""
+class _Outcome(NamedTuple):
+    """The signature of one run, None for none, and its evidence."""
 
-    name: str | None
+    signature: str | None
     evidence: str
 
 
 class Bench(Struct, frozen=True):
-    """A matrix, and the worst delay of this program's own event loop while it was made."""
+    """The matrix, and the worst delay of this program's event loop in ms while it was made."""
 
     rows: tuple[RowResult, ...]
     lag_ms: float
     disturbed: int = 0
-    """Runs that were thrown away, whatever they said, and made again: this machine was late during them."""
+    """Runs that were repeated, whatever their result, because this machine was late during them."""
 
 
 async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurrency: int) -> Bench:
-    """Every case ``seeds`` times, ``concurrency`` at once, thresholds and faults ``speed`` times as fast."""
+    """Run each case ``seeds`` times, ``concurrency`` at once, with thresholds and faults ``speed`` times as fast."""
     async with Embedded(speed=speed, places=tuple(dict.fromkeys(c.place for c in cases if c.place))) as simulator:
         network = Shared()
         if simulator.authority_pem:
@@ -98,60 +99,59 @@ async def run_cases(
     speed: float,
     concurrency: int,
 ) -> Bench:
-    """The same against a simulator that is up. ``origins`` has its origin by place, under "" the simulator's own."""
-    for case in cases:  # what is imported or made once must not count as anybody's silence
+    """The same against a running simulator. ``origins`` has its origins by place; under "" its own."""
+    for case in cases:  # the time of first imports and of clients made once must not count as a silence
         await prepare(case.target(origins[""]), Credential({}), network, PATIENT_CONNECT_S)
     limit_s = STALL_S / speed * LATE_SHARE
     lag = _Lag(limit_s)
-    beating = asyncio.create_task(_beats(origins[""], speed, network, lag))
+    watch = asyncio.create_task(_watch_simulator(origins[""], speed, network, lag))
 
-    async def one(case: Case, seed: int, gate: asyncio.Semaphore) -> _Said | None:
-        """What kmon says; None where this machine disturbed the run: something was late, or lay here unread."""
+    async def one(case: Case, seed: int, gate: asyncio.Semaphore) -> _Outcome | None:
+        """The outcome of one run; None where this machine disturbed it: a delay, or bytes that waited unread here."""
         async with gate:
             began_s = time.monotonic()
-            origin = origins.get(case.place, origins[""])
             unread_s = 0.0
 
-            def read(event: Event) -> None:
+            def measure(event: Event) -> None:
                 nonlocal unread_s
                 if isinstance(event, DeltaArrived | BytesArrived):
                     unread_s = max(unread_s, time.monotonic() - event.t_ns / S)
 
-            said = await _ask(case, seed, origin, speed, network, emit=read)
+            outcome = await _attempt(case, seed, origins.get(case.place, origins[""]), speed, network, emit=measure)
             late = unread_s > limit_s or lag.late_since(began_s)
-            return None if late or said.name == KMON_LATE else said
+            return None if late or outcome.signature == KMON_LATE else outcome
 
-    # Seed by seed, so that the faults that hang are spread over the whole time and nobody waits for them alone.
-    found: dict[tuple[int, int], _Said | None] = {
+    # Seed by seed, so that the faults that hang are spread over the whole time.
+    found: dict[tuple[int, int], _Outcome | None] = {
         (seed, at): None for seed in range(1, seeds + 1) for at in range(len(cases))
     }
     disturbed = 0
-    for times_fewer in QUIETER:
-        gate, runs = asyncio.Semaphore(max(1, concurrency // times_fewer)), {}
-        for seed, at in [cell for cell, said in found.items() if said is None]:
+    for divisor in QUIETER:
+        gate, runs = asyncio.Semaphore(max(1, concurrency // divisor)), {}
+        for seed, at in [cell for cell, outcome in found.items() if outcome is None]:
             await lag.calm()
             runs[seed, at] = asyncio.create_task(one(cases[at], seed, gate))
         found |= dict(zip(runs, await asyncio.gather(*runs.values()), strict=True))
         disturbed += sum(found[cell] is None for cell in runs)
     lag_ms = lag.stop()
-    beating.cancel()
-    await asyncio.wait([beating])
+    watch.cancel()
+    await asyncio.wait([watch])
     rows = [_row(case, [found[seed, at] for seed in range(1, seeds + 1)]) for at, case in enumerate(cases)]
     return Bench(tuple(rows), lag_ms, disturbed)
 
 
-async def _beats(origin: str, speed: float, network: Shared, lag: _Lag) -> None:
-    """A stream of comments that the simulator sends beside all others: late ones show that it is late itself."""
-    steady = Case(f"keepalives-only:every_s={BEAT_EVERY_S * speed:g}", timeout_s=ENDLESS_S * speed)
+async def _watch_simulator(origin: str, speed: float, network: Shared, lag: _Lag) -> None:
+    """Read a stream of comments beside all others, and note the late ones: there the simulator itself was late."""
+    steady = Case(f"keepalives-only:every_s={KEEPALIVE_EVERY_S * speed:g}", timeout_s=ENDLESS_S * speed)
 
-    def heard(event: Event) -> None:
+    def note(event: Event) -> None:
         if isinstance(event, DeltaArrived):
-            lag.beat(event.t_ns / S)
+            lag.keepalive(event.t_ns / S)
 
-    await _ask(steady, 1, origin, speed, network, stall_s=ENDLESS_S, emit=heard)
+    await _attempt(steady, 1, origin, speed, network, stall_s=ENDLESS_S, emit=note)
 
 
-async def _ask(
+async def _attempt(
     case: Case,
     seed: int,
     origin: str,
@@ -160,9 +160,9 @@ async def _ask(
     *,
     stall_s: float = STALL_S,
     emit: Callable[[Event], None] = lambda _: None,
-) -> _Said:
+) -> _Outcome:
     scenario = case.scenario(seed)
-    probe = HttpAttempt(
+    attempt = HttpAttempt(
         AttemptId("bench", 1, "first"),
         Conversation(scenario, scenario.messages),
         target=case.target(origin),
@@ -175,11 +175,11 @@ async def _ask(
         network=network,
         emit=emit,
     )
-    return _Said(*(await probe.go()).signature)
+    return _Outcome(*(await attempt.go()).signature)
 
 
 class _Lag:
-    """Measures how late timers fire here, and how late the simulator's beats were sent, until :meth:`stop`.
+    """Measures how late timers fire here, and how late the simulator's keep-alives arrive, until :meth:`stop`.
 
     Only what is late by more than ``limit_s`` disturbs a run. Times are of CLOCK_MONOTONIC, in seconds.
     """
@@ -189,42 +189,42 @@ class _Lag:
         self._loop = asyncio.get_running_loop()
         self._late: deque[tuple[float, float]] = deque(maxlen=LATE_KEPT)
         self._worst_s = 0.0
-        self._beat_s: float | None = None
+        self._keepalive_s: float | None = None
         self._arm()
 
     def _arm(self) -> None:
         self._due_s = time.monotonic() + LAG_EVERY_S
-        self._timer = self._loop.call_later(LAG_EVERY_S, self._look)
+        self._timer = self._loop.call_later(LAG_EVERY_S, self._fire)
 
-    def _look(self) -> None:
+    def _fire(self) -> None:
         now_s = time.monotonic()
         late_s = now_s - self._due_s
         self._worst_s = max(self._worst_s, late_s)
         self._note(now_s, late_s)
         self._arm()
 
-    def beat(self, at_s: float) -> None:
-        """A beat of the simulator arrived at ``at_s``, by the kernel's stamp where there is one."""
-        if self._beat_s is not None:
-            self._note(at_s, at_s - self._beat_s - BEAT_EVERY_S)
-        self._beat_s = at_s
+    def keepalive(self, at_s: float) -> None:
+        """A keep-alive of the simulator arrived at ``at_s``, by the kernel's stamp where there is one."""
+        if self._keepalive_s is not None:
+            self._note(at_s, at_s - self._keepalive_s - KEEPALIVE_EVERY_S)
+        self._keepalive_s = at_s
 
     def _note(self, at_s: float, late_s: float) -> None:
         if late_s > LAG_EVERY_S:
             self._late.append((at_s, late_s))
 
     async def calm(self) -> None:
-        """Wait a little in any case, and longer while this machine cannot keep up with what is open already."""
+        """Wait at least :data:`SPACING_S`, and longer while there are delays."""
         await asyncio.sleep(SPACING_S)
-        if self._late:  # once more, if there was another delay meanwhile, is what the next run's turn is for
+        if self._late:  # another delay meanwhile is for the wait before the next run
             await asyncio.sleep(max(0.0, self._late[-1][0] + CALM_S - time.monotonic()))
 
     def late_since(self, began_s: float) -> bool:
-        """Whether a timer or a beat since ``began_s``, or one that is due now, was later than allowed."""
+        """Whether a timer or keep-alive since ``began_s``, or one due now, was late by more than the limit."""
         now_s = time.monotonic()
         overdue_s = [now_s - self._due_s]
-        if self._beat_s is not None:
-            overdue_s.append(now_s - self._beat_s - BEAT_EVERY_S)
+        if self._keepalive_s is not None:
+            overdue_s.append(now_s - self._keepalive_s - KEEPALIVE_EVERY_S)
         late = max(overdue_s) > self._limit_s
         return late or any(at_s >= began_s and late_s > self._limit_s for at_s, late_s in self._late)
 
@@ -234,7 +234,7 @@ class _Lag:
         return self._worst_s * 1000
 
 
-def _row(case: Case, found: Sequence[_Said | None]) -> RowResult:
-    told = [said for said in found if said is not None]
-    wrong = {said.name or "nothing": said.evidence for said in told if said.name != case.expects}
-    return RowResult(case, dict(Counter(said.name for said in told)), wrong, len(found) - len(told))
+def _row(case: Case, found: Sequence[_Outcome | None]) -> RowResult:
+    outcomes = [outcome for outcome in found if outcome is not None]
+    wrong = {one.signature or "nothing": one.evidence for one in outcomes if one.signature != case.expects}
+    return RowResult(case, dict(Counter(one.signature for one in outcomes)), wrong, len(found) - len(outcomes))

@@ -1,4 +1,4 @@
-"""The cases of ``kmon selftest``: ways for an answer to go, and the target and scenario that ask for each."""
+"""The cases of ``kmon selftest``: ways for an answer to go, with the target and the scenario for each."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from kmon.catalog.signatures import signatures
 from kmon.catalog.toml_source import parse_toml
 from kmon.dialects.registry import http_dialect
 from kmon.model import DEFAULT_DIALECT, Message, Scenario, Target, Tool, ToolUse
+from kmon.simulator.dialects.registry import names_with
+from kmon.simulator.faults.base import Fault
+from kmon.simulator.faults.registry import FAULTS, HEADER
 
 Ask = Literal["words", "tool", "words-with-tools", "called-once", "called-twice"]
 MODEL = "moonshotai/Kimi-K2-Instruct-0905"
 ANSWER_TOKENS = 120
-"""Enough for every fault to strike in the middle; more would only be work."""
-FAULT_HEADER = "x-kmon-fault"
+"""Enough for each fault to happen in the middle of the answer."""
 WEATHER = Tool(
     name="get_weather",
     description="Get the current weather of a city.",
@@ -26,7 +29,7 @@ WEATHER = Tool(
 )
 
 CALLED: dict[Ask, int] = {"called-once": 1, "called-twice": 2}
-"""How often the tool has been called in the conversation already."""
+"""The number of tool calls earlier in the conversation."""
 
 
 class Case(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,18 +40,18 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     ask: Ask = "words"
     dialect: str = DEFAULT_DIALECT
     place: str = ""
-    """One of the simulator's places (see ``simulator/places.py``); empty for the simulator itself."""
+    """One of the simulator's places (``simulator/endpoints.py``); empty for the simulator itself."""
     timeout_s: float = 90.0
 
     @property
     def name(self) -> str:
-        """The fault, and what of the request is not as usual."""
+        """The fault, and the parts of the request that are not the defaults."""
         place = "" if self.fault == f"({self.place})" else self.place
         more = [word for word in (self.dialect, self.ask, place) if word not in (DEFAULT_DIALECT, "words", "")]
         return " ".join([self.fault.partition(":")[0], *more])
 
     def scenario(self, seed: int) -> Scenario:
-        """What is asked; another seed is another conversation, which the simulator answers with other gaps."""
+        """The request. Another seed is another conversation, which the simulator answers with other gaps."""
         about_tools = self.ask not in ("words", "words-with-tools")
         words = "What is the weather in Tokyo right now?" if about_tools else "Tell me how rivers find the sea."
         return Scenario(
@@ -59,22 +62,22 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def target(self, origin: str) -> Target:
-        """What is asked, of a simulator at ``origin``."""
+        """The target at a simulator of this ``origin``."""
         spoken = http_dialect(self.dialect)
         return Target(
             name=self.name,
             provider="bench",
-            # AWS's client sends no headers of ours, but the simulator also finds a fault in the model's name
+            # the AWS client cannot add the header, but the simulator also reads a fault from the model's name
             model=f"{MODEL}-{self.fault}" if spoken.transport == "aws" else MODEL,
             dialect=self.dialect,
             base_url=f"{origin}/bench{spoken.base_path}",
-            headers={} if self.fault.startswith("(") else {FAULT_HEADER: self.fault},
+            headers={} if self.fault.startswith("(") else {HEADER: self.fault},
             simulated=True,
         )
 
 
 def _turns(times: int) -> tuple[Message, ...]:
-    """So many calls of the tool with the same arguments, and its answers."""
+    """``times`` calls of the tool with the same arguments, each with its result."""
     turns: list[Message] = []
     for number in range(times):
         use = ToolUse(id=f"functions.get_weather:{number}", name="get_weather", arguments={"city": "Tokyo"})
@@ -83,8 +86,24 @@ def _turns(times: int) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-@cache
 def cases() -> tuple[Case, ...]:
-    """All cases, in the order of the file."""
+    """The cases of ``selftest.toml``, then one for each fault of the simulator that has none there."""
+    written = _written()
+    with_case = {case.fault.partition(":")[0] for case in written}
+    return (*written, *(_default_case(fault) for name, fault in FAULTS.items() if name not in with_case))
+
+
+def _default_case(fault: type[Fault]) -> Case:
+    """The case of a fault by itself. Raises LookupError for a fault that is not healthy and has no signature."""
+    name = fault.tag()
+    named = None if fault.healthy else next((key for key, text in signatures().items() if name in text.faults), "")
+    if named == "":
+        raise LookupError(f"no signature names the fault {name!r}: add it to the faults of one, or say it is healthy")
+    able = names_with(fault.needs)
+    return Case(name, named, dialect=DEFAULT_DIALECT if DEFAULT_DIALECT in able else able[0])
+
+
+@cache
+def _written() -> tuple[Case, ...]:
     text = files("kmon.output").joinpath("selftest.toml").read_text("utf-8")
     return msgspec.convert(tuple(parse_toml(Path("selftest.toml"), text).table["case"]), tuple[Case, ...])

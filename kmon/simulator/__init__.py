@@ -1,1 +1,1 @@
-"""A loopback provider that speaks the dialects and commits every fault, deterministically by seed."""
+"""A simulated provider on loopback: it serves the dialects, with every fault, deterministically by seed."""

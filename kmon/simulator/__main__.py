@@ -1,4 +1,4 @@
-"""The embedded simulator's process: says its port on stdout and lives as long as its stdin stays open."""
+"""The process of an embedded simulator: it prints its port on stdout and ends when its stdin is closed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def main() -> int:
         fault=given.fault,
         places=given.place,
     )
-    open_files.raise_limit()  # a stream needs a file here as it does at whoever asks for it
+    open_files.raise_limit()  # each stream needs a file descriptor here too
     try:
         asyncio.run(_embedded(options, _replays(given.replay, given.speed, given.as_recorded)))
     except UsageError as error:

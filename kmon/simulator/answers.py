@@ -1,4 +1,4 @@
-"""What the simulated model says: an answer that fits the request, as pieces the size of tokens."""
+"""The answer of the simulated model: text, reasoning or tool calls that fit the request, in token-sized pieces."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ Finish = Literal["stop", "tool_calls", "length"]
 
 
 class Piece(Struct, frozen=True):
-    """About one token of output. Of a ``tool-start``, ``text`` is the tool's name."""
+    """About one token of output. In a ``tool-start``, ``text`` is the tool's name."""
 
     kind: PieceKind
     text: str
 
 
-class Answer(Struct, frozen=True):
-    """Everything the model will say, in order. ``calls_before`` counts the tool calls earlier in the conversation."""
+class ModelAnswer(Struct, frozen=True):
+    """The output of the model in order. ``calls_before`` counts the tool calls earlier in the conversation."""
 
     pieces: tuple[Piece, ...]
     finish: Finish = "stop"
@@ -58,7 +58,7 @@ class Answer(Struct, frozen=True):
 
     @property
     def blocks(self) -> list[tuple[Piece, ...]]:
-        """The pieces by what they belong to: a stretch of reasoning, of text, or one tool call."""
+        """The pieces in groups: consecutive reasoning, consecutive text, or one tool call."""
         found: list[list[Piece]] = []
         for piece in self.pieces:
             before = found[-1][-1].kind if found else None
@@ -74,36 +74,36 @@ class Answer(Struct, frozen=True):
         tools = (block for block in self.blocks if block[0].kind == "tool-start")
         return [(name.text, "".join(piece.text for piece in arguments)) for name, *arguments in tools]
 
-    def capped(self, limit: int | None) -> Answer:
-        """The answer as ``max_tokens`` leaves it."""
+    def capped(self, limit: int | None) -> ModelAnswer:
+        """The answer cut to ``limit`` pieces, with finish reason ``length`` if it was longer."""
         if limit is None or len(self.pieces) <= limit:
             return self
         return replace(self, pieces=self.pieces[:limit], finish="length")
 
 
 def tokens(text: str) -> list[str]:
-    """Split into token-sized pieces; joined again they are the same text."""
+    """``text`` in token-sized pieces, which joined are the same text."""
     return TOKEN.findall(text)
 
 
-def answer(request: ChatRequest, reasoning_tokens: int, rng: Random) -> Answer:
-    """What to say to ``request``, thinking for ``reasoning_tokens`` first, within its token limit."""
+def answer(request: ChatRequest, reasoning_tokens: int, rng: Random) -> ModelAnswer:
+    """The answer to ``request``, with ``reasoning_tokens`` of reasoning first, within its token limit."""
     pieces = list(reasoning(reasoning_tokens if request.may_think else 0))
     before = sum(len(message.tool_calls or ()) for message in request.messages)
     wanted = calls(request)
     if not wanted:
         pieces += [Piece("text", token) for token in tokens(_text(request, rng))]
-        return Answer(tuple(pieces), calls_before=before).capped(request.token_limit)
-    if not before and request.tool_choice != "required":  # who must call has nothing to say first
+        return ModelAnswer(tuple(pieces), calls_before=before).capped(request.token_limit)
+    if not before and request.tool_choice != "required":  # a forced call has no text before it
         lead = f"I'll use {wanted[0].name} to look that up for you."
         pieces += [Piece("text", token) for token in tokens(lead)]
     for call in wanted:
         pieces += _called(call)
-    return Answer(tuple(pieces), "tool_calls", before).capped(request.token_limit)
+    return ModelAnswer(tuple(pieces), "tool_calls", before).capped(request.token_limit)
 
 
 def reasoning(count: int) -> Iterator[Piece]:
-    """``count`` tokens of thinking. What does not fit into one pass is thought again, but not word for word."""
+    """``count`` tokens of reasoning. The text repeats, but each time with another first sentence."""
     return islice((Piece("reasoning", token) for turn in itertools.count(1) for token in _thoughts(turn)), count)
 
 

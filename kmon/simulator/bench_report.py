@@ -1,4 +1,4 @@
-"""What each client did with each fault, as a table, made from the ledger's JSON."""
+"""What each client did with each fault, as a table made from the JSON of the request log."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CLIENT_LIMIT_CHARS = 40
 HEADINGS = ("client", "fault", "asked", "median s", "retries", "what it did")
 
 
-class Line(Struct, frozen=True):
-    """All that one client did with one fault. Retries are tries of the same words after the first."""
+class ClientLine(Struct, frozen=True):
+    """The requests of one client that got one fault. Retries are requests that repeat an earlier one."""
 
     client: str
     fault: str
@@ -25,13 +25,13 @@ class Line(Struct, frozen=True):
     retries: int
     median_ms: float
     did: dict[str, int]
-    """How often what, the most frequent first."""
+    """Counts by :data:`~kmon.simulator.client_behaviour.Did`, the most frequent first."""
     most_blocked_ms: float
-    """The longest time in which it took nothing of what was there for it."""
+    """The longest time in which bytes waited and the client took none."""
 
 
-def lines_of(ledger: Mapping[str, Any]) -> list[Line]:
-    """A line per client and fault, in the order in which they were first seen."""
+def lines_of(ledger: Mapping[str, Any]) -> list[ClientLine]:
+    """A line per client and fault: clients by name, their faults in the order of their first request."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in ledger["requests"]:
         if row["fault"]:
@@ -44,8 +44,8 @@ def _by_client(group: tuple[tuple[str, str], Sequence[Mapping[str, Any]]]) -> tu
     return client, rows[0]["id"]
 
 
-def _line(client: str, fault: str, rows: Sequence[Mapping[str, Any]]) -> Line:
-    return Line(
+def _line(client: str, fault: str, rows: Sequence[Mapping[str, Any]]) -> ClientLine:
+    return ClientLine(
         client=client,
         fault=fault,
         asked=len(rows),
@@ -57,29 +57,29 @@ def _line(client: str, fault: str, rows: Sequence[Mapping[str, Any]]) -> Line:
 
 
 def client_name(user_agent: str) -> str:
-    """A client by its User-Agent, cut: the AWS SDKs tell everything they know there."""
-    said = " ".join(clean(user_agent).split())
-    return said if len(said) <= CLIENT_LIMIT_CHARS else said[: CLIENT_LIMIT_CHARS - 3] + "..."
+    """A client by its User-Agent, cut to 40 characters, because those of the AWS SDKs are very long."""
+    name = " ".join(clean(user_agent).split())
+    return name if len(name) <= CLIENT_LIMIT_CHARS else name[: CLIENT_LIMIT_CHARS - 3] + "..."
 
 
 def table(ledger: Mapping[str, Any]) -> list[str]:
-    """The report for a person."""
+    """The report as lines of text."""
     lines = lines_of(ledger)
     if not lines:
         return ["nobody has asked anything yet"]
     cells = [HEADINGS, *(_cells(line) for line in lines)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS) - 1)]
-    told = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]) for row in cells]
+    written = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]) for row in cells]
     connections = ledger["connections"]
-    told.append(
+    written.append(
         f"{ledger['requests_total']} requests on {connections['opened']} connections, {connections['open']} still open"
     )
     if ledger["requests_dropped"]:
-        told.append(f"the oldest {ledger['requests_dropped']} requests are not in this table")
-    return told
+        written.append(f"the oldest {ledger['requests_dropped']} requests are not in this table")
+    return written
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def _cells(line: ClientLine) -> tuple[str, ...]:
     did = ", ".join(
         f"{WORDS.get(name) or clean(name)}{f' ({times})' if line.asked > 1 else ''}" for name, times in line.did.items()
     )

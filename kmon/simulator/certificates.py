@@ -1,4 +1,4 @@
-"""Certificates for places that speak TLS: a good one, and those that a client must refuse. Made anew each time."""
+"""Certificates for places with TLS: a good one, and those that a client must refuse. Made new each time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate, CertificateBuilder
 
 Flaw = Literal["none", "expired", "foreign", "self-signed"]
-"""``foreign``: made out to another host."""
+"""``foreign``: for another host."""
 
 AUTHORITY = "kmon simulator authority"
 HERE = "127.0.0.1"
@@ -23,7 +23,7 @@ DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """A certificate authority of its own, which nobody trusts who was not told to. Imports cryptography."""
+    """A new certificate authority, which no client trusts by default. Imports cryptography."""
 
     def __init__(self) -> None:
         self._key = _new_key()
@@ -31,13 +31,13 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """The authority's certificate, for a client that shall trust it."""
+        """The authority's certificate, for a client that is to trust it."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
         return self._certificate.public_bytes(Encoding.PEM)
 
     def context(self, flaw: Flaw = "none") -> ssl.SSLContext:
-        """A server's side of TLS with a certificate that has this flaw and no other."""
+        """The server's TLS context with a certificate that has this flaw and no other."""
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
         key = _new_key()
@@ -66,14 +66,14 @@ def _builder(
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
-    def called(common: str) -> x509.Name:
+    def named(common: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
     now = datetime.datetime.now(datetime.UTC)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(called(name))
-        .issuer_name(called(issuer))
+        .subject_name(named(name))
+        .issuer_name(named(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 30 * DAY)
@@ -82,8 +82,8 @@ def _builder(
     )
     if authority:
         return builder
-    told = x509.IPAddress(ipaddress.ip_address(name)) if name == HERE else x509.DNSName(name)
-    return builder.add_extension(x509.SubjectAlternativeName([told]), critical=False)
+    host = x509.IPAddress(ipaddress.ip_address(name)) if name == HERE else x509.DNSName(name)
+    return builder.add_extension(x509.SubjectAlternativeName([host]), critical=False)
 
 
 def _signed(builder: CertificateBuilder, key: EllipticCurvePrivateKey) -> Certificate:

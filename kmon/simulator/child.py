@@ -1,4 +1,4 @@
-"""A server in a child process: it says on its first line where it listens, and lives as long as its stdin is open."""
+"""A server in a child process: its first line says where it listens, and it ends when its stdin is closed."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ ERROR_LIMIT_BYTES = 2_000
 
 
 class SimulatorError(Exception):
-    """The simulator's process did not start; the message holds what it said on stderr."""
+    """The simulator's process did not start; the message holds its stderr."""
 
 
 class Child:
-    """``python -m MODULE ARGUMENTS`` for as long as the context is open.
+    """``python -m MODULE ARGUMENTS`` while the context is open.
 
-    It ends with the context, and by itself when this process dies in any way; on Linux even with the thread that
-    entered, which must be the main thread. Entering raises :class:`UsageError` for options it refuses and
-    :class:`SimulatorError` when it does not come up.
+    It ends with the context, and by itself when this process dies in any way. On Linux it also ends with the thread
+    that entered, which must be the main thread. Entering raises :class:`UsageError` for options that the child
+    refuses and :class:`SimulatorError` when it does not start.
     """
 
     def __init__(self, module: str, arguments: Sequence[str]) -> None:
         self._module = module
         self._arguments = arguments
         self.ready: dict[str, Any] = {}
-        """What the child said when it was up."""
+        """The object on the child's first line."""
 
     @property
     def pid(self) -> int:
@@ -45,12 +45,12 @@ class Child:
 
     async def __aenter__(self) -> Self:
         # Not in the other thread: on Linux a child ends with the thread that started it.
-        with tempfile.TemporaryFile() as complaints:
-            self._spawn(complaints)
+        with tempfile.TemporaryFile() as errors:
+            self._spawn(errors)
             try:
-                await asyncio.to_thread(self._come_up, complaints)
+                await asyncio.to_thread(self._wait_until_ready, errors)
             except asyncio.CancelledError:
-                self._process.kill()  # the thread that waits for its first line is then free, too
+                self._process.kill()  # this also ends the wait of the other thread for the first line
                 raise
         return self
 
@@ -58,35 +58,35 @@ class Child:
         await asyncio.to_thread(self.stop)
 
     def start(self) -> None:
-        with tempfile.TemporaryFile() as complaints:
-            self._spawn(complaints)
-            self._come_up(complaints)
+        with tempfile.TemporaryFile() as errors:
+            self._spawn(errors)
+            self._wait_until_ready(errors)
 
-    def _spawn(self, complaints: IO[bytes]) -> None:
-        self._process = spawn.serving(self._module, self._arguments, complaints, os.environ)
+    def _spawn(self, errors: IO[bytes]) -> None:
+        self._process = spawn.serving(self._module, self._arguments, errors, os.environ)
 
-    def _come_up(self, complaints: IO[bytes]) -> None:
+    def _wait_until_ready(self, errors: IO[bytes]) -> None:
         try:
             self.ready = json.loads(self._ready_line())
         except ValueError:
             self.stop()
-            complaints.seek(0)
-            said = complaints.read(ERROR_LIMIT_BYTES).decode("utf-8", "replace").strip()
+            errors.seek(0)
+            text = errors.read(ERROR_LIMIT_BYTES).decode("utf-8", "replace").strip()
             if self._process.returncode == 2:
-                raise UsageError(said) from None
-            raise SimulatorError(f"the simulator did not start: {said or 'it said nothing'}") from None
+                raise UsageError(text) from None
+            raise SimulatorError(f"the simulator did not start: {text or 'it said nothing'}") from None
         except BaseException:
             self.stop()
             raise
 
     def _ready_line(self) -> bytes:
-        """What the child says first; empty when it ends or stays silent instead."""
+        """The child's first line; empty when it ends or writes none in time."""
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], START_LIMIT_S)
         return self._process.stdout.readline() if ready else b""
 
     def stop(self) -> None:
-        """End it; kill it if it does not go, or when there is no time to wait for it."""
+        """End the child; kill it if it has not ended after 3 s, or when the wait is cancelled."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None

@@ -1,7 +1,7 @@
-"""One TCP connection of the simulator: requests in, bytes out, and the truth about who closed it.
+"""One TCP connection of the simulator: it reads requests, writes bytes and records who closed it.
 
-An asyncio protocol of its own rather than streams, because a simulator must notice at once that the client has gone
-(while it is silent itself) and must be able to reset a connection in the middle of a chunk.
+It is an asyncio protocol, not a stream, because it must notice at once that the client has left, even while it sends
+nothing itself, and because it must be able to reset the connection in the middle of a chunk.
 """
 
 from __future__ import annotations
@@ -14,31 +14,44 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from kmon.simulator.http import CONTINUE, Check, HttpError, Request, RequestParser
-from kmon.simulator.socket_filter import attach_deaf_filter
+from kmon.simulator.http import CONTINUE, Check, HttpError, RequestParser, ServerRequest
 
 IDLE_LIMIT_S = 75.0
-"""How long a kept-alive connection may wait for its next request."""
+"""The longest time between two requests of a connection."""
 REQUEST_LIMIT_S = 30.0
-"""How long a client may take to send one request."""
+"""The longest time for the bytes of one request."""
 UNREAD_LIMIT_BYTES = 1024 * 1024
-"""How much a client may send ahead while its answer is still streaming."""
+"""The most that a client may send ahead while its answer is still streaming."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 UNSENT_LIMIT_BYTES = 16 * 1024
-"""What the kernel may hold unsent, so that a client which does not read is noticed soon and not after megabytes."""
+"""The most that the kernel may hold unsent; without a limit, a client that does not read is noticed after megabytes."""
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 FAREWELL_S = 2.0
-"""How long a client that was refused may be silent. What it still sends is swallowed, so that it can read why."""
+"""How long a refused client may send nothing. What it still sends is discarded, so that it can read the refusal."""
 FAREWELL_LIMIT_S = 10.0
 FAREWELL_LIMIT_BYTES = 64 * 1024 * 1024
 
+SO_ATTACH_FILTER = 26
+_LOAD_BYTE, _JUMP_IF_SET, _RETURN = 0x30, 0x45, 0x06
+_FLAGS_AT = 13
+_FIN_OR_RST = 0x01 | 0x04
+_KEEP, _DROP = 0xFFFF, 0
+DROP_ALL_BUT_FIN_AND_RST = (
+    (_LOAD_BYTE, 0, 0, _FLAGS_AT),
+    (_JUMP_IF_SET, 0, 1, _FIN_OR_RST),
+    (_RETURN, 0, 0, _KEEP),
+    (_RETURN, 0, 0, _DROP),
+)
+"""A classic BPF program over the TCP header. A socket filter needs no privileges, unlike a firewall rule. FIN and RST
+pass, so that the end of the client is seen; not if it has sent data since, because that data is missing before them."""
 
-class Connection(asyncio.Protocol):
-    """The byte level of one client. ``client_left`` is True once the client has closed or reset its side."""
+
+class HttpConnection(asyncio.Protocol):
+    """The connection of one client. ``client_left`` is True once the client has closed or reset its side."""
 
     def __init__(
-        self, serve: Callable[[Connection], Awaitable[None]], on_open: Callable[[Connection], None],
-        on_close: Callable[[Connection], None], check: Check,
+        self, serve: Callable[[HttpConnection], Awaitable[None]], on_open: Callable[[HttpConnection], None],
+        on_close: Callable[[HttpConnection], None], check: Check,
     ) -> None:  # fmt: skip
         self._serve = serve
         self._on_open = on_open
@@ -50,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._discard = False
         self._discarded_bytes = 0
         self._answering = False
-        self._closing = False  # by us
+        self._closing = False  # by this side
         self.client_left = False
         self.closed = asyncio.Event()
         self.t_accept_ns = 0
@@ -95,8 +108,8 @@ class Connection(asyncio.Protocol):
 
     # for the server
 
-    async def read_request(self) -> Request | None:
-        """The next request, or None when there will be none. Raises HttpError for one that cannot be served."""
+    async def read_request(self) -> ServerRequest | None:
+        """The next request, or None when the connection ends. Raises HttpError for one that cannot be served."""
         self._answering = False
         while not (self.client_left or self._closing):
             request = self._parser.next()
@@ -122,7 +135,7 @@ class Connection(asyncio.Protocol):
         await self.caught_up()
 
     def write(self, data: bytes) -> None:
-        """Write without waiting; ``keeps_up`` tells whether the client reads fast enough."""
+        """Write without waiting; :attr:`keeps_up` is whether the client reads fast enough."""
         self._transport.write(data)
 
     @property
@@ -131,7 +144,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def unsent_bytes(self) -> int:
-        """What lies here because neither the client nor its kernel takes it."""
+        """Bytes written that neither the client nor a kernel has taken yet."""
         return self._transport.get_write_buffer_size()
 
     async def caught_up(self) -> None:
@@ -139,7 +152,7 @@ class Connection(asyncio.Protocol):
         await self._writable.wait()
 
     async def refuse(self, head: bytes, body: bytes) -> None:
-        """Write a last answer and close in a way that lets the client read it even if it is still sending."""
+        """Write a last answer and close so that the client can read it even if it is still sending."""
         self._discard = self._closing = True
         self._transport.write(head if self._parser.at_head_request else head + body)
         if self._transport.can_write_eof():
@@ -164,23 +177,30 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._transport.abort()
 
-    def deafen(self) -> None:
-        """Hear nothing of the client any more but that it closes, and acknowledge nothing. Where the system has no
-        socket filters the connection is merely silent, which looks the same in the stream."""
+    def drop_input(self) -> None:
+        """Let the kernel drop all input but FIN and RST, so that nothing is acknowledged (Linux).
+
+        Elsewhere, without socket filters, the connection is only silent, which looks the same in the stream.
+        """
         sock = self._transport.get_extra_info("socket")
         if sys.platform == "linux":
-            attach_deaf_filter(sock)
-            # Closed with FIN, it would wait deaf for the last acknowledgement, and drop the SYN of whoever gets the
-            # client's port next: seen once in 1500 runs of the self-test, as a connection that timed out.
+            import ctypes
+
+            program = b"".join(struct.pack("HBBI", *instruction) for instruction in DROP_ALL_BUT_FIN_AND_RST)
+            kept = ctypes.create_string_buffer(program)
+            header = struct.pack("HP", len(DROP_ALL_BUT_FIN_AND_RST), ctypes.addressof(kept))
+            sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, header)
+            # Closed with FIN, the socket would wait for the last acknowledgement, drop it, and drop the SYN of the
+            # next client with the same port: seen once in 1500 runs of the self-test, as a connection timeout.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
-    def hang_up(self) -> None:
-        """Close with FIN once what was written is sent, without ending a body."""
+    def close(self) -> None:
+        """Close with FIN once all written bytes are sent, without ending a body."""
         self._closing = True
         self._transport.close()
 
     async def stop(self) -> None:
-        """End whatever is going on, whoever is served, and wait until the socket is closed."""
+        """Cancel the answer, if any, and wait until the socket is closed."""
         self._closing = True
         self._task.cancel()
         self._transport.abort()
@@ -188,7 +208,7 @@ class Connection(asyncio.Protocol):
         await asyncio.wait([self._task])
 
     def _leave(self) -> None:
-        """The client has gone: stop answering at once, nobody listens."""
+        """The client has left: cancel the answer at once."""
         if self._closing or self.client_left:
             return
         self.client_left = True
@@ -204,7 +224,7 @@ class Connection(asyncio.Protocol):
                 raise
         finally:
             if self.client_left:
-                self._transport.abort()  # what is still unsent would wait for a reader that never comes
+                self._transport.abort()  # unsent bytes would keep the socket open for ever
             else:
                 self._closing = True
                 self._transport.close()

@@ -1,4 +1,4 @@
-"""The simulator in a process of its own, so that it does not disturb what is measured."""
+"""The simulator in a child process, so that it does not disturb what is measured."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ __all__ = ["Embedded", "SimulatorError"]
 class Embedded(Child):
     """A simulator in a child process: ``with Embedded.running(...)`` or ``async with Embedded(...)``.
 
-    The child ends with the context, and by itself when this process dies in any way. Entering raises
-    :class:`UsageError` for options it refuses and :class:`SimulatorError` when it does not come up. ``replay`` are
-    recordings to serve as well (see ``replay.py``), ``fault`` is one for every request, and ``places`` are to be open
-    beside those that the profile sends anybody to (see ``places.py``).
+    See :class:`Child` for its end and its errors. ``replay`` are files of recordings to serve as well (``replay.py``),
+    ``fault`` is for every request, and ``places`` are to be open beside those of the profile (``endpoints.py``).
     """
 
     def __init__(
@@ -36,8 +34,8 @@ class Embedded(Child):
             profile = str(Path(profile).absolute())  # the child works in another directory
         files = [f"--replay={Path(file).absolute()}" for file in replay]
         flags = ["--as-recorded"] if as_recorded else []
-        asked = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--fault={fault}"]
-        super().__init__("kmon.simulator", [*asked, *(f"--place={name}" for name in places), *files, *flags])
+        options = [f"--profile={profile}", f"--speed={speed!r}", f"--seed={seed}", f"--fault={fault}"]
+        super().__init__("kmon.simulator", [*options, *(f"--place={name}" for name in places), *files, *flags])
 
     @property
     def port(self) -> int:
@@ -45,12 +43,12 @@ class Embedded(Child):
 
     @property
     def origins(self) -> dict[str, str]:
-        """Of the places that are open, by name (see ``places.py``)."""
+        """Origins of the places that are open, by name (``endpoints.py``)."""
         return dict(self.ready.get("origins", {}))
 
     @property
     def authority_pem(self) -> str:
-        """Who vouches for the certificate of the place ``tls``; empty where that is not open."""
+        """The authority of the certificates in PEM; empty where no place with a certificate is open."""
         return str(self.ready.get("authority", ""))
 
     @property
@@ -59,14 +57,14 @@ class Embedded(Child):
         return f"http://127.0.0.1:{self.port}"
 
     def origin_for(self, provider: str) -> str:
-        """Where the profile has a client go that imitates talking to ``provider``: here, or to a place."""
+        """The origin for ``provider`` by the profile: the simulator's or a place's."""
         for pattern, name in self.ready.get("places", ()):
             if fnmatchcase(provider.lower(), pattern.lower()):
                 return self.origins[name]
         return self.origin
 
     def base_url(self, provider: str) -> str:
-        """What a client that imitates talking to ``provider`` is aimed at."""
+        """The base URL for a client that takes the simulator for ``provider``."""
         return f"{self.origin}/{provider}/v1"
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Addresses where something goes wrong before any request is read: nobody listens, nobody speaks, nobody is trusted."""
+"""Addresses that fail before any request is read: by name resolution, TCP or TLS. Users know them as places."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from msgspec import Struct
 
 from kmon.simulator.certificates import Authority, Flaw
-from kmon.simulator.connection import Connection
+from kmon.simulator.connection import HttpConnection
 
 HOST = "127.0.0.1"
 NO_SUCH_HOST = "no-such-host.kmon.invalid"
-"""RFC 6761: nobody may ever resolve a name under ``invalid``."""
+"""Names under ``invalid`` never resolve (RFC 6761)."""
 
 PLACES: dict[str, str] = {
     "no-such-host": "the host name does not resolve",
@@ -45,7 +45,7 @@ class Opened(Struct, frozen=True):
 
 
 class _Mute(asyncio.Protocol):
-    """Takes a connection, says nothing, and tells how long the client stood it."""
+    """Accepts a connection and sends nothing. ``opened`` returns what is called when the client has left."""
 
     def __init__(self, opened: Callable[[], Callable[[], None]]) -> None:
         self._opened = opened
@@ -61,12 +61,12 @@ class _Mute(asyncio.Protocol):
 async def opened(
     names: Collection[str],
     plain_port: int,
-    connection: Callable[[], Connection],
+    connection: Callable[[], HttpConnection],
     mute_opened: Callable[[], Callable[[], None]],
 ) -> AsyncIterator[Opened]:
-    """Open the places of these names. Proper ones answer by ``connection``.
+    """Open the places of these names. Those with a certificate serve by ``connection``.
 
-    ``mute_opened`` is called with each connection to a mute place, and what it returns when the client has left.
+    ``mute_opened`` is called for each connection to a mute place, and what it returns when the client has left.
     """
     loop = asyncio.get_running_loop()
     origins: dict[str, str] = {}
@@ -103,7 +103,7 @@ def _port(server: asyncio.Server) -> int:
 
 
 def _taken() -> socket.socket:
-    """A port that nobody else gets and where nobody listens."""
+    """A port that is taken and does not listen."""
     sock = socket.socket()
     sock.bind((HOST, 0))
     return sock
@@ -111,7 +111,7 @@ def _taken() -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def _full() -> AsyncIterator[int]:
-    """A port whose queue of unaccepted connections is full: the system drops what else asks for one."""
+    """A port whose queue of unaccepted connections is full, so that the kernel drops further SYNs."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_taken())
         listener.listen(0)

@@ -32,12 +32,12 @@ def event(name: str, payload: bytes) -> bytes:
 
 
 def exception(name: str, payload: bytes) -> bytes:
-    """An exception the service's model knows, inside a stream; ``name`` begins in lower case."""
+    """An exception of the service's model, inside a stream; ``name`` begins in lower case."""
     return frame({":exception-type": name, ":content-type": "application/json", ":message-type": "exception"}, payload)
 
 
 def error(code: str, message: str) -> bytes:
-    """An error the service's model does not know: it is told in headers, and there is no payload."""
+    """An error outside the service's model: code and message are headers, and there is no payload."""
     return frame({":error-code": code, ":error-message": message, ":message-type": "error"}, b"")
 
 

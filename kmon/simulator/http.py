@@ -1,6 +1,6 @@
-"""The HTTP/1.1 floor: bytes to requests, and responses to bytes. Does no I/O and knows no dialect.
+"""HTTP/1.1 for the simulator: parses requests and encodes responses. Does no I/O and knows no dialect.
 
-Limits are part of it, because a simulator is where clients are tested that do not behave.
+Sizes are limited, because the clients under test may be faulty.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ HEAD_LIMIT_BYTES = 32 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 CHUNK_LINE_LIMIT_BYTES = 1024
 PIECE_BYTES = 64 * 1024
-"""What h11 is given at a time of a chunked body, whose end only it finds."""
+"""The most of a chunked body that h11 gets at a time, because only h11 finds its end."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 Headers = tuple[tuple[str, str], ...]
 Check = Callable[[str, int, Mapping[str, str]], None]
-"""Called with target, minor version and fields of each request; raises :class:`NotLocalError` for a page of the web."""
+"""Called with target, minor version and fields of each request; raises :class:`NotLocalError` for one of a web page."""
 
 
 class HttpError(Exception):
-    """A request that cannot be served; ``status`` is the answer it deserves, after which the connection closes."""
+    """A request that cannot be served; the connection closes after an answer of this ``status``."""
 
     def __init__(self, status: int, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class HttpError(Exception):
         self.code = code
 
 
-class Request(Struct, frozen=True):
+class ServerRequest(Struct, frozen=True):
     """A whole request. Header names are lower case; the values of a repeated header are joined by commas."""
 
     method: str
@@ -55,20 +55,20 @@ class Request(Struct, frozen=True):
 
 
 class RequestParser:
-    """Bytes in, requests out, in order. :meth:`next` raises :class:`HttpError` once the bytes make no sense.
+    """Parses the bytes of a connection into requests. :meth:`next` raises :class:`HttpError` for invalid bytes.
 
-    ``check`` judges each head before its body is read; without it everybody may ask. h11 reads heads and bodies, with
-    a connection for each request: it does not see the answers, for which it would wait before the next request.
+    ``check`` is called with each head before its body is read. Each request gets a new h11 connection, because h11
+    would wait for the answer before the next request, and it does not see the answers.
     """
 
     def __init__(self, check: Check | None = None) -> None:
         self._check = check
         self._buffer = bytearray()
-        self._h11 = _reading()
-        self._head: Request | None = None
+        self._h11 = _new_h11()
+        self._head: ServerRequest | None = None
         self._length: int | None = None
         self._body = bytearray()
-        self._continue_owed = False
+        self._continue_due = False
 
     @property
     def buffered_bytes(self) -> int:
@@ -90,10 +90,10 @@ class RequestParser:
 
     def take_continue(self) -> bool:
         """True once per request whose client waits for ``100 Continue`` before it sends the body."""
-        owed, self._continue_owed = self._continue_owed, False
-        return owed
+        due, self._continue_due = self._continue_due, False
+        return due
 
-    def next(self) -> Request | None:
+    def next(self) -> ServerRequest | None:
         """The next complete request, or None while more bytes are needed."""
         if self._head is None and not self._read_head():
             return None
@@ -111,8 +111,8 @@ class RequestParser:
         self._buffer[:0] = self._h11.trailing_data[0]
         head = self._head
         assert head is not None
-        request = Request(head.method, head.path, head.query, head.headers, bytes(self._body))
-        self._head, self._h11, self._continue_owed = None, _reading(), False
+        request = ServerRequest(head.method, head.path, head.query, head.headers, bytes(self._body))
+        self._head, self._h11, self._continue_due = None, _new_h11(), False
         self._body.clear()
         return request
 
@@ -126,13 +126,13 @@ class RequestParser:
             _refuse_garbage(bytes(self._buffer[:256]))
             return False
         self._head, self._length = _parse_head(self._h11, bytes(self._buffer[: end + 4]), self._check)
-        self._continue_owed = self._h11.they_are_waiting_for_100_continue
+        self._continue_due = self._h11.they_are_waiting_for_100_continue
         del self._buffer[: end + 4]
         return True
 
 
-def _reading() -> h11.Connection:
-    """What reads one request. It is given heads whole, so its limit is one of lines between chunks and trailers."""
+def _new_h11() -> h11.Connection:
+    """A parser of one request. It gets heads whole, so its limit is for the lines between chunks and for trailers."""
     return h11.Connection(h11.SERVER, max_incomplete_event_size=CHUNK_LINE_LIMIT_BYTES)
 
 
@@ -140,38 +140,38 @@ def _event(connection: h11.Connection) -> object:
     try:
         return connection.next_event()
     except h11.RemoteProtocolError as error:
-        words = str(error).partition(":")[0]  # h11 quotes after it what was sent, which may be a key
+        problem = str(error).partition(":")[0]  # after the colon h11 quotes the bytes, which may hold a key
         if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            words = "a line between chunks is too long"
-        raise HttpError(400, f"this is no request of HTTP/1.1: {words}") from None
+            problem = "a line between chunks is too long"
+        raise HttpError(400, f"this is no request of HTTP/1.1: {problem}") from None
 
 
 def _refuse_garbage(start: bytes) -> None:
-    """Say no as soon as the first line cannot be HTTP, instead of waiting for its end (a TLS hello has none)."""
+    """Raise HttpError as soon as the first line cannot be HTTP; it may have no end (a TLS hello has none)."""
     line = start.split(b"\r\n", 1)[0]
     if not line.isascii() or any(byte < 0x20 for byte in line.rstrip(b"\r")):
         raise HttpError(400, "this is not HTTP; the simulator speaks plain HTTP/1.1 (http://, not https://)")
 
 
-def _parse_head(connection: h11.Connection, head: bytes, check: Check | None) -> tuple[Request, int | None]:
+def _parse_head(connection: h11.Connection, head: bytes, check: Check | None) -> tuple[ServerRequest, int | None]:
     """A request without its body, and the length of the body in bytes: None for a chunked one."""
     first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     connection.receive_data(head)
     try:
         if LINE_BREAKER.search(first):
             raise HttpError(400, "malformed request line")
-        headers = request_fields(lines)  # h11 accepts fields that another reader may read differently
+        headers = request_fields(lines)  # stricter than h11: fields that parsers read differently are refused
         try:
-            asked = _event(connection)
+            parsed = _event(connection)
         except HttpError:
             if check is not None:
-                check("/", 1, headers)  # what is wrong with a Host or a length has better words here
+                check("/", 1, headers)  # its messages about Host, and those of _body_length, are better
             _body_length(headers)
             raise
-        assert isinstance(asked, h11.Request)
-        if asked.http_version != b"1.1":
+        assert isinstance(parsed, h11.Request)
+        if parsed.http_version != b"1.1":
             raise HttpError(505, "only HTTP/1.1 is spoken here")
-        url = asked.target.decode()
+        url = parsed.target.decode()
         if check is not None:
             check(url, 1, headers)
         length, parts = _body_length(headers), urlsplit(url)
@@ -181,7 +181,9 @@ def _parse_head(connection: h11.Connection, head: bytes, check: Check | None) ->
         raise HttpError(400, str(error)) from None
     except ValueError:
         raise HttpError(400, "malformed URL") from None
-    return Request(asked.method.decode(), unquote(parts.path), dict(parse_qsl(parts.query)), headers, b""), length
+    return ServerRequest(
+        parsed.method.decode(), unquote(parts.path), dict(parse_qsl(parts.query)), headers, b""
+    ), length
 
 
 def _body_length(headers: dict[str, str]) -> int | None:
@@ -198,7 +200,7 @@ def _body_length(headers: dict[str, str]) -> int | None:
 
 
 def response_head(status: int, headers: Headers) -> bytes:
-    """Status line and headers. Header values must not hold line ends."""
+    """Status line and headers as bytes. Header values must not hold line ends."""
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:

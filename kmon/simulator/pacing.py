@@ -1,4 +1,4 @@
-"""How fast tokens come: time to the first, rate, and jitter that looks like a real decode loop."""
+"""The pace of tokens: time to the first token, rate and jitter, like those of a real decode loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Seconds = Annotated[float, Meta(ge=0, le=3600)]
 
 
 class Pace(Struct, frozen=True):
-    """The tempo of one provider and model. ``jitter`` is the sigma of the lognormal around the mean gap."""
+    """The pace of one provider and model. ``jitter`` is the sigma of the lognormal gaps between tokens."""
 
     ttft_s: float
     tokens_per_s: float
@@ -22,7 +22,7 @@ class Pace(Struct, frozen=True):
 
 
 class PaceChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """Members of a pace that a profile sets; None leaves what was there."""
+    """The members of a pace that a profile sets; None leaves a member unchanged."""
 
     ttft_s: Seconds | None = None
     tokens_per_s: Annotated[float, Meta(gt=0, le=100_000)] | None = None
@@ -35,13 +35,13 @@ class PaceChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def matches(pattern: str, provider: str, model: str) -> bool:
-    """Whether a pace's name (``provider`` or ``provider/model``, with ``*``) covers this provider and model."""
+    """Whether a pace's name (``provider`` or ``provider/model``, with ``*``) is for this provider and model."""
     whole = f"{provider}/{model}".lower()
     return fnmatchcase(provider.lower(), pattern.lower()) or fnmatchcase(whole, pattern.lower())
 
 
 def first_wait_s(pace: Pace, rng: Random) -> float:
-    """Seconds to the first token, varied a little from request to request."""
+    """Seconds to the first token, with a small random variation."""
     return pace.ttft_s * rng.lognormvariate(-0.02, 0.2)
 
 

@@ -1,16 +1,16 @@
-"""A profile: rules that say which requests go wrong and how, and how fast tokens come. A TOML file.
+"""A profile: rules that give requests their faults, and the pace of tokens. A TOML file.
 
 [[rule]]                      # the first rule that matches decides; without one the answer is smooth
 provider = "together"         # with * as a wildcard; model likewise
 dialect = "chat"              # or converse, messages, deepinfra
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
-prompt_chars = 4000           # only conversations at least so long; include_usage = true: only who asks for usage
-probability = 0.4             # exactly four of every ten that are alike (see deck.py); the seed decides which
-first = 2                     # only the first two times that one conversation is asked: a client that retries gets on
-fault = "stall"               # passes requests by whose dialect cannot have it
+prompt_chars = 4000           # only conversations at least so long; include_usage = true: only requests for usage
+probability = 0.4             # exactly four of every ten equal requests (see struck()); the seed decides which
+first = 2                     # only the first two requests of one conversation: a client that retries succeeds then
+fault = "stall"               # does not apply to a request whose dialect cannot have it
 duration_s = [15, 30]         # the fault's own parameters
 
-[places]                      # who is asked where something is wrong before any request is read (see places.py)
+[places]                      # providers at an address that fails before any request is read (see endpoints.py)
 nvidia = "refused"
 
 [pace]                        # for all; [pace.NAME] for a provider or provider/model
@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any
 
 import msgspec
@@ -38,15 +39,16 @@ from kmon.simulator.faults.base import Fault, Smooth
 from kmon.simulator.faults.path import ClockSkew
 from kmon.simulator.faults.registry import FaultError, from_header, read_fault
 from kmon.simulator.pacing import Pace, PaceChange, matches
-from kmon.simulator.sampling import struck
 
 KEYS = ("title", "rule", "places", "pace")
 FLOOR = Pace(ttft_s=0.4, tokens_per_s=50.0, jitter=0.4, reasoning_tokens=0)
-"""The tempo when no table says anything."""
+"""The pace when no table sets one."""
+DECK = 10
+"""Requests per deck of :func:`struck`."""
 
 
 class Facts(Struct, frozen=True):
-    """What rules may ask about a request. Requests of equal facts are alike."""
+    """What rules can test of a request."""
 
     provider: str
     model: str
@@ -56,11 +58,11 @@ class Facts(Struct, frozen=True):
     dialect: str = CHAT.name
     include_usage: bool = False
     prompt_chars: int = 0
-    """Of all messages. Requests of other lengths are alike all the same."""
+    """Of all messages."""
 
     @property
-    def alike(self) -> Facts:
-        """What is counted when chance decides."""
+    def counted(self) -> Facts:
+        """The facts by which equal requests are counted for ``probability``; the length does not matter there."""
         return replace(self, prompt_chars=0)
 
 
@@ -79,7 +81,7 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
     def holds(self, facts: Facts) -> bool:
-        """Whether all conditions but chance hold."""
+        """Whether all conditions but ``first`` and ``probability`` hold."""
         return (
             fnmatchcase(facts.provider.lower(), self.provider.lower())
             and fnmatchcase(facts.model.lower(), self.model.lower())
@@ -92,11 +94,13 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class Rule(Struct, frozen=True):
+class FaultRule(Struct, frozen=True):
+    """A fault and the requests that get it."""
+
     match: Match
     fault: Fault
 
-    def strikes(self, facts: Facts, *, turn: int, ordinal: int, key: str) -> bool:
+    def applies(self, facts: Facts, *, turn: int, ordinal: int, key: str) -> bool:
         dialect = server_dialect(facts.dialect)
         return (
             dialect is not None
@@ -111,10 +115,10 @@ class Profile(Struct, frozen=True):
     """Rules in order, and paces in the order in which they are applied."""
 
     name: str
-    rules: tuple[Rule, ...]
+    rules: tuple[FaultRule, ...]
     paces: tuple[tuple[str, PaceChange], ...]
     places: tuple[tuple[str, str], ...] = ()
-    """Patterns of provider names, and the place where such a one is found."""
+    """Patterns of provider names, and the place for each."""
 
     def fault(self, facts: Facts, *, seed: int, turn: int, ordinal: int = 1) -> Fault:
         """The fault of the first rule that matches the ``turn``-th request of these facts; smooth when none does.
@@ -126,24 +130,24 @@ class Profile(Struct, frozen=True):
             (
                 rule.fault
                 for number, rule in enumerate(self.rules)
-                if rule.strikes(facts, turn=turn, ordinal=ordinal, key=f"{key}/{number}")
+                if rule.applies(facts, turn=turn, ordinal=ordinal, key=f"{key}/{number}")
             ),
             Smooth(),
         )
 
     def place(self, provider: str) -> str | None:
-        """The place where ``provider`` is to be found; None where the simulator itself is."""
+        """The place for ``provider``; None for the simulator itself."""
         return next((name for pattern, name in self.places if fnmatchcase(provider.lower(), pattern.lower())), None)
 
     def skew_s(self, provider: str) -> float:
-        """How far the clock of ``provider`` is wrong for who asks it no question."""
+        """The error of the clock of ``provider`` in s, for responses without a rule, such as its list of models."""
         for rule in self.rules:
             if isinstance(rule.fault, ClockSkew) and fnmatchcase(provider.lower(), rule.match.provider.lower()):
                 return rule.fault.skew_s
         return 0.0
 
     def with_fault(self, name: str) -> Profile:
-        """The same, but every request gets this fault, or goes to this place. Raises UsageError for what is none."""
+        """The same, but each request gets this fault, or goes to this place. Raises UsageError for neither."""
         if name in PLACES:
             return replace(self, places=(("*", name), *self.places))
         try:
@@ -151,7 +155,7 @@ class Profile(Struct, frozen=True):
         except FaultError as error:
             more = f"; or a place: {', '.join(PLACES)}" if error.key == "fault" else ""
             raise UsageError(f"--fault {name[:80]}: {error}{more}") from None
-        return replace(self, rules=(Rule(Match(), fault), *self.rules))
+        return replace(self, rules=(FaultRule(Match(), fault), *self.rules))
 
     def pace(self, provider: str, model: str) -> Pace:
         pace = FLOOR
@@ -161,14 +165,27 @@ class Profile(Struct, frozen=True):
         return pace
 
 
+def struck(probability: float, turn: int, key: str) -> bool:
+    """Whether the ``turn``-th (from 1) of equal requests gets the fault.
+
+    Requests 1-10, 11-20 and so on are a deck each, from which ``10 * probability`` are drawn without replacement; a
+    fraction is carried over to the next deck. So ten requests at 0.4 have exactly four faults, where independent draws
+    would have one to eight. ``key`` decides the order.
+    """
+    deck, place = divmod(turn - 1, DECK)
+    share = DECK * probability
+    count = int(round((deck + 1) * share, 9)) - int(round(deck * share, 9))
+    return place in Random(f"{key}/{deck}").sample(range(DECK), count)
+
+
 def built_in() -> tuple[str, ...]:
-    """The names of the profiles that come with kmon."""
+    """The names of the profiles in kmon's package."""
     folder = files("kmon.simulator").joinpath("profiles")
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
 def load(name: str) -> Profile:
-    """The built-in profile of that name, or the one in that file. Raises UsageError for what cannot be used."""
+    """The built-in profile of that name, or the one in that file. Raises UsageError if it is missing or wrong."""
     if name in built_in():
         source = _shipped(f"profiles/{name}.toml")
     else:
@@ -185,7 +202,7 @@ def _shipped(name: str) -> TomlSource:
     return parse_toml(Path(name), files("kmon.simulator").joinpath(name).read_text("utf-8"))
 
 
-def _rules(source: TomlSource) -> Iterator[Rule]:
+def _rules(source: TomlSource) -> Iterator[FaultRule]:
     for key in source.table:
         if key not in KEYS:
             raise source.unknown([key], KEYS)
@@ -196,7 +213,7 @@ def _rules(source: TomlSource) -> Iterator[Rule]:
         yield _rule(source, index, table)
 
 
-def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> Rule:
+def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> FaultRule:
     conditions = Match.__struct_fields__
     here: list[str | int] = ["rule", index]
     if "fault" not in table:
@@ -216,7 +233,7 @@ def _rule(source: TomlSource, index: int, table: dict[str, Any]) -> Rule:
             raise source.error([*here, "dialect"], f"invalid enum value {match.dialect!r}; use one of {known}")
         if refused := fault.refusal(dialect):
             raise source.error([*here, "fault"], refused)
-    return Rule(match, fault)
+    return FaultRule(match, fault)
 
 
 def _places(source: TomlSource) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What a request asks for, read from its words: code, a sign of life, a chain of tool calls, a place."""
+"""What a request asks for, found in its text: code, a nudge, a minimal reply, a chain of tool calls, a place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from kmon.simulator.request import ChatRequest
 
 PROMPT_LIMIT_CHARS = 8_000
-"""How much of a message is read, from its end: a long context asks its question there."""
+"""The part of a message that is read, from its end, where a long context has its question."""
 MINIMAL_LIMIT_CHARS = 120
 CALL_LIMIT = 100
 
@@ -28,29 +28,29 @@ STEPS = re.compile(_NUMBER + r"(?:times|steps?|calls?|rounds?|turns?)\b", re.IGN
 PARALLEL = re.compile(rf"(?:{_NUMBER}(?:[a-z-]+\s+)?)?\bin parallel\b", re.IGNORECASE)
 
 
-class Chain(Struct, frozen=True):
-    """How often tools are to be called before the answer: ``rounds`` turns of ``width`` calls each."""
+class CallChain(Struct, frozen=True):
+    """The tool calls before the answer: ``rounds`` turns of ``width`` calls each."""
 
     rounds: int
     width: int
 
     def due(self, results: int) -> int:
-        """How many calls the next turn makes when so many results are there."""
+        """The number of calls in the next turn, after ``results`` results."""
         return max(0, min(self.width, self.rounds * self.width - results))
 
 
 def last_prompt(request: ChatRequest) -> str:
-    """The end of the newest message of the user."""
+    """The last 8,000 characters of the user's newest message."""
     return next((m.text for m in reversed(request.messages) if m.role == "user"), "")[-PROMPT_LIMIT_CHARS:]
 
 
 def first_prompt(request: ChatRequest) -> str:
-    """The end of the oldest message of the user."""
+    """The last 8,000 characters of the user's oldest message."""
     return next((m.text for m in request.messages if m.role == "user"), "")[-PROMPT_LIMIT_CHARS:]
 
 
 def is_nudge(request: ChatRequest) -> bool:
-    """Whether the last message only asks if anybody is still there."""
+    """Whether the last message only asks whether the model is still there."""
     last = request.messages[-1]
     return last.role == "user" and bool(NUDGE.search(last.text))
 
@@ -64,7 +64,7 @@ def is_minimal(prompt: str) -> bool:
     return len(prompt) <= MINIMAL_LIMIT_CHARS and MINIMAL.search(prompt) is not None
 
 
-def chain(prompt: str) -> Chain | None:
+def chain(prompt: str) -> CallChain | None:
     """The chain of calls a prompt asks for; None when it asks for none.
 
     ``in 3 steps``, ``5 times``: one call per turn. ``in parallel``: all of them in one turn, or, with a number
@@ -74,15 +74,15 @@ def chain(prompt: str) -> Chain | None:
     steps = STEPS.search(prompt if together is None else prompt[: together.start()] + prompt[together.end() :])
     rounds = _number(steps[1]) if steps else None
     if together is None:
-        return None if rounds is None else Chain(rounds, 1)
+        return None if rounds is None else CallChain(rounds, 1)
     width = _number(together[1]) if together[1] else None
     if width is None:
-        return Chain(1, rounds or max(2, len(places(prompt))))
-    return Chain(rounds or 1, width)
+        return CallChain(1, rounds or max(2, len(places(prompt))))
+    return CallChain(rounds or 1, width)
 
 
 def places(prompt: str) -> list[str]:
-    """The places of an enumeration, as in ``for Tokyo, Paris and New York``; of several the longest counts."""
+    """The places of the longest enumeration, as in ``for Tokyo, Paris and New York``."""
     listed = [re.split(r",\s*and\s+|\s+and\s+|,\s*", found) for found in PLACES.findall(prompt)]
     return max(listed, key=len, default=[])
 

@@ -20,7 +20,7 @@ from kmon.recording import Interaction
 from kmon.simulator import eventstream
 from kmon.simulator.dialects.registry import server_dialect
 from kmon.simulator.replay_scenario import scenario
-from kmon.simulator.script import End, Head, Script, Send, Whole, scaled
+from kmon.simulator.script import EndBody, Script, SendChunk, SendHead, Whole, scaled
 from kmon.simulator.wire import ServerDialect
 
 EVENTS_PER_S = 40.0
@@ -99,7 +99,7 @@ def recorded_script(interaction: Interaction) -> Script:
     framed = content_type == eventstream.CONTENT_TYPE
     events = list((eventstream.split_frames if framed else split_events)(interaction.body))
     gaps = zip(events, _gaps_s(interaction, len(events)), strict=True)
-    return (Head(status, headers), *(Send(event, "recorded", gap_s) for event, gap_s in gaps), End())
+    return (SendHead(status, headers), *(SendChunk(event, "recorded", gap_s) for event, gap_s in gaps), EndBody())
 
 
 def split_events(body: bytes) -> Iterator[bytes]:

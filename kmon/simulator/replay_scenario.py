@@ -24,7 +24,7 @@ ROLES: Mapping[str, Role] = {
 
 
 def scenario(name: str, dialect: ServerDialect, request: RecordedRequest) -> Scenario:
-    """The messages, tools and output cap of ``request``; a stand-in for messages that are lost or make no sense."""
+    """The messages, tools and output cap of ``request``; a stand-in for missing or invalid messages."""
     try:
         asked = dialect.read_recorded(request)
     except ValueError:

@@ -94,7 +94,7 @@ class ChatRequest(Struct, frozen=True):
         return self.messages[-1].role == "tool"
 
 
-class Usage(Struct, frozen=True):
+class TokenUsage(Struct, frozen=True):
     """Token counts of one answer."""
 
     prompt_tokens: int

@@ -1,12 +1,12 @@
-"""What is sent and when, decided before the first byte leaves: a script is a tuple of frozen steps.
+"""The steps of a response, with the time of each: a script is a tuple of them.
 
-A healthy answer is a script; a fault is a function from script to script; the player only plays. So what a seed
-does can be compared, and scaled by ``--speed``, without a socket or a clock. Times are seconds after the step before.
+``script_builder.py`` makes a script from a request, a fault changes it, ``script_sender.py`` sends it. So scripts can
+be compared, and scaled by ``--speed``, without a socket or a clock. ``after_s`` is seconds after the step before.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ SendKind = Literal[
 PROGRESS: frozenset[SendKind] = frozenset({"reasoning", "text", "tool"})
 
 
-class Head(Struct, frozen=True):
+class SendHead(Struct, frozen=True):
     """Status line and headers of a chunked response."""
 
     status: int
@@ -27,7 +27,7 @@ class Head(Struct, frozen=True):
     after_s: float = 0.0
 
 
-class Send(Struct, frozen=True):
+class SendChunk(Struct, frozen=True):
     """One piece of the body, one HTTP chunk. ``text`` is what it adds to the visible answer."""
 
     data: bytes
@@ -36,8 +36,8 @@ class Send(Struct, frozen=True):
     text: str = ""
 
 
-class Beat(Struct, frozen=True):
-    """Keep-alives: ``data`` every ``every_s``, for ``duration_s`` or, when that is None, until the client leaves."""
+class KeepAlives(Struct, frozen=True):
+    """Send ``data`` every ``every_s``, for ``duration_s`` or, when that is None, until the client leaves."""
 
     data: bytes
     every_s: float
@@ -48,7 +48,7 @@ class Hold(Struct, frozen=True):
     """Send nothing until the next message of the same conversation arrives."""
 
 
-class Silence(Struct, frozen=True):
+class KeepOpen(Struct, frozen=True):
     """Send nothing and keep the connection open until the client leaves."""
 
 
@@ -60,36 +60,36 @@ class Reset(Struct, frozen=True):
 
 
 class Raw(Struct, frozen=True):
-    """Bytes as they are, outside of any framing: half a chunk, a response of one's own, what is no HTTP."""
+    """Bytes without HTTP framing: half a chunk, a response with its own head, another protocol."""
 
     data: bytes
     after_s: float = 0.0
 
 
 class Close(Struct, frozen=True):
-    """Close the connection with FIN, whatever was promised."""
+    """Close the connection with FIN, even in the middle of a body."""
 
     after_s: float = 0.0
 
 
 class Cut(Struct, frozen=True):
-    """Close the connection at once ``after_s`` later, over TLS without saying so."""
+    """Close the connection ``after_s`` later, over TLS without close_notify."""
 
     after_s: float = 0.05
 
 
-class Deaf(Struct, frozen=True):
-    """Acknowledge nothing any more, as a peer does that is gone; from here on only silence makes sense."""
+class DropInput(Struct, frozen=True):
+    """Stop acknowledging what the client sends, like a peer that vanished. Only ``KeepOpen`` makes sense after it."""
 
 
-class End(Struct, frozen=True):
+class EndBody(Struct, frozen=True):
     """End the chunked body properly; the connection may be used again."""
 
     after_s: float = 0.0
 
 
 class Whole(Struct, frozen=True):
-    """A complete response that is no stream."""
+    """A complete response with a Content-Length."""
 
     status: int
     headers: Headers
@@ -97,7 +97,7 @@ class Whole(Struct, frozen=True):
     after_s: float = 0.0
 
 
-Step = Head | Send | Raw | Beat | Hold | Silence | Reset | Close | Cut | Deaf | End | Whole
+Step = SendHead | SendChunk | Raw | KeepAlives | Hold | KeepOpen | Reset | Close | Cut | DropInput | EndBody | Whole
 Script = tuple[Step, ...]
 
 
@@ -108,49 +108,54 @@ def scaled(script: Script, speed: float) -> Script:
 
 def _scaled(step: Step, speed: float) -> Step:
     match step:
-        case Beat():
+        case KeepAlives():
             duration_s = None if step.duration_s is None else step.duration_s / speed
             return replace(step, every_s=step.every_s / speed, duration_s=duration_s)
-        case Hold() | Silence() | Deaf():
+        case Hold() | KeepOpen() | DropInput():
             return step
         case _:
             return replace(step, after_s=step.after_s / speed)
 
 
 def offsets(script: Script) -> tuple[float, ...]:
-    """When each step happens, in seconds from the request, up to the first whose time is not the server's to know."""
+    """Times of the steps in s from the request, up to the first step whose end depends on the client."""
     at_s, times = 0.0, []
     for step in script:
         match step:
-            case Hold() | Silence() | Beat(duration_s=None):
+            case Hold() | KeepOpen() | KeepAlives(duration_s=None):
                 times.append(at_s)
                 break
-            case Beat(duration_s=float() as duration_s):
+            case KeepAlives(duration_s=float() as duration_s):
                 times.append(at_s)
                 at_s += duration_s
-            case Deaf():
+            case DropInput():
                 times.append(at_s)
-            case Head() | Send() | Raw() | Reset() | Close() | Cut() | End() | Whole():
+            case SendHead() | SendChunk() | Raw() | Reset() | Close() | Cut() | EndBody() | Whole():
                 at_s += step.after_s
                 times.append(at_s)
     return tuple(times)
 
 
 def duration_s(script: Script) -> float:
-    """Seconds from the request to the last step the server can time by itself."""
+    """Seconds from the request to the last of :func:`offsets`."""
     times = offsets(script)
     return times[-1] if times else 0.0
+
+
+def is_progress(step: Step) -> TypeGuard[SendChunk]:
+    """Whether the step sends reasoning, text or tool arguments."""
+    return isinstance(step, SendChunk) and step.kind in PROGRESS
 
 
 def split(script: Script, after_tokens: int) -> tuple[Script, Script]:
     """Cut the script where ``after_tokens`` pieces of progress have been sent.
 
-    An answer too short for that is cut in its middle, so that a fault meant for mid-stream still strikes mid-stream.
-    An answer without progress is cut before its first piece after the role.
+    A shorter answer is cut in its middle, so that a mid-stream fault is still in mid-stream. An answer without
+    progress is cut before its first piece after the role.
     """
-    progress = [i for i, step in enumerate(script) if isinstance(step, Send) and step.kind in PROGRESS]
+    progress = [i for i, step in enumerate(script) if is_progress(step)]
     if progress:
         cut = progress[after_tokens if after_tokens < len(progress) else len(progress) // 2]
     else:
-        cut = next((i for i, s in enumerate(script) if isinstance(s, Send) and s.kind != "role"), len(script))
+        cut = next((i for i, s in enumerate(script) if isinstance(s, SendChunk) and s.kind != "role"), len(script))
     return script[:cut], script[cut:]

@@ -1,4 +1,4 @@
-"""``kmon sim``: the simulator in the foreground. It tells of every client what it did, and at the end in a table."""
+"""``kmon sim``: the simulator in the foreground, with a line per request and a table of all clients at the end."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from kmon.errors import UsageError
 from kmon.interrupts import heeding
 from kmon.simulator import profile
 from kmon.simulator.bench_report import client_name, table
-from kmon.simulator.client_behaviour import behaviour, told
+from kmon.simulator.client_behaviour import behaviour, in_words
 from kmon.simulator.endpoints import PLACES
-from kmon.simulator.request_log import Exchange
+from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.script import Script
 from kmon.simulator.server import LEDGER_PATH, Simulator, is_loopback
 
 SPEED_LIMIT = 10_000.0
 HANGS_S = (10.0, 60.0, 300.0)
-"""After so much silence a client that still waits is told of: a line each."""
+"""A client that still waits after so much silence gets a line each time."""
 LOOK_EVERY_S = 0.5
 LINE_LIMIT_CHARS = 400
 
 
 class SimOptions(Struct, frozen=True):
-    """How to simulate. ``port`` 0 takes any free one; ``profile`` is a built-in name or the path of a TOML file."""
+    """The options of a simulator. ``port`` 0 is any free one; ``profile`` is a built-in name or a TOML file."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -39,9 +39,9 @@ class SimOptions(Struct, frozen=True):
     speed: float = 1.0
     seed: int = 1
     fault: str = ""
-    """A fault for every request, or the name of a place where every request goes; empty for the profile alone."""
+    """A fault for each request, or the name of a place for each request; empty for the profile alone."""
     places: Collection[str] = ()
-    """Places to open beside those that the profile sends anybody to."""
+    """Places to open beside those of the profile."""
 
 
 @asynccontextmanager
@@ -49,19 +49,19 @@ async def listening(
     options: SimOptions,
     *,
     replays: Mapping[str, Script] | None = None,
-    on_finished: Callable[[Exchange], None] | None = None,
+    on_finished: Callable[[LoggedRequest], None] | None = None,
 ) -> AsyncIterator[Simulator]:
-    """A running simulator. Raises UsageError for options that cannot be served."""
+    """A running simulator. Raises UsageError for wrong options or an address that cannot be used."""
     if not is_loopback(options.host):
         raise UsageError(f"--host {options.host}: the simulator serves loopback only; use 127.0.0.1 or ::1")
     if not 0 <= options.port <= 65_535:
         raise UsageError(f"--port {options.port}: a port is 0 to 65535; 0 takes any free one")
     if not 0 < options.speed <= SPEED_LIMIT:
         raise UsageError(f"--speed {options.speed:g}: must be above 0 and at most {SPEED_LIMIT:g}")
-    behaviour_of = profile.load(options.profile)
+    loaded = profile.load(options.profile)
     simulator = Simulator(
-        behaviour_of.with_fault(options.fault) if options.fault else behaviour_of,
-        # a name may stand for two addresses, and port 0 would then mean two ports
+        loaded.with_fault(options.fault) if options.fault else loaded,
+        # the name may have two addresses, and port 0 would give each another port
         host="127.0.0.1" if options.host == "localhost" else options.host,
         port=options.port,
         speed=options.speed,
@@ -81,38 +81,38 @@ async def listening(
 
 
 async def serve(options: SimOptions) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP, printing a line per finished request, and one per client that hangs."""
+    """Serve until SIGINT, SIGTERM or SIGHUP; print a line per finished request and per client that waits."""
     stop = asyncio.Event()
 
-    def say(line: str) -> None:
+    def emit(line: str) -> None:
         try:
             print(line, flush=True)
-        except BrokenPipeError:  # nobody reads any more; whoever piped us has gone
+        except BrokenPipeError:  # the reader of the pipe has ended
             stop.set()
 
     with tempfile.TemporaryDirectory(prefix="kmon-sim-") as scratch, heeding(lambda _: stop.set()):
-        await _served(options, Path(scratch), say, stop)
+        await _served(options, Path(scratch), emit, stop)
 
 
-async def _served(options: SimOptions, scratch: Path, say: Callable[[str], None], stop: asyncio.Event) -> None:
-    async with listening(options, on_finished=lambda exchange: say(line_of(exchange))) as simulator:
-        simulator.on_refused = lambda sentence: say(f"kmon sim: {sentence}")
+async def _served(options: SimOptions, scratch: Path, emit: Callable[[str], None], stop: asyncio.Event) -> None:
+    async with listening(options, on_finished=lambda logged: emit(line_of(logged))) as simulator:
+        simulator.on_refused = lambda sentence: emit(f"kmon sim: {sentence}")
         for line in _greeting(options, simulator, scratch):
-            say(line)
-        watch = asyncio.create_task(_tell_of_waiting(simulator, say))
+            emit(line)
+        watch = asyncio.create_task(_report_waiting(simulator, emit))
         try:
             await stop.wait()
         finally:
             watch.cancel()
             report = simulator.report(stamps=False)
     if report["requests"]:
-        say("")
+        emit("")
         for line in table(report):
-            say(line)
+            emit(line)
 
 
 def _greeting(options: SimOptions, simulator: Simulator, scratch: Path) -> Iterator[str]:
-    """How to aim a client at it, and at each of its places."""
+    """How to aim a client at the simulator and at each of its places."""
     faulty = f", fault {options.fault}" if options.fault else ""
     yield f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}{faulty}, seed {options.seed})"
     yield f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6"
@@ -126,31 +126,31 @@ def _greeting(options: SimOptions, simulator: Simulator, scratch: Path) -> Itera
         yield f"  to trust the simulator's own authority, which vouches for tls: SSL_CERT_FILE={authority}"
 
 
-async def _tell_of_waiting(simulator: Simulator, say: Callable[[str], None]) -> None:
-    """A line for each client that still waits after so much silence."""
+async def _report_waiting(simulator: Simulator, emit: Callable[[str], None]) -> None:
+    """Print a line for each client that still waits, after each time of :data:`HANGS_S`."""
     lines: dict[int, int] = {}
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         now_ns = time.monotonic_ns()
-        waiting = [exchange for exchange in simulator.ledger.exchanges if exchange.ended == "open"]
-        lines = {exchange.id: lines.get(exchange.id, 0) for exchange in waiting}
-        for exchange in waiting:
-            due = lines[exchange.id]
-            if due < len(HANGS_S) and behaviour(exchange, now_ns).waited_ms >= HANGS_S[due] * 1000:
-                lines[exchange.id] += 1
-                say(line_of(exchange))
+        waiting = [logged for logged in simulator.request_log.newest if logged.ended == "open"]
+        lines = {logged.id: lines.get(logged.id, 0) for logged in waiting}
+        for logged in waiting:
+            due = lines[logged.id]
+            if due < len(HANGS_S) and behaviour(logged, now_ns).waited_ms >= HANGS_S[due] * 1000:
+                lines[logged.id] += 1
+                emit(line_of(logged))
 
 
-def line_of(exchange: Exchange) -> str:
-    """One request for a person: who asked what on which connection, what was sent, what the client did."""
+def line_of(logged: LoggedRequest) -> str:
+    """One request as a line of text: connection, client, model, fault, status, size, what the client did."""
     parts = [
-        f"{exchange.connection}:{exchange.id}",
-        client_name(exchange.user_agent) or "(no User-Agent)",
-        f"{exchange.provider}/{exchange.model}" if exchange.model else f"{exchange.method} {exchange.path}",
-        exchange.fault or "-",
-        str(exchange.status or "no answer"),
-        f"{exchange.chunks} chunks" if exchange.chunks else f"{exchange.bytes} bytes",
-        told(exchange, time.monotonic_ns()),
+        f"{logged.connection}:{logged.id}",
+        client_name(logged.user_agent) or "(no User-Agent)",
+        f"{logged.provider}/{logged.model}" if logged.model else f"{logged.method} {logged.path}",
+        logged.fault or "-",
+        str(logged.status or "no answer"),
+        f"{logged.chunks} chunks" if logged.chunks else f"{logged.bytes} bytes",
+        in_words(logged, time.monotonic_ns()),
     ]
     return clean("  ".join(parts)).replace("\n", " ")[:LINE_LIMIT_CHARS]
 

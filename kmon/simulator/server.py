@@ -1,4 +1,4 @@
-"""The simulated provider: accepts connections, routes requests, answers them by script."""
+"""The simulated provider: it accepts connections, routes requests, answers each by a script and logs it."""
 
 from __future__ import annotations
 
@@ -13,46 +13,47 @@ from typing import Any
 
 from kmon.dialects.local_only import LocalOnly
 from kmon.dialects.text import clean
-from kmon.simulator.client_behaviour import described
-from kmon.simulator.compose import Ordinals, Times, compose, conversation_hash, facts
-from kmon.simulator.connection import Connection
+from kmon.simulator.client_behaviour import AMZ_INVOCATION, AMZ_REQUEST, as_object, client_attempt
+from kmon.simulator.connection import HttpConnection
 from kmon.simulator.dialects.chat import CHAT, error_body
 from kmon.simulator.dialects.registry import route, server_dialects
 from kmon.simulator.endpoints import Opened, opened
 from kmon.simulator.faults.path import date_header
 from kmon.simulator.faults.registry import FAULTS, HEADER, check, from_header, from_model
-from kmon.simulator.http import HttpError, Request, response_head, whole
-from kmon.simulator.parked import HeldAnswers, conversation
-from kmon.simulator.player import Player, answer_whole
+from kmon.simulator.held_answers import HeldAnswers, conversation
+from kmon.simulator.http import HttpError, ServerRequest, response_head, whole
 from kmon.simulator.profile import Profile
-from kmon.simulator.request_log import Exchange, Ledger
-from kmon.simulator.retries import AMZ_INVOCATION, AMZ_REQUEST, client_attempt
+from kmon.simulator.request_log import LoggedRequest, RequestLog
 from kmon.simulator.script import Script, Whole
+from kmon.simulator.script_builder import BuildContext, Ordinals, build_script, conversation_hash, facts
+from kmon.simulator.script_sender import ScriptSender, send_whole
 from kmon.simulator.sse import JSON_HEADERS
-from kmon.simulator.wire import DEFAULT_PROVIDER, Route
+from kmon.simulator.wire import DEFAULT_PROVIDER, ServerRoute
 
 CONNECTION_LIMIT = 1_024
 USER_AGENT_LIMIT_CHARS = 200
 LEDGER_PATH = "/_kmon/ledger"
 REPLAY_ROOT = "/replay/"
-MODELS = ("moonshotai/Kimi-K2.6", "openai/gpt-oss-120b", *(f"sim/{name}" for name in FAULTS))
+MODELS = ("moonshotai/Kimi-K2.6", "openai/gpt-oss-120b")
+"""In the list of models, before one ``sim/NAME`` per fault."""
 
 
 @dataclass(slots=True)
 class _Client:
-    """What the server remembers of a connection."""
+    """The state of a connection."""
 
     number: int
-    exchanges: int = 0
-    onlooker: bool = False
+    requests: int = 0
+    reads_log: bool = False
+    """Whether it only reads the log; it is not counted then."""
 
 
 class Simulator:
-    """A loopback provider.
+    """A loopback provider, open while its async context is; ``port`` is known inside.
 
     ``replays`` maps path prefixes (``/replay/NAME/INDEX``) to recorded answers. ``on_finished`` is called with each
-    exchange that has ended; ``on_refused`` with a sentence for the first request of each kind that was refused because
-    it comes of a web page or is meant for another host. Use as an async context manager; ``port`` is known inside it.
+    request that has ended. ``on_refused`` is called with a sentence for the first request of each kind that was
+    refused because it comes from a web page or names another host.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class Simulator:
         speed: float = 1.0,
         seed: int = 1,
         replays: Mapping[str, Script] | None = None,
-        on_finished: Callable[[Exchange], None] | None = None,
+        on_finished: Callable[[LoggedRequest], None] | None = None,
         places: Collection[str] = (),
     ) -> None:
-        self.ledger = Ledger()
+        self.request_log = RequestLog()
         self.host = host
         self.port = port
         self.profile = profile
@@ -79,7 +80,7 @@ class Simulator:
         self._local_only = LocalOnly("the simulator", host, lambda sentence: self.on_refused(sentence))
         self._ordinals = Ordinals()
         self._held = HeldAnswers()
-        self._clients: dict[Connection, _Client] = {}
+        self._clients: dict[HttpConnection, _Client] = {}
         self._accepted = 0
         self._places = tuple(dict.fromkeys((*places, *(name for _, name in profile.places))))
         self.opened_places = Opened({})
@@ -99,21 +100,21 @@ class Simulator:
             raise
         return self
 
-    def _connection(self) -> Connection:
-        return Connection(self._serve, self._opened, self._closed, self._local_only.check)
+    def _connection(self) -> HttpConnection:
+        return HttpConnection(self._serve, self._opened, self._closed, self._local_only.check)
 
     def _mute_opened(self) -> Callable[[], None]:
-        """A client has come to where nobody speaks; call what is returned when it has left."""
+        """A client has connected to a mute place; call the returned function when it has left."""
         self._accepted += 1
-        self.ledger.opened += 1
-        exchange = self.ledger.exchange(self._accepted, time.monotonic_ns(), "", "")
-        exchange.fault = "mute"
+        self.request_log.opened += 1
+        logged = self.request_log.add(self._accepted, time.monotonic_ns(), "", "")
+        logged.fault = "mute"
 
         def left() -> None:
-            self.ledger.closed += 1
-            exchange.end("client")
+            self.request_log.closed += 1
+            logged.end("client")
             if self._on_finished is not None:
-                self._on_finished(exchange)
+                self._on_finished(logged)
 
         return left
 
@@ -125,7 +126,7 @@ class Simulator:
         await self._server.wait_closed()
 
     def origin_for(self, provider: str) -> str:
-        """Where the profile has a client go that imitates talking to ``provider``."""
+        """The origin for ``provider`` by the profile: the simulator's or a place's."""
         place = self.profile.place(provider)
         return self.origin if place is None else self.opened_places.origins[place]
 
@@ -136,33 +137,33 @@ class Simulator:
         return f"http://{host}:{self.port}"
 
     def base_url(self, provider: str) -> str:
-        """What a client that imitates talking to ``provider`` is aimed at."""
+        """The base URL for a client that takes the simulator for ``provider``."""
         return f"{self.origin}/{provider}/v1"
 
     def report(self, *, stamps: bool) -> dict[str, Any]:
-        """The ledger, ready for JSON, and in it what each client did."""
-        report = self.ledger.report(stamps=stamps)
+        """The request log as an object for JSON, with what each client did."""
+        report = self.request_log.report(stamps=stamps)
         now_ns = time.monotonic_ns()
-        for row, exchange in zip(report["requests"], self.ledger.exchanges, strict=True):
-            row["client"] = described(exchange, now_ns)
+        for row, logged in zip(report["requests"], self.request_log.newest, strict=True):
+            row["client"] = as_object(logged, now_ns)
         return report
 
-    def _opened(self, connection: Connection) -> None:
+    def _opened(self, connection: HttpConnection) -> None:
         self._accepted += 1
         self._clients[connection] = _Client(self._accepted)
-        self.ledger.opened += 1
+        self.request_log.opened += 1
 
-    def _closed(self, connection: Connection) -> None:
-        if not self._clients.pop(connection).onlooker:
-            self.ledger.closed += 1
+    def _closed(self, connection: HttpConnection) -> None:
+        if not self._clients.pop(connection).reads_log:
+            self.request_log.closed += 1
 
-    async def _serve(self, connection: Connection) -> None:
+    async def _serve(self, connection: HttpConnection) -> None:
         client = self._clients[connection]
         try:
             if len(self._clients) > CONNECTION_LIMIT:
                 raise HttpError(503, f"more than {CONNECTION_LIMIT} connections")
             while (request := await connection.read_request()) is not None:
-                await self._exchange(connection, client, request)
+                await self._answer(connection, client, request)
                 if not request.keep_alive:
                     return
         except HttpError as error:
@@ -171,99 +172,99 @@ class Simulator:
             head = response_head(error.status, (*JSON_HEADERS, size, ("connection", "close")))
             await connection.refuse(head, body)
 
-    async def _exchange(self, connection: Connection, client: _Client, request: Request) -> None:
+    async def _answer(self, connection: HttpConnection, client: _Client, request: ServerRequest) -> None:
         if request.path == LEDGER_PATH:
-            await self._show_ledger(connection, client, request)
+            await self._send_log(connection, client, request)
             return
-        client.exchanges += 1
-        exchange = self.ledger.exchange(client.number, connection.t_accept_ns, request.method, request.path)
-        exchange.amz_sdk_request = request.headers.get(AMZ_REQUEST, "")
-        exchange.amz_sdk_invocation_id = request.headers.get(AMZ_INVOCATION, "")
-        exchange.client_attempt = client_attempt(request.headers)
-        exchange.user_agent = clean(request.headers.get("user-agent", "")).replace("\n", " ")[:USER_AGENT_LIMIT_CHARS]
+        client.requests += 1
+        logged = self.request_log.add(client.number, connection.t_accept_ns, request.method, request.path)
+        logged.amz_sdk_request = request.headers.get(AMZ_REQUEST, "")
+        logged.amz_sdk_invocation_id = request.headers.get(AMZ_INVOCATION, "")
+        logged.client_attempt = client_attempt(request.headers)
+        logged.user_agent = clean(request.headers.get("user-agent", "")).replace("\n", " ")[:USER_AGENT_LIMIT_CHARS]
         try:
-            await self._route(connection, exchange, request)
+            await self._route(connection, logged, request)
         finally:
-            exchange.end("client" if connection.client_left else "stopped")
+            logged.end("client" if connection.client_left else "stopped")
             if self._on_finished is not None:
-                self._on_finished(exchange)
+                self._on_finished(logged)
 
-    async def _route(self, connection: Connection, exchange: Exchange, request: Request) -> None:
+    async def _route(self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest) -> None:
         first, _, _ = request.path.removeprefix("/").partition("/")
-        exchange.provider = DEFAULT_PROVIDER if first == "v1" else first
+        logged.provider = DEFAULT_PROVIDER if first == "v1" else first
         if request.path.startswith(REPLAY_ROOT):
-            await self._replay(connection, exchange, request)
-        elif (body := _models(request.path, exchange.provider)) is not None:
-            headers = (*JSON_HEADERS, date_header(self.profile.skew_s(exchange.provider)))
+            await self._replay(connection, logged, request)
+        elif (body := _models(request.path, logged.provider)) is not None:
+            headers = (*JSON_HEADERS, date_header(self.profile.skew_s(logged.provider)))
             listed = Whole(200, headers, body) if request.method == "GET" else CHAT.refusal(405, "use GET")
-            await answer_whole(connection, exchange, listed)
-        elif (asked := route(request.path)) is not None:
-            await self._ask(connection, exchange, request, asked)
+            await send_whole(connection, logged, listed)
+        elif (found := route(request.path)) is not None:
+            await self._generate(connection, logged, request, found)
         else:
             refused = CHAT.refusal(404, f"no such path here: {request.path[:200]}")
-            await answer_whole(connection, exchange, refused)
+            await send_whole(connection, logged, refused)
 
-    async def _ask(self, connection: Connection, exchange: Exchange, request: Request, asked: Route) -> None:
-        dialect = asked.dialect
-        exchange.provider, exchange.model, exchange.dialect = asked.provider, asked.model, dialect.name
+    async def _generate(
+        self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest, found: ServerRoute
+    ) -> None:
+        dialect = found.dialect
+        logged.provider, logged.model, logged.dialect = found.provider, found.model, dialect.name
         if request.method != "POST":
-            await answer_whole(connection, exchange, dialect.refusal(405, "use POST"))
+            await send_whole(connection, logged, dialect.refusal(405, "use POST"))
             return
         try:
-            chat = dialect.read(request, asked.model, asked.stream)
+            chat = dialect.read(request, found.model, found.stream)
             fault = from_header(request.headers[HEADER]) if HEADER in request.headers else from_model(chat.model)
             check(fault, dialect)
         except ValueError as error:
-            await answer_whole(connection, exchange, dialect.refusal(400, str(error)))
+            await send_whole(connection, logged, dialect.refusal(400, str(error)))
             return
-        talk = conversation(exchange.provider, chat)
-        exchange.model, exchange.conversation = chat.model, conversation_hash(chat)
-        exchange.stream, exchange.tools, exchange.tool_result = bool(chat.stream), bool(chat.tools), chat.tool_result
-        self.ledger.asked(exchange, fault.name if fault is not None else "")
-        exchange.released = self._held.release(talk)
-        composed = compose(
-            chat,
-            self.profile,
-            Times(
-                provider=exchange.provider,
-                seed=self._seed,
-                ordinal=self._ordinals.next(exchange.provider, chat.model, exchange.conversation),
-                turn=self._ordinals.next(facts(chat, exchange.provider, dialect).alike),
-                releases=exchange.released,
-            ),
+        talk = conversation(logged.provider, chat)
+        logged.model, logged.conversation = chat.model, conversation_hash(chat)
+        logged.stream, logged.tools, logged.tool_result = bool(chat.stream), bool(chat.tools), chat.tool_result
+        self.request_log.count_try(logged, fault.name if fault is not None else "")
+        logged.released = self._held.release(talk)
+        context = BuildContext(
+            provider=logged.provider,
+            seed=self._seed,
+            ordinal=self._ordinals.next(logged.provider, chat.model, logged.conversation),
+            turn=self._ordinals.next(facts(chat, logged.provider, dialect).counted),
             dialect=dialect,
             speed=self._speed,
-            asked=fault,
+            fault=fault,
+            releases=logged.released,
         )
-        exchange.fault = composed.fault
-        await Player(connection, exchange, self._held).play(composed.script, talk)
+        built = build_script(chat, self.profile, context)
+        logged.fault = built.fault
+        await ScriptSender(connection, logged, self._held).send(built.script, talk)
 
-    async def _replay(self, connection: Connection, exchange: Exchange, request: Request) -> None:
+    async def _replay(self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest) -> None:
         prefix = "/".join(request.path.split("/")[:4])
         script = self._replays.get(prefix)
         if script is None:
             refused = CHAT.refusal(404, f"nothing is replayed at {prefix[:200]}")
-            await answer_whole(connection, exchange, refused)
+            await send_whole(connection, logged, refused)
             return
-        exchange.fault, exchange.stream = "as-recorded", True
-        await Player(connection, exchange, self._held).play(script)
+        logged.fault, logged.stream = "as-recorded", True
+        await ScriptSender(connection, logged, self._held).send(script)
 
-    async def _show_ledger(self, connection: Connection, client: _Client, request: Request) -> None:
-        if not client.exchanges and not client.onlooker:  # who only looks is not counted
-            client.onlooker = True
-            self.ledger.opened -= 1
+    async def _send_log(self, connection: HttpConnection, client: _Client, request: ServerRequest) -> None:
+        if not client.requests and not client.reads_log:
+            client.reads_log = True
+            self.request_log.opened -= 1
         body = json.dumps(self.report(stamps=request.query.get("stamps") == "1")).encode()
         await connection.send(whole(200, JSON_HEADERS, body))
 
 
 def _models(path: str, provider: str) -> bytes | None:
-    """The list of models, where ``path`` asks for it in any dialect."""
-    lists = (entry.models(path, MODELS, provider) for entry in server_dialects())
+    """The list of models as JSON, if ``path`` is that of a list in any dialect."""
+    names = (*MODELS, *(f"sim/{name}" for name in FAULTS))
+    lists = (entry.models(path, names, provider) for entry in server_dialects())
     return next((body for body in lists if body is not None), None)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether listening on ``host`` keeps the simulator on this machine."""
+    """Whether all addresses of ``host`` are loopback."""
     try:
         addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

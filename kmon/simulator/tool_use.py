@@ -1,4 +1,4 @@
-"""Which of the offered tools the simulated model calls, how often, and with what arguments."""
+"""The tool calls of the simulated model: which of the offered tools, how often, with what arguments."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ SOMEWHERE = ("Tokyo", "Paris", "Lima", "Oslo", "Nairobi", "Florence", "Quito", "
 
 
 class Call(Struct, frozen=True):
-    """One call the model makes."""
+    """One tool call."""
 
     name: str
     arguments: dict[str, Any]
 
 
 def calls(request: ChatRequest) -> list[Call]:
-    """The calls that the next turn of the conversation makes; none when it answers in words."""
+    """The calls in the next turn of the conversation; none when it is a text."""
     offered = [tool.function for tool in request.tools or ()]
     if not offered or request.tool_choice == "none" or is_nudge(request):
         return []
-    asked = first_prompt(request)
-    wanted = None if asks_for_code(asked) else chain(asked)
+    prompt = first_prompt(request)
+    wanted = None if asks_for_code(prompt) else chain(prompt)
     if wanted is not None:
         done = sum(message.role == "tool" for message in request.messages)
-        tool = _forced(request, offered) or _ranked(offered, asked)[0]
-        told = _told(request)
+        tool = _forced(request, offered) or _ranked(offered, prompt)[0]
+        result = _last_result(request)
         return [
-            Call(tool.name, _arguments(tool, _chain_value(asked, number, told)))
+            Call(tool.name, _arguments(tool, _chain_value(prompt, number, result)))
             for number in range(done, done + wanted.due(done))
         ]
     if _results_came(request):
         return []
-    chosen = _asked_for(request, offered)
+    chosen = _chosen(request, offered)
     if chosen is None:
         return []
     place = PLACE.search(last_prompt(request))
@@ -48,15 +48,15 @@ def calls(request: ChatRequest) -> list[Call]:
 
 
 def _results_came(request: ChatRequest) -> bool:
-    """Whether tools answered since the model last spoke; a gateway may add words of its own after their results."""
+    """Whether there is a tool result after the last assistant message; a gateway may add messages after it."""
     for message in reversed(request.messages):
         if message.role in ("tool", "assistant"):
             return message.role == "tool"
     return False
 
 
-def _asked_for(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:
-    """The tool that the last message asks for: forced by ``tool_choice``, or the one it shares words with."""
+def _chosen(request: ChatRequest, offered: list[OfferedFunction]) -> OfferedFunction | None:
+    """The tool for the last message: the one of ``tool_choice``, or the one that shares most words with it."""
     if isinstance(request.tool_choice, dict):
         return _forced(request, offered)
     prompt = last_prompt(request)
@@ -88,8 +88,8 @@ def _properties(tool: OfferedFunction) -> dict[str, Any]:
     return properties if isinstance(properties, dict) else {}
 
 
-def _told(request: ChatRequest) -> dict[str, Any]:
-    """The members of the newest tool result."""
+def _last_result(request: ChatRequest) -> dict[str, Any]:
+    """The members of the tool result at the end; {} for none."""
     if not request.tool_result:
         return {}
     try:
@@ -99,19 +99,19 @@ def _told(request: ChatRequest) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _chain_value(asked: str, number: int, told: dict[str, Any]) -> Callable[[str], object]:
-    """What the ``number``-th call of a chain puts into a parameter by its name.
+def _chain_value(prompt: str, number: int, result: dict[str, Any]) -> Callable[[str], object]:
+    """The value of a parameter, by its name, in the ``number``-th call of a chain (from 0).
 
-    Values or places that the prompt enumerates are taken in turn; otherwise the result before hands on its own
-    member of that name.
+    Values or places that the prompt enumerates are taken in turn; otherwise it is the member of that name in the
+    tool result before.
     """
 
     def value(name: str) -> object:
-        given = quoted(asked, name)
-        listed = given if len(given) > 1 else places(asked)
+        given = quoted(prompt, name)
+        listed = given if len(given) > 1 else places(prompt)
         if listed:
             return listed[number % len(listed)]
-        return told.get(name, given[0] if given else SOMEWHERE[number % len(SOMEWHERE)])
+        return result.get(name, given[0] if given else SOMEWHERE[number % len(SOMEWHERE)])
 
     return value
 
@@ -125,7 +125,7 @@ def _arguments(tool: OfferedFunction, value: Callable[[str], object]) -> dict[st
 
 
 def _fitting(schema: object, value: object) -> object:
-    """``value`` where the schema takes a string, else something of the schema's type."""
+    """``value`` where the schema takes a string, else a value of the schema's type."""
     if not isinstance(schema, dict):
         return "value"
     if isinstance(choices := schema.get("enum"), list) and choices:

@@ -1,4 +1,4 @@
-"""What a dialect is to the simulator: how it reads a request, encodes an answer, and says no."""
+"""The server's side of a dialect: how it reads a request, encodes an answer, and refuses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from kmon.recording.interaction import Request as RecordedRequest
-from kmon.simulator.answers import Answer
-from kmon.simulator.http import Headers, Request
-from kmon.simulator.request import ChatRequest, Usage
-from kmon.simulator.script import Script, Send, Whole
+from kmon.simulator.answers import ModelAnswer
+from kmon.simulator.http import Headers, ServerRequest
+from kmon.simulator.request import ChatRequest, TokenUsage
+from kmon.simulator.script import Script, SendChunk, Whole
 
 Trait = Literal["sse", "frames", "tools", "terminal-event", "chat-chunks"]
 """What a fault may need of a dialect: server-sent events, event-stream frames, tool calls, a terminal event after the
@@ -41,18 +41,18 @@ class Wire(Frames, Protocol):
     def head(self) -> Headers:
         """The headers of the stream."""
 
-    def stream(self, answer: Answer, usage: Usage) -> Iterator[Send]:
+    def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         """Every piece of the stream in order, without times; a piece of progress for each piece of the answer."""
 
-    def whole(self, answer: Answer, usage: Usage) -> Whole:
+    def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         """The answer as one JSON document."""
 
-    def timed(self, script: Script, usage: Usage) -> Script:
-        """The final script, with what the dialect itself says of its time made true."""
+    def timed(self, script: Script, usage: TokenUsage) -> Script:
+        """The final script, with the times that the dialect itself reports set to those of the script."""
 
 
-class Route(Struct, frozen=True):
-    """Where a path leads. ``model`` is empty and ``stream`` False where the body tells them."""
+class ServerRoute(Struct, frozen=True):
+    """The meaning of a path. ``model`` is empty and ``stream`` False where they are in the body."""
 
     dialect: ServerDialect
     provider: str
@@ -71,15 +71,15 @@ class ServerDialect(ABC):
         """As in ``kmon/dialects/registry.py``."""
 
     @abstractmethod
-    def route(self, path: str) -> Route | None:
-        """What a (decoded) path says, None when it is not this dialect's.
+    def route(self, path: str) -> ServerRoute | None:
+        """The meaning of a (decoded) path, None when it is not this dialect's.
 
         Whatever stands before the dialect's own part is free, and its first word is the provider that is imitated.
         """
 
     @abstractmethod
-    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
-        """The request in the body, for a model named in the path (or ""), streamed or not where the path says so.
+    def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
+        """The request in the body, for a model named in the path (or ""), streamed or not where the path decides it.
 
         Raises ValueError with a sentence for the client when it is none.
         """
@@ -94,7 +94,7 @@ class ServerDialect(ABC):
 
     def read_recorded(self, request: RecordedRequest) -> ChatRequest:
         """The request of a recording, to be asked again. Raises ValueError when it makes no sense."""
-        return self.read(Request("POST", "", {}, {}, request.body), request.model, True)
+        return self.read(ServerRequest("POST", "", {}, {}, request.body), request.model, True)
 
     def models(self, path: str, models: tuple[str, ...], owner: str) -> bytes | None:
         """The answer to a GET of the list of models; None when ``path`` does not ask for it."""

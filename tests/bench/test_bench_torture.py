@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
-from kmon.simulator.bench_report import Line, lines_of
+from kmon.simulator.bench_report import ClientLine, lines_of
 from kmon.simulator.embedded import Embedded
 from tests.bench.torture import ledger, verdicts
 
 pytestmark = pytest.mark.xdist_group("measures")
 
 
-def account(simulator: Embedded, fault: str) -> Line:
+def account(simulator: Embedded, fault: str) -> ClientLine:
     (found,) = (line for line in lines_of(ledger(simulator)) if line.fault == fault)
     return found
 

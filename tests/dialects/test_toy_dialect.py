@@ -33,17 +33,16 @@ from kmon.output.selftest_cases import Case
 from kmon.probe.context import Shared
 from kmon.recording import load
 from kmon.simulator import profile
-from kmon.simulator.answers import Answer
+from kmon.simulator.answers import ModelAnswer
 from kmon.simulator.dialects.registry import served
-from kmon.simulator.http import Headers, Request
+from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.replay import replay_scripts, replay_targets
-from kmon.simulator.request import ChatMessage, ChatRequest, Usage
-from kmon.simulator.script import Script, Send, Whole
+from kmon.simulator.request import ChatMessage, ChatRequest, TokenUsage
+from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.server import Simulator
 from kmon.simulator.sse import JSON_HEADERS, event, to_json
 from kmon.simulator.sse import SSE_HEADERS as STREAM_HEADERS
-from kmon.simulator.wire import Route as ServerRoute
-from kmon.simulator.wire import ServerDialect, Trait
+from kmon.simulator.wire import ServerDialect, ServerRoute, Trait
 from tests.support.watching import proxying
 
 SPEED = 100.0
@@ -98,15 +97,15 @@ class ToyWire(Struct, frozen=True):
 
     head: Headers = STREAM_HEADERS
 
-    def stream(self, answer: Answer, usage: Usage) -> Iterator[Send]:
+    def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         for piece in answer.pieces:
-            yield Send(event({"say": piece.text}), "text", text=piece.text)
-        yield Send(event({"over": answer.finish}), "finish")
+            yield SendChunk(event({"say": piece.text}), "text", text=piece.text)
+        yield SendChunk(event({"over": answer.finish}), "finish")
 
-    def whole(self, answer: Answer, usage: Usage) -> Whole:
+    def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         return Whole(200, JSON_HEADERS, to_json({"say": answer.joined("text"), "over": answer.finish}))
 
-    def timed(self, script: Script, usage: Usage) -> Script:
+    def timed(self, script: Script, usage: TokenUsage) -> Script:
         return script
 
     def keepalive(self) -> bytes:
@@ -128,7 +127,7 @@ class ToyServer(ServerDialect):
     def route(self, path: str) -> ServerRoute | None:
         return ServerRoute(self, "toys") if path.endswith("/toy") else None
 
-    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+    def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
         asked = json.loads(request.body)
         return ChatRequest(asked["model"], [ChatMessage("user", line) for line in asked["line"]], asked.get("stream"))
 

@@ -49,18 +49,18 @@ async def race_of(race: RacePlan) -> tuple[ev.RunEnded, Watched]:
 
 def seen(sim: Simulator) -> list[tuple[str, str, int, str]]:
     """What the provider's ledger holds: provider, fault, status, and how each exchange ended."""
-    rows = sim.ledger.report(stamps=False)["requests"]
+    rows = sim.request_log.report(stamps=False)["requests"]
     return [(row["provider"], row["fault"], row["status"], row["ended"]) for row in rows]
 
 
 def connections(sim: Simulator) -> tuple[int, int]:
-    found = sim.ledger.report(stamps=False)["connections"]
+    found = sim.request_log.report(stamps=False)["connections"]
     return found["opened"], found["open"]
 
 
 async def all_closed(sim: Simulator) -> None:
     async with asyncio.timeout(10):
-        while sim.ledger.opened > sim.ledger.closed:
+        while sim.request_log.opened > sim.request_log.closed:
             await asyncio.sleep(0.01)
 
 
@@ -96,7 +96,7 @@ async def test_a_rate_limit_is_waited_out_and_the_second_request_is_answered(
 async def test_a_retry_after_that_is_a_date_is_waited_for_on_the_wire_up_to_the_cap(tmp_path: Path) -> None:
     async with provider(tmp_path, LIMITED.format(s=2, written="date")) as sim:
         ended, watched = await race_of(plan(sim, "one", retries=1, retry_cap_s=1.0))
-        first, second = sim.ledger.report(stamps=False)["requests"]
+        first, second = sim.request_log.report(stamps=False)["requests"]
     (told,) = scheduled(watched)
     assert told.delay_ms == 1000
     assert told.retry_after_ms is not None and told.retry_after_ms > 1000
@@ -110,7 +110,7 @@ async def test_a_reset_after_the_first_token_is_retried_and_marked(tmp_path: Pat
     async with provider(tmp_path, rules) as sim:
         ended, watched = await race_of(plan(sim, "one", retries=1))
         assert seen(sim) == [("one", "reset-mid-chunk", 200, "reset"), ("one", "smooth", 200, "clean")]
-        cut, whole = sim.ledger.report(stamps=False)["requests"]
+        cut, whole = sim.request_log.report(stamps=False)["requests"]
         assert 0 < cut["bytes"] < whole["bytes"]
     (told,) = scheduled(watched)
     assert told.after_first_token
@@ -153,7 +153,7 @@ async def test_a_silent_target_is_left_before_its_first_token_for_the_next(tmp_p
         await all_closed(sim)
         assert [(name, how) for name, _, _, how in seen(sim)] == [("one", "client"), ("two", "clean")]
         assert connections(sim) == (2, 0)
-        mute = sim.ledger.report(stamps=False)["requests"][0]
+        mute = sim.request_log.report(stamps=False)["requests"][0]
         assert mute["chunks"] == 0
     assert (ended.target, ended.fallback_target, ended.state, ended.retries) == ("one", "two", "done", 1)
     (told,) = scheduled(watched)
@@ -182,7 +182,7 @@ async def test_a_fallback_may_speak_another_dialect(tmp_path: Path) -> None:
         claude = Target(name="two", provider="two", model="k", dialect="messages", base_url=f"{sim.origin}/two")
         policy = Policy(timeout_s=20.0, fallback=(claude,))
         ended, _ = await race_of(RacePlan(rows=race.rows, policy=policy, stall_s=30, simulated=True))
-        requests = sim.ledger.report(stamps=False)["requests"]
+        requests = sim.request_log.report(stamps=False)["requests"]
     assert [(row["dialect"], row["status"]) for row in requests] == [("chat", 500), ("messages", 200)]
     assert (ended.state, ended.fallback_target, bool(ended.text)) == ("done", "two", True)
 
@@ -285,7 +285,7 @@ async def test_a_turn_of_a_chain_is_retried_where_it_stands(tmp_path: Path) -> N
     rules = '[[rule]]\ntool_result = true\nfirst = 1\nfault = "http-500"\n'
     async with provider(tmp_path, rules) as sim:
         ended, watched = await race_of(plan(sim, "one", retries=1, scenario=CHAIN))
-        requests = sim.ledger.report(stamps=False)["requests"]
+        requests = sim.request_log.report(stamps=False)["requests"]
     failed = [n for n, row in enumerate(requests) if row["fault"] == "http-500"]
     assert failed
     for n in failed:  # the very same conversation again, not the first one

@@ -40,7 +40,7 @@ def test_a_case_that_was_disturbed_nearly_each_time_is_not_told_and_never_flagge
     twin = RowResult(Case("padded-stream"), {None: 3}, {}, unmeasured=4)
     fault = row("stall-resumed", stall_resumed=100)
     counted = rates([fault, twin])
-    assert (counted.flagged, counted.twins, counted.untold, counted.good) == (0, 3, 1, False)
+    assert (counted.flagged, counted.twins, counted.unmeasured, counted.good) == (0, 3, 1, False)
     lines = matrix(Bench((fault, twin), 900.0, 9), counted, speed=5.0)
     assert any(said.startswith("! padded-stream") and said.endswith("not measured 4") for said in lines)
     assert lines[-1] == "1 case could not be told: this machine is too busy to measure them"

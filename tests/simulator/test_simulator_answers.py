@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario, resolve_target
 from kmon.dialects.chat import Chat
-from kmon.simulator.answers import Answer, answer, tokens
+from kmon.simulator.answers import ModelAnswer, answer, tokens
 from kmon.simulator.dialects.chat import read_request
 from kmon.simulator.prompt import is_nudge
 from kmon.simulator.request import ChatRequest
@@ -23,7 +23,7 @@ def asked(**members: object) -> ChatRequest:
     return read_request(json.dumps({"model": "m", **members}).encode())
 
 
-def said(request: ChatRequest, reasoning_tokens: int = 0) -> Answer:
+def said(request: ChatRequest, reasoning_tokens: int = 0) -> ModelAnswer:
     return answer(request, reasoning_tokens, Random(1))
 
 
@@ -31,7 +31,7 @@ def user(text: str) -> list[Body]:
     return [{"role": "user", "content": text}]
 
 
-def scenario(name: str) -> Answer:
+def scenario(name: str) -> ModelAnswer:
     catalog = load_catalog()
     found = resolve_scenario(catalog, name)
     return said(read_request(Chat().request(resolve_target(catalog, "together"), found, found.messages).body))

@@ -13,8 +13,8 @@ from kmon.simulator.http import (
     CHUNK_LINE_LIMIT_BYTES,
     HEAD_LIMIT_BYTES,
     HttpError,
-    Request,
     RequestParser,
+    ServerRequest,
     chunk,
     whole,
 )
@@ -28,7 +28,7 @@ TWO_REQUESTS = (
 )
 
 
-def parsed(pieces: list[bytes]) -> list[Request]:
+def parsed(pieces: list[bytes]) -> list[ServerRequest]:
     parser = RequestParser()
     found = []
     for piece in pieces:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kmon.errors import UsageError
-from kmon.simulator.faults.base import HangMidStream, Stall
+from kmon.simulator.faults.silences import HangMidStream, MidStreamStall
 from kmon.simulator.profile import Facts, Profile, built_in, load
 
 
@@ -29,7 +29,7 @@ def test_the_built_in_profiles_load() -> None:
 def test_seed_000_stalls_on_together_with_tools_only() -> None:
     profile = load("seed-000")
     fault = profile.fault(facts(tools=True), seed=1, turn=1)
-    assert isinstance(fault, Stall)
+    assert isinstance(fault, MidStreamStall)
     assert fault.duration_s == (15, 30)
     for other in (facts(), facts("fireworks", tools=True), facts("fireworks"), facts(tools=True, nudge=True)):
         assert profile.fault(other, seed=1, turn=1).name == "smooth"

@@ -21,7 +21,7 @@ from kmon.simulator.replay import (
     replay_targets,
     split_events,
 )
-from kmon.simulator.script import Send, Whole, duration_s, offsets
+from kmon.simulator.script import SendChunk, Whole, duration_s, offsets
 
 EVENTS = [b'data: {"choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n' % n for n in range(4)]
 STREAM = b"".join(EVENTS) + b": bye\r\n\r\ndata: [DONE]\n\n"
@@ -74,7 +74,7 @@ def test_pieces_end_where_events_end() -> None:
 
 def test_the_recorded_duration_is_spread_over_the_events_and_compressed_by_speed() -> None:
     script = recorded_script(recorded(duration_ms=1_200))
-    sends = [at_s for at_s, step in zip(offsets(script), script, strict=True) if isinstance(step, Send)]
+    sends = [at_s for at_s, step in zip(offsets(script), script, strict=True) if isinstance(step, SendChunk)]
     assert sends == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.2])
     files = {"a.yaml": [recorded(duration_ms=1_200)]}
     assert duration_s(replay_scripts(files, speed=3)["/replay/0-a/0"]) == pytest.approx(0.4)
@@ -83,11 +83,11 @@ def test_the_recorded_duration_is_spread_over_the_events_and_compressed_by_speed
 
 def test_recorded_arrivals_count_more_than_an_even_spread() -> None:
     script = recorded_script(recorded(duration_ms=99, arrivals_ms=(0.0, 10.0, 5_010.0, 5_020.0, 5_030.0, 5_040.0)))
-    assert [s.after_s for s in script if isinstance(s, Send)] == pytest.approx([0.0, 0.01, 5.0, 0.01, 0.01, 0.01])
+    assert [s.after_s for s in script if isinstance(s, SendChunk)] == pytest.approx([0.0, 0.01, 5.0, 0.01, 0.01, 0.01])
 
 
 def test_without_any_time_the_first_event_comes_at_once() -> None:
-    gaps = [step.after_s for step in recorded_script(recorded()) if isinstance(step, Send)]
+    gaps = [step.after_s for step in recorded_script(recorded()) if isinstance(step, SendChunk)]
     assert gaps == pytest.approx([0.0] + [1 / EVENTS_PER_S] * 5)
 
 

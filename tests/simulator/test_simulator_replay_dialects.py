@@ -11,7 +11,7 @@ from kmon.recording import Interaction, Request, load
 from kmon.simulator.eventstream import CONTENT_TYPE, event
 from kmon.simulator.profile import load as load_profile
 from kmon.simulator.replay import recorded_script, replay_scripts, replay_targets
-from kmon.simulator.script import Head, Send
+from kmon.simulator.script import SendChunk, SendHead
 from kmon.simulator.server import Simulator
 from tests.support.aws import NOVA, TOOLS, converse, names, result, text, tokyo, used, user
 
@@ -41,8 +41,8 @@ def recorded(body: bytes = b"".join(FRAMES), asked: object = ASKED) -> Interacti
 
 def test_a_frame_is_a_chunk_and_a_cut_tail_stays_cut() -> None:
     script = recorded_script(recorded(b"".join(FRAMES) + FRAMES[0][:20]))
-    assert [step.data for step in script if isinstance(step, Send)] == [*FRAMES, FRAMES[0][:20]]
-    assert isinstance(script[0], Head)
+    assert [step.data for step in script if isinstance(step, SendChunk)] == [*FRAMES, FRAMES[0][:20]]
+    assert isinstance(script[0], SendHead)
     assert ("content-type", CONTENT_TYPE) in script[0].headers
 
 

@@ -11,35 +11,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.simulator import profile
-from kmon.simulator.compose import Composed, Ordinals, Times, compose
 from kmon.simulator.dialects.chat import CHAT, read_request
 from kmon.simulator.faults.registry import FAULTS, from_header
 from kmon.simulator.pacing import Pace, gaps_s
 from kmon.simulator.profile import load
 from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import (
-    PROGRESS,
-    Beat,
-    End,
-    Head,
+    EndBody,
     Hold,
+    KeepAlives,
+    KeepOpen,
     Reset,
     Script,
-    Send,
-    Silence,
+    SendChunk,
+    SendHead,
     Whole,
     duration_s,
+    is_progress,
     offsets,
     scaled,
     split,
 )
+from kmon.simulator.script_builder import BuildContext, BuiltScript, Ordinals, build_script
 from tests.support.talk import Body
 
 STEPS = st.one_of(
-    st.builds(Send, st.just(b"x"), st.sampled_from(["role", "text", "comment"]), st.floats(0, 60)),
-    st.builds(Beat, st.just(b":"), st.floats(0.01, 9), st.floats(0, 60)),
-    st.builds(End, st.floats(0, 60)),
-    st.builds(Head, st.just(200), st.just(()), st.floats(0, 60)),
+    st.builds(SendChunk, st.just(b"x"), st.sampled_from(["role", "text", "comment"]), st.floats(0, 60)),
+    st.builds(KeepAlives, st.just(b":"), st.floats(0.01, 9), st.floats(0, 60)),
+    st.builds(EndBody, st.floats(0, 60)),
+    st.builds(SendHead, st.just(200), st.just(()), st.floats(0, 60)),
 )
 
 IN_CHAT = {name: fault for name, fault in FAULTS.items() if fault.needs <= CHAT.traits}
@@ -49,14 +49,14 @@ def asked(body: Body) -> ChatRequest:
     return read_request(json.dumps(body).encode())
 
 
-def composed(body: Body, *, seed: int = 1, ordinal: int = 1, fault: str | None = None, speed: float = 1.0) -> Composed:
+def built(body: Body, *, seed: int = 1, ordinal: int = 1, fault: str | None = None, speed: float = 1.0) -> BuiltScript:
     forced = from_header(fault) if fault else None
-    times = Times(provider="together", seed=seed, ordinal=ordinal)
-    return compose(asked(body), load("smooth"), times, speed=speed, asked=forced)
+    context = BuildContext("together", seed=seed, ordinal=ordinal, speed=speed, fault=forced)
+    return build_script(asked(body), load("smooth"), context)
 
 
-def progress(script: Script) -> list[Send]:
-    return [step for step in script if isinstance(step, Send) and step.kind in PROGRESS]
+def progress(script: Script) -> list[SendChunk]:
+    return [step for step in script if is_progress(step)]
 
 
 @given(st.lists(STEPS, max_size=20).map(tuple), st.floats(0.1, 1000))
@@ -66,29 +66,34 @@ def test_speed_compresses_every_time_and_keeps_all_ratios(script: Script, speed:
 
 
 def test_times_after_what_only_the_client_can_end_are_unknown() -> None:
-    tail = (Send(b"x", "text", 1.0), End())
-    for endless in (Hold(), Silence(), Beat(b":", 1.0)):
-        assert offsets((Head(200, (), 2.0), endless, *tail)) == (2.0, 2.0)
-    assert duration_s((Beat(b":", 1.0, 5.0), *tail)) == 6.0
+    tail = (SendChunk(b"x", "text", 1.0), EndBody())
+    for endless in (Hold(), KeepOpen(), KeepAlives(b":", 1.0)):
+        assert offsets((SendHead(200, (), 2.0), endless, *tail)) == (2.0, 2.0)
+    assert duration_s((KeepAlives(b":", 1.0, 5.0), *tail)) == 6.0
     assert duration_s(()) == 0.0
 
 
 def test_a_cut_falls_after_so_many_tokens_or_in_the_middle_of_a_short_answer() -> None:
-    script: Script = (Head(200, ()), Send(b"r", "role"), *(Send(b"%d" % n, "text") for n in range(10)), End())
+    script: Script = (
+        SendHead(200, ()),
+        SendChunk(b"r", "role"),
+        *(SendChunk(b"%d" % n, "text") for n in range(10)),
+        EndBody(),
+    )
     assert len(progress(split(script, 3)[0])) == 3
     assert len(progress(split(script, 99)[0])) == 5
     assert split(script, 3)[0] + split(script, 3)[1] == script
-    before, after = split((Head(200, ()), Send(b"r", "role"), Send(b"f", "finish"), End()), 3)
+    before, after = split((SendHead(200, ()), SendChunk(b"r", "role"), SendChunk(b"f", "finish"), EndBody()), 3)
     assert (len(before), len(after)) == (2, 2)
 
 
 @pytest.mark.parametrize("fault", IN_CHAT)
 def test_the_same_seed_gives_the_same_script_byte_for_byte(fault: str, body: Body) -> None:
-    assert composed(body, fault=fault) == composed(body, fault=fault)
+    assert built(body, fault=fault) == built(body, fault=fault)
 
 
 def test_another_seed_or_another_time_of_asking_gives_other_gaps(body: Body) -> None:
-    scripts = [composed(body).script, composed(body, seed=2).script, composed(body, ordinal=2).script]
+    scripts = [built(body).script, built(body, seed=2).script, built(body, ordinal=2).script]
     assert len({tuple(offsets(script)) for script in scripts}) == 3
 
 
@@ -99,9 +104,9 @@ def test_asking_the_same_again_is_counted_apart_from_asking_something_else() -> 
 
 
 def test_speed_changes_times_only(body: Body) -> None:
-    slow, fast = composed(body).script, composed(body, speed=4.0).script
+    slow, fast = built(body).script, built(body, speed=4.0).script
     assert offsets(fast) == pytest.approx([at_s / 4 for at_s in offsets(slow)])
-    assert [s.data for s in slow if isinstance(s, Send)] == [s.data for s in fast if isinstance(s, Send)]
+    assert [s.data for s in slow if isinstance(s, SendChunk)] == [s.data for s in fast if isinstance(s, SendChunk)]
 
 
 def test_gaps_jitter_around_the_rate() -> None:
@@ -112,11 +117,11 @@ def test_gaps_jitter_around_the_rate() -> None:
 
 
 def test_a_code_answer_streams_for_ten_to_twenty_seconds(body: Body) -> None:
-    assert 10 < duration_s(composed(body).script) < 20
+    assert 10 < duration_s(built(body).script) < 20
 
 
 def test_a_thinking_model_thinks_before_it_answers(body: Body) -> None:
-    kinds = [send.kind for send in progress(composed(body | {"model": "moonshotai/Kimi-K2.6"}).script)]
+    kinds = [send.kind for send in progress(built(body | {"model": "moonshotai/Kimi-K2.6"}).script)]
     assert kinds.index("text") > 0
     assert set(kinds[: kinds.index("text")]) == {"reasoning"}
     assert set(kinds[kinds.index("text") :]) == {"text"}
@@ -125,7 +130,7 @@ def test_a_thinking_model_thinks_before_it_answers(body: Body) -> None:
 @pytest.mark.parametrize("fault", ["stall", "stall-when-tools"])
 def test_a_stall_lasts_15_to_30_s_in_the_middle_and_loses_nothing(fault: str, body: Body, weather: Body) -> None:
     request = body | {"tools": [weather]}
-    smooth, stalled = progress(composed(request).script), progress(composed(request, fault=fault).script)
+    smooth, stalled = progress(built(request).script), progress(built(request, fault=fault).script)
     assert [send.data for send in smooth] == [send.data for send in stalled]
     extra = [b.after_s - a.after_s for a, b in zip(smooth, stalled, strict=True)]
     stalls = [(i, gap_s) for i, gap_s in enumerate(extra) if gap_s > 0]
@@ -135,25 +140,25 @@ def test_a_stall_lasts_15_to_30_s_in_the_middle_and_loses_nothing(fault: str, bo
 
 
 def test_stall_when_tools_leaves_a_request_without_tools_alone(body: Body) -> None:
-    assert composed(body, fault="stall-when-tools").script == composed(body).script
+    assert built(body, fault="stall-when-tools").script == built(body).script
 
 
 @pytest.mark.parametrize("fault", [name for name, fault in IN_CHAT.items() if fault.streams_only])
 def test_a_fault_that_needs_a_stream_leaves_a_plain_answer_alone(fault: str, body: Body) -> None:
-    plain = composed(body | {"stream": False}, fault=fault)
+    plain = built(body | {"stream": False}, fault=fault)
     assert plain.fault == "smooth"
     assert isinstance(plain.script[0], Whole)
 
 
 def test_bursts_stay_under_the_stall_threshold(body: Body) -> None:
-    sends = progress(composed(body, fault="slow-bursts").script)
+    sends = progress(built(body, fault="slow-bursts").script)
     waits = [send.after_s for send in sends if send.after_s]
     assert len(waits) == -(-len(sends) // 40)
     assert max(waits) < 5
 
 
 def test_a_reset_announces_more_than_it_sends(body: Body) -> None:
-    assert isinstance(composed(body, fault="reset-mid-chunk:after_tokens=5").script[-1], Reset)
+    assert isinstance(built(body, fault="reset-mid-chunk:after_tokens=5").script[-1], Reset)
 
 
 def test_the_demo_shows_its_ways_to_go_and_is_over_before_its_timeout(body: Body, weather: Body) -> None:
@@ -169,6 +174,6 @@ def test_the_demo_shows_its_ways_to_go_and_is_over_before_its_timeout(body: Body
         "nvidia": "rate-limited",
         "mistral": "held-until-next",
     }
-    made = {row: compose(request, demo, Times(provider=row, seed=1, ordinal=1)) for row in expected}
+    made = {row: build_script(request, demo, BuildContext(row)) for row in expected}
     assert {row: one.fault for row, one in made.items()} == expected
     assert max(duration_s(one.script) for one in made.values()) < 19

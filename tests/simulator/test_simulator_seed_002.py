@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.simulator.compose import Composed, Ordinals, Times, compose, facts
 from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.dialects.converse import CONVERSE
-from kmon.simulator.http import Request
-from kmon.simulator.profile import load
-from kmon.simulator.sampling import DECK, struck
-from kmon.simulator.script import Head, Send, Silence
+from kmon.simulator.http import ServerRequest
+from kmon.simulator.profile import DECK, load, struck
+from kmon.simulator.script import KeepOpen, SendChunk, SendHead
+from kmon.simulator.script_builder import BuildContext, BuiltScript, Ordinals, build_script, facts
 from kmon.simulator.server import Simulator
 from kmon.simulator.wire import ServerDialect
 from tests.support.aws import KIMI, NOVA, TOOLS, converse, text, tokyo, user
@@ -30,29 +29,29 @@ CHAT_TOKYO = [
 
 def asked(
     count: int, messages: list[Body], *, model: str = KIMI, provider: str = "bedrock", seed: int = 1
-) -> list[Composed]:
+) -> list[BuiltScript]:
     """What so many identical requests get."""
     dialect: ServerDialect = CONVERSE if provider == "bedrock" else CHAT
     body = {"messages": messages, "toolConfig": TOOLS, "model": model, "stream": True}
-    request = dialect.read(Request("POST", "", {}, {}, json.dumps(body).encode()), model, True)
+    request = dialect.read(ServerRequest("POST", "", {}, {}, json.dumps(body).encode()), model, True)
     profile, ordinals = load("seed-002"), Ordinals()
     return [
-        compose(
+        build_script(
             request,
             profile,
-            Times(
-                provider=provider,
+            BuildContext(
+                provider,
                 seed=seed,
+                dialect=dialect,
                 ordinal=ordinals.next("conversation"),
                 turn=ordinals.next(facts(request, provider, dialect)),
             ),
-            dialect=dialect,
         )
         for _ in range(count)
     ]
 
 
-def faults(made: list[Composed]) -> list[str]:
+def faults(made: list[BuiltScript]) -> list[str]:
     return [one.fault for one in made]
 
 
@@ -66,7 +65,7 @@ def test_four_of_ten_tool_results_hang_for_kimi_on_bedrock_always_the_same_by_se
 
 def test_a_hang_is_headers_and_then_no_event_at_all() -> None:
     hung = next(one for one in asked(10, tokyo()) if one.fault != "smooth")
-    assert [type(step) for step in hung.script] == [Head, Silence]
+    assert [type(step) for step in hung.script] == [SendHead, KeepOpen]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_controls_first_calls_and_openrouter_never_hang(messages: list[Body], mo
 
 def test_every_answer_says_22_in_varied_words() -> None:
     smooth = [one for one in asked(30, tokyo()) if one.fault == "smooth"]
-    said = {"".join(step.text for step in one.script if isinstance(step, Send)) for one in smooth}
+    said = {"".join(step.text for step in one.script if isinstance(step, SendChunk)) for one in smooth}
     assert all("22" in words and "Tokyo" in words for words in said)
     assert len(said) >= 3
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from kmon.errors import UsageError
-from kmon.simulator.request_log import Exchange
+from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.serve import SimOptions, line_of, main
 from tests.support.talk import Body
 
@@ -72,7 +72,9 @@ def test_it_tells_once_of_a_web_page_that_it_refused(flags: list[str], server: s
 
 
 def test_a_line_holds_no_control_characters() -> None:
-    exchange = Exchange(1, 1, 0, 0, "POST", "/x", provider="p", model="a\x1b[31m\nb", fault="smooth", user_agent="\x1b")
+    exchange = LoggedRequest(
+        1, 1, 0, 0, "POST", "/x", provider="p", model="a\x1b[31m\nb", fault="smooth", user_agent="\x1b"
+    )
     exchange.ended, exchange.t_ended_ns = "client", 100_000_000
     assert "\x1b" not in line_of(exchange)
     assert "\n" not in line_of(exchange)

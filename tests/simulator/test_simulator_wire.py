@@ -54,7 +54,7 @@ async def test_hang_mid_stream_stays_open_after_its_tokens(sim: Simulator, body:
         seen = b""
         while len(events(seen)) < 21:
             seen += await reader.read(65_536)
-        sim_side = sim.ledger.report(stamps=False)["requests"][-1]
+        sim_side = sim.request_log.report(stamps=False)["requests"][-1]
         assert (sim_side["ended"], sim_side["chunks"]) == ("open", 21)
         assert not writer.is_closing()
 
@@ -62,9 +62,9 @@ async def test_hang_mid_stream_stays_open_after_its_tokens(sim: Simulator, body:
 async def test_no_headers_sends_not_one_byte(sim: Simulator, body: Body) -> None:
     async with raw_request(sim, body, "no-headers"):
         async with asyncio.timeout(20):
-            while not sim.ledger.requests:
+            while not sim.request_log.requests:
                 await asyncio.sleep(0.01)
-        row = sim.ledger.report(stamps=False)["requests"][-1]
+        row = sim.request_log.report(stamps=False)["requests"][-1]
         assert (row["bytes"], row["ended"], row["fault"]) == (0, "open", "no-headers")
 
 
@@ -148,7 +148,7 @@ async def test_malformed_frame_breaks_one_event_and_goes_on(sim: Simulator, body
 async def test_linger_after_done_says_all_and_does_not_end(sim: Simulator, body: Body) -> None:
     answer = await answered(sim, body, "linger-after-done", until=DONE + b"\r\n")
     assert chunks(answer)[-1] == DONE
-    assert sim.ledger.report(stamps=False)["requests"][-1]["ended"] == "open"
+    assert sim.request_log.report(stamps=False)["requests"][-1]["ended"] == "open"
 
 
 async def test_html_200_is_a_web_page(sim: Simulator, body: Body) -> None:

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from kmon.dialects.json_access import count, items, members, text
 from kmon.recording.interaction import Request as RecordedRequest
-from kmon.simulator.answers import Answer
-from kmon.simulator.http import Headers, Request
+from kmon.simulator.answers import ModelAnswer
+from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import (
     CalledTool,
     ChatMessage,
@@ -20,11 +20,11 @@ from kmon.simulator.request import (
     FunctionCall,
     OfferedFunction,
     OfferedTool,
-    Usage,
+    TokenUsage,
 )
-from kmon.simulator.script import Script, Send, Whole
+from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
-from kmon.simulator.wire import DEFAULT_PROVIDER, Route, ServerDialect, Trait, provider_in
+from kmon.simulator.wire import DEFAULT_PROVIDER, ServerDialect, ServerRoute, Trait, provider_in
 
 PATH = "/chat/completions"
 CREATED = 1_763_690_000
@@ -42,26 +42,26 @@ class ChatWire(Struct, frozen=True):
     def head(self) -> Headers:
         return (*SSE_HEADERS, self._request_id)
 
-    def stream(self, answer: Answer, usage: Usage) -> Iterator[Send]:
-        yield Send(self._delta({"role": "assistant", "content": ""}), "role")
+    def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
+        yield SendChunk(self._delta({"role": "assistant", "content": ""}), "role")
         call = -1
         for piece in answer.pieces:
             match piece.kind:
                 case "reasoning":
-                    yield Send(self._delta({"reasoning_content": piece.text}), "reasoning")
+                    yield SendChunk(self._delta({"reasoning_content": piece.text}), "reasoning")
                 case "text":
-                    yield Send(self._delta({"content": piece.text}), "text", text=piece.text)
+                    yield SendChunk(self._delta({"content": piece.text}), "text", text=piece.text)
                 case "tool-start":
                     call += 1
-                    yield Send(self._tool({"index": call, **self._call(answer, call, piece.text, "")}), "tool")
+                    yield SendChunk(self._tool({"index": call, **self._call(answer, call, piece.text, "")}), "tool")
                 case "tool":
-                    yield Send(self._tool({"index": call, "function": {"arguments": piece.text}}), "tool")
-        yield Send(self._delta({}, answer.finish), "finish")
+                    yield SendChunk(self._tool({"index": call, "function": {"arguments": piece.text}}), "tool")
+        yield SendChunk(self._delta({}, answer.finish), "finish")
         if self.with_usage:
-            yield Send(self._chunk([], usage=_members(usage)), "usage")
-        yield Send(b"data: [DONE]\n\n", "done")
+            yield SendChunk(self._chunk([], usage=_members(usage)), "usage")
+        yield SendChunk(b"data: [DONE]\n\n", "done")
 
-    def whole(self, answer: Answer, usage: Usage) -> Whole:
+    def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         message: dict[str, Any] = {"role": "assistant", "content": answer.joined("text")}
         if thought := answer.joined("reasoning"):
             message["reasoning_content"] = thought
@@ -71,7 +71,7 @@ class ChatWire(Struct, frozen=True):
         body = self._members("chat.completion", [choice], usage=_members(usage))
         return Whole(200, (*JSON_HEADERS, self._request_id), to_json(body))
 
-    def timed(self, script: Script, usage: Usage) -> Script:
+    def timed(self, script: Script, usage: TokenUsage) -> Script:
         return script
 
     def keepalive(self) -> bytes:
@@ -95,7 +95,7 @@ class ChatWire(Struct, frozen=True):
     def _tool(self, call: Mapping[str, Any]) -> bytes:
         return self._delta({"tool_calls": [call]})
 
-    def _call(self, answer: Answer, position: int, name: str, arguments: str) -> dict[str, Any]:
+    def _call(self, answer: ModelAnswer, position: int, name: str, arguments: str) -> dict[str, Any]:
         # Kimi numbers its calls through the whole conversation
         number = answer.calls_before + position
         call_id = f"functions.{name}:{number}" if "kimi" in self.model.lower() else self._plain_id(position)
@@ -121,16 +121,16 @@ class ChatServer(ServerDialect):
     name = "chat"
     traits: frozenset[Trait] = frozenset({"sse", "tools", "terminal-event", "chat-chunks"})
 
-    def route(self, path: str) -> Route | None:
+    def route(self, path: str) -> ServerRoute | None:
         if not path.endswith(PATH):
             return None
-        return Route(self, provider_in(path.removesuffix(PATH), DEFAULT_PROVIDER))
+        return ServerRoute(self, provider_in(path.removesuffix(PATH), DEFAULT_PROVIDER))
 
-    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+    def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
         return read_request(request.body)
 
     def read_recorded(self, request: RecordedRequest) -> ChatRequest:
-        """Recordings come from many hosts that bend the format, hence read as loosely as can be."""
+        """Read leniently, because recordings come from many hosts that deviate from the format."""
         body = request.members
         cap = count(body.get("max_completion_tokens")) or count(body.get("max_tokens"))
         return ChatRequest(
@@ -194,7 +194,7 @@ def _offered(function: dict[str, Any]) -> OfferedFunction:
     )
 
 
-def _members(usage: Usage) -> dict[str, Any]:
+def _members(usage: TokenUsage) -> dict[str, Any]:
     members: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

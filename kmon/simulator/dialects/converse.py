@@ -17,8 +17,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kmon.simulator import eventstream
-from kmon.simulator.answers import Answer, Piece
-from kmon.simulator.http import Headers, Request
+from kmon.simulator.answers import ModelAnswer, Piece
+from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import (
     CalledTool,
     ChatMessage,
@@ -26,20 +26,20 @@ from kmon.simulator.request import (
     FunctionCall,
     OfferedFunction,
     OfferedTool,
-    Usage,
+    TokenUsage,
 )
-from kmon.simulator.script import Script, Send, Step, Whole, duration_s, offsets
+from kmon.simulator.script import Script, SendChunk, Step, Whole, duration_s, offsets
 from kmon.simulator.sse import JSON_HEADERS, arguments_of, to_json
-from kmon.simulator.wire import Route, ServerDialect, Trait, provider_in
+from kmon.simulator.wire import ServerDialect, ServerRoute, Trait, provider_in
 
 
-class ToolUse(Struct, frozen=True, rename="camel"):
+class ToolUseBlock(Struct, frozen=True, rename="camel"):
     tool_use_id: str
     name: str
     input: Any = None
 
 
-class ToolResult(Struct, frozen=True, rename="camel"):
+class ToolResultBlock(Struct, frozen=True, rename="camel"):
     tool_use_id: str
     content: list[dict[str, Any]] = []
     status: str = "success"
@@ -54,8 +54,8 @@ class Block(Struct, frozen=True, rename="camel"):
     """One content block; kinds not named here are accepted and ignored."""
 
     text: str | None = None
-    tool_use: ToolUse | None = None
-    tool_result: ToolResult | None = None
+    tool_use: ToolUseBlock | None = None
+    tool_result: ToolResultBlock | None = None
 
 
 class ConverseMessage(Struct, frozen=True):
@@ -119,14 +119,14 @@ class ConverseWire(Struct, frozen=True):
     def head(self) -> Headers:
         return (("content-type", eventstream.CONTENT_TYPE), self._id_header)
 
-    def stream(self, answer: Answer, usage: Usage) -> Iterator[Send]:
-        yield Send(self._event("messageStart", {"role": "assistant"}), "role")
+    def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
+        yield SendChunk(self._event("messageStart", {"role": "assistant"}), "role")
         for index, block in enumerate(answer.blocks):
             yield from self._block(index, block)
-        yield Send(self._event("messageStop", {"stopReason": STOP_REASONS[answer.finish]}), "finish")
-        yield Send(self._metadata(usage, 0), "done")
+        yield SendChunk(self._event("messageStop", {"stopReason": STOP_REASONS[answer.finish]}), "finish")
+        yield SendChunk(self._metadata(usage, 0), "done")
 
-    def whole(self, answer: Answer, usage: Usage) -> Whole:
+    def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         content: list[dict[str, Any]] = []
         for index, block in enumerate(answer.blocks):
             text = "".join(piece.text for piece in block)
@@ -146,17 +146,18 @@ class ConverseWire(Struct, frozen=True):
         }
         return Whole(200, (*JSON_HEADERS, self._id_header), to_json(body))
 
-    def timed(self, script: Script, usage: Usage) -> Script:
-        """The script with its own times told at its end, as far as the server can know them."""
+    def timed(self, script: Script, usage: TokenUsage) -> Script:
+        """The script with the latency in its last frame, up to the first step whose end depends on the client."""
         draft = self._metadata(usage, 0)
         times = chain(offsets(script), repeat(duration_s(script)))
         return tuple(
-            self._told(step, draft, usage, round(1000 * at_s)) for step, at_s in zip(script, times, strict=False)
+            self._with_latency(step, draft, usage, round(1000 * at_s))
+            for step, at_s in zip(script, times, strict=False)
         )
 
-    def _told(self, step: Step, draft: bytes, usage: Usage, latency_ms: int) -> Step:
+    def _with_latency(self, step: Step, draft: bytes, usage: TokenUsage, latency_ms: int) -> Step:
         match step:
-            case Send() if step.data == draft:
+            case SendChunk() if step.data == draft:
                 return replace(step, data=self._metadata(usage, latency_ms))
             case Whole():
                 return replace(step, body=step.body.replace(b'"latencyMs":0', b'"latencyMs":%d' % latency_ms))
@@ -173,19 +174,19 @@ class ConverseWire(Struct, frozen=True):
         refused = CONVERSE.refusal(status, message)
         return replace(refused, headers=(*refused.headers, self._id_header))
 
-    def _block(self, index: int, block: tuple[Piece, ...]) -> Iterator[Send]:
+    def _block(self, index: int, block: tuple[Piece, ...]) -> Iterator[SendChunk]:
         for piece in _as_sent(block, whole_input="nova" in self.model.lower()):
             match piece.kind:
                 case "reasoning":
-                    yield Send(self._delta(index, {"reasoningContent": {"text": piece.text}}), "reasoning")
+                    yield SendChunk(self._delta(index, {"reasoningContent": {"text": piece.text}}), "reasoning")
                 case "text":
-                    yield Send(self._delta(index, {"text": piece.text}), "text", text=piece.text)
+                    yield SendChunk(self._delta(index, {"text": piece.text}), "text", text=piece.text)
                 case "tool-start":
                     start = {"contentBlockIndex": index, "start": {"toolUse": self._tool(index, piece.text)}}
-                    yield Send(self._event("contentBlockStart", start), "tool")
+                    yield SendChunk(self._event("contentBlockStart", start), "tool")
                 case "tool":
-                    yield Send(self._delta(index, {"toolUse": {"input": piece.text}}), "tool")
-        yield Send(self._event("contentBlockStop", {"contentBlockIndex": index}), "block")
+                    yield SendChunk(self._delta(index, {"toolUse": {"input": piece.text}}), "tool")
+        yield SendChunk(self._event("contentBlockStop", {"contentBlockIndex": index}), "block")
 
     def _delta(self, index: int, delta: dict[str, Any]) -> bytes:
         return self._event("contentBlockDelta", {"contentBlockIndex": index, "delta": delta})
@@ -193,7 +194,7 @@ class ConverseWire(Struct, frozen=True):
     def _tool(self, index: int, name: str) -> dict[str, Any]:
         return {"toolUseId": f"tooluse_{self.request_id.replace('-', '')[:20]}{index:02d}", "name": name}
 
-    def _metadata(self, usage: Usage, latency_ms: int) -> bytes:
+    def _metadata(self, usage: TokenUsage, latency_ms: int) -> bytes:
         return self._event("metadata", {"usage": _usage(usage), "metrics": {"latencyMs": latency_ms}})
 
     def _event(self, name: str, members: dict[str, Any]) -> bytes:
@@ -210,19 +211,19 @@ _DECODER = msgspec.json.Decoder(ConverseRequest)
 
 
 class ConverseServer(ServerDialect):
-    """Model and streaming stand in the path. Errors before a stream are told in a header, as botocore reads them."""
+    """The path names the model and streaming. The type of an error before a stream is in a header, for botocore."""
 
     name = "converse"
     traits: frozenset[Trait] = frozenset({"frames", "tools", "terminal-event"})
 
-    def route(self, path: str) -> Route | None:
+    def route(self, path: str) -> ServerRoute | None:
         before, _, rest = path.partition("/model/")
         model, _, operation = rest.rpartition("/")
         if not model or operation not in ("converse", "converse-stream"):
             return None
-        return Route(self, provider_in(before, "bedrock"), model, operation == "converse-stream")
+        return ServerRoute(self, provider_in(before, "bedrock"), model, operation == "converse-stream")
 
-    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+    def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
         try:
             asked = _DECODER.decode(request.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -307,7 +308,7 @@ def _as_chat(message: ConverseMessage) -> Iterator[ChatMessage]:
         yield ChatMessage(message.role, text, [_called(use) for use in uses] or None)
 
 
-def _called(use: ToolUse) -> CalledTool:
+def _called(use: ToolUseBlock) -> CalledTool:
     return CalledTool(use.tool_use_id, FunctionCall(use.name, json.dumps(use.input)))
 
 
@@ -331,6 +332,6 @@ def _as_sent(block: tuple[Piece, ...], *, whole_input: bool) -> tuple[Piece, ...
     return (block[0], Piece("tool", "".join(piece.text for piece in block[1:])))
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _usage(usage: TokenUsage) -> dict[str, int]:
     total = usage.prompt_tokens + usage.completion_tokens
     return {"inputTokens": usage.prompt_tokens, "outputTokens": usage.completion_tokens, "totalTokens": total}

@@ -10,19 +10,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kmon.simulator.answers import Answer
-from kmon.simulator.http import Headers, Request
-from kmon.simulator.request import ChatMessage, ChatRequest, Usage
-from kmon.simulator.script import Script, Send, SendKind, Whole
+from kmon.simulator.answers import ModelAnswer
+from kmon.simulator.http import Headers, ServerRequest
+from kmon.simulator.request import ChatMessage, ChatRequest, TokenUsage
+from kmon.simulator.script import Script, SendChunk, SendKind, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
-from kmon.simulator.wire import Route, ServerDialect, Trait, provider_in
+from kmon.simulator.wire import ServerDialect, ServerRoute, Trait, provider_in
 
 COST_PER_TOKEN_USD = 2e-6
 THINK, THOUGHT = "<think>", "</think>"
 
 # One turn of a templated prompt: Kimi's own form, then ChatML.
 TURN = re.compile(
-    r"<\|im_(?:system|user|assistant)\|>(?P<kimi>\w+)<\|im_middle\|>(?P<said>.*?)(?:<\|im_end\|>|\Z)"
+    r"<\|im_(?:system|user|assistant)\|>(?P<kimi>\w+)<\|im_middle\|>(?P<text>.*?)(?:<\|im_end\|>|\Z)"
     r"|<\|im_start\|>(?P<chatml>\w+)\n(?P<written>.*?)(?:<\|im_end\|>|\Z)",
     re.DOTALL,
 )
@@ -46,15 +46,15 @@ class DeepInfraWire(Struct, frozen=True):
     def head(self) -> Headers:
         return (*SSE_HEADERS, self._id_header)
 
-    def stream(self, answer: Answer, usage: Usage) -> Iterator[Send]:
+    def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         number, thinking = 0, False
         for piece in answer.pieces:
             if piece.kind == "text" and thinking:
-                yield Send(_token(number, THOUGHT), "block", text=THOUGHT)
+                yield SendChunk(_token(number, THOUGHT), "block", text=THOUGHT)
                 number += 1
             thinking = piece.kind == "reasoning"
             kind: SendKind = "reasoning" if thinking else "text"
-            yield Send(_token(number, piece.text), kind, text=piece.text)
+            yield SendChunk(_token(number, piece.text), kind, text=piece.text)
             number += 1
         last = {
             "token": {"id": None, "text": "", "logprob": 0, "special": True},
@@ -62,9 +62,9 @@ class DeepInfraWire(Struct, frozen=True):
             "details": {"finish_reason": answer.finish},
             **self._counts(usage),
         }
-        yield Send(event(last), "finish")
+        yield SendChunk(event(last), "finish")
 
-    def whole(self, answer: Answer, usage: Usage) -> Whole:
+    def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         total = usage.prompt_tokens + usage.completion_tokens
         status = {
             "status": "succeeded",
@@ -82,7 +82,7 @@ class DeepInfraWire(Struct, frozen=True):
         }
         return Whole(200, (*JSON_HEADERS, self._id_header), to_json(body))
 
-    def timed(self, script: Script, usage: Usage) -> Script:
+    def timed(self, script: Script, usage: TokenUsage) -> Script:
         return script
 
     def keepalive(self) -> bytes:
@@ -94,7 +94,7 @@ class DeepInfraWire(Struct, frozen=True):
     def refusal(self, status: int, message: str, kind: str, code: str | None = None) -> Whole:
         return DEEPINFRA.refusal(status, message)
 
-    def _counts(self, usage: Usage) -> dict[str, Any]:
+    def _counts(self, usage: TokenUsage) -> dict[str, Any]:
         total = usage.prompt_tokens + usage.completion_tokens
         return {
             "request_id": self.request_id,
@@ -117,13 +117,13 @@ class DeepInfraServer(ServerDialect):
     name = "deepinfra"
     traits: frozenset[Trait] = frozenset({"sse"})
 
-    def route(self, path: str) -> Route | None:
+    def route(self, path: str) -> ServerRoute | None:
         before, _, model = path.partition("/inference/")
         if not model or model.endswith("/chat/completions"):
             return None
-        return Route(self, provider_in(before, "deepinfra"), model)
+        return ServerRoute(self, provider_in(before, "deepinfra"), model)
 
-    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+    def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
         """A prompt that ends with ``<think>`` is answered with thinking first, as its template asks for."""
         try:
             asked = _DECODER.decode(request.body)
@@ -154,11 +154,11 @@ DEEPINFRA = DeepInfraServer()
 
 def _messages(prompt: str) -> list[ChatMessage]:
     turns = [
-        ChatMessage(found["kimi"] or found["chatml"], found["said"] or found["written"] or "")
+        ChatMessage(found["kimi"] or found["chatml"], found["text"] or found["written"] or "")
         for found in TURN.finditer(prompt)
     ]
     opened = turns and turns[-1].role == "assistant" and turns[-1].text.strip() in ("", THINK, THINK + THOUGHT)
-    if opened:  # the turn left for the answer is nothing that was said
+    if opened:  # the open turn for the answer is no message
         turns.pop()
     return turns or [ChatMessage("user", prompt)]
 
@@ -168,6 +168,6 @@ def _token(number: int, text: str) -> bytes:
     return event({"token": token, "generated_text": None, "details": None})
 
 
-def _generated(answer: Answer) -> str:
-    thought, said = answer.joined("reasoning"), answer.joined("text")
-    return thought + THOUGHT + said if thought and said else thought + said
+def _generated(answer: ModelAnswer) -> str:
+    thought, text = answer.joined("reasoning"), answer.joined("text")
+    return thought + THOUGHT + text if thought and text else thought + text

@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kmon.recording.interaction import Request as RecordedRequest
-from kmon.simulator.answers import Answer, Piece
-from kmon.simulator.http import Headers, Request
+from kmon.simulator.answers import ModelAnswer, Piece
+from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import (
     CalledTool,
     ChatMessage,
@@ -21,11 +21,11 @@ from kmon.simulator.request import (
     FunctionCall,
     OfferedFunction,
     OfferedTool,
-    Usage,
+    TokenUsage,
 )
-from kmon.simulator.script import Script, Send, Whole
+from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, arguments_of, event, to_json
-from kmon.simulator.wire import DEFAULT_PROVIDER, Route, ServerDialect, Trait, provider_in
+from kmon.simulator.wire import DEFAULT_PROVIDER, ServerDialect, ServerRoute, Trait, provider_in
 
 PATH = "/messages"
 VERSION_HEADER = "anthropic-version"
@@ -83,23 +83,23 @@ class MessagesWire(Struct, frozen=True):
     def head(self) -> Headers:
         return (*SSE_HEADERS, self._id_header)
 
-    def stream(self, answer: Answer, usage: Usage) -> Iterator[Send]:
+    def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         begun = self._message([], None, {"input_tokens": usage.prompt_tokens, "output_tokens": 1})
-        yield Send(_event("message_start", {"message": begun}), "role")
-        yield Send(self.keepalive(), "comment")
+        yield SendChunk(_event("message_start", {"message": begun}), "role")
+        yield SendChunk(self.keepalive(), "comment")
         for index, block in enumerate(answer.blocks):
             yield from self._block(index, block)
         delta = {"stop_reason": STOP_REASONS[answer.finish], "stop_sequence": None}
-        yield Send(_event("message_delta", {"delta": delta, "usage": _output(usage)}), "finish")
-        yield Send(_event("message_stop", {}), "done")
+        yield SendChunk(_event("message_delta", {"delta": delta, "usage": _output(usage)}), "finish")
+        yield SendChunk(_event("message_stop", {}), "done")
 
-    def whole(self, answer: Answer, usage: Usage) -> Whole:
+    def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         content = [self._whole_block(index, block) for index, block in enumerate(answer.blocks)]
         counts = {"input_tokens": usage.prompt_tokens, **_output(usage)}
         body = self._message(content, STOP_REASONS[answer.finish], counts)
         return Whole(200, (*JSON_HEADERS, self._id_header), to_json(body))
 
-    def timed(self, script: Script, usage: Usage) -> Script:
+    def timed(self, script: Script, usage: TokenUsage) -> Script:
         return script
 
     def keepalive(self) -> bytes:
@@ -112,24 +112,24 @@ class MessagesWire(Struct, frozen=True):
         refused = MESSAGES.refusal(status, message)
         return replace(refused, headers=(*refused.headers, self._id_header))
 
-    def _block(self, index: int, block: tuple[Piece, ...]) -> Iterator[Send]:
+    def _block(self, index: int, block: tuple[Piece, ...]) -> Iterator[SendChunk]:
         first, *rest = block
         if first.kind == "tool-start":
             start = {"type": "tool_use", "id": self._tool_id(index), "name": first.text, "input": {}}
-            yield Send(_at(index, "start", content_block=start), "tool")
+            yield SendChunk(_at(index, "start", content_block=start), "tool")
         else:
-            yield Send(_at(index, "start", content_block=BEGUN[first.kind]), "block")
+            yield SendChunk(_at(index, "start", content_block=BEGUN[first.kind]), "block")
         for piece in rest if first.kind == "tool-start" else block:
             match piece.kind:
                 case "reasoning":
-                    yield Send(_delta(index, "thinking_delta", thinking=piece.text), "reasoning")
+                    yield SendChunk(_delta(index, "thinking_delta", thinking=piece.text), "reasoning")
                 case "text":
-                    yield Send(_delta(index, "text_delta", text=piece.text), "text", text=piece.text)
+                    yield SendChunk(_delta(index, "text_delta", text=piece.text), "text", text=piece.text)
                 case _:
-                    yield Send(_delta(index, "input_json_delta", partial_json=piece.text), "tool")
+                    yield SendChunk(_delta(index, "input_json_delta", partial_json=piece.text), "tool")
         if first.kind == "reasoning":
-            yield Send(_delta(index, "signature_delta", signature=self.response_id), "block")
-        yield Send(_at(index, "stop"), "block")
+            yield SendChunk(_delta(index, "signature_delta", signature=self.response_id), "block")
+        yield SendChunk(_at(index, "stop"), "block")
 
     def _whole_block(self, index: int, block: tuple[Piece, ...]) -> dict[str, Any]:
         text = "".join(piece.text for piece in block if piece.kind != "tool-start")
@@ -169,12 +169,12 @@ class MessagesServer(ServerDialect):
     name = "messages"
     traits: frozenset[Trait] = frozenset({"sse", "tools", "terminal-event"})
 
-    def route(self, path: str) -> Route | None:
+    def route(self, path: str) -> ServerRoute | None:
         if not path.endswith(PATH):
             return None
-        return Route(self, provider_in(path.removesuffix(PATH), DEFAULT_PROVIDER))
+        return ServerRoute(self, provider_in(path.removesuffix(PATH), DEFAULT_PROVIDER))
 
-    def read(self, request: Request, model: str, stream: bool) -> ChatRequest:
+    def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
         if not request.headers.get(VERSION_HEADER):
             raise ValueError(f"{VERSION_HEADER}: header is required")
         try:
@@ -201,7 +201,7 @@ class MessagesServer(ServerDialect):
 
     def read_recorded(self, request: RecordedRequest) -> ChatRequest:
         headers = {VERSION_HEADER: "as recorded"}  # a recording may have left it out
-        return self.read(Request("POST", "", {}, headers, request.body), request.model, True)
+        return self.read(ServerRequest("POST", "", {}, headers, request.body), request.model, True)
 
     def wire(self, request: ChatRequest, rng: Random) -> MessagesWire:
         return MessagesWire(f"msg_{rng.getrandbits(96):024x}", request.model)
@@ -281,5 +281,5 @@ def _delta(index: int, kind: str, **members: str) -> bytes:
     return _at(index, "delta", delta={"type": kind, **members})
 
 
-def _output(usage: Usage) -> dict[str, int]:
+def _output(usage: TokenUsage) -> dict[str, int]:
     return {"output_tokens": usage.completion_tokens}

@@ -9,7 +9,7 @@ from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.dialects.converse import CONVERSE
 from kmon.simulator.dialects.deepinfra import DEEPINFRA
 from kmon.simulator.dialects.messages import MESSAGES
-from kmon.simulator.wire import Route, ServerDialect, Trait
+from kmon.simulator.wire import ServerDialect, ServerRoute, Trait
 
 _TABLE: dict[str, ServerDialect] = {entry.name: entry for entry in (CONVERSE, DEEPINFRA, CHAT, MESSAGES)}
 """The first that a path fits is asked."""
@@ -42,6 +42,6 @@ def names_with(needs: frozenset[Trait]) -> list[str]:
     return sorted(entry.name for entry in _TABLE.values() if needs <= entry.traits)
 
 
-def route(path: str) -> Route | None:
-    """The dialect of a (decoded) path and what it says; None when nobody answers there."""
+def route(path: str) -> ServerRoute | None:
+    """The dialect, provider and model of a (decoded) path; None for a path of no dialect."""
     return next((found for entry in _TABLE.values() if (found := entry.route(path)) is not None), None)

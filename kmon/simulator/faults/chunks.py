@@ -1,4 +1,4 @@
-"""What can be wrong with the chunks of Chat Completions: usage, names, order, framing; and the healthy variations."""
+"""Faults of the chunks of Chat Completions: usage, names, order, framing; and healthy variations of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.faults.base import CHAT_CHUNKS, SSE, Fault, Setting, TokensSpan, tokens_in
-from kmon.simulator.script import PROGRESS, Script, Send, Step
+from kmon.simulator.script import PROGRESS, Script, SendChunk, Step, is_progress
 from kmon.simulator.sse import event
 from kmon.simulator.wire import Trait
 
@@ -23,11 +23,11 @@ class _Chunks(Fault, frozen=True):
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
 
-def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -> Script:
-    """The script with the members of every data chunk changed, or the chunk left out where there are none."""
+def _edited(script: Script, change: Callable[[SendChunk, Members], Members | None]) -> Script:
+    """The script with ``change`` made to the members of each data chunk; without the chunk where it returns None."""
     steps: list[Step] = []
     for step in script:
-        if isinstance(step, Send) and step.data.startswith(b"data: {"):
+        if isinstance(step, SendChunk) and step.data.startswith(b"data: {"):
             members = change(step, json.loads(step.data.removeprefix(b"data: ")))
             if members is not None:
                 steps.append(replace(step, data=event(members)))
@@ -37,23 +37,25 @@ def _edited(script: Script, change: Callable[[Send, Members], Members | None]) -
 
 
 def _usage(script: Script) -> Members:
-    """The usage that the script reports."""
+    """The usage that the script reports; {} for none."""
     for step in script:
-        if isinstance(step, Send) and step.kind == "usage":
+        if isinstance(step, SendChunk) and step.kind == "usage":
             found: Members = json.loads(step.data.removeprefix(b"data: "))["usage"]
             return found
     return {}
 
 
 class UsageMissing(_Chunks, frozen=True, tag="usage-missing"):
-    """Every chunk announces usage, and the last one that should hold it never comes."""
+    """Each chunk has the member ``usage``, but the last chunk that should fill it never comes."""
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _edited(script, lambda step, members: None if step.kind == "usage" else {**members, "usage": None})
 
 
 class UsageUnannounced(_Chunks, frozen=True, tag="usage-unannounced"):
-    """Healthy: a provider that never says anything about usage."""
+    """Healthy: a provider that never reports usage."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _edited(script, lambda step, members: None if step.kind == "usage" else members)
@@ -62,10 +64,12 @@ class UsageUnannounced(_Chunks, frozen=True, tag="usage-unannounced"):
 class UsageOnFinish(_Chunks, frozen=True, tag="usage-on-finish"):
     """Healthy: usage on the chunk with the finish reason."""
 
+    healthy: ClassVar[bool] = True
+
     def script(self, script: Script, setting: Setting) -> Script:
         usage = _usage(script)
 
-        def moved(step: Send, members: Members) -> Members | None:
+        def moved(step: SendChunk, members: Members) -> Members | None:
             if step.kind == "usage":
                 return None
             return {**members, "usage": usage} if step.kind == "finish" else members
@@ -74,12 +78,14 @@ class UsageOnFinish(_Chunks, frozen=True, tag="usage-on-finish"):
 
 
 class UsageOnEveryChunk(_Chunks, frozen=True, tag="usage-on-every-chunk"):
-    """Healthy: usage counts up on every chunk."""
+    """Healthy: usage on each chunk, counting up."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         usage, sent = _usage(script), 0
 
-        def counted(step: Send, members: Members) -> Members:
+        def counted(step: SendChunk, members: Members) -> Members:
             nonlocal sent
             sent += step.kind in PROGRESS
             return members if step.kind == "usage" else {**members, "usage": {**usage, "completion_tokens": sent}}
@@ -88,7 +94,7 @@ class UsageOnEveryChunk(_Chunks, frozen=True, tag="usage-on-every-chunk"):
 
 
 class UsageWrong(_Chunks, frozen=True, tag="usage-wrong"):
-    """Usage counts far fewer output tokens than came."""
+    """Usage reports far fewer output tokens than were sent."""
 
     completion_tokens: Annotated[int, Meta(ge=0, le=1_000_000)] = 2
 
@@ -97,14 +103,16 @@ class UsageWrong(_Chunks, frozen=True, tag="usage-wrong"):
 
 
 class HiddenReasoning(_Chunks, frozen=True, tag="hidden-reasoning"):
-    """Healthy: reasoning that is counted, but neither shown nor told apart."""
+    """Healthy: reasoning that counts as output tokens, but is not sent."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _counting(script, lambda tokens: tokens + 3_000)
 
 
 def _counting(script: Script, count: Callable[[int], int]) -> Script:
-    def changed(step: Send, members: Members) -> Members:
+    def changed(step: SendChunk, members: Members) -> Members:
         if step.kind != "usage":
             return members
         usage = members["usage"]
@@ -114,7 +122,7 @@ def _counting(script: Script, count: Callable[[int], int]) -> Script:
 
 
 class WrongModel(_Chunks, frozen=True, tag="wrong-model"):
-    """Every chunk names another model than was asked for."""
+    """Each chunk names another model than the request."""
 
     model: str = "moonshotai/Kimi-K2-Instruct-0711"
 
@@ -123,21 +131,22 @@ class WrongModel(_Chunks, frozen=True, tag="wrong-model"):
 
 
 class ModelAlias(WrongModel, frozen=True, tag="model-alias"):
-    """Healthy: the same model by another of its names."""
+    """Healthy: each chunk names the same model by another of its names."""
 
+    healthy: ClassVar[bool] = True
     model: str = "accounts/fireworks/models/kimi-k2p6"
 
 
 class UpstreamSwitched(_Chunks, frozen=True, tag="upstream-switched"):
-    """An aggregator that names its host, and names another from the middle on."""
+    """An aggregator that names one host in the first half and another in the second."""
 
     first: str = "Together"
     then: str = "DeepInfra"
 
     def script(self, script: Script, setting: Setting) -> Script:
-        half, sent = sum(isinstance(step, Send) for step in script) // 2, 0
+        half, sent = sum(isinstance(step, SendChunk) for step in script) // 2, 0
 
-        def hosted(_: Send, members: Members) -> Members:
+        def hosted(_: SendChunk, members: Members) -> Members:
             nonlocal sent
             sent += 1
             return {**members, "provider": self.first if sent <= half else self.then}
@@ -146,35 +155,36 @@ class UpstreamSwitched(_Chunks, frozen=True, tag="upstream-switched"):
 
 
 class UpstreamNamed(UpstreamSwitched, frozen=True, tag="upstream-named"):
-    """Healthy: an aggregator that names one host throughout."""
+    """Healthy: an aggregator that names the same host in each chunk."""
 
+    healthy: ClassVar[bool] = True
     then: str = "Together"
 
 
 class DuplicateChunks(_Chunks, frozen=True, tag="duplicate-chunks"):
-    """A stretch of chunks is sent again, at once, as by a gateway that reconnected."""
+    """Some chunks are sent twice, the second time in one burst, as by a gateway that reconnected."""
 
     after_tokens: TokensSpan = 110
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 90
 
     def script(self, script: Script, setting: Setting) -> Script:
-        progress = [i for i, step in enumerate(script) if isinstance(step, Send) and step.kind in PROGRESS]
+        progress = [i for i, step in enumerate(script) if is_progress(step)]
         stop = min(tokens_in(self.after_tokens, setting.rng), len(progress) - 1)
         if stop < 1:
             return script
         first, last = progress[max(0, stop - self.tokens)], progress[stop]
-        again = [replace(step, after_s=0.0) if isinstance(step, Send) else step for step in script[first:last]]
+        again = [replace(step, after_s=0.0) if isinstance(step, SendChunk) else step for step in script[first:last]]
         return (*script[:last], *again, *script[last:])
 
 
 class ReorderedChunks(_Chunks, frozen=True, tag="reordered-chunks"):
-    """The finish reason overtakes the last chunks of the answer."""
+    """The finish reason comes before the last chunks of the answer."""
 
     tokens: Annotated[int, Meta(ge=1, le=100_000)] = 8
 
     def script(self, script: Script, setting: Setting) -> Script:
-        progress = [i for i, step in enumerate(script) if isinstance(step, Send) and step.kind in PROGRESS]
-        finish = next((i for i, s in enumerate(script) if isinstance(s, Send) and s.kind == "finish"), None)
+        progress = [i for i, step in enumerate(script) if is_progress(step)]
+        finish = next((i for i, s in enumerate(script) if isinstance(s, SendChunk) and s.kind == "finish"), None)
         if finish is None or not progress:
             return script
         at = progress[-min(self.tokens, len(progress))]
@@ -186,15 +196,17 @@ class _Framing(Fault, frozen=True):
 
 
 class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
-    """Healthy: every event in four pieces, cut at any byte, through words and characters."""
+    """Healthy: each event in four pieces, cut at any byte, also inside a character."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         steps: list[Step] = []
         for step in script:
-            if isinstance(step, Send):
+            if isinstance(step, SendChunk):
                 cuts = sorted(setting.rng.sample(range(1, len(step.data)), 3))
                 first, *rest = (step.data[a:b] for a, b in pairwise([0, *cuts, len(step.data)]))
-                steps += [replace(step, data=first), *(Send(piece, "block") for piece in rest)]
+                steps += [replace(step, data=first), *(SendChunk(piece, "block") for piece in rest)]
             else:
                 steps.append(step)
         return tuple(steps)
@@ -203,25 +215,31 @@ class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
 class CrLf(_Framing, frozen=True, tag="crlf"):
     """Healthy: lines that end with CR LF."""
 
+    healthy: ClassVar[bool] = True
+
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(
-            replace(step, data=step.data.replace(b"\n", b"\r\n")) if isinstance(step, Send) else step for step in script
+            replace(step, data=step.data.replace(b"\n", b"\r\n")) if isinstance(step, SendChunk) else step
+            for step in script
         )
 
 
 class MultiLineData(_Chunks, frozen=True, tag="multi-line-data"):
-    """Healthy: each event's JSON over two data lines."""
+    """Healthy: the JSON of each event on two data lines."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(
-            replace(step, data=step.data.replace(b'","', b'",\ndata: "', 1)) if isinstance(step, Send) else step
+            replace(step, data=step.data.replace(b'","', b'",\ndata: "', 1)) if isinstance(step, SendChunk) else step
             for step in script
         )
 
 
 class ProxyBuffering(_Framing, frozen=True, tag="proxy-buffering"):
-    """Healthy, behind a proxy that passes on what it holds when its 16 KB buffer is full."""
+    """Healthy: bursts, as behind a proxy that sends its buffer only when it is full."""
 
+    healthy: ClassVar[bool] = True
     buffer_bytes: Annotated[int, Meta(ge=1, le=10_000_000)] = BUFFER_BYTES
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -229,12 +247,12 @@ class ProxyBuffering(_Framing, frozen=True, tag="proxy-buffering"):
         held: list[bytes] = []
         wait_s = 0.0
         for step in script:
-            if isinstance(step, Send):
+            if isinstance(step, SendChunk):
                 held.append(step.data)
                 wait_s += step.after_s
-            if held and (not isinstance(step, Send) or sum(map(len, held)) >= self.buffer_bytes):
-                steps.append(Send(b"".join(held), "text", wait_s))
+            if held and (not isinstance(step, SendChunk) or sum(map(len, held)) >= self.buffer_bytes):
+                steps.append(SendChunk(b"".join(held), "text", wait_s))
                 held, wait_s = [], 0.0
-            if not isinstance(step, Send):
+            if not isinstance(step, SendChunk):
                 steps.append(step)
         return tuple(steps)

@@ -1,4 +1,4 @@
-"""What a model, or the server's parser, can say wrong in any dialect; and healthy answers that look alike."""
+"""Faults of the words and tool calls in an answer, and healthy answers that look like them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.answers import Answer, Piece, reasoning, tokens
+from kmon.simulator.answers import ModelAnswer, Piece, reasoning, tokens
 from kmon.simulator.faults.base import CHAT_CHUNKS, Fault
+from kmon.simulator.request import ChatMessage, ChatRequest
 from kmon.simulator.wire import Trait
 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
@@ -19,17 +20,17 @@ TABLE_ROWS = 24
 
 
 class _Words(Fault, frozen=True):
-    """A fault of what is said, streamed or not."""
+    """A fault of the answer, streamed or not."""
 
     streams_only: ClassVar[bool] = False
 
 
-def _text(said: str) -> tuple[Piece, ...]:
-    return tuple(Piece("text", token) for token in tokens(said))
+def _text(text: str) -> tuple[Piece, ...]:
+    return tuple(Piece("text", token) for token in tokens(text))
 
 
-def _with_arguments(answer: Answer, change: Callable[[str], Iterable[str]]) -> Answer:
-    """The answer with the arguments of each call replaced by the pieces that ``change`` makes of them."""
+def _with_arguments(answer: ModelAnswer, change: Callable[[str], Iterable[str]]) -> ModelAnswer:
+    """The answer with the arguments of each call replaced by the pieces that ``change`` returns for them."""
     pieces: list[Piece] = []
     for block in answer.blocks:
         if block[0].kind == "tool-start":
@@ -40,44 +41,150 @@ def _with_arguments(answer: Answer, change: Callable[[str], Iterable[str]]) -> A
     return replace(answer, pieces=tuple(pieces))
 
 
+class EmptyAnswer(Fault, frozen=True, tag="empty-answer"):
+    """The beginning and the end of an answer without content."""
+
+    streams_only: ClassVar[bool] = False
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return ModelAnswer(())
+
+
+class OnlyReasoning(Fault, frozen=True, tag="only-reasoning"):
+    """Reasoning up to the token limit, and no answer."""
+
+    streams_only: ClassVar[bool] = False
+    reasoning_tokens: Annotated[int, Meta(ge=1, le=100_000)] = 300
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return ModelAnswer(tuple(reasoning(self.reasoning_tokens)), "length")
+
+
+class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
+    """Reasoning without repetition that takes longer than usual timeouts."""
+
+    reasoning_tokens: Count = 8_000
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return ModelAnswer(tuple(reasoning(self.reasoning_tokens)), "length")
+
+
+class LongReasoning(_Words, frozen=True, tag="long-reasoning"):
+    """Healthy: long reasoning, then the answer."""
+
+    healthy: ClassVar[bool] = True
+    reasoning_tokens: Count = 400
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=(*reasoning(self.reasoning_tokens), *answer.pieces))
+
+
+class OneWord(_Words, frozen=True, tag="one-word"):
+    """Healthy: an answer of one word."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=_text("Yes."), finish="stop")
+
+
+class RepetitionLoop(_Words, frozen=True, tag="repetition-loop"):
+    """Some tokens, then the same words up to the token limit."""
+
+    after_tokens: Count = 40
+    times: Count = 20
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(
+            answer, pieces=(*answer.pieces[: self.after_tokens], *_text(LOOPED * self.times)), finish="length"
+        )
+
+
+class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
+    """Healthy: a ruler and a table of similar rows."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        rows = "".join(f"| item {n} | not available | {n * 7 % 10} |\n" for n in range(TABLE_ROWS))
+        table = f"{'-' * 80}\n| name | state | count |\n|---|---|---|\n{rows}{'-' * 80}\n"
+        return replace(answer, pieces=_text(table), finish="stop")
+
+
+class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
+    """Healthy: an answer whose text quotes an error."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        text = 'The log says data: {"error": {"message": "overloaded", "code": 503}} and then [DONE]; retry later.'
+        return replace(answer, pieces=_text(text), finish="stop")
+
+
+class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
+    """Healthy: an answer that quotes the markup of tool calls as code."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        text = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
+        return replace(answer, pieces=_text(text), finish="stop")
+
+
+class ToolCallLoop(Fault, frozen=True, tag="tool-call-loop"):
+    """The same call in each turn, as by a model that does not see the results of its tools."""
+
+    streams_only: ClassVar[bool] = False
+
+    def request(self, request: ChatRequest) -> ChatRequest:
+        before: list[ChatMessage] = []
+        for message in request.messages:
+            if message.role == "assistant" and message.tool_calls:
+                break
+            before.append(message)
+        return replace(request, messages=before or request.messages)
+
+
 class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
-    """The arguments of every call stop in their middle; the finish reason still says tool_calls."""
+    """The arguments of each call stop in their middle; the finish reason is still tool_calls."""
 
-    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere whole documents hold arguments as objects
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere a whole document holds arguments as an object
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
 
 
 class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
-    """The arguments of every call are written as Python writes them."""
+    """The arguments of each call as a Python literal instead of JSON."""
 
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(repr(json.loads(arguments))))
 
 
 class ToolArgumentsMisfit(_Words, frozen=True, tag="tool-arguments-misfit"):
-    """The arguments of every call are JSON, but every value is a list."""
+    """The arguments of each call are JSON, but each value is a list."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(json.dumps({k: [[]] for k in json.loads(arguments)})))
 
 
 class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
     """Healthy: arguments with line breaks and blanks around them."""
 
-    def answer(self, answer: Answer) -> Answer:
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(
             answer, lambda arguments: tokens("\n " + json.dumps(json.loads(arguments), indent=2) + " \n")
         )
 
 
 class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
-    """Every call is of a tool that nobody offered."""
+    """Each call names a tool that the request does not offer."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(
             answer,
             pieces=tuple(replace(p, text=f"{p.text}_v2") if p.kind == "tool-start" else p for p in answer.pieces),
@@ -85,9 +192,9 @@ class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
 
 
 class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
-    """Every call arrives as text in Kimi's own markup, with finish reason stop."""
+    """Each call arrives as text in Kimi's own markup, with finish reason stop."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         pieces = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
         called = "".join(
             f"<|tool_call_begin|>functions.{name}:{number}<|tool_call_argument_begin|>{arguments}<|tool_call_end|>"
@@ -98,77 +205,17 @@ class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
 
 
 class FinishMismatch(_Words, frozen=True, tag="finish-mismatch"):
-    """The finish reason says tool_calls, and there are none."""
+    """The finish reason is tool_calls, and there are no calls."""
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         words = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
         return replace(answer, pieces=words, finish="tool_calls")
 
 
 class StopAfterToolCall(_Words, frozen=True, tag="stop-after-tool-call"):
-    """Healthy, as many servers do it: tool calls with finish reason stop."""
+    """Healthy: tool calls with finish reason stop, as many servers send them."""
 
-    def answer(self, answer: Answer) -> Answer:
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(answer, finish="stop")
-
-
-class RepetitionLoop(_Words, frozen=True, tag="repetition-loop"):
-    """Some tokens, then the same words until the token limit."""
-
-    after_tokens: Count = 40
-    times: Count = 20
-
-    def answer(self, answer: Answer) -> Answer:
-        return replace(
-            answer, pieces=(*answer.pieces[: self.after_tokens], *_text(LOOPED * self.times)), finish="length"
-        )
-
-
-class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
-    """Healthy: a ruler and a table whose rows resemble each other."""
-
-    def answer(self, answer: Answer) -> Answer:
-        rows = "".join(f"| item {n} | not available | {n * 7 % 10} |\n" for n in range(TABLE_ROWS))
-        table = f"{'-' * 80}\n| name | state | count |\n|---|---|---|\n{rows}{'-' * 80}\n"
-        return replace(answer, pieces=_text(table), finish="stop")
-
-
-class EndlessReasoning(_Words, frozen=True, tag="endless-reasoning"):
-    """It thinks, never twice the same, for longer than anybody waits."""
-
-    reasoning_tokens: Count = 8_000
-
-    def answer(self, answer: Answer) -> Answer:
-        return Answer(tuple(reasoning(self.reasoning_tokens)), "length")
-
-
-class LongReasoning(_Words, frozen=True, tag="long-reasoning"):
-    """Healthy: it thinks for long, then answers."""
-
-    reasoning_tokens: Count = 400
-
-    def answer(self, answer: Answer) -> Answer:
-        return replace(answer, pieces=(*reasoning(self.reasoning_tokens), *answer.pieces))
-
-
-class OneWord(_Words, frozen=True, tag="one-word"):
-    """Healthy: an answer of one word."""
-
-    def answer(self, answer: Answer) -> Answer:
-        return replace(answer, pieces=_text("Yes."), finish="stop")
-
-
-class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
-    """Healthy: an answer whose text quotes an error."""
-
-    def answer(self, answer: Answer) -> Answer:
-        said = 'The log says data: {"error": {"message": "overloaded", "code": 503}} and then [DONE]; retry later.'
-        return replace(answer, pieces=_text(said), finish="stop")
-
-
-class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
-    """Healthy: an answer that explains the markup of tool calls, in code marks."""
-
-    def answer(self, answer: Answer) -> Answer:
-        said = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
-        return replace(answer, pieces=_text(said), finish="stop")

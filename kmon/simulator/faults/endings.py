@@ -1,4 +1,4 @@
-"""Ways for a connection or a body to end, or not to begin; and the healthy ones that look alike."""
+"""Faults that end a stream in a wrong way, and healthy ones that look like them."""
 
 from __future__ import annotations
 
@@ -8,54 +8,46 @@ from msgspec.structs import replace
 
 from kmon.simulator.faults.base import CHAT_CHUNKS, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.http import Headers, chunk, response_head
-from kmon.simulator.script import Close, End, Head, Raw, Reset, Script, Send, split
+from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, SendChunk, SendHead, split
 from kmon.simulator.wire import Trait
 
 
-class CloseBeforeHeaders(Fault, frozen=True, tag="close-before-headers"):
-    """The request is taken and the connection closed without a word."""
+class TruncatedNoFinish(Fault, frozen=True, tag="truncated-no-finish"):
+    """The body ends cleanly in the middle: no finish reason, no last event, no error."""
 
-    streams_only: ClassVar[bool] = False
-
-    def script(self, script: Script, setting: Setting) -> Script:
-        return (Close(0.1),)
-
-
-class ResetBeforeHeaders(Fault, frozen=True, tag="reset-before-headers"):
-    """The request is taken and the connection reset."""
-
-    streams_only: ClassVar[bool] = False
+    after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return (Reset(b"", 0.1),)
+        return (*split(script, tokens_in(self.after_tokens, setting.rng))[0], EndBody())
 
 
-class NotHttp(Fault, frozen=True, tag="not-http"):
-    """Another protocol answers."""
+class FinishWithoutDone(Fault, frozen=True, tag="finish-without-done"):
+    """The whole answer without the last event; the body ends cleanly."""
 
-    streams_only: ClassVar[bool] = False
-
-    def script(self, script: Script, setting: Setting) -> Script:
-        return (Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", 0.1), Close(0.1))
-
-
-class Overloaded(Fault, frozen=True, tag="overloaded"):
-    """529, as overloaded providers say it, before any stream."""
-
-    streams_only: ClassVar[bool] = False
+    needs: ClassVar[frozenset[Trait]] = frozenset({"terminal-event"})
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return (replace(setting.frames.refusal(529, "Overloaded", "overloaded_error"), after_s=0.1),)
+        return tuple(step for step in script if not (isinstance(step, SendChunk) and step.kind == "done"))
 
 
-class UnknownModel(Fault, frozen=True, tag="unknown-model"):
-    """404 for the model that was asked for."""
+class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
+    """The last event without a finish reason before it."""
 
-    streams_only: ClassVar[bool] = False
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def script(self, script: Script, setting: Setting) -> Script:
-        message = "The model does not exist or you do not have access to it"
-        return (replace(setting.frames.refusal(404, message, "invalid_request_error", "model_not_found"), after_s=0.1),)
+        return tuple(step for step in script if not (isinstance(step, SendChunk) and step.kind == "finish"))
+
+
+class ResetMidChunk(Fault, frozen=True, tag="reset-mid-chunk"):
+    """The connection is reset in the middle of an HTTP chunk."""
+
+    after_tokens: TokensSpan = 60
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        before, after = split(script, tokens_in(self.after_tokens, setting.rng))
+        assert isinstance(after[0], SendChunk)
+        return (*before, Reset(after[0].data))
 
 
 class FinMidChunk(Fault, frozen=True, tag="fin-mid-chunk"):
@@ -65,23 +57,25 @@ class FinMidChunk(Fault, frozen=True, tag="fin-mid-chunk"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, after = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(after[0], Send)
+        assert isinstance(after[0], SendChunk)
         announced = chunk(after[0].data)
         return (*before, Raw(announced[: len(announced) // 2], after[0].after_s), Close(0.05))
 
 
 class ContentLengthShort(Fault, frozen=True, tag="content-length-short"):
-    """A body of known length, closed in its middle."""
+    """A body with a Content-Length, closed in its middle."""
 
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
         sent, _ = split(script, tokens_in(self.after_tokens, setting.rng))
-        return (*_sized(script)[: sum(isinstance(step, Head | Send) for step in sent)], Close(0.05))
+        return (*_sized(script)[: sum(isinstance(step, SendHead | SendChunk) for step in sent)], Close(0.05))
 
 
 class SizedBody(Fault, frozen=True, tag="sized-body"):
-    """Healthy: a stream whose length is known from the start."""
+    """Healthy: a stream with a Content-Length."""
+
+    healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _sized(script)
@@ -89,42 +83,55 @@ class SizedBody(Fault, frozen=True, tag="sized-body"):
 
 def _sized(script: Script) -> Script:
     head, *rest = script
-    assert isinstance(head, Head)
-    sends = [step for step in rest if isinstance(step, Send)]
+    assert isinstance(head, SendHead)
+    sends = [step for step in rest if isinstance(step, SendChunk)]
     headers: Headers = (*head.headers, ("content-length", str(sum(len(send.data) for send in sends))))
-    began = Raw(response_head(head.status, headers), head.after_s)
-    return (began, *(Raw(send.data, send.after_s) for send in sends))
+    first = Raw(response_head(head.status, headers), head.after_s)
+    return (first, *(Raw(send.data, send.after_s) for send in sends))
 
 
 class PlainTextType(Fault, frozen=True, tag="plain-text-type"):
-    """Healthy: an event stream that calls itself plain text."""
+    """Healthy: an event stream with the content type of plain text."""
 
+    healthy: ClassVar[bool] = True
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
 
     def script(self, script: Script, setting: Setting) -> Script:
         head, *rest = script
-        assert isinstance(head, Head)
+        assert isinstance(head, SendHead)
         others = tuple((name, value) for name, value in head.headers if name != "content-type")
         return (replace(head, headers=(*others, ("content-type", "text/plain; charset=utf-8"))), *rest)
 
 
-class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
-    """The last event comes, but no finish reason before it."""
+class ErrorIn200(Fault, frozen=True, tag="error-in-200"):
+    """An error event after some tokens, in a response of status 200 that then ends cleanly."""
 
-    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
+    after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        return tuple(step for step in script if not (isinstance(step, Send) and step.kind == "finish"))
+        before, after = split(script, tokens_in(self.after_tokens, setting.rng))
+        error = setting.frames.error("Provider returned error: upstream overloaded", 502, "server_error")
+        assert isinstance(after[0], SendChunk)
+        return (*before, SendChunk(error, "error", after[0].after_s), EndBody())
+
+
+class ErrorFirst(Fault, frozen=True, tag="error-first"):
+    """A response of status 200 whose only event is an error."""
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        message = "Failed to call a function. Please adjust your prompt."
+        error = setting.frames.error(message, 400, "invalid_request_error", named=True)
+        return (script[0], SendChunk(error, "error", 0.1), EndBody())
 
 
 class UnframedError(Fault, frozen=True, tag="unframed-error"):
-    """An error after some tokens as a bare line of JSON, in no frame of the stream's; then a clean end."""
+    """An error after some tokens as a bare line of JSON, not as an event; then a clean end."""
 
     needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, after = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(after[0], Send)
+        assert isinstance(after[0], SendChunk)
         error = setting.frames.error("engine is overloaded, please try again later", 503, "engine_overloaded_error")
-        return (*before, Send(error.removeprefix(b"data: "), "error", after[0].after_s), End())
+        return (*before, SendChunk(error.removeprefix(b"data: "), "error", after[0].after_s), EndBody())

@@ -1,12 +1,12 @@
-"""What can go wrong with event-stream frames: faults of Bedrock's dialect alone."""
+"""Faults of one event or event-stream frame: broken JSON, a wrong checksum, an exception frame."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
 from kmon.simulator.eventstream import exception
-from kmon.simulator.faults.base import Fault, Setting, TokensSpan, tokens_in
-from kmon.simulator.script import End, Script, Send, split
+from kmon.simulator.faults.base import SSE, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.script import EndBody, Script, SendChunk, split
 from kmon.simulator.sse import to_json
 from kmon.simulator.wire import Trait
 
@@ -20,11 +20,24 @@ EXCEPTIONS = {
     "validationException": "The model returned the following errors: invalid tool use.",
     "modelTimeoutException": "Model has timed out in processing the request.",
 }
-"""What each says. The last is not in the stream's model: botocore raises it without code and message."""
+"""The message of each. The last is not in the stream's model, so botocore raises it without code and message."""
+
+
+class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
+    """One event is cut in the middle of its JSON; the stream goes on after it."""
+
+    needs: ClassVar[frozenset[Trait]] = SSE  # for frames, with lengths and checksums: crc-error, half-frame
+    after_tokens: TokensSpan = 60
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        before, (cut, *after) = split(script, tokens_in(self.after_tokens, setting.rng))
+        assert isinstance(cut, SendChunk)
+        broken = cut.data[: len(cut.data) // 2] + b"\n\n"
+        return (*before, SendChunk(broken, "error", cut.after_s), *after)
 
 
 class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
-    """An exception frame after some tokens, inside a 200 that then ends cleanly."""
+    """An exception frame after some tokens, in a response of status 200 that then ends cleanly."""
 
     needs: ClassVar[frozenset[Trait]] = FRAMED
     after_tokens: TokensSpan = 60
@@ -39,21 +52,21 @@ class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, (after, *_) = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(after, Send)
+        assert isinstance(after, SendChunk)
         frame = exception(self.exception, to_json({"message": EXCEPTIONS[self.exception]}))
-        return (*before, Send(frame, "error", after.after_s), End())
+        return (*before, SendChunk(frame, "error", after.after_s), EndBody())
 
 
 class CrcError(Fault, frozen=True, tag="crc-error"):
-    """One bit of one frame is wrong; the stream goes on after it."""
+    """One wrong bit in one frame; the stream goes on after it."""
 
     needs: ClassVar[frozenset[Trait]] = FRAMED
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
-        before, (hit, *after) = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(hit, Send)
-        return (*before, Send(hit.data[:-1] + bytes((hit.data[-1] ^ 1,)), "error", hit.after_s), *after)
+        before, (wrong, *after) = split(script, tokens_in(self.after_tokens, setting.rng))
+        assert isinstance(wrong, SendChunk)
+        return (*before, SendChunk(wrong.data[:-1] + bytes((wrong.data[-1] ^ 1,)), "error", wrong.after_s), *after)
 
 
 class HalfFrame(Fault, frozen=True, tag="half-frame"):
@@ -64,5 +77,5 @@ class HalfFrame(Fault, frozen=True, tag="half-frame"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         before, (cut, *_) = split(script, tokens_in(self.after_tokens, setting.rng))
-        assert isinstance(cut, Send)
-        return (*before, Send(cut.data[: len(cut.data) // 2], "error", cut.after_s), End())
+        assert isinstance(cut, SendChunk)
+        return (*before, SendChunk(cut.data[: len(cut.data) // 2], "error", cut.after_s), EndBody())

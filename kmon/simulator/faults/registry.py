@@ -1,128 +1,67 @@
-"""Which fault a request gets: named in a header, named by its model, or by a profile's rule."""
+"""Finds the faults of this folder, and reads the one that a header, a model's name or a profile's rule names."""
 
 from __future__ import annotations
 
+import pkgutil
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import msgspec
 
-from kmon.simulator.faults import base as faults
-from kmon.simulator.faults import chunks as chunk_faults
-from kmon.simulator.faults import content as content_faults
-from kmon.simulator.faults import endings as ending_faults
-from kmon.simulator.faults import frames as frame_faults
-from kmon.simulator.faults import path as path_faults
-from kmon.simulator.faults import silences as silence_faults
+from kmon.simulator import faults
 from kmon.simulator.faults.base import Fault
 from kmon.simulator.wire import ServerDialect
 
 HEADER = "x-kmon-fault"
 
-FAULTS: dict[str, type[Fault]] = {
-    str(fault.__struct_config__.tag): fault
-    for fault in (
-        faults.Smooth,
-        faults.Stall,
-        faults.StallWhenTools,
-        faults.HangMidStream,
-        faults.NoHeaders,
-        faults.HeadersThenNothing,
-        faults.KeepalivesOnly,
-        faults.SlowFirstToken,
-        faults.SlowBursts,
-        faults.TruncatedNoFinish,
-        faults.FinishWithoutDone,
-        faults.ResetMidChunk,
-        faults.ErrorIn200,
-        faults.ErrorFirst,
-        faults.RateLimited,
-        faults.Http500,
-        faults.MalformedFrame,
-        faults.HeldUntilNext,
-        faults.LingerAfterDone,
-        faults.Html200,
-        faults.Json200,
-        faults.EmptyAnswer,
-        faults.OnlyReasoning,
-        frame_faults.ExceptionFrame,
-        frame_faults.CrcError,
-        frame_faults.HalfFrame,
-        silence_faults.RepeatedStalls,
-        silence_faults.Pauses,
-        silence_faults.EmptyDeltas,
-        silence_faults.EmptyDeltasThenContent,
-        silence_faults.KeepalivesThenContent,
-        silence_faults.SlowHeaders,
-        silence_faults.SlowPrefillMute,
-        silence_faults.ToolArgumentsNever,
-        silence_faults.ToolArgumentsHeld,
-        silence_faults.SlowingDown,
-        silence_faults.SlowButSteady,
-        silence_faults.Drip,
-        ending_faults.CloseBeforeHeaders,
-        ending_faults.ResetBeforeHeaders,
-        ending_faults.NotHttp,
-        ending_faults.Overloaded,
-        ending_faults.UnknownModel,
-        ending_faults.FinMidChunk,
-        ending_faults.ContentLengthShort,
-        ending_faults.SizedBody,
-        ending_faults.PlainTextType,
-        ending_faults.DoneWithoutFinish,
-        ending_faults.UnframedError,
-        content_faults.ToolArgumentsCut,
-        content_faults.ToolArgumentsInvalid,
-        content_faults.ToolArgumentsMisfit,
-        content_faults.ToolArgumentsSpaced,
-        content_faults.ToolNotOffered,
-        content_faults.ToolMarkersLeaked,
-        content_faults.FinishMismatch,
-        content_faults.StopAfterToolCall,
-        content_faults.RepetitionLoop,
-        content_faults.RepetitiveTable,
-        content_faults.EndlessReasoning,
-        content_faults.LongReasoning,
-        content_faults.OneWord,
-        content_faults.TalksAboutErrors,
-        content_faults.TalksAboutMarkers,
-        chunk_faults.UsageMissing,
-        chunk_faults.UsageUnannounced,
-        chunk_faults.UsageOnFinish,
-        chunk_faults.UsageOnEveryChunk,
-        chunk_faults.UsageWrong,
-        chunk_faults.HiddenReasoning,
-        chunk_faults.WrongModel,
-        chunk_faults.ModelAlias,
-        chunk_faults.UpstreamSwitched,
-        chunk_faults.UpstreamNamed,
-        chunk_faults.DuplicateChunks,
-        chunk_faults.ReorderedChunks,
-        chunk_faults.SplitAnywhere,
-        chunk_faults.CrLf,
-        chunk_faults.MultiLineData,
-        chunk_faults.ProxyBuffering,
-        path_faults.HalfOpen,
-        path_faults.NoCloseNotify,
-        path_faults.PaddedStream,
-        path_faults.GzipBuffered,
-        path_faults.GzipFlushed,
-        path_faults.BandwidthCap,
-        path_faults.NarrowLink,
-        path_faults.Jitter,
-        path_faults.CaptiveRedirect,
-        path_faults.ClockSkew,
-        path_faults.ToolCallLoop,
-    )
-}
-"""Every fault by its name."""
-
-_IN_MODEL = re.compile(rf"(?<![a-z0-9])({'|'.join(sorted(FAULTS, key=len, reverse=True))})(?![a-z0-9])", re.IGNORECASE)
 _RANGE = re.compile(r"(.+)\.\.(.+)")
 
 
+def _defined() -> Iterator[type[Fault]]:
+    """The faults of every module of this folder, in the order of the modules' names and then of definition.
+
+    A class that only other faults inherit from has no tag, and a name that begins with an underscore.
+    """
+    for name in sorted(module.name for module in pkgutil.iter_modules(faults.__path__, f"{faults.__name__}.")):
+        if name != __name__:
+            for found in vars(import_module(name)).values():
+                if isinstance(found, type) and issubclass(found, Fault) and found.__module__ == name:
+                    yield found
+
+
+FAULTS: dict[str, type[Fault]] = {}
+"""Every fault by its name, in that order."""
+
+
+def _add(fault: type[Fault]) -> str:
+    name = fault.tag()
+    if name in FAULTS:
+        raise ValueError(f"there is a fault {name!r} already")
+    FAULTS[name] = fault
+    return name
+
+
+for _fault in _defined():
+    if _fault is not Fault and not _fault.__name__.startswith("_"):
+        _add(_fault)
+
+
+@contextmanager
+def registered(fault: type[Fault]) -> Iterator[None]:
+    """Have one more fault while the context is open. Raises ValueError for a name that is taken."""
+    name = _add(fault)
+    try:
+        yield
+    finally:
+        del FAULTS[name]
+
+
 class FaultError(ValueError):
-    """A fault that does not exist or cannot be so; ``key`` is the member that is wrong."""
+    """A fault that does not exist or has wrong parameters; ``key`` is the wrong member."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -141,8 +80,14 @@ def from_header(text: str) -> Fault:
 
 def from_model(model: str) -> Fault | None:
     """The fault whose name is a word of the model's name, as in ``sim/stall-when-tools``."""
-    found = _IN_MODEL.search(model)
+    found = _name_pattern(tuple(FAULTS)).search(model)
     return FAULTS[found[1].lower()]() if found else None
+
+
+@lru_cache(maxsize=2)
+def _name_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.compile(rf"(?<![a-z0-9])({longest_first})(?![a-z0-9])", re.IGNORECASE)
 
 
 def check(fault: Fault | None, dialect: ServerDialect) -> None:

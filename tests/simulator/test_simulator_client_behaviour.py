@@ -7,17 +7,17 @@ import asyncio
 import httpx
 
 from kmon.simulator.bench_report import lines_of, table
-from kmon.simulator.client_behaviour import behaviour, told
-from kmon.simulator.request_log import Exchange
+from kmon.simulator.client_behaviour import behaviour, in_words
+from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.server import Simulator
 from tests.support.talk import Body, answered, ended, ledger, raw_request
 
 S = 1_000_000_000
 
 
-def exchange(ended_s: float | None = None, how: str = "client", sent_s: float | None = None) -> Exchange:
+def exchange(ended_s: float | None = None, how: str = "client", sent_s: float | None = None) -> LoggedRequest:
     """Asked at 0 s; the last byte was sent at ``sent_s``."""
-    made = Exchange(1, 1, 0, 0, "POST", "/v1/chat/completions", fault="stall", user_agent="x/1")
+    made = LoggedRequest(1, 1, 0, 0, "POST", "/v1/chat/completions", fault="stall", user_agent="x/1")
     if sent_s is not None:
         made.sent(10, int(sent_s * S), chunk=True)
     if ended_s is not None:
@@ -30,7 +30,7 @@ def test_leaving_in_a_silence_is_told_from_leaving_a_stream() -> None:
     assert behaviour(exchange(9.0, sent_s=8.95), 0).did == "closed"
     assert behaviour(exchange(9.0, sent_s=2.0), 0).did == "gave-up"
     assert behaviour(exchange(0.2), 0).did == "gave-up"
-    assert "gave up in the silence after 9.0 s, silent for 7.0 s" in told(exchange(9.0, sent_s=2.0), 0)
+    assert "gave up in the silence after 9.0 s, silent for 7.0 s" in in_words(exchange(9.0, sent_s=2.0), 0)
 
 
 def test_an_open_exchange_is_a_client_that_waits_until_now() -> None:
@@ -51,7 +51,7 @@ def test_a_client_that_takes_nothing_is_told_by_the_longest_time_it_did_so() -> 
     made.blocked(5 * S, 80_000)
     assert made.blocked_ms(6 * S) == 3_000
     assert behaviour(made, 6 * S).did == "does-not-read"
-    assert "took nothing for 5.0 s, 80000 bytes wait for it" in told(made, 10 * S)
+    assert "took nothing for 5.0 s, 80000 bytes wait for it" in in_words(made, 10 * S)
 
 
 async def test_asking_the_same_again_is_counted_per_client(sim: Simulator, body: Body, http: httpx.AsyncClient) -> None:

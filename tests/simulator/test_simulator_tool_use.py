@@ -11,12 +11,12 @@ from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario
 from kmon.dialects.registry import http_dialect as client_dialect
 from kmon.model import Message, Scenario, Target, ToolUse
-from kmon.simulator.answers import Answer, answer
+from kmon.simulator.answers import ModelAnswer, answer
 from kmon.simulator.dialects.chat import CHAT, read_request
 from kmon.simulator.dialects.converse import CONVERSE
 from kmon.simulator.dialects.messages import MESSAGES
-from kmon.simulator.http import Request
-from kmon.simulator.prompt import Chain, chain, places, quoted
+from kmon.simulator.http import ServerRequest
+from kmon.simulator.prompt import CallChain, chain, places, quoted
 from kmon.simulator.wire import ServerDialect
 from tests.support.talk import Body
 
@@ -24,26 +24,26 @@ from tests.support.talk import Body
 @pytest.mark.parametrize(
     ("prompt", "asked"),
     [
-        ("Find it in 3 steps.", Chain(3, 1)),
-        ("Use the tool five times, one after the other.", Chain(5, 1)),
-        ("Make exactly 2 tool calls.", Chain(2, 1)),
-        ("Ask for Tokyo, Paris and New York in parallel.", Chain(1, 3)),
-        ("Use the tool 4 times in parallel.", Chain(1, 4)),
-        ("Get the weather of three cities in parallel.", Chain(1, 3)),
-        ("Call it in parallel: make exactly 6 calls in one turn.", Chain(1, 6)),
-        ("In 3 steps, make two tool calls in parallel each.", Chain(3, 2)),
-        ("Do it in parallel.", Chain(1, 2)),
-        ("Use it 999 times.", Chain(100, 1)),
+        ("Find it in 3 steps.", CallChain(3, 1)),
+        ("Use the tool five times, one after the other.", CallChain(5, 1)),
+        ("Make exactly 2 tool calls.", CallChain(2, 1)),
+        ("Ask for Tokyo, Paris and New York in parallel.", CallChain(1, 3)),
+        ("Use the tool 4 times in parallel.", CallChain(1, 4)),
+        ("Get the weather of three cities in parallel.", CallChain(1, 3)),
+        ("Call it in parallel: make exactly 6 calls in one turn.", CallChain(1, 6)),
+        ("In 3 steps, make two tool calls in parallel each.", CallChain(3, 2)),
+        ("Do it in parallel.", CallChain(1, 2)),
+        ("Use it 999 times.", CallChain(100, 1)),
         ("What is the weather in Tokyo?", None),
         ("Write at least eight cases in two blocks.", None),
     ],
 )
-def test_how_many_calls_a_prompt_asks_for(prompt: str, asked: Chain | None) -> None:
+def test_how_many_calls_a_prompt_asks_for(prompt: str, asked: CallChain | None) -> None:
     assert chain(prompt) == asked
 
 
 def test_what_is_due_gets_less_with_every_result() -> None:
-    assert [Chain(2, 2).due(results) for results in (0, 2, 3, 4, 9)] == [2, 2, 1, 0, 0]
+    assert [CallChain(2, 2).due(results) for results in (0, 2, 3, 4, 9)] == [2, 2, 1, 0, 0]
 
 
 def test_places_and_values_are_read_from_an_enumeration() -> None:
@@ -56,12 +56,12 @@ def scenario(name: str) -> Scenario:
     return resolve_scenario(load_catalog(), name)
 
 
-def turn(dialect: ServerDialect, asked: Scenario, messages: list[Message]) -> Answer:
+def turn(dialect: ServerDialect, asked: Scenario, messages: list[Message]) -> ModelAnswer:
     """What the simulator says to the request that kmon itself would send."""
     target = Target(name="t", provider="t", model="kimi", base_url="http://127.0.0.1:9/v1")
     request = client_dialect(dialect.name).request(target, asked, messages)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    read = dialect.read(Request("POST", request.path, {}, headers, request.body), "kimi", True)
+    read = dialect.read(ServerRequest("POST", request.path, {}, headers, request.body), "kimi", True)
     return answer(read, 0, Random(1))
 
 

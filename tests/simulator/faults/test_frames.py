@@ -93,7 +93,7 @@ async def test_silence_is_a_socket_timeout_and_no_second_request(
         fault, ["contentBlockDelta"]
     )
     assert (await ended(sim, http))["ended"] == "client"
-    assert sim.ledger.requests == 1
+    assert sim.request_log.requests == 1
 
 
 async def test_no_headers_is_a_read_timeout(url: str) -> None:

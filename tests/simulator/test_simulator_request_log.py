@@ -84,9 +84,9 @@ async def test_stopping_ends_what_is_open_and_leaves_nothing_behind(body: Body) 
     ):
         await streams[0].read(10)
         await sim.__aexit__()
-        row = sim.ledger.report(stamps=False)["requests"][-1]
+        row = sim.request_log.report(stamps=False)["requests"][-1]
         assert row["ended"] == "stopped"
-        assert sim.ledger.opened == sim.ledger.closed == 1
+        assert sim.request_log.opened == sim.request_log.closed == 1
     assert asyncio.all_tasks() == before
 
 

@@ -1,4 +1,4 @@
-"""Answers that stand still until the next message of their conversation arrives."""
+"""Answers that pause until the next message of their conversation arrives."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from msgspec import Struct
 from kmon.simulator.request import ChatRequest
 
 
-class Conversation(Struct, frozen=True):
-    """Who talks about what: the same messages at another provider are another conversation."""
+class HeldConversation(Struct, frozen=True):
+    """The messages so far with one provider and model; each message is :attr:`ChatMessage.identity`."""
 
     provider: str
     model: str
     messages: tuple[tuple[str, ...], ...]
 
-    def continues(self, earlier: Conversation) -> bool:
+    def continues(self, earlier: HeldConversation) -> bool:
         """Whether this is ``earlier`` with at least one more message."""
         known = len(earlier.messages)
         return (
@@ -28,14 +28,14 @@ class Conversation(Struct, frozen=True):
         )
 
 
-def conversation(provider: str, request: ChatRequest) -> Conversation:
-    return Conversation(provider, request.model, request.conversation)
+def conversation(provider: str, request: ChatRequest) -> HeldConversation:
+    return HeldConversation(provider, request.model, request.conversation)
 
 
 class _HeldAnswer:
-    def __init__(self, conversation: Conversation, streamed: str) -> None:
+    def __init__(self, conversation: HeldConversation, sent_text: str) -> None:
         self.conversation = conversation
-        self.streamed = streamed.strip()
+        self.sent_text = sent_text.strip()
         self.released = asyncio.Event()
 
 
@@ -46,9 +46,9 @@ class HeldAnswers:
         self._held: list[_HeldAnswer] = []
 
     @contextmanager
-    def hold(self, conversation: Conversation, streamed: str) -> Iterator[asyncio.Event]:
-        """Hold an answer of which ``streamed`` has been sent; the event is set when it may go on."""
-        answer = _HeldAnswer(conversation, streamed)
+    def hold(self, conversation: HeldConversation, sent_text: str) -> Iterator[asyncio.Event]:
+        """Hold an answer of which ``sent_text`` has been sent; the event is set when it may go on."""
+        answer = _HeldAnswer(conversation, sent_text)
         self._held.append(answer)
         try:
             yield answer.released
@@ -56,21 +56,21 @@ class HeldAnswers:
             if answer in self._held:
                 self._held.remove(answer)
 
-    def release(self, follow_up: Conversation) -> bool:
-        """Let one answer go on that ``follow_up`` continues; whether there was one.
+    def release(self, follow_up: HeldConversation) -> bool:
+        """Release one answer that ``follow_up`` continues; False when there is none.
 
         Of several, the one whose text the follow-up repeats as the assistant's message, otherwise the oldest.
         """
         candidates = [answer for answer in self._held if follow_up.continues(answer.conversation)]
         if not candidates:
             return False
-        repeated = [a for a in candidates if _said(follow_up, len(a.conversation.messages)) == a.streamed]
+        repeated = [a for a in candidates if _assistant_text(follow_up, len(a.conversation.messages)) == a.sent_text]
         chosen = (repeated or candidates)[0]
         self._held.remove(chosen)
         chosen.released.set()
         return True
 
 
-def _said(conversation: Conversation, index: int) -> str | None:
+def _assistant_text(conversation: HeldConversation, index: int) -> str | None:
     role, text, *_ = conversation.messages[index]
     return text if role == "assistant" else None

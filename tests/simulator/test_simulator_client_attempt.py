@@ -8,9 +8,9 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from kmon.simulator.client_behaviour import client_attempt
 from kmon.simulator.profile import Facts, load
-from kmon.simulator.request_log import Exchange
-from kmon.simulator.retries import client_attempt
+from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.serve import line_of
 from kmon.simulator.server import Simulator
 from tests.support.aws import NOVA, converse, names, user, with_boto3
@@ -46,7 +46,7 @@ async def test_a_client_told_to_ask_once_asks_once(sim: Simulator, http: httpx.A
 
 
 def test_the_line_of_a_hidden_retry_says_so() -> None:
-    exchange = Exchange(1, 1, 0, 0, "POST", "/x", provider="bedrock", model="m", client_attempt=2)
+    exchange = LoggedRequest(1, 1, 0, 0, "POST", "/x", provider="bedrock", model="m", client_attempt=2)
     exchange.end("clean")
     assert line_of(exchange).endswith("hidden retry of the client (attempt=2)")
 

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 
 from kmon.simulator import profile
-from kmon.simulator.parked import Conversation, HeldAnswers
+from kmon.simulator.held_answers import HeldAnswers, HeldConversation
 from kmon.simulator.server import Simulator
 from tests.support.talk import Body, answered, ended, events, raw_request, read_all, text
 
@@ -47,12 +47,12 @@ async def test_another_conversation_or_the_same_message_again_does_not(sim: Simu
         other = body | {"messages": [{"role": "user", "content": "Say hello"}]}
         await answered(sim, follow_up(other, "Hello"))
         await answered(sim, follow_up(body, "x") | {"model": "another"})
-        row = sim.ledger.report(stamps=False)["requests"][0]
+        row = sim.request_log.report(stamps=False)["requests"][0]
         assert (row["fault"], row["ended"], row["chunks"]) == ("held-until-next", "open", 21)
 
 
-def conversation(*messages: tuple[str, str]) -> Conversation:
-    return Conversation("p", "m", tuple((role, said, "") for role, said in messages))
+def conversation(*messages: tuple[str, str]) -> HeldConversation:
+    return HeldConversation("p", "m", tuple((role, said, "") for role, said in messages))
 
 
 def test_of_several_held_the_one_whose_text_is_repeated_goes_on_else_the_oldest() -> None:

@@ -13,14 +13,14 @@ import pytest
 
 from kmon.simulator import profile
 from kmon.simulator.faults.path import BandwidthCap, GzipBuffered, GzipFlushed, Jitter
-from kmon.simulator.script import End, Head, Script, Send, duration_s, offsets
+from kmon.simulator.script import EndBody, Script, SendChunk, SendHead, duration_s, offsets
 from kmon.simulator.server import Simulator
 from tests.support.talk import Body, answered, chunks, ended, events, raw_request
 
 SCRIPT: Script = (
-    Head(200, ()),
-    *(Send(b"data: %d\n\n" % number, "text", 0.1) for number in range(20)),
-    End(),
+    SendHead(200, ()),
+    *(SendChunk(b"data: %d\n\n" % number, "text", 0.1) for number in range(20)),
+    EndBody(),
 )
 UNACKED_AT = 8 + 4 * 4
 
@@ -40,7 +40,7 @@ def struck(fault: object) -> Script:
 async def test_a_half_open_peer_acknowledges_nothing(sim: Simulator, body: Body) -> None:
     async with raw_request(sim, body, "half-open") as (reader, writer):
         await reader.read(10)
-        row = sim.ledger.exchanges[-1]
+        row = sim.request_log.newest[-1]
         async with asyncio.timeout(20):
             while row.chunks < 60:
                 await asyncio.sleep(0.01)
@@ -59,7 +59,7 @@ async def test_a_half_open_peer_notices_when_its_client_leaves(
     async with raw_request(sim, body, "half-open") as (reader, _):
         await reader.read(10)
         async with asyncio.timeout(20):
-            while sim.ledger.exchanges[-1].chunks < 60:
+            while sim.request_log.newest[-1].chunks < 60:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
     assert (await ended(sim, http))["ended"] == "client"
@@ -83,7 +83,7 @@ def test_a_buffer_makes_few_pieces_and_loses_no_time() -> None:
 
 
 def test_a_capped_link_takes_as_long_as_its_bytes_need() -> None:
-    size = sum(len(step.data) for step in SCRIPT if isinstance(step, Send))
+    size = sum(len(step.data) for step in SCRIPT if isinstance(step, SendChunk))
     assert duration_s(struck(BandwidthCap(bytes_per_s=10.0))) == pytest.approx(size / 10)
     assert duration_s(struck(BandwidthCap(bytes_per_s=1e9))) == pytest.approx(duration_s(SCRIPT))
 

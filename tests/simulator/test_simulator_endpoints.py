@@ -57,7 +57,7 @@ async def test_behind_the_good_certificate_is_the_same_simulator(everywhere: Sim
     async with httpx.AsyncClient(timeout=20, verify=trusting(everywhere), trust_env=False) as client:
         answer = await client.post(f"{everywhere.opened_places.origins['tls']}/groq/v1/chat/completions", json=body)
     assert answer.text.endswith("data: [DONE]\n\n")
-    assert everywhere.ledger.exchanges[-1].provider == "groq"
+    assert everywhere.request_log.newest[-1].provider == "groq"
 
 
 async def test_what_a_client_does_at_a_mute_place_is_in_the_ledger(everywhere: Simulator) -> None:
