@@ -24,7 +24,7 @@ from kmon.probe.context import Shared
 from kmon.probe.registry import preload
 from kmon.probe.send import prepare
 from kmon.retry.sequence import Endpoint
-from kmon.stats.alerts import Vigil
+from kmon.stats.alerts import AlertMonitor
 from kmon.stream import events as ev
 from kmon.stream.timeline import MS
 
@@ -61,7 +61,7 @@ class Supervisor:
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
         self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
-        self._vigil = Vigil(plan.alerts)
+        self._vigil = AlertMonitor(plan.alerts)
         self._runs: dict[str, Run] = {}
         """The runs that have not ended, or have a nudge open."""
         self._ended: dict[str, Ended] = {}

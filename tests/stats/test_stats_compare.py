@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from kmon.format import percent
 from kmon.model import Target
 from kmon.stats.compare import Verdict, compare
-from kmon.stats.factors import differing, model_family
 from kmon.stats.outcome import OUTCOMES, OutcomeName
+from kmon.stats.pairs import differing, model_family
 from kmon.stats.statistics import fisher_exact, rate_words
 from kmon.stats.trial import Arm, Trial, trial_of
 from tests.support.ended import SCENARIOS, ended, failed, scenario
