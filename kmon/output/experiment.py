@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 from msgspec import Struct
 
-from kmon.engine.alert_hooks import AlarmPlan
+from kmon.engine.alert_hooks import AlertHooks
 from kmon.engine.plan import Keys, RacePlan
 from kmon.format import TextLine
 from kmon.output.headless import JsonReporter, Reporter, race
@@ -163,7 +163,7 @@ def names(view: RaceView) -> dict[tuple[str, str], str]:
     return {arm: f"{arm[0]} ({arm[1]})" if several else arm[0] for arm in view.arms}
 
 
-def main(plan: RacePlan, keys: Keys, experiment: Experiment, alarm_plan: AlarmPlan, *, as_json: bool) -> int:
+def main(plan: RacePlan, keys: Keys, experiment: Experiment, alarm_plan: AlertHooks, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = TrialJson(experiment) if as_json else TrialLines(experiment)
     return experiment.exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))

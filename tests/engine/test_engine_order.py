@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import re
 
-from kmon.engine.randomize import shuffled, with_nonce
+from kmon.engine.conversation import with_nonce
+from kmon.engine.supervisor import shuffled
 from kmon.model import Message
 from kmon.stream import events as ev
 from tests.support.loopback import serving
