@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from kmon import log
 from kmon.engine.api import EventSource, Host
-from kmon.engine.ipc import Do, Start, pack, read_down
+from kmon.engine.ipc import Do, Start, pack, read_message
 from kmon.engine.plan import Keys
 from kmon.parent_death import end_with_parent
 from kmon.redaction.redact import redaction
@@ -46,7 +46,7 @@ async def _serve(events_fd: int, make_host: MakeHost) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    first = await read_down(reader)
+    first = await read_message(reader)
     if not isinstance(first, Start):
         return
     log.hide(first.keys.secrets)
@@ -57,7 +57,7 @@ async def _serve(events_fd: int, make_host: MakeHost) -> None:
     async with asyncio.TaskGroup() as group:  # if sending fails the engine ends with that error
         sending = group.create_task(_send(hosted, events_fd))
         try:
-            while isinstance(message := await read_down(reader), Do):
+            while isinstance(message := await read_message(reader), Do):
                 await hosted.command(message.command)
         finally:
             await hosted.close()

@@ -39,12 +39,11 @@ class Do(Struct, frozen=True, tag="do"):
     command: Command
 
 
-Down = Start | Do
-Up = list[Event]
+ToEngine = Start | Do
 
 _encoder = msgspec.msgpack.Encoder()
-_down = msgspec.msgpack.Decoder(Down)
-_up = msgspec.msgpack.Decoder(Up)
+_message_decoder = msgspec.msgpack.Decoder(ToEngine)
+_events_decoder = msgspec.msgpack.Decoder(list[Event])
 
 
 def pack(message: object) -> bytes:
@@ -53,14 +52,14 @@ def pack(message: object) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-async def read_down(reader: asyncio.StreamReader) -> Start | Do | None:
+async def read_message(reader: asyncio.StreamReader) -> ToEngine | None:
     """The next message for the engine, or None when the front end has closed or a message is over the limit."""
-    return await _read(reader, _down)
+    return await _read(reader, _message_decoder)
 
 
-async def read_up(reader: asyncio.StreamReader) -> list[Event] | None:
+async def read_events(reader: asyncio.StreamReader) -> list[Event] | None:
     """The next batch of events, or None when the engine has ended or a message is over the limit."""
-    return await _read(reader, _up)
+    return await _read(reader, _events_decoder)
 
 
 async def _read(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[_T]) -> _T | None:

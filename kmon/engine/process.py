@@ -15,7 +15,7 @@ from msgspec import Struct
 from kmon import spawn
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.engine.api import CLOSE_LIMIT_S, Command
-from kmon.engine.ipc import Do, Start, pack, read_up
+from kmon.engine.ipc import Do, Start, pack, read_events
 from kmon.engine.plan import Keys
 from kmon.stream.events import Event, Notice
 from kmon.stream.sanitize import Sanitizer
@@ -51,7 +51,7 @@ class EngineProcess:
     async def batches(self) -> AsyncIterator[Sequence[Event]]:
         """Events in order. If the engine ends by itself, a last notice has its exit code and last line of stderr."""
         assert self._process.stdout is not None
-        while (batch := await read_up(self._process.stdout)) is not None:
+        while (batch := await read_events(self._process.stdout)) is not None:
             yield batch
         if not self._closing:
             code = await self._process.wait()

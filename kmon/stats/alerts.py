@@ -12,7 +12,7 @@ from kmon.format import percentage
 from kmon.stats.health import HealthCounter
 from kmon.stream.events import Alert, AlertRule, AttemptEnded, AttemptStarted, Event, RunEnded, RunQueued, TargetHealth
 
-AVERAGED = 5
+STREAMS_NEEDED = 5
 """Successful streams needed before their average number of chunks is judged; one short answer proves nothing."""
 _ROUNDING = 1e-9
 
@@ -100,7 +100,12 @@ def breached(health: TargetHealth, thresholds: AlertThresholds) -> list[_Breach]
             text += f", most often {health.top_errors[0].name}"
         breaches.append(_Breach("consecutive-failures", health.consecutive_failures, thresholds.failures, text))
     average = health.chunks_per_stream
-    if thresholds.chunks and health.ok >= AVERAGED and average is not None and average < thresholds.chunks - _ROUNDING:
+    if (
+        thresholds.chunks
+        and health.ok >= STREAMS_NEEDED
+        and average is not None
+        and average < thresholds.chunks - _ROUNDING
+    ):
         text = (
             f"{target}: {average:.1f} chunks per stream on average of {health.ok} (alert below {thresholds.chunks:g})"
         )

@@ -18,7 +18,7 @@ from kmon.stream.gap_history import LEAST_NS, Fate, Silences
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 
-ENOUGH = 20
+SILENCES_NEEDED = 20
 """Silences at least as long as the open one that an estimate needs."""
 
 
@@ -72,7 +72,7 @@ def resumption_after(
         elsewhere = _open_elsewhere(silences, phases, own, gap_ns, now_ns)
         undecided = [*fates["cut-short"], *elsewhere]
         reached = len(fates["ended"]) + len(fates["never"]) + len(undecided)
-        if reached >= ENOUGH:
+        if reached >= SILENCES_NEEDED:
             share = share_that_ends(fates["ended"], len(fates["never"]), undecided)
             one = phase if len(phases) == 1 and len(silences.by_phase) > 1 else None
             return Resumption(len(fates["ended"]), reached, len(undecided), share, one)

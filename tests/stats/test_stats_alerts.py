@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.stats.alerts import AVERAGED, AlertMonitor, AlertThresholds
+from kmon.stats.alerts import STREAMS_NEEDED, AlertMonitor, AlertThresholds
 from kmon.stream.events import Alert, AttemptEnded, AttemptStarted, RunQueued, TargetHealth
 
 OFF = AlertThresholds(success_rate=0, failures=0, chunks=0)
@@ -55,10 +55,10 @@ def test_a_rate_that_recovers_and_falls_again_alerts_again() -> None:
 
 def test_short_answers_alert_once_there_are_enough_to_average() -> None:
     rule = AlertThresholds(success_rate=0, failures=0)
-    assert alerts_of("+" * (AVERAGED - 1), rule, chunks=2) == []
+    assert alerts_of("+" * (STREAMS_NEEDED - 1), rule, chunks=2) == []
     assert alerts_of("+" * 20, rule, chunks=3) == []
     (alert,) = alerts_of("+" * 20, rule, chunks=2)
-    assert (alert.rule, alert.figure, alert.threshold, alert.streams) == ("chunks-per-stream", 2.0, 3.0, AVERAGED)
+    assert (alert.rule, alert.figure, alert.threshold, alert.streams) == ("chunks-per-stream", 2.0, 3.0, STREAMS_NEEDED)
     assert alert.sentence == "t: 2.0 chunks per stream on average of 5 (alert below 3): answers are held back"
 
 

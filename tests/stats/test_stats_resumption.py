@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kmon.stats.resumption import ENOUGH, Resumption, resumption_after, resumption_of_gap, share_that_ends
+from kmon.stats.resumption import SILENCES_NEEDED, Resumption, resumption_after, resumption_of_gap, share_that_ends
 from kmon.stream import events as ev
 from kmon.stream.gap_history import WINDOW, Fate, Silences
 from kmon.stream.timeline import S, Timeline
@@ -40,7 +40,7 @@ def by_hand(sample: list[tuple[int, Fate]], gap_ns: int) -> float:
 def test_counts_and_share_are_those_of_a_count_by_hand(sample: list[tuple[int, Fate]], gap_ns: int) -> None:
     found = resumption_after(history(sample), "mid-text", gap_ns, None, 0)
     reaching = [fate for ns, fate in sample if ns >= gap_ns]
-    if len(reaching) < ENOUGH:
+    if len(reaching) < SILENCES_NEEDED:
         assert found is None
         return
     assert found is not None
