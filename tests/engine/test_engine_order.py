@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
-from kmon.engine.randomize import shuffled, with_nonce
+from kmon.engine.conversation import with_nonce
+from kmon.engine.supervisor import shuffled
 from kmon.model import Message
 from kmon.stream import events as ev
 from tests.support.loopback import serving
