@@ -90,7 +90,7 @@ def harmless(text: str) -> str:
 
 
 def described(error: BaseException) -> str:
-    """What was raised and where, for a sentence: ``KeyError in kmon/race/run.py line 12``."""
+    """What was raised and where, for a sentence: ``KeyError in kmon/engine/run.py line 12``."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
@@ -149,7 +149,7 @@ def _message(error: BaseException, frames: traceback.StackSummary) -> str:
 
 
 def _short(filename: str) -> str:
-    """``kmon/race/run.py``; of an installed package its name and what follows."""
+    """``kmon/engine/run.py``; of an installed package its name and what follows."""
     return filename.removeprefix(_ROOT).rpartition("site-packages/")[2]
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
 from kmon.dialects.sse import Comment, Event, Item, SSEDecoder
+from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
 
-EVENTS = "text/event-stream"
 STREAMED = frozenset(
     {
-        EVENTS,
+        SSE_TYPE,
         "application/x-ndjson",
         "application/ndjson",
         "application/jsonl",
@@ -21,7 +21,7 @@ STREAMED = frozenset(
         "application/jsonlines",
         "application/json-seq",
         "application/stream+json",
-        "application/vnd.amazon.eventstream",
+        EVENT_STREAM_TYPE,
         "application/grpc",
         "application/grpc-web",
         "application/grpc-web+proto",

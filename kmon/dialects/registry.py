@@ -104,8 +104,3 @@ def routed(path: str) -> tuple[WireFormat, Route] | None:
         if (route := entry.route(path)) is not None:
             return entry, route
     return None
-
-
-def of_content_type(content_type: str) -> WireFormat | None:
-    """The first format that streams as ``content_type``: what an answer is read as when nothing else tells."""
-    return next((entry for entry in formats() if entry.content_type == content_type), None)

@@ -81,7 +81,7 @@ def totals(results: Sequence[RunEnded]) -> str:
         line += f"; {plural(stalls, 'stall')}, the longest silence {gap_ms / 1000:.1f} s"
         line += f" ({worst.target}, {worst.scenario})"
     if disturbed := len(results) - len(counted):
-        line += f"; {disturbed} run{'' if disturbed == 1 else 's'} disturbed by this machine, counted apart"
+        line += f"; {plural(disturbed, 'run')} disturbed by this machine, counted apart"
     return line
 
 

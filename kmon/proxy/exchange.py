@@ -15,9 +15,9 @@ from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import FinishWords
 from kmon.dialects.http_error import answer_error
-from kmon.dialects.plain import EVENTS, STREAMED, PlainDecoder
+from kmon.dialects.plain import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
-from kmon.dialects.wire import Decoder
+from kmon.dialects.wire import SSE_TYPE, Decoder
 from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
 from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, coalesced, fatal
@@ -171,7 +171,7 @@ class ProxiedExchange:
         if head.status == 101:
             self._tunnel = Tunnel(head, self._recorder.translate.learn)
             self._recorder.unread(t_ns, stream=True)
-        elif 200 <= head.status < 300 and head.content_type in STREAMED:
+        elif 200 <= head.status < 300 and self._is_streamed(head.content_type):
             self._decoder = self._decoder_of(t_ns, head.content_type)
         elif head.status >= 400 or (self._request.dialect and "json" in head.content_type):
             self._whole = bytearray()
@@ -179,13 +179,18 @@ class ProxiedExchange:
             self._recorder.unread(t_ns, stream=False)
         self._report_call()
 
+    def _is_streamed(self, content_type: str) -> bool:
+        """Whether an answer of this type comes piece by piece."""
+        known = self._request.format
+        return content_type in STREAMED or (known is not None and content_type == known.content_type)
+
     def _decoder_of(self, t_ns: int, content_type: str) -> Decoder | None:
         """The decoder of a stream of this type; None where only its bytes can be counted."""
         known = self._request.format
         if known is not None and known.content_type == content_type:
             return known.decoder()
         self._recorder.unread(t_ns, stream=True)
-        return PlainDecoder() if content_type == EVENTS else None
+        return PlainDecoder() if content_type == SSE_TYPE else None
 
     def answer_body(self, t_ns: int, payload: bytes) -> None:
         self._queue(t_ns, payload, "upstream")

@@ -28,8 +28,7 @@ class Tunnel:
     def __init__(self, head: ResponseHead, learn: Callable[[Sequence[str]], None]) -> None:
         self._readers: dict[Side, MessageReader] = {}
         """The sides that can be read: none, if the tunnel is no WebSocket."""
-        self.is_websocket = head.headers.get("upgrade", "").lower() == "websocket"
-        if self.is_websocket:
+        if head.headers.get("upgrade", "").lower() == "websocket":
             agreed = head.headers.get("sec-websocket-extensions", "")
             self._readers = {
                 "upstream": _reader(agreed, "server_no_context_takeover", masked=False),

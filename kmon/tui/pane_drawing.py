@@ -248,7 +248,7 @@ def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int,
         return [(Span(line, "muted"),) for line in _of_silence(run, seen, width, limit, notes.expected)]
     if seen.state == "done":
         if run.ended and run.ended.diagnosis and limit > 0:
-            return [*both_sides(run, seen.claim, width, limit)]
+            return both_sides(run, seen.claim, width, limit)
         said = status_text.failure(run.main) if run.disturbed and run.main is not None else ""
         said = said or (UNREAD if run.main is not None and run.main.unread else "")
         return [(Span(line, "muted"),) for line in wrap(said, width, limit)]

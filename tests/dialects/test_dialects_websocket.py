@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 
 import pytest
@@ -10,18 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.websocket import INFLATED_LIMIT_BYTES, Inflate, Message, MessageReader, Violation
+from tests.support.sockets import frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 LIMIT = 1 << 20
 CUTS = st.lists(st.integers(0, 2_000), max_size=12)
-
-
-def frame(opcode: int, data: bytes, *, final: bool = True, mask: bytes = b"", packed: bool = False) -> bytes:
-    first = (0x80 if final else 0) | (0x40 if packed else 0) | opcode
-    size = len(data)
-    head = bytes([first, (0x80 if mask else 0) | (size if size < 126 else 126 if size < 65_536 else 127)])
-    head += b"" if size < 126 else struct.pack(">H", size) if size < 65_536 else struct.pack(">Q", size)
-    return head + mask + (bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data)
 
 
 def packed(content: bytes, pack: zlib._Compress | None = None) -> bytes:

@@ -93,7 +93,6 @@ def _append(found: list[tuple[str, str]], said: str, run: str) -> None:
         found.append((said, run))
 
 
-Frame = dict[str, Any]
 FOLDER = os.environ.get("KMON_GATEWAY_RECORDINGS")
 SPEED = 100.0
 SPEEDS = {"2026.2.17-ollama-slow": 25.0}
