@@ -33,9 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from kmon.config.sources import load
     from kmon.dialects.text import clean
     from kmon.doctor.conclusion import diagnose
-    from kmon.doctor.processes import processes
-    from kmon.doctor.programs import programs
-    from kmon.doctor.proxies import variables
+    from kmon.doctor.local_machine import processes, programs, proxy_variables
     from kmon.output.doctor import json_lines, text_lines
 
     limit_s = options.timeout
@@ -50,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"kmon: trying every step five times: {', '.join(target.name for target in targets)}", file=sys.stderr)
     diagnoses = asyncio.run(diagnose(targets, loaded.env, loaded.trust, limit_s, named=bool(options.names)))
     lines = json_lines if options.json else text_lines
-    print("\n".join(lines(diagnoses, variables(os.environ), processes(wanted))))
+    print("\n".join(lines(diagnoses, proxy_variables(os.environ), processes(wanted))))
     return 0 if all(diagnosis.ok for diagnosis in diagnoses) else 1
 
 
