@@ -10,8 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from kmon.catalog.check import check_scenario, check_target, provider_of
-from kmon.catalog.entry import Entry
+from kmon.catalog.entry import Entry, check_scenario, check_target, provider_of
 from kmon.catalog.toml_source import TomlSource, parse_toml
 from kmon.model import Scenario, Target
 

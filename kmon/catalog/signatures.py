@@ -144,3 +144,28 @@ def _read(source: TomlSource, name: str, table: object) -> SignatureText:
     if bool(found.faults) == bool(found.unsimulated):
         raise source.error(["signatures", name], "needs faults, or else a reason in unsimulated, and not both")
     return found
+
+
+class Complaint(Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that went wrong. ``shows`` is the signature that ``command`` makes kmon give."""
+
+    says: str
+    command: str
+    shows: str
+    means: str = ""
+
+
+class FieldReport(Struct, frozen=True, forbid_unknown_fields=True):
+    """One report; ``profile`` is the simulator's that behaves as it says."""
+
+    title: str
+    profile: str
+    fault: tuple[Complaint, ...]
+
+
+@cache
+def field_reports() -> dict[str, FieldReport]:
+    """Every report by its name."""
+    text = files("kmon.catalog").joinpath("field_reports.toml").read_text("utf-8")
+    table = parse_toml(Path("field_reports.toml"), text).table["reports"]
+    return msgspec.convert(table, dict[str, FieldReport])

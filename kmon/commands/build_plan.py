@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from kmon.catalog.keys import keyed_targets
+from kmon.catalog.load import Catalog
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.build_policy import alarm_plan, policy_of
 from kmon.config.kinds import AUTO
@@ -20,8 +22,9 @@ from kmon.engine.alert_hooks import NOTHING, AlarmPlan
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
 from kmon.errors import UsageError
-from kmon.model import Scenario, Target
+from kmon.model import DEFAULT_DIALECT, Scenario, Target
 from kmon.openclaw.device_key import device_note
+from kmon.output.selftest_cases import Ask, cases
 from kmon.simulator.embedded import Embedded
 from kmon.stats.alerts import AlertThresholds
 from kmon.transport.authorities import check_authorities
@@ -98,7 +101,7 @@ def _on_simulator(
     """The plan of a race on the simulator: of ``named``, of a fault, or the whole demonstration where nothing is."""
     shown = None
     if options.fault:
-        from kmon.commands.fault_demo import shown_by  # loads the simulator's faults, which few commands need
+        from kmon.commands.build_plan import shown_by  # loads the simulator's faults, which few commands need
 
         shown = shown_by(options.fault, loaded.catalog)
     whole = not (named or options.profile is not None or options.scenario or shown)
@@ -193,3 +196,34 @@ def plan_of(
     if any(dialect(target.dialect).signs_with_device for target in plan.asked) and (note := device_note()):
         print(f"kmon: {note}", file=sys.stderr)
     return plan
+
+
+SCENARIOS: dict[Ask, str] = {
+    "words": "code",
+    "tool": "tool-call",
+    "words-with-tools": "code-tools",
+    "called-once": "tool-chain:3",
+    "called-twice": "tool-chain:3",
+}
+
+
+class Showing(Struct, frozen=True):
+    """What makes a fault visible. ``timeout_s`` ends an attempt that would hang, in simulated seconds."""
+
+    target: str
+    scenario: str
+    timeout_s: float
+
+
+def shown_by(fault: str, catalog: Catalog) -> Showing:
+    """For ``NAME`` or ``NAME:key=value``: as its first case in the self-test has it."""
+    name = fault.strip().partition(":")[0]
+    for case in cases():
+        if case.fault.partition(":")[0].strip("()") == name:
+            return Showing(_speaking(case.dialect, catalog), SCENARIOS[case.ask], case.timeout_s)
+    return Showing(_speaking(DEFAULT_DIALECT, catalog), SCENARIOS["words"], 90.0)
+
+
+def _speaking(dialect: str, catalog: Catalog) -> str:
+    """The first target in the dialect that a fault needs."""
+    return next(name for name, target in catalog.targets.items() if target.dialect == dialect)

@@ -6,8 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from kmon.commands.flags import Parser, add_screen, add_settings, without_screen
-from kmon.commands.flags_race import add_alerts
+from kmon.commands.flags import Parser, add_alerts, add_screen, add_settings, without_screen
 from kmon.errors import UsageError
 
 HELP = "Play recorded streams through the real HTTP stack into the race screen."

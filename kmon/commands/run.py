@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kmon.commands.flags import Parser
-from kmon.commands.flags_race import add_race
+from kmon.commands.flags import Parser, add_race
 
 HELP = "Race without a screen: lines for people, or one JSON object per event."
 

@@ -16,7 +16,7 @@ from kmon.config.sources import load
 from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.errors import UsageError
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
 from kmon.openclaw.simulated.options import Mechanism
 from kmon.proxy.plan import ProxyPlan
@@ -35,7 +35,9 @@ MECHANISMS: dict[Mechanism, tuple[str, str]] = {
 """Per mechanism of the simulated gateway, its pane's name and what happens in it."""
 HINT = "press 2, then n: the chat will say idle while its run goes on; A and C hang by themselves"
 """What the user is told first."""
-ASK = Message(role="user", content="Write a Python class for a bounded queue, with comments and an example of its use.")
+ASK = PromptMessage(
+    role="user", content="Write a Python class for a bounded queue, with comments and an example of its use."
+)
 
 
 def is_wanted(options: argparse.Namespace) -> bool:

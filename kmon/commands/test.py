@@ -7,8 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.commands.flags import Parser, add_screen, without_screen
-from kmon.commands.flags_race import add_race
+from kmon.commands.flags import Parser, add_race, add_screen, without_screen
 from kmon.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from kmon.commands.flags import Parser, add_screen, without_screen
-from kmon.commands.flags_race import add_race
+from kmon.commands.flags import Parser, add_race, add_screen, without_screen
 
 HELP = "Watch many LLM streams at once and see which one is silent right now."
 

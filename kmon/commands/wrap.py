@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kmon.commands.flags import Parser
-from kmon.commands.flags_proxy import add_upstream, proxy_plan
+from kmon.commands.proxy import add_upstream, proxy_plan
 from kmon.errors import UsageError
 
 HELP = "Run a program with its base URL set to a proxy, and say what it asked and got."

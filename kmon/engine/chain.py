@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 
 from kmon.dialects.assemble import Transcript
-from kmon.model import Chain, Message, ToolUse
+from kmon.model import Chain, PromptMessage, ToolUse
 
 
 def next_turn(
-    chain: Chain, messages: Sequence[Message], answer: Transcript, *, one_call: bool = False
-) -> tuple[Message, ...] | None:
+    chain: Chain, messages: Sequence[PromptMessage], answer: Transcript, *, one_call: bool = False
+) -> tuple[PromptMessage, ...] | None:
     """The conversation after ``answer``'s tool calls were carried out, or None when it goes no further.
 
     It goes no further when the answer calls no tool, when a call cannot be carried out (a name not offered, arguments
@@ -25,15 +25,15 @@ def next_turn(
     uses = [use for use in calls if use is not None and use.name in chain.results]
     if not uses or len(uses) < len(calls) or done + len(uses) > 2 * chain.steps:
         return None
-    said = Message(role="assistant", content=answer.text, reasoning=answer.reasoning, tool_calls=tuple(uses))
+    said = PromptMessage(role="assistant", content=answer.text, reasoning=answer.reasoning, tool_calls=tuple(uses))
     results = [
-        Message(role="tool", content=chain.results[use.name].replace("{n}", str(done + i)), tool_call_id=use.id)
+        PromptMessage(role="tool", content=chain.results[use.name].replace("{n}", str(done + i)), tool_call_id=use.id)
         for i, use in enumerate(uses, start=1)
     ]
     return (*messages, said, *results)
 
 
-def results_in(messages: Sequence[Message]) -> int:
+def results_in(messages: Sequence[PromptMessage]) -> int:
     """How many tool results a conversation holds."""
     return sum(message.role == "tool" for message in messages)
 

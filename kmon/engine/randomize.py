@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kmon.model import Message
+from kmon.model import PromptMessage
 
 
 def shuffled(count: int, seed: int | None, round_number: int) -> list[int]:
@@ -18,7 +18,7 @@ def shuffled(count: int, seed: int | None, round_number: int) -> list[int]:
     return order
 
 
-def with_nonce(messages: Sequence[Message], nonce: str) -> tuple[Message, ...]:
+def with_nonce(messages: Sequence[PromptMessage], nonce: str) -> tuple[PromptMessage, ...]:
     """The conversation with its first message made unique: a cached prefix can then answer none of it.
 
     The mark goes to the front, where it changes the whole prefix, and says what it is, so that a model is not misled.

@@ -22,7 +22,7 @@ from kmon.engine.plan import Row
 from kmon.engine.randomize import with_nonce
 from kmon.engine.skippable_sleep import Pause
 from kmon.findings.signature import Signature
-from kmon.model import Message
+from kmon.model import PromptMessage
 from kmon.probe.attempt import Attempt, Conversation
 from kmon.probe.context import Shared
 from kmon.probe.limits import Limits
@@ -205,7 +205,7 @@ class Run:
             await asyncio.sleep(max(NUDGE_WATCH_S, self._nudge_after_s - gap_ns / S) if gap_ns else NUDGE_WATCH_S)
         self.nudge()
 
-    def _onward(self, outcome: Outcome) -> tuple[Message, ...] | None:
+    def _onward(self, outcome: Outcome) -> tuple[PromptMessage, ...] | None:
         chain = self._row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
@@ -255,7 +255,7 @@ class Run:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
+    def _probe(self, role: AttemptRole, messages: tuple[PromptMessage, ...], session: str = "") -> Attempt:
         self._attempts += 1
         return attempt_in(dialect(self._row.target.dialect))(
             AttemptId(self.name, self._attempts, role, self._turns, self._course.fallen_back),

@@ -9,9 +9,73 @@ import re
 import zlib
 from typing import Any
 
+import yaml
+
 from kmon.dialects.json_access import count, items, members, text
 from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.sniff import dialect_of, is_stream
+
+DEPTH_LIMIT = 100
+"""Cassettes nest about ten levels. The composer recurses once per level, in C where nothing stops it."""
+
+_BASE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _PlainLoader(_BASE):  # type: ignore[misc, valid-type]
+    """A safe loader that looks through unknown tags instead of refusing them."""
+
+
+def _plain(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
+    """The data under an unknown tag. One-element sequences are an applied constructor (``istr("Accept")``)."""
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        parts = loader.construct_sequence(node, deep=True)
+        return parts[0] if len(parts) == 1 else tuple(parts)
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    return None
+
+
+_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
+_PlainLoader.add_multi_constructor("!", _plain)
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _BASE.yaml_implicit_resolvers.items()
+}  # a date in a cassette is text
+
+
+def documents(data: bytes) -> list[Any]:
+    """All documents in ``data``. Raises ValueError, saying what is wrong on which line."""
+    try:
+        _check_depth(data)
+        return list(yaml.load_all(data, _PlainLoader))
+    except _TooDeepError as exc:
+        raise ValueError(f"it is nested more than {DEPTH_LIMIT} levels deep on line {exc.args[0]}") from None
+    except yaml.MarkedYAMLError as exc:
+        line = f" on line {exc.problem_mark.line + 1}" if exc.problem_mark else ""
+        raise ValueError(f"{exc.problem or exc.context or 'bad YAML'}{line}") from None
+    except yaml.YAMLError as exc:
+        raise ValueError(" ".join(str(exc).split())) from None
+    except (TypeError, ValueError, OverflowError, RecursionError, LookupError, AttributeError) as exc:
+        raise ValueError(f"unreadable YAML ({type(exc).__name__})") from None
+
+
+class _TooDeepError(Exception):
+    """Nesting beyond the limit; its argument is the line, from 1."""
+
+
+def _check_depth(data: bytes) -> None:
+    """Refuse deep nesting by reading events alone, which needs no recursion, before anything is composed."""
+    depth = 0
+    for event in yaml.parse(data, _PlainLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise _TooDeepError(event.start_mark.line + 1 if event.start_mark else 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
 _GO_DURATION = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|s|m|h)")

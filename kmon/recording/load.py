@@ -11,10 +11,9 @@ from kmon.dialects.json_access import items, members, parsed
 from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.errors import UsageError
 from kmon.recording import cassette, trace
-from kmon.recording.cassette import interaction
+from kmon.recording.cassette import documents, interaction
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.sniff import is_event_stream, is_sse, why_no_stream
-from kmon.recording.yaml_source import documents
 
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 KINDS = "a go-vcr or vcrpy cassette, a raw SSE or event-stream body, or a kmon recording"
