@@ -1,4 +1,4 @@
-"""What a whole target or scenario must be beyond the types of its keys."""
+"""One target or scenario while its tables are merged, and the checks of the result beyond the types of its keys."""
 
 from __future__ import annotations
 
@@ -16,28 +16,37 @@ from kmon.dialects.registry import dialect, names
 from kmon.errors import UsageError
 from kmon.model import DEFAULT_DIALECT, REGION, PromptMessage, Scenario
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+_FRAMING_HEADERS = frozenset({
+    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
+    "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-original-host", "x-rewrite-url",
+})  # fmt: skip
+"""Headers that route or delimit a request: with them a proxy could send the key to another host."""
 LIKE_LIMIT = 20
-"""Scenarios that can be like one another in a row."""
+"""Longest chain of scenarios that inherit by ``like``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A target or scenario table merged from several files. ``origins`` says where each key came from."""
+    """A target or scenario table merged from several files, with the origin of each key."""
 
     kind: str
     name: str
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, tuple[TomlSource, str]] = field(default_factory=dict)
-    """Per key: the file, and the name of the table there (another one's, if it was inherited)."""
+    """Per key: the file, and the name of the table in it (that of the parent, if inherited)."""
     last: TomlSource | None = None
 
     def overlaid(self, source: TomlSource, table: dict[str, Any]) -> Entry:
-        """This entry with the keys of ``table`` on top."""
+        """This entry, with its keys overridden by those of ``table``."""
         origins = dict.fromkeys(table, (source, self.name))
         return Entry(self.kind, self.name, self.values | table, self.origins | origins, source)
 
     def inheriting(self, entries: dict[str, Entry]) -> Entry:
-        """This entry with the keys it does not give taken from the one it is ``like``, and so on up."""
+        """This entry, with missing keys inherited along the chain of ``like``. Raises :class:`UsageError`."""
         values, origins, seen = dict(self.values), dict(self.origins), [self.name]
         while (parent := values.pop("like", None)) is not None:
             source, table = origins.pop("like")
@@ -53,7 +62,7 @@ class Entry:
         return Entry(self.kind, self.name, values, origins, self.last)
 
     def error(self, key: str, problem: str, *rest: str | int) -> UsageError:
-        """A complaint about ``key`` in the file that gave it, or about the table if nobody did."""
+        """An error about ``key`` with the file and line of it, or of the table if no file has the key."""
         if key in self.origins:
             source, table = self.origins[key]
             return source.error((self.kind, table, key, *rest), problem)
@@ -61,19 +70,8 @@ class Entry:
         return self.last.error(path, problem) if self.last else UsageError(problem)
 
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-_TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
-_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
-_FRAMING_HEADERS = frozenset({
-    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
-    "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-original-host", "x-rewrite-url",
-})  # fmt: skip
-"""They say where a request goes and where it ends; an edge that routes by them would hand the key to someone else."""
-
-
 def check_target(entry: Entry) -> None:
-    """Raise :class:`UsageError` for the first thing that keeps ``entry`` from being a target."""
+    """Raise :class:`UsageError` for the first value that is not valid in a target."""
     _check_name(entry, _TARGET_NAME)
     given = entry.values
     for key in ("base_url", "model"):
@@ -97,12 +95,12 @@ def check_target(entry: Entry) -> None:
 
 
 def provider_of(entry: Entry) -> str:
-    """The provider of a target that names none: its own name, up to a slash."""
+    """The default provider of a target: its name up to the first slash."""
     return entry.name.partition("/")[0]
 
 
 def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
-    """Return ``scenario`` if it can be asked; raise :class:`UsageError` otherwise."""
+    """Return ``scenario`` if it is valid; raise :class:`UsageError` otherwise."""
     _check_name(entry)
     if scenario is None or not scenario.messages:
         raise entry.error("messages", f"scenario {entry.name!r} has no messages; add at least one")
@@ -116,7 +114,7 @@ def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
     if scenario.tool_choice is not None and not names:
         raise entry.error("tool_choice", "there are no tools to choose from; add tools or take it out")
     _check_conversation(entry, scenario.messages)
-    _check_check(entry, scenario)
+    _check_expectation(entry, scenario)
     _check_chain(entry, scenario)
     marked = any(MARK in message.content for message in scenario.messages)
     if scenario.filler_tokens is not None and not (marked and 1 <= scenario.filler_tokens <= TOKENS_LIMIT):
@@ -171,7 +169,7 @@ def _check_conversation(entry: Entry, messages: tuple[PromptMessage, ...]) -> No
             raise entry.error("messages", f"a {message.role} message needs content", at)
 
 
-def _check_check(entry: Entry, scenario: Scenario) -> None:
+def _check_expectation(entry: Entry, scenario: Scenario) -> None:
     if scenario.check.tool_call and not scenario.tools:
         raise entry.error("check", "there are no tools to call; add tools or take it out", "tool_call")
     for at, needle in enumerate(scenario.check.contains):

@@ -1,4 +1,4 @@
-"""``kmon doctor``: every step of the way to each target, measured, and what is wrong with it."""
+"""``kmon doctor``: measures every network step to each target, and prints what is wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 1 if anything is wrong with a target, else 0."""
+    """Return exit code 1 if anything is wrong with a target, else 0."""
     import asyncio
 
     from kmon.config.sources import load
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _targets(names: list[str], loaded: Loaded) -> tuple[list[Target], list[str]]:
-    """What to examine, and a note on why if nobody named it."""
+    """The targets to examine, and a note if they are neither named nor keyed."""
     from kmon.address import is_loopback
     from kmon.catalog.keys import keyed_targets
     from kmon.catalog.resolve import resolve_target

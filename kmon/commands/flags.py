@@ -1,4 +1,4 @@
-"""Flags that several commands share: those that are settings, as the settings declare them, and those of the screen."""
+"""The argument parser of the commands, and flags that several commands share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from kmon.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises :class:`UsageError` where argparse would print its usage and leave: one sentence, and exit code 2.
-
-    Every command takes the options of the log.
-    """
+    """A parser with the options of the log. It raises :class:`UsageError` where argparse would print usage and exit."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
         super().__init__(**settings)
@@ -30,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_settings(group: argparse._ActionsContainer, *names: str) -> None:
-    """The flags of these settings. A flag that is not given is None among the options."""
+    """Add the flags of these settings. A flag that is not given is None in the options."""
     for name in names:
         setting = SETTINGS[name]
         if setting.flag_type is bool:
@@ -40,7 +37,7 @@ def add_settings(group: argparse._ActionsContainer, *names: str) -> None:
 
 
 def add_setting(group: argparse._ActionsContainer, name: str, default: int | None = None) -> None:
-    """The flag of one setting that takes a value. ``default`` is that of a command that has another one."""
+    """Add the flag of a setting that takes a value. ``default`` replaces the default of the setting."""
     setting = SETTINGS[name]
     group.add_argument(
         setting.flag,
@@ -53,14 +50,14 @@ def add_setting(group: argparse._ActionsContainer, name: str, default: int | Non
 
 
 def add_fixed_stall(parser: Parser) -> None:
-    """``--stall`` of the commands that learn no threshold: seconds alone."""
+    """Add ``--stall`` for commands that do not learn a threshold: it takes seconds only, not ``auto``."""
     setting = SETTINGS["stall_s"]
     words = f"silence that is a stall (default {setting.default:g})"
     parser.add_argument(setting.flag, dest=setting.name, type=float, metavar="S", help=words)
 
 
 def add_screen(parser: Parser) -> None:
-    """How the screen is drawn, and whether there is one."""
+    """Add the options of the screen."""
     screen = parser.add_argument_group("screen")
     add_settings(screen, "theme", "fps", "bell", "ascii")
     screen.add_argument("--yes", action="store_true", help="start without showing the plan first")
@@ -68,12 +65,12 @@ def add_screen(parser: Parser) -> None:
 
 
 def without_screen(options: argparse.Namespace) -> bool:
-    """Whether the command prints: because the options say so, or because stdout is no terminal."""
+    """Whether the command prints lines: by its options, or because stdout is no terminal."""
     return options.no_tui or getattr(options, "json", False) or not sys.stdout.isatty()
 
 
 def add_race(parser: Parser, *, rounds: int | None = None) -> None:
-    """All of them. ``rounds`` is the default of a command that does not take it from the settings."""
+    """Add the options of a race. ``rounds`` replaces the default of that setting."""
     aim = parser.add_argument_group("what to race")
     aim.add_argument("targets", nargs="*", metavar="TARGET", help="a name of 'kmon targets', or provider/model")
     aim.add_argument("--scenario", action="append", metavar="NAME[,NAME]", help="what to ask (default: code)")
@@ -121,6 +118,6 @@ def add_race(parser: Parser, *, rounds: int | None = None) -> None:
 
 
 def add_alerts(parser: Parser) -> None:
-    """When to alert, and what to set off."""
+    """Add the options of the alerts."""
     alerts = parser.add_argument_group("alerts on a target's health (0 turns a rule off)")
     add_settings(alerts, "alert_success_rate", "alert_failures", "alert_chunks", "on_alert", "alert_webhook")
