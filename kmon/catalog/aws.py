@@ -54,7 +54,7 @@ class AwsEndpoint(NamedTuple):
     """Whether a request without a credential is signed with placeholder keys."""
 
 
-def found(env: Environment) -> FoundKey | None:
+def find_key(env: Environment) -> FoundKey | None:
     """The credentials that the AWS client would use; None without any. The role of an instance is not looked up."""
     if env.get(BEARER):
         return FoundKey(BEARER, env.source(BEARER) or "")
@@ -65,7 +65,7 @@ def found(env: Environment) -> FoundKey | None:
     return None if place is None else FoundKey(f"profile {profile}", _shown(place, env))
 
 
-def carried(env: Environment) -> dict[str, str]:
+def client_variables(env: Environment) -> dict[str, str]:
     """The variables of ``env`` for an AWS client: the first credentials found, or the profile, and the region."""
     names: tuple[str, ...] = (PROFILE,)
     if env.get(BEARER):

@@ -38,7 +38,7 @@ def keyed_targets(targets: Iterable[Target], env: Mapping[str, str]) -> tuple[Ta
 def key_place(target: Target, env: Environment) -> aws.FoundKey | None:
     """The target's key by name, and where it was found; None if it is not set or not needed."""
     if _uses_chain(target):
-        return aws.found(env)
+        return aws.find_key(env)
     name = key_variable(target, env)
     return aws.FoundKey(name, env.source(name) or "") if name else None
 
@@ -81,7 +81,7 @@ def credential_variables(target: Target, env: Environment) -> dict[str, str]:
     """The variables, by name, that requests to ``target`` need, and no others."""
     if _uses_chain(target):
         names = (*target.key_env, *aws.REGIONS)
-        return {name: value for name, value in aws.carried(env).items() if name in names}
+        return {name: value for name, value in aws.client_variables(env).items() if name in names}
     name = key_variable(target, env)
     found = {name: env[name]} if name else {}
     return found | aws.region_variable(env) if target.auth == "aws" else found

@@ -39,7 +39,7 @@ _SILENCE: dict[Step, str] = {
 }
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class EndpointRequest(Struct, frozen=True, kw_only=True):
     """A GET request and its proxy. ``safe`` removes secrets from texts about it."""
 
     url: str
@@ -49,7 +49,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Without headers and proxy, because both may hold secrets."""
-        return f"Question({self.url})"
+        return f"EndpointRequest({self.url})"
 
 
 class Exchange(Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class Exchange(Struct, frozen=True, kw_only=True):
     certificate: bytes | None = None
 
 
-async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, read_body: bool) -> Exchange:
+async def send(request: EndpointRequest, context: ssl.SSLContext, limit_s: float, *, read_body: bool) -> Exchange:
     """Send the request; each step has ``limit_s``. A network failure is returned in ``error``, never raised."""
     stamps: dict[Phase, int] = {}
     details: dict[Phase, str] = {}
@@ -87,11 +87,11 @@ async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, re
                 deadline.reschedule(loop.time() + limit_s)
 
             async with exchange(
-                HttpRequest("GET", question.url, {"Accept": "application/json", **question.headers}),
+                HttpRequest("GET", request.url, {"Accept": "application/json", **request.headers}),
                 on_phase=on_phase,
                 ssl_context=context,
                 connect_timeout_s=2 * limit_s,  # covers DNS, TCP and TLS together; the deadline limits each
-                proxy=question.proxy,
+                proxy=request.proxy,
             ) as answer:
                 deadline.reschedule(None)
                 certificate = answer.certificate
@@ -99,15 +99,15 @@ async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, re
                     body = await answer.body(BODY_LIMIT_BYTES, limit_s)
                     response = ModelListResponse(answer.status, answer.content_type, dict(answer.headers), body)
     except TimeoutError:
-        error = f"{_SILENCE[_next_step(stamps, question.url)]} within {limit_s:g} s"
+        error = f"{_SILENCE[_next_step(stamps, request.url)]} within {limit_s:g} s"
     except BROKEN as broken:
-        error = question.safe.redacted(stream_error(broken).message, MESSAGE_LIMIT_CHARS)
+        error = request.safe.redacted(stream_error(broken).message, MESSAGE_LIMIT_CHARS)
     timed = Exchange(
         tcp_ms=_between_ms(stamps.get("dns", start_ns), stamps.get("connect")),
         tls_ms=_between_ms(stamps.get("connect"), stamps.get("tls")),
         http_ms=_between_ms(stamps.get("request_sent"), stamps.get("headers")),
         tls_version=details.get("tls", ""),
-        failed_at=_next_step(stamps, question.url) if error else None,
+        failed_at=_next_step(stamps, request.url) if error else None,
         error=error,
     )
     if answer is None or error:
@@ -117,7 +117,7 @@ async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, re
     )
 
 
-async def peek(host: str, port: int, limit_s: float) -> bytes | None:
+async def untrusted_certificate(host: str, port: int, limit_s: float) -> bytes | None:
     """The certificate (DER) of a server that is not trusted. Only the TLS handshake is sent; None if it fails."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -16,11 +16,11 @@ from kmon.catalog.keys import credential, credential_variables, key_problem, key
 from kmon.catalog.trust import Trust
 from kmon.dialects.registry import dialect
 from kmon.doctor.certificates import Certificate, read_certificate
-from kmon.doctor.endpoint import Exchange, Question, ask, peek
+from kmon.doctor.endpoint import EndpointRequest, Exchange, send, untrusted_certificate
 from kmon.doctor.local_machine import shown_proxy
-from kmon.doctor.model_list import ModelListCheck, ModelListResponse, judged, list_url
+from kmon.doctor.model_list import ModelListCheck, ModelListResponse, check_of, list_url
 from kmon.doctor.reach import Lookup, Reach, look_up, reach_all
-from kmon.doctor.repeat import five
+from kmon.doctor.repeat import try_five_times
 from kmon.model import Target
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
@@ -66,70 +66,70 @@ async def examine(
     Raises :class:`UsageError` for a proxy of the environment that cannot be used, and :class:`UntrustedHostError` if a
     project's file names a host for a key that the user has not allowed.
     """
-    question, check = _question(target, env, trust)
-    host, port = _peer(question)
+    request, check = _request(target, env, trust)
+    host, port = _peer(request)
     start = Examination(
         target=target.name,
         model=target.model,
-        url=question.url,
+        url=request.url,
         host=host,
         port=port,
         local=is_loopback(target.base_url),
         expected=named or not is_loopback(target.base_url),
-        proxy=None if question.proxy is None else shown_proxy(question.proxy),
+        proxy=None if request.proxy is None else shown_proxy(request.proxy),
         key=key_source(target, env),
         check=check or ModelListCheck("skipped", "not asked"),
     )
-    lookups = await five(lambda: look_up(host, port, limit_s))
+    lookups = await try_five_times(lambda: look_up(host, port, limit_s))
     addresses = next((lookup.addresses for lookup in lookups if lookup.addresses), ())
     reaches = await reach_all(addresses, limit_s)
     found = replace(start, lookups=lookups, reaches=reaches)
     if not any(reach.connects for reach in reaches):
         return found
-    exchanges, response = await _five_exchanges(question, context, limit_s)
-    found = replace(found, exchanges=exchanges, certificate=await _certificate(question, exchanges, limit_s))
+    exchanges, response = await _five_exchanges(request, context, limit_s)
+    found = replace(found, exchanges=exchanges, certificate=await _certificate(request, exchanges, limit_s))
     if check is not None or response is None:
         return found
-    check_result = judged(target, response, question.safe)
-    proven = await _proven(question, context, limit_s) if check_result.state == "ok" and found.key else None
+    check_result = check_of(target, response, request.safe)
+    proven = await _proven(request, context, limit_s) if check_result.state == "ok" and found.key else None
     return replace(found, check=check_result, key_proven=proven)
 
 
 async def _five_exchanges(
-    question: Question, context: ssl.SSLContext, limit_s: float
+    request: EndpointRequest, context: ssl.SSLContext, limit_s: float
 ) -> tuple[tuple[Exchange, ...], ModelListResponse | None]:
     """Five exchanges, and one response with its body: a list of models may have 1 MB, so it is read once."""
     bodies: list[ModelListResponse] = []
 
     async def one() -> Exchange:
-        result = await ask(question, context, limit_s, read_body=not bodies)
+        result = await send(request, context, limit_s, read_body=not bodies)
         if result.response is not None:
             bodies.append(result.response)
         return replace(result, response=None)
 
-    return await five(one), next(iter(bodies), None)
+    return await try_five_times(one), next(iter(bodies), None)
 
 
-async def _proven(question: Question, context: ssl.SSLContext, limit_s: float) -> bool | None:
+async def _proven(request: EndpointRequest, context: ssl.SSLContext, limit_s: float) -> bool | None:
     """Whether the endpoint refuses the request without the key; if it does not, the list does not prove the key."""
-    bare = Question(url=question.url, headers={}, proxy=question.proxy, safe=question.safe)
-    status = (await ask(bare, context, limit_s, read_body=False)).status
+    bare = EndpointRequest(url=request.url, headers={}, proxy=request.proxy, safe=request.safe)
+    status = (await send(bare, context, limit_s, read_body=False)).status
     return None if status is None else status in REFUSALS
 
 
-async def _certificate(question: Question, exchanges: tuple[Exchange, ...], limit_s: float) -> Certificate | None:
+async def _certificate(request: EndpointRequest, exchanges: tuple[Exchange, ...], limit_s: float) -> Certificate | None:
     der = next((each.certificate for each in exchanges if each.certificate), None)
-    if der is None and question.proxy is None and any(each.failed_at == "tls" for each in exchanges):
-        parts = urlsplit(question.url)
-        der = await peek(parts.hostname or "", parts.port or DEFAULT_PORTS["https"], limit_s)
+    if der is None and request.proxy is None and any(each.failed_at == "tls" for each in exchanges):
+        parts = urlsplit(request.url)
+        der = await untrusted_certificate(parts.hostname or "", parts.port or DEFAULT_PORTS["https"], limit_s)
     try:
         found = None if der is None else read_certificate(der)
     except ValueError:
         return None
-    return None if found is None else replace(found, issuer=question.safe.redacted(found.issuer))
+    return None if found is None else replace(found, issuer=request.safe.redacted(found.issuer))
 
 
-def _question(target: Target, env: Environment, trust: Trust) -> tuple[Question, ModelListCheck | None]:
+def _request(target: Target, env: Environment, trust: Trust) -> tuple[EndpointRequest, ModelListCheck | None]:
     """The request to send, and the check result if it needs no list of models. Raises :class:`UntrustedHostError`."""
     problem = key_problem(target, env)
     held = Credential(credential_variables(target, env)) if problem else credential(target, env, trust)
@@ -148,10 +148,10 @@ def _question(target: Target, env: Environment, trust: Trust) -> tuple[Question,
         check = ModelListCheck("failed", problem)
     elif models is None:
         check = ModelListCheck("skipped", "there is no list of models to ask with it; race it with --scenario minimal")
-    return Question(url=url, headers=headers, proxy=proxy, safe=safe), check
+    return EndpointRequest(url=url, headers=headers, proxy=proxy, safe=safe), check
 
 
-def _peer(question: Question) -> tuple[str, int]:
+def _peer(request: EndpointRequest) -> tuple[str, int]:
     """Host and port of the TCP peer: the endpoint, or the proxy before it."""
-    parts = urlsplit(question.proxy or question.url)
+    parts = urlsplit(request.proxy or request.url)
     return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]

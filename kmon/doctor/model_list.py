@@ -55,7 +55,7 @@ def list_url(target: Target, base_url: str) -> str | None:
     return None if path is None else base_url + path
 
 
-def judged(target: Target, response: ModelListResponse, safe: Sanitizer) -> ModelListCheck:
+def check_of(target: Target, response: ModelListResponse, safe: Sanitizer) -> ModelListCheck:
     """The result of a response for ``target``; ``safe`` removes secrets from all that is quoted from it."""
     spoken = http_dialect(target.dialect)
     if response.status != 200:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from kmon.doctor.repeat import five
+from kmon.doctor.repeat import try_five_times
 from kmon.transport.connect import Address, connect_first
 from kmon.transport.errors import stream_error
 from kmon.transport.local_faults import of_resolving
@@ -127,7 +127,7 @@ async def reach_all(addresses: Sequence[Address], limit_s: float) -> tuple[Reach
 
 async def _reach(address: Address, limit_s: float) -> Reach:
     family = "IPv6" if address[0] == socket.AF_INET6 else "IPv4"
-    return Reach(str(address[4][0]), family, await five(lambda: _touch(address, limit_s)))
+    return Reach(str(address[4][0]), family, await try_five_times(lambda: _touch(address, limit_s)))
 
 
 async def _touch(address: Address, limit_s: float) -> Touch:

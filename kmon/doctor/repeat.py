@@ -23,7 +23,7 @@ class Tried(Protocol):
 T = TypeVar("T", bound=Tried)
 
 
-async def five(step: Callable[[], Awaitable[T]]) -> tuple[T, ...]:
+async def try_five_times(step: Callable[[], Awaitable[T]]) -> tuple[T, ...]:
     """Run ``step`` five times in sequence, or until two consecutive tries have failed."""
     tries: list[T] = []
     while len(tries) < TRIES:

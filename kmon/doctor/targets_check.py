@@ -16,7 +16,7 @@ from kmon.catalog.keys import check_trust, credential, key_problem, key_variable
 from kmon.catalog.trust import Trust
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.doctor.endpoint import BROKEN
-from kmon.doctor.model_list import BODY_LIMIT_BYTES, ModelListCheck, ModelListResponse, judged, list_url
+from kmon.doctor.model_list import BODY_LIMIT_BYTES, ModelListCheck, ModelListResponse, check_of, list_url
 from kmon.model import Target
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
@@ -92,4 +92,4 @@ async def _ask(asked: _Asked, url: str, held: Credential, safe: Sanitizer, conte
     ) as answer:
         body = await answer.body(BODY_LIMIT_BYTES, limit_s)
     response = ModelListResponse(answer.status, answer.content_type, dict(answer.headers), body)
-    return judged(target, response, safe)
+    return check_of(target, response, safe)

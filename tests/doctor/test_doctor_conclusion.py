@@ -9,7 +9,7 @@ from kmon.doctor.endpoint import Exchange
 from kmon.doctor.examine import Examination
 from kmon.doctor.model_list import ModelListCheck
 from kmon.doctor.reach import Lookup, Reach, Segments, Touch
-from kmon.doctor.repeat import five, spread
+from kmon.doctor.repeat import spread, try_five_times
 
 V4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))
 GOOD = Touch(12.0, segments=Segments(1460, 1500))
@@ -106,7 +106,7 @@ async def test_two_failures_in_a_row_end_the_tries_but_single_ones_do_not() -> N
         async def step(turn=turn) -> Touch:  # noqa: ANN001
             return next(turn)
 
-        counts[name] = len(await five(step))
+        counts[name] = len(await try_five_times(step))
     assert counts == {"dead": 2, "flaky": 5}
 
 
