@@ -1,10 +1,10 @@
-"""The command line: parses, imports what the command needs and no more, and returns the exit code.
+"""The command line: parses the arguments, imports and runs one command, and returns the exit code.
 
 Exit codes: 0 every run ended well; 1 a run failed; 2 wrong usage or configuration; 3 kmon itself failed; 130
 interrupted, by Ctrl-C, SIGTERM or SIGHUP.
 
-Nothing but what the interpreter has already is imported here: until ``main`` runs, a signal ends kmon in the system's
-way, with a traceback for Ctrl-C, and the parsers alone take 25 ms.
+This module imports only what the interpreter has loaded already. Before ``main`` runs, Ctrl-C prints a traceback and
+other signals end the process, and importing the parsers takes 25 ms.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import errno
 import os
 import sys
 
-TYPE_CHECKING = False  # typing's own would be the heaviest import of this file
+TYPE_CHECKING = False  # not imported from typing, which would be the slowest import of this file
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Container, Iterator, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from kmon.commands.flags import Parser
 
     class CommandModule(Protocol):
-        """A module of ``kmon.commands``: what it says of itself, its flags, and what it does."""
+        """A module of ``kmon.commands``: its description, its flags, and its function."""
 
         HELP: str
 
         def arguments(self, parser: Parser) -> None: ...
 
         def run(self, options: argparse.Namespace) -> int:
-            """Return the exit code. May raise :class:`UsageError`."""
+            """Run the command and return the exit code. Raises :class:`UsageError`."""
             ...
 
 
@@ -64,7 +64,7 @@ COMMANDS = {
     "config": ("kmon.commands.config", "", "every setting, and where its value came from"),
     "trust": ("kmon.commands.trust", "[DIR]", "let a project's kmon.toml have your keys sent to hosts of its own"),
 }  # fmt: skip
-"""Per command its module, what it takes, and what it does in one line. ``WATCH`` is kmon without a command."""
+"""Per command: module, arguments and summary. ``WATCH`` is kmon without a command."""
 LOG_WORDS = """\
 kmon's own errors are logged with their traceback: --log-level LEVEL, --log-file PATH, before or after COMMAND;
 KMON_LOG_LEVEL, KMON_LOG_FILE; KMON_DEBUG=1 logs everything and shows tracebacks. 'kmon config' tells where the log is.
@@ -74,16 +74,16 @@ exit codes:
   0 every run ended well   1 a run failed   2 wrong usage or configuration   3 kmon itself failed   130 interrupted
 """
 LINE_LIMIT_CHARS = 2_000
-"""A sentence that quotes a file's own words may be as long as these."""
+"""Longest error message, because it may quote a file."""
 LOG_OPTIONS = ("--log-level", "--log-file")
 _STDOUT_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""What writing can fail with when a disk is full or a file or terminal is gone."""
+"""Errors of a write to stdout if the disk is full, or the file or terminal is closed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Never raises and never prints a traceback (unless KMON_DEBUG=1): it is logged.
+    """Run one command and return the exit code. Exceptions are logged, and printed only with KMON_DEBUG=1.
 
-    Without ``argv`` it takes the process's own arguments, and its signals as well.
+    Without ``argv`` it uses the arguments of the process and handles its signals.
     """
     try:
         if argv is None:
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise_on_interrupts()
         code = _run_command(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
-        exec("")  # noqa: S102 - else one that passed through an exec, as of a dataclass, makes Python end by SIGINT
+        exec("")  # noqa: S102 - if the interrupt passed through an exec (of a dataclass), Python would end by SIGINT
         code = 130
     finally:
         if argv is not None:
@@ -107,39 +107,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: list[str]) -> int:
-    """Run it, and turn what goes wrong into a sentence and an exit code."""
+    """Run the command, and turn an exception into a sentence and an exit code."""
     from kmon import open_files, standard_streams
     from kmon.errors import UsageError
 
     closed = sys.stdout is None
     standard_streams.set_up()
     if closed:
-        _say("cannot write to stdout: it is closed")
+        _print_error("cannot write to stdout: it is closed")
         return 3
     try:
         return _flushed(arguments)
     except UsageError as error:
-        _say(str(error))
+        _print_error(str(error))
         return 2
-    except BrokenPipeError:  # the reader of our stdout has had enough
+    except BrokenPipeError:  # the reader of stdout has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 130
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            allowed = f"this machine lets one program open {open_files.limit()} files at once"
-            _say(f"{allowed}, and they are used up; raise the limit with 'ulimit -n 4096'")
+            limit = f"this machine lets one program open {open_files.limit()} files at once"
+            _print_error(f"{limit}, and they are used up; raise the limit with 'ulimit -n 4096'")
             return 3
         if error.errno not in _STDOUT_ERRNOS:
             return _internal(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it exits
-        _say(f"cannot write to stdout: {error.strerror}")
+        _print_error(f"cannot write to stdout: {error.strerror}")
         return 3
     except Exception as error:
         return _internal(error)
 
 
 def _flushed(arguments: list[str]) -> int:
-    """Run the command and write all it printed while there is still someone to say that it cannot be written."""
+    """Run the command and flush stdout, so that a failed write is reported here and not at exit."""
     from kmon.errors import UsageError
 
     try:
@@ -158,8 +158,8 @@ def _flushed(arguments: list[str]) -> int:
         sys.stdout.flush()
 
 
-def _say(sentence: str) -> None:
-    """One line on stderr. Where that takes nothing (see ``standard_streams``) the exit code still tells."""
+def _print_error(sentence: str) -> None:
+    """Print one line on stderr; if stderr is closed (see ``standard_streams``), only the exit code is left."""
     from kmon.dialects.text import clean
 
     line = " ".join(clean(sentence).split("\n"))
@@ -167,7 +167,7 @@ def _say(sentence: str) -> None:
 
 
 def _internal(error: Exception) -> int:
-    """Log what went wrong in kmon itself, and say where the log is."""
+    """Log an internal error, and print where the log is. Returns exit code 3."""
     import logging
 
     from kmon import log
@@ -178,12 +178,12 @@ def _internal(error: Exception) -> int:
         try:
             _begin_log(None, None)
         except UsageError as unusable:
-            _say(str(unusable))
+            _print_error(str(unusable))
     logging.getLogger(__name__).error("the command failed", exc_info=error)
     if isinstance(error, SimulatorError):
-        _say(f"{error}; {log.whereabouts()}")
+        _print_error(f"{error}; {log.whereabouts()}")
     else:
-        _say(log.failed("kmon itself failed", error))
+        _print_error(log.failed("kmon itself failed", error))
     return 3
 
 
@@ -199,7 +199,7 @@ def _begin_log(level: str | None, file: str | None) -> None:
 
 
 def _log_options_last(arguments: list[str], commands: Container[str]) -> list[str]:
-    """The arguments with log options that stand before the command's name moved behind it."""
+    """The arguments, with log options before the command's name moved behind it."""
     at = 0
     while at < len(arguments) and arguments[at].partition("=")[0] in LOG_OPTIONS:
         at += 1 if "=" in arguments[at] else 2
@@ -225,7 +225,7 @@ def _command(module: str) -> CommandModule:
 
 
 def parser_of(name: str) -> Parser:
-    """The parser of ``kmon NAME``; of kmon without a command where ``name`` is empty."""
+    """The parser of ``kmon NAME``, or of kmon without a command if ``name`` is empty."""
     from kmon.commands.flags import Parser
 
     command = _command(COMMANDS[name][0] if name else WATCH[0])

@@ -84,7 +84,7 @@ class ToolUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     arguments: dict[str, Any]
 
 
-class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class PromptMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One message of a conversation, in no dialect: every dialect translates it."""
 
     role: Role
@@ -126,7 +126,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
     name: str
     title: str = ""
-    messages: tuple[Message, ...]
+    messages: tuple[PromptMessage, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     parallel_calls: bool | None = None

@@ -1,1 +1,1 @@
-"""Facts as data: which targets exist, what may be asked of them, and how a user's files change either."""
+"""Targets, scenarios, keys and signatures, read from TOML files and the environment."""

@@ -1,7 +1,7 @@
-"""AWS credentials and region by the usual rules: which variables or profile would be used, and where that was found.
+"""Finds AWS credentials, region and endpoint by the rules of the AWS SDKs.
 
-The order is the SDKs': a Bedrock bearer token, then an access key pair (its session token only from the same place),
-then a profile of the user's AWS files. Files are looked at for the names of profiles and their regions only.
+Order of the SDKs: a Bedrock bearer token, then an access key pair (with a session token of the same origin only), then
+a profile of the user's AWS files. Of these files only profile names and regions are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEY_ID, SECRET, SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SES
 PROFILE = "AWS_PROFILE"
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 KEY_ENV = (BEARER, KEY_ID, SECRET, SESSION, PROFILE)
-"""What the ``key_env`` of an AWS target lists."""
+"""The ``key_env`` of an AWS target."""
 FALLBACK_REGION = "us-east-1"
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 _HOSTS = (
@@ -33,30 +33,40 @@ _HOSTS = (
     "bedrock-runtime.{region}.api.aws",
     "bedrock-runtime-fips.{region}.api.aws",
 )
-"""Where the AWS client may go by itself for a region: by partition, with FIPS, with IPv6."""
+"""Hosts that the AWS client may use for a region: by partition, with FIPS, with IPv6."""
 FILE_LIMIT_BYTES = 1 << 20
 
 
-class Found(NamedTuple):
-    """What would be used as a key, e.g. ``AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY``, and where it was found."""
+class FoundKey(NamedTuple):
+    """What is used as a key, e.g. ``AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY``, and where it was found."""
 
     what: str
     where: str
 
 
-def found(env: Environment) -> Found | None:
-    """The credentials the chain would use, or None if kmon sees none (an instance's role is not looked for)."""
+class AwsEndpoint(NamedTuple):
+    """Region and endpoint of requests to an AWS service."""
+
+    region: str
+    endpoint_url: str | None
+    """None: the endpoint that botocore determines from the region."""
+    placeholder: bool
+    """Whether a request without a credential is signed with placeholder keys."""
+
+
+def find_key(env: Environment) -> FoundKey | None:
+    """The credentials that the AWS client would use; None without any. The role of an instance is not looked up."""
     if env.get(BEARER):
-        return Found(BEARER, env.source(BEARER) or "")
+        return FoundKey(BEARER, env.source(BEARER) or "")
     if env.get(KEY_ID) and env.get(SECRET):
-        return Found(f"{KEY_ID} and {SECRET}", env.source(KEY_ID) or "")
+        return FoundKey(f"{KEY_ID} and {SECRET}", env.source(KEY_ID) or "")
     profile = env.get(PROFILE, "default")
     place = next((path for path in _files(env) if profile in _profiles(path)), None)
-    return None if place is None else Found(f"profile {profile}", _shown(place, env))
+    return None if place is None else FoundKey(f"profile {profile}", _shown(place, env))
 
 
-def carried(env: Environment) -> dict[str, str]:
-    """The variables an AWS client needs of ``env``, by name: the credentials that win, the profile, the region."""
+def client_variables(env: Environment) -> dict[str, str]:
+    """The variables of ``env`` for an AWS client: the first credentials found, or the profile, and the region."""
     names: tuple[str, ...] = (PROFILE,)
     if env.get(BEARER):
         names = (BEARER,)
@@ -67,9 +77,9 @@ def carried(env: Environment) -> dict[str, str]:
 
 
 def region_variable(env: Environment) -> dict[str, str]:
-    """The region the environment or the profile asks for, under the first of REGIONS; empty if neither does.
+    """The region of the environment or profile, under the first name of ``REGIONS``; empty without one.
 
-    Raises :class:`UsageError` for one that is none: it becomes part of a host's name.
+    Raises :class:`UsageError` for an invalid name, because it becomes part of a host name.
     """
     name = next((name for name in REGIONS if env.get(name)), None)
     region = env[name] if name else _profile_region(env)
@@ -80,14 +90,14 @@ def region_variable(env: Environment) -> dict[str, str]:
 
 
 def is_region(name: str) -> bool:
-    """Whether ``name`` has the form of an AWS region's."""
+    """Whether ``name`` has the form of an AWS region name."""
     return re.fullmatch(REGION_NAME, name) is not None
 
 
 def hosts_of(target: Target, env: Environment) -> tuple[str, ...]:
-    """The hosts a request to an AWS target may reach: its own, or where the AWS client goes for its region.
+    """The hosts of requests to an AWS target: its own, or those that the AWS client uses for its region.
 
-    That is also an endpoint the user has set in the real environment, as the AWS command line would take it.
+    These include an endpoint URL of the real environment, which the AWS client uses as well.
     """
     if REGION not in target.base_url:
         return (host_of(target.base_url),)
@@ -96,18 +106,30 @@ def hosts_of(target: Target, env: Environment) -> tuple[str, ...]:
 
 
 def region_of(target: Target, variables: Mapping[str, str]) -> str:
-    """Where a request to ``target`` goes: its own region, else the environment's, else where the model is known."""
-    said = target.region or next((variables[name] for name in REGIONS if variables.get(name)), None)
-    region = said or next(iter(target.regions), FALLBACK_REGION)
+    """The region of requests to ``target``: its own, else the environment's, else the first that has the model.
+
+    Raises :class:`UsageError` for an invalid name.
+    """
+    given = target.region or next((variables[name] for name in REGIONS if variables.get(name)), None)
+    region = given or next(iter(target.regions), FALLBACK_REGION)
     if not is_region(region):
         raise UsageError("AWS_REGION is no name of an AWS region, such as us-east-1; correct it or unset it")
     return region
 
 
 def base_url_of(target: Target, variables: Mapping[str, str]) -> str:
-    """The base URL of a target with its region in place, where it has one."""
+    """The base URL of a target, with its region filled in."""
     return (
         target.base_url.replace(REGION, region_of(target, variables)) if REGION in target.base_url else target.base_url
+    )
+
+
+def endpoint_of(target: Target, by_env: Mapping[str, str]) -> AwsEndpoint:
+    """The endpoint of a Bedrock target: its base URL, or the one of its region."""
+    return AwsEndpoint(
+        region_of(target, by_env),
+        None if REGION in target.base_url else target.base_url,
+        target.simulated or is_loopback(target.base_url),
     )
 
 
@@ -117,16 +139,16 @@ def _profile_region(env: Environment) -> str | None:
 
 
 def _files(env: Environment) -> tuple[Path, ...]:
-    """The files of the AWS command line; none where the environment names no home. A project's ``.env`` names none."""
+    """The AWS files, by the real environment only; none without a home directory."""
     home = _home(env)
     named = (env.real.get("AWS_SHARED_CREDENTIALS_FILE"), env.real.get("AWS_CONFIG_FILE"))
-    usual = (f"{home}/.aws/credentials", f"{home}/.aws/config") if home else (None, None)
-    paths = [given or default for given, default in zip(named, usual, strict=True)]
+    default_paths = (f"{home}/.aws/credentials", f"{home}/.aws/config") if home else (None, None)
+    paths = [given or default for given, default in zip(named, default_paths, strict=True)]
     return tuple(Path(path).expanduser() for path in paths if path)
 
 
 def _profiles(path: Path) -> dict[str, str]:
-    """Profile names of an AWS file, and the region each sets (may be empty). A file that cannot be read has none."""
+    """Region by profile name of an AWS file (empty if not set). A file that cannot be read has no profiles."""
     try:
         text = (read_regular(path, FILE_LIMIT_BYTES) or b"").decode()
     except (UnreadableError, UnicodeDecodeError):
@@ -141,7 +163,7 @@ def _profiles(path: Path) -> dict[str, str]:
                 regions.setdefault(section, "")
         elif section in regions:
             name, _, value = line.partition("=")
-            if name.rstrip().lower() == "region":  # an indented one is a part of the setting above it
+            if name.rstrip().lower() == "region":  # an indented line belongs to the setting above it
                 regions[section] = value.strip()
     return regions
 
@@ -153,22 +175,3 @@ def _home(env: Environment) -> str | None:
 def _shown(path: Path, env: Environment) -> str:
     home = _home(env)
     return f"~/{path.relative_to(home)}" if home and path.is_relative_to(home) else str(path)
-
-
-def endpoint_of(target: Target, by_env: Mapping[str, str]) -> AwsEndpoint:
-    """Where a Bedrock target's requests go; its own base URL counts where it names no region."""
-    return AwsEndpoint(
-        region_of(target, by_env),
-        None if REGION in target.base_url else target.base_url,
-        target.simulated or is_loopback(target.base_url),
-    )
-
-
-class AwsEndpoint(NamedTuple):
-    """Where requests to an AWS service go."""
-
-    region: str
-    endpoint_url: str | None
-    """None for the endpoint that botocore finds for the region."""
-    placeholder: bool
-    """Whether a request without a credential is signed with invented keys."""

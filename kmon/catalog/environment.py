@@ -1,6 +1,6 @@
-"""The environment with ``.env`` beneath it, knowing where each variable was found.
+"""Environment variables of the process and of ``.env``, with the origin of each.
 
-Values never appear in a repr or a message; only names and places do.
+Values never appear in a repr or a message; only names and origins do.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from pathlib import Path
 from kmon.catalog.toml_source import read_settings
 from kmon.errors import UsageError
 
-COMPLAINTS_LIMIT = 20
+WARNINGS_LIMIT = 20
 BLANKS_LIMIT = 200
-"""In a row. The parser of ``.env`` files takes time by the square of a row's length."""
+"""Consecutive blanks. The time of the ``.env`` parser grows with the square of their number."""
 _BLANKS = re.compile(r"[^\S\r\n]+")
 
 
 class Environment(Mapping[str, str]):
-    """Variables by name. A real environment variable always wins over ``.env``; a blank one counts as not set.
+    """Variables by name. The real environment overrides ``.env``; a blank variable counts as not set.
 
-    Blanks and line breaks around a value are dropped: pasted keys bring them along. ``brought`` is whether the file of
-    ``dotenv`` is the project's own: a repository may hold a link of that name to a file of its user's.
+    Blanks and line breaks around a value are removed, because pasted keys often have them. ``in_project`` is False if
+    ``.env`` is a link to a file outside the project.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], dotenv: Mapping[str, str] | None = None, *, brought: bool = True
+        self, environ: Mapping[str, str], dotenv: Mapping[str, str] | None = None, *, in_project: bool = True
     ) -> None:
-        self._brought = brought
+        self._in_project = in_project
         self.real = _set(environ)
-        """Those of the real environment alone: what a project's ``.env`` may not decide is looked up here."""
+        """Variables of the real environment only, for what a project's ``.env`` must not decide."""
         self._values = _set(dotenv or {}) | self.real
 
     def __getitem__(self, name: str) -> str:
@@ -47,22 +47,22 @@ class Environment(Mapping[str, str]):
         return f"Environment({len(self)} variables)"
 
     def source(self, name: str) -> str | None:
-        """Where a variable was found: ``environment``, ``.env`` or None."""
+        """The origin of a variable: ``environment``, ``.env``, or None if it is not set."""
         if name not in self._values:
             return None
         return "environment" if name in self.real else ".env"
 
     def is_projects(self, name: str) -> bool:
-        """Whether the project itself brought the variable: its ``.env`` sets it, and that file lies in the project."""
-        return self._brought and self.source(name) == ".env"
+        """Whether the project sets the variable: it is from ``.env``, and that file is in the project."""
+        return self._in_project and self.source(name) == ".env"
 
 
 def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The variables of a ``.env`` file, and a sentence for each line that is no ``NAME=value``.
+    """The variables of a ``.env`` file, and a warning for each line that is not ``NAME=value``.
 
-    A missing file, or a directory of that name (some virtual environments), holds nothing. A pipe or a device is not
-    read, and said. Nothing is interpolated: a ``$`` in a key is a ``$``. Raises :class:`UsageError` if the file cannot
-    be read or is no such file by its size.
+    A missing file or a directory of that name (some virtual environments) is empty. A pipe or a device is not read,
+    with a warning. Values are not interpolated: a ``$`` stays a ``$``. Raises :class:`UsageError` if the file cannot
+    be read, is too large or is not UTF-8.
     """
     try:
         if path.is_dir():
@@ -90,9 +90,9 @@ def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
             bad.append(binding.original.line)
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
-    told = [f"{path} line {line} is not NAME=value and was skipped" for line in bad[:COMPLAINTS_LIMIT]]
-    more = [f"{path}: {len(bad) - COMPLAINTS_LIMIT} further lines were skipped"] if len(bad) > COMPLAINTS_LIMIT else []
-    return values, (*told, *more)
+    skipped = [f"{path} line {line} is not NAME=value and was skipped" for line in bad[:WARNINGS_LIMIT]]
+    more = [f"{path}: {len(bad) - WARNINGS_LIMIT} further lines were skipped"] if len(bad) > WARNINGS_LIMIT else []
+    return values, (*skipped, *more)
 
 
 def _set(variables: Mapping[str, str]) -> dict[str, str]:

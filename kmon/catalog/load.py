@@ -1,4 +1,4 @@
-"""The catalog: kmon's own targets and scenarios, overlaid with the user's files and checked as a whole."""
+"""Loads the catalog: kmon's targets and scenarios, overlaid with the user's files, then checked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from kmon.catalog.check import check_scenario, check_target, provider_of
-from kmon.catalog.entry import Entry
+from kmon.catalog.entry import Entry, check_scenario, check_target, provider_of
 from kmon.catalog.toml_source import TomlSource, parse_toml
 from kmon.model import Scenario, Target
 
@@ -19,9 +18,9 @@ Kind = Literal["targets", "scenarios"]
 
 
 class Catalog(Struct, frozen=True):
-    """What can be aimed at and asked, by name, in the order of the files.
+    """Targets and scenarios by name, in the order of the files.
 
-    A scenario with ``filler_tokens`` still holds its ``{filler}`` mark; ``resolve_scenario`` fills it in.
+    A scenario with ``filler_tokens`` still has its ``{filler}`` mark; ``resolve_scenario`` replaces it.
     """
 
     targets: dict[str, Target]
@@ -29,9 +28,9 @@ class Catalog(Struct, frozen=True):
 
 
 def load_catalog(sources: Sequence[TomlSource] = ()) -> Catalog:
-    """Overlay the built-in catalog with ``sources``, the last one winning key by key.
+    """Overlay the built-in catalog with ``sources``; for each key the last source wins.
 
-    Raises :class:`UsageError` naming file, line and key of the first thing that cannot be used.
+    Raises :class:`UsageError` with file, line and key of the first value that is not valid.
     """
     targets = _entries("targets", (_built_in("targets.toml"), *sources))
     scenarios = _entries("scenarios", (_built_in("scenarios.toml"), *sources))
@@ -46,7 +45,7 @@ def _built_in(name: str) -> TomlSource:
 
 
 def _partial(shape: type[Struct], without: frozenset[str], extra: Sequence[tuple[str, Any]]) -> type[Struct]:
-    """``shape`` with every key optional and unknown ones refused: what one table of one file may hold."""
+    """The type of one table of one file: ``shape`` with every key optional and unknown keys refused."""
     fields = [(f.name, f.type) for f in msgspec.structs.fields(shape) if f.name not in without]
     return msgspec.defstruct(
         f"{shape.__name__}Table",
@@ -63,7 +62,7 @@ _TABLES: dict[Kind, type[Struct]] = {
 
 
 def _entries(kind: Kind, sources: Sequence[TomlSource]) -> dict[str, Entry]:
-    """One entry per name, its keys taken from the last file that gives them."""
+    """One entry per name, each key from the last file that has it."""
     shape = _TABLES[kind]
     known = [f.name for f in msgspec.structs.fields(shape)]
     entries: dict[str, Entry] = {}
@@ -92,12 +91,12 @@ def _target(entry: Entry) -> Target:
     check_target(entry)
     given = {"provider": provider_of(entry), **entry.values, "name": entry.name}
     given["base_url"] = given["base_url"].rstrip("/")
-    given["token_cap"] = given.get("token_cap", "max_tokens") or None  # TOML has no null: "" stands for it
+    given["token_cap"] = given.get("token_cap", "max_tokens") or None  # TOML has no null: "" means None
     return msgspec.convert({**given, "named_in": _named_in(entry)}, Target)
 
 
 def _named_in(entry: Entry) -> str:
-    """The line of a project's file that aims the target: where it is, what it is asked with, and how."""
+    """The file and line of a project that sets the target's URL, key, auth or dialect; empty if none does."""
     for key in ("base_url", "key_env", "auth", "dialect"):
         source, table = entry.origins.get(key, (None, ""))
         if source is not None and source.project:
@@ -106,6 +105,8 @@ def _named_in(entry: Entry) -> str:
 
 
 def _scenario(entry: Entry, entries: dict[str, Entry]) -> Scenario:
-    whole = entry.inheriting(entries)
-    scenario = msgspec.convert({**whole.values, "name": entry.name}, Scenario) if "messages" in whole.values else None
-    return check_scenario(whole, scenario)
+    inherited = entry.inheriting(entries)
+    scenario = (
+        msgspec.convert({**inherited.values, "name": entry.name}, Scenario) if "messages" in inherited.values else None
+    )
+    return check_scenario(inherited, scenario)

@@ -1,4 +1,4 @@
-"""Scenarios with a size: a long text made to measure (the same size gives the same text), a chain of so many steps."""
+"""Scenarios with a size: a long generated text (the same for the same size), or a chain of tool calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MARK = "{filler}"
 STEPS_MARK = "{steps}"
 STEPS_LIMIT = 50
 TOKENS_LIMIT = 2_000_000
-"""Twice the largest context any Kimi model has; more is a typing error."""
+"""Above the context of every Kimi model; a larger number is a typing error."""
 
 _SEED = 20_000
 _SENTENCE_TOKENS = 10
@@ -21,12 +21,12 @@ _WORDS = (
     "we", "had", "no", "rain", "all", "day", "but", "sun", "came", "out", "late", "she", "put", "milk", "near", "low",
     "fire", "they", "cut", "hay", "along", "our", "road", "one", "fox", "hid", "for", "two",
 )  # fmt: skip
-"""Short common words: each is one token to the tokenizers in use, and with its space about four characters, so
-counting words or dividing characters by four agrees on the size."""
+"""Short common words: each is one token in common tokenizers and, with its space, about four characters, so the size
+is the same by words and by characters / 4."""
 
 
 def filler(tokens: int) -> str:
-    """About ``tokens`` tokens of plain sentences, ten tokens each with the full stop."""
+    """Sentences of ten tokens each, with about ``tokens`` tokens in all."""
     draw = random.Random(_SEED)
     sentences: list[str] = []
     left = tokens
@@ -39,14 +39,14 @@ def filler(tokens: int) -> str:
 
 
 def filled(scenario: Scenario, tokens: int) -> Scenario:
-    """The scenario with about ``tokens`` tokens of text in place of the mark in its messages."""
+    """The scenario with ``{filler}`` in its messages replaced by about ``tokens`` tokens of text."""
     text = filler(tokens)
     messages = tuple(replace(message, content=message.content.replace(MARK, text)) for message in scenario.messages)
     return replace(scenario, messages=messages, filler_tokens=tokens)
 
 
 def with_steps(scenario: Scenario, chain: Chain, steps: int) -> Scenario:
-    """The scenario asking for ``steps`` tool results, and checked for them."""
+    """The scenario with ``{steps}`` replaced by ``steps`` in its messages, check and chain."""
     contains = tuple(needle.replace(STEPS_MARK, str(steps)) for needle in scenario.check.contains)
     messages = tuple(replace(m, content=m.content.replace(STEPS_MARK, str(steps))) for m in scenario.messages)
     check = replace(scenario.check, contains=contains)

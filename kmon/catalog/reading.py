@@ -1,7 +1,6 @@
-"""Reads a file that somebody named, and no more of it than its limit, whatever stands at that path.
+"""Reads files that the user names, with a limit of size, whatever kind of file the path is.
 
-A size that ``stat`` tells says nothing of a device, of ``/proc``, or of a file that grows: the limit holds for what is
-read. A pipe is waited for only where it may be one.
+The limit applies to the bytes read, because the size in ``stat`` is wrong for devices, ``/proc`` and growing files.
 """
 
 from __future__ import annotations
@@ -16,52 +15,52 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PIECE_BYTES = 1 << 20
-PATIENCE_S = 3.0
-"""How long nothing may come before it is said what is waited for."""
-_NOBODY_HERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+NOTIFY_AFTER_S = 3.0
+"""Time without data after which the user is notified."""
+_NOT_FOUND = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _OTHER_KINDS = {stat.S_IFDIR: "it is a directory", stat.S_IFSOCK: "it is a socket", stat.S_IFBLK: "it is a disk"}
 
 
 class UnreadableError(Exception):
-    """Why a file cannot be read, in words that can follow "cannot read PATH: "."""
+    """A file cannot be read; the message is the reason, in words that follow "cannot read PATH: "."""
 
 
 class NotRegularError(UnreadableError):
-    """It is a directory, a device, a pipe or a socket."""
+    """The path is a directory, a device, a pipe or a socket."""
 
     def __init__(self) -> None:
         super().__init__("it is not a regular file")
 
 
 class TooLargeError(UnreadableError):
-    """There is more in it than the limit."""
+    """The file has more bytes than the limit."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"it is larger than {limit_bytes} bytes")
 
 
 def read_regular(path: Path, limit_bytes: int) -> bytes | None:
-    """The bytes of a regular file; None if there is none of that name. Never waits for anybody.
+    """The bytes of a regular file; None if it does not exist. Never blocks on a pipe or device.
 
     Raises :class:`NotRegularError`, :class:`TooLargeError` or :class:`UnreadableError`.
     """
     try:
-        _check_regular(path.stat())  # before it is opened: opening a pipe or a device can act on it
+        _check_regular(path.stat())  # before opening, because opening a pipe or a device can have effects
         with _opened(path, os.O_NONBLOCK) as fd:
             _check_regular(os.fstat(fd))
             return b"".join(_pieces(fd, limit_bytes))
     except OSError as error:
-        if error.errno in _NOBODY_HERE:
+        if error.errno in _NOT_FOUND:
             return None
         raise UnreadableError(error.strerror) from None
     except ValueError as error:
         raise UnreadableError(str(error)) from None
 
 
-def read_to_end(path: Path, limit_bytes: int, say: Callable[[str], None]) -> bytes:
-    """The bytes of a file, a pipe or a device up to its end. An interrupt ends the waiting for a pipe.
+def read_to_end(path: Path, limit_bytes: int, notify: Callable[[str], None]) -> bytes:
+    """The bytes of a file, a pipe or a device up to its end. An interrupt ends the wait for a pipe.
 
-    ``say`` is told, once, what is waited for when nothing comes for ``PATIENCE_S``; perhaps from another thread.
+    After ``NOTIFY_AFTER_S`` without data ``notify`` is called once, maybe on another thread, with a sentence.
     Raises :class:`TooLargeError` or :class:`UnreadableError`.
     """
     try:
@@ -70,20 +69,19 @@ def read_to_end(path: Path, limit_bytes: int, say: Callable[[str], None]) -> byt
             raise UnreadableError(problem)
         if not stat.S_ISFIFO(mode):
             with _opened(path, os.O_NONBLOCK) as fd:
-                return b"".join(_pieces(fd, limit_bytes, _waiter(fd, f"waiting for {path} to say more", say)))
-        nobody_writes = threading.Timer(PATIENCE_S, say, [f"waiting for a program that writes to the pipe {path}"])
-        nobody_writes.daemon = True
-        nobody_writes.start()
+                return b"".join(_pieces(fd, limit_bytes, _waiter(fd, f"waiting for {path} to say more", notify)))
+        no_writer = threading.Timer(NOTIFY_AFTER_S, notify, [f"waiting for a program that writes to the pipe {path}"])
+        no_writer.daemon = True
+        no_writer.start()
         try:
-            opening = _opened(path, 0)
-            with opening as fd:
-                nobody_writes.cancel()
-                wait = _waiter(fd, f"waiting for the program that writes to {path} to go on or to close it", say)
+            with _opened(path, 0) as fd:
+                no_writer.cancel()
+                wait = _waiter(fd, f"waiting for the program that writes to {path} to go on or to close it", notify)
                 return b"".join(_pieces(fd, limit_bytes, wait))
         finally:
-            nobody_writes.cancel()
-            # Python aborts when it ends while another thread still holds stderr, which that thread may do for a moment
-            nobody_writes.join(PATIENCE_S)
+            no_writer.cancel()
+            # Python aborts at exit if another thread holds the lock of stderr, so a running notification is awaited
+            no_writer.join(NOTIFY_AFTER_S)
     except OSError as error:
         raise UnreadableError(error.strerror) from None
     except ValueError as error:
@@ -117,17 +115,17 @@ def _pieces(fd: int, limit_bytes: int, wait: Callable[[], None] = lambda: None) 
         yield piece
 
 
-def _waiter(fd: int, what: str, say: Callable[[str], None]) -> Callable[[], None]:
-    """Waits until there is something to read, or the end; says ``what`` the first time that this takes long."""
+def _waiter(fd: int, sentence: str, notify: Callable[[str], None]) -> Callable[[], None]:
+    """A function that waits for data or end of file, and calls ``notify`` the first time that takes long."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    told = False
+    notified = False
 
     def wait() -> None:
-        nonlocal told
-        if not told and not poll.poll(PATIENCE_S * 1000):
-            told = True
-            say(what)
+        nonlocal notified
+        if not notified and not poll.poll(NOTIFY_AFTER_S * 1000):
+            notified = True
+            notify(sentence)
         poll.poll()
 
     return wait

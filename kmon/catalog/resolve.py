@@ -1,4 +1,4 @@
-"""From what the user typed to a target or a scenario, or to a sentence that helps."""
+"""Resolves what the user typed to a target or a scenario, or raises a sentence with suggestions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kmon.address import base_url_problem, env_name_problem, host_and_port, mode
 from kmon.catalog import aws
 from kmon.catalog.load import Catalog
 from kmon.catalog.long_prompt import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
-from kmon.dialects.registry import dialect as dialect_called
+from kmon.dialects.registry import dialect as dialect_named
 from kmon.errors import UsageError
 from kmon.model import DEFAULT_DIALECT, Scenario, Target
 
@@ -21,7 +21,8 @@ _CONTROL = "@control"
 def resolve_target(catalog: Catalog, text: str) -> Target:
     """A preset (``together``), its control model (``together@control``) or ``provider/model``.
 
-    The first segment of ``provider/model`` is a preset's name or a provider; the rest, slashes and all, is the model.
+    In ``provider/model`` the text before the first slash is a preset or a provider, the rest is the model. Raises
+    :class:`UsageError`.
     """
     if text in catalog.targets:
         return catalog.targets[text]
@@ -39,8 +40,11 @@ def resolve_target(catalog: Catalog, text: str) -> Target:
 def custom_target(
     base_url: str, model: str | None, dialect: str = DEFAULT_DIALECT, api_key_env: str | None = None
 ) -> Target:
-    """The target of ``--base-url``, ``--model``, ``--dialect`` and ``--api-key-env``, named after its host."""
-    spoken = dialect_called(dialect)
+    """The target of ``--base-url``, ``--model``, ``--dialect`` and ``--api-key-env``, named after its host.
+
+    Raises :class:`UsageError`.
+    """
+    spoken = dialect_named(dialect)
     if problem := base_url_problem(base_url, websocket=spoken.websocket):
         raise UsageError(f"--base-url {problem}")
     model = model or spoken.unnamed_model
@@ -61,7 +65,10 @@ def custom_target(
 
 
 def resolve_scenario(catalog: Catalog, text: str) -> Scenario:
-    """A scenario by name; one that has a size takes it after a colon: ``long-context:50000``, ``tool-chain:5``."""
+    """A scenario by name, with a size after a colon if it has one: ``long-context:50000`` (tokens), ``tool-chain:5``.
+
+    Raises :class:`UsageError`.
+    """
     name, colon, size = text.partition(":")
     scenario = catalog.scenarios.get(name)
     if scenario is None:

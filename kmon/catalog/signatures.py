@@ -1,4 +1,4 @@
-"""The named faults of a stream as data: what each is on the wire, what it usually means, what looks alike."""
+"""The signatures, fault numbers and field reports as data: how each looks on the wire and what it usually means."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from kmon.catalog.toml_source import TomlSource, parse_toml
 from kmon.errors import UsageError
 
 Group = Literal["this machine", "before the body", "silence", "endings", "content"]
-
-
 ERROR_NAMES = {
     "dns": "dns-failure",
     "connect": "connect-failure",
@@ -32,20 +30,20 @@ ERROR_NAMES = {
     "not-sent": "not-sent",
     "internal": "internal-error",
 }
-"""Signature by the kind of the error that ended an attempt, HTTP refusals and faults of this machine apart."""
+"""Signature by kind of error, except HTTP errors and faults of this machine."""
 OF_THIS_MACHINE = frozenset(
     {"out-of-files", "out-of-memory", "no-local-port", "no-route", "blocked-here", "no-resolver", "wrong-clock"}
 )
-"""Kinds of errors, and their signatures, that are this machine's: they say nothing about who was to be asked."""
+"""Kinds of errors of this machine, which are also signatures; they say nothing about the provider."""
 KMON_LATE = "kmon-late"
-"""The signature of an attempt whose silences were certainly this machine's own: it is counted apart."""
+"""The signature of an attempt whose silences were caused by this machine; it is counted separately."""
 
 
 class SignatureText(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known about one signature. ``faults`` and ``twins`` are the simulator's, by name.
+    """The description of one signature. ``faults`` and ``twins`` are names of the simulator.
 
-    A fault in parentheses is no fault of an answer but a place where nobody answers properly. A signature that no
-    fault commits says why in ``unsimulated``.
+    A fault in parentheses is a broken endpoint, not a broken response. A signature without ``faults`` has the reason in
+    ``unsimulated``.
     """
 
     group: Group
@@ -60,18 +58,18 @@ class SignatureText(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Beyond(Struct, frozen=True, forbid_unknown_fields=True):
-    """Numbers of the fault list that are no signature of one attempt, and why."""
+    """Numbers of the fault list that are not a signature of one attempt, with the reason."""
 
     f: tuple[str, ...]
     why: str
     faults: tuple[str, ...] = ()
-    """Of the simulator, that make it all the same."""
+    """Faults of the simulator that produce it nevertheless."""
     elsewhere: str = ""
-    """What else makes it, or shows it."""
+    """What else produces or shows it."""
 
 
 class Covered(Struct, frozen=True):
-    """One number of the fault list: the signatures kmon gives it, the simulator's faults for it, or why none."""
+    """One number of the fault list: its signatures, its faults of the simulator, or the reasons for none."""
 
     number: str
     signatures: tuple[str, ...]
@@ -80,12 +78,12 @@ class Covered(Struct, frozen=True):
 
 
 NUMBERS = tuple(f"F{number:02}" for number in range(1, 61))
-"""The fault list's."""
+"""The numbers of the fault list."""
 
 
 @cache
 def coverage() -> dict[str, Covered]:
-    """Every number of the fault list, and what there is for it."""
+    """What covers each number of the fault list."""
     return {number: _covered(number) for number in NUMBERS}
 
 
@@ -100,19 +98,19 @@ def _covered(number: str) -> Covered:
 
 @cache
 def signatures() -> dict[str, SignatureText]:
-    """Every signature by its name, in the order of the file."""
+    """All signatures by name, in the order of the file."""
     source = _source()
     return {name: _read(source, name, table) for name, table in source.table["signatures"].items()}
 
 
 @cache
 def beyond() -> tuple[Beyond, ...]:
-    """What is left out of the signatures on purpose."""
+    """The fault numbers that have no signature of their own."""
     return msgspec.convert(tuple(_source().table["beyond"]), tuple[Beyond, ...])
 
 
 def signature_text(name: str) -> SignatureText:
-    """The text of one signature. Raises :class:`UsageError` that names the closest ones."""
+    """The description of one signature. Raises :class:`UsageError` with the closest names."""
     known = signatures()
     if name in known:
         return known[name]
@@ -122,7 +120,7 @@ def signature_text(name: str) -> SignatureText:
 
 
 def failure_name(kind: str, status: int | None = None) -> str:
-    """The signature of an error by its kind, and of a refusal by its HTTP status: live or recorded, it is the same."""
+    """The signature of an error by its kind, and for kind ``http`` by its status."""
     if kind in OF_THIS_MACHINE:
         return kind
     if kind != "http":
@@ -144,3 +142,28 @@ def _read(source: TomlSource, name: str, table: object) -> SignatureText:
     if bool(found.faults) == bool(found.unsimulated):
         raise source.error(["signatures", name], "needs faults, or else a reason in unsimulated, and not both")
     return found
+
+
+class Complaint(Struct, frozen=True, forbid_unknown_fields=True):
+    """One complaint of a report; ``command`` reproduces it with the signature ``shows``."""
+
+    says: str
+    command: str
+    shows: str
+    means: str = ""
+
+
+class FieldReport(Struct, frozen=True, forbid_unknown_fields=True):
+    """One report; ``profile`` is the simulator's profile that reproduces it."""
+
+    title: str
+    profile: str
+    fault: tuple[Complaint, ...]
+
+
+@cache
+def field_reports() -> dict[str, FieldReport]:
+    """All field reports by name."""
+    text = files("kmon.catalog").joinpath("field_reports.toml").read_text("utf-8")
+    table = parse_toml(Path("field_reports.toml"), text).table["reports"]
+    return msgspec.convert(table, dict[str, FieldReport])

@@ -1,6 +1,6 @@
-"""On which line a TOML file defines what: one pass over its statements, since the parser keeps no positions.
+"""Finds the line on which each key of a TOML file is defined, because the parser keeps no positions.
 
-The text may be wrong: reading stops where no statement can be seen, and the parser, which stops there too, says why.
+It stops at a syntax error without an error of its own: the parser reports it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 KeyPath = Sequence[str | int]
 
 PARTS_LIMIT = 32
-"""Parts of one key. kmon's own have six; the parser takes time by the square of their number."""
+"""Parts of one key; kmon's keys have at most six. The time of the parser grows with the square of their number."""
 
 _BLANK = re.compile(r"[ \t\r]*")
 _NOTHING = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*+")
@@ -30,18 +30,18 @@ _REST = {
 
 
 class TooDeepError(Exception):
-    """A key of more than ``PARTS_LIMIT`` parts; its argument is the line, from 1."""
+    """A key has more than ``PARTS_LIMIT`` parts; the argument is the line, from 1."""
 
 
 @dataclass(slots=True)
 class Defined:
-    """The line (from 1) that first defines a key, and what is defined within it by later statements."""
+    """The line (from 1) that first defines a key, and the keys defined in it."""
 
     line: int
     within: dict[str | int, Defined] = field(default_factory=dict)
 
     def line_of(self, keys: KeyPath) -> int:
-        """The line on which ``keys`` is defined, or the nearest of its parents that a statement defines."""
+        """The line on which ``keys``, or else its nearest parent, is defined."""
         node = self
         for key in keys:
             if (inner := node.within.get(key)) is None:
@@ -53,12 +53,12 @@ class Defined:
 class _Statement(NamedTuple):
     line: int
     kind: str
-    """``[`` for a table, ``[[`` for one of an array of tables, ``=`` for a key with its value."""
+    """``[`` for a table, ``[[`` for an element of an array of tables, ``=`` for a key with a value."""
     key: tuple[str, ...]
 
 
 def defined_in(text: str) -> Defined:
-    """Where every key of ``text`` is defined. Raises :class:`TooDeepError`."""
+    """The lines of all keys of ``text``. Raises :class:`TooDeepError`."""
     root = Defined(1)
     table = root
     for statement in _statements(text):
@@ -78,7 +78,7 @@ def _inner(node: Defined, key: str, line: int) -> Defined:
 
 
 def _latest(node: Defined) -> Defined:
-    """The last table of an array of tables, which is what a header below it means; else the table itself."""
+    """The last table of an array of tables, which later headers refer to; else the table itself."""
     return node.within.get(len(node.within) - 1, node)
 
 
@@ -102,7 +102,7 @@ def _statements(text: str) -> Iterator[_Statement]:
 
 
 def _key(text: str, at: int, line: int) -> tuple[tuple[str, ...], int] | None:
-    """The parts of the key at ``at``, and where what follows it begins; None if there is none."""
+    """The parts of the key at ``at``, and the position after it; None if there is no key."""
     parts: list[str] = []
     while True:
         found = _PART.match(text, _end(_BLANK, text, at))
@@ -129,7 +129,7 @@ def _plain(part: str) -> str | None:
 
 
 def _end_of_value(text: str, at: int, line: int) -> int:
-    """Where the line ends on which the value at ``at`` ends; -1 if it never does."""
+    """The end of the line on which the value at ``at`` ends; -1 if it does not end."""
     depth = dots = 0
     while (found := _NOTABLE.search(text, at)) is not None:
         at, sign = found.end(), found[0]
@@ -140,7 +140,7 @@ def _end_of_value(text: str, at: int, line: int) -> int:
             at = ended.end()
             continue
         dots = dots + 1 if sign == "." else 0
-        if dots >= PARTS_LIMIT:  # of a key in an inline table
+        if dots >= PARTS_LIMIT:  # a key in an inline table
             raise TooDeepError(line)
         if sign == "\n" and depth <= 0:
             return found.start()
@@ -150,5 +150,5 @@ def _end_of_value(text: str, at: int, line: int) -> int:
 
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     found = pattern.match(text, at)
-    assert found is not None  # both patterns match nothing at all, too
+    assert found is not None  # both patterns match the empty string
     return found.end()

@@ -1,4 +1,4 @@
-"""TOML files whose errors say where: file, line and key, although the parser keeps no positions."""
+"""Reads TOML files, and makes errors about them with file, line and key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kmon.catalog.toml_lines import Defined, KeyPath, TooDeepError, defined_in
 from kmon.errors import UsageError
 
 SIZE_LIMIT_BYTES = 1 << 20
-"""A settings file larger than this is some other file."""
+"""Limit of a settings file."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ASSIGNED = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
@@ -29,20 +29,20 @@ _SECRET = re.compile(r"api_?key|token\Z|secret|password|authorization", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class TomlSource:
-    """A parsed TOML file that remembers its lines, so that a complaint about a key can name one."""
+    """A parsed TOML file, with the line of each key for errors."""
 
     path: Path
     defined: Defined = field(repr=False)
     table: dict[str, Any] = field(repr=False)
     project: bool = False
-    """Whether it belongs to the project kmon is started in, and not to its user."""
+    """Whether the file is in the project directory, not in the user's."""
 
     def error(self, keys: KeyPath, problem: str) -> UsageError:
-        """A complaint about the value at ``keys``: file, line, key, problem."""
+        """An error about the value at ``keys``, with file, line and key."""
         return UsageError(f"{self.path} line {self.line_of(keys)}, key '{dotted(keys)}': {problem}")
 
     def unknown(self, keys: KeyPath, known: Iterable[str]) -> UsageError:
-        """A complaint about a key nobody reads."""
+        """An error about an unknown key, with the closest known one."""
         name = str(keys[-1])
         if _SECRET.search(name):
             problem = "keys do not belong in this file; put the key in .env and name its variable in key_env"
@@ -53,7 +53,7 @@ class TomlSource:
         return self.error(keys, f"unknown key; {hint}")
 
     def invalid(self, prefix: KeyPath, error: ValidationError, known: Iterable[str]) -> UsageError:
-        """A complaint about the first thing a schema did not like in the table at ``prefix``."""
+        """An error from a schema's error about the table at ``prefix``."""
         problem = str(error)
         keys = list(prefix)
         if place := _SCHEMA_PLACE.search(problem):
@@ -66,12 +66,12 @@ class TomlSource:
         return self.error(keys, problem[:1].lower() + problem[1:].replace("`", ""))
 
     def line_of(self, keys: KeyPath) -> int:
-        """The line (from 1) on which ``keys`` is defined, or the nearest of its parents that can be found."""
+        """The line (from 1) on which ``keys``, or else its nearest parent, is defined."""
         return self.defined.line_of(keys)
 
 
 def read_toml(path: Path) -> TomlSource | None:
-    """Read a settings file; None if there is none. Raises :class:`UsageError` if it cannot be used."""
+    """Read a settings file; None if it does not exist. Raises :class:`UsageError` if it cannot be used."""
     raw = read_settings(path)
     if raw is None:
         return None
@@ -84,9 +84,9 @@ def read_toml(path: Path) -> TomlSource | None:
 
 
 def read_settings(path: Path) -> bytes | None:
-    """The bytes of a settings file; None if there is none. Only a regular file is opened: a pipe would never end.
+    """The bytes of a settings file; None if it does not exist.
 
-    Raises :class:`UsageError` for one that is something else, too large or not to be read.
+    Raises :class:`UsageError` for a file that is not regular, too large or unreadable.
     """
     try:
         return read_regular(path, SIZE_LIMIT_BYTES)
@@ -100,7 +100,7 @@ def read_settings(path: Path) -> bytes | None:
 
 
 def parse_toml(path: Path, text: str) -> TomlSource:
-    """Parse the text of ``path``; a syntax error becomes a sentence with file, line and, where there is one, key."""
+    """Parse the text of ``path``. Raises :class:`UsageError` with file, line and, if known, key."""
     try:
         return TomlSource(path, defined_in(text), tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -109,12 +109,12 @@ def parse_toml(path: Path, text: str) -> TomlSource:
         raise UsageError(f"{path} line {error.args[0]} is nested too deeply to be read; flatten it") from None
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply to be read; flatten it") from None
-    except ValueError:  # the parser lets Python's refusal of absurdly long integers through
+    except ValueError:  # Python refuses to convert very long integers, and the parser does not catch that
         raise UsageError(f"{path} has a number too long to be read; shorten it") from None
 
 
 def dotted(keys: KeyPath) -> str:
-    """A key path as TOML writes it, with list positions in brackets: ``scenarios.code.messages[0].role``."""
+    """A key path in TOML notation, with list positions in brackets: ``scenarios.code.messages[0].role``."""
     out = ""
     for key in keys:
         if isinstance(key, int):

@@ -1,8 +1,8 @@
-"""What a cloned project may do with its user's keys: send them where they always go, and no more until allowed.
+"""Decides to which hosts a project's ``kmon.toml``, which may come from a clone, can send the user's keys.
 
-A project's ``kmon.toml`` may name any host. A key goes there only if it belongs there by kmon's own catalog or by the
-user's own file, if it is the project's own (set in its ``.env`` alone, under a name that neither of the two knows), if
-the host is this machine, or if the user has allowed this project that host.
+The file may name any host. A key is sent there only if kmon's catalog or the user's own file sends it to that host, if
+the key is the project's own (set in its ``.env`` only, under a name that neither of the two has), if the host is this
+machine, or if the user has allowed the host to the project.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from kmon.address import is_loopback
-from kmon.catalog.credential import at_home, host_of
+from kmon.catalog.credential import host_of, is_allowed_host
 from kmon.errors import UsageError
 from kmon.model import Target
 
 DEVICE = "kmon's device key"
-"""What a gateway is shown besides its token; no variable holds it."""
+"""Name of the key that signs in at a gateway in addition to the token; it is in no variable."""
 ANY_KEY = "the key of the program that asks"
-"""What passes a proxy."""
-_SAID = {"AWS_PROFILE": "the AWS credentials of this machine"}
+"""Name for the keys in requests that kmon proxies."""
+_NAMES = {"AWS_PROFILE": "the AWS credentials of this machine"}
 
 
 class Wish(Struct, frozen=True):
-    """What a project wants: to have these sent to this host. ``place`` is the line of its file that says so."""
+    """A project's request to send the keys ``names`` to ``host``; ``place`` is the line of its file."""
 
     place: str
     names: tuple[str, ...]
@@ -32,11 +32,11 @@ class Wish(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        return f"send {' and '.join(_SAID.get(name, name) for name in self.names)} to {self.host}"
+        return f"send {' and '.join(_NAMES.get(name, name) for name in self.names)} to {self.host}"
 
 
 class UntrustedHostError(UsageError):
-    """A project's file would have keys sent to hosts that its user has not allowed it."""
+    """A project's file sends keys to hosts that the user has not allowed."""
 
     def __init__(self, directory: str, wishes: Sequence[Wish]) -> None:
         self.directory, self.wishes = directory, tuple(wishes)
@@ -48,41 +48,43 @@ class UntrustedHostError(UsageError):
 
 
 class Trust(Struct, frozen=True):
-    """What is allowed to the project in ``directory``. The default allows nothing."""
+    """The hosts that the project in ``directory`` may send keys to. The default allows none."""
 
     directory: str = "."
-    homes: dict[str, frozenset[str]] = {}
-    """Per variable, the hosts it is sent to by kmon's own targets and by the user's own file."""
-    places: dict[str, str] = {}
-    """Per target of those, its host."""
+    key_hosts: dict[str, frozenset[str]] = {}
+    """Per variable, the hosts of the targets that use it in kmon's catalog and the user's own file."""
+    target_hosts: dict[str, str] = {}
+    """The host of each of these targets."""
     allowed: frozenset[str] = frozenset()
-    """The hosts that the user has allowed this project."""
+    """Hosts that the user has allowed to this project."""
 
     def wish(self, target: Target, names: Iterable[str]) -> Wish | None:
-        """What of ``names`` the target's project may not have sent to it; None where all is well."""
+        """The keys of ``names`` that may not be sent to the target; None if all may."""
         host = host_of(target.base_url)
         if self.is_allowed(target):
             return None
-        away = tuple(name for name in dict.fromkeys(names) if not at_home(host, self.homes.get(name, ())))
-        return Wish(target.named_in, away, host) if away else None
+        refused = tuple(
+            name for name in dict.fromkeys(names) if not is_allowed_host(host, self.key_hosts.get(name, ()))
+        )
+        return Wish(target.named_in, refused, host) if refused else None
 
     def passing(self, target: Target) -> Wish | None:
-        """The same for what a program sends through a proxy: it has keys of its own, whatever the project says."""
+        """The same for a program behind kmon's proxy, whose requests hold keys that kmon does not know."""
         host = host_of(target.base_url)
-        own = self.places.get(target.name) or self.places.get(target.name.partition("/")[0])
-        if self.is_allowed(target) or host == own:
+        known_host = self.target_hosts.get(target.name) or self.target_hosts.get(target.name.partition("/")[0])
+        if self.is_allowed(target) or host == known_host:
             return None
         return Wish(target.named_in, (ANY_KEY,), host)
 
     def is_allowed(self, target: Target) -> bool:
-        """Whether no project has a say in the target, or its host may be sent whatever the project names."""
+        """Whether any key may be sent: no project defines the target, or its host is local or allowed."""
         return not target.named_in or is_loopback(target.base_url) or host_of(target.base_url) in self.allowed
 
 
-def homes_of(targets: Iterable[Target]) -> dict[str, frozenset[str]]:
-    """Per variable, the hosts that ``targets`` send it to."""
-    homes: dict[str, frozenset[str]] = {}
+def key_hosts_of(targets: Iterable[Target]) -> dict[str, frozenset[str]]:
+    """Per variable, the hosts of the ``targets`` that use it."""
+    hosts: dict[str, frozenset[str]] = {}
     for target in targets:
         for name in target.key_env:
-            homes[name] = homes.get(name, frozenset()) | {host_of(target.base_url)}
-    return homes
+            hosts[name] = hosts.get(name, frozenset()) | {host_of(target.base_url)}
+    return hosts

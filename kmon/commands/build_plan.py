@@ -1,4 +1,4 @@
-"""From flags and files to a race that is ready to start; the simulator is started here if one is wanted."""
+"""Builds the plan of a race from flags and settings, and starts the simulator if the race uses it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from kmon.catalog.keys import keyed_targets
+from kmon.catalog.load import Catalog
 from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.build_policy import alarm_plan, policy_of
 from kmon.config.kinds import AUTO
@@ -20,7 +21,7 @@ from kmon.engine.alert_hooks import NO_HOOKS, AlertHooks
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
 from kmon.errors import UsageError
-from kmon.model import Scenario, Target
+from kmon.model import DEFAULT_DIALECT, Scenario, Target
 from kmon.openclaw.device_key import device_note
 from kmon.simulator.embedded import Embedded
 from kmon.stats.alerts import AlertThresholds
@@ -30,14 +31,31 @@ from kmon.transport.proxy import proxy_for
 DEFAULT_SCENARIO = "code"
 LONGEST_NUDGE_S = 86_400
 TEST_TIMEOUT_S = 60.0
-"""Total limit of an attempt of a test where none was set: a hang must not take five minutes each time."""
+"""Total limit of an attempt of ``kmon test`` if none is set; the limit of a race (300 s) is too long for many hangs."""
 FIELD_REPORT_PROFILE = "seed-000"
-"""How the simulator behaves when targets or scenarios are named: as in the report of stalls with tools on Together."""
+"""Profile of the simulator if targets or scenarios are named: stalls with tools, as reported of Together."""
+DEMO_SCENARIOS = {
+    "words": DEFAULT_SCENARIO,
+    "tool": "tool-call",
+    "words-with-tools": "code-tools",
+    "called-once": "tool-chain:3",
+    "called-twice": "tool-chain:3",
+}
+"""Scenario by the kind of question (``Ask``) of a self-test case."""
+
+
+@dataclass(frozen=True)
+class FaultDemo:
+    """The target and scenario that show a fault. ``timeout_s`` limits an attempt that hangs, in simulated seconds."""
+
+    target: str
+    scenario: str
+    timeout_s: float
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A race that is ready to start."""
+    """A race that is ready to start: its plan, keys, settings and alert hooks."""
 
     plan: RacePlan
     keys: Keys
@@ -46,7 +64,7 @@ class Prepared:
 
 
 def check_race(options: argparse.Namespace) -> None:
-    """Raise :class:`UsageError` for flags that cannot be meant. What a setting may be is checked when it is loaded."""
+    """Raise :class:`UsageError` for flags that are invalid or contradict each other. ``load`` checks the settings."""
     unnamed = options.base_url and not options.model and dialect(options.dialect).unnamed_model
     if bool(options.base_url) != bool(options.model) and not unnamed:
         raise UsageError("--base-url and --model belong together; give both, or name a target")
@@ -63,10 +81,10 @@ def check_race(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool) -> Iterator[Prepared]:
-    """What to race, by the flags of ``add_race`` and the settings.
+    """The race that the flags of ``add_race`` and the settings describe.
 
-    ``demo`` is raced on the simulator where no target is named. ``fall_back_to_demo`` does that without ``--demo``
-    where no key is set. The simulator, if it takes part, lives as long as the context. Raises :class:`UsageError`.
+    ``demo`` runs on the simulator if no target is named; with ``fall_back_to_demo`` also without ``--demo`` if no key
+    is set. A simulator runs as long as the context. Raises :class:`UsageError`.
     """
     check_race(options)
     loaded = load(vars(options))
@@ -95,12 +113,10 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
 def _on_simulator(
     options: argparse.Namespace, loaded: Loaded, demo: Demo, named: Sequence[Target], timeout_s: float | None
 ) -> Iterator[RacePlan]:
-    """The plan of a race on the simulator: of ``named``, of a fault, or the whole demonstration where nothing is."""
+    """The plan of a race on the simulator: of the ``named`` targets, of a fault, or the whole demonstration."""
     shown = None
     if options.fault:
-        from kmon.commands.fault_demo import shown_by  # loads the simulator's faults, which few commands need
-
-        shown = shown_by(options.fault, loaded.catalog)
+        shown = _fault_demo(options.fault, loaded.catalog)
     whole = not (named or options.profile is not None or options.scenario or shown)
     once = demo is TEST_DEMO
     names = demo.targets if shown is None else (shown.target,)
@@ -121,7 +137,7 @@ def _on_simulator(
 
 
 def ready_to_start(plan: RacePlan, keys: Keys, loaded: Loaded) -> Prepared:
-    """A plan with what it needs beside it."""
+    """The plan with its keys, settings and alert hooks. Raises :class:`UsageError` for hooks that cannot be used."""
     return Prepared(plan, keys, loaded, alarm_plan(loaded.settings))
 
 
@@ -138,14 +154,14 @@ def _named_targets(options: argparse.Namespace, loaded: Loaded) -> list[Target]:
 
 
 def _flagged(plan: RacePlan, options: argparse.Namespace) -> RacePlan:
-    """The plan with what flags alone decide; UsageError where it costs more than they allow."""
+    """The plan with the values of flags that are no settings. Raises :class:`UsageError` above the cost limits."""
     check_cost(plan, max_requests=options.max_requests, max_tokens=options.max_tokens)
     return replace(plan, session=options.session or "", nudge_after_s=options.nudge_after)
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """The simulator that a race is held on: where fallbacks are aimed, and what makes waits repeatable."""
+    """The simulator of a race: the origin that fallbacks use, and the seed of the retry jitter."""
 
     origin: str
     seed: int
@@ -159,10 +175,10 @@ def plan_of(
     once: bool = False,
     simulation: Simulation | None = None,
 ) -> RacePlan:
-    """The plan for these rows, as the settings want it.
+    """The plan for these rows by the settings.
 
-    ``timeout_s`` replaces the total limit of an attempt. ``once`` leaves retries and fallbacks out. Raises
-    :class:`UsageError` for what cannot be used, before anything is sent.
+    ``timeout_s`` replaces the total limit of an attempt; ``once`` removes retries and fallbacks. Raises
+    :class:`UsageError`, before anything is sent, for settings, proxies and certificate files that cannot be used.
     """
     settings = loaded.settings
     policy = policy_of(
@@ -188,8 +204,24 @@ def plan_of(
         ),
     )
     for target in {target.base_url: target for target in plan.asked}.values():
-        proxy_for(target.base_url)  # one that cannot be used is said before anything is sent
+        proxy_for(target.base_url)  # raises for a proxy that cannot be used
     check_authorities()
     if any(dialect(target.dialect).signs_with_device for target in plan.asked) and (note := device_note()):
         print(f"kmon: {note}", file=sys.stderr)
     return plan
+
+
+def _fault_demo(fault: str, catalog: Catalog) -> FaultDemo:
+    """The demonstration of ``NAME`` or ``NAME:key=value``, from the first case of that fault in the self-test."""
+    from kmon.output.selftest_cases import cases  # imports all faults of the simulator, which few commands need
+
+    name = fault.strip().partition(":")[0]
+    for case in cases():
+        if case.fault.partition(":")[0].strip("()") == name:
+            return FaultDemo(_target_of(case.dialect, catalog), DEMO_SCENARIOS[case.ask], case.timeout_s)
+    return FaultDemo(_target_of(DEFAULT_DIALECT, catalog), DEFAULT_SCENARIO, 90.0)
+
+
+def _target_of(dialect: str, catalog: Catalog) -> str:
+    """The name of the first target of a dialect."""
+    return next(name for name, target in catalog.targets.items() if target.dialect == dialect)

@@ -1,4 +1,4 @@
-"""From settings to the policy of a race and what its alerts set off, refused in one sentence where it cannot be."""
+"""Builds the policy of a race and its alert hooks from the settings."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ def policy_of(
 ) -> Policy:
     """The policy that the settings describe for ``rows``.
 
-    ``timeout_s`` replaces the total limit where a demonstration has its own; ``aimed`` turns a fallback to the
-    simulator where the race is held there; ``once`` leaves retries and fallbacks out. Raises :class:`UsageError`
-    naming the two settings that do not fit.
+    ``timeout_s`` (s) replaces the total limit; ``aimed`` maps a fallback to the simulator if the race runs there;
+    ``once`` removes retries and fallbacks. Raises :class:`UsageError` that names the settings that conflict.
     """
     fallback = [aimed(resolve_target(loaded.catalog, name)) for name in loaded.settings.fallback]
     values = {name: _limit(name, value) for name, value in asdict(loaded.settings).items() if name in _OF_A_POLICY}
@@ -45,13 +44,14 @@ def policy_of(
     policy = msgspec.convert(values, Policy)
     if once:
         policy = policy.once()
-    as_set = msgspec.structs.replace(policy, timeout_s=loaded.settings.timeout_s)  # a demonstration may be shorter
+    # checked with the limit of the settings: a demonstration's own may be shorter
+    as_set = msgspec.structs.replace(policy, timeout_s=loaded.settings.timeout_s)
     if found := conflict(as_set, loaded.settings.first_stall_s, tuple(row.target for row in rows)):
-        one = _named(found.first, loaded)
+        first = _named(found.first, loaded)
         if found.second not in SETTINGS or found.second == found.first:
-            raise UsageError(f"{one}: {found.why}; change it")
-        other = _named(found.second, loaded)
-        raise UsageError(f"{one} and {other} do not fit together: {found.why}; change one of them")
+            raise UsageError(f"{first}: {found.why}; change it")
+        second = _named(found.second, loaded)
+        raise UsageError(f"{first} and {second} do not fit together: {found.why}; change one of them")
     for row in rows:
         for target in policy.beside(row.target):
             if problem := dialect(target.dialect).unsupported(target, row.scenario):
@@ -63,19 +63,19 @@ _OF_A_POLICY = frozenset(Policy.__struct_fields__)
 
 
 def _limit(name: str, value: object) -> object:
-    """The value of a setting as a policy has it: a limit that is off is None there."""
+    """The value of a setting in a policy, where a limit that is off is None, not 0."""
     return value or None if isinstance(SETTINGS[name], Limit) else value
 
 
 def _named(name: str, loaded: Loaded) -> str:
-    """A setting with its value and its place: ``idle_timeout_s 3 (--idle-timeout)``."""
+    """A setting with its value and origin: ``idle_timeout_s 3 (--idle-timeout)``."""
     value = getattr(loaded.settings, name)
     shown = f"{value:g}" if isinstance(value, float) else ",".join(value) or "[]" if isinstance(value, tuple) else value
     return f"{name} {shown} ({loaded.provenance[name]})"
 
 
 def alarm_plan(settings: Settings) -> AlertHooks:
-    """What an alert sets off. Raises :class:`UsageError` for a program that is not there and a URL that will not do."""
+    """The hooks of an alert. Raises :class:`UsageError` for a program that does not exist or an invalid URL."""
     return AlertHooks(command=_command(settings.on_alert), webhook=_webhook(settings.alert_webhook))
 
 
@@ -89,7 +89,9 @@ def _command(line: str) -> Sequence[str]:
     program = shutil.which(arguments[0]) if arguments else ""
     if program is None:
         raise UsageError(f"--on-alert: there is no program {arguments[0]!r} that can be run; correct its name or path")
-    return [str(Path(program).absolute()), *arguments[1:]] if program else []  # it is run in another directory
+    return (
+        [str(Path(program).absolute()), *arguments[1:]] if program else []
+    )  # absolute, because it runs in another directory
 
 
 def _webhook(url: str) -> str:

@@ -1,4 +1,4 @@
-"""``kmon config``: every setting, its value, and where the value came from."""
+"""``kmon config``: prints every setting, its value, and the origin of the value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def arguments(parser: Parser) -> None:
 
 
 def _reference() -> Iterator[str]:
-    """Every setting as it is declared: where it can be given, what it may be, and what it means."""
+    """The lines of the help: key, variable, flag, meaning and accepted values of every setting."""
     yield "settings, by table of kmon.toml (flags win over the environment, that over files):"
     for section in SECTIONS:
         yield f"[{section}]"
@@ -30,7 +30,7 @@ def _reference() -> Iterator[str]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line per setting, one for the log, and one per project that may have keys sent to hosts of its own."""
+    """Print one line per setting, one for the log, and one per project with trusted hosts."""
     from kmon.address import host_and_port
     from kmon.config.sources import load, user_config_dir
     from kmon.config.trusted import allowed
@@ -42,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
         shown["alert_webhook"] = host_and_port(loaded.settings.alert_webhook)  # its path may be a secret
     name_width = max(map(len, shown))
     value_width = max(map(len, shown.values()))
-    for name, words in shown.items():
-        print(f"{name.ljust(name_width)}  {words.ljust(value_width)}  {loaded.provenance[name]}")
+    for name, value in shown.items():
+        print(f"{name.ljust(name_width)}  {value.ljust(value_width)}  {loaded.provenance[name]}")
     path, level = log.where()
     print(clean(f"{'log'.ljust(name_width)}  {level.ljust(value_width)}  {path}"))
     for project, hosts in sorted(allowed(user_config_dir()).items()):

@@ -1,4 +1,4 @@
-"""``kmon decode``: what recordings hold, as JSON objects or for people."""
+"""``kmon decode``: prints the streams in recordings, as JSON objects or as text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every recorded stream; exit code 2 if a file could not be read (the others are printed)."""
+    """Print every recorded stream. Returns exit code 2 if a file could not be read; the others are printed."""
     from kmon.openclaw import recording as gateway
     from kmon.openclaw.decode import decode_runs, run_block
     from kmon.output.decode import decoded_block, json_line
@@ -34,11 +34,11 @@ def run(options: argparse.Namespace) -> int:
     for file in options.files:
         path = Path(file)
         try:
-            data = read(path, _complain)
+            data = read(path, _warn)
             lines = gateway.read(data)
             found = [] if lines else interactions(path, data)
         except UsageError as error:
-            _complain(str(error))
+            _warn(str(error))
             status = 2
             continue
         for run in decode_runs(file, lines) if lines else ():
@@ -48,12 +48,12 @@ def run(options: argparse.Namespace) -> int:
                 decoded = decode(file, interaction)
                 print(json_line(decoded) if options.json else decoded_block(decoded, interaction), flush=True)
             elif interaction.streaming:
-                told = f"interaction {interaction.index} speaks {interaction.dialect}, which decode does not read"
-                _complain(f"{file}: {told}; skipped")
+                problem = f"interaction {interaction.index} speaks {interaction.dialect}, which decode does not read"
+                _warn(f"{file}: {problem}; skipped")
     return status
 
 
-def _complain(sentence: str) -> None:
+def _warn(sentence: str) -> None:
     from kmon.dialects.text import clean
 
     print(f"kmon: {clean(sentence)}", file=sys.stderr)

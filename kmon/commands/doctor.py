@@ -1,4 +1,4 @@
-"""``kmon doctor``: every step of the way to each target, measured, and what is wrong with it."""
+"""``kmon doctor``: measures every network step to each target, and prints what is wrong."""
 
 from __future__ import annotations
 
@@ -27,15 +27,13 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 1 if anything is wrong with a target, else 0."""
+    """Return exit code 1 if anything is wrong with a target, else 0."""
     import asyncio
 
     from kmon.config.sources import load
     from kmon.dialects.text import clean
     from kmon.doctor.conclusion import diagnose
-    from kmon.doctor.processes import processes
-    from kmon.doctor.programs import programs
-    from kmon.doctor.proxies import variables
+    from kmon.doctor.local_machine import processes, programs, proxy_variables
     from kmon.output.doctor import json_lines, text_lines
 
     limit_s = options.timeout
@@ -50,12 +48,12 @@ def run(options: argparse.Namespace) -> int:
         print(f"kmon: trying every step five times: {', '.join(target.name for target in targets)}", file=sys.stderr)
     diagnoses = asyncio.run(diagnose(targets, loaded.env, loaded.trust, limit_s, named=bool(options.names)))
     lines = json_lines if options.json else text_lines
-    print("\n".join(lines(diagnoses, variables(os.environ), processes(wanted))))
+    print("\n".join(lines(diagnoses, proxy_variables(os.environ), processes(wanted))))
     return 0 if all(diagnosis.ok for diagnosis in diagnoses) else 1
 
 
 def _targets(names: list[str], loaded: Loaded) -> tuple[list[Target], list[str]]:
-    """What to examine, and a note on why if nobody named it."""
+    """The targets to examine, and a note if they are neither named nor keyed."""
     from kmon.address import is_loopback
     from kmon.catalog.keys import keyed_targets
     from kmon.catalog.resolve import resolve_target

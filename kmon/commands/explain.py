@@ -1,4 +1,4 @@
-"""``kmon explain``: all about one signature, diagnosis, number or field report."""
+"""``kmon explain``: prints all that is known of one signature, diagnosis, fault number or field report."""
 
 from __future__ import annotations
 

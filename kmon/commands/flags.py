@@ -1,4 +1,4 @@
-"""Flags that several commands share: those that are settings, as the settings declare them, and those of the screen."""
+"""The argument parser of the commands, and flags that several commands share."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import sys
 from typing import Any, NoReturn
 
 from kmon.config.settings import SETTINGS
+from kmon.dialects.registry import names
 from kmon.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises :class:`UsageError` where argparse would print its usage and leave: one sentence, and exit code 2.
-
-    Every command takes the options of the log.
-    """
+    """A parser with the options of the log. It raises :class:`UsageError` where argparse would print usage and exit."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
         super().__init__(**settings)
@@ -29,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_settings(group: argparse._ActionsContainer, *names: str) -> None:
-    """The flags of these settings. A flag that is not given is None among the options."""
+    """Add the flags of these settings. A flag that is not given is None in the options."""
     for name in names:
         setting = SETTINGS[name]
         if setting.flag_type is bool:
@@ -39,7 +37,7 @@ def add_settings(group: argparse._ActionsContainer, *names: str) -> None:
 
 
 def add_setting(group: argparse._ActionsContainer, name: str, default: int | None = None) -> None:
-    """The flag of one setting that takes a value. ``default`` is that of a command that has another one."""
+    """Add the flag of a setting that takes a value. ``default`` replaces the default of the setting."""
     setting = SETTINGS[name]
     group.add_argument(
         setting.flag,
@@ -52,14 +50,14 @@ def add_setting(group: argparse._ActionsContainer, name: str, default: int | Non
 
 
 def add_fixed_stall(parser: Parser) -> None:
-    """``--stall`` of the commands that learn no threshold: seconds alone."""
+    """Add ``--stall`` for commands that do not learn a threshold: it takes seconds only, not ``auto``."""
     setting = SETTINGS["stall_s"]
     words = f"silence that is a stall (default {setting.default:g})"
     parser.add_argument(setting.flag, dest=setting.name, type=float, metavar="S", help=words)
 
 
 def add_screen(parser: Parser) -> None:
-    """How the screen is drawn, and whether there is one."""
+    """Add the options of the screen."""
     screen = parser.add_argument_group("screen")
     add_settings(screen, "theme", "fps", "bell", "ascii")
     screen.add_argument("--yes", action="store_true", help="start without showing the plan first")
@@ -67,5 +65,59 @@ def add_screen(parser: Parser) -> None:
 
 
 def without_screen(options: argparse.Namespace) -> bool:
-    """Whether the command prints: because the options say so, or because stdout is no terminal."""
+    """Whether the command prints lines: by its options, or because stdout is no terminal."""
     return options.no_tui or getattr(options, "json", False) or not sys.stdout.isatty()
+
+
+def add_race(parser: Parser, *, rounds: int | None = None) -> None:
+    """Add the options of a race. ``rounds`` replaces the default of that setting."""
+    aim = parser.add_argument_group("what to race")
+    aim.add_argument("targets", nargs="*", metavar="TARGET", help="a name of 'kmon targets', or provider/model")
+    aim.add_argument("--scenario", action="append", metavar="NAME[,NAME]", help="what to ask (default: code)")
+    add_setting(aim, "rounds", rounds)
+    add_settings(aim, "concurrency")
+    aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start what would send more requests")
+    aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
+    aim.add_argument("--base-url", metavar="URL", help="any endpoint, with --model (openclaw and ws need none)")
+    aim.add_argument("--model", metavar="ID", help="the model to ask for at --base-url")
+    aim.add_argument(
+        "--dialect",
+        metavar="NAME",
+        default=names()[0],
+        help=f"there: {', '.join(names())} (default {names()[0]})",
+    )
+    aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
+    aim.add_argument("--nudge-after", type=float, metavar="S", help="nudge a run, once, when it has been silent for S")
+    aim.add_argument("--session", metavar="KEY", help="go on with this session of a gateway (default: a fresh one)")
+    limits = parser.add_argument_group("thresholds")
+    add_settings(limits, "stall_s", "timeout_s", "connect_timeout_s")
+    policy = parser.add_argument_group(
+        "retries, timeouts, fallback", "All off unless set: silence is reported, not ended. More of it in kmon.toml."
+    )
+    add_settings(policy, "retries", "retry_base_s", "header_timeout_s", "first_token_timeout_s", "idle_timeout_s")
+    add_settings(policy, "fallback", "fallback_when")
+    add_alerts(parser)
+    demo = parser.add_argument_group("simulator")
+    demo.add_argument(
+        "--demo", action="store_true", help="on the embedded simulator, free; --demo stuck-tui: the stuck chat"
+    )
+    demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
+    demo.add_argument(
+        "--fault", default="", metavar="NAME", help="--demo with this fault for all: 'kmon explain' names them"
+    )
+    demo.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="same seed, same streams; test: same order of targets (default 1)",
+    )
+    demo.add_argument(
+        "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
+    )
+
+
+def add_alerts(parser: Parser) -> None:
+    """Add the options of the alerts."""
+    alerts = parser.add_argument_group("alerts on a target's health (0 turns a rule off)")
+    add_settings(alerts, "alert_success_rate", "alert_failures", "alert_chunks", "on_alert", "alert_webhook")

@@ -1,4 +1,4 @@
-"""``kmon gateway``: every run of every session of a gateway, watched without sending anything but reads."""
+"""``kmon gateway``: shows every run of every session of a gateway. It sends read requests only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Watch until the user leaves, the time is over, or the gateway does not let kmon in."""
+    """Watch until the user quits, ``--for`` has passed, or the gateway refuses the connection."""
     import msgspec
 
     from kmon.config.sources import load
@@ -54,8 +54,8 @@ def _show(plan: GatewayPlan, keys: Keys, loaded: Loaded) -> int:
     from kmon.engine.plan import RacePlan
     from kmon.openclaw.host import ONLY_WATCHED
 
-    nothing_asked = RacePlan(rows=(), stall_s=plan.stall_s)
-    screen = screen_of(Prepared(nothing_asked, keys, loaded), plan)
+    empty_race = RacePlan(rows=(), stall_s=plan.stall_s)
+    screen = screen_of(Prepared(empty_race, keys, loaded), plan)
     return show(
         replace(
             screen,
@@ -67,7 +67,7 @@ def _show(plan: GatewayPlan, keys: Keys, loaded: Loaded) -> int:
 
 
 def gateway_plan(url: str | None, api_key_env: str | None, loaded: Loaded) -> tuple[GatewayPlan, Keys]:
-    """Which gateway to watch, and with what. Raises UsageError for what cannot be used."""
+    """The gateway to watch and its credential. Raises :class:`UsageError` for an unusable URL, key or proxy."""
     import msgspec
 
     from kmon.address import base_url_problem
@@ -85,13 +85,13 @@ def gateway_plan(url: str | None, api_key_env: str | None, loaded: Loaded) -> tu
     target = resolve_target(loaded.catalog, "gateway")
     if url:
         target = custom_target(url, None, OpenClawGateway.name, api_key_env)
-    elif api_key_env:  # a key the user names does not make the address the user's
+    elif api_key_env:  # only the key is the user's choice: the address stays that of the target
         named = custom_target(target.base_url, None, OpenClawGateway.name, api_key_env)
         target = msgspec.structs.replace(target, key_env=named.key_env)
     held = credential(target, loaded.env, loaded.trust)
     proxy_for(target.base_url)
     check_authorities()
-    if note := device_note():  # and a key that cannot be used is said before anything is shown
+    if note := device_note():  # raises for a device key that cannot be used, before anything is shown
         print(f"kmon: {note}", file=sys.stderr)
     plan = GatewayPlan(
         name=target.name,

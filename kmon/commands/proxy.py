@@ -1,4 +1,4 @@
-"""``kmon proxy``: between a program and its provider, each request a run."""
+"""``kmon proxy``: forwards a program's requests to its provider and shows each as a run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.commands.flags import Parser, add_screen, without_screen
-from kmon.commands.flags_proxy import add_upstream, proxy_plan
+from kmon.commands.flags import Parser, add_fixed_stall, add_screen, add_settings, without_screen
 from kmon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
 
 HELP = "Pass requests on to a provider, byte for byte, and show each as a run while it goes on."
 DEFAULT_PORT = 8787
+EPILOG = """\
+Paths are passed on as they come: with --to together the program's base URL is http://127.0.0.1:PORT/v1.
+Bedrock: use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK). A request signed with SigV4 is signed for its Host header, so
+AWS refuses one that was signed for the proxy's address; kmon says so when it sees one.
+"""
 
 
 def arguments(parser: Parser) -> None:
@@ -49,7 +53,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Stand in the middle until told to stop."""
+    """Forward requests until kmon is stopped. Raises :class:`UsageError` for options that cannot be used."""
     import msgspec
 
     from kmon.commands.gateway import gateway_plan
@@ -63,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if keep < 1:
         raise UsageError(f"--keep must be 1 or more, not {keep}")
     loaded = load(vars(options))
-    with listener(options.host, options.port) as sock:  # that it can be used is known before anything is shown
+    with listener(options.host, options.port) as sock:  # checks that the address can be used, before anything is shown
         port = int(sock.getsockname()[1])
     plan = msgspec.structs.replace(proxy_plan(options.to, loaded), host=options.host, port=port, keep=keep)
     hosted: Plan = plan
@@ -76,22 +80,52 @@ def run(options: argparse.Namespace) -> int:
     return _show(plan, loaded, hosted, keys)
 
 
+def add_upstream(parser: Parser) -> None:
+    """Add the options of ``kmon proxy`` and ``kmon wrap`` that say where requests are forwarded to."""
+    parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--to", metavar="TARGET|URL", help="where requests go on to: a target's name or a base URL")
+    add_fixed_stall(parser)
+    add_settings(parser, "connect_timeout_s")
+
+
+def proxy_plan(to: str | None, loaded: Loaded) -> ProxyPlan:
+    """A proxy to a target's name or a base URL, on a free port. Raises :class:`UsageError` if ``to`` cannot be used."""
+    from kmon.catalog.aws import base_url_of, region_variable
+    from kmon.catalog.resolve import custom_target, resolve_target
+    from kmon.catalog.trust import UntrustedHostError
+    from kmon.proxy.plan import ProxyPlan
+    from kmon.transport.authorities import check_authorities
+
+    if not to:
+        raise UsageError("where to? name a target or a base URL with --to, such as --to together")
+    target = custom_target(to, "any") if "://" in to else resolve_target(loaded.catalog, to)
+    if wish := loaded.trust.passing(target):
+        raise UntrustedHostError(loaded.trust.directory, [wish])
+    check_authorities()
+    return ProxyPlan(
+        upstream=target.provider,
+        base_url=base_url_of(target, region_variable(loaded.env)),
+        stall_s=loaded.settings.first_stall_s,
+        connect_timeout_s=loaded.settings.connect_timeout_s,
+    )
+
+
 def _print(hosted: Plan, keys: Keys, *, as_json: bool) -> int:
-    """Lines or JSON until kmon is told to stop, which is a good end: exit code 0."""
+    """Print lines or JSON until kmon is stopped. Returns exit code 0."""
     import asyncio
 
     from kmon.hosts import host
     from kmon.output.headless import JsonReporter, LineReporter
     from kmon.output.headless_proxy import watch
 
-    async def followed() -> None:
+    async def print_events() -> None:
         reporter = JsonReporter() if as_json else LineReporter()
         view = await watch(host(hosted, keys), reporter, sys.stdout, sys.stderr)
         if not as_json and view.ended is not None:
             plural = "" if view.ended.ok == 1 else "s"
             print(f"{view.ended.ok} request{plural} ended well, {view.ended.failed} did not", flush=True)
 
-    asyncio.run(followed())
+    asyncio.run(print_events())
     return 0
 
 
@@ -103,9 +137,9 @@ def _show(plan: ProxyPlan, loaded: Loaded, hosted: Plan, keys: Keys) -> int:
     from kmon.tui.launch import run_app
 
     url = listening_url(plan, plan.port)
-    nothing_asked = RacePlan(rows=(), stall_s=plan.stall_s)
+    empty_race = RacePlan(rows=(), stall_s=plan.stall_s)
     screen = replace(
-        screen_of(Prepared(nothing_asked, keys, loaded), hosted),
+        screen_of(Prepared(empty_race, keys, loaded), hosted),
         origin=f"{url} to {plan.upstream}",
         nothing_yet=f"listening on {url}: give it to a program as its base URL",
         impossible={action: NOT_HERE.format(action) for action in ("nudge", "retry")},

@@ -1,4 +1,4 @@
-"""``kmon replay``: recorded streams through the real HTTP stack, on the screen or as lines and JSON."""
+"""``kmon replay``: plays recorded streams through the HTTP stack, on the screen or as lines or JSON."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from kmon.commands.flags import Parser, add_screen, add_settings, without_screen
-from kmon.commands.flags_race import add_alerts
+from kmon.commands.flags import Parser, add_alerts, add_screen, add_settings, without_screen
 from kmon.errors import UsageError
 
 HELP = "Play recorded streams through the real HTTP stack into the race screen."
@@ -36,8 +35,8 @@ def run(options: argparse.Namespace) -> int:
     loaded = load(vars(options))
     recordings = {file: load_cassette(Path(file)) for file in options.files}
     with Embedded.running(replay=options.files, speed=options.speed, as_recorded=options.as_recorded) as simulator:
-        played = [Row(target, scenario) for target, scenario in replay_targets(recordings, simulator.origin)]
-        ready = ready_to_start(plan_of(played, loaded, once=True), Keys({}), loaded)
+        replayed = [Row(target, scenario) for target, scenario in replay_targets(recordings, simulator.origin)]
+        ready = ready_to_start(plan_of(replayed, loaded, once=True), Keys({}), loaded)
         if without_screen(options):
             from kmon.output.headless import main as headless
 

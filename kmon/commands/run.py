@@ -1,11 +1,10 @@
-"""``kmon run``: a race without a screen."""
+"""``kmon run``: a race without a screen, as lines or JSON."""
 
 from __future__ import annotations
 
 import argparse
 
-from kmon.commands.flags import Parser
-from kmon.commands.flags_race import add_race
+from kmon.commands.flags import Parser, add_race
 
 HELP = "Race without a screen: lines for people, or one JSON object per event."
 
@@ -20,14 +19,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def race(options: argparse.Namespace, *, as_json: bool) -> int:
-    """Race what the options name, or the stuck chat, and print what happens. Returns the exit code."""
+    """Run the race of the options, or the stuck-tui demonstration, and print it. Returns the exit code."""
     from kmon.commands import stuck_demo
     from kmon.commands.build_plan import prepared
     from kmon.engine.selection import RACE_DEMO
     from kmon.output.headless import main as headless
 
     if stuck_demo.is_wanted(options):
-        with stuck_demo.prepared(options) as (ready, sides):
-            return headless(sides, ready.keys, as_json=as_json)
+        with stuck_demo.prepared(options) as (ready, hosted):
+            return headless(hosted, ready.keys, as_json=as_json)
     with prepared(options, RACE_DEMO, fall_back_to_demo=False) as ready:
         return headless(ready.plan, ready.keys, ready.alarm, as_json=as_json)

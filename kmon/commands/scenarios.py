@@ -1,4 +1,4 @@
-"""``kmon scenarios``: what can be asked."""
+"""``kmon scenarios``: lists the scenarios."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ HELP = "List what can be asked."
 
 
 def arguments(parser: Parser) -> None:
-    """It has none."""
+    """The command has no options."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line per scenario: its name, what it is, its tools and its cap in output tokens."""
+    """Print a line per scenario: name, title, limit of output tokens, number of tools."""
     from kmon.config.sources import load
 
     scenarios = load().catalog.scenarios.values()

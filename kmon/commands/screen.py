@@ -1,4 +1,4 @@
-"""Hands a race that is ready to the screen, and prints what is left of it when the screen is gone."""
+"""Shows a race on the screen, and prints its table after the screen is closed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from kmon.tui.options import ScreenOptions, ScreenOutcome
 
 
 def screen_of(ready: Prepared, hosted: Plan | None = None) -> ScreenOptions:
-    """How to show what ``ready`` holds, as the settings want it.
+    """The options of the screen for ``ready``, by the settings.
 
-    ``hosted`` is what the engine does where that is no race of kmon's own.
+    ``hosted`` is the engine's plan if it is not the race itself: a proxy or a gateway.
     """
 
     async def source() -> EngineProcess:
@@ -42,20 +42,20 @@ def screen_of(ready: Prepared, hosted: Plan | None = None) -> ScreenOptions:
 
 
 def show(screen: ScreenOptions) -> int:
-    """Show a race until the user leaves, and print its table. Returns the exit code."""
+    """Show a race until the user quits, and print its table. Returns the exit code."""
     outcome = run_app(screen)
     print_table(outcome.race, screen)
     return exit_code_of(outcome, exit_code)
 
 
 def print_table(race: RaceView, screen: ScreenOptions) -> None:
-    """The closing table on stdout, if there is anything in it."""
-    if said := summary(race, ascii_only=screen.ascii, columns=columns_of(sys.stdout)):
-        print(said)
+    """Print the table of a race on stdout, if it has rows."""
+    if table := summary(race, ascii_only=screen.ascii, columns=columns_of(sys.stdout)):
+        print(table)
 
 
 def exit_code_of(outcome: ScreenOutcome, of_race: Callable[[RaceView], int]) -> int:
-    """The exit code of what was shown: that of the race, unless it never started, was left, or its engine failed."""
+    """The exit code: 3 if the engine failed, 130 if interrupted, 0 if no race was started, else ``of_race``."""
     if outcome.engine_error:
         print(f"kmon: {outcome.engine_error}", file=sys.stderr)
         return 3

@@ -1,4 +1,4 @@
-"""``kmon selftest``: whether kmon says the right thing about every fault and every healthy twin."""
+"""``kmon selftest``: runs every simulated fault and healthy twin, and counts the signatures kmon gives them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kmon.errors import UsageError
 HELP = "Run every fault and every healthy twin through the real probe on loopback; print who was called what."
 CONCURRENCY = 128
 SPEED_LIMIT = 20.0
-"""Faster, and the stall threshold would be no longer than what a busy machine adds to a gap."""
+"""Above this the stall threshold is as short as the scheduling delays of a busy machine."""
 
 
 def arguments(parser: Parser) -> None:
@@ -29,7 +29,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 0 if kmon is right often enough and flags no healthy stream, else 1; 3 if the file cannot be kept."""
+    """Return 0 if enough signatures are right and no healthy stream is flagged, else 1; 3 if writing the file fails."""
     import asyncio
 
     from kmon.output.selftest import as_object, matrix, rates
@@ -44,19 +44,19 @@ def run(options: argparse.Namespace) -> int:
     if output is not None:
         _check_writable(Path(output))
     bench = asyncio.run(run_bench(cases(), seeds=seeds, speed=speed, concurrency=CONCURRENCY))
-    counted = rates(bench.rows)
-    print(as_object(bench, counted) if options.json else "\n".join(matrix(bench, counted, speed=speed)))
+    measured = rates(bench.rows)
+    print(as_object(bench, measured) if options.json else "\n".join(matrix(bench, measured, speed=speed)))
     try:
         if output is not None:
-            Path(output).write_text(as_object(bench, counted) + "\n", encoding="utf-8")
+            Path(output).write_text(as_object(bench, measured) + "\n", encoding="utf-8")
     except OSError as error:
         print(f"kmon: --output {output}: the matrix could not be kept ({error.strerror})", file=sys.stderr)
         return 3
-    return 0 if counted.good else 1
+    return 0 if measured.good else 1
 
 
 def _check_writable(path: Path) -> None:
-    """Say now, and not after minutes, that a file cannot be written."""
+    """Raise :class:`UsageError` for a file that cannot be written, before the self-test runs for minutes."""
     try:
         path.touch()
     except OSError as error:

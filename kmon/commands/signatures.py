@@ -1,4 +1,4 @@
-"""``kmon signatures``: what kmon can say about a stream."""
+"""``kmon signatures``: lists the signatures kmon can give a stream."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""``kmon sim``: the simulated provider, or with ``--gateway`` a gateway over one, or what a bench's clients did."""
+"""``kmon sim``: serves the simulated provider or gateway; with ``--report`` prints what the clients of one did."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from kmon.commands.flags import Parser
 from kmon.errors import UsageError
@@ -17,6 +18,8 @@ HELP = (
 )
 DEFAULT_PROFILE = "smooth"
 GATEWAY_FLAGS = ("protocol", "token", "mechanism", "queue", "gateway_fault", "tick", "provider_url")
+"""Options that need ``--gateway``."""
+REPORT_LIMIT_S = 5.0
 
 
 def arguments(parser: Parser) -> None:
@@ -69,11 +72,9 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve in the foreground. Raises UsageError for what cannot be served."""
+    """Serve until interrupted, or print the report. Raises :class:`UsageError` for options that do not fit together."""
     if options.report is not None or options.json:
-        from kmon.commands.sim_report import print_report
-
-        return print_report(url=options.report, port=options.port, as_json=options.json)
+        return _print_report(url=options.report, port=options.port, as_json=options.json)
     from kmon.simulator.endpoints import PLACES
     from kmon.simulator.serve import SimOptions
     from kmon.simulator.serve import main as serve_provider
@@ -106,8 +107,61 @@ def _serve_gateway(options: argparse.Namespace, simulated: SimOptions) -> int:
     given = {name: getattr(options, name) for name in ("protocol", "token", "mechanism", "queue", "provider_url")}
     given |= {"fault": options.gateway_fault, "tick_s": options.tick}
     shared = {"host": options.host, "port": options.port, "speed": options.speed, "seed": options.seed}
-    defaults = {"provider_url": "http://127.0.0.1"}  # known once the provider listens
+    defaults = {"provider_url": "http://127.0.0.1"}  # replaced once the simulated provider listens
     chosen = {name: value for name, value in given.items() if value is not None}
     gateway = checked(GatewayOptions(**{**defaults, **chosen, **shared}))
     provider = replace(simulated, port=0) if options.provider_url is None else None
     return serve_gateway(gateway, provider)
+
+
+def _print_report(*, url: str | None, port: int, as_json: bool) -> int:
+    """Print the report of the simulator at ``url``, or on loopback at ``port``.
+
+    Raises :class:`UsageError` if no simulator of this version answers there.
+    """
+    import msgspec
+
+    from kmon.simulator.bench_report import lines_of, table
+
+    if url is None:
+        raise UsageError("--json needs --report; without it the simulator prints lines")
+    address = _ledger_url(url, port)
+    found = _ledger_at(address)
+    try:
+        lines = [msgspec.json.encode(line).decode() for line in lines_of(found)] if as_json else table(found)
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"what answers at {address} is no kmon sim of this version") from None
+    if lines:
+        print("\n".join(lines))
+    return 0
+
+
+def _ledger_url(url: str, port: int) -> str:
+    from kmon.simulator.server import LEDGER_PATH
+
+    if not url and not port:
+        raise UsageError("--report needs --port N or a URL: which bench? 'kmon sim' prints its own when it starts")
+    try:
+        parts = urlsplit(url or f"http://127.0.0.1:{port}")
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host:
+        raise UsageError(f"--report {url[:200]!r} is no URL; write it as http://127.0.0.1:8080")
+    return f"{parts.scheme}://{parts.netloc}{LEDGER_PATH}"
+
+
+def _ledger_at(url: str) -> dict[str, object]:
+    """The request log of the simulator at ``url``. Raises :class:`UsageError`."""
+    import httpx
+
+    try:
+        answer = httpx.get(url, timeout=REPORT_LIMIT_S, trust_env=False)
+        found = answer.json() if answer.status_code == 200 else None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UsageError(f"no bench answers at {url} ({error}); is 'kmon sim' running there?") from None
+    except ValueError:  # the body is not JSON or not UTF-8
+        found = None
+    if not isinstance(found, dict) or "requests" not in found:
+        raise UsageError(f"what answers at {url} is no kmon sim")
+    return found

@@ -1,7 +1,7 @@
-"""``kmon --demo stuck-tui``: the stuck chat three times over, each by another mechanism, with both sides in view.
+"""``kmon --demo stuck-tui``: three stuck chats, each by a different mechanism, seen at the gateway and the provider.
 
-In one child process a simulated provider, in another three simulated gateways, and in the engine a proxy before each
-gateway's provider: so the panes show what the chat program claims, what its run does, and what its provider sends.
+One child process has a simulated provider, another three simulated gateways, and the engine a proxy between each
+gateway and the provider. So each pane shows the claim of the gateway, its run, and the bytes of the provider.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kmon.config.sources import load
 from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.errors import UsageError
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
 from kmon.openclaw.simulated.options import Mechanism
 from kmon.proxy.plan import ProxyPlan
@@ -32,10 +32,12 @@ MECHANISMS: dict[Mechanism, tuple[str, str]] = {
     "b": ("b-follow-up", "n makes a false idle: the follow-up waits behind the run"),
     "c": ("c-silent-retry", "an error is shown; the answer of the retry is not"),
 }
-"""Per mechanism of the simulated gateway, its pane's name and what happens in it."""
+"""Per mechanism of the simulated gateway: the name of its pane, and its title."""
 HINT = "press 2, then n: the chat will say idle while its run goes on; A and C hang by themselves"
-"""What the user is told first."""
-ASK = Message(role="user", content="Write a Python class for a bounded queue, with comments and an example of its use.")
+"""The first line on the screen."""
+ASK = PromptMessage(
+    role="user", content="Write a Python class for a bounded queue, with comments and an example of its use."
+)
 
 
 def is_wanted(options: argparse.Namespace) -> bool:
@@ -45,9 +47,9 @@ def is_wanted(options: argparse.Namespace) -> bool:
 
 @contextlib.contextmanager
 def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWithProxyPlan]]:
-    """The three panes, and what the engine hosts for them; simulators live as long as the context.
+    """The race of the three panes, and the engine's plan for it; the simulators run as long as the context.
 
-    Without a screen ``--nudge-after`` does what the user would do with ``n``.
+    Without a screen ``--nudge-after`` replaces the key ``n``. Raises :class:`UsageError` for options that do not fit.
     """
     from kmon.openclaw.simulated.embedded import PROVIDER, EmbeddedGateway
 
@@ -84,14 +86,14 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWit
                 simulated=True,
                 nudge_after_s=options.nudge_after,
             )
-            before = tuple(ProviderProxy(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
+            named = tuple(ProviderProxy(row.target.name, proxy) for row, proxy in zip(rows, proxies, strict=True))
             keys = Keys(
                 {
                     row.target.name: Credential({TOKEN_VARIABLE: gateways.token}, (host_of(row.target.base_url),))
                     for row in rows
                 }
             )
-            yield Prepared(plan, keys, loaded), GatewayWithProxyPlan(gateways=plan, proxies=before)
+            yield Prepared(plan, keys, loaded), GatewayWithProxyPlan(gateways=plan, proxies=named)
 
 
 def _target(name: str, url: str) -> Target:

@@ -1,4 +1,4 @@
-"""``kmon targets``: what can be aimed at, where each key was found, and with ``--check`` what each provider says."""
+"""``kmon targets``: lists the targets and where each key was found; ``--check`` sends ``GET /models`` to each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 1 if a checked target failed, else 0."""
+    """Return exit code 1 if a checked target failed, else 0."""
     from kmon.catalog.resolve import resolve_target
     from kmon.config.sources import load
     from kmon.dialects.text import clean

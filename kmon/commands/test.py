@@ -1,4 +1,4 @@
-"""``kmon test``: identical requests again and again, what passes, and what that proves."""
+"""``kmon test``: repeats identical requests, counts passes, and prints what the counts prove statistically."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.commands.flags import Parser, add_screen, without_screen
-from kmon.commands.flags_race import add_race
+from kmon.commands.flags import Parser, add_race, add_screen, without_screen
 from kmon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """A board on a terminal, else lines or JSON."""
+    """Run the experiment on a board in a terminal, else as lines or JSON. Returns the exit code."""
     import msgspec
 
     from kmon.commands.build_plan import prepared
@@ -60,11 +59,11 @@ def run(options: argparse.Namespace) -> int:
         for row in plan.rows:
             if problem := unjudgeable(row.scenario):
                 raise UsageError(problem)
-        watched = [(row.target, row.scenario) for row in plan.rows]
+        cells = [(row.target, row.scenario) for row in plan.rows]
         experiment = Experiment(
             plan,
             thresholds,
-            (lambda: SequentialTest(watched, pass_rate=options.pass_rate)) if options.until_proven else None,
+            (lambda: SequentialTest(cells, pass_rate=options.pass_rate)) if options.until_proven else None,
         )
         if without_screen(options):
             if not plan.simulated:

@@ -1,4 +1,4 @@
-"""``kmon trust``: what a project would do with the user's keys, and whether the user allows it."""
+"""``kmon trust``: shows to which hosts a project sends the user's keys, and lets the user allow it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kmon.errors import UsageError
 
 HELP = "Show to which hosts a project's kmon.toml would have your keys sent, and allow it to if you say so."
 HOSTS_LIMIT, NAMES_LIMIT = 20, 20
-"""What a question may show at most: a longer one would hide what it asks."""
+"""Limits of one question, so that it fits on a screen."""
 
 
 def arguments(parser: Parser) -> None:
@@ -29,12 +29,12 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show what the project in a directory wants, and allow it if the user says so; or take back what was allowed."""
+    """Show the hosts a project asks for and allow them if the user agrees; or revoke what was allowed."""
     directory = Path(options.directory)
     if not directory.is_dir():
         raise UsageError(f"there is no directory {options.directory!r}; name the project to trust")
     project, user_dir = trusted.name_of(directory), user_config_dir()
-    if not project.isprintable():  # what is asked for must be what is shown
+    if not project.isprintable():  # the name in the question must be the real one
         raise UsageError(f"{project} has characters in its name that cannot be shown; rename it")
     if options.revoke:
         hosts = trusted.revoke(user_dir, project)
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         _show(project, wishes)
     if not options.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("there is no terminal to ask on; add --yes if you trust the hosts above")
-    if not options.yes and not _asked(project, wishes):
+    if not options.yes and not _confirmed(project, wishes):
         print(f"{project}: nothing was allowed")
         return 1
     _allow(project, wishes)
@@ -62,26 +62,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 def allowed_when_asked(refused: UntrustedHostError) -> bool:
-    """Whether the user, who is at a terminal, allows now what was refused. It is remembered."""
+    """Ask the user at the terminal to allow what was refused, and store a yes. False without a terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or not refused.directory.isprintable():
         return False
-    if not _asked(refused.directory, refused.wishes):
+    if not _confirmed(refused.directory, refused.wishes):
         return False
     _allow(refused.directory, refused.wishes)
     return True
 
 
-def _asked(project: str, wishes: Sequence[Wish]) -> bool:
-    """Ask on stderr, so that stdout keeps to what the command says."""
+def _confirmed(project: str, wishes: Sequence[Wish]) -> bool:
+    """Ask on stderr, because stdout is for the output of the command."""
     _show(project, wishes)
     question = "Trust these hosts with any key this project names, from now on? [y/N] "
-    termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before it was asked is no answer
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)  # drops what was typed before the question
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _show(project: str, wishes: Iterable[Wish]) -> None:
-    """All that would be allowed. Raises :class:`UsageError` where that is more than anybody reads."""
+    """Print all hosts and keys to allow. Raises :class:`UsageError` above the limits of a question."""
     by_host: dict[str, list[Wish]] = {}
     for wish in wishes:
         by_host.setdefault(wish.host, []).append(wish)

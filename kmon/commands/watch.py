@@ -1,12 +1,11 @@
-"""``kmon`` without a command: a race on the screen, or as lines where there is none."""
+"""``kmon`` without a command: a race on the screen, or as lines if there is no screen."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
 
-from kmon.commands.flags import Parser, add_screen, without_screen
-from kmon.commands.flags_race import add_race
+from kmon.commands.flags import Parser, add_race, add_screen, without_screen
 
 HELP = "Watch many LLM streams at once and see which one is silent right now."
 
@@ -17,7 +16,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Real requests are shown as a plan first, unless ``--yes``; the simulator starts at once."""
+    """Race. A race of real requests starts after the plan is confirmed or with ``--yes``; a simulated one at once."""
     if without_screen(options):
         from kmon.commands.run import race
 
@@ -28,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from kmon.engine.selection import RACE_DEMO
 
     if stuck_demo.is_wanted(options):
-        with stuck_demo.prepared(options) as (ready, sides):
-            return show(replace(screen_of(ready, sides), origin="simulated", hint=stuck_demo.HINT))
+        with stuck_demo.prepared(options) as (ready, hosted):
+            return show(replace(screen_of(ready, hosted), origin="simulated", hint=stuck_demo.HINT))
     with prepared(options, RACE_DEMO, fall_back_to_demo=True) as ready:
         return show(replace(screen_of(ready), start_now=ready.plan.simulated or options.yes))

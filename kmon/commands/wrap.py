@@ -1,11 +1,11 @@
-"""``kmon wrap``: a program run behind a proxy of its own; what it asked and got is said at the end, and recorded."""
+"""``kmon wrap``: runs a program behind its own proxy, then prints and optionally records its requests."""
 
 from __future__ import annotations
 
 import argparse
 
 from kmon.commands.flags import Parser
-from kmon.commands.flags_proxy import add_upstream, proxy_plan
+from kmon.commands.proxy import add_upstream, proxy_plan
 from kmon.errors import UsageError
 
 HELP = "Run a program with its base URL set to a proxy, and say what it asked and got."
@@ -18,7 +18,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit code is the program's, whatever becomes of what kmon says and writes of it."""
+    """Return the exit code of the program, even if kmon cannot write its record."""
     import asyncio
 
     from kmon.config.sources import load

@@ -1,1 +1,1 @@
-"""Settings: what each may be (``settings``), where its value came from (``sources``), and what projects may do."""
+"""Settings: their declarations, the origin of each value, and the hosts allowed to each project."""

@@ -1,4 +1,4 @@
-"""The kinds of settings: how a raw value is read, what is accepted, and how both are said."""
+"""The kinds of settings: how a raw value is converted, which values are accepted, and how they are described."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 
 @dataclass(frozen=True)
 class Declaration(ABC):
-    """One setting: where it is given, what it means, and what it may be.
+    """One setting: its flag, key and meaning; subclasses define which values it accepts.
 
     Without a ``flag`` it is read from files and the environment only. ``{default}`` in ``help`` stands for the default.
-    ``key`` is its key in the table ``section`` of ``kmon.toml``; ``name`` and ``default`` are those of the field it is
-    declared on, and so is ``key`` unless another one is given. ``own`` is a setting that acts on this machine: the
-    files of a project, which are cloned, may not make it.
+    ``key`` is its key in the table ``section`` of ``kmon.toml``; ``name``, ``default`` and, if not given, ``key`` are
+    those of the declared field. ``own`` marks a setting that runs or calls something: the files of a project, which
+    may be cloned, must not set it.
     """
 
     flag: str
@@ -38,41 +38,41 @@ class Declaration(ABC):
 
     words: ClassVar[str] = ""
     flag_type: ClassVar[type] = str
-    """What argparse reads the flag as."""
+    """The type of the flag for argparse."""
     is_text: ClassVar[bool] = False
-    """Whether TOML has it in quotes."""
+    """Whether its TOML value is a string."""
 
     @property
     def wanted(self) -> str:
-        """What it may be, in words that follow "must be"."""
+        """The accepted values, in words that follow "must be"."""
         return self.words.format(self)
 
     @abstractmethod
     def value(self, raw: object) -> Value | None:
-        """The value that ``raw``, from a flag, a variable or a file, stands for; None if it stands for none."""
+        """``raw``, from a flag, a variable or a file, converted; None if it is not accepted."""
 
     def toml_value(self, raw: object) -> Value | None:
-        """The same for a value of TOML, where a quoted number is text and names are a list: nothing is guessed."""
+        """A TOML value converted, or None. A quoted number is text there, and not accepted as a number."""
         return None if isinstance(raw, str) and not self.is_text else self.value(raw)
 
     @property
     def variable(self) -> str:
-        """Its environment variable."""
+        """The name of its environment variable."""
         return f"KMON_{self.name.upper()}"
 
     def shown(self, value: object) -> str:
-        """A value of it in words, as ``kmon config`` prints it."""
+        """A value as ``kmon config`` prints it."""
         return "-" if value in (None, "") else str(value)
 
     def described(self, default: Value | None = None) -> str:
-        """Its help, with ``default`` where a command has another one."""
+        """The help text. ``default`` replaces the default of the setting."""
         value = self.default if default is None else default
         return self.help.format(default=f"{value:g}" if isinstance(value, float) else value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Declaration):
-    """A number from 0 to ``high``; 0 turns it off."""
+    """A number from 0 (off) to ``high``."""
 
     high: int
     words: ClassVar[str] = "a number from 0 (off) to {0.high}"
@@ -87,7 +87,7 @@ class Number(Declaration):
 
 
 class Limit(Number):
-    """Seconds up to ``high``; 0 means that there is no limit."""
+    """Seconds from 0 (no limit) to ``high``."""
 
     words = "a number of seconds from 0 (off) to {0.high}"
 
@@ -102,7 +102,7 @@ class Seconds(Number):
 
 
 class SecondsOrAuto(Seconds):
-    """The same, or the word ``auto``."""
+    """Seconds above 0 and at most ``high``, or the word ``auto``."""
 
     words = f"{Seconds.words}, or auto"
     flag_type = str
@@ -129,7 +129,7 @@ class Count(Declaration):
 
 
 class Switch(Declaration):
-    """On or off. Its flag takes no value and turns it on."""
+    """True or False. Its flag takes no value and means True."""
 
     words = "true or false"
     flag_type = bool
@@ -143,7 +143,7 @@ class Switch(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class OneLine(Declaration):
-    """One line of printable text, called ``noun``; one of ``choices``, where there are any."""
+    """One line of printable text, described as ``noun``; one of ``choices`` if there are any."""
 
     noun: str = "one line of text"
     choices: tuple[str, ...] = ()
@@ -161,7 +161,7 @@ class OneLine(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Names(Declaration):
-    """Up to ``NAMES_LIMIT`` names, of ``choices`` where there are any. Flags and variables separate them by commas."""
+    """Up to ``NAMES_LIMIT`` names, out of ``choices`` if there are any; separated by commas in flags and variables."""
 
     choices: tuple[str, ...] = ()
 
@@ -177,7 +177,7 @@ class Names(Declaration):
             return None
         names = [_text(name) for name in given if name != ""]
         if raw and not names:
-            return None  # commas alone name nobody, and were not meant to
+            return None  # commas without a name are a mistake
         known = [name for name in names if name and (not self.choices or name in self.choices)]
         return tuple(known) if len(known) == len(names) else None
 

@@ -1,7 +1,7 @@
-"""The settings, each declared once: its type, default, bounds, flag, key in ``kmon.toml`` and help.
+"""Declares every setting once: type, default, bounds, flag, key in ``kmon.toml`` and help.
 
-The flags of the commands, what files and the environment may hold, ``kmon config`` and the help texts derive from
-these declarations. Where a value comes from is decided in ``sources.py``.
+Flags, accepted keys and variables, ``kmon config`` and help texts are derived from these declarations; ``sources.py``
+decides where a value comes from.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from kmon.config.kinds import Count, Declaration, Limit, Names, Number, OneLine,
 
 DAY_S, HOUR_S = 86_400, 3_600
 UNLEARNED_STALL_S = 5.0
-"""Where thresholds are learned: the one in force while a target's gaps are too few to learn from."""
+"""Default stall threshold; with ``auto`` it is used until a target has enough gaps to learn from."""
 
 _CAUSES = ("rate-limit", "server-error", "connection", "timeout", "cut-short")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a user may set. Seconds carry ``_s``; ``concurrency`` None means one round at a time.
+    """The values of all settings. Names in seconds end in ``_s``; ``concurrency`` None means one round at a time.
 
-    The second block is what an attempt may take and what follows a failed one; a limit of 0 is off. The third is when
-    to alert and what to set off; 0 turns a rule off, and ``on_alert`` is a command line without a shell.
+    The second block has the limits of an attempt (0 is off) and the retry policy. The third has the alert rules (0 is
+    off) and hooks; ``on_alert`` is a command line that runs without a shell.
     """
 
     # fmt: off
@@ -96,7 +96,7 @@ class Settings:
 
     @property
     def first_stall_s(self) -> float:
-        """The silence that is a stall, before anything was learned."""
+        """The stall threshold (s) before a threshold was learned."""
         return UNLEARNED_STALL_S if isinstance(self.stall_s, str) else self.stall_s
 
 
@@ -109,6 +109,6 @@ def _declared() -> dict[str, Declaration]:
 
 
 SETTINGS = _declared()
-"""Per name of a setting, its declaration."""
+"""Declarations by the name of the setting."""
 KEYS = {(setting.section, setting.key): name for name, setting in SETTINGS.items()}
-"""Per table of ``kmon.toml`` and key in it, the name of the setting."""
+"""Names of settings by table and key of ``kmon.toml``."""

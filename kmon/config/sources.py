@@ -1,4 +1,4 @@
-"""Settings, and where each came from: defaults < kmon.toml < environment and .env < flags."""
+"""Loads settings and catalog, with the origin of each value: defaults < kmon.toml < environment and .env < flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.toml_source import TomlSource, read_toml
-from kmon.catalog.trust import Trust, homes_of
+from kmon.catalog.trust import Trust, key_hosts_of
 from kmon.config.kinds import SECTIONS, Section, Value
 from kmon.config.settings import KEYS, SETTINGS, Settings
 from kmon.config.trusted import allowed, name_of
@@ -28,28 +28,28 @@ _SECTIONS = (*SECTIONS, "targets", "scenarios", "doctor")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Everything the command line, the files and the environment say, put together."""
+    """The settings, catalog and trust that result from flags, files and environment."""
 
     settings: Settings = field(repr=False)
-    """Out of the repr, as the address of a webhook may be a secret."""
+    """Not in the repr, because the URL of a webhook may be a secret."""
     provenance: dict[str, str]
     """Per setting: ``default``, ``PATH line N``, ``KMON_STALL_S in .env`` or the flag."""
     env: Environment
     tables: tuple[TomlSource, ...] = field(repr=False)
-    """The user's files that were found, lowest first."""
+    """The ``kmon.toml`` files that were found, lowest precedence first."""
     catalog: Catalog = field(repr=False)
     trust: Trust
     notes: tuple[str, ...] = ()
-    """Sentences worth showing that stop nothing."""
+    """Warnings: sentences about lines that were ignored."""
 
 
 def user_config_dir() -> Path:
-    """The directory of the user's own ``kmon.toml`` and themes; it need not exist, nor need its user have a home."""
+    """The directory of the user's ``kmon.toml`` and themes. It may not exist, as for a user without a home."""
     import platformdirs
 
     try:
         return Path(platformdirs.user_config_dir("kmon"))
-    except RuntimeError:  # a user whom the system does not know, without HOME
+    except RuntimeError:  # the user is not in the system's database, and HOME is not set
         return Path(os.devnull) / "kmon"
 
 
@@ -63,23 +63,23 @@ def load(flags: Mapping[str, object] = MappingProxyType({})) -> Loaded:
 
 
 def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], project_dir: Path, user_dir: Path) -> Loaded:
-    """Read the files of both directories and settle every setting and the catalog.
+    """Read the files of both directories, and determine every setting and the catalog.
 
-    ``flags`` holds settings by name (``stall_s``); None is a flag that was not given. A project's file wins over the
-    user's. ``environ`` is only read. Raises :class:`UsageError` for the first thing that cannot be used.
+    ``flags`` has settings by name (``stall_s``); None is a flag that was not given. The project's file overrides the
+    user's. Raises :class:`UsageError` for the first value that cannot be used.
     """
     tables = tuple(_tables(project_dir, user_dir))
     dotenv, notes = read_dotenv(project_dir / ".env")
     log.hide_variables(dotenv)
     if notes:
         _log.warning("%d things in .env were not read", len(notes))
-    inside = Path(os.path.realpath(project_dir / ".env")).is_relative_to(os.path.realpath(project_dir))
-    env = Environment(environ, dotenv, brought=inside)
+    in_project = Path(os.path.realpath(project_dir / ".env")).is_relative_to(os.path.realpath(project_dir))
+    env = Environment(environ, dotenv, in_project=in_project)
     values: dict[str, Any] = {}
     provenance = dict.fromkeys(SETTINGS, "default")
-    for name, value, place, complaint in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):
+    for name, value, place, problem in (*_from_tables(tables, user_dir), *_from_env(env), *_from_flags(flags)):
         if value is None:
-            raise UsageError(complaint)
+            raise UsageError(problem)
         values[name], provenance[name] = value, place
     settings = Settings(**values)
     catalog = load_catalog(tables)
@@ -87,14 +87,14 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
 
 
 def _trust(tables: tuple[TomlSource, ...], project_dir: Path, user_dir: Path) -> Trust:
-    """What the project in ``project_dir`` may do with keys: by kmon's catalog, the user's file and what was allowed."""
+    """Which hosts a project may send keys to: by the catalog, the user's file and ``kmon trust``."""
     project = name_of(project_dir)
     if not any(source.project for source in tables):
         return Trust(project)
     own = load_catalog(tuple(source for source in tables if not source.project))
-    places = {name: host_of(target.base_url) for name, target in own.targets.items()}
+    target_hosts = {name: host_of(target.base_url) for name, target in own.targets.items()}
     hosts = frozenset(allowed(user_dir).get(project, ()))
-    return Trust(project, homes_of(own.targets.values()), places, hosts)
+    return Trust(project, key_hosts_of(own.targets.values()), target_hosts, hosts)
 
 
 def _tables(project_dir: Path, user_dir: Path) -> Iterator[TomlSource]:
@@ -110,12 +110,12 @@ def _tables(project_dir: Path, user_dir: Path) -> Iterator[TomlSource]:
 
 
 class _Given(NamedTuple):
-    """A setting that somebody gives. ``value`` is None where it cannot be used; then ``complaint`` says why."""
+    """A setting from one source. ``value`` is None if it is not accepted; ``problem`` is the sentence for that case."""
 
     name: str
     value: Value | None
     place: str
-    complaint: str
+    problem: str
 
 
 def _from_tables(tables: tuple[TomlSource, ...], user_dir: Path) -> Iterator[_Given]:
@@ -151,13 +151,13 @@ def _from_env(env: Environment) -> Iterator[_Given]:
             if setting.own and env.source(variable) == ".env":
                 refused = f"a project's file may not set off anything on an alert; give {setting.flag}"
                 raise UsageError(f"{place}: {refused}")
-            complaint = f"{place} must be {setting.wanted}; change it or unset it"
-            yield _Given(name, setting.value(env[variable]), place, complaint)
+            problem = f"{place} must be {setting.wanted}; change it or unset it"
+            yield _Given(name, setting.value(env[variable]), place, problem)
 
 
 def _from_flags(flags: Mapping[str, object]) -> Iterator[_Given]:
     for name, setting in SETTINGS.items():
         raw = flags.get(name)
         if setting.flag and raw is not None:
-            complaint = f"{setting.flag} must be {setting.wanted}, not {raw!r}"
-            yield _Given(name, setting.value(raw), setting.flag, complaint)
+            problem = f"{setting.flag} must be {setting.wanted}, not {raw!r}"
+            yield _Given(name, setting.value(raw), setting.flag, problem)

@@ -1,4 +1,4 @@
-"""What the user has allowed to which project: one file in the user's own directory, written by ``kmon trust`` alone."""
+"""Reads and writes the hosts that the user has allowed to each project: a file that only ``kmon trust`` writes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kmon.own_directory import make_own
 
 FILE_NAME = "trusted.json"
 Allowed = dict[str, list[str]]
-"""Per directory of a project, by its real path: the hosts it may have keys sent to."""
+"""Allowed hosts by the real path of a project's directory."""
 
 
 def allowed(user_dir: Path) -> Allowed:
-    """Everything the user has allowed. Raises :class:`UsageError` for a file that cannot be read or is not this one."""
+    """All that the user has allowed. Raises :class:`UsageError` for a file that cannot be read or decoded."""
     path = user_dir / FILE_NAME
     try:
         return msgspec.json.decode(read_settings(path) or b"{}", type=Allowed)
@@ -31,25 +31,25 @@ def allowed(user_dir: Path) -> Allowed:
 
 
 def name_of(project_dir: Path) -> str:
-    """How a project is known: its directory's real path, so that no link stands for another."""
+    """The key of a project: the real path of its directory, so that a link cannot name another project."""
     return os.path.realpath(project_dir)
 
 
 def allow(user_dir: Path, project: str, hosts: Iterable[str]) -> None:
-    """Allow ``project`` these hosts besides what it was allowed before. Raises :class:`UsageError`."""
+    """Add ``hosts`` to those allowed to ``project``. Raises :class:`UsageError` if the file cannot be written."""
     with _changing(user_dir) as known:
         known[project] = sorted({*known.get(project, ()), *hosts})
 
 
 def revoke(user_dir: Path, project: str) -> tuple[str, ...]:
-    """Take back all that ``project`` was allowed, and return it. Raises :class:`UsageError`."""
+    """Remove all hosts of ``project`` and return them. Raises :class:`UsageError` if the file cannot be written."""
     with _changing(user_dir) as known:
         return tuple(known.pop(project, ()))
 
 
 @contextlib.contextmanager
 def _changing(user_dir: Path) -> Iterator[Allowed]:
-    """What is allowed, written back when it was changed; two kmon that do so at once wait for each other."""
+    """Yield what is allowed under a lock between processes, and write it back if it was changed."""
     try:
         make_own(user_dir)
         with (user_dir / f".{FILE_NAME}.lock").open("w") as lock:
@@ -64,7 +64,7 @@ def _changing(user_dir: Path) -> Iterator[Allowed]:
 
 
 def _write(user_dir: Path, known: Allowed) -> None:
-    """Replace the file as a whole: a reader sees the old one or the new one, and only the user may write it."""
+    """Replace the file atomically, with mode 0600."""
     path = user_dir / FILE_NAME
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -19,7 +19,7 @@ from kmon.dialects.fault import fault
 from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.sse_json import JSONEventsDecoder
 from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
-from kmon.model import DEFAULT_DIALECT, Message, Scenario, Target, Tool
+from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool
 
 PARTS_DEPTH = 4
 """How deep content parts are searched for text (a thinking part holds a list of text parts)."""
@@ -43,7 +43,7 @@ class Chat(HttpDialect):
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
         return "choices" in value
 
-    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body: dict[str, Any] = {
             "model": target.model,
             "messages": [_message(message) for message in messages],
@@ -209,7 +209,7 @@ def _arguments(called: dict[str, Any]) -> str:
     return compact(arguments) if isinstance(arguments, dict | list) else text(arguments)
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: PromptMessage) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.reasoning:
         wire["reasoning_content"] = message.reasoning

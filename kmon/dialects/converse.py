@@ -14,7 +14,7 @@ from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.dialects.wire import EVENT_STREAM_TYPE, WireRequest
-from kmon.model import Auth, Message, Scenario, Target, Tool
+from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
 
 OPERATIONS = {"converse-stream": True, "converse": False}
 """Whether each operation, the end of a path, streams."""
@@ -38,7 +38,7 @@ class Converse(HttpDialect):
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
         return event not in ("", "chunk")
 
-    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body: dict[str, Any] = {
             "messages": [_turn(turn) for turn in turns_of(messages)],
             "inferenceConfig": {"maxTokens": scenario.max_tokens},
@@ -145,7 +145,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
     return {"role": turn.role, "content": [block for message in turn.messages for block in _blocks(message)]}
 
 
-def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+def _blocks(message: PromptMessage) -> Iterator[dict[str, Any]]:
     if message.tool_call_id is not None:
         # As text even when it is JSON: every dialect is then asked with the very same words.
         content = [{"text": message.content}] if message.content else []

@@ -19,7 +19,7 @@ from kmon.dialects.json_access import count, items, members, text
 from kmon.dialects.sse_json import JSONEventsDecoder
 from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
 from kmon.errors import UsageError
-from kmon.model import Message, PromptTemplate, Scenario, Target
+from kmon.model import PromptMessage, PromptTemplate, Scenario, Target
 
 PATH = "/v1/inference/"
 
@@ -37,7 +37,7 @@ class DeepInfra(HttpDialect):
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
         return isinstance(value.get("token"), dict) and ("generated_text" in value or "details" in value)
 
-    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         if problem := self.unsupported(target, scenario):
             raise UsageError(problem)
         body: dict[str, Any] = {
@@ -99,7 +99,7 @@ def _usage(event: dict[str, Any], details: dict[str, Any]) -> Usage | None:
     return None if prompt is None and completion is None else Usage(prompt, completion, None)
 
 
-def _prompt(template: PromptTemplate, messages: Sequence[Message]) -> str:
+def _prompt(template: PromptTemplate, messages: Sequence[PromptMessage]) -> str:
     shapes = {"system": template.system, "user": template.user, "assistant": template.assistant}
     said = "".join(shapes[message.role].replace("{content}", message.content) for message in messages)
     return said + template.opening

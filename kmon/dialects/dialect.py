@@ -18,7 +18,7 @@ from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta
 from kmon.dialects.json_access import items, members, parsed, text
 from kmon.dialects.wire import Decoder, WireRequest
-from kmon.model import Auth, Message, Scenario, Target
+from kmon.model import Auth, PromptMessage, Scenario, Target
 
 Transport = Literal["http", "aws", "websocket", "gateway"]
 """What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that is only listened to, or a gateway's
@@ -150,7 +150,7 @@ class HttpDialect(Dialect, WireFormat):
         return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
 
     @abstractmethod
-    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         """The request that sends ``messages`` to ``target`` with the tools and the output cap of ``scenario``.
 
         ``messages`` stand apart from the scenario so that a nudge can extend them. ``target.body`` is merged last and

@@ -19,7 +19,7 @@ from kmon.dialects.json_access import compact, count, items, members, position, 
 from kmon.dialects.sse_json import JSONEventsDecoder
 from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
-from kmon.model import Auth, Message, Scenario, Target, Tool
+from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
 
 VERSION = "2023-06-01"
 EVENTS = ("message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop")
@@ -52,7 +52,7 @@ class Messages(HttpDialect):
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
         return value.get("type") in EVENTS
 
-    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body: dict[str, Any] = {
             "model": target.model,
             "max_tokens": scenario.max_tokens,
@@ -184,7 +184,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
     return {"role": turn.role, "content": [block for message in turn.messages for block in _blocks(message)]}
 
 
-def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+def _blocks(message: PromptMessage) -> Iterator[dict[str, Any]]:
     if message.tool_call_id is not None:
         yield {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content}
         return

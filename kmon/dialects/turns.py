@@ -10,22 +10,22 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from kmon.model import Message
+from kmon.model import PromptMessage
 
 
 class Turn(NamedTuple):
     """Consecutive messages of one side."""
 
     role: Literal["user", "assistant"]
-    messages: tuple[Message, ...]
+    messages: tuple[PromptMessage, ...]
 
 
-def system_of(messages: Sequence[Message]) -> str:
+def system_of(messages: Sequence[PromptMessage]) -> str:
     """What the system messages say, wherever they stand, in order."""
     return "\n\n".join(message.content for message in messages if message.role == "system")
 
 
-def turns_of(messages: Sequence[Message]) -> list[Turn]:
+def turns_of(messages: Sequence[PromptMessage]) -> list[Turn]:
     """The rest of the conversation, by turns."""
     spoken = [message for message in messages if message.role != "system"]
     return [

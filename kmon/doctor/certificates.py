@@ -1,7 +1,7 @@
-"""Who issued a certificate and when it ends, read from its DER bytes.
+"""Reads issuer and expiry from the DER bytes of a certificate.
 
-The standard library tells neither of a certificate it does not trust, which is when they are wanted most. Only the
-few fields needed are walked to (RFC 5280, section 4.1); anything odd is a ``ValueError``, never a crash.
+The standard library gives neither for a certificate that is not trusted. Only the fields needed are parsed (RFC 5280,
+section 4.1). Anything unexpected raises ``ValueError``.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _TWO_BYTES, _FOUR_BYTES = 0x1E, 0x1C
 
 
 class Certificate(Struct, frozen=True):
-    """What matters of a server's certificate. ``expires_s`` is in seconds since 1970."""
+    """Issuer and expiry (s since 1970) of a server's certificate."""
 
     issuer: str
     expires_s: float
 
     def days_left(self, now_s: float) -> float:
-        """Days until it expires; below 0 once it has."""
+        """Days until it expires; negative after that."""
         return (self.expires_s - now_s) / DAY_S
 
 
 def read_certificate(der: bytes) -> Certificate:
-    """Raises ``ValueError`` for bytes that are no certificate."""
+    """Parse a DER certificate. Raises ``ValueError`` for bytes that are none."""
     try:
         ((_, whole),) = _elements(der)
         _, to_be_signed = next(_elements(whole))
@@ -48,14 +48,14 @@ def read_certificate(der: bytes) -> Certificate:
 
 
 def _issuer(name: bytes) -> str:
-    """``Let's Encrypt (R11)``: the organization, and the name of the certificate that signed."""
-    said: dict[bytes, str] = {}
+    """``Let's Encrypt (R11)``: organization and common name of the issuer."""
+    names: dict[bytes, str] = {}
     for _, relative in _elements(name):
         for _, attribute in _elements(relative):
             (tag, oid), (kind, text) = _elements(attribute)
             if tag == _OID:
-                said.setdefault(oid, _text(kind, text))
-    organization, common = said.get(_ORGANIZATION, ""), said.get(_COMMON_NAME, "")
+                names.setdefault(oid, _text(kind, text))
+    organization, common = names.get(_ORGANIZATION, ""), names.get(_COMMON_NAME, "")
     if organization and common:
         return f"{organization} ({common})"
     return organization or common or "an issuer without a name"
@@ -68,7 +68,7 @@ def _text(kind: int, text: bytes) -> str:
 
 def _moment(kind: int, text: bytes) -> datetime.datetime:
     digits = text.decode("ascii")
-    if kind == _UTC_TIME:  # two digits of the year: 50 and above are of the last century
+    if kind == _UTC_TIME:  # RFC 5280, 4.1.2.5.1: a two-digit year from 50 on is 19YY
         digits = ("19" if digits[:2] >= "50" else "20") + digits
     elif kind != _GENERALIZED_TIME:
         raise ValueError("a certificate without an end")
@@ -76,7 +76,7 @@ def _moment(kind: int, text: bytes) -> datetime.datetime:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The elements ``data`` consists of, one after the other: tag and content."""
+    """Yield tag and content of each DER element in ``data``."""
     at = 0
     while at < len(data):
         tag, size, at = data[at], data[at + 1], at + 2

@@ -1,4 +1,4 @@
-"""How far this machine's clock is from a server's, by the ``Date`` of its answers."""
+"""Measures the difference between this machine's clock and a server's, from the ``Date`` headers of its responses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from email.utils import parsedate_to_datetime
 from msgspec import Struct
 
 DATE_STEP_S = 1.0
-"""A ``Date`` header tells whole seconds, cut off."""
+"""Resolution of a ``Date`` header: whole seconds, rounded down (RFC 9110, section 5.6.7)."""
 
 
 class Reading(Struct, frozen=True):
-    """One answer: its Date, and this machine's wall clock before the request and after the headers (s since 1970)."""
+    """One response: its Date, and this machine's wall clock at request and at headers (all s since 1970)."""
 
     server_s: float
     sent_s: float
@@ -21,19 +21,19 @@ class Reading(Struct, frozen=True):
 
 
 class Skew(Struct, frozen=True):
-    """This clock minus the server's: the truth lies within ``uncertainty_s`` of ``ahead_s``."""
+    """This clock minus the server's: ``ahead_s`` plus or minus ``uncertainty_s``."""
 
     ahead_s: float
     uncertainty_s: float
 
     @property
     def least_s(self) -> float:
-        """How far apart the clocks are at least, either way."""
+        """Lower bound of the absolute difference (s)."""
         return max(0.0, abs(self.ahead_s) - self.uncertainty_s)
 
 
 def server_time_s(date: str | None) -> float | None:
-    """A ``Date`` header in seconds since 1970, or None if it is none."""
+    """A ``Date`` header in seconds since 1970; None if it is missing or not a date."""
     try:
         moment = parsedate_to_datetime(date or "")
         if moment.tzinfo is None:
@@ -44,11 +44,11 @@ def server_time_s(date: str | None) -> float | None:
 
 
 def skew(readings: Sequence[Reading]) -> Skew | None:
-    """What all readings together allow; None without any.
+    """The skew that fits all readings; None without readings.
 
-    The server wrote its Date between our sending and our receiving, and up to a second after the second it names.
-    Every reading therefore bounds the skew, and together they bound it more closely. Should they contradict each other
-    (several machines answer to one name), the bounds are taken that hold them all.
+    The server set its Date between ``sent_s`` and ``received_s``, and the real time is up to ``DATE_STEP_S`` later
+    than the Date. So each reading gives an interval for the skew, and the result is the intersection. If it is empty
+    (several machines answer under one name), the result is the hull of all intervals.
     """
     if not readings:
         return None
@@ -61,7 +61,7 @@ def skew(readings: Sequence[Reading]) -> Skew | None:
 
 
 def described(found: Skew) -> str:
-    """``0.2 s ahead of the server (± 0.5 s)``; ``agrees`` where the uncertainty is the larger."""
+    """``0.2 s ahead of the server's (± 0.1 s)``; ``agrees with ...`` if the uncertainty is larger."""
     if found.least_s == 0:
         return f"agrees with the server's (± {found.uncertainty_s:.1f} s)"
     way = "ahead of" if found.ahead_s > 0 else "behind"

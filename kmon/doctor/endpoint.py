@@ -1,4 +1,4 @@
-"""One exchange with an endpoint as a race would make it, each phase timed: TCP, TLS, and the wait for headers."""
+"""Sends one GET request to an endpoint over the transport of a race, and times TCP, TLS and the wait for headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.doctor.clock import Reading, server_time_s
-from kmon.doctor.model_list import BODY_LIMIT_BYTES, Heard
+from kmon.doctor.model_list import BODY_LIMIT_BYTES, ModelListResponse
 from kmon.stream.sanitize import Sanitizer
 from kmon.transport.backend import StampingBackend
 from kmon.transport.errors import stream_error
@@ -30,7 +30,7 @@ BROKEN = (
     httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError,
     httpcore.UnsupportedProtocol, httpx.HTTPError, httpx.InvalidURL, OSError, ImportError, ValueError,
 )  # fmt: skip
-"""What an exchange raises when it does not come about."""
+"""Exceptions of an exchange that fails."""
 _SILENCE: dict[Step, str] = {
     "dns": "the resolver gave no answer",
     "tcp": "no TCP connection",
@@ -39,8 +39,8 @@ _SILENCE: dict[Step, str] = {
 }
 
 
-class Question(Struct, frozen=True, kw_only=True):
-    """A GET request, and the way it takes. ``safe`` takes the keys out of what is said about it."""
+class EndpointRequest(Struct, frozen=True, kw_only=True):
+    """A GET request and its proxy. ``safe`` removes secrets from texts about it."""
 
     url: str
     headers: Mapping[str, str]
@@ -48,36 +48,36 @@ class Question(Struct, frozen=True, kw_only=True):
     safe: Sanitizer
 
     def __repr__(self) -> str:
-        """Without headers and proxy: both may hold secrets."""
-        return f"Question({self.url})"
+        """Without headers and proxy, because both may hold secrets."""
+        return f"EndpointRequest({self.url})"
 
 
 class Exchange(Struct, frozen=True, kw_only=True):
-    """One try: how long each step took, where it ended if it failed, and what the answer told."""
+    """One try: the duration of each step (ms), the step that failed, and data from the response."""
 
     tcp_ms: float | None = None
     tls_ms: float | None = None
-    """With the proxy's CONNECT, where there is a proxy."""
+    """Includes the proxy's CONNECT, if there is a proxy."""
     http_ms: float | None = None
-    """Request sent to headers."""
+    """From the end of the request to the end of the response headers."""
     tls_version: str = ""
     failed_at: Step | None = None
     error: str | None = None
     status: int | None = None
-    heard: Heard | None = None
-    """The whole answer, where it was wanted."""
+    response: ModelListResponse | None = None
+    """The response with its body, if ``read_body`` was given."""
     reading: Reading | None = None
     certificate: bytes | None = None
 
 
-async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, read_body: bool) -> Exchange:
-    """Send the request; every step has ``limit_s``. Never raises for what the network does."""
+async def send(request: EndpointRequest, context: ssl.SSLContext, limit_s: float, *, read_body: bool) -> Exchange:
+    """Send the request; each step has ``limit_s``. A network failure is returned in ``error``, never raised."""
     stamps: dict[Phase, int] = {}
     details: dict[Phase, str] = {}
     start_ns = monotonic_ns()
     loop = asyncio.get_running_loop()
     answer: Answer | None = None
-    heard: Heard | None = None
+    response: ModelListResponse | None = None
     error: str | None = None
     try:
         async with asyncio.timeout(limit_s) as deadline:
@@ -87,36 +87,38 @@ async def ask(question: Question, context: ssl.SSLContext, limit_s: float, *, re
                 deadline.reschedule(loop.time() + limit_s)
 
             async with exchange(
-                HttpRequest("GET", question.url, {"Accept": "application/json", **question.headers}),
+                HttpRequest("GET", request.url, {"Accept": "application/json", **request.headers}),
                 on_phase=on_phase,
                 ssl_context=context,
-                connect_timeout_s=2 * limit_s,  # for two steps at once; the deadline is the closer
-                proxy=question.proxy,
+                connect_timeout_s=2 * limit_s,  # covers DNS, TCP and TLS together; the deadline limits each
+                proxy=request.proxy,
             ) as answer:
                 deadline.reschedule(None)
                 certificate = answer.certificate
                 if read_body:
                     body = await answer.body(BODY_LIMIT_BYTES, limit_s)
-                    heard = Heard(answer.status, answer.content_type, dict(answer.headers), body)
+                    response = ModelListResponse(answer.status, answer.content_type, dict(answer.headers), body)
     except TimeoutError:
-        error = f"{_SILENCE[_next_step(stamps, question.url)]} within {limit_s:g} s"
+        error = f"{_SILENCE[_next_step(stamps, request.url)]} within {limit_s:g} s"
     except BROKEN as broken:
-        error = question.safe.redacted(stream_error(broken).message, MESSAGE_LIMIT_CHARS)
+        error = request.safe.redacted(stream_error(broken).message, MESSAGE_LIMIT_CHARS)
     timed = Exchange(
         tcp_ms=_between_ms(stamps.get("dns", start_ns), stamps.get("connect")),
         tls_ms=_between_ms(stamps.get("connect"), stamps.get("tls")),
         http_ms=_between_ms(stamps.get("request_sent"), stamps.get("headers")),
         tls_version=details.get("tls", ""),
-        failed_at=_next_step(stamps, question.url) if error else None,
+        failed_at=_next_step(stamps, request.url) if error else None,
         error=error,
     )
     if answer is None or error:
         return timed
-    return replace(timed, status=answer.status, heard=heard, reading=_reading(answer, stamps), certificate=certificate)
+    return replace(
+        timed, status=answer.status, response=response, reading=_reading(answer, stamps), certificate=certificate
+    )
 
 
-async def peek(host: str, port: int, limit_s: float) -> bytes | None:
-    """The certificate (DER) of a server that is not trusted. Nothing but the handshake is sent to it."""
+async def untrusted_certificate(host: str, port: int, limit_s: float) -> bytes | None:
+    """The certificate (DER) of a server that is not trusted. Only the TLS handshake is sent; None if it fails."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     stream: httpcore.AsyncNetworkStream | None = None
@@ -135,7 +137,7 @@ async def peek(host: str, port: int, limit_s: float) -> bytes | None:
 
 
 def _next_step(stamps: Mapping[Phase, int], url: str) -> Step:
-    """The step that was under way when no further phase was completed."""
+    """The first step that was not completed."""
     if "dns" not in stamps:
         return "dns"
     if "connect" not in stamps:

@@ -1,4 +1,4 @@
-"""What an answer to ``GET /models`` says about the key and the model."""
+"""Judges the response to ``GET /models``: whether the key is accepted and the model is listed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from kmon.model import Target
 from kmon.stream.sanitize import Sanitizer
 
 BODY_LIMIT_BYTES = 8 << 20
-"""OpenRouter's list is about 1 MB."""
+"""Limit of a list of models; OpenRouter's has about 1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What came of asking one target. ``skipped`` means that nothing was asked, or nobody was expected to answer."""
+class ModelListCheck:
+    """The result for one target. ``skipped``: no request was sent, or a local server that was not named is down."""
 
     state: Literal["ok", "failed", "skipped"]
     sentence: str
@@ -34,13 +34,13 @@ class Check:
     duration_ms: float | None = None
 
     def described(self) -> dict[str, object]:
-        """The check as members of a JSON object."""
+        """The fields as members of a JSON object."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An answer that was read as a whole."""
+class ModelListResponse:
+    """A response with its whole body."""
 
     status: int
     content_type: str
@@ -49,46 +49,48 @@ class Heard:
 
 
 def list_url(target: Target, base_url: str) -> str | None:
-    """Where the list of the target's models is, at ``base_url``; None where its dialect has none."""
+    """The URL of the list of models under ``base_url``; None if the target's dialect has none."""
     spoken = dialect(target.dialect)
     path = spoken.models_path if isinstance(spoken, HttpDialect) else None
     return None if path is None else base_url + path
 
 
-def judged(target: Target, heard: Heard, safe: Sanitizer) -> Check:
-    """What the answer means for ``target``; everything quoted from it is made safe."""
+def check_of(target: Target, response: ModelListResponse, safe: Sanitizer) -> ModelListCheck:
+    """The result of a response for ``target``; ``safe`` removes secrets from all that is quoted from it."""
     spoken = http_dialect(target.dialect)
-    if heard.status != 200:
-        return _refused(heard, safe, spoken)
+    if response.status != 200:
+        return _refused(response, safe, spoken)
     try:
-        ids = spoken.models_in(msgspec.json.decode(heard.body))
+        ids = spoken.models_in(msgspec.json.decode(response.body))
     except (msgspec.DecodeError, RecursionError):
         ids = None
     if ids is None:
         where = list_url(target, target.base_url)
-        return Check("failed", f"{where} answered something that is no list of models", status=heard.status)
+        return ModelListCheck("failed", f"{where} answered something that is no list of models", status=response.status)
     return _found(target, ids, safe)
 
 
 def status_words(status: int) -> str:
-    """``404 Not Found``; the bare number for one that nobody has named."""
+    """``404 Not Found``; the number alone for an unknown status."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
 
 
-def _refused(heard: Heard, safe: Sanitizer, spoken: HttpDialect) -> Check:
-    error = safe.error(answer_error(heard.status, heard.content_type, heard.headers, heard.body, spoken=spoken))
+def _refused(response: ModelListResponse, safe: Sanitizer, spoken: HttpDialect) -> ModelListCheck:
+    error = safe.error(
+        answer_error(response.status, response.content_type, response.headers, response.body, spoken=spoken)
+    )
     words = {401: "the key was refused", 403: "the key may not do this", 404: "there is no list of models here"}
-    said = words.get(heard.status, "not now" if heard.status == 429 else "the list of models was not given")
-    return Check("failed", f"{said}: {' '.join(error.message.split())}", status=heard.status)
+    problem = words.get(response.status, "not now" if response.status == 429 else "the list of models was not given")
+    return ModelListCheck("failed", f"{problem}: {' '.join(error.message.split())}", status=response.status)
 
 
-def _found(target: Target, ids: list[str], safe: Sanitizer) -> Check:
+def _found(target: Target, ids: list[str], safe: Sanitizer) -> ModelListCheck:
     count = plural(len(ids), "model")
     if target.model in ids:
-        return Check("ok", f"{count}, {target.model} among them", len(ids), True, 200)
+        return ModelListCheck("ok", f"{count}, {target.model} among them", len(ids), True, 200)
     near = difflib.get_close_matches(target.model, ids, n=1, cutoff=0.5)
     hint = f"; close to {safe.redacted(near[0], NAME_LIMIT_CHARS)}" if near else ""
-    return Check("ok", f"{count}, but {target.model} is not listed{hint}", len(ids), False, 200)
+    return ModelListCheck("ok", f"{count}, but {target.model} is not listed{hint}", len(ids), False, 200)

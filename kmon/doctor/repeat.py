@@ -1,4 +1,4 @@
-"""Five tries of one step, and their spread: a single measurement of a network proves nothing."""
+"""Runs one step of a measurement five times, and summarizes the durations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from msgspec import Struct
 
 TRIES = 5
 ENOUGH_FAILURES = 2
-"""So many failures in a row end the tries: what is dead need not be waited for five times."""
+"""Consecutive failures that end the tries: each may take the full time limit."""
 
 
 class Tried(Protocol):
-    """One try of a step; ``error`` is a sentence, or None if the step was done."""
+    """One try of a step; ``error`` is a sentence, or None if the step succeeded."""
 
     @property
     def error(self) -> str | None: ...
@@ -23,8 +23,8 @@ class Tried(Protocol):
 T = TypeVar("T", bound=Tried)
 
 
-async def five(step: Callable[[], Awaitable[T]]) -> tuple[T, ...]:
-    """Try ``step`` five times, one after the other, or until two in a row have failed."""
+async def try_five_times(step: Callable[[], Awaitable[T]]) -> tuple[T, ...]:
+    """Run ``step`` five times in sequence, or until two consecutive tries have failed."""
     tries: list[T] = []
     while len(tries) < TRIES:
         tries.append(await step())
@@ -34,7 +34,7 @@ async def five(step: Callable[[], Awaitable[T]]) -> tuple[T, ...]:
 
 
 class Spread(Struct, frozen=True):
-    """Median and worst of the tries that came through."""
+    """Median and maximum of ``count`` durations."""
 
     median_ms: float
     worst_ms: float
@@ -42,7 +42,7 @@ class Spread(Struct, frozen=True):
 
 
 def spread(durations_ms: Iterable[float | None]) -> Spread | None:
-    """The spread of what was measured; None stands for a try that did not get that far."""
+    """The spread of the durations; a None is a try without this step. Returns None if nothing was measured."""
     known = [duration_ms for duration_ms in durations_ms if duration_ms is not None]
     if not known:
         return None

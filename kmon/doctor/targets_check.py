@@ -1,4 +1,4 @@
-"""Asks each target's ``GET /models`` whether the key is taken and the model is there."""
+"""Sends ``GET /models`` to each target, for ``kmon targets --check``."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import httpcore
-import httpx
-
 from kmon.address import is_loopback
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import check_trust, credential, key_problem, key_variable
 from kmon.catalog.trust import Trust
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
-from kmon.doctor.model_list import BODY_LIMIT_BYTES, Check, Heard, judged, list_url
+from kmon.doctor.endpoint import BROKEN
+from kmon.doctor.model_list import BODY_LIMIT_BYTES, ModelListCheck, ModelListResponse, check_of, list_url
 from kmon.model import Target
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
@@ -32,11 +30,12 @@ LIMIT_S = 10.0
 
 async def check_targets(
     targets: Sequence[Target], env: Environment, trust: Trust, *, named: bool, limit_s: float = LIMIT_S
-) -> list[Check]:
-    """Ask all targets at once, each within ``limit_s``; the answers come back in the order of ``targets``.
+) -> list[ModelListCheck]:
+    """Check all targets at the same time, each within ``limit_s``. Returns the results in the order of ``targets``.
 
-    Unless they were ``named``, targets without a key and local servers that are not running are skipped, not failed.
-    Raises :class:`UsageError`, before anything is sent, where a project's file would have a key sent elsewhere.
+    If the targets were not ``named``, those without a key and local servers that are down are skipped, not failed.
+    Raises :class:`UntrustedHostError`, before anything is sent, if a project's file names a host for a key that the
+    user has not allowed.
     """
     check_trust(targets, env, trust)
     asked = [_Asked(target, env, trust, limit_s) for target in targets]
@@ -45,7 +44,7 @@ async def check_targets(
 
 
 class _Asked(NamedTuple):
-    """One target to ask, and with what."""
+    """One target to check, and what its request needs."""
 
     target: Target
     env: Environment
@@ -53,14 +52,16 @@ class _Asked(NamedTuple):
     limit_s: float
 
 
-async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Check:
+async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> ModelListCheck:
     target, env, trust, limit_s = asked
     variable = key_variable(target, env)
     if problem := key_problem(target, env):
-        return Check("failed" if named or variable else "skipped", problem)
+        return ModelListCheck("failed" if named or variable else "skipped", problem)
     url = list_url(target, target.base_url)
     if url is None:
-        return Check("skipped", f"{target.base_url} has no list of models to ask; race it with --scenario minimal")
+        return ModelListCheck(
+            "skipped", f"{target.base_url} has no list of models to ask; race it with --scenario minimal"
+        )
     held = credential(target, env, trust)
     proxy = proxy_for(url)
     safe = Sanitizer(target.name, 1, secrets=(*held.secrets, *own_keys(target), *secrets(proxy)))
@@ -69,19 +70,16 @@ async def _check(asked: _Asked, context: ssl.SSLContext, *, named: bool) -> Chec
         async with asyncio.timeout(limit_s):
             result = await _ask(asked, url, held, safe, context)
     except TimeoutError:
-        result = Check("failed", f"no answer from {target.base_url} within {limit_s:g} s")
-    except (
-        httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError,
-        httpcore.UnsupportedProtocol, httpx.HTTPError, OSError, ImportError, ValueError,
-    ) as exc:  # fmt: skip
+        result = ModelListCheck("failed", f"no answer from {target.base_url} within {limit_s:g} s")
+    except BROKEN as exc:
         error = stream_error(exc)
         absent = error.kind == "connect" and is_loopback(target.base_url) and not named
         why = safe.redacted(error.message, MESSAGE_LIMIT_CHARS)
-        result = Check("skipped" if absent else "failed", f"{target.base_url}: {why}")
+        result = ModelListCheck("skipped" if absent else "failed", f"{target.base_url}: {why}")
     return replace(result, duration_ms=round((time.monotonic() - start_s) * 1000, 1))
 
 
-async def _ask(asked: _Asked, url: str, held: Credential, safe: Sanitizer, context: ssl.SSLContext) -> Check:
+async def _ask(asked: _Asked, url: str, held: Credential, safe: Sanitizer, context: ssl.SSLContext) -> ModelListCheck:
     target, limit_s = asked.target, asked.limit_s
     proxy = proxy_for(url)
     credentials = held.authorization(target.auth, url, proxied=proxy is not None)
@@ -93,4 +91,5 @@ async def _ask(asked: _Asked, url: str, held: Credential, safe: Sanitizer, conte
         proxy=proxy,
     ) as answer:
         body = await answer.body(BODY_LIMIT_BYTES, limit_s)
-    return judged(target, Heard(answer.status, answer.content_type, dict(answer.headers), body), safe)
+    response = ModelListResponse(answer.status, answer.content_type, dict(answer.headers), body)
+    return check_of(target, response, safe)

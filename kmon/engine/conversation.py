@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from kmon.dialects.assemble import Transcript
-from kmon.model import Chain, Message, ToolUse
+from kmon.model import Chain, PromptMessage, ToolUse
 
 
-def with_nonce(messages: Sequence[Message], nonce: str) -> tuple[Message, ...]:
+def with_nonce(messages: Sequence[PromptMessage], nonce: str) -> tuple[PromptMessage, ...]:
     """The conversation with a unique first message, so that no prompt cache holds a prefix of it.
 
     The nonce comes first, because a cache compares prefixes, and is labelled, so that it does not confuse the model.
@@ -21,8 +21,8 @@ def with_nonce(messages: Sequence[Message], nonce: str) -> tuple[Message, ...]:
 
 
 def next_turn(
-    chain: Chain, messages: Sequence[Message], answer: Transcript, *, one_call: bool = False
-) -> tuple[Message, ...] | None:
+    chain: Chain, messages: Sequence[PromptMessage], answer: Transcript, *, one_call: bool = False
+) -> tuple[PromptMessage, ...] | None:
     """The conversation with ``answer`` and the local results of its tool calls, or None when the chain ends.
 
     The chain ends when the answer calls no tool, when a call has no result (an unknown name, or arguments that are not
@@ -35,15 +35,15 @@ def next_turn(
     uses = [use for use in calls if use is not None and use.name in chain.results]
     if not uses or len(uses) < len(calls) or done + len(uses) > 2 * chain.steps:
         return None
-    assistant = Message(role="assistant", content=answer.text, reasoning=answer.reasoning, tool_calls=tuple(uses))
+    assistant = PromptMessage(role="assistant", content=answer.text, reasoning=answer.reasoning, tool_calls=tuple(uses))
     results = [
-        Message(role="tool", content=chain.results[use.name].replace("{n}", str(done + i)), tool_call_id=use.id)
+        PromptMessage(role="tool", content=chain.results[use.name].replace("{n}", str(done + i)), tool_call_id=use.id)
         for i, use in enumerate(uses, start=1)
     ]
     return (*messages, assistant, *results)
 
 
-def results_in(messages: Sequence[Message]) -> int:
+def results_in(messages: Sequence[PromptMessage]) -> int:
     """The number of tool results in a conversation."""
     return sum(message.role == "tool" for message in messages)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kmon.model import Message
+from kmon.model import PromptMessage
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
 
 FOLLOW_UP = "are you still there?"
 
 
-def follow_up(messages: Sequence[Message], answered_so_far: str) -> tuple[Message, ...]:
+def follow_up(messages: Sequence[PromptMessage], answered_so_far: str) -> tuple[PromptMessage, ...]:
     """The messages of the nudge: the conversation, the partial answer, and the follow-up."""
-    partial = (Message(role="assistant", content=answered_so_far),) if answered_so_far else ()
-    return (*messages, *partial, Message(role="user", content=FOLLOW_UP))
+    partial = (PromptMessage(role="assistant", content=answered_so_far),) if answered_so_far else ()
+    return (*messages, *partial, PromptMessage(role="user", content=FOLLOW_UP))
 
 
 def nudge_result(

@@ -20,7 +20,7 @@ from kmon.engine.ended import RunFacts, run_ended
 from kmon.engine.nudge import follow_up, nudge_result
 from kmon.engine.plan import Row
 from kmon.findings.signature import Signature
-from kmon.model import Message
+from kmon.model import PromptMessage
 from kmon.probe.attempt import Attempt, Conversation
 from kmon.probe.context import Shared
 from kmon.probe.limits import Limits
@@ -203,7 +203,7 @@ class Run:
             await asyncio.sleep(max(NUDGE_WATCH_S, self._nudge_after_s - gap_ns / S) if gap_ns else NUDGE_WATCH_S)
         self.nudge()
 
-    def _next_messages(self, outcome: Outcome) -> tuple[Message, ...] | None:
+    def _next_messages(self, outcome: Outcome) -> tuple[PromptMessage, ...] | None:
         chain = self._row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
@@ -255,7 +255,7 @@ class Run:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _new_attempt(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
+    def _new_attempt(self, role: AttemptRole, messages: tuple[PromptMessage, ...], session: str = "") -> Attempt:
         self._attempts += 1
         return attempt_in(dialect(self._row.target.dialect))(
             AttemptId(self.name, self._attempts, role, self._turns, self._sequence.fallen_back),

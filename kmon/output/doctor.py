@@ -9,11 +9,10 @@ import msgspec
 from kmon import log
 from kmon.dialects.text import clean
 from kmon.doctor import clock
-from kmon.doctor import mtu as segments
 from kmon.doctor.conclusion import TargetDiagnosis, conclusion, days_words, durations_ms
 from kmon.doctor.examine import Examination
+from kmon.doctor.local_machine import Process
 from kmon.doctor.model_list import status_words
-from kmon.doctor.processes import Process
 from kmon.doctor.repeat import Spread, spread
 
 _TITLES = ("step", "median ms", "worst ms", "ok")
@@ -97,7 +96,7 @@ def _details(diagnosis: TargetDiagnosis) -> Iterator[str]:
     bare = ", asked without the key" if examined.key and examined.check.state == "skipped" else ""
     yield status_words(status) + bare if status is not None else _error_at(examined, "http")
     for reach in examined.reaches:
-        path = segments.described(reach.segments) if reach.segments else ""
+        path = reach.segments.described if reach.segments else ""
         yield "; ".join(filter(None, (reach.family, path, reach.error)))
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from kmon.catalog.signatures import signatures
 from kmon.catalog.toml_source import parse_toml
 from kmon.dialects.registry import http_dialect
-from kmon.model import DEFAULT_DIALECT, Message, Scenario, Target, Tool, ToolUse
+from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool, ToolUse
 from kmon.simulator.dialects.registry import names_with
 from kmon.simulator.faults.base import Fault
 from kmon.simulator.faults.registry import FAULTS, HEADER
@@ -56,7 +56,10 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
         words = "What is the weather in Tokyo right now?" if about_tools else "Tell me how rivers find the sea."
         return Scenario(
             name=self.ask,
-            messages=(Message(role="user", content=f"{words} (Question {seed}.)"), *_turns(CALLED.get(self.ask, 0))),
+            messages=(
+                PromptMessage(role="user", content=f"{words} (Question {seed}.)"),
+                *_turns(CALLED.get(self.ask, 0)),
+            ),
             tools=() if self.ask == "words" else (WEATHER,),
             max_tokens=ANSWER_TOKENS,
         )
@@ -76,13 +79,13 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def _turns(times: int) -> tuple[Message, ...]:
+def _turns(times: int) -> tuple[PromptMessage, ...]:
     """``times`` calls of the tool with the same arguments, each with its result."""
-    turns: list[Message] = []
+    turns: list[PromptMessage] = []
     for number in range(times):
         use = ToolUse(id=f"functions.get_weather:{number}", name="get_weather", arguments={"city": "Tokyo"})
-        turns.append(Message(role="assistant", tool_calls=(use,)))
-        turns.append(Message(role="tool", tool_call_id=use.id, content='{"temp":22}'))
+        turns.append(PromptMessage(role="assistant", tool_calls=(use,)))
+        turns.append(PromptMessage(role="tool", tool_call_id=use.id, content='{"temp":22}'))
     return tuple(turns)
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from kmon.catalog.field_reports import FieldReport, field_reports
-from kmon.catalog.signatures import SignatureText, beyond, coverage, signature_text, signatures
+from kmon.catalog.signatures import (
+    FieldReport,
+    SignatureText,
+    beyond,
+    coverage,
+    field_reports,
+    signature_text,
+    signatures,
+)
 from kmon.openclaw.diagnosis import DiagnosisText, diagnoses
 
 COLUMNS = 100

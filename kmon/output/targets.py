@@ -10,7 +10,7 @@ from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential_variables, has_key, is_allowed, key_names, key_place, key_source
 from kmon.catalog.trust import Trust
 from kmon.dialects.text import clean
-from kmon.doctor.model_list import Check
+from kmon.doctor.model_list import ModelListCheck
 from kmon.model import Target
 
 _TITLES = ("NAME", "PROVIDER/MODEL", "DIALECT", "BASE URL", "KEY")
@@ -36,7 +36,7 @@ def list_targets(
     return "\n".join(lines)
 
 
-def list_checks(targets: Sequence[Target], checks: Sequence[Check], env: Environment, *, as_json: bool) -> str:
+def list_checks(targets: Sequence[Target], checks: Sequence[ModelListCheck], env: Environment, *, as_json: bool) -> str:
     """What came of asking each target, as aligned lines or as one JSON object per line."""
     pairs = list(zip(targets, checks, strict=True))
     if as_json:

@@ -25,7 +25,7 @@ from kmon.dialects.dialect import FinishWords
 from kmon.dialects.registry import wire_format
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.probe.context import Shared
 from kmon.probe.limit_watch import LimitWatch
 from kmon.probe.limits import Limits
@@ -48,7 +48,7 @@ class Conversation(NamedTuple):
     """What is asked, and what was said before."""
 
     scenario: Scenario
-    messages: Sequence[Message]
+    messages: Sequence[PromptMessage]
     session: str = ""
     """The conversation at the other end, where it keeps one: a follow-up goes on with it."""
 

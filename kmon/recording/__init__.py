@@ -1,4 +1,4 @@
-"""What others (and kmon) wrote down of real exchanges, as one shape: :class:`Interaction`."""
+"""Reads recordings of HTTP exchanges, in several formats, as :class:`Interaction` values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cassettes of HTTP recorders to interactions: go-vcr, vcrpy, httpmock, req_llm."""
+"""Reads cassettes of HTTP recorders: go-vcr, vcrpy, httpmock, req_llm."""
 
 from __future__ import annotations
 
@@ -9,17 +9,81 @@ import re
 import zlib
 from typing import Any
 
+import yaml
+
 from kmon.dialects.json_access import count, items, members, text
 from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.sniff import dialect_of, is_stream
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
+DEPTH_LIMIT = 100
+"""Levels of nesting; cassettes have about ten. The YAML composer recurses per level, in C without a limit."""
+
+_BASE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _PlainLoader(_BASE):  # type: ignore[misc, valid-type]
+    """A safe loader that turns language tags (``!!python/...``, ``!ruby/...``) into plain data, never objects."""
+
+
+def _plain(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
+    """The data under an unknown tag. A one-element sequence is a constructor call (``istr("Accept")``)."""
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        parts = loader.construct_sequence(node, deep=True)
+        return parts[0] if len(parts) == 1 else tuple(parts)
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    return None
+
+
+_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
+_PlainLoader.add_multi_constructor("!", _plain)
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _BASE.yaml_implicit_resolvers.items()
+}  # without timestamps: a date in a cassette stays text
+
+
+def documents(data: bytes) -> list[Any]:
+    """All YAML documents in ``data``. Raises ``ValueError`` with the problem and its line."""
+    try:
+        _check_depth(data)
+        return list(yaml.load_all(data, _PlainLoader))
+    except _TooDeepError as exc:
+        raise ValueError(f"it is nested more than {DEPTH_LIMIT} levels deep on line {exc.args[0]}") from None
+    except yaml.MarkedYAMLError as exc:
+        line = f" on line {exc.problem_mark.line + 1}" if exc.problem_mark else ""
+        raise ValueError(f"{exc.problem or exc.context or 'bad YAML'}{line}") from None
+    except yaml.YAMLError as exc:
+        raise ValueError(" ".join(str(exc).split())) from None
+    except (TypeError, ValueError, OverflowError, RecursionError, LookupError, AttributeError) as exc:
+        raise ValueError(f"unreadable YAML ({type(exc).__name__})") from None
+
+
+class _TooDeepError(Exception):
+    """Nesting above ``DEPTH_LIMIT``; the argument is the line, from 1."""
+
+
+def _check_depth(data: bytes) -> None:
+    """Raise :class:`_TooDeepError` for deep nesting, from the parser's events, which need no recursion."""
+    depth = 0
+    for event in yaml.parse(data, _PlainLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise _TooDeepError(event.start_mark.line + 1 if event.start_mark else 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 _GO_DURATION = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNIT_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
 
 
 def interactions_of(docs: list[Any]) -> list[Interaction] | None:
-    """The interactions of a cassette's documents; None if they are no cassette. Raises ValueError on a broken one."""
+    """The interactions of a cassette's documents; None if it is no cassette. Raises ``ValueError`` if it is broken."""
     first = members(docs[0]) if docs else {}
     if isinstance(first.get("interactions"), list):
         entries = [_vcr(members(entry)) for entry in first["interactions"]]
@@ -40,7 +104,7 @@ def interaction(
     body: bytes,
     duration_ms: float | None = None,
 ) -> Interaction:
-    """An interaction with its dialect told from what it says."""
+    """An interaction, with its dialect and streaming flag determined from the body and the URL."""
     streaming = is_stream(headers.get("content-type", "").partition(";")[0].strip().lower(), body)
     return Interaction(
         index,
@@ -58,46 +122,46 @@ _Entry = tuple[Request, int | None, dict[str, str], bytes, float | None]
 
 
 def _vcr(entry: dict[str, Any]) -> _Entry:
-    """go-vcr (``url``, ``code``, ``duration``) and vcrpy (``uri``, ``status.code``, ``body.string``) in one."""
-    asked, answered = members(entry.get("request")), members(entry.get("response"))
-    if not answered:
+    """An entry of go-vcr (``url``, ``code``, ``duration``) or vcrpy (``uri``, ``status.code``, ``body.string``)."""
+    request, response = members(entry.get("request")), members(entry.get("response"))
+    if not response:
         raise ValueError("an interaction has no response")
-    status = answered.get("status")
-    code = count(answered.get("code")) or count(answered.get("status_code"))
+    status = response.get("status")
+    code = count(response.get("code")) or count(response.get("status_code"))
     if code is None:
         code = count(members(status).get("code")) if isinstance(status, dict) else _leading_number(status)
-    headers = headers_of(answered.get("headers"))
-    body = _decompressed(_body(answered), headers)
-    return _request(asked), code, headers, body, _duration_ms(answered.get("duration"))
+    headers = headers_of(response.get("headers"))
+    body = _decompressed(_body(response), headers)
+    return _request(request), code, headers, body, _duration_ms(response.get("duration"))
 
 
 def _req_llm(entry: dict[str, Any]) -> _Entry:
-    answered = members(entry.get("response"))
-    body = b"".join(_body({"body": chunk}) for chunk in items(entry.get("chunks"))) or _body(answered)
+    response = members(entry.get("response"))
+    body = b"".join(_body({"body": chunk}) for chunk in items(entry.get("chunks"))) or _body(response)
     return (
         _request(members(entry.get("request"))),
-        count(answered.get("status")),
-        headers_of(answered.get("headers")),
+        count(response.get("status")),
+        headers_of(response.get("headers")),
         body,
         None,
     )
 
 
 def _httpmock(entry: dict[str, Any]) -> _Entry:
-    asked, answered = members(entry.get("when")), members(entry.get("then"))
-    named = {text(one.get("name")): one.get("value") for one in map(members, items(answered.get("header")))}
-    request = Request(text(asked.get("method")), text(asked.get("path")), {}, _body(asked))
-    body = _body(answered) or _body({"body": {"b64": answered.get("body_base64")}})
-    return request, count(answered.get("status")), headers_of(named), body, None
+    when, then = members(entry.get("when")), members(entry.get("then"))
+    named = {text(one.get("name")): one.get("value") for one in map(members, items(then.get("header")))}
+    request = Request(text(when.get("method")), text(when.get("path")), {}, _body(when))
+    body = _body(then) or _body({"body": {"b64": then.get("body_base64")}})
+    return request, count(then.get("status")), headers_of(named), body, None
 
 
-def _request(asked: dict[str, Any]) -> Request:
-    url = text(asked.get("url")) or text(asked.get("uri"))
-    return Request(text(asked.get("method")), url, headers_of(asked.get("headers")), _body(asked))
+def _request(fields: dict[str, Any]) -> Request:
+    url = text(fields.get("url")) or text(fields.get("uri"))
+    return Request(text(fields.get("method")), url, headers_of(fields.get("headers")), _body(fields))
 
 
 def _body(message: dict[str, Any]) -> bytes:
-    """A body in any of its shapes: text, bytes, ``{string: ...}``, base64, or already parsed."""
+    """The body of a message: text, bytes, ``{string: ...}``, base64, or parsed JSON."""
     body = message.get("body")
     if isinstance(body, dict):
         encoded = body.get("base64_string") or body.get("b64")
@@ -121,11 +185,11 @@ def _unbase64(encoded: object) -> bytes:
 
 
 def _decompressed(body: bytes, headers: dict[str, str]) -> bytes:
-    """Undo gzip and deflate. Some recorders keep the header but store the body already decoded: then it stays."""
+    """Undo gzip and deflate. A body that some recorders stored decoded, with its header kept, is returned as it is."""
     encoding = headers.get("content-encoding", "").lower()
     if not body.startswith(b"\x1f\x8b") and "deflate" not in encoding:
         return body
-    decompressor = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, told by the header
+    decompressor = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, detected from the data
     try:
         plain = decompressor.decompress(body, BODY_LIMIT_BYTES)
     except zlib.error:
@@ -141,7 +205,7 @@ def _leading_number(status: object) -> int | None:
 
 
 def _duration_ms(value: object) -> float | None:
-    """Go's ``1m2.5s``, ``276.457041ms`` or nanoseconds as a number; None when nothing was recorded."""
+    """A duration of Go (``1m2.5s``, ``276.457041ms``, or nanoseconds as a number) in ms; None if it is not recorded."""
     if isinstance(value, str):
         value = sum(float(n) * _GO_UNIT_MS[unit] for n, unit in _GO_DURATION.findall(value)) * 1e6
     nanoseconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

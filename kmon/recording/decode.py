@@ -1,4 +1,4 @@
-"""What a recorded stream said: the object ``kmon decode --json`` prints for each streaming interaction."""
+"""Decodes a recorded stream into the object that ``kmon decode --json`` prints."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kmon.recording.sniff import is_stream
 
 
 class Decoded(Struct, frozen=True):
-    """A recorded stream, decoded. Text, reasoning and arguments are raw (hostile), other strings clean and bounded.
+    """A decoded stream. Text, reasoning and arguments are raw (hostile), other strings are clean and bounded.
 
-    ``chunks`` counts data chunks, not comments or ``[DONE]``.
+    ``chunks`` is the number of data chunks, without comments and ``[DONE]``.
     """
 
     file: str
@@ -39,17 +39,17 @@ class Decoded(Struct, frozen=True):
 
 
 def decodable(interaction: Interaction) -> bool:
-    """Whether this is a streaming exchange in a dialect kmon reads (an HTTP error to a streaming request is)."""
+    """Whether this is a streaming exchange in a dialect that kmon decodes; also if the response is an HTTP error."""
     return interaction.streaming and wire_format(interaction.dialect) is not None
 
 
 def decode(file: str, interaction: Interaction) -> Decoded:
-    """Decode a :func:`decodable` interaction as if it had just arrived."""
+    """Decode a :func:`decodable` interaction with the decoder of live streams."""
     transcript = Transcript()
     spoken = wire_format(interaction.dialect)
     assert spoken is not None, "decodable() comes first"
     error: StreamError | None = None
-    if _is_answer(interaction):
+    if _is_plain_response(interaction):
         error = _refusal(interaction, spoken)
     else:
         decoder = spoken.decoder()
@@ -73,18 +73,18 @@ def decode(file: str, interaction: Interaction) -> Decoded:
     )
 
 
-def fit(said: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:
-    """A string that came whole, clean, on one line and bounded: no recording holds the key it was asked with."""
-    return one_line(clean(said), limit_chars)
+def fit(value: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:
+    """A string, clean, on one line and bounded; recordings hold no keys, so none is removed."""
+    return one_line(clean(value), limit_chars)
 
 
 def fit_call(call: ToolCall) -> ToolCall:
-    """A tool call with a name and an id that are fit to be shown."""
+    """A tool call with a clean and bounded name and id."""
     return ToolCall(fit(call.id, ID_LIMIT_CHARS), fit(call.name), call.arguments)
 
 
 def fit_error(error: StreamError | None) -> StreamError | None:
-    """An error fit to be shown."""
+    """An error with clean and bounded texts."""
     if error is None:
         return None
     message = bounded(clean(error.message), QUOTED_LIMIT_CHARS)
@@ -92,8 +92,8 @@ def fit_error(error: StreamError | None) -> StreamError | None:
     return structs.replace(error, message=message, code=code, frame=None if error.frame is None else clean(error.frame))
 
 
-def _is_answer(interaction: Interaction) -> bool:
-    """Whether the body is an ordinary HTTP answer in place of a stream."""
+def _is_plain_response(interaction: Interaction) -> bool:
+    """Whether the body is a plain HTTP response, not a stream."""
     if interaction.status is not None and interaction.status >= 400:
         return True
     return not is_stream(interaction.content_type, interaction.body)
@@ -105,17 +105,17 @@ def _refusal(interaction: Interaction, spoken: WireFormat) -> StreamError:
         value = parsed(interaction.body)
     except ValueError:
         value = None
-    said = spoken.error_in(value)
-    refused = said is not value or (interaction.status or 0) >= 400
+    reported = spoken.error_in(value)
+    refused = reported is not value or (interaction.status or 0) >= 400
     kind = "http" if refused else "not-a-stream"
-    cause = said or value or " ".join(shown.split()) or "no body"
+    cause = reported or value or " ".join(shown.split()) or "no body"
     error = fault(cause, kind=kind, status=interaction.status, frame=shown)
-    amazon = interaction.headers.get("x-amzn-errortype", "").partition(":")[0]
-    return structs.replace(error, code=error.code or amazon or None)
+    aws_code = interaction.headers.get("x-amzn-errortype", "").partition(":")[0]
+    return structs.replace(error, code=error.code or aws_code or None)
 
 
 def _signature(transcript: Transcript, error: StreamError | None) -> str | None:
-    """The name a live attempt would get, as far as bytes without clocks can tell; how the body ended they do not."""
+    """The signature of a live attempt with these bytes, as far as it needs no times and no end of the body."""
     if error is None:
         ended = transcript.done or transcript.finish_reason is not None
         return None if ended else "truncated-no-finish"

@@ -1,4 +1,4 @@
-"""One recorded request and its answer, whatever file it came from."""
+"""A recorded request and its response, in one shape for all file formats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET_HEADERS = ("authorization", "proxy-authorization", "api-key", "cookie", "
 
 
 class Request(Struct, frozen=True):
-    """What was sent. Header names are lower case; credentials are left out when loading."""
+    """The request. Header names are lower case; headers with credentials are removed when a file is loaded."""
 
     method: str = ""
     url: str = ""
@@ -24,7 +24,7 @@ class Request(Struct, frozen=True):
 
     @property
     def members(self) -> dict[str, Any]:
-        """The members of a JSON body; none if it is something else."""
+        """The members of a JSON object in the body; empty for any other body."""
         try:
             return members(parsed(self.body)) if self.body else {}
         except ValueError:
@@ -32,12 +32,12 @@ class Request(Struct, frozen=True):
 
     @property
     def model(self) -> str:
-        """The model asked for: in the body, or in the path."""
+        """The requested model, from the body or the path."""
         return text(self.members.get("model")) or self._route.model
 
     @property
     def wants_stream(self) -> bool:
-        """Whether a stream was asked for, in the body or by the operation in the path."""
+        """Whether a stream was requested, by the body or the path."""
         return self.members.get("stream") is True or self._route.stream is True
 
     @property
@@ -47,14 +47,13 @@ class Request(Struct, frozen=True):
 
 
 class Interaction(Struct, frozen=True):
-    """A request and its answer.
+    """A request and its response.
 
-    ``index`` counts from 0 in the file. ``status`` is None where nothing
-    tells it: a raw body that is no stream (a raw stream can only have been the body of a 200). ``body`` is as it went
-    over the wire, content encodings undone. ``duration_ms`` is the recorded time from request to end, if any.
-    ``dialect`` is what the answer speaks as far as can be told: ``chat``, ``converse``, ``messages``, ``deepinfra``,
-    ``bedrock-invoke``, or one kmon cannot decode (``responses``, ``gemini``). ``arrivals_ms`` are the arrival times of
-    the SSE events and comments in ``body``, counted from the first, where the recording knows them (kmon's own).
+    ``index`` counts from 0 in the file. ``status`` is None if it is not recorded: for a raw body that is no stream (a
+    raw stream is taken as the body of a 200). ``body`` is without content encodings. ``dialect`` is detected from the
+    response: ``chat``, ``converse``, ``messages``, ``deepinfra``, ``bedrock-invoke``, or one that kmon cannot decode
+    (``responses``, ``gemini``). ``duration_ms`` is the time from request to end, if recorded. ``arrivals_ms`` has the
+    arrival times of the SSE events and comments in ``body``, relative to the first; only kmon's recordings have it.
     """
 
     index: int
@@ -69,17 +68,17 @@ class Interaction(Struct, frozen=True):
 
     @property
     def content_type(self) -> str:
-        """The media type of the answer, without parameters."""
+        """The media type of the response, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def headers_of(value: object) -> dict[str, str]:
-    """Header names in lower case to values, from any of the shapes in use; credentials are dropped."""
+    """Headers by lower-case name, from a mapping to a value or a list of values; credentials are removed."""
     found: dict[str, str] = {}
-    for name, said in members(value).items():
+    for name, content in members(value).items():
         key = _plain(name).lower()
         if key not in SECRET_HEADERS and not key.endswith(("-api-key", "-token")):
-            values = said if isinstance(said, list | tuple) else [said]
+            values = content if isinstance(content, list | tuple) else [content]
             found[key] = ", ".join(_plain(one) for one in values)
     return found
 

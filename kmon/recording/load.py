@@ -1,4 +1,4 @@
-"""Reads a recording, whatever kind of file it is."""
+"""Reads a recording file and detects its format by content."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from kmon.dialects.json_access import items, members, parsed
 from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.errors import UsageError
 from kmon.recording import cassette, trace
-from kmon.recording.cassette import interaction
+from kmon.recording.cassette import documents, interaction
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.sniff import is_event_stream, is_sse, why_no_stream
-from kmon.recording.yaml_source import documents
 
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 KINDS = "a go-vcr or vcrpy cassette, a raw SSE or event-stream body, or a kmon recording"
 
 
 def load(path: Path | str) -> list[Interaction]:
-    """The interactions recorded in a regular file, in order; told apart by content, not by name.
+    """The interactions in a regular file, in order.
 
-    Raises UsageError, one sentence that names the file, for what cannot be read.
+    Raises :class:`UsageError`, one sentence with the name of the file, if it cannot be read.
     """
     path = Path(path)
     try:
@@ -31,30 +30,30 @@ def load(path: Path | str) -> list[Interaction]:
     except NotRegularError as why:
         raise UsageError(f"cannot read {path}: {why}, and is read more than once; save it as one") from None
     except UnreadableError as why:
-        raise _refused(path, why) from None
+        raise _unreadable(path, why) from None
     if data is None:
-        raise _refused(path, UnreadableError("No such file or directory"))
+        raise _unreadable(path, UnreadableError("No such file or directory"))
     return interactions(path, data)
 
 
-def read(path: Path, say: Callable[[str], None]) -> bytes:
-    """The bytes of a recording up to its end, from a pipe or a device, too. ``say`` is told what is waited for.
+def read(path: Path, notify: Callable[[str], None]) -> bytes:
+    """The bytes of a recording: a file, a pipe or a device. ``notify`` gets a sentence if no data comes for seconds.
 
-    Raises UsageError for what cannot be read.
+    Raises :class:`UsageError` if it cannot be read.
     """
     try:
-        return read_to_end(path, FILE_LIMIT_BYTES, say)
+        return read_to_end(path, FILE_LIMIT_BYTES, notify)
     except UnreadableError as why:
-        raise _refused(path, why) from None
+        raise _unreadable(path, why) from None
 
 
 def interactions(path: Path, data: bytes) -> list[Interaction]:
-    """The interactions in the bytes of the recording ``path``. Raises UsageError for what is none."""
+    """The interactions in ``data``, the bytes of ``path``. Raises :class:`UsageError` if it is no recording."""
     if not data.strip():
         raise UsageError(f"{path} is empty; give {KINDS}")
     try:
         found = _raw_stream(data) or _json(data) or _raw_answer(path, data) or cassette.interactions_of(documents(data))
-    except RecursionError:  # anchors can nest what the text does not
+    except RecursionError:  # by anchors, which nest deeper than the text
         raise UsageError(f"{path} is nested too deeply to be read; give {KINDS}") from None
     except ValueError as exc:
         raise UsageError(f"{path} is no readable recording: {exc}; give {KINDS}") from None
@@ -63,7 +62,7 @@ def interactions(path: Path, data: bytes) -> list[Interaction]:
     return found
 
 
-def _refused(path: Path, why: UnreadableError) -> UsageError:
+def _unreadable(path: Path, why: UnreadableError) -> UsageError:
     if isinstance(why, TooLargeError):
         return UsageError(f"{path} is larger than {FILE_LIMIT_BYTES // 2**20} MiB; record less, or split it")
     return UsageError(f"cannot read {path}: {why}; give {KINDS}")
@@ -76,7 +75,7 @@ def _raw_stream(data: bytes) -> list[Interaction] | None:
 
 
 def _json(data: bytes) -> list[Interaction] | None:
-    """JSON in its several uses: a cassette, a kmon recording, bare chunks one per line, a provider's error."""
+    """Interactions of JSON data: a cassette, a kmon recording, chunks one per line, or a provider's error."""
     if data.lstrip()[:1] != b"{":
         return None
     lines = _lines(data)
@@ -106,7 +105,7 @@ def _json(data: bytes) -> list[Interaction] | None:
 
 
 def _raw_answer(path: Path, data: bytes) -> list[Interaction] | None:
-    """A ``*.body`` file is a body and nothing else, even if it is no stream."""
+    """The interaction of a ``*.body`` file, which is a response body even if it is no stream."""
     if path.suffix != ".body":
         return None
     return [interaction(0, Request(body=b'{"stream":true}'), None, {}, data)]
@@ -117,7 +116,7 @@ def _is_chunk(line: dict[str, Any]) -> bool:
 
 
 def _lines(data: bytes) -> list[dict[str, Any]]:
-    """The JSON objects of ``data`` read line by line; none if any line is something else."""
+    """The JSON objects of ``data``, one per line; empty if a line is anything else."""
     found = []
     for line in data.splitlines():
         if line.strip():

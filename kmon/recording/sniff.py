@@ -1,4 +1,4 @@
-"""Tells from bytes and addresses what an answer is: SSE, event stream, and in which dialect."""
+"""Detects the framing (SSE, AWS event stream) and the dialect of a response from its bytes and URL."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SNIFF_BYTES = 64 * 1024
 
 _SSE_LINE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n|$)|:")
 UNREADABLE = {"responses": "/responses", "gemini": ":streamGenerateContent"}
-"""Dialects that are known by name only, each with the end of its path."""
+"""Dialects that kmon recognises but cannot decode, each with the end of its URL path."""
 
 
 def is_event_stream(body: bytes) -> bool:
-    """Whether ``body`` starts like AWS event-stream frames (even damaged ones)."""
+    """Whether ``body`` starts like AWS event-stream frames, intact or damaged."""
     return body[:1] == b"\0" and any(name in body[:512] for name in (b":event-type", b":message-type"))
 
 
@@ -31,7 +31,7 @@ def is_sse(body: bytes) -> bool:
 
 
 def is_stream(content_type: str, body: bytes) -> bool:
-    """Whether an answer is a stream kmon knows the framing of. The body counts more than what its header claims."""
+    """Whether a response is a stream with a known framing. The body has precedence over its content type."""
     if is_event_stream(body):
         return True
     if content_type in ("application/json", "text/html") and body.lstrip()[:1] in (b"{", b"[", b"<"):
@@ -40,10 +40,10 @@ def is_stream(content_type: str, body: bytes) -> bool:
 
 
 def dialect_of(url: str, body: bytes) -> str:
-    """The dialect of an answer: by what it says, else by the address it came from, else the default one."""
-    said = _framed(body) if is_event_stream(body) else _sse(body) if is_sse(body) else None
-    if said is not None:
-        return said
+    """The dialect of a response: by its body, else by its URL, else the default one."""
+    found_in_body = _framed(body) if is_event_stream(body) else _sse(body) if is_sse(body) else None
+    if found_in_body is not None:
+        return found_in_body
     path = url.partition("?")[0].partition("#")[0].rstrip("/")
     path = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
     if (found := routed(path)) is not None:
@@ -79,7 +79,7 @@ def _spoken(event: Event) -> str | None:
 
 
 def is_gateway(lines: Sequence[dict[str, Any]]) -> bool:
-    """Whether these are frames of a gateway: its challenge comes first, and every line has a direction."""
+    """Whether these lines are frames of a gateway, each with its direction."""
     return (
         bool(lines)
         and all("dir" in line and "frame" in line for line in lines)
@@ -88,7 +88,7 @@ def is_gateway(lines: Sequence[dict[str, Any]]) -> bool:
 
 
 def why_no_stream(lines: Sequence[dict[str, Any]]) -> str | None:
-    """Why WebSocket and screen recordings are no streams of an HTTP answer; None for anything else."""
+    """Why recordings of WebSockets and screens are no HTTP streams, as a sentence; None for anything else."""
     if is_gateway(lines):
         return "it holds a gateway's frames, which 'kmon decode' reads and a replay cannot ask again"
     if lines and all("rel" in line and ("lines" in line or "typed" in line) for line in lines):

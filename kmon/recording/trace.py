@@ -1,7 +1,7 @@
-"""kmon's own recordings (``kmon run --json``) to interactions: every attempt as the chat stream it amounted to.
+"""Reads kmon's own recordings (``kmon run --json``): each attempt becomes an equivalent chat stream.
 
-Deltas do not keep the bytes they came from, so an equivalent Chat Completions stream is written: same text, tool
-calls, usage and errors, one event per chunk, with the arrival times the recording knows.
+The events do not have the bytes of the response, so a Chat Completions stream is generated with the same text, tool
+calls, usage and errors, one SSE event per chunk, and the recorded arrival times.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ LINE_TYPES = ("race_started", "run_queued", "attempt_started", "delta", "run_end
 
 
 def is_trace(lines: list[dict[str, Any]]) -> bool:
-    """Whether JSON lines are events of a kmon race."""
+    """Whether the JSON lines are events of a kmon race."""
     return any(line.get("type") in LINE_TYPES for line in lines[:20])
 
 
 def interactions_of(lines: list[dict[str, Any]]) -> list[Interaction]:
-    """One interaction per attempt, in the order they first appear."""
+    """One interaction per attempt, in order of first appearance."""
     attempts: dict[tuple[str, int], _Attempt] = {}
     targets: dict[str, str] = {}
     ended: dict[str, dict[str, Any]] = {}
@@ -49,7 +49,7 @@ def interactions_of(lines: list[dict[str, Any]]) -> list[Interaction]:
 
 
 class _Attempt:
-    """Gathers the lines of one attempt."""
+    """Collects the lines of one attempt."""
 
     def __init__(self) -> None:
         self.nudge = False
@@ -75,12 +75,12 @@ class _Attempt:
             self._error = members(line.get("error"))
 
     def complete(self, ended: dict[str, Any]) -> None:
-        """Fill in from ``run_ended`` what the delta lines did not carry (a reader may have kept the contract only)."""
+        """Add from ``run_ended`` what the delta lines lack: a program may have kept the ``run_ended`` lines only."""
         self._error = self._error or members(ended.get("error"))
         self._label = text(ended.get("label")) or text(ended.get("target"))
         if not self._deltas:
-            whole = {"kind": "text", "text": ended.get("text"), "reasoning": ended.get("reasoning")}
-            self._deltas.append(whole)
+            delta = {"kind": "text", "text": ended.get("text"), "reasoning": ended.get("reasoning")}
+            self._deltas.append(delta)
         if not any("tools" in delta for delta in self._deltas) and ended.get("tool_calls"):
             calls = [members(call) | {"index": at} for at, call in enumerate(items(ended.get("tool_calls")))]
             self._deltas = [delta for delta in self._deltas if delta.get("kind") != "tool"]
@@ -110,7 +110,7 @@ class _Attempt:
             self._status,
             headers,
             body,
-            Chat.name,  # as which the deltas were written out
+            Chat.name,  # the dialect of the generated stream
             True,
             (times[-1] - began) / 1e6 if times else None,
             tuple((ns - times[0]) / 1e6 for ns in times) if len(times) == len(self._deltas) else (),
@@ -118,7 +118,7 @@ class _Attempt:
 
 
 def _event(line: dict[str, Any]) -> bytes:
-    kind, said = line.get("kind"), text(line.get("text"))
+    kind, content = line.get("kind"), text(line.get("text"))
     if kind == "keepalive" and not line.get("done"):
         return b": keep-alive\n\n"
     if line.get("done"):
@@ -128,14 +128,14 @@ def _event(line: dict[str, Any]) -> bytes:
         frame = " ".join((text(error.get("frame")) or text(line.get("raw")) or "{").split())
         return b"data: " + frame.encode("utf-8", "replace") + b"\n\n"
     delta: dict[str, Any] = {}
-    if kind in ("text", "reasoning") and said:
-        delta["content" if kind == "text" else "reasoning_content"] = said
+    if kind in ("text", "reasoning") and content:
+        delta["content" if kind == "text" else "reasoning_content"] = content
     if reasoning := text(line.get("reasoning")):
         delta["reasoning_content"] = reasoning
     if tools := items(line.get("tools")):
         delta["tool_calls"] = [_tool(members(tool)) for tool in tools]
-    elif kind == "tool" and said:
-        delta["tool_calls"] = [_tool({"arguments": said})]
+    elif kind == "tool" and content:
+        delta["tool_calls"] = [_tool({"arguments": content})]
     chunk: dict[str, Any] = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]}
     if line.get("finish_reason"):
         chunk["choices"][0]["finish_reason"] = line["finish_reason"]
@@ -146,7 +146,7 @@ def _event(line: dict[str, Any]) -> bytes:
         chunk["model"] = line["model"]
     if error or kind == "error":
         chunk["error"] = {
-            "message": text(error.get("message")) or said,
+            "message": text(error.get("message")) or content,
             "code": error.get("code") or error.get("status"),
         }
     return b"data: " + _json(chunk) + b"\n\n"

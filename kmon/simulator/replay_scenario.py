@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kmon.dialects.json_access import members, parsed, text
-from kmon.model import Message, Role, Scenario, Tool, ToolUse
+from kmon.model import PromptMessage, Role, Scenario, Tool, ToolUse
 from kmon.recording.interaction import Request as RecordedRequest
 from kmon.simulator.request import CalledTool, ChatMessage
 from kmon.simulator.wire import ServerDialect
 
-LOST = Message(role="user", content="(the recording does not hold the request)")
+LOST = PromptMessage(role="user", content="(the recording does not hold the request)")
 MAX_TOKENS = 1024
 """The output cap where the recording has none."""
 ROLES: Mapping[str, Role] = {
@@ -39,8 +39,8 @@ def scenario(name: str, dialect: ServerDialect, request: RecordedRequest) -> Sce
     )
 
 
-def _message(message: ChatMessage) -> Message:
-    return Message(
+def _message(message: ChatMessage) -> PromptMessage:
+    return PromptMessage(
         role=ROLES.get(message.role, "user"),
         content=message.text,
         reasoning=text(message.reasoning_content),

@@ -20,7 +20,7 @@ from pathlib import Path
 from kmon.engine.api import Command, EventSource
 from kmon.engine.plan import Keys, RacePlan, Spans
 from kmon.engine.process import EngineProcess
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.stream.events import DeltaArrived, Event, RaceEnded
 from kmon.tui.app import KmonApp
@@ -28,7 +28,7 @@ from kmon.tui.options import ScreenOptions
 from kmon.tui.themes import choose, load_themes
 
 WARM_UP_CHUNKS = 20
-ASK = Scenario(name="gaps", messages=(Message(role="user", content="go"),))
+ASK = Scenario(name="gaps", messages=(PromptMessage(role="user", content="go"),))
 
 
 class Listening:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kmon.catalog.aws import carried, found, region_of
+from kmon.catalog.aws import client_variables, find_key, region_of
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import has_key, key_problem, key_source, keyed_targets
@@ -60,31 +60,31 @@ def test_a_profile_is_found_in_the_users_files(home: Path) -> None:
     assert key_source(KIMI, env) == "profile default in ~/.aws/credentials"
     work = Environment({"HOME": str(home)}, {"AWS_PROFILE": "work"})
     assert key_status(KIMI, work) == "profile work (~/.aws/config)"
-    assert found(Environment({"HOME": str(home), "AWS_PROFILE": "corp"})) is None
-    assert found(Environment({})) is None
+    assert find_key(Environment({"HOME": str(home), "AWS_PROFILE": "corp"})) is None
+    assert find_key(Environment({})) is None
 
 
 def test_files_that_cannot_be_read_hold_no_profile(home: Path) -> None:
     (home / ".aws" / "config").write_bytes(b"\xff\xfe[default")
     (home / ".aws" / "credentials").write_text("no section = here\n")
-    assert found(Environment({"HOME": str(home)})) is None
+    assert find_key(Environment({"HOME": str(home)})) is None
 
 
 def test_only_what_wins_is_carried_along() -> None:
     env = Environment(TOKEN | PAIR | {"AWS_PROFILE": "work", "AWS_REGION": "us-west-2"})
-    assert carried(env) == TOKEN | {"AWS_REGION": "us-west-2"}
-    assert carried(Environment({"AWS_PROFILE": "work"})) == {"AWS_PROFILE": "work"}
+    assert client_variables(env) == TOKEN | {"AWS_REGION": "us-west-2"}
+    assert client_variables(Environment({"AWS_PROFILE": "work"})) == {"AWS_PROFILE": "work"}
 
 
 def test_a_session_token_goes_only_with_the_pair_it_came_with() -> None:
     session = {"AWS_SESSION_TOKEN": "s3ss10n"}
-    assert carried(Environment(PAIR | session)) == PAIR | session
-    assert carried(Environment(PAIR, session)) == PAIR
+    assert client_variables(Environment(PAIR | session)) == PAIR | session
+    assert client_variables(Environment(PAIR, session)) == PAIR
 
 
 def test_the_region_is_the_environments_or_the_profiles(home: Path) -> None:
-    assert carried(Environment(PAIR | {"AWS_DEFAULT_REGION": "ap-south-1"}))["AWS_REGION"] == "ap-south-1"
-    assert carried(Environment({"HOME": str(home), "AWS_PROFILE": "work"}))["AWS_REGION"] == "eu-north-1"
+    assert client_variables(Environment(PAIR | {"AWS_DEFAULT_REGION": "ap-south-1"}))["AWS_REGION"] == "ap-south-1"
+    assert client_variables(Environment({"HOME": str(home), "AWS_PROFILE": "work"}))["AWS_REGION"] == "eu-north-1"
     assert region_of(KIMI, {}) == "us-east-1"
     assert region_of(KIMI, {"AWS_REGION": "eu-north-1"}) == "eu-north-1"
 

@@ -127,7 +127,7 @@ def test_a_pipe_without_end_is_read_up_to_the_limit_only(tmp_path: Path) -> None
 def test_who_is_waited_for_is_said_first_for_a_writer_then_for_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(reading, "NOTIFY_AFTER_S", 0.02)
     path = tmp_path / "pipe"
     os.mkfifo(path)
     said: list[str] = []

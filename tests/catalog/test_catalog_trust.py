@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.aws import base_url_of
-from kmon.catalog.credential import Credential, at_home, host_of
+from kmon.catalog.credential import Credential, host_of, is_allowed_host
 from kmon.catalog.keys import credential, wish_of
 from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import UntrustedHostError
@@ -326,6 +326,6 @@ def test_a_key_in_the_clear_goes_to_this_machine_alone_and_past_every_proxy() ->
 def test_hosts_are_compared_without_case_default_port_or_region() -> None:
     assert host_of("wss://[::1]:443/x") == "[::1]"
     assert host_of("http://Api.Example:8080") == "api.example:8080"
-    assert at_home("bedrock-runtime.eu-west-1.amazonaws.com", ["bedrock-runtime.{region}.amazonaws.com"])
-    assert not at_home("bedrock-runtime.evil.test/.amazonaws.com", ["bedrock-runtime.{region}.amazonaws.com"])
-    assert not at_home("bedrock-runtimeXeu-west-1.amazonaws.com", ["bedrock-runtime.{region}.amazonaws.com"])
+    assert is_allowed_host("bedrock-runtime.eu-west-1.amazonaws.com", ["bedrock-runtime.{region}.amazonaws.com"])
+    assert not is_allowed_host("bedrock-runtime.evil.test/.amazonaws.com", ["bedrock-runtime.{region}.amazonaws.com"])
+    assert not is_allowed_host("bedrock-runtimeXeu-west-1.amazonaws.com", ["bedrock-runtime.{region}.amazonaws.com"])

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 
 from kmon.dialects.registry import http_dialect
-from kmon.model import Message, Scenario, Target, Tool, ToolUse
+from kmon.model import PromptMessage, Scenario, Target, Tool, ToolUse
 
 WEATHER = Tool(name="weather", description="Weather", parameters={"type": "object", "properties": {}})
-HELLO = Message(role="user", content="hi")
+HELLO = PromptMessage(role="user", content="hi")
 
 
 def target(**members: object) -> Target:
     return msgspec.convert({"name": "t", "provider": "p", "model": "m", "base_url": "http://x/v1"} | members, Target)
 
 
-def body(aimed: Target, scenario: Scenario, *messages: Message) -> dict[str, Any]:
+def body(aimed: Target, scenario: Scenario, *messages: PromptMessage) -> dict[str, Any]:
     value = json.loads(http_dialect("chat").request(aimed, scenario, messages or scenario.messages).body)
     assert isinstance(value, dict)
     return value
@@ -72,8 +72,8 @@ def test_tools_and_tool_choice() -> None:
 
 def test_a_tool_exchange_is_replayed_with_its_reasoning() -> None:
     use = ToolUse(id="functions.weather:0", name="weather", arguments={"city": "Tōkyō"})
-    asked = Message(role="assistant", reasoning="hm", tool_calls=(use,))
-    answered = Message(role="tool", content="sunny", tool_call_id=use.id)
+    asked = PromptMessage(role="assistant", reasoning="hm", tool_calls=(use,))
+    answered = PromptMessage(role="tool", content="sunny", tool_call_id=use.id)
     _, assistant, tool = body(target(), Scenario(name="s", messages=(HELLO, asked, answered)))["messages"]
     assert assistant["reasoning_content"] == "hm"
     assert assistant["content"] is None

@@ -12,7 +12,7 @@ from kmon.catalog.load import load_catalog
 from kmon.dialects.dialect import HttpDialect
 from kmon.dialects.registry import dialect, http_dialect, http_dialects
 from kmon.errors import UsageError
-from kmon.model import Message, Scenario, Target, Tool, ToolUse
+from kmon.model import PromptMessage, Scenario, Target, Tool, ToolUse
 
 CATALOG = load_catalog()
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -22,11 +22,11 @@ CALLS = (
     ToolUse(id="c2", name="get_weather", arguments={"city": "Oslo"}),
 )
 CONVERSATION = (
-    Message(role="system", content="Be brief."),
-    Message(role="user", content="Weather?"),
-    Message(role="assistant", reasoning="I should look.", tool_calls=CALLS),
-    Message(role="tool", tool_call_id="c1", content='{"temp":22}'),
-    Message(role="tool", tool_call_id="c2", content='{"temp":3}'),
+    PromptMessage(role="system", content="Be brief."),
+    PromptMessage(role="user", content="Weather?"),
+    PromptMessage(role="assistant", reasoning="I should look.", tool_calls=CALLS),
+    PromptMessage(role="tool", tool_call_id="c1", content='{"temp":22}'),
+    PromptMessage(role="tool", tool_call_id="c2", content='{"temp":3}'),
 )
 QUESTION = Scenario(name="q", messages=CONVERSATION[:2])
 SCENARIO = Scenario(name="s", messages=CONVERSATION, tools=(WEATHER,), tool_choice="auto", max_tokens=100)
@@ -123,10 +123,10 @@ def test_messages_carries_calls_and_results_in_alternating_turns() -> None:
 def test_deepinfra_writes_the_conversation_in_the_models_template() -> None:
     kimi = CATALOG.targets["deepinfra-native"]
     talk = (
-        Message(role="system", content="Be brief."),
-        Message(role="user", content="Hi {content}"),
-        Message(role="assistant", content="Yes?"),
-        Message(role="user", content="Bye"),
+        PromptMessage(role="system", content="Be brief."),
+        PromptMessage(role="user", content="Hi {content}"),
+        PromptMessage(role="assistant", content="Yes?"),
+        PromptMessage(role="user", content="Bye"),
     )
     assert body(kimi, Scenario(name="s", messages=talk, max_tokens=7)) == {
         "input": "<|im_system|>system<|im_middle|>Be brief.<|im_end|>"
@@ -190,7 +190,7 @@ def test_the_targets_body_is_merged_last(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["converse", "messages"])
 def test_a_nudge_after_a_question_joins_its_turn(name: str) -> None:
-    asked = Scenario(name="s", messages=(CONVERSATION[1], Message(role="user", content="are you still there?")))
+    asked = Scenario(name="s", messages=(CONVERSATION[1], PromptMessage(role="user", content="are you still there?")))
     (turn,) = body(target(name), asked)["messages"]
     assert [block["text"] for block in turn["content"]] == ["Weather?", "are you still there?"]
 

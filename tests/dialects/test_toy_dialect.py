@@ -27,7 +27,7 @@ from kmon.dialects.json_access import items, members, text
 from kmon.dialects.registry import registered
 from kmon.dialects.sse_json import JSONEventsDecoder
 from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.output.selftest_bench import run_cases
 from kmon.output.selftest_cases import Case
 from kmon.probe.context import Shared
@@ -62,7 +62,7 @@ class Toy(HttpDialect):
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
         return "say" in value or "over" in value
 
-    def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
+    def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body = {"model": target.model, "stream": True, "line": [message.content for message in messages]}
         return WireRequest("/toy", SSE_HEADERS | target.headers, json.dumps(body | target.body).encode())
 

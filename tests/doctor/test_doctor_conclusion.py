@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import socket
 
-from kmon.doctor.conclusion import Finding, conclusion, findings
-from kmon.doctor.dns import Lookup
+from kmon.doctor.conclusion import DoctorFinding, conclusion, findings
 from kmon.doctor.endpoint import Exchange
 from kmon.doctor.examine import Examination
-from kmon.doctor.model_list import Check
-from kmon.doctor.mtu import Segments
-from kmon.doctor.repeat import five, spread
-from kmon.doctor.tcp import Reach, Touch
+from kmon.doctor.model_list import ModelListCheck
+from kmon.doctor.reach import Lookup, Reach, Segments, Touch
+from kmon.doctor.repeat import spread, try_five_times
 
 V4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))
 GOOD = Touch(12.0, segments=Segments(1460, 1500))
@@ -29,11 +27,11 @@ def seen(
     return Examination(
         target="t", model="m", url="https://h/v1/models", host="h", port=443, local=False, expected=True,
         key="K in .env", key_proven=True, lookups=lookups, reaches=reaches, exchanges=exchanges,
-        check=Check("ok", "1 model"),
+        check=ModelListCheck("ok", "1 model"),
     )  # fmt: skip
 
 
-def told(examined: Examination) -> list[Finding]:
+def told(examined: Examination) -> list[DoctorFinding]:
     return list(findings(examined, 0.0))
 
 
@@ -108,7 +106,7 @@ async def test_two_failures_in_a_row_end_the_tries_but_single_ones_do_not() -> N
         async def step(turn=turn) -> Touch:  # noqa: ANN001
             return next(turn)
 
-        counts[name] = len(await five(step))
+        counts[name] = len(await try_five_times(step))
     assert counts == {"dead": 2, "flaky": 5}
 
 

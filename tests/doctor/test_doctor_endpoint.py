@@ -11,7 +11,7 @@ import pytest
 
 from kmon.catalog.trust import Trust
 from kmon.doctor.conclusion import diagnose
-from kmon.doctor.endpoint import Question
+from kmon.doctor.endpoint import EndpointRequest
 from kmon.errors import UsageError
 from kmon.output.doctor import target_lines
 from kmon.stream.sanitize import Sanitizer
@@ -223,7 +223,7 @@ async def test_a_bad_certificate_is_told_with_its_reason_and_issuer_and_gets_no_
 
 
 def test_a_question_never_shows_what_it_is_asked_with() -> None:
-    question = Question(
+    request = EndpointRequest(
         url="http://h", headers={"Authorization": KEY}, proxy=f"http://u:{KEY}@p", safe=Sanitizer("", 1)
     )
-    assert KEY not in repr(question)
+    assert KEY not in repr(request)

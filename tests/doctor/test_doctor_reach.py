@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from kmon.doctor.dns import look_up
-from kmon.doctor.tcp import reach_all
+from kmon.doctor.reach import look_up, reach_all
 from tests.support.endpoints import free_port
 
 

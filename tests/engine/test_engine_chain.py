@@ -12,7 +12,7 @@ from kmon.dialects.delta import Delta, ToolFragment
 from kmon.engine.conversation import next_turn
 from kmon.engine.plan import RacePlan, Row
 from kmon.engine.selection import one_call_at_a_time
-from kmon.model import Message, Target
+from kmon.model import PromptMessage, Target
 from kmon.retry.policy import Policy
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
@@ -30,7 +30,7 @@ def answer(*calls: tuple[str, str]) -> Transcript:
     return transcript
 
 
-def onward(*calls: tuple[str, str], messages: tuple[Message, ...] = ASKED) -> tuple[Message, ...] | None:
+def onward(*calls: tuple[str, str], messages: tuple[PromptMessage, ...] = ASKED) -> tuple[PromptMessage, ...] | None:
     assert SCENARIO.chain is not None
     return next_turn(SCENARIO.chain, messages, answer(*calls))
 
@@ -66,7 +66,7 @@ def test_text_an_unknown_tool_or_broken_arguments_end_the_chain() -> None:
 
 
 def test_a_model_that_never_stops_calling_is_stopped() -> None:
-    messages: tuple[Message, ...] | None = ASKED
+    messages: tuple[PromptMessage, ...] | None = ASKED
     turns = 0
     while messages is not None and turns < 100:
         messages = onward(("follow_clue", '{"clue":"x"}'), messages=messages)

@@ -1,10 +1,10 @@
 """Promises of the nudge: which conversation it continues, and the sentence that says what came of it."""
 
 from kmon.engine.nudge import FOLLOW_UP, follow_up, nudge_result
-from kmon.model import Message
+from kmon.model import PromptMessage
 from kmon.stream.timeline import S, Timeline
 
-ASKED = (Message(role="user", content="write code"),)
+ASKED = (PromptMessage(role="user", content="write code"),)
 
 
 def line(*progress_s: float) -> Timeline:

@@ -7,7 +7,7 @@ import re
 
 from kmon.engine.conversation import with_nonce
 from kmon.engine.supervisor import shuffled
-from kmon.model import Message
+from kmon.model import PromptMessage
 from kmon.stream import events as ev
 from tests.support.loopback import serving
 from tests.support.racing import GOOD, Held, good, is_text, outcome, plan, racing, target
@@ -20,7 +20,7 @@ def test_the_same_seed_gives_the_same_order_and_rounds_differ() -> None:
 
 
 def test_a_nonce_changes_the_first_message_only_and_keeps_its_words() -> None:
-    asked = (Message(role="user", content="a"), Message(role="assistant", content="b"))
+    asked = (PromptMessage(role="user", content="a"), PromptMessage(role="assistant", content="b"))
     marked = with_nonce(asked, "f00d")
     assert marked[0].content == "[request f00d]\na"
     assert marked[1:] == asked[1:]

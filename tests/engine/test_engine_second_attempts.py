@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kmon.engine.plan import RacePlan, Row
-from kmon.model import Chain, Message, Scenario, Target, Tool
+from kmon.model import Chain, PromptMessage, Scenario, Target, Tool
 from kmon.retry.policy import Policy
 from kmon.simulator import profile
 from kmon.simulator.server import Simulator
@@ -275,7 +275,7 @@ async def test_a_nudge_is_one_more_connection_and_both_are_closed_at_the_end(tmp
 
 CHAIN = Scenario(
     name="tool-chain",
-    messages=(Message(role="user", content="Walk a treasure trail in 2 steps with the follow_clue tool."),),
+    messages=(PromptMessage(role="user", content="Walk a treasure trail in 2 steps with the follow_clue tool."),),
     tools=(Tool(name="follow_clue", parameters={"type": "object", "properties": {"clue": {"type": "string"}}}),),
     chain=Chain(steps=2, results={"follow_clue": '{"clue": "{n}"}'}),
 )

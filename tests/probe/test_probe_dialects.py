@@ -10,7 +10,7 @@ import pytest
 from kmon.engine.plan import RacePlan, Row
 from kmon.engine.selection import rows
 from kmon.errors import UsageError
-from kmon.model import Message, Scenario, Target, Tool
+from kmon.model import PromptMessage, Scenario, Target, Tool
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from tests.support.racing import outcome
@@ -18,7 +18,7 @@ from tests.support.scripted_provider import Play, provider, writing
 
 KEY = "sk-very-secret-0123456789"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nrequest-id: req_1\r\n\r\n"
-ASK = Scenario(name="minimal", messages=(Message(role="user", content="hi"),), max_tokens=50)
+ASK = Scenario(name="minimal", messages=(PromptMessage(role="user", content="hi"),), max_tokens=50)
 
 
 def event(kind: str, **members: object) -> bytes:

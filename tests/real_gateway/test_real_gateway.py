@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from kmon.engine.plan import RacePlan, Row
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.openclaw.plan import GatewayWithProxyPlan, ProviderProxy
 from kmon.openclaw.with_proxy import GatewayWithProxyHost
 from kmon.proxy.plan import ProxyPlan
@@ -63,7 +63,7 @@ async def asking(place: Place, agent: str, question: str = QUESTION, *, timeout_
     aim = Target(
         name="real", provider="openclaw", model=place.release, dialect="openclaw", base_url=place.url, key_env=("T",)
     )
-    scenario = Scenario(name="real", messages=(Message(role="user", content=question),))
+    scenario = Scenario(name="real", messages=(PromptMessage(role="user", content=question),))
     race = RacePlan(
         rows=(Row(aim, scenario),),
         session=f"agent:{agent}:kmon-{os.urandom(3).hex()}",

@@ -7,8 +7,7 @@ import shlex
 
 import pytest
 
-from kmon.catalog.field_reports import field_reports
-from kmon.catalog.signatures import signatures
+from kmon.catalog.signatures import field_reports, signatures
 from kmon.cli import main
 from kmon.simulator import profile
 

@@ -12,7 +12,7 @@ from kmon.catalog.environment import Environment
 from kmon.catalog.trust import Trust
 from kmon.cli import main
 from kmon.config.sources import load_settings
-from kmon.doctor.model_list import Check
+from kmon.doctor.model_list import ModelListCheck
 from kmon.doctor.targets_check import check_targets
 from kmon.model import Target
 from kmon.output.targets import list_checks, list_targets
@@ -39,7 +39,7 @@ async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.read()  # returns when the client gives up
 
 
-async def asked(script: Script, *, limit_s: float = 10.0, model: str = "kimi-k2.6") -> Check:
+async def asked(script: Script, *, limit_s: float = 10.0, model: str = "kimi-k2.6") -> ModelListCheck:
     async with serving(script) as url:
         (result,) = await check_targets([target(url, model)], ENV, Trust(), named=True, limit_s=limit_s)
     shown = list_checks([target(url)], [result], ENV, as_json=False)

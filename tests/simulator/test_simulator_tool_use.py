@@ -10,7 +10,7 @@ import pytest
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario
 from kmon.dialects.registry import http_dialect as client_dialect
-from kmon.model import Message, Scenario, Target, ToolUse
+from kmon.model import PromptMessage, Scenario, Target, ToolUse
 from kmon.simulator.answers import ModelAnswer, answer
 from kmon.simulator.dialects.chat import CHAT, read_request
 from kmon.simulator.dialects.converse import CONVERSE
@@ -56,7 +56,7 @@ def scenario(name: str) -> Scenario:
     return resolve_scenario(load_catalog(), name)
 
 
-def turn(dialect: ServerDialect, asked: Scenario, messages: list[Message]) -> ModelAnswer:
+def turn(dialect: ServerDialect, asked: Scenario, messages: list[PromptMessage]) -> ModelAnswer:
     """What the simulator says to the request that kmon itself would send."""
     target = Target(name="t", provider="t", model="kimi", base_url="http://127.0.0.1:9/v1")
     request = client_dialect(dialect.name).request(target, asked, messages)
@@ -74,8 +74,8 @@ def test_the_chain_scenario_is_walked_to_its_end_with_what_each_result_hands_on(
         assert (name, said.finish) == ("follow_clue", "tool_calls")
         clues.append(json.loads(arguments)["clue"])
         use = ToolUse(id=f"call_{len(clues)}", name=name, arguments=json.loads(arguments))
-        result = Message(role="tool", content=f'{{"clue": "{len(clues)}"}}', tool_call_id=use.id)
-        messages += [Message(role="assistant", tool_calls=(use,)), result]
+        result = PromptMessage(role="tool", content=f'{{"clue": "{len(clues)}"}}', tool_call_id=use.id)
+        messages += [PromptMessage(role="assistant", tool_calls=(use,)), result]
     assert clues == ["start", "1", "2"]
     assert "3" in said.joined("text")
 
@@ -86,8 +86,10 @@ def test_the_parallel_scenario_gets_all_its_calls_in_one_turn(dialect: ServerDia
     calls = turn(dialect, asked, list(asked.messages)).calls
     assert [json.loads(arguments)["clue"] for _, arguments in calls] == ["a", "b", "c"]
     uses = tuple(ToolUse(id=f"c{n}", name=name, arguments=json.loads(a)) for n, (name, a) in enumerate(calls))
-    results = [Message(role="tool", content=f'{{"clue": "{n + 7}"}}', tool_call_id=u.id) for n, u in enumerate(uses)]
-    said = turn(dialect, asked, [*asked.messages, Message(role="assistant", tool_calls=uses), *results])
+    results = [
+        PromptMessage(role="tool", content=f'{{"clue": "{n + 7}"}}', tool_call_id=u.id) for n, u in enumerate(uses)
+    ]
+    said = turn(dialect, asked, [*asked.messages, PromptMessage(role="assistant", tool_calls=uses), *results])
     assert all(number in said.joined("text") for number in ("7", "8", "9"))
     assert said.finish == "stop"
 

@@ -15,7 +15,7 @@ import trustme
 
 from kmon.catalog.environment import Environment
 from kmon.catalog.trust import Trust
-from kmon.doctor.conclusion import Finding, TargetDiagnosis, conclusion, diagnose, findings
+from kmon.doctor.conclusion import DoctorFinding, TargetDiagnosis, conclusion, diagnose, findings
 from kmon.doctor.examine import examine
 from kmon.model import Target
 from kmon.output.doctor import target_described, target_lines
@@ -101,7 +101,7 @@ def concluded(diagnosis: TargetDiagnosis) -> str:
     return conclusion(diagnosis.examined, diagnosis.findings)
 
 
-def wrong(found: tuple[Finding, ...]) -> list[str]:
+def wrong(found: tuple[DoctorFinding, ...]) -> list[str]:
     return [finding.sentence for finding in found if finding.grade == "wrong"]
 
 

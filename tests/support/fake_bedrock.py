@@ -8,7 +8,7 @@ import zlib
 
 from kmon.catalog.aws import KEY_ENV
 from kmon.engine.plan import RacePlan, Row
-from kmon.model import Message, Scenario, Target, Tool, ToolUse
+from kmon.model import PromptMessage, Scenario, Target, Tool, ToolUse
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from tests.support.racing import outcome
@@ -82,14 +82,14 @@ TOKYO = Scenario(
     tools=(WEATHER,),
     max_tokens=100,
     messages=(
-        Message(role="system", content="Be brief."),
-        Message(role="user", content="Weather for Tokyo?"),
-        Message(
+        PromptMessage(role="system", content="Be brief."),
+        PromptMessage(role="user", content="Weather for Tokyo?"),
+        PromptMessage(
             role="assistant",
             content="Getting it.",
             tool_calls=(ToolUse(id="abc123xyz", name="get_weather", arguments={"city": "Tokyo"}),),
         ),
-        Message(role="tool", tool_call_id="abc123xyz", content='{"temp":22}'),
+        PromptMessage(role="tool", tool_call_id="abc123xyz", content='{"temp":22}'),
     ),
 )
 

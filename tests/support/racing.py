@@ -13,13 +13,13 @@ from kmon.engine.api import Command, EventSource
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import keys_for
 from kmon.hosts import host
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 from tests.support.loopback import END, HEAD, chunked
 
-ASK = Scenario(name="code", messages=(Message(role="user", content="write code"),))
+ASK = Scenario(name="code", messages=(PromptMessage(role="user", content="write code"),))
 
 
 def sse(*words: str, finish: str | None = None, done: bool = False) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from kmon.dialects.delta import StreamError, ToolFragment, Usage
 from kmon.engine.api import Command
 from kmon.engine.plan import RacePlan, Row
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.stream import events as ev
 from kmon.stream.claim import Claim
 
@@ -188,7 +188,7 @@ def race(
 
 
 def plan(*names: str, rounds: int = 1, simulated: bool = True) -> RacePlan:
-    scenario = Scenario(name="code-tools", messages=(Message(role="user", content="sort"),), max_tokens=1024)
+    scenario = Scenario(name="code-tools", messages=(PromptMessage(role="user", content="sort"),), max_tokens=1024)
     rows = tuple(
         Row(
             Target(name=name, provider=name, model="moonshotai/Kimi-K2.6", base_url="https://api.example/v1"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kmon.engine.plan import RacePlan, Row
-from kmon.model import Message, Scenario, Target
+from kmon.model import PromptMessage, Scenario, Target
 from kmon.retry.policy import Policy
 from kmon.tui.plan_screen import plan_content
 
-ASK = Scenario(name="code", messages=(Message(role="user", content="hi"),), max_tokens=100)
+ASK = Scenario(name="code", messages=(PromptMessage(role="user", content="hi"),), max_tokens=100)
 TOGETHER, GROQ = (
     Target(name=name, provider=name, model=f"{name}-model", base_url=f"https://{name}.example")
     for name in ("together", "groq")

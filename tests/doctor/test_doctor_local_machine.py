@@ -12,8 +12,16 @@ from pathlib import Path
 import pytest
 
 from kmon.catalog.toml_source import parse_toml
-from kmon.doctor.processes import Process, elapsed_s, of_ps, processes, program_of, terminal_name
-from kmon.doctor.programs import DEFAULTS, programs
+from kmon.doctor.local_machine import (
+    PROGRAMS,
+    Process,
+    elapsed_s,
+    of_ps,
+    processes,
+    program_of,
+    programs,
+    terminal_name,
+)
 from kmon.errors import UsageError
 from kmon.output.doctor import process_lines
 
@@ -111,7 +119,7 @@ def test_what_cannot_be_seen_is_said() -> None:
 
 
 def test_the_names_come_from_kmon_toml() -> None:
-    assert programs([]) == DEFAULTS
+    assert programs([]) == PROGRAMS
     assert programs([parse_toml(Path("kmon.toml"), "[doctor]\nprograms = ['mine']\n")]) == ("mine",)
 
 

@@ -15,7 +15,7 @@ from kmon.config.settings import KEYS, SETTINGS, Settings
 from kmon.config.sources import load_settings
 from kmon.errors import UsageError
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 SAMPLES: dict[type[Declaration], tuple[str, str]] = {
     Count: ("7", "7"), Number: ("0.5", "0.5"), Seconds: ("2.5", "2.5"), Limit: ("2.5", "2.5"),
     SecondsOrAuto: ("2.5", "2.5"), Switch: ("true", "true"), OneLine: ("mine", '"mine"'),

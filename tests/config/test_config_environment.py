@@ -16,7 +16,7 @@ from kmon.errors import UsageError
 
 KEY = "sk-s3cr3t-0123456789"
 CATALOG = load_catalog()
-EXAMPLE = Path(__file__).parent.parent / ".env.example"
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
 
 def dotenv(tmp_path: Path, text: str) -> tuple[dict[str, str], tuple[str, ...]]:
