@@ -24,10 +24,10 @@ from kmon.engine.skippable_sleep import Pause
 from kmon.findings.signature import Signature
 from kmon.model import Message
 from kmon.probe.attempt import Attempt, Conversation
-from kmon.probe.context import Shared
 from kmon.probe.limits import Limits
 from kmon.probe.recorder import AttemptId, Outcome
 from kmon.probe.registry import attempt_in
+from kmon.probe.send import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint, NextAttempt
 from kmon.stream.events import AttemptRole, Diagnosed, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued

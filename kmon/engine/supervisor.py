@@ -13,16 +13,15 @@ from typing import NamedTuple
 from kmon import log, open_files
 from kmon.blame.adaptive_threshold import Habits
 from kmon.blame.canary import sing
-from kmon.blame.loop_lag import watch_lag
+from kmon.blame.local_monitor import watch_lag
 from kmon.catalog.signatures import KMON_LATE
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.randomize import shuffled
 from kmon.engine.run import ALREADY_ENDED, Companion, PlannedRun, Run, RunSettings
-from kmon.probe.context import Shared
 from kmon.probe.registry import preload
-from kmon.probe.send import prepare
+from kmon.probe.send import Shared, prepare
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import Vigil
 from kmon.stream import events as ev

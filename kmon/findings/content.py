@@ -8,17 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.dialect import FinishWords
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.model_names import may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
 from kmon.findings.tool_call import shown, tool_problem
-from kmon.findings.usage import usage_finding
 from kmon.model import Tool
 
 MARKER = re.compile(r"<\|tool_calls?_(?:section_begin|begin|argument_begin|section_end|end)\|>|</?tool_call>")
@@ -186,3 +184,92 @@ CHECKS: tuple[Check, ...] = (
     _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The gravest first: what an agent stumbles over, then what spoils a comparison, then what spoils the bill."""
+
+
+CHARS_PER_TOKEN = 4
+"""A rule of thumb for Latin text; code and other scripts have fewer."""
+MOST_CHARS_PER_TOKEN = 16
+"""No tokenizer averages more over a text of some length."""
+LEAST_CHARS = 400
+"""Shorter answers prove nothing about a count."""
+SPARE_TOKENS = 200
+"""What templates and tool markup may cost beyond what is seen."""
+
+
+def estimated_tokens(said: Transcript) -> int:
+    """About how many tokens the stream held."""
+    return -(-_chars(said) // CHARS_PER_TOKEN)
+
+
+def usage_finding(said: Transcript, *, announced: bool) -> tuple[str, str] | None:
+    """``usage-missing`` or ``usage-mismatch`` with its sentence, or None.
+
+    Missing counts only where the stream ``announced`` it. Reported counts may be too small for the text in any case,
+    but too large only where the provider tells its reasoning apart, because hidden reasoning is counted as well.
+    """
+    about = f"about {estimated_tokens(said)} by the length of the stream (an estimate)"
+    usage = said.usage
+    if usage is None or usage.completion_tokens is None:
+        return ("usage-missing", f"usage was announced and never came; {about}") if announced and said.done else None
+    counted = usage.completion_tokens
+    if _chars(said) >= LEAST_CHARS and counted * MOST_CHARS_PER_TOKEN < _chars(said):
+        return "usage-mismatch", f"usage counts {counted} output tokens, {about}"
+    shown = counted - (usage.reasoning_tokens or 0)
+    most = len(_answer(said).encode("utf-8", "replace")) + SPARE_TOKENS
+    if usage.reasoning_tokens is not None and shown > most:
+        beside = f" beside {usage.reasoning_tokens} of reasoning"
+        return "usage-mismatch", f"usage counts {shown} output tokens{beside}, more than the answer has bytes; {about}"
+    return None
+
+
+def _answer(said: Transcript) -> str:
+    return said.text + "".join(call.name + call.arguments for call in said.tool_calls)
+
+
+def _chars(said: Transcript) -> int:
+    return len(_answer(said)) + len(said.reasoning)
+
+
+_FAMILY = re.compile(
+    r"(kimi|gpt-oss|gpt|claude|llama|qwen|deepseek|mixtral|mistral|ministral|nova|gemma|gemini|glm|minimax|command|phi|grok)"
+)
+_KIMI = re.compile(r"kimi[-_ ]?k(\d+)(?:[.p](\d{1,2})(?!\d)|-(\d)(?!\d))?")
+_NUMBER = re.compile(r"(\d+(?:[.p]\d+)?)")
+_DATE = re.compile(r"(?<!\d)(0\d{3}|1[0-2]\d{2})(?!\d)")
+
+
+class _Name(NamedTuple):
+    family: str
+    generation: str
+    thinking: bool
+    date: str
+
+
+def may_be_same(asked: str, served: str) -> bool:
+    """False only when both names tell their family and the families, generations or kinds of thinking differ."""
+    one, other = _name(asked), _name(served)
+    if one is None or other is None:
+        return True
+    if one.family != other.family:
+        return False
+    if one.generation and other.generation and one.generation != other.generation:
+        return False
+    if one.family == "kimi" and one.generation == other.generation == "2" and one.thinking != other.thinking:
+        return False
+    return not (one.family == "kimi" and one.date and other.date and one.date != other.date)
+
+
+def _name(model: str) -> _Name | None:
+    low = model.lower().rsplit("/", 1)[-1]
+    family = _FAMILY.search(low)
+    if family is None:
+        return None
+    if family[1] == "kimi":
+        found = _KIMI.search(low)
+        parts = [part for part in (found[1], found[2] or found[3]) if part] if found else []
+        date = _DATE.search(low)
+        return _Name("kimi", ".".join(parts), "thinking" in low, date[1] if date else "")
+    # Of other families only the number right after the family's name is taken for the generation.
+    rest = low[family.end() :].lstrip("-_ v")
+    number = _NUMBER.match(rest)
+    return _Name(family[1], number[1].replace("p", ".") if number else "", False, "")

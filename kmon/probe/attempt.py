@@ -26,11 +26,10 @@ from kmon.dialects.registry import wire_format
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
 from kmon.model import Message, Scenario, Target
-from kmon.probe.context import Shared
-from kmon.probe.limit_watch import LimitWatch
-from kmon.probe.limits import Limits
+from kmon.probe.limits import Limits, LimitWatch
 from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, fatal
 from kmon.probe.request_secrets import own_keys
+from kmon.probe.send import Shared
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
 from kmon.transport.errors import ExchangeError, stream_error

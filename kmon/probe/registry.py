@@ -8,7 +8,7 @@ from kmon.dialects.dialect import Dialect, Transport
 from kmon.dialects.registry import dialect
 from kmon.model import Target
 from kmon.probe.attempt import Attempt
-from kmon.probe.context import Shared
+from kmon.probe.send import Shared
 
 _ATTEMPTS: dict[Transport, str] = {
     "http": "kmon.probe.http_attempt:HttpAttempt",

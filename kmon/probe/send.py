@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+import anyio
+
+from kmon.blame.local_monitor import LocalMonitor
 from kmon.catalog import aws
 from kmon.catalog.credential import Credential
 from kmon.dialects.delta import StreamError
@@ -11,11 +17,31 @@ from kmon.dialects.registry import dialect
 from kmon.dialects.wire import WireRequest
 from kmon.errors import UsageError
 from kmon.model import Target
-from kmon.probe.context import Shared
+from kmon.transport.authorities import authorities
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
+
+if TYPE_CHECKING:
+    from kmon.transport.bedrock import Bedrock
+
+
+class Shared:
+    """One per race, made on its event loop. ``bedrock`` imports aiobotocore when it is first used."""
+
+    def __init__(self) -> None:
+        self.ssl_context = authorities()
+        self.monitor = LocalMonitor()
+        # every look-up of a name needs this codec: loading it needs a file, and all may be in use then
+        codecs.lookup("idna")
+        anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
+
+    @cached_property
+    def bedrock(self) -> Bedrock:
+        from kmon.transport.bedrock import Bedrock
+
+        return Bedrock(self.ssl_context)
 
 
 def url_of(target: Target, request: WireRequest, credential: Credential) -> str:

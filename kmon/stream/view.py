@@ -9,10 +9,9 @@ import msgspec
 
 from kmon.catalog.signatures import KMON_LATE
 from kmon.stream import events as ev
-from kmon.stream.attempt_view import AttemptView, RawChunk
+from kmon.stream.attempt_view import AttemptView, Keeping, RawChunk
 from kmon.stream.claim import Claim
 from kmon.stream.gap_history import Silences
-from kmon.stream.keeping import Keeping
 from kmon.stream.timeline import MS, Timeline
 
 

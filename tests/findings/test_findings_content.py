@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.content import Asked, content_finding
-from kmon.findings.model_names import may_be_same
+from kmon.findings.content import Asked, content_finding, may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
 from kmon.findings.signature import Ended, decide
 from kmon.model import Tool

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kmon.stream.attempt_view import AttemptView
-from kmon.stream.keeping import Keeping
+from kmon.stream.attempt_view import AttemptView, Keeping
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui.spans import Spans, row_width
