@@ -41,7 +41,7 @@ def learned_threshold(gaps_ns: list[int]) -> int | None:
     return min(CEILING_NS, max(FLOOR_NS, MULTIPLE * usual_ns))
 
 
-class Habits:
+class TargetGaps:
     """The gaps of one target, by phase, over all its attempts in a race."""
 
     def __init__(self) -> None:
@@ -68,16 +68,16 @@ class Habits:
         return None if threshold_ns is None else (threshold_ns, len(gaps))
 
 
-class Lessons:
-    """What one attempt learns from its target's habits. A threshold only changes where a gap has just begun."""
+class ThresholdLearner:
+    """What one attempt learns from its target's target_gaps. A threshold only changes where a gap has just begun."""
 
     def __init__(
-        self, habits: Habits, run: str, attempt: int, timeline: Timeline, emit: Callable[[Event], None]
+        self, target_gaps: TargetGaps, run: str, attempt: int, timeline: Timeline, emit: Callable[[Event], None]
     ) -> None:
-        self._habits, self._timeline, self._emit = habits, timeline, emit
+        self._target_gaps, self._timeline, self._emit = target_gaps, timeline, emit
         self._run, self._attempt = run, attempt
         self._due = dict.fromkeys(_TAUGHT, NEEDED)
-        timeline.on_gap = habits.add
+        timeline.on_gap = target_gaps.add
 
     def begin(self, t_ns: int) -> None:
         """The attempt starts with all that was learned before it."""
@@ -86,13 +86,13 @@ class Lessons:
 
     def review(self, t_ns: int, phase: StallPhase) -> None:
         """Learn anew for a phase if enough gaps were added since the last time."""
-        if phase not in self._due or self._habits.seen[phase] < self._due[phase]:
+        if phase not in self._due or self._target_gaps.seen[phase] < self._due[phase]:
             return
-        found = self._habits.threshold(phase)
+        found = self._target_gaps.threshold(phase)
         if found is None:
             return
         threshold_ns, gaps = found
-        self._due[phase] = ceil(SOONER * self._habits.seen[phase])
+        self._due[phase] = ceil(SOONER * self._target_gaps.seen[phase])
         event = StallThreshold(t_ns, self._run, self._attempt, phase, threshold_ns / MS, gaps)
         self._timeline.on_threshold(event)
         self._emit(event)

@@ -1,8 +1,8 @@
-"""What this program knows of itself and its machine: was it late, asleep, or was every stream cut at the same moment?
+"""What this program knows of itself and its monitor: was it late, asleep, or was every stream cut at the same moment?
 
 One per race, on the network that its attempts share. It is told the time again and again (``tick``), hears from the
 canary, and keeps what was out of the ordinary. Every moment is passed in; nothing here reads a clock, except
-:func:`clocks`.
+:func:`read_clocks`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ KEPT = 1_000
 
 
 class Clocks(NamedTuple):
-    """Three clocks read at once. ``boot_ns`` goes on while the machine sleeps; None where no clock does so."""
+    """Three clocks read at once. ``boot_ns`` goes on while the monitor sleeps; None where no clock does so."""
 
     monotonic_ns: int
     boot_ns: int | None
     wall_ns: int
 
 
-class Spell(NamedTuple):
+class Interval(NamedTuple):
     """Something that went on until ``t_ns`` for ``long_ns``."""
 
     t_ns: int
@@ -64,15 +64,15 @@ class LocalMonitor:
         self.streams: set[Stream] = set()
         self.busy = asyncio.Event()
         """Set while anything is measured; without that, loop lag and canary rest."""
-        self.resting = False
-        self.on_wake: Callable[[], None] | None = None
+        self.paused = False
+        self.on_resume: Callable[[], None] | None = None
         """Told when something is measured again: the canary rests as well."""
         self._clocks: Clocks | None = None
-        self._heard_ns: int | None = None
-        self._late: deque[Spell] = deque(maxlen=KEPT)
-        self._mute: deque[Spell] = deque(maxlen=KEPT)
-        self._asleep: deque[Spell] = deque(maxlen=KEPT)
-        self._steps: deque[Spell] = deque(maxlen=KEPT)
+        self._last_beat_ns: int | None = None
+        self._late: deque[Interval] = deque(maxlen=KEPT)
+        self._overdue_beats: deque[Interval] = deque(maxlen=KEPT)
+        self._suspensions: deque[Interval] = deque(maxlen=KEPT)
+        self._wall_steps: deque[Interval] = deque(maxlen=KEPT)
 
     def tick(self, now: Clocks) -> int:
         """Note that the loop got round to this, ``TICK_NS`` after the last time if it was in time; how late it was."""
@@ -82,39 +82,39 @@ class LocalMonitor:
         passed_ns = now.monotonic_ns - last.monotonic_ns
         late_ns = max(0, passed_ns - TICK_NS)
         if late_ns >= LATE_LEAST_NS:
-            self._late.append(Spell(now.monotonic_ns, late_ns))
+            self._late.append(Interval(now.monotonic_ns, late_ns))
         if now.boot_ns is not None and last.boot_ns is not None:
-            asleep_ns = now.boot_ns - last.boot_ns - passed_ns
-            if asleep_ns >= SUSPEND_LEAST_NS:
-                self._asleep.append(Spell(now.monotonic_ns, asleep_ns))
+            suspended_ns = now.boot_ns - last.boot_ns - passed_ns
+            if suspended_ns >= SUSPEND_LEAST_NS:
+                self._suspensions.append(Interval(now.monotonic_ns, suspended_ns))
         beside_ns = (now.boot_ns or now.monotonic_ns) - (last.boot_ns or last.monotonic_ns)
         step_ns = now.wall_ns - last.wall_ns - beside_ns
         if abs(step_ns) >= WALL_STEP_LEAST_NS:
-            self._steps.append(Spell(now.monotonic_ns, step_ns))
+            self._wall_steps.append(Interval(now.monotonic_ns, step_ns))
         return late_ns
 
-    def canary_heard(self, now_ns: int) -> None:
+    def on_canary_beat(self, now_ns: int) -> None:
         """A beat of the canary was read."""
-        if self.resting:
+        if self.paused:
             return
-        if self._heard_ns is not None and (mute_ns := self._overdue(now_ns)) > 0:
-            self._mute.append(Spell(now_ns, mute_ns))
-        self._heard_ns = now_ns
+        if self._last_beat_ns is not None and (mute_ns := self._overdue(now_ns)) > 0:
+            self._overdue_beats.append(Interval(now_ns, mute_ns))
+        self._last_beat_ns = now_ns
 
-    def rest(self) -> None:
-        """Nothing is measured for a while: what passes until :meth:`wake` is nobody's lateness."""
-        self.resting = True
-        self._clocks = self._heard_ns = None
+    def pause(self) -> None:
+        """Nothing is measured for a while: what passes until :meth:`resume` is nobody's lateness."""
+        self.paused = True
+        self._clocks = self._last_beat_ns = None
 
-    def wake(self) -> None:
+    def resume(self) -> None:
         """Something is measured again."""
-        self.resting = False
-        if self.on_wake is not None:
-            self.on_wake()
+        self.paused = False
+        if self.on_resume is not None:
+            self.on_resume()
 
-    def canary_gone(self) -> None:
+    def on_canary_lost(self) -> None:
         """There is no canary any more: it is no witness."""
-        self._heard_ns = None
+        self._last_beat_ns = None
 
     # -- what they say -------------------------------------------------------------------------------------------------
 
@@ -124,28 +124,28 @@ class LocalMonitor:
             return None
         last_ns = self._clocks.monotonic_ns
         pending_ns = now_ns - last_ns - TICK_NS
-        pending = [Spell(now_ns, pending_ns)] if pending_ns >= LATE_LEAST_NS else []
-        return _within([*self._late, *pending], since_ns, now_ns)
+        pending = [Interval(now_ns, pending_ns)] if pending_ns >= LATE_LEAST_NS else []
+        return _overlap_ns([*self._late, *pending], since_ns, now_ns)
 
-    def canary_mute_ns(self, since_ns: int, now_ns: int) -> int | None:
+    def canary_overdue_ns(self, since_ns: int, now_ns: int) -> int | None:
         """For how long, in all, the canary was overdue since then."""
-        if self._heard_ns is None:
+        if self._last_beat_ns is None:
             return None
         overdue_ns = self._overdue(now_ns)
-        overdue = [Spell(now_ns, overdue_ns)] if overdue_ns > 0 else []
-        return _within([*self._mute, *overdue], since_ns, now_ns)
+        overdue = [Interval(now_ns, overdue_ns)] if overdue_ns > 0 else []
+        return _overlap_ns([*self._overdue_beats, *overdue], since_ns, now_ns)
 
-    def asleep_ns(self, since_ns: int) -> int | None:
-        """For how long the machine was suspended since then; the monotonic clock stood still meanwhile."""
+    def suspended_ns(self, since_ns: int) -> int | None:
+        """For how long the monitor was suspended since then; the monotonic clock stood still meanwhile."""
         if self._clocks is None or self._clocks.boot_ns is None:
             return None
-        return sum(spell.long_ns for spell in self._asleep if spell.t_ns > since_ns)
+        return sum(interval.long_ns for interval in self._suspensions if interval.t_ns > since_ns)
 
     def wall_step_ns(self, since_ns: int) -> int:
         """By how much the wall clock was set since then."""
-        return sum(spell.long_ns for spell in self._steps if spell.t_ns > since_ns)
+        return sum(interval.long_ns for interval in self._wall_steps if interval.t_ns > since_ns)
 
-    def fell_silent_together(self, stream: Stream) -> int:
+    def stopped_together(self, stream: Stream) -> int:
         """How many streams there are, when they all fell silent at one moment and not one peer explains it; else 0."""
         last_ns = stream.last_byte_ns
         flowing = [(other.peer, at) for other in self.streams if (at := other.last_byte_ns) is not None]
@@ -154,18 +154,18 @@ class LocalMonitor:
         return len(flowing) if all(abs(at - last_ns) <= TOGETHER_NS for _, at in flowing) else 0
 
     def _overdue(self, now_ns: int) -> int:
-        assert self._heard_ns is not None
-        overdue_ns = now_ns - self._heard_ns - CANARY_EVERY_NS
+        assert self._last_beat_ns is not None
+        overdue_ns = now_ns - self._last_beat_ns - CANARY_EVERY_NS
         return overdue_ns if overdue_ns >= CANARY_LATE_NS else 0
 
 
-def _within(spells: Iterable[Spell], since_ns: int, now_ns: int) -> int:
-    """How much of the time from then to now the spells cover."""
-    return sum(max(0, min(s.t_ns, now_ns) - max(s.t_ns - s.long_ns, since_ns)) for s in spells)
+def _overlap_ns(intervals: Iterable[Interval], since_ns: int, now_ns: int) -> int:
+    """How much of the time from then to now the intervals cover."""
+    return sum(max(0, min(s.t_ns, now_ns) - max(s.t_ns - s.long_ns, since_ns)) for s in intervals)
 
 
-def clocks() -> Clocks:
-    """The clocks of this machine, now."""
+def read_clocks() -> Clocks:
+    """The clocks of this monitor, now."""
     boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else None
     return Clocks(time.monotonic_ns(), boot_ns, time.time_ns())
 
@@ -175,28 +175,28 @@ REPORT_EVERY_TICKS = 25
 
 
 async def watch_lag(
-    machine: LocalMonitor, emit: Callable[[Event], None], counts: Callable[[], tuple[int, int]]
+    monitor: LocalMonitor, emit: Callable[[Event], None], counts: Callable[[], tuple[int, int]]
 ) -> None:
-    """Tell the machine the time every 20 ms, and report the worst lateness every half second, for ever.
+    """Tell the monitor the time every 20 ms, and report the worst lateness every half second, for ever.
 
     ``counts`` gives the chunks queued and dropped so far. It rests while nothing is measured: an engine whose race is
     over takes no part of a core.
     """
     since_ns = time.monotonic_ns()
     while True:
-        if not machine.busy.is_set():
-            machine.rest()
-            await machine.busy.wait()
-            machine.wake()
+        if not monitor.busy.is_set():
+            monitor.pause()
+            await monitor.busy.wait()
+            monitor.resume()
             since_ns = time.monotonic_ns()
         worst_ns = 0
         for _ in range(REPORT_EVERY_TICKS):
-            worst_ns = max(worst_ns, machine.tick(clocks()))
+            worst_ns = max(worst_ns, monitor.tick(read_clocks()))
             await asyncio.sleep(TICK_NS / S)
         now_ns = time.monotonic_ns()
-        if asleep_ns := machine.asleep_ns(since_ns):
-            slept = f"this machine slept for {asleep_ns / S:.0f} s; streams that were open may not have survived it"
-            _log.warning("this machine slept for %.0f s", asleep_ns / S)
+        if suspended_ns := monitor.suspended_ns(since_ns):
+            slept = f"this machine slept for {suspended_ns / S:.0f} s; streams that were open may not have survived it"
+            _log.warning("this machine slept for %.0f s", suspended_ns / S)
             emit(Notice(now_ns, "warning", slept))
         since_ns = now_ns
         emit(EngineHealth(now_ns, worst_ns / MS, *counts()))

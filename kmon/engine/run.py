@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from kmon.blame.adaptive_threshold import Habits
+from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.dialects.delta import StreamError
 from kmon.dialects.registry import dialect
 from kmon.engine.chain import next_turn, results_in
@@ -25,7 +25,7 @@ from kmon.findings.signature import Signature
 from kmon.model import Message
 from kmon.probe.attempt import Attempt, Conversation
 from kmon.probe.limits import Limits
-from kmon.probe.recorder import AttemptId, Outcome
+from kmon.probe.recorder import AttemptId, AttemptOutcome
 from kmon.probe.registry import attempt_in
 from kmon.probe.send import Shared
 from kmon.retry.policy import Policy
@@ -72,12 +72,12 @@ class Run:
     def __init__(
         self,
         which: PlannedRun,
-        aims: Sequence[Endpoint],
+        endpoints: Sequence[Endpoint],
         settings: RunSettings,
         *,
         network: Shared,
         emit: Callable[[Event], None],
-        habits: Mapping[str, Habits] | None = None,
+        target_gaps: Mapping[str, TargetGaps] | None = None,
         companion: Companion | None = None,
     ) -> None:
         name, row, self.index, self._round, self._attempts = which
@@ -86,8 +86,8 @@ class Run:
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._network, self._emit = row, network, emit
-        self._course, self._pause = AttemptSequence(policy, aims, name), Pause()
-        self._habits = habits or {}
+        self._course, self._pause = AttemptSequence(policy, endpoints, name), Pause()
+        self._target_gaps = target_gaps or {}
         """By the name of the target: where thresholds are learned, each teaches its own."""
         self._one_call = policy.tools == "sequential"
         self._companion = companion
@@ -96,7 +96,7 @@ class Run:
         self._t_begin = 0
         self._retries = 0
         self._main: Attempt | None = None
-        self._main_task: asyncio.Task[Outcome] | None = None
+        self._main_task: asyncio.Task[AttemptOutcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = self._diagnosis = ""
         self._again = self._cancelled = False
@@ -135,12 +135,12 @@ class Run:
         while True:
             self._again = False
             self._nudge_sentence, self._diagnosis, self._retries = "", "", 0
-            self._course.anew()
+            self._course.restart()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
             outcome = await self._answered("retry" if self._attempts else "first")
             while (onward := self._onward(outcome)) is not None and not self._again:
                 self._conversation, self._turns = onward, self._turns + 1
-                self._course.another_request()
+                self._course.next_request()
                 outcome = await self._answered("turn")
             if not self._again:
                 break
@@ -149,7 +149,7 @@ class Run:
         self._emit(ended)
         return ended
 
-    async def _answered(self, role: AttemptRole) -> Outcome:
+    async def _answered(self, role: AttemptRole) -> AttemptOutcome:
         """One request of the conversation, with the retries and fallbacks that the policy grants it."""
         while True:
             outcome = await self._attempt(role)
@@ -167,7 +167,7 @@ class Run:
             self.name,
             self._attempts if self._main is None else self._main.attempt,
             step.role,
-            self._course.aim.target.name,
+            self._course.endpoint.target.name,
             step.reason,
             step.delay_s * 1000,
             step.number,
@@ -176,7 +176,7 @@ class Run:
             None if step.retry_after_s is None else step.retry_after_s * 1000,
         )
 
-    async def _attempt(self, role: AttemptRole) -> Outcome:
+    async def _attempt(self, role: AttemptRole) -> AttemptOutcome:
         probe = self._probe(role, self._conversation)
         if self._cancelled:
             return probe.never_began()
@@ -205,7 +205,7 @@ class Run:
             await asyncio.sleep(max(NUDGE_WATCH_S, self._nudge_after_s - gap_ns / S) if gap_ns else NUDGE_WATCH_S)
         self.nudge()
 
-    def _onward(self, outcome: Outcome) -> tuple[Message, ...] | None:
+    def _onward(self, outcome: AttemptOutcome) -> tuple[Message, ...] | None:
         chain = self._row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
@@ -260,12 +260,12 @@ class Run:
         return attempt_in(dialect(self._row.target.dialect))(
             AttemptId(self.name, self._attempts, role, self._turns, self._course.fallen_back),
             Conversation(self._row.scenario, messages, session or self._session),
-            target=self._course.aim.target,
-            credential=self._course.aim.credential,
+            target=self._course.endpoint.target,
+            credential=self._course.endpoint.credential,
             limits=self._limits,
             network=self._network,
             emit=self._emit,
-            habits=self._habits.get(self._course.aim.target.name),
+            target_gaps=self._target_gaps.get(self._course.endpoint.target.name),
         )
 
     async def _nudged(self, first: Attempt) -> None:
@@ -292,7 +292,7 @@ class Run:
             task.cancel()
             await asyncio.wait([task])
 
-    def _ended(self, outcome: Outcome) -> RunEnded:
+    def _ended(self, outcome: AttemptOutcome) -> RunEnded:
         return run_ended(
             outcome,
             RunFacts(
@@ -322,7 +322,7 @@ class Run:
         self._emit(Notice(time.monotonic_ns(), "info", message))
 
 
-def _called_off(outcome: Outcome, step: NextAttempt) -> Outcome:
+def _called_off(outcome: AttemptOutcome, step: NextAttempt) -> AttemptOutcome:
     """A run that was cancelled while it waited: nothing more was sent for it."""
     what = "retry" if step.role == "retry" else "fallback"
     error = StreamError("cancelled", f"cancelled before {what} {step.number} of {step.of} ({step.reason})")

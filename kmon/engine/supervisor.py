@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import NamedTuple
 
 from kmon import log, open_files
-from kmon.blame.adaptive_threshold import Habits
-from kmon.blame.canary import sing
+from kmon.blame.adaptive_threshold import TargetGaps
+from kmon.blame.canary import run_canary
 from kmon.blame.local_monitor import watch_lag
 from kmon.catalog.signatures import KMON_LATE
 from kmon.engine.api import Command
@@ -59,7 +59,7 @@ class Supervisor:
         for target in plan.asked:
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
-        self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
+        self._target_gaps = {target.name: TargetGaps() for target in plan.asked} if plan.learn_stall else {}
         self._vigil = Vigil(plan.alerts)
         self._runs: dict[str, Run] = {}
         """The runs that have not ended, or have a nudge open."""
@@ -92,7 +92,7 @@ class Supervisor:
                 plan.simulated,
                 plan.stall_s * 1000,
                 plan.policy.timeout_s * 1000,
-                plan.policy.told(),
+                plan.policy.non_default(),
                 plan.learn_stall,
             )
         )
@@ -103,7 +103,7 @@ class Supervisor:
         self._ending = self._spawn(self._race())
         self._network.monitor.busy.set()
         self._spawn(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
-        self._spawn(sing(self._network.monitor, self._network.ssl_context))
+        self._spawn(run_canary(self._network.monitor, self._network.ssl_context))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class Supervisor:
             RunSettings(plan.policy, self._limits, plan.nonce, plan.session, plan.nudge_after_s),
             network=self._network,
             emit=self._emit,
-            habits=self._habits,
+            target_gaps=self._target_gaps,
             companion=self._companion,
         )
         self._runs[run.name] = run

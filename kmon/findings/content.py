@@ -28,7 +28,7 @@ SAME_CALLS = 2
 """Earlier calls with the same arguments, from which on one more is a loop."""
 
 
-class Asked(Struct, frozen=True):
+class RequestFacts(Struct, frozen=True):
     """What of the request the answer is judged by."""
 
     model: str
@@ -40,143 +40,153 @@ class Asked(Struct, frozen=True):
     finish_words: FinishWords = FinishWords()
 
 
-class Finding(Struct, frozen=True):
+class ContentFinding(Struct, frozen=True):
     """A signature and the sentence that proves it, without its full stop; foreign text in it is raw."""
 
     name: str
     sentence: str
 
 
-Check = Callable[[Asked, Transcript, ChunkStats], Finding | None]
+Check = Callable[[RequestFacts, Transcript, ChunkStats], ContentFinding | None]
 
 
-def content_finding(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
+def content_finding(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     """The gravest thing wrong with what a finished answer says, or None."""
-    return next((found for check in CHECKS if (found := check(asked, said, seen)) is not None), None)
+    return next((found for check in CHECKS if (found := check(request, transcript, stats)) is not None), None)
 
 
-def markers_leaked(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
+def markers_leaked(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     """The model's own markup among its words. Markup in code marks, or in the question, is what is talked about."""
-    for where, text in (("text", said.text), ("reasoning", said.reasoning)):
+    for where, text in (("text", transcript.text), ("reasoning", transcript.reasoning)):
         marker = MARKER.search(_CODE.sub("", text)) if "<" in text else None
-        if marker is not None and marker[0] not in asked.prompt:
-            calls = f"{len(said.tool_calls)} tool calls beside it" if said.tool_calls else "no tool call beside it"
-            return Finding("tool-markers-leaked", f"{marker[0]} in the {where}, {calls}")
+        if marker is not None and marker[0] not in request.prompt:
+            calls = (
+                f"{len(transcript.tool_calls)} tool calls beside it"
+                if transcript.tool_calls
+                else "no tool call beside it"
+            )
+            return ContentFinding("tool-markers-leaked", f"{marker[0]} in the {where}, {calls}")
     return None
 
 
-def looping(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
+def looping(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     """Output that ends in a loop."""
-    for where, text in (("text", said.text), ("reasoning", said.reasoning), *_arguments(said)):
+    for where, text in (("text", transcript.text), ("reasoning", transcript.reasoning), *_arguments(transcript)):
         if loop := loop_at_end(text):
-            return Finding(
+            return ContentFinding(
                 "repetition-loop",
                 f"the {where} ends in {shown(loop.unit)!r} {loop.times} times, unless it was asked to",
             )
     return None
 
 
-def _arguments(said: Transcript) -> Sequence[tuple[str, str]]:
-    return tuple((f"arguments of {shown(call.name)}", call.arguments) for call in said.tool_calls)
+def _arguments(transcript: Transcript) -> Sequence[tuple[str, str]]:
+    return tuple((f"arguments of {shown(call.name)}", call.arguments) for call in transcript.tool_calls)
 
 
-def _calls_again(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
+def _calls_again(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     """The same call for the third time. Once more may be meant, after an error for instance."""
-    for call in said.tool_calls:
-        if not any(name == call.name for name, _ in asked.called):
+    for call in transcript.tool_calls:
+        if not any(name == call.name for name, _ in request.called):
             continue
         try:
             arguments = json.loads(call.arguments)
         except (ValueError, RecursionError):
             continue
-        before = sum(name == call.name and given == arguments for name, given in asked.called)
+        before = sum(name == call.name and given == arguments for name, given in request.called)
         if before >= SAME_CALLS:
-            return Finding(
+            return ContentFinding(
                 "tool-call-loop", f"{shown(call.name)} with the same arguments again, {before} times answered before"
             )
     return None
 
 
-def _calls_amiss(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    for call in said.tool_calls:
-        problem = tool_problem(call, asked.tools)
+def _calls_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    for call in transcript.tool_calls:
+        problem = tool_problem(call, request.tools)
         if problem is not None:
-            return Finding(problem.name, problem.sentence + _why_unfinished(problem.name, asked, said))
+            return ContentFinding(problem.name, problem.sentence + _why_unfinished(problem.name, request, transcript))
     return None
 
 
-def _why_unfinished(name: str, asked: Asked, said: Transcript) -> str:
+def _why_unfinished(name: str, request: RequestFacts, transcript: Transcript) -> str:
     if name != "tool-arguments-unfinished":
         return ""
-    if said.finish_reason in asked.finish_words.length:
+    if transcript.finish_reason in request.finish_words.length:
         return "; the token limit cut them (finish reason length)"
-    tokens = said.usage.completion_tokens if said.usage else None
+    tokens = transcript.usage.completion_tokens if transcript.usage else None
     counted = f", after {tokens} output tokens by usage" if tokens is not None else ""
-    return f"; {_finish(said)}{counted}: lost on the way, or cut by a limit that is not told"
+    return f"; {_finish(transcript)}{counted}: lost on the way, or cut by a limit that is not told"
 
 
-def _finish(said: Transcript) -> str:
-    return f"finish reason {said.finish_reason and shown(said.finish_reason)}"
+def _finish(transcript: Transcript) -> str:
+    return f"finish reason {transcript.finish_reason and shown(transcript.finish_reason)}"
 
 
-def _silent_answer(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    if said.text.strip() or said.tool_calls:
+def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    if transcript.text.strip() or transcript.tool_calls:
         return None
-    finish = _finish(said)
-    if said.finish_reason in asked.finish_words.tools:
-        return Finding("finish-mismatch", f"{finish}, and no tool call in the stream")
-    if said.reasoning.strip():
+    finish = _finish(transcript)
+    if transcript.finish_reason in request.finish_words.tools:
+        return ContentFinding("finish-mismatch", f"{finish}, and no tool call in the stream")
+    if transcript.reasoning.strip():
         why = (
             "thinking used up the token limit"
-            if said.finish_reason in asked.finish_words.length
+            if transcript.finish_reason in request.finish_words.length
             else "the answer may be in there"
         )
-        return Finding("only-reasoning", f"{len(said.reasoning)} characters of reasoning, no answer, {finish}: {why}")
-    tokens = said.usage.completion_tokens if said.usage else None
+        return ContentFinding(
+            "only-reasoning", f"{len(transcript.reasoning)} characters of reasoning, no answer, {finish}: {why}"
+        )
+    tokens = transcript.usage.completion_tokens if transcript.usage else None
     counted = f"; usage counts {tokens} output tokens" if tokens is not None else ""
-    return Finding("empty-answer", f"no text, no tool call, no reasoning, {finish}{counted}")
+    return ContentFinding("empty-answer", f"no text, no tool call, no reasoning, {finish}{counted}")
 
 
-def _calls_missing(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    if said.finish_reason in asked.finish_words.tools and not said.tool_calls:
-        return Finding("finish-mismatch", f"{_finish(said)}, and no tool call in the stream")
+def _calls_missing(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    if transcript.finish_reason in request.finish_words.tools and not transcript.tool_calls:
+        return ContentFinding("finish-mismatch", f"{_finish(transcript)}, and no tool call in the stream")
     return None
 
 
-def _other_model(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    served = seen.models[0] if seen.models else ""
-    if asked.model and served and not may_be_same(asked.model, served):
-        return Finding("wrong-model", f"asked for {shown(asked.model)}, the chunks name {shown(served)}")
+def _other_model(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    served = stats.models[0] if stats.models else ""
+    if request.model and served and not may_be_same(request.model, served):
+        return ContentFinding("wrong-model", f"asked for {shown(request.model)}, the chunks name {shown(served)}")
     return None
 
 
-def _switched(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    if len(seen.upstreams) > 1:
-        return Finding("upstream-switched", f"the host changed: {shown(', then '.join(seen.upstreams))}")
-    for before, after in zip(seen.models, seen.models[1:], strict=False):
+def _switched(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    if len(stats.upstreams) > 1:
+        return ContentFinding("upstream-switched", f"the host changed: {shown(', then '.join(stats.upstreams))}")
+    for before, after in zip(stats.models, stats.models[1:], strict=False):
         if not may_be_same(before, after):
-            return Finding("upstream-switched", f"the model changed from {shown(before)} to {shown(after)}")
+            return ContentFinding("upstream-switched", f"the model changed from {shown(before)} to {shown(after)}")
     return None
 
 
-def _out_of_order(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    if seen.late_chunks >= LATE_CHUNKS:
-        return Finding("reordered-chunks", f"{seen.late_chunks} chunks with output after the finish reason")
-    if seen.early_arguments:
-        return Finding("reordered-chunks", f"arguments before their name in {seen.early_arguments} tool call(s)")
+def _out_of_order(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    if stats.late_chunks >= LATE_CHUNKS:
+        return ContentFinding("reordered-chunks", f"{stats.late_chunks} chunks with output after the finish reason")
+    if stats.early_arguments:
+        return ContentFinding(
+            "reordered-chunks", f"arguments before their name in {stats.early_arguments} tool call(s)"
+        )
     return None
 
 
-def _sent_twice(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    passage = passage_sent_twice(seen.pieces)
+def _sent_twice(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    passage = passage_sent_twice(stats.pieces)
     if passage is None:
         return None
-    return Finding("duplicate-chunks", f"{len(passage)} characters came twice, chunk for chunk: {shown(passage)!r}")
+    return ContentFinding(
+        "duplicate-chunks", f"{len(passage)} characters came twice, chunk for chunk: {shown(passage)!r}"
+    )
 
 
-def _usage_amiss(asked: Asked, said: Transcript, seen: ChunkStats) -> Finding | None:
-    found = usage_finding(said, announced=seen.usage_announced and asked.wants_usage)
-    return None if found is None else Finding(*found)
+def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    found = usage_finding(transcript, announced=stats.usage_announced and request.wants_usage)
+    return None if found is None else ContentFinding(*found)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -196,38 +206,40 @@ SPARE_TOKENS = 200
 """What templates and tool markup may cost beyond what is seen."""
 
 
-def estimated_tokens(said: Transcript) -> int:
+def estimated_tokens(transcript: Transcript) -> int:
     """About how many tokens the stream held."""
-    return -(-_chars(said) // CHARS_PER_TOKEN)
+    return -(-_chars(transcript) // CHARS_PER_TOKEN)
 
 
-def usage_finding(said: Transcript, *, announced: bool) -> tuple[str, str] | None:
+def usage_finding(transcript: Transcript, *, announced: bool) -> tuple[str, str] | None:
     """``usage-missing`` or ``usage-mismatch`` with its sentence, or None.
 
     Missing counts only where the stream ``announced`` it. Reported counts may be too small for the text in any case,
     but too large only where the provider tells its reasoning apart, because hidden reasoning is counted as well.
     """
-    about = f"about {estimated_tokens(said)} by the length of the stream (an estimate)"
-    usage = said.usage
+    about = f"about {estimated_tokens(transcript)} by the length of the stream (an estimate)"
+    usage = transcript.usage
     if usage is None or usage.completion_tokens is None:
-        return ("usage-missing", f"usage was announced and never came; {about}") if announced and said.done else None
+        return (
+            ("usage-missing", f"usage was announced and never came; {about}") if announced and transcript.done else None
+        )
     counted = usage.completion_tokens
-    if _chars(said) >= LEAST_CHARS and counted * MOST_CHARS_PER_TOKEN < _chars(said):
+    if _chars(transcript) >= LEAST_CHARS and counted * MOST_CHARS_PER_TOKEN < _chars(transcript):
         return "usage-mismatch", f"usage counts {counted} output tokens, {about}"
     shown = counted - (usage.reasoning_tokens or 0)
-    most = len(_answer(said).encode("utf-8", "replace")) + SPARE_TOKENS
+    most = len(_answer(transcript).encode("utf-8", "replace")) + SPARE_TOKENS
     if usage.reasoning_tokens is not None and shown > most:
         beside = f" beside {usage.reasoning_tokens} of reasoning"
         return "usage-mismatch", f"usage counts {shown} output tokens{beside}, more than the answer has bytes; {about}"
     return None
 
 
-def _answer(said: Transcript) -> str:
-    return said.text + "".join(call.name + call.arguments for call in said.tool_calls)
+def _answer(transcript: Transcript) -> str:
+    return transcript.text + "".join(call.name + call.arguments for call in transcript.tool_calls)
 
 
-def _chars(said: Transcript) -> int:
-    return len(_answer(said)) + len(said.reasoning)
+def _chars(transcript: Transcript) -> int:
+    return len(_answer(transcript)) + len(transcript.reasoning)
 
 
 _FAMILY = re.compile(

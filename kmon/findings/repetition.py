@@ -57,7 +57,8 @@ def loop_at_end(text: str) -> Loop | None:
 def passage_sent_twice(pieces: Sequence[str]) -> str | None:
     """A long passage that comes twice in a row, piece for piece the same, or None.
 
-    Pieces are what each chunk said. A run of equal lines is no such passage: it must not be made of repetitions itself.
+    ``pieces`` holds the output of each chunk. A passage that is itself made of repetitions does not count, since a run
+    of equal lines is common.
     """
     seen: dict[str, list[int]] = {}
     matching: dict[int, int] = {}

@@ -1,7 +1,7 @@
 """What every attempt is, whatever carries it: a request of ours, its limits, and how its end is told.
 
 An attempt never decides what to do next; it keeps its account (``account.py``), which emits the events, and returns an
-:class:`Outcome`. Cancelling its task closes the socket and ends the attempt as ``cancelled``.
+:class:`AttemptOutcome`. Cancelling its task closes the socket and ends the attempt as ``cancelled``.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import httpcore
 import httpx
 
 from kmon import log
-from kmon.blame.adaptive_threshold import Habits
+from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.catalog.credential import Credential
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.dialect import FinishWords
 from kmon.dialects.registry import wire_format
-from kmon.findings.content import Asked
+from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
 from kmon.model import Message, Scenario, Target
 from kmon.probe.limits import Limits, LimitWatch
-from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, fatal
+from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, fatal
 from kmon.probe.request_secrets import own_keys
 from kmon.probe.send import Shared
 from kmon.stream import events as ev
@@ -68,7 +68,7 @@ class Attempt(ABC):
         limits: Limits,
         network: Shared,
         emit: Callable[[ev.Event], None],
-        habits: Habits | None = None,
+        target_gaps: TargetGaps | None = None,
     ) -> None:
         self.run, self.attempt, self.role = id.run, id.number, id.role
         scenario, messages, self.session = conversation
@@ -80,9 +80,9 @@ class Attempt(ABC):
         self.on_request_sent: Callable[[int], None] | None = None
         """Told when the request had left."""
         spoken = wire_format(target.dialect)
-        self._account = AttemptRecorder(
+        self._recorder = AttemptRecorder(
             id,
-            asked=Asked(
+            request=RequestFacts(
                 target.model,
                 scenario.tools,
                 prompt="\n".join(message.content for message in messages),
@@ -94,7 +94,7 @@ class Attempt(ABC):
             stall_s=limits.stall_s,
             machine=network.monitor,
             emit=emit,
-            habits=habits,
+            target_gaps=target_gaps,
         )
         self._deadline = asyncio.timeout(None)
         self._limit_watch = LimitWatch(self.timeline, limits, self._give_up)
@@ -105,32 +105,32 @@ class Attempt(ABC):
 
     @property
     def timeline(self) -> Timeline:
-        return self._account.timeline
+        return self._recorder.timeline
 
     @property
     def transcript(self) -> Transcript:
-        return self._account.transcript
+        return self._recorder.transcript
 
     def redacted(self, text: str) -> str:
         """``text``, which came from the other end, cleaned and without the keys it was asked with."""
-        return self._account.translate.redacted(text)
+        return self._recorder.sanitizer.redacted(text)
 
-    async def go(self) -> Outcome:
+    async def go(self) -> AttemptOutcome:
         """Run the attempt to its end. Never raises for what the network or the provider does."""
         url = self.url()
         proxy = proxy_for(url)
-        self._account.translate.learn(secrets(proxy))
-        self._account.started(time.monotonic_ns(), url, shown(proxy))
+        self._recorder.sanitizer.learn(secrets(proxy))
+        self._recorder.started(time.monotonic_ns(), url, shown(proxy))
         self._total_deadline_s = asyncio.get_running_loop().time() + self._limits.timeout_s
         error: StreamError | None = None
         state: ev.Ending
         try:
             async with asyncio.timeout(self._limits.timeout_s) as self._deadline:
                 error = await self.exchange()
-            state = self._account.judge(error)
+            state = self._recorder.judge(error)
         except TimeoutError:
             error = self.transcript.error
-            state = self._account.judge(error) if self._settled else "done" if self.over() else "timed-out"
+            state = self._recorder.judge(error) if self._settled else "done" if self.over() else "timed-out"
             self._lingered = self.timeline.t_done is not None
             if state == "timed-out":
                 error = self._timeout()
@@ -149,10 +149,10 @@ class Attempt(ABC):
             _log.exception("attempt %d of run %s failed", self.attempt, self.run)
             error, state = StreamError("internal", log.failed("kmon itself failed in this attempt", exc)), "failed"
         finally:
-            self._account.stalls.stop()
+            self._recorder.stalls.stop()
             self._limit_watch.stop()
         _log.debug("attempt %d of run %s ended as %s", self.attempt, self.run, state)
-        return self._account.end(
+        return self._recorder.end(
             state, error, lingered=self._lingered, named=lambda found: self._named(state, error, found)
         )
 
@@ -172,10 +172,10 @@ class Attempt(ABC):
         """A follow-up was sent beside this attempt."""
         self.followed_up_ns = t_ns
 
-    def never_began(self) -> Outcome:
+    def never_began(self) -> AttemptOutcome:
         """End an attempt that was cancelled before it could send anything."""
-        self._account.started(self.timeline.t_start, self._target.base_url, None)
-        return self._account.end("cancelled", StreamError("cancelled", "cancelled before it began"))
+        self._recorder.started(self.timeline.t_start, self._target.base_url, None)
+        return self._recorder.end("cancelled", StreamError("cancelled", "cancelled before it began"))
 
     # -- what carries it -----------------------------------------------------------------------------------------------
 
@@ -204,16 +204,16 @@ class Attempt(ABC):
     @property
     def _settled(self) -> bool:
         """Whether the outcome is known and only the rest of the stream is still to come."""
-        return self._account.finished or fatal(self.transcript.error)
+        return self._recorder.finished or fatal(self.transcript.error)
 
-    def _take(self, t_ns: int, delta: Delta) -> bool:
+    def _record(self, t_ns: int, delta: Delta) -> bool:
         """Fold one chunk in; returns whether it brought output."""
-        progress = self._account.take(t_ns, delta)
+        progress = self._recorder.record(t_ns, delta)
         self._limit_watch.look()
         return progress
 
     def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
-        self._account.phase(phase, t_ns, detail)
+        self._recorder.phase(phase, t_ns, detail)
         self._limit_watch.look()
         if phase == "request_sent" and self.on_request_sent is not None:
             self.on_request_sent(t_ns)
@@ -223,7 +223,7 @@ class Attempt(ABC):
         if self.timeline.t_done is not None:
             grace_s = DONE_GRACE_S
         elif self._settled and (progress or not self._graced):
-            grace_s, self._graced = FINISH_GRACE_S if self._account.finished else self.error_grace_s, True
+            grace_s, self._graced = FINISH_GRACE_S if self._recorder.finished else self.error_grace_s, True
         else:
             return
         self._deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))

@@ -34,10 +34,10 @@ class HttpAttempt(Attempt):
             credential=self._credential,
             network=self._network,
             on_phase=self._on_phase,
-            on_line=self._account.stalls.on_line,
+            on_line=self._recorder.stalls.on_line,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
-            self._account.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
+            self._recorder.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
@@ -50,14 +50,14 @@ class HttpAttempt(Attempt):
         async for t_ns, data in answer.reads():
             deltas = coalesced(decoder.feed(data))
             if not deltas:
-                self._account.bytes(t_ns, len(data))
+                self._recorder.bytes(t_ns, len(data))
             for i, delta in enumerate(deltas):
                 if self.timeline.t_done is not None:
                     break  # what follows the end is no part of the answer
-                self._shorten(progress=self._take(t_ns, delta))
+                self._shorten(progress=self._record(t_ns, delta))
                 if i % BREATH_DELTAS == BREATH_DELTAS - 1:
                     await asyncio.sleep(0)  # one stream in a hurry must not keep the others waiting
             if self._wire.final and self.timeline.t_done is not None:
                 return
         for delta in decoder.end():
-            self._take(time.monotonic_ns(), delta)
+            self._record(time.monotonic_ns(), delta)

@@ -14,7 +14,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.socket_message import decoded
 from kmon.dialects.text import clean
 from kmon.dialects.websocket import Message
-from kmon.findings.content import Asked
+from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature
 from kmon.probe.attempt import Attempt
@@ -30,7 +30,7 @@ class WebSocketAttempt(Attempt):
     """One WebSocket, listened to."""
 
     def prepare(self) -> None:
-        self._account.asked = Asked("")
+        self._recorder.request = RequestFacts("")
         self._pongs = 0
 
     def url(self) -> str:
@@ -43,7 +43,7 @@ class WebSocketAttempt(Attempt):
             limit_bytes=MESSAGE_LIMIT_BYTES,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_open_phase,
-            on_line=self._account.stalls.on_line,
+            on_line=self._recorder.stalls.on_line,
             headers=self._target.headers,
         ) as socket:
             pinging = asyncio.create_task(socket.pinging())
@@ -59,11 +59,11 @@ class WebSocketAttempt(Attempt):
             match message.kind:
                 case "ping" | "pong":
                     self._pongs += message.kind == "pong"
-                    self._take(t_ns, Delta(keepalive=True, chunk=False))
+                    self._record(t_ns, Delta(keepalive=True, chunk=False))
                 case "close":
                     self._closed(t_ns, message)
                 case _:
-                    self._take(t_ns, decoded(message.data, binary=message.kind == "binary"))
+                    self._record(t_ns, decoded(message.data, binary=message.kind == "binary"))
 
     def _closed(self, t_ns: int, message: Message) -> None:
         said = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
@@ -71,12 +71,12 @@ class WebSocketAttempt(Attempt):
             raise ExchangeError(
                 StreamError("websocket-closed", f"the WebSocket closed with {said}", code=str(message.code))
             )
-        self._take(t_ns, Delta(finish_reason=f"closed {message.code}", done=True, chunk=False))
+        self._record(t_ns, Delta(finish_reason=f"closed {message.code}", done=True, chunk=False))
 
     def _on_open_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self._on_phase(phase, t_ns, detail)
         if phase == "headers":
-            self._account.identified(t_ns, 101, {})
+            self._recorder.identified(t_ns, 101, {})
 
     def over(self) -> bool:
         """Its time was for listening: when something was heard, nothing went wrong."""

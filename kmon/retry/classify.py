@@ -32,7 +32,7 @@ BY_STATUS: dict[int, Cause] = {
 """Statuses that pass. All others say something that will be as true the next time: 400 the request, 401 and 403 the
 key, 402 the account, 404 the model."""
 
-OF_THE_REQUEST = frozenset({400, 413, 414, 415, 422})
+REQUEST_FAULTS = frozenset({400, 413, 414, 415, 422})
 """Statuses about what was sent: nobody else would like it better, and falling back would hide that."""
 
 BY_KIND: dict[str, Cause] = {
@@ -52,7 +52,7 @@ BY_KIND: dict[str, Cause] = {
 """Kinds of error that pass. ``tls`` and ``credentials`` stay as they are, ``protocol`` and ``not-a-stream`` are no
 server of this dialect, ``not-sent`` never left, and ``internal`` is kmon's own fault."""
 
-ELSEWHERE = frozenset({"tls", "wrong-clock", "blocked-here", "credentials", "protocol", "not-a-stream"})
+TARGET_SPECIFIC = frozenset({"tls", "wrong-clock", "blocked-here", "credentials", "protocol", "not-a-stream"})
 """Kinds that stay with this target and may be otherwise at another."""
 
 USED_UP = ("insufficient_quota", "exceeded_current_quota", "billing", "usage_limit", "payment")
@@ -83,15 +83,15 @@ def cause_of(state: Ending, error: StreamError | None) -> Cause | None:
     return BY_KIND.get(error.kind)
 
 
-def elsewhere(state: Ending, error: StreamError | None) -> bool:
+def may_fall_back(state: Ending, error: StreamError | None) -> bool:
     """Whether another target may do better: after all that passes, and after what only this one refuses."""
     if cause_of(state, error) is not None:
         return True
     if state != "failed" or error is None:
         return False
     if error.kind == "http" or (error.kind == "in-stream" and error.status is not None):
-        return error.status not in OF_THE_REQUEST
-    return error.kind in ELSEWHERE
+        return error.status not in REQUEST_FAULTS
+    return error.kind in TARGET_SPECIFIC
 
 
 class Wait(NamedTuple):

@@ -83,7 +83,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         """The same limits, and no second attempt: for experiments, where every request counts by itself."""
         return replace(self, retries=0, fallback=())
 
-    def told(self) -> dict[str, float | int | str | list[str]]:
+    def non_default(self) -> dict[str, float | int | str | list[str]]:
         """What was set beyond the limits every race has, by the names of the settings."""
         limits: dict[str, float | int | str | list[str]] = {
             name: value for name in LIMIT_WORDS if (value := getattr(self, name)) is not None
@@ -96,21 +96,21 @@ class Policy(Struct, frozen=True, kw_only=True):
         return limits | ({"tools": self.tools} if self.tools == "sequential" else {})
 
 
-def policy_words(told: Mapping[str, float | int | str | list[str]]) -> str:
-    """What :meth:`Policy.told` tells, as a sentence of a plan; empty when it tells nothing."""
+def policy_words(settings: Mapping[str, float | int | str | list[str]]) -> str:
+    """What :meth:`Policy.non_default` tells, as a sentence of a plan; empty when it tells nothing."""
     parts = []
-    waits = [(name, words) for name, words in LIMIT_WORDS.items() if name in told]
+    waits = [(name, words) for name, words in LIMIT_WORDS.items() if name in settings]
     if waits:
-        parts.append("ends " + ", ".join(f"{words} {told[name]:g} s" for name, words in waits))
-    if retries := told.get("retries"):
-        only = told.get("retry_on", [])
+        parts.append("ends " + ", ".join(f"{words} {settings[name]:g} s" for name, words in waits))
+    if retries := settings.get("retries"):
+        only = settings.get("retry_on", [])
         causes = "" if only == list(CAUSES) or not isinstance(only, list) else f" on {', '.join(only)}"
-        longest = f"first wait up to {told['retry_base_s']:g} s, none above {told['retry_cap_s']:g} s"
+        longest = f"first wait up to {settings['retry_base_s']:g} s, none above {settings['retry_cap_s']:g} s"
         parts.append(f"{retries} {'retry' if retries == 1 else 'retries'} per request{causes}, {longest}")
-    if isinstance(names := told.get("fallback"), list):
-        when = "at any time" if told.get("fallback_when") == "anytime" else "before the first token"
+    if isinstance(names := settings.get("fallback"), list):
+        when = "at any time" if settings.get("fallback_when") == "anytime" else "before the first token"
         parts.append(f"falls back to {', then '.join(names)} {when}")
-    if told.get("tools") == "sequential":
+    if settings.get("tools") == "sequential":
         parts.append("one tool call at a time")
     return "; ".join(parts)
 

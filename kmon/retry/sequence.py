@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from kmon.catalog.credential import Credential
 from kmon.model import Target
-from kmon.probe.recorder import Outcome
-from kmon.retry.classify import Wait, cause_of, elsewhere, reason, wait
+from kmon.probe.recorder import AttemptOutcome
+from kmon.retry.classify import Wait, cause_of, may_fall_back, reason, wait
 from kmon.retry.policy import Policy
 from kmon.stream.events import AttemptRole
 
@@ -34,33 +34,33 @@ class NextAttempt(NamedTuple):
 
 
 class AttemptSequence:
-    """The aim of a run now, moved on by :meth:`after`. ``aims`` begins with the run's own target."""
+    """The aim of a run now, moved on by :meth:`after`. ``endpoints`` begins with the run's own target."""
 
-    def __init__(self, policy: Policy, aims: Sequence[Endpoint], name: str) -> None:
-        self._policy, self._aims = policy, aims
+    def __init__(self, policy: Policy, endpoints: Sequence[Endpoint], name: str) -> None:
+        self._policy, self._endpoints = policy, endpoints
         seed = policy.jitter_seed
         self._random = Random() if seed is None else Random(f"{seed}/{name}")
         self._at = 0
         self._retries = 0
 
     @property
-    def aim(self) -> Endpoint:
-        return self._aims[self._at]
+    def endpoint(self) -> Endpoint:
+        return self._endpoints[self._at]
 
     @property
     def fallen_back(self) -> str:
         """The name of the target in use where that is not the run's own; else empty."""
-        return self.aim.target.name if self._at else ""
+        return self.endpoint.target.name if self._at else ""
 
-    def anew(self) -> None:
+    def restart(self) -> None:
         """Start over, at the run's own target."""
         self._at = self._retries = 0
 
-    def another_request(self) -> None:
+    def next_request(self) -> None:
         """The conversation goes on, where it is: its next request has retries of its own."""
         self._retries = 0
 
-    def after(self, outcome: Outcome) -> NextAttempt | None:
+    def after(self, outcome: AttemptOutcome) -> NextAttempt | None:
         """What the policy does after ``outcome``, taking the step; None when the outcome stands."""
         begun = outcome.timeline.progress.last_ns is not None
         why = reason(outcome.error, outcome.signature.name)
@@ -74,7 +74,7 @@ class AttemptSequence:
             return NextAttempt("retry", said, waiting.delay_s, self._retries, self._policy.retries, begun, asked_s)
         if begun and self._policy.fallback_when != "anytime":
             return None
-        if self._at + 1 < len(self._aims) and elsewhere(outcome.state, outcome.error):
+        if self._at + 1 < len(self._endpoints) and may_fall_back(outcome.state, outcome.error):
             self._at, self._retries = self._at + 1, 0
-            return NextAttempt("fallback", marked, 0.0, self._at, len(self._aims) - 1, begun)
+            return NextAttempt("fallback", marked, 0.0, self._at, len(self._endpoints) - 1, begun)
         return None

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from kmon.stats.survival import Observation, kaplan_meier
 from kmon.stream.events import StallPhase
-from kmon.stream.gap_history import LEAST_NS, Fate, Silences
+from kmon.stream.gap_history import LEAST_NS, Fate, GapHistory
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 
@@ -50,7 +50,7 @@ def outlook(race: RaceView, run: RunView, now_ns: int) -> Outlook | None:
     attempt = run.main
     if attempt is None or attempt.ending is not None:
         return None
-    silences = race.silences.get(run.asked)
+    silences = race.gap_histories.get(run.asked)
     if silences is None:
         return None
     gap_ns = attempt.timeline.open_gap_ns(now_ns)
@@ -60,7 +60,7 @@ def outlook(race: RaceView, run: RunView, now_ns: int) -> Outlook | None:
     return expected(silences, phase, gap_ns, attempt.timeline, now_ns)
 
 
-def expected(silences: Silences, phase: StallPhase, gap_ns: int, own: Timeline | None, now_ns: int) -> Outlook | None:
+def expected(silences: GapHistory, phase: StallPhase, gap_ns: int, own: Timeline | None, now_ns: int) -> Outlook | None:
     """:func:`outlook` for any length: from the silences of the phase if they are enough, else from the target's."""
     for phases in ((phase,), tuple(silences.by_phase)):
         fates: dict[Fate, list[int]] = {"ended": [], "never": [], "cut-short": []}
@@ -90,7 +90,7 @@ def share_that_ends(ended_ns: Sequence[int], never: int, undecided_ns: Sequence[
 
 
 def _open_elsewhere(
-    silences: Silences, phases: Sequence[StallPhase], own: Timeline | None, gap_ns: int, now_ns: int
+    silences: GapHistory, phases: Sequence[StallPhase], own: Timeline | None, gap_ns: int, now_ns: int
 ) -> list[int]:
     """The open gaps of the target's other attempts that are as long."""
     found = []

@@ -122,7 +122,7 @@ SHORT_CHARS, SHORT_CHUNKS = 2_000, 3
 finish reason and the usage are."""
 
 
-class Keeping:
+class Retention:
     """The runs that are kept whole, in the order they ended. A run is its list of attempts."""
 
     def __init__(self) -> None:

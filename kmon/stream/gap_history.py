@@ -26,7 +26,7 @@ _FATE: dict[Ending, Fate] = {
 
 
 @dataclass(slots=True)
-class Lengths:
+class GapLengths:
     """Lengths in ns, in ascending order; past ``WINDOW`` the oldest leaves."""
 
     ascending: list[int] = field(default_factory=list)
@@ -44,10 +44,10 @@ class Lengths:
 
 
 @dataclass(slots=True)
-class Silences:
+class GapHistory:
     """The history of one target, and the timelines of its attempts that are open now."""
 
-    by_phase: dict[StallPhase, dict[Fate, Lengths]] = field(default_factory=dict)
+    by_phase: dict[StallPhase, dict[Fate, GapLengths]] = field(default_factory=dict)
     open: list[Timeline] = field(default_factory=list)
 
     def follow(self, timeline: Timeline) -> None:
@@ -70,4 +70,4 @@ class Silences:
     def add(self, phase: StallPhase, length_ns: int, fate: Fate) -> None:
         """Remember a silence, if it is one that is asked about."""
         if length_ns >= LEAST_NS and phase != "after-last-delta":  # kmon itself ends the wait for the end
-            self.by_phase.setdefault(phase, {}).setdefault(fate, Lengths()).add(length_ns)
+            self.by_phase.setdefault(phase, {}).setdefault(fate, GapLengths()).add(length_ns)

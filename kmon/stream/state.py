@@ -27,7 +27,7 @@ ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out"
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class ObservedState:
     """A run at one moment. Durations are ns; None where there is nothing to measure."""
 
     state: State
@@ -42,15 +42,15 @@ class Observation:
     """What the contradiction is called, where it has a name: ``false idle (queued follow-up)``."""
 
 
-def derive(run: RunView, now_ns: int) -> Observation:
+def derive(run: RunView, now_ns: int) -> ObservedState:
     """Observe a run at ``now_ns``."""
     attempt = run.main
     if attempt is None:
-        return Observation("queued", "idle")
+        return ObservedState("queued", "idle")
     if run.scheduled is not None:  # an ordinary client's library tries again without a word
-        return Observation("queued", "connecting")
+        return ObservedState("queued", "connecting")
     if run.ended is not None and run.ended.state == "cancelled":  # perhaps while it waited for a retry
-        return Observation("cancelled", "idle")
+        return ObservedState("cancelled", "idle")
     return derive_attempt(attempt, now_ns, diagnosis=run.diagnosis.name if run.diagnosis else "")
 
 
@@ -66,7 +66,7 @@ def retry_sentence(scheduled: RetryScheduled, now_ns: int) -> str:
     return f"{what} {scheduled.number} of {scheduled.of}{when} ({scheduled.reason})"
 
 
-def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") -> Observation:
+def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") -> ObservedState:
     """Observe one attempt at ``now_ns``. ``diagnosis`` names the side it hangs on, where that is known."""
     timeline = attempt.timeline
     state = _state(attempt, now_ns)
@@ -77,8 +77,8 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
     else:
         facts, conclusion = _contradiction(attempt, state, claim, gap_ns, now_ns), ""
     if state in ENDED:
-        return Observation(state, claim, contradiction=facts, conclusion=conclusion)
-    return Observation(
+        return ObservedState(state, claim, contradiction=facts, conclusion=conclusion)
+    return ObservedState(
         state,
         claim,
         open_gap_ns=timeline.silence_ns(now_ns),

@@ -9,9 +9,9 @@ import msgspec
 
 from kmon.catalog.signatures import KMON_LATE
 from kmon.stream import events as ev
-from kmon.stream.attempt_view import AttemptView, Keeping, RawChunk
+from kmon.stream.attempt_view import AttemptView, RawChunk, Retention
 from kmon.stream.claim import Claim
-from kmon.stream.gap_history import Silences
+from kmon.stream.gap_history import GapHistory
 from kmon.stream.timeline import MS, Timeline
 
 
@@ -84,7 +84,7 @@ class RaceView:
     targets: dict[str, ev.TargetHealth] = field(default_factory=dict)
     """The health of each target by its name, once a stream of it has ended."""
     alerts: list[ev.Alert] = field(default_factory=list)
-    silences: dict[str, Silences] = field(default_factory=dict)
+    gap_histories: dict[str, GapHistory] = field(default_factory=dict)
     """The long silences of each target by its name."""
     chunks: int = 0
     open: dict[str, RunView] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class RaceView:
     """How many runs there are of each round."""
     newest_round: int = 1
     """The latest round of which an attempt has begun."""
-    _keeping: Keeping = field(default_factory=Keeping)
+    _retention: Retention = field(default_factory=Retention)
 
     @property
     def results(self) -> list[ev.RunEnded]:
@@ -151,7 +151,7 @@ class RaceView:
                     if isinstance(event, ev.DeltaArrived) and event.chunk:
                         self.chunks += 1
                     if isinstance(event, ev.AttemptEnded) and run is not None:
-                        silences = self.silences[attempt.target or run.target]
+                        silences = self.gap_histories[attempt.target or run.target]
                         silences.on_attempt_ended(attempt.timeline, event.state, event.t_ns)
                     _fold(attempt, event)
                     if run is not None and isinstance(event, ev.AttemptEnded | ev.ClaimChanged):
@@ -179,7 +179,7 @@ class RaceView:
         if run is None:
             return
         self.open.pop(name, None)
-        self._keeping.forget(run.attempts)
+        self._retention.forget(run.attempts)
         self.disturbed -= run.disturbed
         self.forgotten += 1
         self.arms = +(self.arms - Counter([(run.target, run.scenario)]))
@@ -190,7 +190,7 @@ class RaceView:
         if not run.settled:
             self.open[run.run] = run
         elif self.open.pop(run.run, None) is not None:
-            self._keeping.ended(run.attempts)
+            self._retention.ended(run.attempts)
 
     def _start(self, event: ev.AttemptStarted) -> None:
         run = self.runs.get(event.run)
@@ -198,7 +198,7 @@ class RaceView:
             return
         stall_ms = self.started.stall_ms if self.started else 5000.0
         timeline = Timeline(event.t_ns, int(stall_ms * MS))
-        self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
+        self.gap_histories.setdefault(event.target or run.target, GapHistory()).follow(timeline)
         self.open[run.run] = run
         self.newest_round = max(self.newest_round, run.round)
         attempt = AttemptView(

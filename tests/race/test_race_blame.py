@@ -265,6 +265,6 @@ async def test_the_canary_sings_beside_a_race_and_leaves_with_it() -> None:
             assert isinstance(race.source, Supervisor)
             machine = race.source._network.monitor
             await race.until(lambda event: isinstance(event, ev.StallStarted))
-            assert machine.canary_mute_ns(0, time.monotonic_ns()) is not None
-        assert machine.canary_mute_ns(0, time.monotonic_ns()) is None
+            assert machine.canary_overdue_ns(0, time.monotonic_ns()) is not None
+        assert machine.canary_overdue_ns(0, time.monotonic_ns()) is None
         assert not machine.streams

@@ -129,7 +129,7 @@ def test_what_is_forgotten_is_no_longer_held_or_counted() -> None:
     assert list(race.runs) == ["p2"]
     assert race.arms == {("t2", "code"): 1}
     assert race.rounds == {2: 1}
-    assert [attempts is race.runs["p2"].attempts for attempts, _ in race._keeping._whole] == [True]
+    assert [attempts is race.runs["p2"].attempts for attempts, _ in race._retention._whole] == [True]
 
 
 def test_a_chunk_that_comes_after_the_end_changes_nothing() -> None:
