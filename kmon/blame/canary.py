@@ -1,8 +1,8 @@
-"""The canary: a quiet stream that must not stop, over loopback, read by the very code that reads the providers'.
+"""The canary: a control stream over loopback, read by the same code as the streams of the providers.
 
-Sender and reader both live on the engine's loop, so that it is late exactly when this program or its monitor is: a
-canary that kept singing clears both of a silence. Four beats a second cost too little to disturb what is measured
-(README, "Whose silence"). Where it cannot be had, it is no witness, and nothing else changes.
+Sender and reader run on the engine's event loop, so a beat is late exactly when this program or its machine is late.
+If the canary's beats came in time, a provider's silence was not caused here. Four beats per second do not disturb the
+measurement (README, "Whose silence"). Without loopback there is no canary, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONNECT_LIMIT_S = 5.0
 
 
 async def run_canary(monitor: LocalMonitor, ssl_context: ssl.SSLContext) -> None:
-    """Beat and listen until cancelled; end quietly where loopback cannot be had."""
+    """Send and read beats until cancelled; return with a warning in the log where loopback is not available."""
     try:
         server = _CanaryServer(monitor)
     except OSError as error:
@@ -43,7 +43,7 @@ async def run_canary(monitor: LocalMonitor, ssl_context: ssl.SSLContext) -> None
 
 
 class _CanaryServer:
-    """Where the sender sits. It has neither task nor transport: either could be left over when the loop is closed."""
+    """Sends the beats. It uses no task and no transport, because either could outlive the closing of the loop."""
 
     def __init__(self, monitor: LocalMonitor) -> None:
         self._monitor = monitor
@@ -58,7 +58,7 @@ class _CanaryServer:
         self._loop.add_reader(self._sock.fileno(), self._accept)
 
     def close(self) -> None:
-        """Fall silent, and be gone at once."""
+        """Stop sending and close all sockets at once."""
         self._loop.remove_reader(self._sock.fileno())
         if self._timer is not None:
             self._timer.cancel()
@@ -70,7 +70,7 @@ class _CanaryServer:
             client, _ = self._sock.accept()
             client.setblocking(False)
             self._clients.append(client)
-            client.send(HEAD)  # whatever will be asked, the answer is the same
+            client.send(HEAD)  # the request is not read: every request gets the same answer
             if self._timer is None:
                 self._restart()
 
@@ -79,13 +79,13 @@ class _CanaryServer:
         self._beat()
 
     def _beat(self) -> None:
-        if self._monitor.paused:  # until it wakes, nobody asks for a witness
+        if self._monitor.paused:  # started again by on_resume
             self._timer = None
             return
         if self._timer is not None:
             self._timer.cancel()
         for client in self._clients:
-            with contextlib.suppress(OSError):  # its listener left, or does not read: then it is no witness
+            with contextlib.suppress(OSError):  # the reader is gone or its buffer is full
                 client.send(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
         now_ns = time.monotonic_ns()
         self._due_ns = max(self._due_ns + CANARY_EVERY_NS, now_ns)

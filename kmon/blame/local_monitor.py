@@ -1,8 +1,7 @@
-"""What this program knows of itself and its monitor: was it late, asleep, or was every stream cut at the same moment?
+"""Records what this machine did during a silence: event-loop lag, suspension, clock steps, late canary beats.
 
-One per race, on the network that its attempts share. It is told the time again and again (``tick``), hears from the
-canary, and keeps what was out of the ordinary. Every moment is passed in; nothing here reads a clock, except
-:func:`read_clocks`.
+There is one per race, shared by its attempts. Every moment is passed in; only :func:`read_clocks` and :func:`watch_lag`
+read a clock.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from kmon.stream.timeline import MS, S
 
 TICK_NS = 20 * MS
 LATE_LEAST_NS = 50 * MS
-"""Lateness below this is the ordinary business of a busy loop, however often; it makes no silence."""
+"""Less lag than this is normal for a busy event loop and explains no silence."""
 CANARY_EVERY_NS = 250 * MS
 CANARY_LATE_NS = 100 * MS
 SUSPEND_LEAST_NS = 500 * MS
 WALL_STEP_LEAST_NS = 500 * MS
-"""How far the wall clock moves between two ticks before it was moved; slewing stays far below."""
+"""A difference between wall clock and boot clock that counts as a step; slewing stays far below."""
 TOGETHER_NS = 250 * MS
-"""Streams whose last bytes lie no further apart fell silent in the same instant."""
+"""Streams whose last bytes are no further apart than this stopped together."""
 TOGETHER_LEAST = 3
 KEPT = 1_000
 
 
 class Clocks(NamedTuple):
-    """Three clocks read at once. ``boot_ns`` goes on while the monitor sleeps; None where no clock does so."""
+    """Three clocks read at once, in ns. ``boot_ns`` counts suspended time as well; None where no clock does."""
 
     monotonic_ns: int
     boot_ns: int | None
@@ -40,33 +39,33 @@ class Clocks(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Something that went on until ``t_ns`` for ``long_ns``."""
+    """An interval of ``long_ns`` that ended at ``t_ns``; for a wall-clock step its size, which may be negative."""
 
     t_ns: int
     long_ns: int
 
 
 class Stream(Protocol):
-    """One open stream, as far as its silence is concerned."""
+    """One open stream, as the monitor needs it."""
 
     @property
     def peer(self) -> str: ...
 
     @property
     def last_byte_ns(self) -> int | None:
-        """When anything last came, once output had begun; None before, and after the end."""
+        """Stamp of the last byte, once output had begun; None before that and after the end."""
 
 
 class LocalMonitor:
-    """The witnesses at home. Figures are in ns; None means that nobody watches it, or nobody can here."""
+    """The facts about this machine, in ns. None means: not measured now, or not measurable on this system."""
 
     def __init__(self) -> None:
         self.streams: set[Stream] = set()
         self.busy = asyncio.Event()
-        """Set while anything is measured; without that, loop lag and canary rest."""
+        """Set while an attempt is running; otherwise loop lag and canary are paused."""
         self.paused = False
         self.on_resume: Callable[[], None] | None = None
-        """Told when something is measured again: the canary rests as well."""
+        """Called by :meth:`resume`; the canary starts again."""
         self._clocks: Clocks | None = None
         self._last_beat_ns: int | None = None
         self._late: deque[Interval] = deque(maxlen=KEPT)
@@ -75,7 +74,7 @@ class LocalMonitor:
         self._wall_steps: deque[Interval] = deque(maxlen=KEPT)
 
     def tick(self, now: Clocks) -> int:
-        """Note that the loop got round to this, ``TICK_NS`` after the last time if it was in time; how late it was."""
+        """Record one tick, due ``TICK_NS`` after the previous one; returns how late it was in ns."""
         last, self._clocks = self._clocks, now
         if last is None:
             return 0
@@ -94,7 +93,7 @@ class LocalMonitor:
         return late_ns
 
     def on_canary_beat(self, now_ns: int) -> None:
-        """A beat of the canary was read."""
+        """Record that a beat of the canary was read."""
         if self.paused:
             return
         if self._last_beat_ns is not None and (mute_ns := self._overdue(now_ns)) > 0:
@@ -102,24 +101,24 @@ class LocalMonitor:
         self._last_beat_ns = now_ns
 
     def pause(self) -> None:
-        """Nothing is measured for a while: what passes until :meth:`resume` is nobody's lateness."""
+        """Stop measuring; the time until :meth:`resume` does not count as lag."""
         self.paused = True
         self._clocks = self._last_beat_ns = None
 
     def resume(self) -> None:
-        """Something is measured again."""
+        """Measure again."""
         self.paused = False
         if self.on_resume is not None:
             self.on_resume()
 
     def on_canary_lost(self) -> None:
-        """There is no canary any more: it is no witness."""
+        """Record that there is no canary any more."""
         self._last_beat_ns = None
 
-    # -- what they say -------------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------------------
 
     def late_ns(self, since_ns: int, now_ns: int) -> int | None:
-        """For how long, in all, the loop did nothing since then; a block that is not over yet counts."""
+        """Total event-loop lag since then, including a block that is still going on."""
         if self._clocks is None:
             return None
         last_ns = self._clocks.monotonic_ns
@@ -128,7 +127,7 @@ class LocalMonitor:
         return _overlap_ns([*self._late, *pending], since_ns, now_ns)
 
     def canary_overdue_ns(self, since_ns: int, now_ns: int) -> int | None:
-        """For how long, in all, the canary was overdue since then."""
+        """Total time since then during which a beat of the canary was overdue."""
         if self._last_beat_ns is None:
             return None
         overdue_ns = self._overdue(now_ns)
@@ -136,17 +135,17 @@ class LocalMonitor:
         return _overlap_ns([*self._overdue_beats, *overdue], since_ns, now_ns)
 
     def suspended_ns(self, since_ns: int) -> int | None:
-        """For how long the monitor was suspended since then; the monotonic clock stood still meanwhile."""
+        """Total time of suspension since then; the monotonic clock stops meanwhile."""
         if self._clocks is None or self._clocks.boot_ns is None:
             return None
         return sum(interval.long_ns for interval in self._suspensions if interval.t_ns > since_ns)
 
     def wall_step_ns(self, since_ns: int) -> int:
-        """By how much the wall clock was set since then."""
+        """Sum of the wall clock's steps since then."""
         return sum(interval.long_ns for interval in self._wall_steps if interval.t_ns > since_ns)
 
     def stopped_together(self, stream: Stream) -> int:
-        """How many streams there are, when they all fell silent at one moment and not one peer explains it; else 0."""
+        """The number of open streams if all of them, to two peers or more, stopped at the same moment; else 0."""
         last_ns = stream.last_byte_ns
         flowing = [(other.peer, at) for other in self.streams if (at := other.last_byte_ns) is not None]
         if last_ns is None or len(flowing) < TOGETHER_LEAST or len({peer for peer, _ in flowing}) < 2:
@@ -160,12 +159,12 @@ class LocalMonitor:
 
 
 def _overlap_ns(intervals: Iterable[Interval], since_ns: int, now_ns: int) -> int:
-    """How much of the time from then to now the intervals cover."""
+    """How much of the time from ``since_ns`` to ``now_ns`` the intervals cover."""
     return sum(max(0, min(s.t_ns, now_ns) - max(s.t_ns - s.long_ns, since_ns)) for s in intervals)
 
 
 def read_clocks() -> Clocks:
-    """The clocks of this monitor, now."""
+    """Read the clocks of this machine."""
     boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else None
     return Clocks(time.monotonic_ns(), boot_ns, time.time_ns())
 
@@ -177,10 +176,10 @@ REPORT_EVERY_TICKS = 25
 async def watch_lag(
     monitor: LocalMonitor, emit: Callable[[Event], None], counts: Callable[[], tuple[int, int]]
 ) -> None:
-    """Tell the monitor the time every 20 ms, and report the worst lateness every half second, for ever.
+    """Tick the monitor every 20 ms and emit the worst lag every half second, until cancelled.
 
-    ``counts`` gives the chunks queued and dropped so far. It rests while nothing is measured: an engine whose race is
-    over takes no part of a core.
+    ``counts`` returns the chunks queued and dropped so far. While no attempt runs nothing is measured, so that an
+    engine whose race is over uses no CPU time.
     """
     since_ns = time.monotonic_ns()
     while True:

@@ -1,4 +1,4 @@
-"""Tells of a stall while it is open, and whose it is: one timer per attempt, moved along by every progress."""
+"""Emits the stalls of one attempt while they are open, each with its blame. One timer per attempt."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from kmon.transport.tcp_info import TcpSampler, TcpState
 
 KEEPALIVE_AHEAD_NS = 1 * S
 KEEPALIVE_AHEAD_SHARE = 0.2
-"""How long before a silence becomes a stall the peer's kernel is asked, so that its answer is there by then."""
+"""How long before the stall threshold a TCP keep-alive probe is sent, so that its answer is there in time: ns, and as a
+share of the threshold; the smaller counts."""
 RECHECK_EVERY_S = 1.0
 
 
 class StallMonitor:
     """Emits ``stall_started`` when the open progress gap passes the threshold, and ``stall_ended`` for each.
 
-    While a stall is open the witnesses are heard every second; ``blame`` is what they last said of the longest one.
-    Of an attempt on the byte clock it tells ``wire_silence`` instead, and accuses nobody at the other end.
+    While a stall is open the blame is determined again every second; ``blame`` is that of the longest stall. For an
+    attempt on the byte clock it emits ``wire_silence`` instead, which never blames the other end.
     """
 
     def __init__(
@@ -35,27 +36,27 @@ class StallMonitor:
         self._timer: asyncio.TimerHandle | None = None
         self._announced = False
         self._reported_start_ns: int | None = None
-        """Where the open gap that was told of began."""
+        """Start of the open gap that was reported last."""
         self._tcp: TcpSampler | None = None
         self._first_tcp: TcpState | None = None
         self._last_tcp: TcpState | None = None
         self._stopped_together = 0
-        """How many streams fell silent at once with this one; that some go on later does not change it."""
+        """How many streams stopped together with this one; kept when some of them continue later."""
         self._open_blame: Blame | None = None
         self._checked_ns = 0
         self._longest_ms = 0.0
         self.intermediary = ""
         self.client_waiting_ns: Callable[[int], int] | None = None
-        """Of a stream that is passed on: for how long, at a moment, its client has not taken what was offered."""
+        """For a proxied stream: given a stamp, for how many ns the client has not read the data offered to it."""
         self.blame: Blame | None = None
         self._closed_blame: Blame | None = None
-        """Whose the gap was that was closed last."""
+        """Blame of the gap that was closed last."""
         timeline.is_own = self._is_own
 
-    # -- a stream among others ---------------------------------------------------------------------------------------
+    # -- the Stream protocol of LocalMonitor ---------------------------------------------------------------------------
 
     def on_line(self, line: TcpSampler) -> None:
-        """The attempt has a connection; it is looked at when a stall begins, and while it lasts."""
+        """Set the connection of the attempt; its TCP state is sampled when a stall begins and while it lasts."""
         self._tcp = line
         self._monitor.streams.add(self)
 
@@ -65,7 +66,7 @@ class StallMonitor:
 
     @property
     def last_byte_ns(self) -> int | None:
-        """When anything last came; None before the first output, when silence has not one cause for all, and after."""
+        """Stamp of the last byte; None after the end, and before the first output, when each stream waits alone."""
         timeline = self._timeline
         flowing = timeline.progress.first_ns is not None and timeline.gap_start() is not None
         return timeline.byte.last_ns if flowing else None
@@ -73,12 +74,12 @@ class StallMonitor:
     # -- the timer ---------------------------------------------------------------------------------------------------
 
     def arm(self, now_ns: int) -> None:
-        """Make sure a timer is running. It is not moved per chunk: when it fires it looks again.
+        """Make sure that a timer is running. It is not moved per chunk: when it fires, it checks the gap again.
 
-        Only where thresholds are learned can one be due sooner than the timer that runs; then it is set anew.
+        Only a learned threshold can be due before the running timer; then the timer is set again.
         """
         if self._announced and self._timeline.silence_start() != self._reported_start_ns:
-            self._announced = False  # what was read late had come in time: it was no stall, and the next may be due
+            self._announced = False  # the data had arrived in time and was read late: no stall
             self._cancel_timer()
         if self._announced or (self._timer is not None and not self._timeline.learned):
             return
@@ -115,9 +116,7 @@ class StallMonitor:
         gap_ns = self._timeline.silence_ns(now_ns)
         if gap_ns is None:
             return
-        if (
-            self._timeline.silence_start() != self._reported_start_ns
-        ):  # what was read late had come in time: it was no stall
+        if self._timeline.silence_start() != self._reported_start_ns:
             self._announced, self._open_blame = False, None
         if gap_ns >= self._timeline.threshold_ns():
             found = self._find_blame(now_ns, gap_ns)
@@ -136,19 +135,19 @@ class StallMonitor:
             self._reset()
             self.arm(now_ns)
 
-    # -- the witnesses -----------------------------------------------------------------------------------------------
+    # -- the blame -----------------------------------------------------------------------------------------------------
 
     def _sample_tcp(self) -> None:
-        """Look at the connection, and have the kernel ask its peer."""
+        """Sample the TCP state, and have the kernel send a keep-alive probe."""
         if self._tcp is None:
             return
-        self._last_tcp = self._tcp.look() or self._last_tcp  # of a line just closed, what was last seen still holds
+        self._last_tcp = self._tcp.look() or self._last_tcp  # a closed socket gives None: keep the last state
         if self._first_tcp is None:
             self._first_tcp = self._last_tcp
         self._tcp.ask(self._last_tcp.unanswered_probes if self._last_tcp is not None else 0)
 
     def _find_blame(self, now_ns: int, gap_ns: int) -> Blame:
-        """Hear everybody about the open gap."""
+        """Determine the blame of the open gap from all facts."""
         self._sample_tcp()
         asked_ns = None if self._tcp is None else self._tcp.asked_ns
         self._stopped_together = max(self._stopped_together, self._monitor.stopped_together(self))
@@ -166,7 +165,7 @@ class StallMonitor:
         )
 
     def _local_facts(self, now_ns: int, gap_ns: int, phase: StallPhase) -> Silence:
-        """What this monitor says of itself during the last ``gap_ns``, a silence in ``phase``."""
+        """The facts about this machine during the last ``gap_ns``, a silence in ``phase``."""
         monitor, since_ns = self._monitor, now_ns - gap_ns
         return Silence(
             gap_ns=gap_ns,
@@ -177,7 +176,7 @@ class StallMonitor:
             wall_step_ns=monitor.wall_step_ns(since_ns),
         )
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- emitting ------------------------------------------------------------------------------------------------------
 
     def _emit_started(
         self, t_ns: int, phase: StallPhase, gap_ms: float, found: Blame | None, witness: TcpState | None = None
@@ -187,7 +186,7 @@ class StallMonitor:
         self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, found, threshold_ms))
 
     def _emit_wire_silence(self, now_ns: int, gap_ns: int, found: Blame, *, over: bool = False) -> None:
-        """A silence on the wire: when it is long enough, when it is seen otherwise, and when it is over."""
+        """Emit a silence on the wire: when it passes the threshold, when its blame changes, and when it is over."""
         here, before = _near_blame(found), _near_blame(self._open_blame)
         seen_anew = here is not None and (before is None or (here.name, here.why) != (before.name, before.why))
         if over or seen_anew or not self._announced:
@@ -195,7 +194,7 @@ class StallMonitor:
         self._announced = not over
 
     def on_bytes(self, t_ns: int) -> None:
-        """Something came on the byte clock, or the attempt ended: a silence there is over. Called before the fold."""
+        """Bytes arrived or the attempt ended: close an open wire silence. Call it before updating the timeline."""
         timeline = self._timeline
         if timeline.watched != "byte":
             return
@@ -209,7 +208,7 @@ class StallMonitor:
             self._reset()
 
     def _is_own(self, start_ns: int, end_ns: int, ended: bool) -> bool:
-        """Whether a gap that is being closed was certainly this machine's own; whose it was is kept for the telling."""
+        """Whether this machine certainly caused the gap that is being closed. Keeps the blame for :meth:`closed`."""
         if ended:
             now_ns = time.monotonic_ns()
             here = blame(self._local_facts(now_ns, now_ns - start_ns, self._timeline.stall_phase()))
@@ -220,7 +219,7 @@ class StallMonitor:
         return self._closed_blame is not None and self._closed_blame.own
 
     def closed(self, t_ns: int, stall: Stall) -> None:
-        """A stall was closed: by an arrival, or by the end of the attempt."""
+        """Emit that a stall was closed, by an arrival or by the end of the attempt."""
         found = self._closed_blame
         if not self._announced:  # the arrival was processed before the timer could fire
             self._emit_started(t_ns, stall.phase, stall.duration_ms, found)
@@ -232,7 +231,7 @@ class StallMonitor:
         self._reset()
 
     def _reset(self) -> None:
-        """No silence is being watched: forget what was seen in the last one, and ask no more."""
+        """Drop the TCP states of the last silence and stop the keep-alive probes."""
         self._first_tcp = self._last_tcp = None
         self._stopped_together = 0
         if self._tcp is not None:
@@ -244,5 +243,5 @@ class StallMonitor:
 
 
 def _near_blame(found: Blame | None) -> Blame | None:
-    """Whose a silence on the wire is, unless it is the other end's: what that owes, nobody can know who cannot read."""
+    """The blame of a wire silence, except the other end: kmon cannot know whether that had anything to send."""
     return None if found is None or found.name in ("provider", "unknown") else found

@@ -1,14 +1,14 @@
-"""Who is silent: this program, its client, the path or the provider? A pure function of what the witnesses say.
+"""Determines which party causes a silence: this program, its client, the path or the provider. Pure.
 
-One end of a connection cannot see everything, and a blame says how far it can see:
+One end of a connection cannot observe everything, so a blame carries its certainty:
 
-- *us*: bytes lie here unread, this program or its canary stood still long enough to make the silence a stall, the
-  machine slept, or streams of several hosts all stopped in the same instant;
-- *client*: kmon passes the stream on, and the program that asked for it does not take it, so no more is read;
-- *path*: nobody at the other end acknowledges. A dead path and a dead machine at its end look the same from here;
-- *provider*: its server still sends comments or empty chunks (certain), or its kernel answers and no data comes
-  (likely: whoever ends the TCP connection answers, which may be a load balancer or a middlebox);
-- *unknown*: the witnesses are missing, or have not answered yet, and the evidence says which.
+- *us*: received bytes are unread, the event loop or the canary was blocked long enough to make the silence a stall,
+  the machine was suspended, or the streams of several hosts all stopped at the same moment;
+- *client*: kmon proxies the stream and its client does not read it, so kmon reads no more;
+- *path*: the peer does not acknowledge. A dead path and a dead peer machine cannot be told apart from here;
+- *provider*: its server still sends comments or empty chunks (certain), or its kernel acknowledges and sends no data
+  (likely: the TCP connection may end at a load balancer or a middlebox);
+- *unknown*: facts are missing or not there yet; the evidence names them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from dataclasses import dataclass
 from kmon.catalog.signatures import OF_THIS_MACHINE
 from kmon.dialects.delta import StreamError
 from kmon.stream.blame import Blame, Certainty, Party
+from kmon.stream.timeline import MS, S
 from kmon.transport.tcp_info import TcpState
 
-MS, S = 1_000_000, 1_000_000_000
 ANSWER_WAIT_NS = 2 * S
-"""How long the peer's kernel may take to acknowledge before it does not: two questions and two round trips."""
+"""Without an acknowledgement for this long the peer does not answer: two keep-alive probes and round trips."""
 FRESH_NS = 3 * S
-"""An acknowledgement older than this, while the peer is asked once a second, says nothing about now."""
+"""An older acknowledgement is out of date, since a probe is sent every second."""
 OWN_SHARE = 0.2
-"""The part of the stall threshold that this program must have stood still before that is worth a word."""
+"""The share of the stall threshold that this program must have been blocked for to be blamed."""
 UNREAD_LEAST_MS = 200
-"""Bytes that arrived longer ago than this and are still unread are not just being read."""
+"""Bytes that arrived longer ago than this and are unread are not being read at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """What is known of one silence. Durations are ns; None where nobody watches, or nobody can tell here."""
+    """The facts about one silence. Durations are ns; None where a fact was not or cannot be measured."""
 
     gap_ns: int
     stall_ns: int
@@ -41,23 +41,23 @@ class Silence:
     """Since the last byte of any kind, comments included."""
     tcp: TcpState | None = None
     tcp_before: TcpState | None = None
-    """An earlier look in the same silence."""
+    """An earlier sample in the same silence."""
     since_keepalive_ns: int | None = None
-    """Since the peer's kernel was first asked for a sign of life in this silence."""
+    """Since the first keep-alive probe of this silence."""
     late_ns: int | None = None
     canary_overdue_ns: int | None = None
     suspended_ns: int | None = None
     wall_step_ns: int = 0
     stopped_together: int = 0
-    """Streams that all fell silent in the same instant, of more than one host; 0 if they did not."""
+    """How many streams, of more than one host, all stopped at the same moment; 0 if they did not."""
     client_blocked_ns: int = 0
-    """For how long a client to whom the stream is passed on has kept it waiting."""
+    """For how long the client of a proxied stream has not read."""
     intermediary: str = ""
-    """What ends the TCP connection in the provider's place: ``proxy``, ``gateway``; empty where nothing is known to."""
+    """What terminates the TCP connection instead of the provider: ``proxy``, ``gateway``; empty if nothing is known."""
 
     @property
     def acked(self) -> bool:
-        """Whether the peer's kernel has acknowledged since it was asked, and still does."""
+        """Whether the peer's kernel has acknowledged since the first probe, and recently."""
         quiet_ns = self.quiet_ns
         return (
             quiet_ns is not None
@@ -67,12 +67,12 @@ class Silence:
 
     @property
     def quiet_ns(self) -> int | None:
-        """Since the peer's kernel last acknowledged anything."""
+        """Time in ns since the peer's last acknowledgement."""
         return None if self.tcp is None else self.tcp.last_ack_received_ms * MS
 
     @property
     def retransmits(self) -> int:
-        """Segments of ours that were sent again in this silence, or are still waiting to get through."""
+        """Segments that were retransmitted in this silence, or are still unacknowledged."""
         seen = self.tcp
         if seen is None:
             return 0
@@ -82,19 +82,19 @@ class Silence:
 
     @property
     def sends_without_output(self) -> bool:
-        """Whether the server itself still sends something, though no output."""
+        """Whether the server still sends bytes that are no output, such as comments."""
         return self.since_byte_ns is not None and self.since_byte_ns < min(self.stall_ns, self.gap_ns // 2)
 
 
 def blame(silence: Silence) -> Blame:
-    """Weigh the witnesses: those at home first, since what they explain needs nobody else."""
+    """The blame of a silence. Local causes come first, since they explain it without any other party."""
     name, certainty, why, sentence = _local_cause(silence) or _remote_cause(silence)
     facts = ", ".join(_facts(silence))
     return Blame(name, certainty, why, f"{facts}: {sentence}" if facts else sentence)
 
 
 def local_failure(error: StreamError | None) -> Blame | None:
-    """Whose failure an error is that this machine made before anybody was asked; None for any other."""
+    """The blame of an error that this machine caused before anything was sent; None for any other error."""
     if error is None or error.kind not in OF_THIS_MACHINE:
         return None
     certainty: Certainty = "likely" if error.kind == "wrong-clock" else "certain"
@@ -134,7 +134,7 @@ def _local_cause(silence: Silence) -> _Found | None:
 
 
 def _unread_for_long(silence: Silence, seen: TcpState) -> bool:
-    """Whether unread bytes have been there for a while, and did not just come."""
+    """Whether the unread bytes did not arrive just now."""
     return seen.last_data_received_ms >= UNREAD_LEAST_MS or (
         silence.tcp_before is not None and silence.tcp_before.unread_bytes > 0
     )

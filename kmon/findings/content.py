@@ -23,25 +23,25 @@ MARKER = re.compile(r"<\|tool_calls?_(?:section_begin|begin|argument_begin|secti
 """Kimi's native markup and the ``<tool_call>`` of the Hermes family."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 LATE_CHUNKS = 3
-"""Output chunks after the finish reason that are no stray last word."""
+"""From so many output chunks after the finish reason on, the order is wrong; fewer may be a late last word."""
 SAME_CALLS = 2
-"""Earlier calls with the same arguments, from which on one more is a loop."""
+"""After so many earlier calls with the same arguments, one more is a loop."""
 
 
 class RequestFacts(Struct, frozen=True):
-    """What of the request the answer is judged by."""
+    """The parts of a request by which its answer is judged."""
 
     model: str
     tools: tuple[Tool, ...] = ()
     prompt: str = ""
     wants_usage: bool = False
     called: tuple[tuple[str, dict[str, Any]], ...] = ()
-    """The calls that were made, and answered, earlier in the conversation."""
+    """Tool calls (name, arguments) made and answered earlier in the conversation."""
     finish_words: FinishWords = FinishWords()
 
 
 class ContentFinding(Struct, frozen=True):
-    """A signature and the sentence that proves it, without its full stop; foreign text in it is raw."""
+    """A signature and its evidence, a sentence without full stop; foreign text in it is raw."""
 
     name: str
     sentence: str
@@ -51,12 +51,12 @@ Check = Callable[[RequestFacts, Transcript, ChunkStats], ContentFinding | None]
 
 
 def content_finding(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """The gravest thing wrong with what a finished answer says, or None."""
+    """The most serious fault in the content of a finished answer, or None."""
     return next((found for check in CHECKS if (found := check(request, transcript, stats)) is not None), None)
 
 
 def markers_leaked(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """The model's own markup among its words. Markup in code marks, or in the question, is what is talked about."""
+    """Tool-call markup of the model in its text. Markup in code, or quoted from the prompt, is no fault."""
     for where, text in (("text", transcript.text), ("reasoning", transcript.reasoning)):
         marker = MARKER.search(_CODE.sub("", text)) if "<" in text else None
         if marker is not None and marker[0] not in request.prompt:
@@ -70,7 +70,7 @@ def markers_leaked(request: RequestFacts, transcript: Transcript, stats: ChunkSt
 
 
 def looping(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """Output that ends in a loop."""
+    """Output that ends in a repetition loop."""
     for where, text in (("text", transcript.text), ("reasoning", transcript.reasoning), *_arguments(transcript)):
         if loop := loop_at_end(text):
             return ContentFinding(
@@ -85,7 +85,7 @@ def _arguments(transcript: Transcript) -> Sequence[tuple[str, str]]:
 
 
 def _calls_again(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """The same call for the third time. Once more may be meant, after an error for instance."""
+    """The same call for the third time. One repetition may be intended, for instance after an error."""
     for call in transcript.tool_calls:
         if not any(name == call.name for name, _ in request.called):
             continue
@@ -193,29 +193,29 @@ CHECKS: tuple[Check, ...] = (
     looping, _calls_amiss, _calls_again, markers_leaked, _silent_answer, _calls_missing,
     _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
-"""The gravest first: what an agent stumbles over, then what spoils a comparison, then what spoils the bill."""
+"""The most serious first: what breaks an agent, then what spoils a comparison, then what affects the bill."""
 
 
 CHARS_PER_TOKEN = 4
-"""A rule of thumb for Latin text; code and other scripts have fewer."""
+"""Approximation for Latin text; code and other scripts have fewer."""
 MOST_CHARS_PER_TOKEN = 16
-"""No tokenizer averages more over a text of some length."""
+"""No tokenizer averages more over a long text."""
 LEAST_CHARS = 400
-"""Shorter answers prove nothing about a count."""
+"""Shorter answers are no evidence about a count."""
 SPARE_TOKENS = 200
-"""What templates and tool markup may cost beyond what is seen."""
+"""Tokens that templates and tool markup may add to the visible output."""
 
 
 def estimated_tokens(transcript: Transcript) -> int:
-    """About how many tokens the stream held."""
+    """The approximate number of tokens in the stream."""
     return -(-_chars(transcript) // CHARS_PER_TOKEN)
 
 
 def usage_finding(transcript: Transcript, *, announced: bool) -> tuple[str, str] | None:
     """``usage-missing`` or ``usage-mismatch`` with its sentence, or None.
 
-    Missing counts only where the stream ``announced`` it. Reported counts may be too small for the text in any case,
-    but too large only where the provider tells its reasoning apart, because hidden reasoning is counted as well.
+    Usage is missing only if the stream ``announced`` it. A count can be too small for any text, but too large only if
+    the provider reports its reasoning tokens, because hidden reasoning is counted as well.
     """
     about = f"about {estimated_tokens(transcript)} by the length of the stream (an estimate)"
     usage = transcript.usage
@@ -258,7 +258,8 @@ class _Name(NamedTuple):
 
 
 def may_be_same(asked: str, served: str) -> bool:
-    """False only when both names tell their family and the families, generations or kinds of thinking differ."""
+    """Whether two names may mean one model. Providers spell one model in many ways, so in doubt it is True: False only if
+    both names state their family and the families, generations or kinds of thinking differ."""
     one, other = _name(asked), _name(served)
     if one is None or other is None:
         return True
@@ -281,7 +282,7 @@ def _name(model: str) -> _Name | None:
         parts = [part for part in (found[1], found[2] or found[3]) if part] if found else []
         date = _DATE.search(low)
         return _Name("kimi", ".".join(parts), "thinking" in low, date[1] if date else "")
-    # Of other families only the number right after the family's name is taken for the generation.
+    # for other families only the number directly after the family's name is the generation
     rest = low[family.end() :].lstrip("-_ v")
     number = _NUMBER.match(rest)
     return _Name(family[1], number[1].replace("p", ".") if number else "", False, "")

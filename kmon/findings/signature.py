@@ -1,6 +1,6 @@
-"""The name of what broke in one attempt, with the evidence line a support engineer would accept.
+"""Decides the signature of one ended attempt, with its evidence line.
 
-The names, what they mean and what looks alike stand in ``kmon/catalog/signatures.toml``.
+``kmon/catalog/signatures.toml`` defines the names and what they are easily confused with.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Signature(NamedTuple):
 
 
 BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
-"""Signature by the kind of an error where no response had begun."""
+"""Signature by error kind, before the response headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedAttempt:
-    """An attempt that has ended, with all that its name is decided by."""
+    """An ended attempt, with all facts that decide its signature."""
 
     ending: Ending
     timeline: Timeline
@@ -42,11 +42,11 @@ class EndedAttempt:
     error: StreamError | None
     end_ns: int
     lingered: bool = False
-    """The body had not ended a while after its terminal event."""
+    """Whether the body was still open some time after its terminal event."""
 
 
 def decide(ended: EndedAttempt) -> Signature:
-    """Name an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
+    """The signature of an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
     evidence = describe(ended.timeline, ended.end_ns)
     name, sentence = _named(ended)
     return Signature(name, f"{sentence}; {evidence}" if sentence else evidence)

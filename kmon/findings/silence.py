@@ -1,4 +1,4 @@
-"""The name of a silence: what an attempt was waiting for when its time ran out, and silences that ended. Pure."""
+"""Decides the signatures of silences: of attempts that timed out, and of stalls that ended. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from kmon.findings.tool_call import shown
 from kmon.stream.timeline import MS, S, Timeline
 
 REPEATED = 3
-"""Stalls in one answer that are no single event any more."""
+"""From so many stalls in one answer on, they are repeated."""
 EMPTY_CHUNKS = 3
-"""Empty chunks that are no role announcement."""
+"""From so many empty chunks on, they are more than a role announcement."""
 QUARTERS_LEAST_TOKENS = 40
 SLOWEST = 5.0
 """How many times as long the last quarter of an answer takes as the first, with no quarter shorter than one before."""
 ONE_GAP = 0.35
-"""The share of the last quarter beyond which a single gap is a stall, and not a slow pace."""
+"""A single gap of more than this share of the last quarter is a stall, not a slow pace."""
 SAME_NS = 5 * MS
-"""How far the two ends of one silence may lie apart where they were found by different folds."""
+"""How far the ends of one silence may differ between the two folds that found it."""
 
 
 def unended(
@@ -50,7 +50,7 @@ def unended(
 
 
 def _kept_up(last_ns: int | None, timeline: Timeline, end_ns: int) -> bool:
-    """Whether signs of life went on through most of the silence; one ping at its beginning says nothing about it."""
+    """Whether signs of life continued through most of the silence; one ping at its beginning does not count."""
     since_ns = timeline.progress.last_ns or timeline.t_request_sent or end_ns
     return last_ns is not None and end_ns - last_ns <= (end_ns - since_ns) // 2
 
@@ -68,7 +68,7 @@ def _still_coming(
 
 
 def disturbed(timeline: Timeline) -> tuple[str, str]:
-    """Signature and sentence of an attempt whose silences were this machine's own."""
+    """Signature and sentence of an attempt whose silences this machine caused."""
     each_s = [stall.duration_ms / 1000 for stall in timeline.stalls if stall.own]
     plural = "" if len(each_s) == 1 else "s"
     said = f"{len(each_s)} silence{plural} of {', '.join(f'{s:.1f}' for s in each_s[:6])} s"
@@ -78,8 +78,8 @@ def disturbed(timeline: Timeline) -> tuple[str, str]:
 def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
     """Signature and sentence of silences that ended in a finished answer, or None if there is nothing to say.
 
-    Silences of this machine's own are left out. A slow first token that came is slow, not broken; and tool arguments
-    that a server holds back until they are complete are its way to serve them.
+    Silences that this machine caused do not count, nor does a slow first token, nor the time in which a server buffers
+    tool arguments until they are complete.
     """
     silences = [
         stall
@@ -104,8 +104,8 @@ def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
 
 
 def slowing_down(timeline: Timeline) -> str:
-    """How the four quarters of an answer took longer and longer, in words; empty when they did not, or when this
-    machine stood still meanwhile."""
+    """The durations of an answer's four quarters in words, if they grow strongly; empty if they do not, or if this
+    machine was blocked meanwhile."""
     stamps = timeline.arrivals_ns
     if len(stamps) < QUARTERS_LEAST_TOKENS or any(stall.own for stall in timeline.stalls):
         return ""

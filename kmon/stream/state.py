@@ -1,8 +1,8 @@
-"""The one place that says streaming, stalled, idle.
+"""Derives the state of a run: the only place that decides between streaming, stalled and idle.
 
-:func:`derive` looks at a run's view at a moment and returns the observed state, the claim (what an ordinary client
-would show at this moment) and, when the two disagree for longer than the stall threshold, the contradiction in words.
-Panes, status bar, headless lines and reports call it; none of them decides for itself.
+:func:`derive` returns the observed state of a run at a moment, the claim (what an ordinary client, or the watched chat
+program, shows then) and, when the two disagree for longer than the stall threshold, the contradiction in words. Panes,
+status bar, headless lines and reports all call it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out"
 
 @dataclass(frozen=True, slots=True)
 class ObservedState:
-    """A run at one moment. Durations are ns; None where there is nothing to measure."""
+    """The state of a run or attempt at one moment. Durations are ns; None where there is nothing to measure."""
 
     state: State
     claim: str
@@ -37,9 +37,9 @@ class ObservedState:
     phase: StallPhase | None = None
     keepalive_ns: int | None = None
     contradiction: str = ""
-    """Claim against observation in words. A silence of this machine's own making accuses nobody."""
+    """Claim against observation in words; it blames no provider for a silence that this machine caused."""
     conclusion: str = ""
-    """What the contradiction is called, where it has a name: ``false idle (queued follow-up)``."""
+    """The name of the contradiction, if it has one: ``false idle (queued follow-up)``."""
 
 
 def derive(run: RunView, now_ns: int) -> ObservedState:
@@ -47,7 +47,7 @@ def derive(run: RunView, now_ns: int) -> ObservedState:
     attempt = run.main
     if attempt is None:
         return ObservedState("queued", "idle")
-    if run.scheduled is not None:  # an ordinary client's library tries again without a word
+    if run.scheduled is not None:  # client libraries retry silently
         return ObservedState("queued", "connecting")
     if run.ended is not None and run.ended.state == "cancelled":  # perhaps while it waited for a retry
         return ObservedState("cancelled", "idle")
@@ -60,14 +60,14 @@ def retry_left_s(scheduled: RetryScheduled, now_ns: int) -> float:
 
 
 def retry_sentence(scheduled: RetryScheduled, now_ns: int) -> str:
-    """What is waited for: ``retry 2 of 3 in 4.2 s (HTTP 429, Retry-After)``."""
+    """The scheduled attempt in words: ``retry 2 of 3 in 4.2 s (HTTP 429, Retry-After)``."""
     what = "retry" if scheduled.role == "retry" else f"falls back to {scheduled.target},"
     when = f" in {retry_left_s(scheduled, now_ns):.1f} s" if scheduled.delay_ms else ""
     return f"{what} {scheduled.number} of {scheduled.of}{when} ({scheduled.reason})"
 
 
 def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") -> ObservedState:
-    """Observe one attempt at ``now_ns``. ``diagnosis`` names the side it hangs on, where that is known."""
+    """Observe one attempt at ``now_ns``. ``diagnosis`` is the name of its diagnosis, if there is one."""
     timeline = attempt.timeline
     state = _state(attempt, now_ns)
     claim = _claim(attempt, now_ns)
@@ -105,8 +105,8 @@ def _state(attempt: AttemptView, now_ns: int) -> State:
 
 
 def _claim(attempt: AttemptView, now_ns: int) -> str:
-    """What a client shows: the watched one itself, or an ordinary HTTP client, which is open until its iterator ends
-    and ends quietly on any clean close."""
+    """What the watched program shows, else what an ordinary HTTP client would: it streams until its iterator ends, and
+    takes any clean close for the end."""
     if attempt.claim is not None:
         return shown_claim(attempt, now_ns)
     if attempt.ending is not None:
@@ -120,12 +120,12 @@ def _contradiction(attempt: AttemptView, state: State, claim: str, gap_ns: int |
     if attempt.blame is not None and (whose := attempt.blame.nearer):
         return f"silent {gap_ns / S:.1f} s, but that is {whose}: {attempt.blame.why}"
     timeline = attempt.timeline
-    heard_ns = timeline.byte.open_ns(now_ns)
+    since_byte_ns = timeline.byte.open_ns(now_ns)
     if timeline.t_headers is None:
         why = "no response headers"
-    elif heard_ns is None:
+    elif since_byte_ns is None:
         why = "headers, then nothing"
-    elif heard_ns < min(gap_ns, timeline.threshold_ns()):
+    elif since_byte_ns < min(gap_ns, timeline.threshold_ns()):
         keeps = timeline.life.last_ns is not None and timeline.life.last_ns >= (timeline.chunk.last_ns or 0)
         why = "keep-alives only" if keeps else "empty chunks only"
     else:
@@ -133,19 +133,19 @@ def _contradiction(attempt: AttemptView, state: State, claim: str, gap_ns: int |
     return f"claims {claim}, silent {gap_ns / S:.1f} s ({why})"
 
 
-BREAKS = {"idle": "false idle", "error": "false error", "aborted": "false end"}
-"""What a line that is not busy is called while its run goes on."""
+FALSE_CLAIMS = {"idle": "false idle", "error": "false error", "aborted": "false end"}
+"""Name of the contradiction when the program shows this activity while its run is still open."""
 
 
 def shown_claim(attempt: AttemptView, now_ns: int) -> str:
-    """The line as it stands on the screen, a busy one with its seconds; "" where no program is watched."""
+    """The watched program's line as it shows it, with running seconds while busy; "" without a watched program."""
     return "" if attempt.claim is None else attempt.claim.line(max(0, now_ns - attempt.claim_ns) // S)
 
 
 def contradiction(attempt: AttemptView, claim: Claim, state: State, now_ns: int, diagnosis: str) -> tuple[str, str]:
-    """What the program says and what is so, and what to call that; nothing until it has lasted a stall's length.
+    """The contradiction between the program's line and its run, and its name; both empty until it lasts ``stall_ns``.
 
-    A run counts as open while its attempt has not ended. ``diagnosis`` is named in brackets, where there is one.
+    A run is open while its attempt has not ended. The name carries ``diagnosis`` in brackets, if there is one.
     """
     timeline = attempt.timeline
     if now_ns - attempt.claim_ns < timeline.stall_ns:
@@ -160,11 +160,11 @@ def contradiction(attempt: AttemptView, claim: Claim, state: State, now_ns: int,
     if claim.busy and state != "stalled":
         return "", ""
     opened_ns = timeline.t_start if attempt.opened_ns is None else attempt.opened_ns
-    heard_ns = timeline.chunk.last_ns if timeline.chunk.last_ns is not None else opened_ns
-    called = "silent" if claim.busy else BREAKS.get(claim.activity, f"false {claim.activity}")
-    open_s, silent_s = (now_ns - opened_ns) / S, max(0, now_ns - heard_ns) / S
+    last_frame_ns = timeline.chunk.last_ns if timeline.chunk.last_ns is not None else opened_ns
+    name = "silent" if claim.busy else FALSE_CLAIMS.get(claim.activity, f"false {claim.activity}")
+    open_s, silent_s = (now_ns - opened_ns) / S, max(0, now_ns - last_frame_ns) / S
     facts = f"TUI says {shown}; {run} open {open_s:.0f} s, last frame {silent_s:.0f} s ago"
-    return facts, f"{called}{_named(diagnosis)}"
+    return facts, f"{name}{_named(diagnosis)}"
 
 
 def _named(diagnosis: str) -> str:
