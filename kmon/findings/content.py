@@ -1,6 +1,6 @@
-"""What is wrong with an answer that came to its end: tool calls, markup, loops, names, order, usage. Pure.
+"""Checks the content of a finished answer: tool calls, markup, loops, model names, chunk order, usage. Pure.
 
-Every check would rather miss a fault than find one in a healthy answer; each of them names what it cannot know.
+Every check prefers to miss a fault over reporting one in a healthy answer.
 """
 
 from __future__ import annotations
@@ -26,6 +26,20 @@ LATE_CHUNKS = 3
 """From so many output chunks after the finish reason on, the order is wrong; fewer may be a late last word."""
 SAME_CALLS = 2
 """After so many earlier calls with the same arguments, one more is a loop."""
+CHARS_PER_TOKEN = 4
+"""Approximation for Latin text; code and other scripts have fewer."""
+MOST_CHARS_PER_TOKEN = 16
+"""No tokenizer averages more over a long text."""
+LEAST_CHARS = 400
+"""Shorter answers are no evidence about a count."""
+SPARE_TOKENS = 200
+"""Tokens that templates and tool markup may add to the visible output."""
+_FAMILY = re.compile(
+    r"(kimi|gpt-oss|gpt|claude|llama|qwen|deepseek|mixtral|mistral|ministral|nova|gemma|gemini|glm|minimax|command|phi|grok)"
+)
+_KIMI = re.compile(r"kimi[-_ ]?k(\d+)(?:[.p](\d{1,2})(?!\d)|-(\d)(?!\d))?")
+_NUMBER = re.compile(r"(\d+(?:[.p]\d+)?)")
+_DATE = re.compile(r"(?<!\d)(0\d{3}|1[0-2]\d{2})(?!\d)")
 
 
 class RequestFacts(Struct, frozen=True):
@@ -185,8 +199,30 @@ def _sent_twice(request: RequestFacts, transcript: Transcript, stats: ChunkStats
 
 
 def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    found = usage_finding(transcript, announced=stats.usage_announced and request.wants_usage)
-    return None if found is None else ContentFinding(*found)
+    """``usage-missing`` or ``usage-mismatch``, or None.
+
+    Usage is missing only if the stream announced it. A count can be too small for any text, but too large only if the
+    provider reports its reasoning tokens, because hidden reasoning is counted as well.
+    """
+    answer = transcript.text + "".join(call.name + call.arguments for call in transcript.tool_calls)
+    chars = len(answer) + len(transcript.reasoning)
+    about = f"about {-(-chars // CHARS_PER_TOKEN)} by the length of the stream (an estimate)"
+    usage = transcript.usage
+    if usage is None or usage.completion_tokens is None:
+        missing = stats.usage_announced and request.wants_usage and transcript.done
+        return ContentFinding("usage-missing", f"usage was announced and never came; {about}") if missing else None
+    counted = usage.completion_tokens
+    if chars >= LEAST_CHARS and counted * MOST_CHARS_PER_TOKEN < chars:
+        return ContentFinding("usage-mismatch", f"usage counts {counted} output tokens, {about}")
+    visible = counted - (usage.reasoning_tokens or 0)
+    most = len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
+    if usage.reasoning_tokens is not None and visible > most:
+        beside = f" beside {usage.reasoning_tokens} of reasoning"
+        return ContentFinding(
+            "usage-mismatch",
+            f"usage counts {visible} output tokens{beside}, more than the answer has bytes; {about}",
+        )
+    return None
 
 
 CHECKS: tuple[Check, ...] = (
@@ -194,60 +230,6 @@ CHECKS: tuple[Check, ...] = (
     _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The most serious first: what breaks an agent, then what spoils a comparison, then what affects the bill."""
-
-
-CHARS_PER_TOKEN = 4
-"""Approximation for Latin text; code and other scripts have fewer."""
-MOST_CHARS_PER_TOKEN = 16
-"""No tokenizer averages more over a long text."""
-LEAST_CHARS = 400
-"""Shorter answers are no evidence about a count."""
-SPARE_TOKENS = 200
-"""Tokens that templates and tool markup may add to the visible output."""
-
-
-def estimated_tokens(transcript: Transcript) -> int:
-    """The approximate number of tokens in the stream."""
-    return -(-_chars(transcript) // CHARS_PER_TOKEN)
-
-
-def usage_finding(transcript: Transcript, *, announced: bool) -> tuple[str, str] | None:
-    """``usage-missing`` or ``usage-mismatch`` with its sentence, or None.
-
-    Usage is missing only if the stream ``announced`` it. A count can be too small for any text, but too large only if
-    the provider reports its reasoning tokens, because hidden reasoning is counted as well.
-    """
-    about = f"about {estimated_tokens(transcript)} by the length of the stream (an estimate)"
-    usage = transcript.usage
-    if usage is None or usage.completion_tokens is None:
-        return (
-            ("usage-missing", f"usage was announced and never came; {about}") if announced and transcript.done else None
-        )
-    counted = usage.completion_tokens
-    if _chars(transcript) >= LEAST_CHARS and counted * MOST_CHARS_PER_TOKEN < _chars(transcript):
-        return "usage-mismatch", f"usage counts {counted} output tokens, {about}"
-    shown = counted - (usage.reasoning_tokens or 0)
-    most = len(_answer(transcript).encode("utf-8", "replace")) + SPARE_TOKENS
-    if usage.reasoning_tokens is not None and shown > most:
-        beside = f" beside {usage.reasoning_tokens} of reasoning"
-        return "usage-mismatch", f"usage counts {shown} output tokens{beside}, more than the answer has bytes; {about}"
-    return None
-
-
-def _answer(transcript: Transcript) -> str:
-    return transcript.text + "".join(call.name + call.arguments for call in transcript.tool_calls)
-
-
-def _chars(transcript: Transcript) -> int:
-    return len(_answer(transcript)) + len(transcript.reasoning)
-
-
-_FAMILY = re.compile(
-    r"(kimi|gpt-oss|gpt|claude|llama|qwen|deepseek|mixtral|mistral|ministral|nova|gemma|gemini|glm|minimax|command|phi|grok)"
-)
-_KIMI = re.compile(r"kimi[-_ ]?k(\d+)(?:[.p](\d{1,2})(?!\d)|-(\d)(?!\d))?")
-_NUMBER = re.compile(r"(\d+(?:[.p]\d+)?)")
-_DATE = re.compile(r"(?<!\d)(0\d{3}|1[0-2]\d{2})(?!\d)")
 
 
 class _Name(NamedTuple):
@@ -258,8 +240,8 @@ class _Name(NamedTuple):
 
 
 def may_be_same(asked: str, served: str) -> bool:
-    """Whether two names may mean one model. Providers spell one model in many ways, so in doubt it is True: False only if
-    both names state their family and the families, generations or kinds of thinking differ."""
+    """Whether two names may mean one model. Providers spell one model in many ways, so False only if both names
+    state their family, and the families, generations or kinds of thinking differ."""
     one, other = _name(asked), _name(served)
     if one is None or other is None:
         return True

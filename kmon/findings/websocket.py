@@ -35,7 +35,7 @@ def closed_signature(error: StreamError | None, pongs: int, found: Signature) ->
     return None
 
 
-def held(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Signature | None:
+def held_delivery_signature(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Signature | None:
     """``delivery-held`` if the answer came only when the next message was sent (``followed_up_ns``); else None."""
     if followed_up_ns is None:
         return None

@@ -19,7 +19,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.errors import UsageError
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
-from kmon.findings.websocket import closed_signature, held, complete_answer_signature
+from kmon.findings.websocket import closed_signature, complete_answer_signature, held_delivery_signature
 from kmon.model import SESSION_PREFIX
 from kmon.openclaw import device_key
 from kmon.openclaw.link import Link, LinkClosed, Received, Unreadable, WebSocketPing, open_link
@@ -210,5 +210,7 @@ class GatewayAttempt(Attempt):
         lost = self._lost_events if per_connection else 0
         named = closed_signature(error, self._pongs, found)
         if named is None and state == "done":
-            named = held(self.timeline, self.followed_up_ns, found) or complete_answer_signature(self._retried, lost, found)
+            named = held_delivery_signature(self.timeline, self.followed_up_ns, found) or complete_answer_signature(
+                self._retried, lost, found
+            )
         return found if named is None else named

@@ -1,6 +1,6 @@
-"""What every attempt is, whatever carries it: a request of ours, its limits, and how its end is told.
+"""The base of all attempts, whatever their transport: one request, its limits, and its end.
 
-An attempt never decides what to do next; it keeps its account (``account.py``), which emits the events, and returns an
+An attempt does not decide what follows. It feeds an :class:`AttemptRecorder`, which emits the events, and returns an
 :class:`AttemptOutcome`. Cancelling its task closes the socket and ends the attempt as ``cancelled``.
 """
 
@@ -44,19 +44,19 @@ DONE_GRACE_S = 0.5
 
 
 class Conversation(NamedTuple):
-    """What is asked, and what was said before."""
+    """The scenario of a request and the messages sent with it."""
 
     scenario: Scenario
     messages: Sequence[Message]
     session: str = ""
-    """The conversation at the other end, where it keeps one: a follow-up goes on with it."""
+    """The session at the server, if it keeps one; a follow-up continues it."""
 
 
 class Attempt(ABC):
     """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does)."""
 
     error_grace_s = FINISH_GRACE_S
-    """How long an answer that ended in an error may still go on."""
+    """How long to read on after an error in the stream."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Attempt(ABC):
         self.followed_up_ns: int | None = None
         """When a follow-up in the same session was last sent."""
         self.on_request_sent: Callable[[int], None] | None = None
-        """Told when the request had left."""
+        """Called with the stamp when the request was sent."""
         spoken = wire_format(target.dialect)
         self._recorder = AttemptRecorder(
             id,
@@ -112,11 +112,11 @@ class Attempt(ABC):
         return self._recorder.transcript
 
     def redacted(self, text: str) -> str:
-        """``text``, which came from the other end, cleaned and without the keys it was asked with."""
+        """Text from the server on one line, cleaned, without the request's keys."""
         return self._recorder.sanitizer.redacted(text)
 
     async def go(self) -> AttemptOutcome:
-        """Run the attempt to its end. Never raises for what the network or the provider does."""
+        """Run the attempt to its end. Never raises because of the network or the provider."""
         url = self.url()
         proxy = proxy_for(url)
         self._recorder.sanitizer.learn(secrets(proxy))
@@ -142,10 +142,10 @@ class Attempt(ABC):
             error = stream_error(exc)
             state = "done" if self.timeline.t_done is not None else "failed"
         except (OSError, httpcore.ProxyError, httpcore.UnsupportedProtocol, ValueError) as exc:
-            if isinstance(exc, ValueError):  # of an odd URL or header, or of kmon itself
+            if isinstance(exc, ValueError):  # caused by an unusual URL or header, or a bug
                 _log.warning("attempt %d of run %s failed", self.attempt, self.run, exc_info=exc)
             error, state = stream_error(exc), "failed"
-        except Exception as exc:  # whatever it was, an attempt that began must end, and say so
+        except Exception as exc:  # an attempt that has started must emit its end
             _log.exception("attempt %d of run %s failed", self.attempt, self.run)
             error, state = StreamError("internal", log.failed("kmon itself failed in this attempt", exc)), "failed"
         finally:
@@ -177,49 +177,49 @@ class Attempt(ABC):
         self._recorder.started(self.timeline.t_start, self._target.base_url, None)
         return self._recorder.end("cancelled", StreamError("cancelled", "cancelled before it began"))
 
-    # -- what carries it -----------------------------------------------------------------------------------------------
+    # -- to be implemented per transport -------------------------------------------------------------------------------
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what is to be sent, before any clock runs."""
+        """Build the request, before any clock runs."""
 
     @abstractmethod
     def url(self) -> str:
-        """Where the attempt goes."""
+        """The URL of the request."""
 
     @abstractmethod
     async def exchange(self) -> StreamError | None:
-        """Ask, and take what comes. Returns the error the answer ended with, if any; raises what the network raises."""
+        """Send the request and record the response. Returns the error in it, if any; raises network errors."""
 
     def over(self) -> bool:
-        """Whether an attempt whose time is up has done what it was for."""
+        """Whether an attempt that reached its timeout counts as done."""
         return False
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
-        """The attempt's name where its carrier knows more than the stream tells."""
+        """The signature, refined by what only the transport knows."""
         return found
 
-    # -- what they share -----------------------------------------------------------------------------------------------
+    # -- shared by all transports --------------------------------------------------------------------------------------
 
     @property
     def _settled(self) -> bool:
-        """Whether the outcome is known and only the rest of the stream is still to come."""
+        """Whether the outcome is known and only the rest of the stream is missing."""
         return self._recorder.finished or fatal(self.transcript.error)
 
     def _record(self, t_ns: int, delta: Delta) -> bool:
         """Fold one chunk in; returns whether it brought output."""
         progress = self._recorder.record(t_ns, delta)
-        self._limit_watch.look()
+        self._limit_watch.update()
         return progress
 
     def _on_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self._recorder.phase(phase, t_ns, detail)
-        self._limit_watch.look()
+        self._limit_watch.update()
         if phase == "request_sent" and self.on_request_sent is not None:
             self.on_request_sent(t_ns)
 
     def _shorten(self, *, progress: bool) -> None:
-        """Once the outcome is known, wait for the rest no longer than a grace that only progress renews."""
+        """Once the outcome is known, limit the wait for the rest to a grace period that only progress renews."""
         if self.timeline.t_done is not None:
             grace_s = DONE_GRACE_S
         elif self._settled and (progress or not self._graced):
@@ -229,12 +229,12 @@ class Attempt(ABC):
         self._deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))
 
     def _give_up(self) -> None:
-        """A limit has passed: let the time of the whole attempt be over now."""
+        """A limit has passed: end the attempt now, as by its timeout."""
         if not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
     def _timeout(self) -> StreamError:
-        """Which limit passed, by its setting in ``code``."""
+        """The error of the limit that passed; ``code`` is its setting."""
         passed = self._limit_watch.passed
         if passed is not None:
             return StreamError("timeout", passed.sentence, code=passed.setting)

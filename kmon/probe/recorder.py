@@ -1,7 +1,6 @@
-"""What is known of one attempt while it goes on: clocks, transcript, stalls; and at its end, its name.
+"""Records one attempt: clocks, transcript and stalls while it runs, its signature at the end; emits its events.
 
-Whoever has the bytes feeds it: the probe with its own exchange, the proxy with one it only watches. It emits the
-events of the attempt, so both speak the same language and are judged by the same rules.
+A probe feeds it with its own exchange, the proxy with one that it only watches, so the same rules judge both.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from kmon.transport.phase import Phase
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """How an attempt ended, with all it said."""
+    """How an attempt ended, with its output."""
 
     state: ev.Ending
     signature: Signature
@@ -41,28 +40,28 @@ class AttemptOutcome:
     request_ids: dict[str, str]
     end_ns: int
     sanitizer: Sanitizer
-    """Takes out of what the attempt said the keys it was asked with."""
+    """Removes the request's keys from text of the response."""
     blame: Blame | None = None
     unread: bool = False
-    """A stream that kmon does not read."""
+    """Whether it is a stream that kmon does not read."""
 
 
 class AttemptId(NamedTuple):
-    """Which attempt it is."""
+    """Identifies an attempt."""
 
     run: str
     number: int
     role: ev.AttemptRole
     turn: int = 1
-    """Which request of the conversation."""
+    """The number of its request in the conversation, from 1."""
     aimed: str = ""
-    """Its target, where that is not the run's own."""
+    """Its target, if that differs from the run's own."""
 
 
 class AttemptRecorder:
-    """``timeline`` and ``transcript`` may be read at any time (a nudge does). ``secrets`` are never told.
+    """``timeline`` and ``transcript`` may be read at any time (a nudge does). ``secrets`` never appear in an event.
 
-    With ``habits`` what counts as a stall is learned from them and what happens here is added to them.
+    With ``target_gaps`` the stall thresholds are learned from them, and the gaps of this attempt are added to them.
     """
 
     def __init__(
@@ -116,13 +115,13 @@ class AttemptRecorder:
         self.identified(t_ns, status, kept(headers), content_type)
 
     def identified(self, t_ns: int, status: int, ids: Mapping[str, str], content_type: str = "") -> None:
-        """The answer began, and has these ids at the other end."""
+        """The response began, with these request ids."""
         self._request_ids = self.sanitizer.headers(ids)
         content_type = self.sanitizer.named("content-type", content_type)
         self._emit(ev.HeadersReceived(t_ns, self.run, self.attempt, status, self._request_ids, content_type))
 
     def unread(self, t_ns: int, *, stream: bool) -> None:
-        """From now on nothing is read of what comes: its bytes are watched, and its transport is judged."""
+        """From now on the response is not read: its bytes are watched, and only its transport is judged."""
         if self.timeline.watched == "byte" and stream == self._unread:
             return
         self._unread = stream
@@ -132,19 +131,19 @@ class AttemptRecorder:
         self._emit(ev.Unread(t_ns, self.run, self.attempt, stream))
 
     def start_over(self) -> None:
-        """The other end began its answer anew: what was said, and the error it ended with, do not count."""
+        """The server started its answer again: discard the output so far and its error."""
         chunks = self.transcript.chunks
         self.transcript = Transcript()
         self.transcript.chunks = chunks
 
     def bytes(self, t_ns: int, size: int) -> None:
-        """A read that completed no chunk."""
+        """Record a read of ``size`` bytes that completed no chunk."""
         self.stalls.on_bytes(t_ns)
         self.timeline.on_bytes(t_ns)
         self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, size))
 
     def record(self, t_ns: int, delta: Delta) -> bool:
-        """One chunk or keep-alive; returns whether it brought output."""
+        """Record one chunk or keep-alive; returns whether it brought output."""
         self.transcript.add(delta)
         if delta.server_ms is not None:
             self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
@@ -162,7 +161,7 @@ class AttemptRecorder:
         return progress
 
     def judge(self, error: StreamError | None) -> ev.Ending:
-        """How an attempt ended whose body came to its end."""
+        """The ending of an attempt whose body has ended."""
         if fatal(error):
             return "failed"
         return "done" if self.finished else "incomplete"
@@ -178,9 +177,11 @@ class AttemptRecorder:
         named: Callable[[Signature], Signature] | None = None,
         end_ns: int | None = None,
     ) -> AttemptOutcome:
-        """Close the clocks and name what happened. ``note`` stands before the evidence; an answer that is not known
-        as a ``whole``, with what was asked for, is judged by its transport alone; ``named`` is asked where its carrier
-        knows more than the stream tells; ``end_ns`` is when it ended where that is not now."""
+        """Close the clocks, decide the signature and emit the end.
+
+        ``note`` is put before the evidence. Without ``whole`` (request or answer are not known completely) a finished
+        answer is judged by its transport alone. ``named`` refines the signature. ``end_ns`` defaults to now.
+        """
         end_ns = time.monotonic_ns() if end_ns is None else end_ns
         self.stalls.stop()
         self.stalls.on_bytes(end_ns)
@@ -237,7 +238,7 @@ class AttemptRecorder:
 
 
 def coalesced(deltas: list[Delta]) -> list[Delta]:
-    """The deltas of one read, with keep-alives that came in a row in it as one: they share their moment."""
+    """The deltas of one read, with consecutive keep-alives merged into one, since they have the same stamp."""
     if len(deltas) < 2:
         return deltas
     following = [*deltas[1:], None]
@@ -251,5 +252,5 @@ def _idle(delta: Delta) -> bool:
 
 
 def fatal(error: StreamError | None) -> bool:
-    """Whether an error ends an attempt. A frame that could not be read alone does not."""
+    """Whether an error ends an attempt. A single malformed frame does not."""
     return error is not None and error.kind != "malformed-frame"

@@ -1,4 +1,4 @@
-"""Which kind of attempt carries a dialect. Those over WebSockets are imported when they are wanted."""
+"""Maps a dialect's transport to its class of attempt. Those over WebSockets are imported on use."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _ATTEMPTS: dict[Transport, str] = {
     "websocket": "kmon.probe.websocket_attempt:WebSocketAttempt",
     "gateway": "kmon.openclaw.attempt:GatewayAttempt",
 }
-"""``module:class`` by transport. A name, not an import: probe knows no vertical, and loads what a target needs."""
+"""``module:class`` by transport. Names, not imports: probe may not import openclaw and loads only what it needs."""
 
 
 def attempt_in(spoken: Dialect) -> type[Attempt]:
-    """The class of attempt whose transport carries ``spoken``."""
+    """The class of attempt for the transport of ``spoken``."""
     module, _, name = _ATTEMPTS[spoken.transport].partition(":")
     found: type[Attempt] = getattr(import_module(module), name)
     return found
 
 
 def preload(target: Target, shared: Shared) -> None:
-    """Import and read what the target's dialect needs: most of a second for the AWS client, nothing for the others."""
+    """Import what the target's dialect needs; the AWS client takes most of a second."""
     spoken = dialect(target.dialect)
     attempt_in(spoken)
     if spoken.transport == "aws":

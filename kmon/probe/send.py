@@ -1,4 +1,4 @@
-"""Opens the exchange of an attempt: over plain HTTP, or through the AWS client where the dialect wants one."""
+"""Opens the HTTP exchange of an attempt, or that of the AWS client, with what all attempts of a race share."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    """One per race, made on its event loop. ``bedrock`` imports aiobotocore when it is first used."""
+    """The TLS context, local monitor and AWS client of a race. Create it on the race's event loop.
+
+    ``bedrock`` imports aiobotocore on first use.
+    """
 
     def __init__(self) -> None:
         self.ssl_context = authorities()
         self.monitor = LocalMonitor()
-        # every look-up of a name needs this codec: loading it needs a file, and all may be in use then
+        # DNS needs this codec; loading it opens a file, which fails later if no descriptor is free
         codecs.lookup("idna")
-        anyio.Lock()  # loads what httpcore would otherwise load inside the first attempt: 60 to 90 ms, measured
+        anyio.Lock()  # loads what httpcore would load within the first attempt: 60 to 90 ms, measured
 
     @cached_property
     def bedrock(self) -> Bedrock:
@@ -45,11 +48,11 @@ class Shared:
 
 
 def url_of(target: Target, request: WireRequest, credential: Credential) -> str:
-    """Where the request goes, with the region in place."""
+    """The full URL of the request, with the region filled in."""
     return aws.base_url_of(target, credential.by_env).rstrip("/") + request.path
 
 
-def ask(
+def open_exchange(
     target: Target,
     request: WireRequest,
     *,
@@ -59,7 +62,10 @@ def ask(
     connect_timeout_s: float,
     on_line: OnLine | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
-    """Send ``request`` when entered and give its answer; leaving closes the socket."""
+    """A context that sends ``request`` when entered and returns the response; leaving it closes the socket.
+
+    Raises :class:`NotSentError` if the key may not go to the URL.
+    """
     if dialect(target.dialect).transport == "aws":
         return network.bedrock.exchange(
             request,
@@ -84,7 +90,7 @@ def ask(
 
 
 def may_be_sent(credential: Credential, url: str) -> None:
-    """Raise :class:`NotSentError` unless the key may go to ``url``, the way it would take from here."""
+    """Raise :class:`NotSentError` if the key may not go to ``url`` by the present route (direct or by proxy)."""
     try:
         credential.check(url, proxied=proxy_for(url) is not None)
     except UsageError as error:
@@ -92,6 +98,6 @@ def may_be_sent(credential: Credential, url: str) -> None:
 
 
 async def prepare(target: Target, credential: Credential, network: Shared, limit_s: float) -> None:
-    """Make clients and fetch credentials now, not while the first attempt is being measured."""
+    """Create clients and fetch credentials now, at most for ``limit_s``, so that no attempt includes it."""
     if dialect(target.dialect).transport == "aws":
         await network.bedrock.prepare(credential, aws.endpoint_of(target, credential.by_env), limit_s)

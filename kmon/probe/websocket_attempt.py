@@ -1,7 +1,6 @@
-"""An attempt at a plain WebSocket: it is opened and listened to, and nothing is ever asked of the other side.
+"""An attempt at a plain WebSocket: it opens the connection and reads messages; it sends only pings.
 
-A message is a chunk. It ends when the peer closes, or when the time to listen is over. Protocol pings keep the line
-alive; an answer of the application's own to anything is never expected.
+A message is a chunk. The attempt ends when the peer closes, or at its timeout.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class WebSocketAttempt(Attempt):
-    """One WebSocket, listened to."""
+    """One WebSocket that is only read."""
 
     def prepare(self) -> None:
         self._recorder.request = RequestFacts("")
@@ -79,7 +78,7 @@ class WebSocketAttempt(Attempt):
             self._recorder.identified(t_ns, 101, {})
 
     def over(self) -> bool:
-        """Its time was for listening: when something was heard, nothing went wrong."""
+        """At its timeout the attempt is done if any message arrived."""
         return self.timeline.chunk.ticks > 0
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:

@@ -1,4 +1,4 @@
-"""Where a run's requests go: its own target first, again as often as the policy allows, then down the list."""
+"""Decides the sequence of a run's attempts: retries at its own target, then the fallbacks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from kmon.stream.events import AttemptRole
 
 
 class Endpoint(NamedTuple):
-    """A target and what it is asked with."""
+    """A target and its credential."""
 
     target: Target
     credential: Credential
 
 
 class NextAttempt(NamedTuple):
-    """The attempt that follows a failed one: why, when, at whom, and which of how many it is."""
+    """The attempt that follows a failed one: its role and reason, its delay, and its number among ``of``."""
 
     role: AttemptRole
     reason: str
@@ -34,7 +34,7 @@ class NextAttempt(NamedTuple):
 
 
 class AttemptSequence:
-    """The aim of a run now, moved on by :meth:`after`. ``endpoints`` begins with the run's own target."""
+    """The current endpoint of a run, advanced by :meth:`after`. ``endpoints`` begins with the run's own target."""
 
     def __init__(self, policy: Policy, endpoints: Sequence[Endpoint], name: str) -> None:
         self._policy, self._endpoints = policy, endpoints
@@ -49,19 +49,19 @@ class AttemptSequence:
 
     @property
     def fallen_back(self) -> str:
-        """The name of the target in use where that is not the run's own; else empty."""
+        """The name of the current target after a fallback; else empty."""
         return self.endpoint.target.name if self._at else ""
 
     def restart(self) -> None:
-        """Start over, at the run's own target."""
+        """Start again at the run's own target."""
         self._at = self._retries = 0
 
     def next_request(self) -> None:
-        """The conversation goes on, where it is: its next request has retries of its own."""
+        """The next request of the conversation, at the same target, with its own retries."""
         self._retries = 0
 
     def after(self, outcome: AttemptOutcome) -> NextAttempt | None:
-        """What the policy does after ``outcome``, taking the step; None when the outcome stands."""
+        """Advance to the attempt that follows ``outcome``; None if the outcome is final."""
         begun = outcome.timeline.progress.last_ns is not None
         why = reason(outcome.error, outcome.signature.name)
         marked = f"{why}, after the first token" if begun else why

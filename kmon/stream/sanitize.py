@@ -89,7 +89,7 @@ class Sanitizer:
         return msgspec.structs.replace(
             error,
             code=self._named("code", error.code),
-            message=bounded(self._redactor.said("message", clean(error.message)), MESSAGE_LIMIT_CHARS),
+            message=bounded(self._redactor.whole_field("message", clean(error.message)), MESSAGE_LIMIT_CHARS),
             frame=None if error.frame is None else self._frame(error.frame),
         )
 
@@ -103,7 +103,7 @@ class Sanitizer:
 
     def named(self, field: str, value: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:
         """A whole string of ``field`` on one line, bounded, without keys."""
-        return one_line(self._redactor.said(field, one_line(clean(value), len(value))), limit_chars)
+        return one_line(self._redactor.whole_field(field, one_line(clean(value), len(value))), limit_chars)
 
     def answer(self, text: str, reasoning: str) -> tuple[str, str]:
         """Text and reasoning of a whole answer without keys, also without a key that is split between the two."""
@@ -115,7 +115,7 @@ class Sanitizer:
             ToolCall(
                 self.named("id", call.id, ID_LIMIT_CHARS),
                 self.named("name", call.name),
-                self._redactor.said("arguments", clean(call.arguments)),
+                self._redactor.whole_field("arguments", clean(call.arguments)),
             )
             for call in calls
         )
