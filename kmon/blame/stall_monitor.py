@@ -179,11 +179,11 @@ class StallMonitor:
     # -- emitting ------------------------------------------------------------------------------------------------------
 
     def _emit_started(
-        self, t_ns: int, phase: StallPhase, gap_ms: float, found: Blame | None, witness: TcpState | None = None
+        self, t_ns: int, phase: StallPhase, gap_ms: float, found: Blame | None, tcp: TcpState | None = None
     ) -> None:
         self._announced = True
         threshold_ms = self._timeline.threshold_ns(phase) / MS
-        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, witness, found, threshold_ms))
+        self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, tcp, found, threshold_ms))
 
     def _emit_wire_silence(self, now_ns: int, gap_ns: int, found: Blame, *, over: bool = False) -> None:
         """Emit a silence on the wire: when it passes the threshold, when its blame changes, and when it is over."""
@@ -212,8 +212,8 @@ class StallMonitor:
         if ended:
             now_ns = time.monotonic_ns()
             here = blame(self._local_facts(now_ns, now_ns - start_ns, self._timeline.stall_phase()))
-            told = self._open_blame if self._checked_ns > start_ns else None
-            self._closed_blame = here if here.name == "us" else told
+            earlier = self._open_blame if self._checked_ns > start_ns else None
+            self._closed_blame = here if here.name == "us" else earlier
         else:
             self._closed_blame = self._find_blame(end_ns, end_ns - start_ns)
         return self._closed_blame is not None and self._closed_blame.own

@@ -174,7 +174,7 @@ def _remote_cause(silence: Silence) -> _Found:
 
 
 def _facts(silence: Silence) -> list[str]:
-    """The witnesses in a row, each in a few words."""
+    """The measured facts, each in a few words."""
     seen, facts = silence.tcp, ["socket open"]
     if seen is not None:
         facts.append(f"bytes unread {seen.unread_bytes}")

@@ -71,12 +71,12 @@ def disturbed(timeline: Timeline) -> tuple[str, str]:
     """Signature and sentence of an attempt whose silences this machine caused."""
     each_s = [stall.duration_ms / 1000 for stall in timeline.stalls if stall.own]
     plural = "" if len(each_s) == 1 else "s"
-    said = f"{len(each_s)} silence{plural} of {', '.join(f'{s:.1f}' for s in each_s[:6])} s"
-    return KMON_LATE, f"{said} made by this machine, which did not read in time what had come"
+    silences = f"{len(each_s)} silence{plural} of {', '.join(f'{s:.1f}' for s in each_s[:6])} s"
+    return KMON_LATE, f"{silences} made by this machine, which did not read in time what had come"
 
 
 def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
-    """Signature and sentence of silences that ended in a finished answer, or None if there is nothing to say.
+    """Signature and sentence of silences that ended in a finished answer, or None without a fault.
 
     Silences that this machine caused do not count, nor does a slow first token, nor the time in which a server buffers
     tool arguments until they are complete.

@@ -69,7 +69,7 @@ class WatchedRun:
             request=RequestFacts(""),
             secrets=self._secrets,
             stall_s=self._stall_s,
-            machine=self._monitor,
+            monitor=self._monitor,
             emit=self._emit,
         )
         self._reporter = GatewayReporter(self.name, self._attempts, self._stall_s, recorder.sanitizer.redacted)

@@ -1,1 +1,1 @@
-"""One attempt: its events, its clocks, its state, what broke."""
+"""One attempt: sends a request, records the response, applies the limits and decides the signature."""

@@ -79,7 +79,7 @@ class Attempt(ABC):
         """When a follow-up in the same session was last sent."""
         self.on_request_sent: Callable[[int], None] | None = None
         """Called with the stamp when the request was sent."""
-        spoken = wire_format(target.dialect)
+        wire = wire_format(target.dialect)
         self._recorder = AttemptRecorder(
             id,
             request=RequestFacts(
@@ -88,11 +88,11 @@ class Attempt(ABC):
                 prompt="\n".join(message.content for message in messages),
                 wants_usage=target.stream_options,
                 called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
-                finish_words=FinishWords() if spoken is None else spoken.finish_words,
+                finish_words=FinishWords() if wire is None else wire.finish_words,
             ),
             secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,
-            machine=network.monitor,
+            monitor=network.monitor,
             emit=emit,
             target_gaps=target_gaps,
         )

@@ -41,8 +41,8 @@ class HttpAttempt(Attempt):
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
-                said = (answer.status, answer.content_type, answer.headers, body)
-                return answer_error(*said, spoken=self._wire, code=answer.error_code)
+                response = (answer.status, answer.content_type, answer.headers, body)
+                return answer_error(*response, spoken=self._wire, code=answer.error_code)
             await self._read(answer, self._wire.decoder())
         return self.transcript.error
 

@@ -71,7 +71,7 @@ class AttemptRecorder:
         request: RequestFacts,
         secrets: Sequence[str],
         stall_s: float,
-        machine: LocalMonitor,
+        monitor: LocalMonitor,
         emit: Callable[[ev.Event], None],
         target_gaps: TargetGaps | None = None,
     ) -> None:
@@ -82,12 +82,12 @@ class AttemptRecorder:
         self.sanitizer = Sanitizer(run, attempt, secrets=secrets)
         self.timeline = Timeline(time.monotonic_ns(), int(stall_s * 1e9))
         self.transcript = Transcript()
-        self.stalls = StallMonitor(run, attempt, self.timeline, machine, emit)
+        self.stalls = StallMonitor(run, attempt, self.timeline, monitor, emit)
         self._learner = (
             None if target_gaps is None else ThresholdLearner(target_gaps, run, attempt, self.timeline, emit)
         )
         self._request_ids: dict[str, str] = {}
-        self._seen = ChunkStats()
+        self._stats = ChunkStats()
         self._unread = False
 
     @property
@@ -150,7 +150,7 @@ class AttemptRecorder:
         event = self.sanitizer(t_ns, delta)
         progress = any(event.output)
         self.stalls.on_bytes(t_ns)
-        self._seen.add(t_ns, delta, progress=progress)
+        self._stats.add(t_ns, delta, progress=progress)
         stall = fold_chunk(self.timeline, event)
         if stall is not None:
             self.stalls.closed(t_ns, stall)
@@ -195,7 +195,7 @@ class AttemptRecorder:
             found = Signature(None, describe(self.timeline, end_ns))
         else:
             found = decide(
-                EndedAttempt(state, self.timeline, self.request, self.transcript, self._seen, error, end_ns, lingered)
+                EndedAttempt(state, self.timeline, self.request, self.transcript, self._stats, error, end_ns, lingered)
             )
         found = found if named is None else named(found)
         evidence = "; ".join(
@@ -205,8 +205,8 @@ class AttemptRecorder:
         )
         blame = self.stalls.blame
         if blame is not None and found.name is not None:
-            told = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
-            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{told}"
+            facts = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
+            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{facts}"
         blame = local_failure(error) or blame
         signature = Signature(found.name, self.sanitizer.redacted(evidence))
         self._emit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from kmon.dialects.dialect import Dialect, Transport
-from kmon.dialects.registry import dialect
+from kmon.dialects.registry import dialect as dialect_named
 from kmon.model import Target
 from kmon.probe.attempt import Attempt
 from kmon.probe.send import Shared
@@ -19,16 +19,16 @@ _ATTEMPTS: dict[Transport, str] = {
 """``module:class`` by transport. Names, not imports: probe may not import openclaw and loads only what it needs."""
 
 
-def attempt_in(spoken: Dialect) -> type[Attempt]:
-    """The class of attempt for the transport of ``spoken``."""
-    module, _, name = _ATTEMPTS[spoken.transport].partition(":")
+def attempt_in(dialect: Dialect) -> type[Attempt]:
+    """The class of attempt for the transport of ``dialect``."""
+    module, _, name = _ATTEMPTS[dialect.transport].partition(":")
     found: type[Attempt] = getattr(import_module(module), name)
     return found
 
 
 def preload(target: Target, shared: Shared) -> None:
     """Import what the target's dialect needs; the AWS client takes most of a second."""
-    spoken = dialect(target.dialect)
-    attempt_in(spoken)
-    if spoken.transport == "aws":
+    used = dialect_named(target.dialect)
+    attempt_in(used)
+    if used.transport == "aws":
         _ = shared.bedrock

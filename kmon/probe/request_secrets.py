@@ -13,7 +13,7 @@ from kmon.transport.proxy import secrets
 SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential|signature", re.IGNORECASE)
 SECRETS_LIMIT = 24
 SECRET_LIMIT_CHARS = 4_096
-_SAID = re.compile(
+_NAMED_SECRET = re.compile(
     r'([\w-]*(?:token|password|secret|api[_-]?key|authorization|credential)[\w-]*)\\?"\s*:\s*\\?"([^"\\]{8,4096})',
     re.IGNORECASE,
 )
@@ -49,11 +49,11 @@ def own_keys(target: Target) -> tuple[str, ...]:
 
 def _basic(value: str) -> tuple[str, ...]:
     """User and password, and the password alone, of ``Basic BASE64``."""
-    scheme, _, said = value.partition(" ")
+    scheme, _, encoded = value.partition(" ")
     if scheme.lower() != "basic":
         return ()
     try:
-        pair = base64.b64decode(said.strip(), validate=True).decode()
+        pair = base64.b64decode(encoded.strip(), validate=True).decode()
     except ValueError:
         return ()
     return pair, pair.partition(":")[2]
@@ -64,7 +64,7 @@ def keys_said(text: str, *, answered: bool) -> tuple[str, ...]:
 
     In responses (``answered``) a bare ``token`` is a piece of output, not a key.
     """
-    found = (match.groups() for match in _SAID.finditer(text))
+    found = (match.groups() for match in _NAMED_SECRET.finditer(text))
     return tuple(key for name, key in found if not (answered and name.lower() == "token"))[:SECRETS_LIMIT]
 
 

@@ -65,10 +65,10 @@ class WebSocketAttempt(Attempt):
                     self._record(t_ns, decoded(message.data, binary=message.kind == "binary"))
 
     def _closed(self, t_ns: int, message: Message) -> None:
-        said = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
+        closing = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
         if message.code not in CLEAN:
             raise ExchangeError(
-                StreamError("websocket-closed", f"the WebSocket closed with {said}", code=str(message.code))
+                StreamError("websocket-closed", f"the WebSocket closed with {closing}", code=str(message.code))
             )
         self._record(t_ns, Delta(finish_reason=f"closed {message.code}", done=True, chunk=False))
 
@@ -85,6 +85,6 @@ class WebSocketAttempt(Attempt):
         if (closed := closed_signature(error, self._pongs, found)) is not None:
             return closed
         if state == "done" and self.transcript.malformed_frames == 0:
-            heard = self.timeline.chunk.ticks
-            return Signature(None, f"{heard} message{'' if heard == 1 else 's'}; {found.evidence}")
+            count = self.timeline.chunk.ticks
+            return Signature(None, f"{count} message{'' if count == 1 else 's'}; {found.evidence}")
         return found

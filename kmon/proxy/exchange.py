@@ -72,7 +72,7 @@ class ProxiedExchange:
             request=RequestFacts(""),
             secrets=secrets,
             stall_s=settings.stall_s,
-            machine=settings.monitor,
+            monitor=settings.monitor,
             emit=self._emit_or_hold,
         )
         self._path = self._recorder.sanitizer.redacted(head.path, NAME_LIMIT_CHARS)

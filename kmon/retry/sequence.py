@@ -70,8 +70,8 @@ class AttemptSequence:
             self._retries += 1
             asked_s = None if outcome.error is None else outcome.error.retry_after_s
             waiting: Wait = wait(self._policy, self._retries, asked_s, self._random)
-            said = f"{marked}, {waiting.words}" if waiting.words else marked
-            return NextAttempt("retry", said, waiting.delay_s, self._retries, self._policy.retries, begun, asked_s)
+            reasons = f"{marked}, {waiting.words}" if waiting.words else marked
+            return NextAttempt("retry", reasons, waiting.delay_s, self._retries, self._policy.retries, begun, asked_s)
         if begun and self._policy.fallback_when != "anytime":
             return None
         if self._at + 1 < len(self._endpoints) and may_fall_back(outcome.state, outcome.error):

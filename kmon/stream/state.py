@@ -117,8 +117,8 @@ def _claim(attempt: AttemptView, now_ns: int) -> str:
 def _contradiction(attempt: AttemptView, state: State, claim: str, gap_ns: int | None, now_ns: int) -> str:
     if state != "stalled" or gap_ns is None:
         return ""
-    if attempt.blame is not None and (whose := attempt.blame.nearer):
-        return f"silent {gap_ns / S:.1f} s, but that is {whose}: {attempt.blame.why}"
+    if attempt.blame is not None and (party := attempt.blame.nearer):
+        return f"silent {gap_ns / S:.1f} s, but that is {party}: {attempt.blame.why}"
     timeline = attempt.timeline
     since_byte_ns = timeline.byte.open_ns(now_ns)
     if timeline.t_headers is None:

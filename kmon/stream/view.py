@@ -35,7 +35,7 @@ class RunView:
     scheduled: ev.RetryScheduled | None = None
     """The next attempt by the policy, until it starts."""
     diagnosis: ev.Diagnosed | None = None
-    """Which side it hangs on, if several observation points can tell."""
+    """Which side it hangs on, if several observation points show it."""
     ended: ev.RunEnded | None = None
     """How it ended, without its output, which the attempts hold."""
 
