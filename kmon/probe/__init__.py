@@ -1,1 +1,1 @@
-"""One attempt: sends a request, records the response, applies the limits and decides the signature."""
+"""One attempt, over HTTP or a WebSocket: sent, recorded, ended by a limit where one is set, and judged."""
