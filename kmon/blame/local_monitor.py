@@ -38,8 +38,8 @@ class Clocks(NamedTuple):
     wall_ns: int
 
 
-class Interval(NamedTuple):
-    """An interval of ``long_ns`` that ended at ``t_ns``; for a wall-clock step its size, which may be negative."""
+class TimeSpan(NamedTuple):
+    """A span of ``long_ns`` that ended at ``t_ns``; for a wall-clock step its size, which may be negative."""
 
     t_ns: int
     long_ns: int
@@ -68,10 +68,10 @@ class LocalMonitor:
         """Called by :meth:`resume`; the canary starts again."""
         self._clocks: Clocks | None = None
         self._last_beat_ns: int | None = None
-        self._late: deque[Interval] = deque(maxlen=KEPT)
-        self._overdue_beats: deque[Interval] = deque(maxlen=KEPT)
-        self._suspensions: deque[Interval] = deque(maxlen=KEPT)
-        self._wall_steps: deque[Interval] = deque(maxlen=KEPT)
+        self._late: deque[TimeSpan] = deque(maxlen=KEPT)
+        self._overdue_beats: deque[TimeSpan] = deque(maxlen=KEPT)
+        self._suspensions: deque[TimeSpan] = deque(maxlen=KEPT)
+        self._wall_steps: deque[TimeSpan] = deque(maxlen=KEPT)
 
     def tick(self, now: Clocks) -> int:
         """Record one tick, due ``TICK_NS`` after the previous one; returns how late it was in ns."""
@@ -81,15 +81,15 @@ class LocalMonitor:
         passed_ns = now.monotonic_ns - last.monotonic_ns
         late_ns = max(0, passed_ns - TICK_NS)
         if late_ns >= LATE_LEAST_NS:
-            self._late.append(Interval(now.monotonic_ns, late_ns))
+            self._late.append(TimeSpan(now.monotonic_ns, late_ns))
         if now.boot_ns is not None and last.boot_ns is not None:
             suspended_ns = now.boot_ns - last.boot_ns - passed_ns
             if suspended_ns >= SUSPEND_LEAST_NS:
-                self._suspensions.append(Interval(now.monotonic_ns, suspended_ns))
+                self._suspensions.append(TimeSpan(now.monotonic_ns, suspended_ns))
         beside_ns = (now.boot_ns or now.monotonic_ns) - (last.boot_ns or last.monotonic_ns)
         step_ns = now.wall_ns - last.wall_ns - beside_ns
         if abs(step_ns) >= WALL_STEP_LEAST_NS:
-            self._wall_steps.append(Interval(now.monotonic_ns, step_ns))
+            self._wall_steps.append(TimeSpan(now.monotonic_ns, step_ns))
         return late_ns
 
     def on_canary_beat(self, now_ns: int) -> None:
@@ -97,7 +97,7 @@ class LocalMonitor:
         if self.paused:
             return
         if self._last_beat_ns is not None and (mute_ns := self._overdue(now_ns)) > 0:
-            self._overdue_beats.append(Interval(now_ns, mute_ns))
+            self._overdue_beats.append(TimeSpan(now_ns, mute_ns))
         self._last_beat_ns = now_ns
 
     def pause(self) -> None:
@@ -123,7 +123,7 @@ class LocalMonitor:
             return None
         last_ns = self._clocks.monotonic_ns
         pending_ns = now_ns - last_ns - TICK_NS
-        pending = [Interval(now_ns, pending_ns)] if pending_ns >= LATE_LEAST_NS else []
+        pending = [TimeSpan(now_ns, pending_ns)] if pending_ns >= LATE_LEAST_NS else []
         return _overlap_ns([*self._late, *pending], since_ns, now_ns)
 
     def canary_overdue_ns(self, since_ns: int, now_ns: int) -> int | None:
@@ -131,7 +131,7 @@ class LocalMonitor:
         if self._last_beat_ns is None:
             return None
         overdue_ns = self._overdue(now_ns)
-        overdue = [Interval(now_ns, overdue_ns)] if overdue_ns > 0 else []
+        overdue = [TimeSpan(now_ns, overdue_ns)] if overdue_ns > 0 else []
         return _overlap_ns([*self._overdue_beats, *overdue], since_ns, now_ns)
 
     def suspended_ns(self, since_ns: int) -> int | None:
@@ -158,7 +158,7 @@ class LocalMonitor:
         return overdue_ns if overdue_ns >= CANARY_LATE_NS else 0
 
 
-def _overlap_ns(intervals: Iterable[Interval], since_ns: int, now_ns: int) -> int:
+def _overlap_ns(intervals: Iterable[TimeSpan], since_ns: int, now_ns: int) -> int:
     """How much of the time from ``since_ns`` to ``now_ns`` the intervals cover."""
     return sum(max(0, min(s.t_ns, now_ns) - max(s.t_ns - s.long_ns, since_ns)) for s in intervals)
 
