@@ -1,1 +1,1 @@
-"""Whose silence it is: this machine, its network, or the far side."""
+"""Which party causes a silence, by facts about this machine, the TCP connection and the stream."""

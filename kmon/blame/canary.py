@@ -1,8 +1,8 @@
-"""The canary: a quiet stream that must not stop, over loopback, read by the very code that reads the providers'.
+"""The canary: a control stream over loopback, read by the same code as the streams of the providers.
 
-Sender and reader both live on the engine's loop, so that it is late exactly when this program or its machine is: a
-canary that kept singing clears both of a silence. Four beats a second cost too little to disturb what is measured
-(README, "Whose silence"). Where it cannot be had, it is no witness, and nothing else changes.
+Sender and reader run on the engine's event loop, so a beat is late exactly when this program or its machine is late.
+If the canary's beats came in time, a provider's silence was not caused here. Four beats per second do not disturb the
+measurement (README, "Whose silence"). Without loopback there is no canary, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ BEAT = b": canary\n\n"
 CONNECT_LIMIT_S = 5.0
 
 
-async def sing(machine: LocalMonitor, ssl_context: ssl.SSLContext) -> None:
-    """Beat and listen until cancelled; end quietly where loopback cannot be had."""
+async def run_canary(monitor: LocalMonitor, ssl_context: ssl.SSLContext) -> None:
+    """Send and read beats until cancelled; return with a warning in the log where loopback is not available."""
     try:
-        perch = _Perch(machine)
+        server = _CanaryServer(monitor)
     except OSError as error:
         _log.warning("no canary: loopback cannot be had (errno %s)", error.errno)
         return
     try:
-        await _listen(machine, ssl_context, perch.port)
+        await _read_beats(monitor, ssl_context, server.port)
     finally:
-        machine.on_wake = None
-        machine.canary_gone()
-        perch.close()
+        monitor.on_resume = None
+        monitor.on_canary_lost()
+        server.close()
 
 
-class _Perch:
-    """Where the sender sits. It has neither task nor transport: either could be left over when the loop is closed."""
+class _CanaryServer:
+    """Sends the beats. It uses no task and no transport, because either could outlive the closing of the loop."""
 
-    def __init__(self, machine: LocalMonitor) -> None:
-        self._machine = machine
-        machine.on_wake = self._sing
+    def __init__(self, monitor: LocalMonitor) -> None:
+        self._monitor = monitor
+        monitor.on_resume = self._restart
         self._loop = asyncio.get_running_loop()
-        self._singers: list[socket.socket] = []
+        self._clients: list[socket.socket] = []
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
         self._sock = socket.create_server(("127.0.0.1", 0))
@@ -58,41 +58,41 @@ class _Perch:
         self._loop.add_reader(self._sock.fileno(), self._accept)
 
     def close(self) -> None:
-        """Fall silent, and be gone at once."""
+        """Stop sending and close all sockets at once."""
         self._loop.remove_reader(self._sock.fileno())
         if self._timer is not None:
             self._timer.cancel()
-        for sock in (self._sock, *self._singers):
+        for sock in (self._sock, *self._clients):
             sock.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
-            singer, _ = self._sock.accept()
-            singer.setblocking(False)
-            self._singers.append(singer)
-            singer.send(HEAD)  # whatever will be asked, the answer is the same
+            client, _ = self._sock.accept()
+            client.setblocking(False)
+            self._clients.append(client)
+            client.send(HEAD)  # the request is not read: every request gets the same answer
             if self._timer is None:
-                self._sing()
+                self._restart()
 
-    def _sing(self) -> None:
+    def _restart(self) -> None:
         self._due_ns = time.monotonic_ns()
         self._beat()
 
     def _beat(self) -> None:
-        if self._machine.resting:  # until it wakes, nobody asks for a witness
+        if self._monitor.paused:  # started again by on_resume
             self._timer = None
             return
         if self._timer is not None:
             self._timer.cancel()
-        for singer in self._singers:
-            with contextlib.suppress(OSError):  # its listener left, or does not read: then it is no witness
-                singer.send(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
+        for client in self._clients:
+            with contextlib.suppress(OSError):  # the reader is gone or its buffer is full
+                client.send(b"%x\r\n%s\r\n" % (len(BEAT), BEAT))
         now_ns = time.monotonic_ns()
         self._due_ns = max(self._due_ns + CANARY_EVERY_NS, now_ns)
         self._timer = self._loop.call_later((self._due_ns - now_ns) / S, self._beat)
 
 
-async def _listen(machine: LocalMonitor, ssl_context: ssl.SSLContext, port: int) -> None:
+async def _read_beats(monitor: LocalMonitor, ssl_context: ssl.SSLContext, port: int) -> None:
     with contextlib.suppress(OSError, httpcore.NetworkError, httpcore.TimeoutException, httpx.HTTPError):
         async with exchange(
             HttpRequest("GET", f"http://127.0.0.1:{port}/canary", {}),
@@ -101,4 +101,4 @@ async def _listen(machine: LocalMonitor, ssl_context: ssl.SSLContext, port: int)
             connect_timeout_s=CONNECT_LIMIT_S,
         ) as answer:
             async for _ in answer.reads():
-                machine.canary_heard(time.monotonic_ns())
+                monitor.on_canary_beat(time.monotonic_ns())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kmon.dialects.bounds import ID_LIMIT_CHARS
-from kmon.probe.recorder import Outcome
+from kmon.probe.recorder import AttemptOutcome
 from kmon.stream.events import RunEnded
 from kmon.stream.timeline import MS
 
@@ -29,9 +29,9 @@ class RunFacts(NamedTuple):
     diagnosis: str = ""
 
 
-def run_ended(outcome: Outcome, facts: RunFacts) -> RunEnded:
+def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
     """The event that ends the run; text of the provider in it is sanitized."""
-    safe, timeline, transcript, end_ns = outcome.safe, outcome.timeline, outcome.transcript, outcome.end_ns
+    safe, timeline, transcript, end_ns = outcome.sanitizer, outcome.timeline, outcome.transcript, outcome.end_ns
     text, reasoning = safe.answer(transcript.text, transcript.reasoning)
     return RunEnded(
         end_ns,

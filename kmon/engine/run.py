@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from kmon.blame.adaptive_threshold import Habits
+from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.dialects.delta import StreamError
 from kmon.dialects.registry import dialect
 from kmon.engine.conversation import next_turn, results_in, with_nonce
@@ -22,10 +22,10 @@ from kmon.engine.plan import Row
 from kmon.findings.signature import Signature
 from kmon.model import PromptMessage
 from kmon.probe.attempt import Attempt, Conversation
-from kmon.probe.context import Shared
 from kmon.probe.limits import Limits
-from kmon.probe.recorder import AttemptId, Outcome
+from kmon.probe.recorder import AttemptId, AttemptOutcome
 from kmon.probe.registry import attempt_in
+from kmon.probe.send import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint, NextAttempt
 from kmon.stream.events import AttemptRole, Diagnosed, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
@@ -75,7 +75,7 @@ class Run:
         *,
         network: Shared,
         emit: Callable[[Event], None],
-        habits: Mapping[str, Habits] | None = None,
+        target_gaps: Mapping[str, TargetGaps] | None = None,
         companion: Companion | None = None,
     ) -> None:
         name, row, self.index, self._round, self._attempts = which
@@ -85,7 +85,7 @@ class Run:
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._network, self._emit = row, network, emit
         self._sequence, self._sleep = AttemptSequence(policy, endpoints, name), SkippableSleep()
-        self._habits = habits or {}
+        self._target_gaps = target_gaps or {}
         """Learned stall thresholds, by the name of the target."""
         self._one_call = policy.tools == "sequential"
         self._companion = companion
@@ -94,7 +94,7 @@ class Run:
         self._t_begin = 0
         self._retries = 0
         self._current: Attempt | None = None
-        self._attempt_task: asyncio.Task[Outcome] | None = None
+        self._attempt_task: asyncio.Task[AttemptOutcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = self._diagnosis = ""
         self._restart = self._cancelled = False
@@ -133,12 +133,12 @@ class Run:
         while True:
             self._restart = False
             self._nudge_sentence, self._diagnosis, self._retries = "", "", 0
-            self._sequence.anew()
+            self._sequence.restart()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
             outcome = await self._request("retry" if self._attempts else "first")
             while (messages := self._next_messages(outcome)) is not None and not self._restart:
                 self._conversation, self._turns = messages, self._turns + 1
-                self._sequence.another_request()
+                self._sequence.next_request()
                 outcome = await self._request("turn")
             if not self._restart:
                 break
@@ -147,7 +147,7 @@ class Run:
         self._emit(ended)
         return ended
 
-    async def _request(self, role: AttemptRole) -> Outcome:
+    async def _request(self, role: AttemptRole) -> AttemptOutcome:
         """The outcome of one request of the conversation, after the retries and fallbacks of the policy."""
         while True:
             outcome = await self._attempt(role)
@@ -165,7 +165,7 @@ class Run:
             self.name,
             self._attempts if self._current is None else self._current.attempt,
             step.role,
-            self._sequence.aim.target.name,
+            self._sequence.endpoint.target.name,
             step.reason,
             step.delay_s * 1000,
             step.number,
@@ -174,7 +174,7 @@ class Run:
             None if step.retry_after_s is None else step.retry_after_s * 1000,
         )
 
-    async def _attempt(self, role: AttemptRole) -> Outcome:
+    async def _attempt(self, role: AttemptRole) -> AttemptOutcome:
         attempt = self._new_attempt(role, self._conversation)
         if self._cancelled:
             return attempt.never_began()
@@ -203,7 +203,7 @@ class Run:
             await asyncio.sleep(max(NUDGE_WATCH_S, self._nudge_after_s - gap_ns / S) if gap_ns else NUDGE_WATCH_S)
         self.nudge()
 
-    def _next_messages(self, outcome: Outcome) -> tuple[PromptMessage, ...] | None:
+    def _next_messages(self, outcome: AttemptOutcome) -> tuple[PromptMessage, ...] | None:
         chain = self._row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
@@ -260,12 +260,12 @@ class Run:
         return attempt_in(dialect(self._row.target.dialect))(
             AttemptId(self.name, self._attempts, role, self._turns, self._sequence.fallen_back),
             Conversation(self._row.scenario, messages, session or self._session),
-            target=self._sequence.aim.target,
-            credential=self._sequence.aim.credential,
+            target=self._sequence.endpoint.target,
+            credential=self._sequence.endpoint.credential,
             limits=self._limits,
             network=self._network,
             emit=self._emit,
-            habits=self._habits.get(self._sequence.aim.target.name),
+            target_gaps=self._target_gaps.get(self._sequence.endpoint.target.name),
         )
 
     async def _run_nudge(self, first: Attempt) -> None:
@@ -292,7 +292,7 @@ class Run:
             task.cancel()
             await asyncio.wait([task])
 
-    def _ended(self, outcome: Outcome) -> RunEnded:
+    def _ended(self, outcome: AttemptOutcome) -> RunEnded:
         return run_ended(
             outcome,
             RunFacts(
@@ -322,7 +322,7 @@ class Run:
         self._emit(Notice(time.monotonic_ns(), "info", message))
 
 
-def _cancelled_while_waiting(outcome: Outcome, step: NextAttempt) -> Outcome:
+def _cancelled_while_waiting(outcome: AttemptOutcome, step: NextAttempt) -> AttemptOutcome:
     """The outcome of a run that was cancelled while it waited for the attempt ``step``."""
     what = "retry" if step.role == "retry" else "fallback"
     error = StreamError("cancelled", f"cancelled before {what} {step.number} of {step.of} ({step.reason})")

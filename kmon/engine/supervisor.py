@@ -12,17 +12,16 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import NamedTuple
 
 from kmon import log, open_files
-from kmon.blame.adaptive_threshold import Habits
-from kmon.blame.canary import sing
-from kmon.blame.loop_lag import watch_lag
+from kmon.blame.adaptive_threshold import TargetGaps
+from kmon.blame.canary import run_canary
+from kmon.blame.local_monitor import watch_lag
 from kmon.catalog.signatures import KMON_LATE
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.run import ALREADY_ENDED, Companion, PlannedRun, Run, RunSettings
-from kmon.probe.context import Shared
 from kmon.probe.registry import preload
-from kmon.probe.send import prepare
+from kmon.probe.send import Shared, prepare
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import AlertMonitor
 from kmon.stream import events as ev
@@ -60,7 +59,7 @@ class Supervisor:
         for target in plan.asked:
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
-        self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
+        self._target_gaps = {target.name: TargetGaps() for target in plan.asked} if plan.learn_stall else {}
         self._alerts = AlertMonitor(plan.alerts)
         self._runs: dict[str, Run] = {}
         """Runs that have not ended or whose nudge is open, by name."""
@@ -93,7 +92,7 @@ class Supervisor:
                 plan.simulated,
                 plan.stall_s * 1000,
                 plan.policy.timeout_s * 1000,
-                plan.policy.told(),
+                plan.policy.non_default(),
                 plan.learn_stall,
             )
         )
@@ -104,7 +103,7 @@ class Supervisor:
         self._ending = self._spawn(self._race())
         self._network.monitor.busy.set()
         self._spawn(watch_lag(self._network.monitor, self._events.put, self._events.counts))
-        self._spawn(sing(self._network.monitor, self._network.ssl_context))
+        self._spawn(run_canary(self._network.monitor, self._network.ssl_context))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -258,7 +257,7 @@ class Supervisor:
             RunSettings(plan.policy, self._limits, plan.nonce, plan.session, plan.nudge_after_s),
             network=self._network,
             emit=self._emit,
-            habits=self._habits,
+            target_gaps=self._target_gaps,
             companion=self._companion,
         )
         self._runs[run.name] = run

@@ -1,1 +1,1 @@
-"""Names of faults: what the text, the silences, the tools and the usage of one attempt say about it."""
+"""Signatures: the named faults of an attempt, by its content, silences, tool calls and usage."""

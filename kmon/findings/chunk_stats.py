@@ -1,4 +1,4 @@
-"""What only the chunks can tell, and the merged answer no longer shows: names, order, repetition, when tools began."""
+"""Collects what the merged answer no longer shows: names in chunks, their order, repetition, when tool calls began."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 from kmon.dialects.delta import Delta
 
 NAMES_LIMIT = 8
-"""Different models, or hosts, that are remembered."""
+"""Different models, or hosts, that are kept."""
 PIECES_LIMIT = 5_000
-"""Pieces of output that are compared with each other, which takes a few milliseconds per thousand."""
+"""Pieces of output that are searched for repetition, which takes a few ms per thousand."""
 _NULL_USAGE = re.compile(r'"usage"\s*:\s*null')
 
 
@@ -23,9 +23,9 @@ class ChunkStats:
     models: list[str] = field(default_factory=list)
     upstreams: list[str] = field(default_factory=list)
     usage_announced: bool = False
-    """Chunks carried ``"usage": null``: the promise of a count in the last one."""
+    """Whether chunks carried ``"usage": null``, which announces a count in the last one."""
     error_first: bool = False
-    """The first chunk was an error."""
+    """Whether the first chunk was an error."""
     late_chunks: int = 0
     """Chunks with output after the finish reason."""
     early_arguments: int = 0
@@ -35,10 +35,10 @@ class ChunkStats:
     idle_keepalives: int = 0
     """Keep-alives since the last output."""
     waiting_tool: str | None = None
-    """The tool that was named last and of whose arguments nothing has come."""
+    """The tool that was named last, while none of its arguments has arrived."""
     held_back: list[tuple[int, int]] = field(default_factory=list)
-    """Silences of the server's own making, from and to in CLOCK_MONOTONIC ns: a tool's name to its first argument, or
-    whatever came before a tool call that arrived whole in one chunk."""
+    """Intervals in which the server buffered tool arguments, start and end in ns: from a tool's name to its first
+    argument, or before a tool call that arrived whole in one chunk."""
     pieces: list[str] = field(default_factory=list)
     """The text and reasoning of each chunk."""
     _chunks: int = 0
@@ -48,7 +48,7 @@ class ChunkStats:
     _named: set[int] = field(default_factory=set)
 
     def add(self, t_ns: int, delta: Delta, *, progress: bool) -> None:
-        """Fold in one delta that arrived at ``t_ns``; ``progress`` is whether output is left of it once cleaned."""
+        """Fold in one delta that arrived at ``t_ns``; ``progress``: whether it brought output, after cleaning."""
         if delta.chunk:
             self._chunks += 1
             self._see_chunk(delta)

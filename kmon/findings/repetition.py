@@ -1,4 +1,4 @@
-"""Output that repeats itself: a loop at the end of a text, and a passage that was sent twice. Pure."""
+"""Finds repetition in output: a loop at the end of a text, and a passage that was sent twice. Pure."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 WINDOW_CHARS = 8_192
-"""How much of a text is searched, from its end: a model that has run into a loop stays in it."""
+"""Only the end of a text is searched, since a model in a loop stays in it."""
 SHORT_UNIT_CHARS = 40
 LOOP_CHARS = 320
-"""Least length of a loop, so that a ruler, a refrain or a few like lines are none."""
+"""Least length of a loop, so that a ruler, a refrain or a few equal lines are no loop."""
 SHORT_TIMES, LONG_TIMES = 12, 4
-"""How often a short and a longer unit must come."""
+"""How often a short and a longer unit must be repeated."""
 PASSAGE_CHARS = 160
 PASSAGE_WORDS = 12
-"""Least length, and least different words, of a passage whose second coming is no accident."""
+"""Least length and least different words of a passage whose repetition is no coincidence."""
 PERIOD_LIMIT_PIECES = 2_000
 LOOKED_BACK = 6
 
 
 class Loop(NamedTuple):
-    """``unit`` comes ``times`` in a row at the end of a text."""
+    """``unit`` stands ``times`` in a row at the end of a text."""
 
     unit: str
     times: int
 
 
 def loop_at_end(text: str) -> Loop | None:
-    """The loop in which ``text`` ends, or None. A unit of fewer than two different letters is decoration."""
+    """The loop at the end of ``text``, or None. A unit of fewer than two different letters is decoration, no loop."""
     tail = text[-WINDOW_CHARS:].rstrip()[::-1]
     if len(tail) < LOOP_CHARS:
         return None
@@ -55,9 +55,10 @@ def loop_at_end(text: str) -> Loop | None:
 
 
 def passage_sent_twice(pieces: Sequence[str]) -> str | None:
-    """A long passage that comes twice in a row, piece for piece the same, or None.
+    """A long passage that stands twice in a row, in the same pieces, or None.
 
-    Pieces are what each chunk said. A run of equal lines is no such passage: it must not be made of repetitions itself.
+    ``pieces`` holds the output of each chunk. A passage that is itself made of repetitions does not count, since a run
+    of equal lines is common.
     """
     seen: dict[str, list[int]] = {}
     matching: dict[int, int] = {}

@@ -1,6 +1,6 @@
-"""The name of what broke in one attempt, with the evidence line a support engineer would accept.
+"""Decides the signature of one ended attempt, with its evidence line.
 
-The names, what they mean and what looks alike stand in ``kmon/catalog/signatures.toml``.
+``kmon/catalog/signatures.toml`` defines the names and what they are easily confused with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.content import Asked, content_finding
+from kmon.findings.content import RequestFacts, content_finding
 from kmon.findings.silence import disturbed, resumed, unended
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
@@ -27,53 +27,53 @@ class Signature(NamedTuple):
 
 
 BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
-"""Signature by the kind of an error where no response had begun."""
+"""Signature by error kind, before the response headers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """An attempt that has ended, with all that its name is decided by."""
+class EndedAttempt:
+    """An ended attempt, with all facts that decide its signature."""
 
     ending: Ending
     timeline: Timeline
-    asked: Asked
-    said: Transcript
-    seen: ChunkStats
+    request: RequestFacts
+    transcript: Transcript
+    stats: ChunkStats
     error: StreamError | None
     end_ns: int
     lingered: bool = False
-    """The body had not ended a while after its terminal event."""
+    """Whether the body was still open some time after its terminal event."""
 
 
-def decide(ended: Ended) -> Signature:
-    """Name an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
+def decide(ended: EndedAttempt) -> Signature:
+    """The signature of an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
     evidence = describe(ended.timeline, ended.end_ns)
     name, sentence = _named(ended)
     return Signature(name, f"{sentence}; {evidence}" if sentence else evidence)
 
 
-def _named(ended: Ended) -> tuple[str | None, str]:
+def _named(ended: EndedAttempt) -> tuple[str | None, str]:
     match ended.ending:
         case "failed" if ended.error is not None:
-            return _failed(ended.error, ended.timeline, ended.seen)
+            return _failed(ended.error, ended.timeline, ended.stats)
         case "timed-out":
-            return unended(ended.timeline, ended.asked, ended.said, ended.seen, ended.end_ns)
+            return unended(ended.timeline, ended.request, ended.transcript, ended.stats, ended.end_ns)
         case "incomplete":
-            cut = "inside a frame" if ended.said.malformed_frames else "cleanly"
+            cut = "inside a frame" if ended.transcript.malformed_frames else "cleanly"
             return "truncated-no-finish", f"the body ended {cut}, without finish reason or end event"
         case "done":
             return _done(ended)
     return None, ""
 
 
-def _failed(error: StreamError, timeline: Timeline, seen: ChunkStats) -> tuple[str, str]:
+def _failed(error: StreamError, timeline: Timeline, stats: ChunkStats) -> tuple[str, str]:
     if error.kind == "http":
         return failure_name(error.kind, error.status), f"HTTP {error.status}"
     if error.kind == "connect" and error.code == CONNECT_TIMEOUT:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no TLS"
         return "connect-timeout", f"nobody refused: {missing}"
     if error.kind == "in-stream":
-        return "error-in-stream", "the first event" if seen.error_first else "after the stream had begun"
+        return "error-in-stream", "the first event" if stats.error_first else "after the stream had begun"
     if error.kind in OF_THIS_MACHINE:
         return failure_name(error.kind), error.message
     if timeline.t_headers is None and error.kind in BEFORE_HEADERS:
@@ -81,17 +81,17 @@ def _failed(error: StreamError, timeline: Timeline, seen: ChunkStats) -> tuple[s
     return failure_name(error.kind, error.status), ""
 
 
-def _done(ended: Ended) -> tuple[str | None, str]:
-    said = ended.said
-    if said.malformed_frames:
-        return "malformed-frame", f"{said.malformed_frames} frame(s) could not be read"
-    if found := content_finding(ended.asked, said, ended.seen):
+def _done(ended: EndedAttempt) -> tuple[str | None, str]:
+    transcript = ended.transcript
+    if transcript.malformed_frames:
+        return "malformed-frame", f"{transcript.malformed_frames} frame(s) could not be read"
+    if found := content_finding(ended.request, transcript, ended.stats):
         return found.name, found.sentence
     if ended.timeline.t_done is None:
         return "finish-without-done", "a finish reason but no end event"
-    if said.finish_reason is None:
+    if transcript.finish_reason is None:
         return "done-without-finish", "an end event but no finish reason: complete or cut, nobody says"
-    if silence := resumed(ended.timeline, ended.seen):
+    if silence := resumed(ended.timeline, ended.stats):
         return silence
     if ended.lingered:
         return "linger-after-done", "the end event came, the body did not end"

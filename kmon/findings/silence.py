@@ -1,4 +1,4 @@
-"""The name of a silence: what an attempt was waiting for when its time ran out, and silences that ended. Pure."""
+"""Decides the signatures of silences: of attempts that timed out, and of stalls that ended. Pure."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from itertools import pairwise
 from kmon.catalog.signatures import KMON_LATE
 from kmon.dialects.assemble import Transcript
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.content import Asked, looping
+from kmon.findings.content import RequestFacts, looping
 from kmon.findings.tool_call import shown
 from kmon.stream.timeline import MS, S, Timeline
 
 REPEATED = 3
-"""Stalls in one answer that are no single event any more."""
+"""From so many stalls in one answer on, they are repeated."""
 EMPTY_CHUNKS = 3
-"""Empty chunks that are no role announcement."""
+"""From so many empty chunks on, they are more than a role announcement."""
 QUARTERS_LEAST_TOKENS = 40
 SLOWEST = 5.0
 """How many times as long the last quarter of an answer takes as the first, with no quarter shorter than one before."""
 ONE_GAP = 0.35
-"""The share of the last quarter beyond which a single gap is a stall, and not a slow pace."""
+"""A single gap of more than this share of the last quarter is a stall, not a slow pace."""
 SAME_NS = 5 * MS
-"""How far the two ends of one silence may lie apart where they were found by different folds."""
+"""How far the ends of one silence may differ between the two folds that found it."""
 
 
-def unended(timeline: Timeline, asked: Asked, said: Transcript, seen: ChunkStats, end_ns: int) -> tuple[str, str]:
+def unended(
+    timeline: Timeline, request: RequestFacts, transcript: Transcript, stats: ChunkStats, end_ns: int
+) -> tuple[str, str]:
     """Signature and sentence of an attempt that its timeout ended."""
     if timeline.t_request_sent is None:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no request could be sent"
@@ -34,55 +36,57 @@ def unended(timeline: Timeline, asked: Asked, said: Transcript, seen: ChunkStats
         return disturbed(timeline)
     if timeline.t_headers is None:
         return "no-headers", "socket open"
-    if seen.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
-        return "keep-alives-only", f"{seen.idle_keepalives} keep-alives since the last output, socket open"
-    if stalled and seen.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
-        return "empty-deltas-only", f"{seen.idle_chunks} empty chunks since the last output, socket open"
-    if seen.waiting_tool is not None:
-        return "tool-arguments-never", f"{shown(seen.waiting_tool)!r} was named and none of its arguments came"
+    if stats.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
+        return "keep-alives-only", f"{stats.idle_keepalives} keep-alives since the last output, socket open"
+    if stalled and stats.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
+        return "empty-deltas-only", f"{stats.idle_chunks} empty chunks since the last output, socket open"
+    if stats.waiting_tool is not None:
+        return "tool-arguments-never", f"{shown(stats.waiting_tool)!r} was named and none of its arguments came"
     if timeline.progress.last_ns is None:
         return "no-first-token", "socket open"
     if stalled:
         return "hang-mid-stream", f"{timeline.stalls[-1].phase}, no byte since, neither FIN nor RST"
-    return _still_coming(timeline, asked, said, seen)
+    return _still_coming(timeline, request, transcript, stats)
 
 
 def _kept_up(last_ns: int | None, timeline: Timeline, end_ns: int) -> bool:
-    """Whether signs of life went on through most of the silence; one ping at its beginning says nothing about it."""
+    """Whether signs of life continued through most of the silence; one ping at its beginning does not count."""
     since_ns = timeline.progress.last_ns or timeline.t_request_sent or end_ns
     return last_ns is not None and end_ns - last_ns <= (end_ns - since_ns) // 2
 
 
-def _still_coming(timeline: Timeline, asked: Asked, said: Transcript, seen: ChunkStats) -> tuple[str, str]:
-    if loop := looping(asked, said, seen):
+def _still_coming(
+    timeline: Timeline, request: RequestFacts, transcript: Transcript, stats: ChunkStats
+) -> tuple[str, str]:
+    if loop := looping(request, transcript, stats):
         return loop.name, loop.sentence
-    if said.reasoning.strip() and not said.text.strip() and not said.tool_calls:
-        return "reasoning-without-end", f"{len(said.reasoning)} characters of reasoning and no word of the answer"
+    if transcript.reasoning.strip() and not transcript.text.strip() and not transcript.tool_calls:
+        return "reasoning-without-end", f"{len(transcript.reasoning)} characters of reasoning and no word of the answer"
     if sentence := slowing_down(timeline):
         return "slowing-down", sentence
     return "total-timeout", "output was still coming"
 
 
 def disturbed(timeline: Timeline) -> tuple[str, str]:
-    """Signature and sentence of an attempt whose silences were this machine's own."""
+    """Signature and sentence of an attempt whose silences this machine caused."""
     each_s = [stall.duration_ms / 1000 for stall in timeline.stalls if stall.own]
     plural = "" if len(each_s) == 1 else "s"
-    said = f"{len(each_s)} silence{plural} of {', '.join(f'{s:.1f}' for s in each_s[:6])} s"
-    return KMON_LATE, f"{said} made by this machine, which did not read in time what had come"
+    silences = f"{len(each_s)} silence{plural} of {', '.join(f'{s:.1f}' for s in each_s[:6])} s"
+    return KMON_LATE, f"{silences} made by this machine, which did not read in time what had come"
 
 
-def resumed(timeline: Timeline, seen: ChunkStats) -> tuple[str, str] | None:
-    """Signature and sentence of silences that ended in a finished answer, or None if there is nothing to say.
+def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
+    """Signature and sentence of silences that ended in a finished answer, or None without a fault.
 
-    Silences of this machine's own are left out. A slow first token that came is slow, not broken; and tool arguments
-    that a server holds back until they are complete are its way to serve them.
+    Silences that this machine caused do not count, nor does a slow first token, nor the time in which a server buffers
+    tool arguments until they are complete.
     """
     silences = [
         stall
         for stall in timeline.stalls
         if stall.ended and not stall.own and stall.phase not in ("before-first-token", "after-last-delta")
     ]
-    held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in seen.held_back]
+    held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in stats.held_back]
     broken_ms = []
     for stall in silences:
         start_ns = timeline.t_start + stall.start_ms * MS
@@ -100,8 +104,8 @@ def resumed(timeline: Timeline, seen: ChunkStats) -> tuple[str, str] | None:
 
 
 def slowing_down(timeline: Timeline) -> str:
-    """How the four quarters of an answer took longer and longer, in words; empty when they did not, or when this
-    machine stood still meanwhile."""
+    """The durations of an answer's four quarters in words, if they grow strongly; empty if they do not, or if this
+    machine was blocked meanwhile."""
     stamps = timeline.arrivals_ns
     if len(stamps) < QUARTERS_LEAST_TOKENS or any(stall.own for stall in timeline.stalls):
         return ""

@@ -1,4 +1,4 @@
-"""Whether a tool call is one that a program could carry out: a known tool, arguments that parse and fit its schema."""
+"""Checks whether a tool call can be executed: a known tool, arguments that parse and fit its schema."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 SHOWN_CHARS = 120
-"""How much of a foreign text a sentence quotes."""
+"""Limit of a foreign text quoted in a sentence."""
 
 
 ToolFault = Literal["tool-not-offered", "tool-arguments-unfinished", "tool-arguments-invalid", "tool-arguments-misfit"]
 
 
 class ToolProblem(NamedTuple):
-    """What is wrong with a call: its signature, and a sentence without its full stop."""
+    """The fault of a call: its signature, and a sentence without full stop."""
 
     name: ToolFault
     sentence: str
 
 
 def tool_call_problem(call: ToolCall, tools: Sequence[Tool]) -> str | None:
-    """What is wrong with ``call`` as a sentence without its full stop, or None if it can be carried out."""
+    """The fault of ``call`` as a sentence without full stop, or None if it can be executed."""
     problem = tool_problem(call, tools)
     return None if problem is None else problem.sentence
 
 
 def tool_problem(call: ToolCall, tools: Sequence[Tool]) -> ToolProblem | None:
-    """What is wrong with ``call``, or None if it can be carried out.
+    """The fault of ``call``, or None if it can be executed.
 
-    Blank arguments count as ``{}``: that is how several providers spell a call without any.
+    Blank arguments count as ``{}``, since several providers send them for a call without arguments.
     """
     tool = next((tool for tool in tools if tool.name == call.name), None)
     if tool is None:
@@ -57,10 +57,10 @@ def tool_problem(call: ToolCall, tools: Sequence[Tool]) -> ToolProblem | None:
 
 
 def unjudgeable(scenario: Scenario) -> str | None:
-    """Why the calls of ``scenario`` could not be judged: a tool whose parameters are no JSON Schema. None if all are.
+    """Why the calls of ``scenario`` cannot be judged: a tool whose parameters are no JSON Schema. None if all are.
 
-    To be asked before the first request; :func:`tool_call_problem` leaves out the schema of such a tool, because what
-    is wrong with the question must not count against the answer.
+    To be checked before the first request; :func:`tool_call_problem` ignores the schema of such a tool, because a
+    fault of the request must not count against the answer.
     """
     from jsonschema import SchemaError
 
@@ -74,18 +74,18 @@ def unjudgeable(scenario: Scenario) -> str | None:
 
 
 def shown(text: str) -> str:
-    """``text`` on one line and bounded, to stand in a sentence."""
+    """``text`` on one line, bounded, for use in a sentence."""
     line = " ".join(text.split())
     return line if len(line) <= SHOWN_CHARS else line[: SHOWN_CHARS - 1] + "…"
 
 
 def _cut(error: Exception) -> bool:
-    """Whether JSON was valid as far as it went, in the words of the parser."""
+    """Whether the parser found the JSON valid up to its end."""
     return "truncated" in str(error)
 
 
 def _misfit(arguments: dict[str, Any], tool: Tool) -> str | None:
-    """The most telling place where ``arguments`` break the tool's schema. Never follows a reference to the network."""
+    """The most relevant violation of the tool's schema, or None. Never follows a reference to the network."""
     from jsonschema import SchemaError
     from jsonschema.exceptions import best_match
     from referencing import Registry
@@ -106,7 +106,7 @@ def _misfit(arguments: dict[str, Any], tool: Tool) -> str | None:
 
 
 def _validator(tool: Tool) -> type[Validator]:
-    """The validator of the draft that the schema names, the newest if it names none."""
+    """The validator of the draft named by the schema, else of 2020-12."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import validator_for
 

@@ -1,4 +1,4 @@
-"""Names of what only a WebSocket can have: a closing code, an open line without a message, a delivery held back."""
+"""Decides the signatures that only a WebSocket can have: close codes, silent connections, held deliveries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kmon.findings.signature import Signature
 from kmon.stream.timeline import MS, Timeline
 
 HELD_WITHIN_NS = 300 * MS
-"""How soon after the follow-up an answer must come that only waited for it."""
+"""An answer that comes within this time after the follow-up was waiting for it."""
 REFUSALS = {
     "no-upgrade": "no-headers",
     "not-a-websocket": "not-a-stream",
@@ -17,11 +17,11 @@ REFUSALS = {
     "device": "handshake-failed",
     "refused": "error-in-stream",
 }
-"""Signature by the kind of the error that kept an attempt from being answered."""
+"""Signature by the kind of the error that prevented an answer."""
 
 
 def closed_signature(error: StreamError | None, pongs: int, found: Signature) -> Signature | None:
-    """The name of an attempt whose WebSocket closed, was refused, or was open to no purpose; None if none of these."""
+    """The signature of an attempt whose WebSocket closed, was refused, or stayed open without a message; else None."""
     if error is None:
         return None
     if error.kind == "websocket-closed":
@@ -35,8 +35,8 @@ def closed_signature(error: StreamError | None, pongs: int, found: Signature) ->
     return None
 
 
-def held(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Signature | None:
-    """Whether an answer lay ready and was delivered only when the next message was sent."""
+def held_delivery_signature(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Signature | None:
+    """``delivery-held`` if the answer came only when the next message was sent (``followed_up_ns``); else None."""
     if followed_up_ns is None:
         return None
     for stall in timeline.stalls:
@@ -51,8 +51,8 @@ def held(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Si
     return None
 
 
-def told_otherwise(retried: str, lost_events: int, found: Signature) -> Signature | None:
-    """What was amiss with an answer that came whole: the chat had been told of an error, or events are missing."""
+def complete_answer_signature(retried: str, lost_events: int, found: Signature) -> Signature | None:
+    """The signature of a complete answer after an error shown to the chat, or with missing events; else None."""
     if retried:
         told = f"the chat was told {retried!r}; the answer came afterwards, as agent events alone"
         return Signature("answer-after-chat-error", f"{told}; {found.evidence}")

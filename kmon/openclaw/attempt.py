@@ -17,9 +17,9 @@ from kmon.catalog.credential import Credential
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.dialects.delta import Delta, StreamError
 from kmon.errors import UsageError
-from kmon.findings.content import Asked
+from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
-from kmon.findings.websocket import closed_signature, held, told_otherwise
+from kmon.findings.websocket import closed_signature, complete_answer_signature, held_delivery_signature
 from kmon.model import SESSION_PREFIX
 from kmon.openclaw import device_key
 from kmon.openclaw.link import Link, LinkClosed, Received, Unreadable, WebSocketPing, open_link
@@ -74,7 +74,7 @@ class GatewayAttempt(Attempt):
         self._key = secrets.token_hex(8)
         texts = [message.content for message in self._messages if message.role != "assistant"]
         self._text = texts[-1] if self.role == "nudge" else "\n\n".join(texts)
-        self._account.asked = Asked("", prompt=self._text)  # the gateway chooses the model
+        self._recorder.request = RequestFacts("", prompt=self._text)  # the gateway chooses the model
         self.tracker = Tracker()
         self.followed = f"kmon-{self._key}"
         self._first = self.followed
@@ -84,7 +84,7 @@ class GatewayAttempt(Attempt):
         """Set by every frame; the reporter beside this attempt clears it."""
         self._joined = False
         self._retried = ""
-        self._account.stalls.between = "gateway"
+        self._recorder.stalls.intermediary = "gateway"
         self._pongs = 0
         self._lost_events = 0
 
@@ -107,7 +107,7 @@ class GatewayAttempt(Attempt):
             ssl_context=self._network.ssl_context,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_link_phase,
-            on_line=self._account.stalls.on_line,
+            on_line=self._recorder.stalls.on_line,
         ) as link:
             sending = asyncio.create_task(self._send(link))
             try:
@@ -141,7 +141,7 @@ class GatewayAttempt(Attempt):
                 StreamError("refused", f"the gateway refused chat.send ({why})", code=error.code if error else None)
             )
         self._on_phase("headers", t_ns, "")
-        self._account.identified(t_ns, 200, {"run-id": self._first, "session-key": self.session})
+        self._recorder.identified(t_ns, 200, {"run-id": self._first, "session-key": self.session})
 
     async def _abort(self, link: Link) -> None:
         """Ask the gateway to stop a run whose answer is not wanted any more."""
@@ -159,11 +159,11 @@ class GatewayAttempt(Attempt):
                 raise ExchangeError(received.error)
             case WebSocketPing():
                 self._pongs += received.kind == "pong"
-                self._take(t_ns, Delta(keepalive=True, chunk=False))
+                self._record(t_ns, Delta(keepalive=True, chunk=False))
             case Gap():
                 self._lost_events += received.lost
             case Unreadable():
-                self._take(t_ns, Delta(error=received.error))
+                self._record(t_ns, Delta(error=received.error))
             case GatewayRequest():
                 self.tracker.feed(t_ns, received, "out")
                 self.client_status.feed(t_ns, received, "out")
@@ -178,7 +178,7 @@ class GatewayAttempt(Attempt):
         run = change.run
         if run is None:
             if change.delta is not None:
-                self._take(t_ns, change.delta)
+                self._record(t_ns, change.delta)
             return
         if run.origin == "queue" and run.behind == self.followed and "dequeued" in change.kinds:
             self.followed = run.id  # the turn that the queued message became
@@ -191,15 +191,15 @@ class GatewayAttempt(Attempt):
                 if self.tracker.connection.protocol >= 4:
                     self.followed = run.behind
             elif not run.open and not run.silent_retry:
-                self._take(t_ns, Delta(finish_reason="empty-final", done=True))
+                self._record(t_ns, Delta(finish_reason="empty-final", done=True))
             return
         if change.delta is not None and "refused" not in change.kinds:
-            self._shorten(progress=self._take(t_ns, change.delta))
+            self._shorten(progress=self._record(t_ns, change.delta))
 
     def _start_over(self, why: str) -> None:
         """The run began again after a chat error: discard its text and the error."""
-        self._retried = self._account.translate.redacted(why, NAME_LIMIT_CHARS) or "an error"
-        self._account.start_over()
+        self._retried = self._recorder.sanitizer.redacted(why, NAME_LIMIT_CHARS) or "an error"
+        self._recorder.start_over()
         self._graced = False
         self._deadline.reschedule(self._total_deadline_s)
 
@@ -210,5 +210,7 @@ class GatewayAttempt(Attempt):
         lost = self._lost_events if per_connection else 0
         named = closed_signature(error, self._pongs, found)
         if named is None and state == "done":
-            named = held(self.timeline, self.followed_up_ns, found) or told_otherwise(self._retried, lost, found)
+            named = held_delivery_signature(self.timeline, self.followed_up_ns, found) or complete_answer_signature(
+                self._retried, lost, found
+            )
         return found if named is None else named

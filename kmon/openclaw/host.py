@@ -15,7 +15,7 @@ from typing import Literal
 
 import httpcore
 
-from kmon.blame.loop_lag import watch_lag
+from kmon.blame.local_monitor import watch_lag
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
@@ -30,7 +30,7 @@ from kmon.openclaw.protocol.liveness import Gap
 from kmon.openclaw.protocol.tracker import Change, Tracker, history_texts, in_flight
 from kmon.openclaw.provider_side import ProviderLookup
 from kmon.openclaw.watched_run import WatchedRun
-from kmon.probe.context import Shared
+from kmon.probe.send import Shared
 from kmon.stream import events as ev
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import MS

@@ -10,7 +10,7 @@ from kmon.dialects.bounds import SESSION_LIMIT_CHARS, ending
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.ended import RunFacts, run_ended
-from kmon.findings.content import Asked
+from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature, describe
 from kmon.openclaw.protocol.client_status import ClientStatus
 from kmon.openclaw.protocol.run import GatewayRun
@@ -66,14 +66,14 @@ class WatchedRun:
         self.open = True
         self._recorder = recorder = AttemptRecorder(
             AttemptId(self.name, self._attempts, role),
-            asked=Asked(""),
+            request=RequestFacts(""),
             secrets=self._secrets,
             stall_s=self._stall_s,
-            machine=self._monitor,
+            monitor=self._monitor,
             emit=self._emit,
         )
-        self._reporter = GatewayReporter(self.name, self._attempts, self._stall_s, recorder.translate.redacted)
-        recorder.stalls.between = "gateway"
+        self._reporter = GatewayReporter(self.name, self._attempts, self._stall_s, recorder.sanitizer.redacted)
+        recorder.stalls.intermediary = "gateway"
         recorder.started(t_ns, self._url)
         recorder.phase("request_sent", t_ns, "")
         recorder.phase("headers", t_ns, "")
@@ -145,7 +145,7 @@ class WatchedRun:
         self._recorder.stalls.stop()
 
     def _take(self, t_ns: int, delta: Delta) -> None:
-        self._recorder.take(t_ns, delta)
+        self._recorder.record(t_ns, delta)
 
     def _end(self, t_ns: int, state: ev.Ending, error: StreamError | None) -> None:
         self.stop()

@@ -14,11 +14,10 @@ from kmon.catalog.credential import Credential
 from kmon.catalog.signatures import KMON_LATE
 from kmon.output.selftest_cases import Case
 from kmon.probe.attempt import Conversation
-from kmon.probe.context import Shared
 from kmon.probe.http_attempt import HttpAttempt
 from kmon.probe.limits import Limits
 from kmon.probe.recorder import AttemptId
-from kmon.probe.send import prepare
+from kmon.probe.send import Shared, prepare
 from kmon.simulator.embedded import Embedded
 from kmon.stream.events import BytesArrived, DeltaArrived, Event
 from kmon.stream.timeline import S

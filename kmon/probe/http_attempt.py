@@ -1,4 +1,4 @@
-"""One attempt over HTTP, from the first packet to its name: sends a request, stamps what comes, tells what happened."""
+"""An attempt over HTTP: sends the request and decodes the stream into recorded deltas."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kmon.dialects.registry import http_dialect
 from kmon.dialects.wire import Decoder
 from kmon.probe.attempt import Attempt
 from kmon.probe.recorder import coalesced
-from kmon.probe.send import ask, url_of
+from kmon.probe.send import open_exchange, url_of
 from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
 
-BREATH_DELTAS = 200
+YIELD_EVERY_DELTAS = 200
 
 
 class HttpAttempt(Attempt):
-    """An attempt over HTTP."""
+    """One request and its streamed response over HTTP."""
 
     def prepare(self) -> None:
         self._wire = http_dialect(self._target.dialect)
@@ -28,21 +28,21 @@ class HttpAttempt(Attempt):
         return url_of(self._target, self._request, self._credential)
 
     async def exchange(self) -> StreamError | None:
-        async with ask(
+        async with open_exchange(
             self._target,
             self._request,
             credential=self._credential,
             network=self._network,
             on_phase=self._on_phase,
-            on_line=self._account.stalls.on_line,
+            on_line=self._recorder.stalls.on_line,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
-            self._account.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
+            self._recorder.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
             if not is_stream(answer.status, answer.content_type, self._wire.content_type):
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
-                said = (answer.status, answer.content_type, answer.headers, body)
-                return answer_error(*said, spoken=self._wire, code=answer.error_code)
+                response = (answer.status, answer.content_type, answer.headers, body)
+                return answer_error(*response, spoken=self._wire, code=answer.error_code)
             await self._read(answer, self._wire.decoder())
         return self.transcript.error
 
@@ -50,14 +50,14 @@ class HttpAttempt(Attempt):
         async for t_ns, data in answer.reads():
             deltas = coalesced(decoder.feed(data))
             if not deltas:
-                self._account.bytes(t_ns, len(data))
+                self._recorder.bytes(t_ns, len(data))
             for i, delta in enumerate(deltas):
                 if self.timeline.t_done is not None:
-                    break  # what follows the end is no part of the answer
-                self._shorten(progress=self._take(t_ns, delta))
-                if i % BREATH_DELTAS == BREATH_DELTAS - 1:
-                    await asyncio.sleep(0)  # one stream in a hurry must not keep the others waiting
+                    break  # data after the terminal event is not part of the answer
+                self._shorten(progress=self._record(t_ns, delta))
+                if i % YIELD_EVERY_DELTAS == YIELD_EVERY_DELTAS - 1:
+                    await asyncio.sleep(0)  # a fast stream must not block the others
             if self._wire.final and self.timeline.t_done is not None:
                 return
         for delta in decoder.end():
-            self._take(time.monotonic_ns(), delta)
+            self._record(time.monotonic_ns(), delta)

@@ -1,7 +1,10 @@
-"""When an attempt has waited long enough: the limits that may be set, and which of them is due next. Pure."""
+"""The time limits of an attempt: their values, which of them is due next, and the timer that ends the attempt."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,10 +13,10 @@ from kmon.stream.timeline import S, Timeline
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Thresholds of one attempt, in seconds; None is no limit. ``timeout_s`` bounds it as a whole.
+    """Limits of one attempt in seconds; None is no limit. ``timeout_s`` bounds the whole attempt.
 
-    Headers and first token are waited for from the moment the request was sent; silence on the byte and the chunk
-    clock counts from the response headers on, silence on the progress clock from the first token on.
+    The limits for headers and first token count from the sent request; those for silence on the byte and the chunk
+    clock from the response headers, that on the progress clock from the first token.
     """
 
     stall_s: float
@@ -27,13 +30,13 @@ class Limits:
 
     @property
     def any_wait(self) -> bool:
-        """Whether anything is limited that :func:`next_due` watches."""
+        """Whether any limit of :func:`next_due` is set."""
         waits = (self.header_s, self.first_token_s, self.byte_s, self.chunk_s, self.idle_s)
         return any(limit_s is not None for limit_s in waits)
 
 
 class Due(NamedTuple):
-    """A limit and when it will have passed, if nothing comes before. ``setting`` is its name, ``sentence`` says it."""
+    """A limit and when it passes (ns). ``setting`` is the name of its setting, ``sentence`` describes it."""
 
     at_ns: int
     setting: str
@@ -41,9 +44,9 @@ class Due(NamedTuple):
 
 
 def next_due(timeline: Timeline, limits: Limits) -> Due | None:
-    """The limit that passes first if nothing more comes; None when none is running (nothing is owed, or none is set).
+    """The limit that passes first if nothing more arrives; None after the end, or if none is set. Pure.
 
-    The limit of the whole attempt and that of the connection are not among them: they are kept where they are waited.
+    The limits of the whole attempt and of the connection are not among them; the attempt and the transport apply them.
     """
     if timeline.t_finish is not None or timeline.t_done is not None or timeline.t_closed is not None:
         return None
@@ -57,7 +60,7 @@ def next_due(timeline: Timeline, limits: Limits) -> Due | None:
     )
     return min(
         (
-            Due(start_ns + int(limit_s * S), setting, f"{_spoken(setting)}: {words} {limit_s:g} s")
+            Due(start_ns + int(limit_s * S), setting, f"{_limit_name(setting)}: {words} {limit_s:g} s")
             for start_ns, limit_s, setting, words in running
             if start_ns is not None and limit_s is not None
         ),
@@ -69,5 +72,50 @@ def _later(headers_ns: int | None, last_ns: int | None) -> int | None:
     return None if headers_ns is None else max(headers_ns, last_ns or 0)
 
 
-def _spoken(setting: str) -> str:
+def _limit_name(setting: str) -> str:
     return setting.removesuffix("_timeout_s").replace("_", "-") + " timeout"
+
+
+CONFIRM_S = 0.02
+"""A limit must be found passed twice, this far apart, so that data which arrived while the loop was late is read."""
+
+
+class LimitWatch:
+    """Calls ``end`` once, when a limit has passed; ``passed`` is that limit from then on."""
+
+    def __init__(self, timeline: Timeline, limits: Limits, end: Callable[[], None]) -> None:
+        self._timeline, self._limits, self._end = timeline, limits, end
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._stopped = not limits.any_wait
+        self.passed: Due | None = None
+
+    def update(self) -> None:
+        """Make sure that the timer fires no later than the next limit. It is not moved per chunk."""
+        due = None if self._stopped else next_due(self._timeline, self._limits)
+        if due is not None and (self._timer is None or due.at_ns < self._timer_ns):
+            self._set(due.at_ns, (due.at_ns - time.monotonic_ns()) / S, again=False)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, at_ns: int, wait_s: float, *, again: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ns = at_ns
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._fire, again)
+
+    def _fire(self, again: bool) -> None:
+        self._timer = None
+        due = next_due(self._timeline, self._limits)
+        if due is None or due.at_ns > time.monotonic_ns():
+            self.update()
+        elif again:
+            self.passed = due
+            self.stop()
+            self._end()
+        else:
+            self._set(due.at_ns, CONFIRM_S, again=True)

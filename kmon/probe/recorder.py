@@ -1,7 +1,6 @@
-"""What is known of one attempt while it goes on: clocks, transcript, stalls; and at its end, its name.
+"""Records one attempt: clocks, transcript and stalls while it runs, its signature at the end; emits its events.
 
-Whoever has the bytes feeds it: the probe with its own exchange, the proxy with one it only watches. It emits the
-events of the attempt, so both speak the same language and are judged by the same rules.
+A probe feeds it with its own exchange, the proxy with one that it only watches, so the same rules judge both.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kmon.blame.adaptive_threshold import Habits, Lessons
+from kmon.blame.adaptive_threshold import TargetGaps, ThresholdLearner
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.blame.stall_monitor import StallMonitor
-from kmon.blame.weigh import own_fault
+from kmon.blame.weigh import local_failure
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.headers import SERVER_LATENCY, kept
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.content import Asked
-from kmon.findings.signature import Ended, Signature, decide, describe
+from kmon.findings.content import RequestFacts
+from kmon.findings.signature import EndedAttempt, Signature, decide, describe
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
@@ -30,8 +29,8 @@ from kmon.transport.phase import Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended, with all it said."""
+class AttemptOutcome:
+    """How an attempt ended, with its output."""
 
     state: ev.Ending
     signature: Signature
@@ -40,53 +39,55 @@ class Outcome:
     timeline: Timeline
     request_ids: dict[str, str]
     end_ns: int
-    safe: Sanitizer
-    """Takes out of what the attempt said the keys it was asked with."""
+    sanitizer: Sanitizer
+    """Removes the request's keys from text of the response."""
     blame: Blame | None = None
     unread: bool = False
-    """A stream that kmon does not read."""
+    """Whether it is a stream that kmon does not read."""
 
 
 class AttemptId(NamedTuple):
-    """Which attempt it is."""
+    """Identifies an attempt."""
 
     run: str
     number: int
     role: ev.AttemptRole
     turn: int = 1
-    """Which request of the conversation."""
+    """The number of its request in the conversation, from 1."""
     aimed: str = ""
-    """Its target, where that is not the run's own."""
+    """Its target, if that differs from the run's own."""
 
 
 class AttemptRecorder:
-    """``timeline`` and ``transcript`` may be read at any time (a nudge does). ``secrets`` are never told.
+    """``timeline`` and ``transcript`` may be read at any time (a nudge does). ``secrets`` never appear in an event.
 
-    With ``habits`` what counts as a stall is learned from them and what happens here is added to them.
+    With ``target_gaps`` the stall thresholds are learned from them, and the gaps of this attempt are added to them.
     """
 
     def __init__(
         self,
         id: AttemptId,
         *,
-        asked: Asked,
+        request: RequestFacts,
         secrets: Sequence[str],
         stall_s: float,
-        machine: LocalMonitor,
+        monitor: LocalMonitor,
         emit: Callable[[ev.Event], None],
-        habits: Habits | None = None,
+        target_gaps: TargetGaps | None = None,
     ) -> None:
         self.id = id
         run, attempt = self.run, self.attempt = id.run, id.number
-        self.asked = asked
+        self.request = request
         self._emit = emit
-        self.translate = Sanitizer(run, attempt, secrets=secrets)
+        self.sanitizer = Sanitizer(run, attempt, secrets=secrets)
         self.timeline = Timeline(time.monotonic_ns(), int(stall_s * 1e9))
         self.transcript = Transcript()
-        self.stalls = StallMonitor(run, attempt, self.timeline, machine, emit)
-        self._lessons = None if habits is None else Lessons(habits, run, attempt, self.timeline, emit)
+        self.stalls = StallMonitor(run, attempt, self.timeline, monitor, emit)
+        self._learner = (
+            None if target_gaps is None else ThresholdLearner(target_gaps, run, attempt, self.timeline, emit)
+        )
         self._request_ids: dict[str, str] = {}
-        self._seen = ChunkStats()
+        self._stats = ChunkStats()
         self._unread = False
 
     @property
@@ -96,12 +97,12 @@ class AttemptRecorder:
     def started(self, t_ns: int, url: str, proxy: str | None = None) -> None:
         self.timeline.t_start = t_ns
         if proxy is not None:
-            self.stalls.between = "proxy"
-        url = self.translate.redacted(url)
+            self.stalls.intermediary = "proxy"
+        url = self.sanitizer.redacted(url)
         run, attempt, role, turn, aimed = self.id
         self._emit(ev.AttemptStarted(t_ns, run, attempt, role, url, proxy, turn=turn, target=aimed))
-        if self._lessons is not None:
-            self._lessons.begin(t_ns)
+        if self._learner is not None:
+            self._learner.begin(t_ns)
 
     def phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self.timeline.on_phase(phase, t_ns)
@@ -114,13 +115,13 @@ class AttemptRecorder:
         self.identified(t_ns, status, kept(headers), content_type)
 
     def identified(self, t_ns: int, status: int, ids: Mapping[str, str], content_type: str = "") -> None:
-        """The answer began, and has these ids at the other end."""
-        self._request_ids = self.translate.headers(ids)
-        content_type = self.translate.named("content-type", content_type)
+        """The response began, with these request ids."""
+        self._request_ids = self.sanitizer.headers(ids)
+        content_type = self.sanitizer.named("content-type", content_type)
         self._emit(ev.HeadersReceived(t_ns, self.run, self.attempt, status, self._request_ids, content_type))
 
     def unread(self, t_ns: int, *, stream: bool) -> None:
-        """From now on nothing is read of what comes: its bytes are watched, and its transport is judged."""
+        """From now on the response is not read: its bytes are watched, and only its transport is judged."""
         if self.timeline.watched == "byte" and stream == self._unread:
             return
         self._unread = stream
@@ -130,37 +131,37 @@ class AttemptRecorder:
         self._emit(ev.Unread(t_ns, self.run, self.attempt, stream))
 
     def start_over(self) -> None:
-        """The other end began its answer anew: what was said, and the error it ended with, do not count."""
+        """The server started its answer again: discard the output so far and its error."""
         chunks = self.transcript.chunks
         self.transcript = Transcript()
         self.transcript.chunks = chunks
 
     def bytes(self, t_ns: int, size: int) -> None:
-        """A read that completed no chunk."""
-        self.stalls.heard(t_ns)
+        """Record a read of ``size`` bytes that completed no chunk."""
+        self.stalls.on_bytes(t_ns)
         self.timeline.on_bytes(t_ns)
         self._emit(ev.BytesArrived(t_ns, self.run, self.attempt, size))
 
-    def take(self, t_ns: int, delta: Delta) -> bool:
-        """One chunk or keep-alive; returns whether it brought output."""
+    def record(self, t_ns: int, delta: Delta) -> bool:
+        """Record one chunk or keep-alive; returns whether it brought output."""
         self.transcript.add(delta)
         if delta.server_ms is not None:
             self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
-        event = self.translate(t_ns, delta)
+        event = self.sanitizer(t_ns, delta)
         progress = any(event.output)
-        self.stalls.heard(t_ns)
-        self._seen.add(t_ns, delta, progress=progress)
+        self.stalls.on_bytes(t_ns)
+        self._stats.add(t_ns, delta, progress=progress)
         stall = fold_chunk(self.timeline, event)
         if stall is not None:
             self.stalls.closed(t_ns, stall)
         self._emit(event)
-        if self._lessons is not None and progress:
-            self._lessons.review(t_ns, self.timeline.stall_phase())
+        if self._learner is not None and progress:
+            self._learner.review(t_ns, self.timeline.stall_phase())
         self.stalls.arm(t_ns)
         return progress
 
     def judge(self, error: StreamError | None) -> ev.Ending:
-        """How an attempt ended whose body came to its end."""
+        """The ending of an attempt whose body has ended."""
         if fatal(error):
             return "failed"
         return "done" if self.finished else "incomplete"
@@ -175,24 +176,26 @@ class AttemptRecorder:
         whole: bool = True,
         named: Callable[[Signature], Signature] | None = None,
         end_ns: int | None = None,
-    ) -> Outcome:
-        """Close the clocks and name what happened. ``note`` stands before the evidence; an answer that is not known
-        as a ``whole``, with what was asked for, is judged by its transport alone; ``named`` is asked where its carrier
-        knows more than the stream tells; ``end_ns`` is when it ended where that is not now."""
+    ) -> AttemptOutcome:
+        """Close the clocks, decide the signature and emit the end.
+
+        ``note`` is put before the evidence. Without ``whole`` (request or answer are not known completely) a finished
+        answer is judged by its transport alone. ``named`` refines the signature. ``end_ns`` defaults to now.
+        """
         end_ns = time.monotonic_ns() if end_ns is None else end_ns
         self.stalls.stop()
-        self.stalls.heard(end_ns)
-        for late in self.translate.rest(end_ns):
+        self.stalls.on_bytes(end_ns)
+        for late in self.sanitizer.rest(end_ns):
             self._emit(late)
         left_open = self.timeline.on_closed(end_ns)
         if left_open is not None:
             self.stalls.closed(end_ns, left_open)
-        error = None if error is None or state == "done" else self.translate.error(error)
+        error = None if error is None or state == "done" else self.sanitizer.error(error)
         if state == "done" and (not whole or self.timeline.watched == "byte"):
             found = Signature(None, describe(self.timeline, end_ns))
         else:
             found = decide(
-                Ended(state, self.timeline, self.asked, self.transcript, self._seen, error, end_ns, lingered)
+                EndedAttempt(state, self.timeline, self.request, self.transcript, self._stats, error, end_ns, lingered)
             )
         found = found if named is None else named(found)
         evidence = "; ".join(
@@ -202,10 +205,10 @@ class AttemptRecorder:
         )
         blame = self.stalls.blame
         if blame is not None and found.name is not None:
-            told = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
-            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{told}"
-        blame = own_fault(error) or blame
-        signature = Signature(found.name, self.translate.redacted(evidence))
+            facts = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
+            evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{facts}"
+        blame = local_failure(error) or blame
+        signature = Signature(found.name, self.sanitizer.redacted(evidence))
         self._emit(
             ev.AttemptEnded(
                 end_ns,
@@ -220,7 +223,7 @@ class AttemptRecorder:
                 self.transcript.chunks,
             )
         )
-        return Outcome(
+        return AttemptOutcome(
             state,
             signature,
             error,
@@ -228,14 +231,14 @@ class AttemptRecorder:
             self.timeline,
             self._request_ids,
             end_ns,
-            self.translate,
+            self.sanitizer,
             blame,
             self._unread,
         )
 
 
 def coalesced(deltas: list[Delta]) -> list[Delta]:
-    """The deltas of one read, with keep-alives that came in a row in it as one: they share their moment."""
+    """The deltas of one read, with consecutive keep-alives merged into one, since they have the same stamp."""
     if len(deltas) < 2:
         return deltas
     following = [*deltas[1:], None]
@@ -249,5 +252,5 @@ def _idle(delta: Delta) -> bool:
 
 
 def fatal(error: StreamError | None) -> bool:
-    """Whether an error ends an attempt. A frame that could not be read alone does not."""
+    """Whether an error ends an attempt. A single malformed frame does not."""
     return error is not None and error.kind != "malformed-frame"

@@ -1,4 +1,4 @@
-"""The keys in a request beside the one that its target names: known only so that they can be taken out of all text."""
+"""Finds keys in requests, beside the target's own, so that they can be removed from all text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kmon.transport.proxy import secrets
 SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential|signature", re.IGNORECASE)
 SECRETS_LIMIT = 24
 SECRET_LIMIT_CHARS = 4_096
-_SAID = re.compile(
+_NAMED_SECRET = re.compile(
     r'([\w-]*(?:token|password|secret|api[_-]?key|authorization|credential)[\w-]*)\\?"\s*:\s*\\?"([^"\\]{8,4096})',
     re.IGNORECASE,
 )
@@ -22,7 +22,10 @@ _PARTS = re.compile(r"[;,\s]+")
 
 
 def keys_in(headers: Mapping[str, str], query: str) -> tuple[str, ...]:
-    """Every value of a request head that may be a key, and its parts: ``Bearer KEY``, ``a=KEY; b=KEY``."""
+    """Every value of a request head that may be a key, and its parts: ``Bearer KEY``, ``a=KEY; b=KEY``.
+
+    At most ``SECRETS_LIMIT`` values, each cut to ``SECRET_LIMIT_CHARS``.
+    """
     named = [*headers.items(), *parse_qsl(query)]
     values = [value for name, value in sorted(named, key=_rank) if SECRET_NAME.search(name)]
     found: dict[str, None] = {}
@@ -34,7 +37,7 @@ def keys_in(headers: Mapping[str, str], query: str) -> tuple[str, ...]:
 
 
 def _rank(named: tuple[str, str]) -> bool:
-    """Cookies last: a jar of them must not crowd out the key itself."""
+    """Sort key: cookies last, so that many of them do not displace the key."""
     return "cookie" in named[0].lower()
 
 
@@ -46,22 +49,22 @@ def own_keys(target: Target) -> tuple[str, ...]:
 
 def _basic(value: str) -> tuple[str, ...]:
     """User and password, and the password alone, of ``Basic BASE64``."""
-    scheme, _, said = value.partition(" ")
+    scheme, _, encoded = value.partition(" ")
     if scheme.lower() != "basic":
         return ()
     try:
-        pair = base64.b64decode(said.strip(), validate=True).decode()
+        pair = base64.b64decode(encoded.strip(), validate=True).decode()
     except ValueError:
         return ()
     return pair, pair.partition(":")[2]
 
 
 def keys_said(text: str, *, answered: bool) -> tuple[str, ...]:
-    """Every value of a JSON message that its name calls a key, such as the token of a gateway's ``connect``.
+    """Every value of a JSON message whose member name marks a key, such as the token of a gateway's ``connect``.
 
-    In what was ``answered`` a bare ``token`` is no key but a piece of text.
+    In responses (``answered``) a bare ``token`` is a piece of output, not a key.
     """
-    found = (match.groups() for match in _SAID.finditer(text))
+    found = (match.groups() for match in _NAMED_SECRET.finditer(text))
     return tuple(key for name, key in found if not (answered and name.lower() == "token"))[:SECRETS_LIMIT]
 
 

@@ -1,7 +1,6 @@
-"""An attempt at a plain WebSocket: it is opened and listened to, and nothing is ever asked of the other side.
+"""An attempt at a plain WebSocket: it opens the connection and reads messages; it sends only pings.
 
-A message is a chunk. It ends when the peer closes, or when the time to listen is over. Protocol pings keep the line
-alive; an answer of the application's own to anything is never expected.
+A message is a chunk. The attempt ends when the peer closes, or at its timeout.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.socket_message import decoded
 from kmon.dialects.text import clean
 from kmon.dialects.websocket import Message
-from kmon.findings.content import Asked
+from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature
 from kmon.probe.attempt import Attempt
@@ -27,10 +26,10 @@ MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class WebSocketAttempt(Attempt):
-    """One WebSocket, listened to."""
+    """One WebSocket that is only read."""
 
     def prepare(self) -> None:
-        self._account.asked = Asked("")
+        self._recorder.request = RequestFacts("")
         self._pongs = 0
 
     def url(self) -> str:
@@ -43,7 +42,7 @@ class WebSocketAttempt(Attempt):
             limit_bytes=MESSAGE_LIMIT_BYTES,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_open_phase,
-            on_line=self._account.stalls.on_line,
+            on_line=self._recorder.stalls.on_line,
             headers=self._target.headers,
         ) as socket:
             pinging = asyncio.create_task(socket.pinging())
@@ -59,33 +58,33 @@ class WebSocketAttempt(Attempt):
             match message.kind:
                 case "ping" | "pong":
                     self._pongs += message.kind == "pong"
-                    self._take(t_ns, Delta(keepalive=True, chunk=False))
+                    self._record(t_ns, Delta(keepalive=True, chunk=False))
                 case "close":
                     self._closed(t_ns, message)
                 case _:
-                    self._take(t_ns, decoded(message.data, binary=message.kind == "binary"))
+                    self._record(t_ns, decoded(message.data, binary=message.kind == "binary"))
 
     def _closed(self, t_ns: int, message: Message) -> None:
-        said = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
+        closing = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
         if message.code not in CLEAN:
             raise ExchangeError(
-                StreamError("websocket-closed", f"the WebSocket closed with {said}", code=str(message.code))
+                StreamError("websocket-closed", f"the WebSocket closed with {closing}", code=str(message.code))
             )
-        self._take(t_ns, Delta(finish_reason=f"closed {message.code}", done=True, chunk=False))
+        self._record(t_ns, Delta(finish_reason=f"closed {message.code}", done=True, chunk=False))
 
     def _on_open_phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self._on_phase(phase, t_ns, detail)
         if phase == "headers":
-            self._account.identified(t_ns, 101, {})
+            self._recorder.identified(t_ns, 101, {})
 
     def over(self) -> bool:
-        """Its time was for listening: when something was heard, nothing went wrong."""
+        """At its timeout the attempt is done if any message arrived."""
         return self.timeline.chunk.ticks > 0
 
     def _named(self, state: ev.Ending, error: StreamError | None, found: Signature) -> Signature:
         if (closed := closed_signature(error, self._pongs, found)) is not None:
             return closed
         if state == "done" and self.transcript.malformed_frames == 0:
-            heard = self.timeline.chunk.ticks
-            return Signature(None, f"{heard} message{'' if heard == 1 else 's'}; {found.evidence}")
+            count = self.timeline.chunk.ticks
+            return Signature(None, f"{count} message{'' if count == 1 else 's'}; {found.evidence}")
         return found

@@ -19,8 +19,8 @@ from kmon.dialects.plain import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
 from kmon.dialects.wire import SSE_TYPE, Decoder
 from kmon.engine.ended import RunFacts, run_ended
-from kmon.findings.content import Asked
-from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, coalesced, fatal
+from kmon.findings.content import RequestFacts
+from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, coalesced, fatal
 from kmon.probe.request_secrets import keys_in
 from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
@@ -69,13 +69,13 @@ class ProxiedExchange:
         secrets = keys_in(head.headers, head.target.partition("?")[2])
         self._recorder = AttemptRecorder(
             AttemptId(self.name, 1, "first"),
-            asked=Asked(""),
+            request=RequestFacts(""),
             secrets=secrets,
             stall_s=settings.stall_s,
-            machine=settings.monitor,
+            monitor=settings.monitor,
             emit=self._emit_or_hold,
         )
-        self._path = self._recorder.translate.redacted(head.path, NAME_LIMIT_CHARS)
+        self._path = self._recorder.sanitizer.redacted(head.path, NAME_LIMIT_CHARS)
         self._request = overheard(head.path, b"", whole=False)
         self._asked_body = bytearray()
         self._asked_whole = True
@@ -105,7 +105,7 @@ class ProxiedExchange:
 
     @property
     def label(self) -> str:
-        model = self._recorder.translate.redacted(self._request.model, NAME_LIMIT_CHARS)
+        model = self._recorder.sanitizer.redacted(self._request.model, NAME_LIMIT_CHARS)
         upstream = self._settings.upstream
         return bounded(f"{upstream}/{model}", NAME_LIMIT_CHARS) if model else upstream
 
@@ -169,7 +169,7 @@ class ProxiedExchange:
         self._recorder.headers(t_ns, head.status, head.headers, head.content_type)
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
         if head.status == 101:
-            self._tunnel = Tunnel(head, self._recorder.translate.learn)
+            self._tunnel = Tunnel(head, self._recorder.sanitizer.learn)
             self._recorder.unread(t_ns, stream=True)
         elif 200 <= head.status < 300 and self._is_streamed(head.content_type):
             self._decoder = self._decoder_of(t_ns, head.content_type)
@@ -235,7 +235,7 @@ class ProxiedExchange:
         recorder = self._recorder
         if self._tunnel is not None:
             for delta in self._tunnel.feed(side, data):
-                recorder.take(t_ns, delta)
+                recorder.record(t_ns, delta)
         elif self._decoder is None and self._whole is None:
             recorder.bytes(t_ns, len(data))
         else:
@@ -249,7 +249,7 @@ class ProxiedExchange:
                 if not deltas:
                     recorder.bytes(t_ns, len(piece))
                 for delta in deltas:
-                    recorder.take(t_ns, delta)
+                    recorder.record(t_ns, delta)
         if not self._flowing and recorder.timeline.progress.first_ns is not None:
             self._flowing = True
             self._report_call()
@@ -272,7 +272,7 @@ class ProxiedExchange:
         self._report_call()
         self._settings.over(self, self._ended)
 
-    def _judged(self, end: End) -> Outcome:
+    def _judged(self, end: End) -> AttemptOutcome:
         recorder = self._recorder
         error = self._decode_rest() if end.how == "complete" else end.error
         error = recorder.transcript.error if error is None or fatal(recorder.transcript.error) else error
@@ -301,7 +301,7 @@ class ProxiedExchange:
         now_ns, answer = time.monotonic_ns(), self._answer
         if self._decoder is not None:
             for delta in self._decoder.end():
-                self._recorder.take(now_ns, delta)
+                self._recorder.record(now_ns, delta)
             return None
         if answer is None or self._whole is None:
             return None
@@ -311,7 +311,7 @@ class ProxiedExchange:
         if answer.status < 400 and not asked.stream and asked.format is not None:
             complete = asked.format.whole_answer(body)
         if complete is not None:
-            self._recorder.take(last_ns, complete)
+            self._recorder.record(last_ns, complete)
             return None
         return answer_error(answer.status, answer.content_type, answer.headers, body, spoken=asked.format)
 
@@ -326,14 +326,14 @@ class ProxiedExchange:
         asked = overheard(self._head.path, bytes(self._asked_body), whole=self._asked_whole)
         self._asked_body.clear()
         self._request = asked
-        self._recorder.asked = Asked(
+        self._recorder.request = RequestFacts(
             asked.model,
             asked.tools,
             asked.prompt,
             asked.wants_usage,
             finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
         )
-        agent = self._recorder.translate.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
+        agent = self._recorder.sanitizer.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"
         queued = ev.RunQueued(
             self._t_ns, self.name, self.label, self.label, self.scenario, self._number, dialect, agent
@@ -353,5 +353,5 @@ class ProxiedExchange:
             self._settings.on_call(self.call())
 
     def _warn(self, message: str) -> None:
-        message = self._recorder.translate.redacted(message, MESSAGE_LIMIT_CHARS)
+        message = self._recorder.sanitizer.redacted(message, MESSAGE_LIMIT_CHARS)
         self._emit(ev.Notice(time.monotonic_ns(), "warning", f"{self.name}: {message}"))

@@ -10,14 +10,14 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from kmon.address import host_and_port, is_loopback
-from kmon.blame.loop_lag import watch_lag
+from kmon.blame.local_monitor import watch_lag
 from kmon.catalog.signatures import KMON_LATE
 from kmon.dialects.registry import formats
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.errors import UsageError
-from kmon.probe.context import Shared
 from kmon.probe.request_secrets import signed_host
+from kmon.probe.send import Shared
 from kmon.proxy.exchange import ExchangeSettings, ProxiedExchange
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.provider_call import OnCall, ProviderCall

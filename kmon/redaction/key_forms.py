@@ -1,9 +1,9 @@
-"""Where a key stands in a text, in any form that a person turns back by eye or with one command.
+"""Finds a key in a text, in every form that a person can decode by eye or with one command.
 
 Found: the key as it is, in any case of letters, and reversed; base64 (both alphabets, each of the three alignments,
 so inside ``base64("Bearer KEY")`` too, wrapped or not); hex; and each of these with any of its characters written
 as a percent escape (also of an escape), a JSON or ``\\x`` escape or an HTML number, or with blanks, line ends, quotes,
-commas, brackets, markup or any character outside ASCII between them. Not found: what needs a program to turn back
+commas, brackets, markup or any character outside ASCII between them. Not found: what needs a program to decode
 (ciphers, compression, base64 of base64).
 
 Texts are read as bytes, so that a chunk costs a few microseconds: three readings (below), each searched for the first
@@ -19,24 +19,24 @@ from itertools import accumulate, compress
 from typing import NamedTuple
 
 SHORTEST_SECRET_CHARS = 8
-"""Shorter values are no keys of anything; taking them out would tear up ordinary words."""
+"""Shorter values are no keys; removing them would damage ordinary words."""
 START_CHARS = 8
-"""The first characters of a form; fewer give no key away."""
+"""The first characters of a form, by which it is searched; fewer do not reveal a key."""
 LOOSE_LEAST_CHARS = 16
-"""A shorter key is found without characters between its own: ``to get her`` is not the password ``together``."""
+"""A shorter key is found only without characters in between: ``to get her`` is not the password ``together``."""
 CERTAIN_LEAST_CHARS = 16
-"""From here on more than half of a form, from its beginning, counts as the form: the rest was cut off."""
+"""At least so many first characters of a form, and more than half of it, count as the form: the rest was cut off."""
 SPELT_LIMIT_CHARS = 16
-"""So many characters of a text may stand for one of a form, on average; more is waited for no longer."""
+"""Most characters of a text that may represent one character of a form, on average."""
 UNDONE_TIMES = 2
-"""Escapes of escapes are undone so often."""
+"""How many levels of escaping are decoded."""
 
 _FOLD = bytes.maketrans(bytes(range(65, 91)), bytes(range(97, 123)))
 _URLSAFE = bytes.maketrans(b"-_", b"+/")
 _BETWEEN = bytes({*range(33), *b"*`~\"',;:|<>()[]{}#\\", *range(127, 256)})
 _IS_KEPT = bytes(byte not in _BETWEEN for byte in range(256))
 _IS_FIRST = bytes(byte & 0xC0 != 0x80 for byte in range(256))
-"""1 for every byte with which a character begins in UTF-8, else 0."""
+"""1 for every byte that begins a UTF-8 character, else 0."""
 _ESCAPE = re.compile(
     r"%(?:25){0,4}([0-9a-fA-F]{2})|\\{1,8}(?:u00|x)([0-9a-fA-F]{2})"
     r"|&#0{0,6}([0-9]{2,3});?|&#[xX]0{0,6}([0-9a-fA-F]{2});?|\\{1,8}([nrt])"
@@ -46,11 +46,11 @@ _CUT_ESCAPE_CHARS = 24
 _BLOCK_CHARS = 16_384
 
 EXACT, LOOSE, BASE64 = range(3)
-"""The readings: letters in lower case; the same without what may stand between; that for base64, in one alphabet."""
+"""The readings of a text: lower case; lower case without separators; base64 in one alphabet without separators."""
 
 
 class Form(NamedTuple):
-    """``needle`` is looked for in one reading. ``certain`` of its characters, from its beginning, count as all."""
+    """``needle`` is searched in one reading. Its first ``certain`` characters count as the whole."""
 
     reading: int
     needle: bytes
@@ -59,10 +59,10 @@ class Form(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a form stands, in characters of the text. ``known`` of the form's characters are there.
+    """Position of a form in a text, in characters. The first ``known`` characters of the form are there.
 
-    A ``certain`` one is taken for the key. An ``open`` one reaches the end of the text and may go on; if nothing
-    follows, it is the key where ``most`` of it is there.
+    ``certain``: it counts as the key. ``open``: it reaches the end of the text and may continue; if nothing follows, it
+    is the key if ``most`` of it is there.
     """
 
     start: int
@@ -74,7 +74,7 @@ class Place(NamedTuple):
 
 
 def forms_of(secret: str) -> list[Form]:
-    """All forms of one key; none for what is too short to be one."""
+    """All forms of one key; none for a value shorter than ``SHORTEST_SECRET_CHARS``."""
     if len(secret) < SHORTEST_SECRET_CHARS:
         return []
     raw = secret.encode("utf-8", "surrogatepass")
@@ -86,7 +86,7 @@ def forms_of(secret: str) -> list[Form]:
         spelt = {secret, secret.upper(), secret.lower(), secret.casefold(), raw.decode("latin-1")}
         spelt |= {one[::-1] for one in spelt}
         found += [(EXACT, one.encode("utf-8", "surrogatepass").translate(_FOLD)) for one in sorted(spelt)]
-    for lead in range(3):  # the characters that this key alone decides, however many bytes stand before it
+    for lead in range(3):  # only the characters that depend on the key alone, for each alignment
         whole = base64.b64encode(bytes(lead) + raw)
         found.append((BASE64, whole[(0, 2, 3)[lead] : (lead + len(raw)) * 8 // 6].translate(_URLSAFE)))
     return [Form(reading, one, one[:START_CHARS], _certain(len(one))) for reading, one in dict.fromkeys(found)]
@@ -97,12 +97,12 @@ def _certain(chars: int) -> int:
 
 
 def reach_chars(forms: Iterable[Form]) -> int:
-    """In how many characters of a text the longest of ``forms`` is looked for."""
+    """The most characters of a text that the longest of ``forms`` may take."""
     return max((len(form.needle) for form in forms), default=0) * SPELT_LIMIT_CHARS
 
 
 def places(text: str, forms: Sequence[Form]) -> Iterator[Place]:
-    """Every place in ``text`` where one of ``forms`` stands, or has begun at its end; in no order, and may overlap."""
+    """Every place of one of ``forms`` in ``text``, or of one that begins at its end; unordered, may overlap."""
     if len(text) <= _BLOCK_CHARS:
         yield from _places(text, forms)
         return
@@ -133,7 +133,7 @@ def _places(text: str, forms: Sequence[Form]) -> Iterator[Place]:
 
 
 def _common(reading: bytes, at: int, needle: bytes) -> int:
-    """How many characters of ``needle``, from its beginning, stand at ``at``."""
+    """How many of the first characters of ``needle`` are at ``at``."""
     there = reading[at : at + len(needle)]
     if there == needle:
         return len(needle)
@@ -141,7 +141,7 @@ def _common(reading: bytes, at: int, needle: bytes) -> int:
 
 
 class _Spelling:
-    """A text with its escapes undone so many times, read in three ways; where each byte came from if that is asked."""
+    """A text with escapes decoded ``times`` times, in three readings, with the origin of each byte on request."""
 
     def __init__(self, text: str, undone: str, times: int) -> None:
         self._text, self._undone, self._times = text, undone, times
@@ -151,7 +151,7 @@ class _Spelling:
         self._characters: dict[int, Sequence[int]] = {}
 
     def ends(self, reading: int, at: int) -> bool:
-        """Whether nothing follows ``at`` in a reading, or only the beginning of an escape."""
+        """Whether a reading ends at ``at``, or only an incomplete escape follows."""
         left = len(self.readings[reading]) - at
         if left == 0 or left > _CUT_ESCAPE_CHARS:
             return left == 0
@@ -159,7 +159,7 @@ class _Spelling:
         return cut is not None and left == len(_readings(cut[0].encode())[reading])
 
     def span(self, reading: int, start: int, stop: int) -> tuple[int, int]:
-        """In which characters of the text the bytes ``start`` to ``stop`` of a reading stand."""
+        """The characters of the text that the bytes ``start`` to ``stop`` of a reading come from."""
         if not self._edges:
             self._edges = _edges(self._text, self._times)
         characters = self._characters.get(reading)
@@ -168,7 +168,7 @@ class _Spelling:
         return self._edges[characters[start]], self._edges[characters[stop - 1] + 1]
 
     def _characters_of(self, reading: int) -> Sequence[int]:
-        """For each byte of a reading, which character of the undone text it is of."""
+        """For each byte of a reading, the index of its character in the decoded text."""
         of_bytes: Sequence[int] = range(len(self._undone))
         if not self._undone.isascii():
             of_bytes = list(accumulate(self._bytes.translate(_IS_FIRST), initial=-1))[1:]
@@ -182,7 +182,7 @@ def _readings(data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _spellings(text: str) -> Iterator[_Spelling]:
-    """The text as it is, with its escapes undone, and with those undone that this brought forth."""
+    """The text itself, with its escapes decoded, and with the escapes in that decoded again."""
     yield _Spelling(text, text, 0)
     undone = text
     for times in range(1, UNDONE_TIMES + 1):
@@ -195,7 +195,7 @@ def _spellings(text: str) -> Iterator[_Spelling]:
 
 
 def _edges(text: str, times: int) -> Sequence[int]:
-    """Where in ``text`` each character begins that is left after undoing its escapes; at last, where it ends."""
+    """For each character after decoding its start in ``text``; then the end of the text."""
     edges: Sequence[int] = range(len(text) + 1)
     for _ in range(times):
         starts, parts, done = list[int](), list[str](), 0

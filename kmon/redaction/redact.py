@@ -1,4 +1,4 @@
-"""Keys taken out of whatever comes back: in any form (``key_forms.py``), split over pieces and over fields."""
+"""Removes keys from responses, in any form (``key_forms.py``), also when split over pieces and over fields."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ REDACTED = "[key]"
 WITHHELD = "[withheld: it holds a part of a key]"
 PREFIX_CHARS = 4
 PART_CHARS = 8
-"""So many characters of a key in a row, past the prefix that its kind shares, are no accident."""
+"""So many consecutive characters of a key, after the prefix common to its kind, are no coincidence."""
 SHOWN_LIMIT_CHARS = (START_CHARS - 1) * SPELT_LIMIT_CHARS
-"""What was let through of a field is remembered for so long: a form may have begun in it."""
+"""How many released characters of a field are kept, since a form may begin in them."""
 TRAIL_LIMIT_CHARS = 1_024
-"""The same for what came in other fields."""
+"""How many characters of other fields are kept."""
 FIELDS_LIMIT = 200
-"""Fields that are told apart; what comes in more of them is read as one."""
+"""Fields that are kept apart; all further ones are treated as one."""
 
 
 @dataclass(slots=True)
 class _Track:
-    """One field as it comes: the end of what was let through, and what is held back after it."""
+    """One field: the end of its released output, and the output held back after it."""
 
     shown: str = ""
     held: str = ""
     lost: bool = False
-    """What is held back is a part of a key that went on in another field."""
+    """Whether the held output is part of a key that continued in another field."""
 
 
 @dataclass(slots=True)
 class _Trail:
-    """The latest characters of several fields as they came, one after the other."""
+    """The latest characters of several fields, in the order of arrival."""
 
     text: str = ""
     field: str = ""
     own_chars: int = 0
-    """How many of them, at the end, came in ``field`` without another in between."""
+    """How many of the last characters came in ``field`` without another field in between."""
 
     def add(self, field: str, piece: str) -> None:
         self.own_chars = len(piece) + (self.own_chars if field == self.field else 0)
@@ -46,11 +46,11 @@ class _Trail:
 
 
 class Redactor:
-    """Takes ``secrets`` out of everything that one exchange says.
+    """Removes ``secrets`` from all text of one exchange.
 
-    Output that comes in pieces is fed by field (``text``, ``reasoning``, ...); a string that comes whole is given by
-    :meth:`said`, in the order of arrival. Both remember what came before, so a key that goes on in another field is
-    found as well. :meth:`whole` is for a text that stands alone.
+    :meth:`feed` takes output in pieces, by field (``text``, ``reasoning``, ...); :meth:`whole_field` takes whole
+    strings, in the order of arrival. Both keep earlier text, so that a key which continues in another field is found.
+    :meth:`whole` is for an independent text.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -58,17 +58,17 @@ class Redactor:
         self._forms: list[Form] = []
         self._parts: list[str] = []
         self._probes: list[str] = []
-        """Shorter pieces of the keys: each part holds one, and there are fewer of them to look for."""
+        """Shorter pieces of the keys, one in each part: fewer to search for."""
         self._tracks: dict[str, _Track] = {}
         self._output, self._all = _Trail(), _Trail()
-        self._last_said: dict[str, tuple[str, str]] = {}
-        """What came in a field and what was shown of it: most names come with every chunk."""
+        self._last_whole: dict[str, tuple[str, str]] = {}
+        """The last string of a field and its redacted form, since most names come with every chunk."""
         self.split = False
-        """Whether a key, or a good part of one, was spread over what came since this was last set to False."""
+        """Whether a key, or much of one, was split over the pieces since this was last set to False."""
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Take these out, too, from here on."""
+        """Remove these as well from now on."""
         new = tuple(dict.fromkeys(secret for secret in secrets if secret not in self._secrets))
         self._secrets += new
         self._forms += [form for secret in new for form in forms_of(secret)]
@@ -79,37 +79,37 @@ class Redactor:
             self._probes += [folded[at : at + 5] for at in range(PREFIX_CHARS, last + 4, 4)]
 
     def whole(self, text: str) -> str:
-        """``text``, which is complete in itself, without the keys."""
+        """An independent text without keys."""
         return _without(text, self._keys(text)) if self._forms else text
 
     def evidence(self, frame: str) -> str:
-        """A frame without the keys; withheld altogether if it holds a part of one that was split over frames."""
+        """A frame without keys; ``WITHHELD`` if it holds a part of a key that was split over frames."""
         frame = self.whole(frame)
         folded = frame.lower()
         if not any(probe in folded for probe in self._probes):
             return frame
         return WITHHELD if any(part in folded for part in self._parts) else frame
 
-    def said(self, field: str, text: str) -> str:
-        """A string that came whole in ``field``, without the keys and without the rest of one that began before it."""
+    def whole_field(self, field: str, text: str) -> str:
+        """A whole string of ``field`` without keys and without the rest of a key that began before it."""
         if not self._forms or not text:
             return text
-        before = self._last_said.get(field)
+        before = self._last_whole.get(field)
         if before is not None and before[0] == text:
             return before[1]
         keys = self._keys(text)
         for trail in self._trails():
             if rest := self._rest_of_key(trail.text, text):
                 keys.append((0, rest))
-                self._lose("")
+                self._mark_lost("")
         self._all.add("", text)
         kept = _without(text, keys)
-        if len(text) <= TRAIL_LIMIT_CHARS and (field in self._last_said or len(self._last_said) < FIELDS_LIMIT):
-            self._last_said[field] = (text, kept)
+        if len(text) <= TRAIL_LIMIT_CHARS and (field in self._last_whole or len(self._last_whole) < FIELDS_LIMIT):
+            self._last_whole[field] = (text, kept)
         return kept
 
     def pair(self, first: str, second: str) -> tuple[str, str]:
-        """Two whole texts without the keys, and without those that one of them begins and the other ends."""
+        """Two whole texts without keys, also without one that is split between the two."""
         if not self._forms:
             return first, second
         keys, more = self._keys(first), self._keys(second)
@@ -122,9 +122,9 @@ class Redactor:
         return _without(first, keys), _without(second, more)
 
     def feed(self, field: str, piece: str) -> str:
-        """The next piece of a field without the keys.
+        """The next piece of a field without keys.
 
-        What looks like the beginning of one is held back until the piece after it has shown whether it is.
+        A possible beginning of a key is held back until the next piece decides.
         """
         if not self._forms or not piece:
             return piece
@@ -145,7 +145,7 @@ class Redactor:
         for trail in self._trails():
             own = trail.own_chars if trail.field == field else 0
             if own >= len(trail.text):
-                continue  # the field's own track has seen all of it
+                continue  # the track of the field has searched all of it
             at = len(trail.text)
             for place in places(trail.text + piece, self._forms):
                 if place.start >= at - own or place.stop <= at:
@@ -155,14 +155,14 @@ class Redactor:
                     held_from = min(held_from, start)
                 else:
                     keys.append((start, len(before) + place.stop - at))
-                    self._lose(field)
+                    self._mark_lost(field)
                 self.split = True
         self._output.add(field, piece)
         self._all.add(field, piece)
-        return self._let_through(track, joined, keys, max(held_from, done))
+        return self._release(track, joined, keys, max(held_from, done))
 
     def rest(self) -> list[tuple[str, str]]:
-        """What is still held back of each field when nothing more comes; most of a key counts as one."""
+        """The output still held back per field, at the end of the stream; most of a key counts as the key."""
         left = []
         for field, track in self._tracks.items():
             held, track.held = track.held, ""
@@ -173,7 +173,7 @@ class Redactor:
     def _trails(self) -> list[_Trail]:
         return [self._all] if self._all.text == self._output.text else [self._output, self._all]
 
-    def _let_through(self, track: _Track, joined: str, keys: list[tuple[int, int]], held_from: int) -> str:
+    def _release(self, track: _Track, joined: str, keys: list[tuple[int, int]], held_from: int) -> str:
         done = len(track.shown)
         if not keys and held_from == len(joined):
             track.shown, track.held = joined[-SHOWN_LIMIT_CHARS:], ""
@@ -191,12 +191,12 @@ class Redactor:
         track.shown = joined[max(end if keys else 0, held_from - SHOWN_LIMIT_CHARS) : held_from]
         return out
 
-    def _lose(self, but: str) -> None:
+    def _mark_lost(self, but: str) -> None:
         for field, track in self._tracks.items():
             track.lost = track.lost or (field != but and bool(track.held))
 
     def _rest_of_key(self, before: str, text: str) -> int:
-        """How many characters of ``text``, from its beginning, end a key that ``before`` had begun."""
+        """How many of the first characters of ``text`` complete a key that began in ``before``."""
         before = before[-TRAIL_LIMIT_CHARS:]
         at = len(before)
         found = places(before + text[:TRAIL_LIMIT_CHARS], self._forms)
@@ -207,7 +207,7 @@ class Redactor:
 
 
 def redaction(secrets: Iterable[str]) -> Callable[[str], str]:
-    """What takes ``secrets`` out of a text that stands alone."""
+    """A function that removes ``secrets`` from an independent text."""
     return Redactor(secrets).whole
 
 
@@ -216,7 +216,7 @@ def _is_key(place: Place) -> bool:
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans that overlap as one, in order."""
+    """The spans in order, overlapping ones merged."""
     merged: list[tuple[int, int]] = []
     for start, stop in sorted(spans):
         if merged and start < merged[-1][1]:

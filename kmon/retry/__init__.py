@@ -1,1 +1,1 @@
-"""What to do after an attempt failed: classify it, wait, try again or fall back."""
+"""What follows a failed attempt: classification, wait, retry or fallback."""

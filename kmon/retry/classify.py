@@ -1,7 +1,7 @@
-"""What may be tried again and what may be tried elsewhere, and how long to wait before. Pure.
+"""Classifies failed attempts: may they be retried, may they fall back, and after what wait. Pure.
 
-A failure is judged by how the attempt ended, not by what it said: an answer that came to its end is never asked for
-again, whatever is wrong with its content, and nothing follows what the user cancelled.
+Only the ending of an attempt counts, not its content: a finished answer is never requested again, whatever its content,
+and nothing follows an attempt that the user cancelled.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from kmon.retry.policy import Cause, Policy
 from kmon.stream.events import Ending
 
 BY_STATUS: dict[int, Cause] = {
-    408: "timeout",  # OpenRouter, Fireworks: it took them too long
-    409: "server-error",  # a lock was busy; SDKs try again
+    408: "timeout",  # OpenRouter, Fireworks: processing took too long
+    409: "server-error",  # a lock conflict; SDKs retry it
     425: "server-error",
     424: "server-error",  # Bedrock modelStreamErrorException: the model behind it failed
     429: "rate-limit",
@@ -29,11 +29,11 @@ BY_STATUS: dict[int, Cause] = {
     524: "server-error",
     529: "server-error",  # Anthropic, Moonshot: overloaded
 }
-"""Statuses that pass. All others say something that will be as true the next time: 400 the request, 401 and 403 the
-key, 402 the account, 404 the model."""
+"""Transient statuses. All others would fail again, because of the request (400), the key (401, 403), the account (402)
+or the model (404)."""
 
-OF_THE_REQUEST = frozenset({400, 413, 414, 415, 422})
-"""Statuses about what was sent: nobody else would like it better, and falling back would hide that."""
+REQUEST_FAULTS = frozenset({400, 413, 414, 415, 422})
+"""Statuses caused by the request: another target would refuse it as well, and a fallback would hide that."""
 
 BY_KIND: dict[str, Cause] = {
     "dns": "connection",
@@ -49,21 +49,21 @@ BY_KIND: dict[str, Cause] = {
     "no-route": "connection",
     "no-resolver": "connection",
 }
-"""Kinds of error that pass. ``tls`` and ``credentials`` stay as they are, ``protocol`` and ``not-a-stream`` are no
-server of this dialect, ``not-sent`` never left, and ``internal`` is kmon's own fault."""
+"""Transient kinds of error. ``tls`` and ``credentials`` do not change by themselves, ``protocol`` and ``not-a-stream``
+mean a server without this dialect, ``not-sent`` was never sent, and ``internal`` is a bug of kmon."""
 
-ELSEWHERE = frozenset({"tls", "wrong-clock", "blocked-here", "credentials", "protocol", "not-a-stream"})
-"""Kinds that stay with this target and may be otherwise at another."""
+TARGET_SPECIFIC = frozenset({"tls", "wrong-clock", "blocked-here", "credentials", "protocol", "not-a-stream"})
+"""Kinds that a retry at this target does not change, but another target may."""
 
 USED_UP = ("insufficient_quota", "exceeded_current_quota", "billing", "usage_limit", "payment")
-"""What codes of a 429 have in common that no wait of seconds helps against: the account's quota, not its rate."""
+"""Parts of a 429's error code that mean an exhausted quota, which no wait of seconds restores, not a rate limit."""
 REFUSED = ("invalid_request", "validation", "authentication", "permission", "accessdenied", "not_found")
-"""The same for errors inside a stream that carry no status."""
+"""Parts of codes of in-stream errors without status that mean a permanent refusal."""
 OVERLOADED = ("rate_limit", "ratelimit", "throttl", "too_many")
 
 
 def cause_of(state: Ending, error: StreamError | None) -> Cause | None:
-    """Why an attempt that ended so may be made again at the same target; None when it may not."""
+    """The cause by which an attempt may be retried at the same target; None if it may not."""
     if state == "incomplete":
         return "cut-short"
     if state == "timed-out":
@@ -83,19 +83,19 @@ def cause_of(state: Ending, error: StreamError | None) -> Cause | None:
     return BY_KIND.get(error.kind)
 
 
-def elsewhere(state: Ending, error: StreamError | None) -> bool:
-    """Whether another target may do better: after all that passes, and after what only this one refuses."""
+def may_fall_back(state: Ending, error: StreamError | None) -> bool:
+    """Whether to try another target: after transient failures, and after those specific to this target."""
     if cause_of(state, error) is not None:
         return True
     if state != "failed" or error is None:
         return False
     if error.kind == "http" or (error.kind == "in-stream" and error.status is not None):
-        return error.status not in OF_THE_REQUEST
-    return error.kind in ELSEWHERE
+        return error.status not in REQUEST_FAULTS
+    return error.kind in TARGET_SPECIFIC
 
 
 class Wait(NamedTuple):
-    """How long to wait, and the words for where that comes from; empty for plain backoff."""
+    """How long to wait, and the source of the delay in words; empty for plain backoff."""
 
     delay_s: float
     words: str = ""
@@ -104,9 +104,9 @@ class Wait(NamedTuple):
 def wait(policy: Policy, number: int, asked_s: float | None, random: Random) -> Wait:
     """The wait before the ``number``-th retry (from 1).
 
-    Full jitter: anything between 0 and a bound that doubles up to the cap. A ``Retry-After`` of ``asked_s`` is waited
-    for at least, with jitter on top so that the runs of a race do not come back in the same instant, but never longer
-    than the cap: a server may ask for a day.
+    Full jitter: a random time between 0 and a bound that doubles up to the cap. A ``Retry-After`` of ``asked_s`` is the
+    minimum, plus jitter so that the runs of a race do not all return at once; the cap bounds it, since a server may
+    ask for a day.
     """
     bound_s = min(policy.retry_cap_s, policy.retry_base_s * 2.0 ** min(number - 1, 60))
     if asked_s is None:
@@ -118,7 +118,7 @@ def wait(policy: Policy, number: int, asked_s: float | None, random: Random) -> 
 
 
 def reason(error: StreamError | None, signature: str | None) -> str:
-    """Why the attempt before failed, in a few words of kmon's own; nothing here quotes the server."""
+    """Why an attempt failed, in a few words; never quotes the server."""
     if error is not None and error.kind == "http":
         return f"HTTP {error.status}"
     if error is not None and error.kind == "timeout":

@@ -1,7 +1,7 @@
-"""How long a race waits, and what it does about a failure: one value per race, as readable as it is short.
+"""The policy of a race: time limits, retries and fallbacks, as one value.
 
-By default kmon reports silence and ends nothing but a connection that never comes and an attempt without end; it
-tries nothing again, because a hidden retry hides what is looked for.
+By default only the connection and the whole attempt are limited, and nothing is retried, because a hidden retry would
+hide the fault that kmon is to show.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kmon.model import Target
 from kmon.probe.limits import Limits
 
 Cause = Literal["rate-limit", "server-error", "connection", "timeout", "cut-short"]
-"""Why an attempt may be made again (``retrying.py`` says which failure is which)."""
+"""Why an attempt may be retried; ``classify.py`` assigns failures to causes."""
 CAUSES: tuple[Cause, ...] = ("rate-limit", "server-error", "connection", "timeout", "cut-short")
 
 
@@ -27,14 +27,14 @@ LIMIT_WORDS = {
     "chunk_timeout_s": "when no chunk comes for",
     "idle_timeout_s": "when no token comes for",
 }
-"""The limits that are off unless they are set, in words."""
+"""The limits that are off by default, in words."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
     """Limits of an attempt in seconds (None: no limit), and what follows a failed one.
 
-    Headers and first token are waited for from the request on. Silence that ends an attempt is counted on each clock
-    by itself: bytes and chunks from the headers on, tokens from the first one on. ``timeout_s`` bounds the whole.
+    The limits for headers and first token count from the request. Silence is counted on each clock separately: bytes
+    and chunks from the headers, tokens from the first one. ``timeout_s`` bounds the whole attempt.
     """
 
     connect_timeout_s: float = 10.0
@@ -46,24 +46,24 @@ class Policy(Struct, frozen=True, kw_only=True):
     timeout_s: float = 300.0
 
     retries: int = 0
-    """How often a request is tried again at one target."""
+    """Retries of a request per target."""
     retry_base_s: float = 1.0
-    """The first wait is between 0 and this (full jitter), and the upper end doubles with each retry ..."""
+    """Upper bound of the first wait (full jitter from 0); it doubles with each retry."""
     retry_cap_s: float = 60.0
-    """... up to this, which also bounds what a ``Retry-After`` may ask for."""
+    """Upper bound of every wait, including ``Retry-After``."""
     retry_on: tuple[Cause, ...] = CAUSES
     jitter_seed: int | None = None
-    """For waits that can be repeated; None for waits that no two races share."""
+    """Seed for reproducible waits; None for random ones."""
 
     fallback: tuple[Target, ...] = ()
-    """Asked one after the other when a target has used up its retries."""
+    """Targets that follow, in order, when a target has used up its retries."""
     fallback_when: Literal["before-first-token", "anytime"] = "before-first-token"
-    """Whether an answer that has begun is given up for another target's."""
+    """Whether a fallback may discard an answer that has begun."""
     tools: Literal["parallel", "sequential"] = "parallel"
-    """Whether a chain lets the model call several tools in one turn, or takes one call at a time."""
+    """Whether a chain allows several tool calls per turn, or one."""
 
     def limits(self, stall_s: float) -> Limits:
-        """The limits of one attempt, beside the threshold of a stall."""
+        """The limits of one attempt, with the stall threshold in s."""
         return Limits(
             stall_s,
             self.timeout_s,
@@ -76,15 +76,15 @@ class Policy(Struct, frozen=True, kw_only=True):
         )
 
     def beside(self, target: Target) -> tuple[Target, ...]:
-        """What ``target`` falls back to: the list without itself."""
+        """The fallbacks of ``target``: the list without the target itself."""
         return tuple(other for other in self.fallback if not same(other, target))
 
     def once(self) -> Policy:
-        """The same limits, and no second attempt: for experiments, where every request counts by itself."""
+        """The same limits without retries and fallbacks, for experiments, in which every request is one sample."""
         return replace(self, retries=0, fallback=())
 
-    def told(self) -> dict[str, float | int | str | list[str]]:
-        """What was set beyond the limits every race has, by the names of the settings."""
+    def non_default(self) -> dict[str, float | int | str | list[str]]:
+        """The values that differ from the defaults, by setting name, without the limits that are always on."""
         limits: dict[str, float | int | str | list[str]] = {
             name: value for name in LIMIT_WORDS if (value := getattr(self, name)) is not None
         }
@@ -96,32 +96,32 @@ class Policy(Struct, frozen=True, kw_only=True):
         return limits | ({"tools": self.tools} if self.tools == "sequential" else {})
 
 
-def policy_words(told: Mapping[str, float | int | str | list[str]]) -> str:
-    """What :meth:`Policy.told` tells, as a sentence of a plan; empty when it tells nothing."""
+def policy_words(settings: Mapping[str, float | int | str | list[str]]) -> str:
+    """The result of :meth:`Policy.non_default` as a sentence of a plan; empty if it is empty."""
     parts = []
-    waits = [(name, words) for name, words in LIMIT_WORDS.items() if name in told]
+    waits = [(name, words) for name, words in LIMIT_WORDS.items() if name in settings]
     if waits:
-        parts.append("ends " + ", ".join(f"{words} {told[name]:g} s" for name, words in waits))
-    if retries := told.get("retries"):
-        only = told.get("retry_on", [])
+        parts.append("ends " + ", ".join(f"{words} {settings[name]:g} s" for name, words in waits))
+    if retries := settings.get("retries"):
+        only = settings.get("retry_on", [])
         causes = "" if only == list(CAUSES) or not isinstance(only, list) else f" on {', '.join(only)}"
-        longest = f"first wait up to {told['retry_base_s']:g} s, none above {told['retry_cap_s']:g} s"
+        longest = f"first wait up to {settings['retry_base_s']:g} s, none above {settings['retry_cap_s']:g} s"
         parts.append(f"{retries} {'retry' if retries == 1 else 'retries'} per request{causes}, {longest}")
-    if isinstance(names := told.get("fallback"), list):
-        when = "at any time" if told.get("fallback_when") == "anytime" else "before the first token"
+    if isinstance(names := settings.get("fallback"), list):
+        when = "at any time" if settings.get("fallback_when") == "anytime" else "before the first token"
         parts.append(f"falls back to {', then '.join(names)} {when}")
-    if told.get("tools") == "sequential":
+    if settings.get("tools") == "sequential":
         parts.append("one tool call at a time")
     return "; ".join(parts)
 
 
 def same(one: Target, other: Target) -> bool:
-    """Whether two names stand for one thing to ask."""
+    """Whether two targets are the same endpoint, model and dialect."""
     return (one.base_url, one.model, one.dialect) == (other.base_url, other.model, other.dialect)
 
 
 class Conflict(NamedTuple):
-    """Two settings that cannot both be meant, and why."""
+    """Two settings that contradict each other, and why."""
 
     first: str
     second: str
@@ -129,7 +129,7 @@ class Conflict(NamedTuple):
 
 
 def conflict(policy: Policy, stall_s: float, raced: tuple[Target, ...]) -> Conflict | None:
-    """The first contradiction in a policy, or None. ``raced`` are the targets it is for."""
+    """The first contradiction in a policy, or None. ``raced`` are the targets of the race, at least one."""
     ordered = (
         ("header_timeout_s", policy.header_timeout_s, "first_token_timeout_s", policy.first_token_timeout_s),
         ("header_timeout_s", policy.header_timeout_s, "timeout_s", policy.timeout_s),

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from kmon.stats.survival import SurvivalTime, kaplan_meier
 from kmon.stream.events import StallPhase
-from kmon.stream.gap_history import LEAST_NS, Fate, Silences
+from kmon.stream.gap_history import LEAST_NS, Fate, GapHistory
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 
@@ -50,7 +50,7 @@ def resumption_of_gap(race: RaceView, run: RunView, now_ns: int) -> Resumption |
     attempt = run.main
     if attempt is None or attempt.ending is not None:
         return None
-    silences = race.silences.get(run.asked)
+    silences = race.gap_histories.get(run.asked)
     if silences is None:
         return None
     gap_ns = attempt.timeline.open_gap_ns(now_ns)
@@ -61,7 +61,7 @@ def resumption_of_gap(race: RaceView, run: RunView, now_ns: int) -> Resumption |
 
 
 def resumption_after(
-    silences: Silences, phase: StallPhase, gap_ns: int, own: Timeline | None, now_ns: int
+    silences: GapHistory, phase: StallPhase, gap_ns: int, own: Timeline | None, now_ns: int
 ) -> Resumption | None:
     """The estimate for a gap of ``gap_ns``: from silences of ``phase`` if there are enough, else from all silences."""
     for phases in ((phase,), tuple(silences.by_phase)):
@@ -92,7 +92,7 @@ def share_that_ends(ended_ns: Sequence[int], never: int, undecided_ns: Sequence[
 
 
 def _open_elsewhere(
-    silences: Silences, phases: Sequence[StallPhase], own: Timeline | None, gap_ns: int, now_ns: int
+    silences: GapHistory, phases: Sequence[StallPhase], own: Timeline | None, gap_ns: int, now_ns: int
 ) -> list[int]:
     """Lengths in ns of the open gaps of other attempts of the target that are at least ``gap_ns`` long."""
     found = []

@@ -1,1 +1,1 @@
-"""What one run says: events, three clocks, state, and the view that is folded from them."""
+"""The events of a race, the three clocks of an attempt, and the views and states folded from them."""

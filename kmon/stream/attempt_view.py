@@ -1,4 +1,7 @@
-"""What is known about one attempt of a run, as plain data: its output so far, its clocks, its end."""
+"""The view of one attempt: its output so far, its clocks and its end. Retention bounds what ended runs hold.
+
+A race may have ten thousand rounds, so the output of all runs cannot be kept; figures and endings always are.
+"""
 
 from __future__ import annotations
 
@@ -52,15 +55,15 @@ class AttemptView:
     status: int | None = None
     request_ids: dict[str, str] = field(default_factory=dict)
     segments: deque[Segment] | tuple[Segment, ...] = field(default_factory=deque)
-    """A deque while the attempt is open, a piece per chunk; then a tuple, a piece per stretch of one kind."""
+    """While the attempt is open a deque, one segment per chunk; then a tuple, one per stretch of one kind."""
     segment_chars: int = 0
     segments_dropped: int = 0
-    """Characters of output let go, oldest first, to keep the text bounded."""
+    """Characters of output dropped, oldest first, to bound the memory."""
     raw: deque[RawChunk] | tuple[RawChunk, ...] = field(default_factory=lambda: deque(maxlen=RAW_LIMIT_CHUNKS))
     raw_dropped: int = 0
-    """Raw chunks let go, oldest first."""
+    """Raw chunks dropped, oldest first."""
     revision: int = 0
-    """Grows whenever output was appended, so a pane knows whether to wrap again."""
+    """Incremented whenever output is appended, so that a pane knows whether to wrap the text again."""
     finish_reason: str | None = None
     usage: Usage | None = None
     model: str | None = None
@@ -71,22 +74,22 @@ class AttemptView:
     evidence: str = ""
     turn: int = 1
     target: str = ""
-    """The target asked, where that is not the run's own: after a fallback."""
+    """The target of the request if it differs from the run's own, that is, after a fallback."""
     blame: Blame | None = None
-    """Whose the open stall is; once the attempt has ended, whose its longest one was."""
+    """Blame of the open stall; once the attempt has ended, of its longest stall."""
     blames: list[Blame | None] = field(default_factory=list)
-    """The same for each stall that is over, in order."""
+    """Blame of each closed stall, in order."""
     claim: Claim | None = None
-    """What the watched chat program shows; None where an ordinary client's claim follows from the stream."""
+    """What the watched chat program shows; None for an HTTP client, whose claim follows from the stream."""
     claim_ns: int = 0
-    """Since when it has shown that activity; what it says of its connection may have changed since."""
+    """Since when it has shown this activity (ns); its connection text may have changed since."""
     gateway_run: str = ""
     opened_ns: int | None = None
     unread: bool = False
-    """A stream that kmon does not read."""
+    """Whether it is a stream that kmon does not read."""
 
     def append(self, kind: str, text: str, name: str = "") -> None:
-        """Add output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
+        """Append output; neighbouring pieces of one kind stay separate so that appending is O(1)."""
         if not (text or name) or isinstance(self.segments, tuple):
             return
         self.segments.append(Segment(kind, text, name))
@@ -98,18 +101,76 @@ class AttemptView:
             self.segments_dropped += gone.chars
 
     def is_own(self, start_ns: int, end_ns: int, ended: bool) -> bool:
-        """Whether the stall that is about to be folded was this machine's own: ``stall_ended`` has just told whose."""
+        """Whether this machine caused the stall that is about to be closed, by the ``stall_ended`` event before it."""
         at = len(self.timeline.stalls)
-        told = self.blames[at] if at < len(self.blames) else None
-        return told is not None and told.own
+        blame = self.blames[at] if at < len(self.blames) else None
+        return blame is not None and blame.own
 
     def joined(self, kind: str) -> str:
         """All output kept of one kind."""
         return "".join(segment.text for segment in self.segments if segment.kind == kind)
 
     def add_raw(self, chunk: RawChunk) -> None:
-        """Keep a raw chunk; past the limit the oldest leaves."""
+        """Keep a raw chunk; past ``RAW_LIMIT_CHUNKS`` the oldest is dropped."""
         if isinstance(self.raw, tuple):
             return
         self.raw_dropped += len(self.raw) == RAW_LIMIT_CHUNKS
         self.raw.append(chunk)
+
+
+WHOLE_LIMIT_CHARS = 8_000_000
+"""Output and raw chunks that all ended runs together may hold (chars); past it the oldest runs are cut short."""
+SHORT_CHARS, SHORT_CHUNKS = 2_000, 3
+"""What stays of each attempt of a run that was cut short: the end of its output, and its last raw chunks, which
+hold the finish reason and the usage."""
+
+
+class Retention:
+    """The ended runs that are not cut short, in the order they ended. A run is its list of attempts."""
+
+    def __init__(self) -> None:
+        self._whole: deque[tuple[list[AttemptView], int]] = deque()
+        self._chars = 0
+
+    def ended(self, attempts: list[AttemptView]) -> None:
+        """Close the attempts of a run, then cut the oldest runs short until all fit into ``WHOLE_LIMIT_CHARS``."""
+        chars = sum(_close(attempt) for attempt in attempts)
+        self._whole.append((attempts, chars))
+        self._chars += chars
+        while self._chars > WHOLE_LIMIT_CHARS and len(self._whole) > 1:
+            oldest, held = self._whole.popleft()
+            self._chars -= held
+            for attempt in oldest:
+                if attempt.ending is not None:  # else the run was started again
+                    _cut_short(attempt)
+
+    def forget(self, attempts: list[AttemptView]) -> None:
+        """Drop the reference to a run."""
+        self._chars -= sum(held for other, held in self._whole if other is attempts)
+        self._whole = deque((other, held) for other, held in self._whole if other is not attempts)
+
+
+def _close(attempt: AttemptView) -> int:
+    """Join the segments per stretch of one kind, or per tool call; returns the characters the attempt holds."""
+    stretches: list[list[Segment]] = []
+    for segment in attempt.segments:
+        if not stretches or segment.name or segment.kind != stretches[-1][0].kind:
+            stretches.append([])
+        stretches[-1].append(segment)
+    attempt.segments = tuple(stretch[0]._replace(text="".join(s.text for s in stretch)) for stretch in stretches)
+    attempt.raw = tuple(attempt.raw)
+    return attempt.segment_chars + sum(len(chunk.raw) for chunk in attempt.raw)
+
+
+def _cut_short(attempt: AttemptView) -> None:
+    kept, room = [], SHORT_CHARS
+    for segment in reversed(attempt.segments):
+        if room > 0:
+            kept.append(segment._replace(text=segment.text[-room:]))
+            room -= segment.chars
+    chars = sum(segment.chars for segment in kept)
+    attempt.segments_dropped += attempt.segment_chars - chars
+    attempt.segment_chars = chars
+    attempt.raw_dropped += max(0, len(attempt.raw) - SHORT_CHUNKS)
+    attempt.segments, attempt.raw = tuple(reversed(kept)), tuple(attempt.raw)[-SHORT_CHUNKS:]
+    attempt.timeline.thin()

@@ -1,4 +1,4 @@
-"""Whose a silence is, as a value that events carry. How it is found out is the matter of ``kmon.blame.weigh``."""
+"""Which party causes a silence, as a value that events carry. ``kmon.blame.weigh`` determines it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Party = Literal["us", "client", "path", "provider", "unknown"]
 Certainty = Literal["certain", "likely", "cannot tell"]
 
 NEARER: dict[Party, str] = {"us": "us", "client": "the client"}
-"""The parties nearer than path and provider, in words: a silence of theirs is no fault of anything beyond them."""
+"""The parties on this side of the path, in words: a silence they cause is no fault of path or provider."""
 
 
 class Blame(Struct, frozen=True):
-    """Whose silence it is, in words a support engineer would accept. ``why`` is a few words, for a pane."""
+    """Which party causes a silence. ``why`` is a few words, for a pane; ``evidence`` states the measured facts."""
 
     name: Party
     certainty: Certainty
@@ -30,10 +30,10 @@ class Blame(Struct, frozen=True):
 
     @property
     def own(self) -> bool:
-        """Whether the silence is certainly this program's or its machine's: it says nothing about any other party."""
+        """Whether this program or its machine certainly causes the silence, which then says nothing about others."""
         return self.name == "us" and self.certainty == "certain"
 
     @property
     def nearer(self) -> str | None:
-        """``us`` or ``the client``; None where it is the path, the provider, or nobody knows."""
+        """``us`` or ``the client``; None for the path, the provider or unknown."""
         return NEARER.get(self.name)

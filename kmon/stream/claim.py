@@ -1,4 +1,4 @@
-"""What a watched chat program shows of a run, as a value: its activity, its connection, and whether it looks busy."""
+"""The status line that a watched chat program shows for a run, as a value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Claim(Struct, frozen=True):
-    """A status line by its parts. ``busy`` is true while the program shows that it is at work."""
+    """A status line in its parts. ``busy`` is true while the program shows that it is working."""
 
     activity: str
     connection: str = ""

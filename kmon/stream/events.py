@@ -1,4 +1,4 @@
-"""Everything that happens in a race, as frozen values: the one language between engine, screen, JSON and files.
+"""The events of a race as frozen values, shared by engine, screen, JSON output and files.
 
 Each event encodes to one line of JSON, ``{"type": ..., ...}``. Stamps are CLOCK_MONOTONIC nanoseconds (``t_ns``)
 of the machine that measured; durations carry ``_ms``. The shapes of ``race_started``, ``delta``, ``stall_*``,
@@ -26,10 +26,10 @@ StallPhase = Literal[
     "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
 ]  # fmt: skip
 WatchedClock = Literal["progress", "byte"]
-"""On which clock an attempt's silences are watched: ``byte`` where kmon does not read what comes."""
+"""The clock on which an attempt's silences are watched: ``byte`` where kmon does not read the stream."""
 AttemptRole = Literal["first", "retry", "turn", "nudge", "fallback"]
-"""Why an attempt was made. ``retry`` is one more at the same target, by the policy or because someone asked;
-``fallback`` one at the next target of the policy's list."""
+"""Why an attempt was made. ``retry``: again at the same target, by the policy or by the user; ``fallback``: at the next
+target of the policy's list."""
 AlertRule = Literal["success-rate", "consecutive-failures", "chunks-per-stream"]
 
 
@@ -45,9 +45,9 @@ class RaceStarted(_Event, frozen=True, tag="race_started"):
     stall_ms: float = 5000.0
     timeout_ms: float = 0.0
     policy: dict[str, float | int | str | list[str]] = {}
-    """Limits, retries and fallbacks that were set, by the names of their settings."""
+    """Limits, retries and fallbacks that differ from the defaults, by setting name."""
     stall_learned: bool = False
-    """Whether ``stall_ms`` gives way to what each target's own gaps teach."""
+    """Whether learned thresholds replace ``stall_ms``."""
 
 
 class RunQueued(_Event, frozen=True, tag="run_queued"):
@@ -60,11 +60,11 @@ class RunQueued(_Event, frozen=True, tag="run_queued"):
     round: int
     dialect: str
     note: str = ""
-    """Who asks, where that is somebody else: the User-Agent of a request that is only watched."""
+    """The User-Agent of the client, for a request that kmon only watches."""
 
 
 class RunForgotten(_Event, frozen=True, tag="run_forgotten"):
-    """A run that ended is let go, so that what is kept of a watch without end stays bounded."""
+    """An ended run is dropped, so that the memory of an endless watch stays bounded."""
 
     run: str
 
@@ -76,9 +76,9 @@ class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
     url: str
     proxy: str | None = None
     turn: int = 1
-    """Which request of the conversation it is."""
+    """The number of the request in its conversation, from 1."""
     target: str = ""
-    """The target it is aimed at, only where that is not the run's own: after a fallback."""
+    """Its target if that differs from the run's own, that is, after a fallback."""
 
 
 class PhaseReached(_Event, frozen=True, tag="phase"):
@@ -102,32 +102,32 @@ UNREAD = "a stream kmon does not read"
 
 
 class Unread(_Event, frozen=True, tag="unread"):
-    """From now on kmon does not read what this attempt gets: it is watched on the byte clock and judged by its
-    transport alone. Told at its start where the dialect is not known, and again when more is known.
+    """From now on kmon does not read this attempt's response: it watches the byte clock and judges the transport alone.
+    Emitted at the start if the dialect is unknown, and again when ``stream`` changes.
     """
 
     run: str
     attempt: int
     stream: bool
-    """Whether it is a stream; a body whole in one piece, or whose headers have not come, is not known to be one."""
+    """Whether it is a stream; False as well while the headers are missing."""
 
 
 class WireSilence(_Event, frozen=True, tag="wire_silence"):
-    """No byte of an attempt that kmon does not read for longer than the stall threshold. It is no stall: whether
-    anything was owed, kmon cannot know. Told once it is that long, again when it is ``over``.
+    """No byte for longer than the stall threshold, in an attempt that kmon does not read. It is no stall, since kmon
+    cannot know whether output was due. Emitted when it is that long, and again when it is ``over``.
     """
 
     run: str
     attempt: int
     gap_ms: float
-    """So far, or the whole of it."""
+    """Its length so far, or in total once it is over."""
     over: bool = False
     blame: Blame | None = None
-    """Only where it is nearer than the other end: this machine, the client, or the path."""
+    """Only for this machine, the client or the path, never for the other end."""
 
 
 class BytesArrived(_Event, frozen=True, tag="bytes"):
-    """A read that completed no chunk: life on the byte clock only."""
+    """A read that completed no chunk; it advances the byte clock only. ``size`` is in bytes."""
 
     run: str
     attempt: int
@@ -135,15 +135,15 @@ class BytesArrived(_Event, frozen=True, tag="bytes"):
 
 
 class DeltaArrived(_Event, frozen=True, tag="delta"):
-    """One chunk (or keep-alive). ``text`` is the text of its ``kind``: words, thoughts or tool arguments; of an
-    ``error`` the words that came in the same chunk."""
+    """One chunk or keep-alive. ``text`` is the text of its ``kind``: answer text, reasoning or tool arguments; for an
+    ``error`` the answer text in the same chunk."""
 
     run: str
     attempt: int
     kind: Kind
     text: str
     reasoning: str = ""
-    """The reasoning beside ``text``, where that is not the reasoning itself."""
+    """The reasoning in the same chunk, if ``text`` is not the reasoning."""
     tools: tuple[ToolFragment, ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
@@ -155,11 +155,11 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
     raw: str = ""
     """The chunk as received, cleaned and bounded, for the raw view."""
     held: tuple[Kind, ...] = ()
-    """Of which kinds it brought output that is not shown yet, since a key may begin in it: progress all the same."""
+    """Kinds of output in it that are held back because a key may begin there; they count as progress."""
     late: bool = False
-    """Not a chunk, but what was held back and turned out to be no key. It moves no clock."""
+    """Not a chunk, but output that was held back and is no key. It advances no clock."""
     tools_dropped: int = 0
-    """Pieces of tool calls that were more than one chunk may bring."""
+    """Tool-call fragments beyond the limit per chunk."""
 
     @property
     def words(self) -> str:
@@ -173,12 +173,12 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
 
     @property
     def output(self) -> Output:
-        """What of the answer it made longer, cleaned. What comes ``late`` was counted when it arrived."""
+        """Which parts of the answer it extended, after cleaning. ``late`` output was counted when it arrived."""
         return output(self.words, self.thoughts, self.tools, self.held)
 
 
 class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
-    """From now on a silence of ``threshold_ms`` in this phase of the attempt is a stall; learned from ``gaps`` gaps."""
+    """From now on a silence of ``threshold_ms`` in this phase is a stall; learned from ``gaps`` gaps."""
 
     run: str
     attempt: int
@@ -200,15 +200,15 @@ class StallStarted(_Event, frozen=True, tag="stall_started"):
     phase: StallPhase
     gap_ms: float
     witness: TcpState | None = None
-    """What the kernel said of the socket at that moment; None where it says nothing, or the gap had just ended."""
+    """The socket's TCP state at that moment; None where the kernel has none, or when the gap had just ended."""
     blame: Blame | None = None
-    """Whose silence it is, as far as is known at that moment; a ``blame`` event corrects it."""
+    """The blame at that moment; a later ``blame`` event replaces it."""
     threshold_ms: float | None = None
-    """What the gap passed."""
+    """The threshold that the gap passed."""
 
 
 class Blamed(_Event, frozen=True, tag="blame"):
-    """The witnesses were heard again while a stall was open, and now say something else."""
+    """The blame of an open stall changed."""
 
     run: str
     attempt: int
@@ -235,15 +235,15 @@ class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
     evidence: str = ""
     error: StreamError | None = None
     blame: Blame | None = None
-    """Of its longest stall; None where there was none, or nobody looked."""
+    """Of its longest stall; None without a stall or without a blame."""
     chunks: int = 0
 
 
 class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
-    """The policy makes another attempt after ``attempt``, in ``delay_ms``; nothing was sent for it yet.
+    """The policy makes another attempt after ``attempt``, in ``delay_ms``; it has not been sent yet.
 
-    ``number`` of ``of`` counts the retries of this request at its target, or the fallbacks of the list. ``reason`` says
-    why, and where the delay is from if the server asked for it: ``HTTP 429, Retry-After``.
+    ``number`` of ``of`` counts the retries of this request at its target, or the fallbacks of the list. ``reason``
+    names the failure, and ``Retry-After`` if the server set the delay: ``HTTP 429, Retry-After``.
     """
 
     run: str
@@ -255,13 +255,13 @@ class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
     number: int
     of: int
     after_first_token: bool = False
-    """Whether the attempt had begun to answer: what it said is given up, and may be paid for twice."""
+    """Whether the attempt had begun to answer; that output is discarded, and may be billed twice."""
     retry_after_ms: float | None = None
-    """What the server asked for; longer than ``delay_ms`` where that was more than the policy waits."""
+    """The delay that the server asked for; longer than ``delay_ms`` if the policy's cap cut it."""
 
 
 class NudgeResult(_Event, frozen=True, tag="nudge_result"):
-    """What came of a nudge, as a sentence: ``first resumed 0.4 s after the nudge``. May be refined once."""
+    """The effect of a nudge as a sentence: ``first resumed 0.4 s after the nudge``. It may be refined once."""
 
     run: str
     attempt: int
@@ -276,7 +276,7 @@ class Stall(Struct, frozen=True, omit_defaults=True):
     duration_ms: float
     ended: bool
     own: bool = False
-    """It is certain that this program or its machine made it: it is counted in no verdict."""
+    """Whether this program or its machine certainly caused it; then it counts in no verdict."""
 
 
 class RunEnded(_Event, frozen=True, tag="run_ended"):
@@ -306,25 +306,25 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     keepalives: int = 0
     nudge: str = ""
     turns: int = 1
-    """Requests of the conversation, up to the one that ended it: where a chain of tool calls got to."""
+    """Number of requests of the conversation, up to the one that ended it."""
     tool_results: int = 0
-    """Tool results that were sent back on the way."""
+    """Tool results that were sent back."""
     retries: int = 0
     """Attempts that the policy added, fallbacks included."""
     fallback_target: str = ""
-    """The target of the last attempt, only where that is not the run's own: after a fallback."""
+    """The target of the last attempt if it differs from the run's own, that is, after a fallback."""
     diagnosis: str = ""
-    """On which side it hung, as it was last told: name and sentence."""
+    """The last diagnosis: name and sentence."""
     blame: Blame | None = None
-    """Whose the longest stall of the deciding attempt was."""
+    """Of the longest stall of the deciding attempt."""
     dropped_chars: int = 0
-    """Characters of text, reasoning and arguments beyond what is kept of an answer."""
+    """Characters of text, reasoning and arguments beyond the limit per answer."""
     dropped_tool_calls: int = 0
-    """Tool calls beyond what is kept of an answer."""
+    """Tool calls beyond the limit per answer."""
     others_gap_ms: float | None = None
-    """The longest gap that was not this machine's own, only where one was: ``max_gap_ms`` holds them all."""
+    """The longest gap that this machine did not cause; None where it caused none. ``max_gap_ms`` includes all gaps."""
     unread: bool = False
-    """A stream that kmon does not read: gaps are those of the byte clock, and its transport alone was judged."""
+    """A stream that kmon does not read: gaps are on the byte clock, and only its transport was judged."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):
@@ -333,31 +333,31 @@ class RaceEnded(_Event, frozen=True, tag="race_ended"):
     duration_ms: float
     interrupted: bool = False
     disturbed: int = 0
-    """How many of them all, ``ok`` or ``failed``, were disturbed by this machine (signature ``kmon-late``)."""
+    """How many of all runs this machine disturbed (signature ``kmon-late``)."""
 
 
 class ClaimChanged(_Event, frozen=True, tag="claim"):
-    """What the chat program that is being watched shows from now on, as it shows it: ``connected | idle``.
+    """What the watched chat program shows from now on: ``connected | idle``.
 
-    Only where its own rules are mirrored, as for a gateway; an ordinary HTTP client's claim follows from the stream.
-    A busy line comes without its running seconds (``running | connected``): they count from ``t_ns``.
+    Emitted only where kmon follows the program's own rules, as for a gateway; an ordinary HTTP client's claim follows
+    from the stream. A busy line lacks its running seconds (``running | connected``): they count from ``t_ns``.
     """
 
     run: str
     attempt: int
     claim: str
     gateway_run: str = ""
-    """The gateway's own run, by a few characters of its id."""
+    """The gateway's own run: the first characters of its id."""
     opened_ns: int | None = None
-    """When that run began; None where it is the attempt's own start."""
+    """Start of that run (ns); None if it is the start of the attempt."""
     shown: Claim | None = None
-    """``claim`` by its parts."""
+    """``claim`` in its parts."""
 
 
 class Diagnosed(_Event, frozen=True, tag="diagnosis"):
-    """On which side a run hangs, told from several vantage points: ``adapter-buffering`` and a sentence with figures.
+    """Which side a run hangs on, from several observation points: ``adapter-buffering`` and a sentence with figures.
 
-    A later one of the same run replaces it; an empty ``name`` takes it back.
+    A later one of the same run replaces it; an empty ``name`` withdraws it.
     """
 
     run: str
@@ -367,16 +367,16 @@ class Diagnosed(_Event, frozen=True, tag="diagnosis"):
 
 
 class ErrorCount(Struct, frozen=True):
-    """How often streams failed one way: a signature, or the state they ended in where none was found."""
+    """How many streams failed with a signature, or ended in a state without one."""
 
     name: str
     count: int
 
 
 class TargetHealth(_Event, frozen=True, tag="target_health"):
-    """How the streams of one target went so far: every attempt that ended, nudges and what the user cancelled left out.
+    """The results of one target's ended attempts so far, without nudges and attempts that the user cancelled.
 
-    ``success_rate`` is ``ok / streams``, a share. ``chunks_per_stream`` is the average of those that ended well, None
+    ``success_rate`` is ``ok / streams``, from 0 to 1. ``chunks_per_stream`` is the mean over the ``ok`` ones, None
     before the first.
     """
 
@@ -388,11 +388,11 @@ class TargetHealth(_Event, frozen=True, tag="target_health"):
     chunks_per_stream: float | None
     top_errors: tuple[ErrorCount, ...]
     disturbed: int = 0
-    """Streams that this machine disturbed; they are in none of the other figures."""
+    """Streams that this machine disturbed; no other figure counts them."""
 
 
 class Alert(_Event, frozen=True, tag="alert"):
-    """A target's health crossed a threshold. Said once, and again only after it had recovered."""
+    """A target's health crossed a threshold. Emitted once, and again only after the target has recovered."""
 
     target: str
     rule: AlertRule
@@ -403,7 +403,7 @@ class Alert(_Event, frozen=True, tag="alert"):
 
 
 class EngineHealth(_Event, frozen=True, tag="engine_health"):
-    """How well the engine itself keeps time: the worst event-loop lag since the last report."""
+    """The engine's worst event-loop lag since the last report, and its chunks so far: queued and dropped."""
 
     lag_ms: float
     chunks: int
@@ -411,7 +411,7 @@ class EngineHealth(_Event, frozen=True, tag="engine_health"):
 
 
 class Notice(_Event, frozen=True, tag="notice"):
-    """Something the user should know that belongs to no run."""
+    """A message to the user that belongs to no run."""
 
     level: Literal["info", "warning", "error"]
     message: str

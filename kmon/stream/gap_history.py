@@ -1,6 +1,6 @@
-"""The long silences of one target: how long each was, and what became of it. What is told of an open one rests on them.
+"""The lengths of one target's long silences and how each ended: the sample from which an open one is estimated.
 
-Kept are progress gaps of ``LEAST_NS`` and more, per phase, the latest ``WINDOW`` of each fate; folded from the events.
+Kept are progress gaps of at least ``LEAST_NS``, per phase, the latest ``WINDOW`` of each fate.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from kmon.stream.events import Ending, StallPhase
 from kmon.stream.timeline import S, Timeline
 
 LEAST_NS = 1 * S
-"""Below it nobody asks whether a silence will end."""
+"""Shorter gaps are normal and not kept."""
 WINDOW = 200
 
 Fate = Literal["ended", "never", "cut-short"]
-"""``ended``: output came. ``never``: the stream broke first, so none ever will. ``cut-short``: kmon's timeout or the
-user ended the wait, and what would have become of it is not known."""
+"""``ended``: output came. ``never``: the stream broke first. ``cut-short``: kmon's timeout or the user ended the
+wait, so the observation is censored."""
 _FATE: dict[Ending, Fate] = {
     "done": "cut-short", "incomplete": "never", "failed": "never", "timed-out": "cut-short", "cancelled": "cut-short",
 }  # fmt: skip
 
 
 @dataclass(slots=True)
-class Lengths:
-    """Lengths in ns, in ascending order; past ``WINDOW`` the oldest leaves."""
+class GapLengths:
+    """Lengths in ns, ascending; past ``WINDOW`` the oldest is dropped."""
 
     ascending: list[int] = field(default_factory=list)
     _latest: deque[int] = field(default_factory=deque)
@@ -39,28 +39,28 @@ class Lengths:
             del self.ascending[bisect_left(self.ascending, self._latest.popleft())]
 
     def reaching(self, length_ns: int) -> list[int]:
-        """Those of at least this length."""
+        """The lengths of at least ``length_ns``."""
         return self.ascending[bisect_left(self.ascending, length_ns) :]
 
 
 @dataclass(slots=True)
-class Silences:
-    """The history of one target, and the timelines of its attempts that are open now."""
+class GapHistory:
+    """The long silences of one target, and the timelines of its open attempts."""
 
-    by_phase: dict[StallPhase, dict[Fate, Lengths]] = field(default_factory=dict)
+    by_phase: dict[StallPhase, dict[Fate, GapLengths]] = field(default_factory=dict)
     open: list[Timeline] = field(default_factory=list)
 
     def follow(self, timeline: Timeline) -> None:
-        """Remember the gaps of an attempt that begins."""
+        """Add the gaps of an attempt that begins, as they end."""
         timeline.on_gap = self.on_gap
         self.open.append(timeline)
 
     def on_gap(self, phase: StallPhase, length_ns: int) -> None:
-        """A gap was ended by an arrival."""
+        """Add a gap that an arrival ended."""
         self.add(phase, length_ns, "ended")
 
     def on_attempt_ended(self, timeline: Timeline, ending: Ending, t_ns: int) -> None:
-        """An attempt is about to be closed, perhaps within a gap."""
+        """Add the open gap of an attempt that ends at ``t_ns``. Call it before the timeline is closed."""
         gap_ns = timeline.open_gap_ns(t_ns)
         own = gap_ns is not None and timeline.is_own is not None and timeline.is_own(t_ns - gap_ns, t_ns, False)
         if gap_ns is not None and not own:
@@ -68,6 +68,6 @@ class Silences:
         self.open = [other for other in self.open if other is not timeline]
 
     def add(self, phase: StallPhase, length_ns: int, fate: Fate) -> None:
-        """Remember a silence, if it is one that is asked about."""
+        """Add a silence if it is long enough and in a phase that is estimated."""
         if length_ns >= LEAST_NS and phase != "after-last-delta":  # kmon itself ends the wait for the end
-            self.by_phase.setdefault(phase, {}).setdefault(fate, Lengths()).add(length_ns)
+            self.by_phase.setdefault(phase, {}).setdefault(fate, GapLengths()).add(length_ns)

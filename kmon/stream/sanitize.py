@@ -1,8 +1,7 @@
-"""The edge where hostile text becomes an event: cleaned across chunks, bounded, never carrying a key it was asked with.
+"""Turns deltas with hostile text into events: cleaned across chunks, bounded, without the keys of the request.
 
-Every string from outside passes here once, in the order in which it came: output that comes in pieces (text, reasoning,
-the arguments of each tool call), strings that come whole (names, ids, header values, error messages), and sentences of
-kmon's own that quote any of them.
+Every string from outside passes here once, in the order of arrival: output in pieces (text, reasoning, the arguments of
+each tool call), whole strings (names, ids, header values, error messages), and kmon's own sentences that quote them.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from kmon.redaction.redact import WITHHELD, Redactor
 from kmon.stream.events import DeltaArrived
 
 FRAGMENTS_LIMIT = 1_000
-"""Pieces of tool calls that one chunk may bring; no provider sends a hundred."""
+"""Tool-call fragments that are read per chunk; no provider sends a hundred."""
 
 
 class Sanitizer:
-    """Deltas of one attempt to events. Keeps a cleaner per kind of text, since an escape may span chunks."""
+    """Converts one attempt's deltas to events. Keeps a cleaner per kind of text: an escape may span chunks."""
 
     def __init__(self, run: str, attempt: int, *, secrets: Iterable[str] = ()) -> None:
         self._run, self._attempt = run, attempt
@@ -40,7 +39,7 @@ class Sanitizer:
         self._held: list[Kind] = []
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Keys that were overheard only now: taken out from here on."""
+        """Remove these keys as well from now on."""
         self._redactor.learn(secrets)
 
     def __call__(self, t_ns: int, delta: Delta) -> DeltaArrived:
@@ -76,7 +75,7 @@ class Sanitizer:
         )
 
     def rest(self, t_ns: int) -> list[DeltaArrived]:
-        """What was held back because a key may have begun in it, once nothing more comes."""
+        """The output held back because a key may have begun in it; call it when the stream has ended."""
         late = []
         for field, held in self._redactor.rest():
             kind: Kind = "text" if field == "text" else "reasoning" if field == "reasoning" else "tool"
@@ -86,28 +85,28 @@ class Sanitizer:
         return late
 
     def error(self, error: StreamError) -> StreamError:
-        """An error fit to be shown: every string in it cleaned, bounded, the keys taken out."""
+        """The error with every string cleaned, bounded and without keys."""
         return msgspec.structs.replace(
             error,
             code=self._named("code", error.code),
-            message=bounded(self._redactor.said("message", clean(error.message)), MESSAGE_LIMIT_CHARS),
+            message=bounded(self._redactor.whole_field("message", clean(error.message)), MESSAGE_LIMIT_CHARS),
             frame=None if error.frame is None else self._frame(error.frame),
         )
 
     def redacted(self, text: str, limit_chars: int = SENTENCE_LIMIT_CHARS) -> str:
-        """A text that stands alone (a sentence, a session's name): on one line, bounded, without the keys."""
+        """An independent text (a sentence, the name of a session) on one line, bounded, without keys."""
         return one_line(self._redactor.whole(clean(text)), limit_chars)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Header values fit to be shown."""
+        """Header values on one line, bounded, without keys."""
         return {name: self.named(name, value, HEADER_LIMIT_CHARS) for name, value in headers.items()}
 
     def named(self, field: str, value: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:
-        """A string that came whole in ``field``: on one line, bounded, without the keys."""
-        return one_line(self._redactor.said(field, one_line(clean(value), len(value))), limit_chars)
+        """A whole string of ``field`` on one line, bounded, without keys."""
+        return one_line(self._redactor.whole_field(field, one_line(clean(value), len(value))), limit_chars)
 
     def answer(self, text: str, reasoning: str) -> tuple[str, str]:
-        """An answer's text and reasoning as a whole, either of which may go on with a key that the other began."""
+        """Text and reasoning of a whole answer without keys, also without a key that is split between the two."""
         return self._redactor.pair(clean(text), clean(reasoning))
 
     def tool_calls(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
@@ -116,7 +115,7 @@ class Sanitizer:
             ToolCall(
                 self.named("id", call.id, ID_LIMIT_CHARS),
                 self.named("name", call.name),
-                self._redactor.said("arguments", clean(call.arguments)),
+                self._redactor.whole_field("arguments", clean(call.arguments)),
             )
             for call in calls
         )

@@ -1,14 +1,13 @@
 """The three clocks of one attempt, and every gap on them.
 
-A pure fold: stamps go in, figures come out, and ``now`` is always an argument. The engine's probe and the screen
-both fold the same events through this class, so they cannot disagree about a gap.
+A pure fold: stamps go in, figures come out, and ``now`` is always an argument. Engine and screen fold the same events
+through this class, so that they agree about every gap.
 
 The byte clock ticks on every read, the chunk clock on every chunk of the dialect, the progress clock on every chunk
 with non-empty text, reasoning or tool arguments. The progress clock starts when the request is sent and is closed by
 the finish reason, the dialect's terminal event or the end of the attempt.
 
-Of an attempt that kmon does not read the byte clock is the watched one: then no progress is owed, there are no stalls,
-and gaps are those between bytes.
+For an attempt that kmon does not read, the byte clock is watched: there are no stalls, and gaps are between bytes.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from kmon.transport.phase import Phase
 MS = 1_000_000
 S = 1_000_000_000
 ARRIVALS_LIMIT = 200_000
-"""Stamps kept per attempt (1.6 MB); past it, figures go on and the oldest gaps leave the sparkline."""
+"""Stamps kept per attempt (1.6 MB). Later stamps are only counted, and the sparkline ends there."""
 THIN_STAMPS, THIN_GAPS = 120, 240
-"""Of an attempt that ended long ago so many stamps are kept (1 kB), or the worst gap of so many slices (4 kB)."""
+"""What :meth:`Timeline.thin` keeps: so many stamps (1 kB), or the worst gap of so many slices (4 kB)."""
 
 
 @dataclass(slots=True)
@@ -73,7 +72,7 @@ class Timeline:
     chunk: Clock = field(default_factory=Clock)
     progress: Clock = field(default_factory=Clock)
     life: Clock = field(default_factory=Clock)
-    """Keep-alives alone: comments, pings."""
+    """Keep-alives only: comments, pings."""
     watched: WatchedClock = "progress"
     arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
     """Stamps of the watched clock."""
@@ -84,12 +83,12 @@ class Timeline:
     last_kind: str = ""
     tail_gap_ns: int = 0
     learned: dict[StallPhase, StallThreshold] = field(default_factory=dict)
-    """Thresholds that stand in for ``stall_ns`` in their phase."""
+    """Learned thresholds, which replace ``stall_ns`` in their phase."""
     on_gap: Callable[[StallPhase, int], None] | None = None
-    """Told of each progress gap that an arrival ended: its phase and its length in ns. Own ones are not told."""
+    """Called for each progress gap that an arrival ended, with phase and length in ns; not for gaps of this machine."""
     is_own: Callable[[int, int, bool], bool] | None = field(default=None, compare=False, repr=False)
-    """Asked about each gap of a second or more, and each stall, when it is closed: was it this machine's own making?
-    Start and end in ns, and whether an arrival ended it."""
+    """Called for each stall, and each gap of 1 s or more, when it is closed: whether this machine caused it. Arguments:
+    start and end in ns, and whether an arrival ended it."""
 
     # -- folding ---------------------------------------------------------------------------------------------------
 
@@ -124,7 +123,7 @@ class Timeline:
     ) -> Stall | None:
         """Fold one chunk in; return the stall it ended, if it ended one. ``chunk`` is False for ``[DONE]``.
 
-        ``text``, ``reasoning`` and ``tool`` say which part of the answer it made longer: any of them is progress.
+        ``text``, ``reasoning`` and ``tool`` say which part of the answer it extended: any of them is progress.
         """
         ended: Stall | None = None
         progress = text or reasoning or tool
@@ -164,7 +163,7 @@ class Timeline:
         return left_open
 
     def thin(self) -> None:
-        """Keep of a closed attempt's many stamps the worst gap of each slice: what a column of the sparkline shows."""
+        """Replace the stamps of a closed attempt by the worst gap of each slice, which the sparkline's columns show."""
         if len(self.arrivals_ns) <= THIN_STAMPS:
             return
         stamps = self.arrivals_ns
@@ -206,7 +205,7 @@ class Timeline:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def gap_start(self) -> int | None:
-        """Where the open progress gap began, or None when none is owed: not sent yet, finished, closed, not read."""
+        """Start of the open progress gap; None before the request is sent, after the end, and for unread attempts."""
         if self.t_closed is not None or self.t_done is not None or self.watched == "byte":
             return None
         if self.t_finish is not None:
@@ -224,7 +223,7 @@ class Timeline:
         return self.progress if self.watched == "progress" else self.byte
 
     def silence_start(self) -> int | None:
-        """Where the open gap on the watched clock began; None when nothing is waited for."""
+        """Start of the open gap on the watched clock; None when no arrival is expected."""
         if self.watched == "progress":
             return self.gap_start()
         over = self.t_closed is not None or self.t_done is not None
@@ -236,16 +235,16 @@ class Timeline:
         return None if start_ns is None else max(0, now_ns - start_ns)
 
     def stall_phase(self) -> StallPhase:
-        """Where in the answer the stream is: the phase a stall open now would carry."""
+        """The phase of a stall that is open now."""
         return self.answer_phase() if self.t_finish is None else "after-last-delta"
 
     def threshold_ns(self, phase: StallPhase | None = None) -> int:
-        """The gap that is a stall: in ``phase``, or where the stream is now."""
+        """The stall threshold in ``phase``, or in the current phase."""
         learned = self.learned.get(phase or self.stall_phase()) if self.learned else None
         return self.stall_ns if learned is None else int(learned.threshold_ms * MS)
 
     def answer_phase(self) -> StallPhase:
-        """What came last, whether or not the answer has ended since."""
+        """The phase by the last output, also after the end of the answer."""
         if self.last_kind == "text":
             return "mid-text"
         if self.last_kind == "tool":
@@ -268,8 +267,8 @@ class Timeline:
     def max_gap_ns(self, now_ns: int) -> int | None:
         """The longest gap on the watched clock, the open one included.
 
-        The wait for the first token is TTFT, not a gap; it counts here while (or if for ever) nothing else came, and
-        when it was a stall, so that no stall is longer than the longest gap. None when nothing was ever sent.
+        The wait for the first token is TTFT, not a gap. It counts here only while nothing has arrived, and if it was a
+        stall, so that no stall is longer than the longest gap. None when no request was sent.
         """
         clock = self.watched_clock
         if clock.last_ns is None:
@@ -284,7 +283,7 @@ class Timeline:
         return max(clock.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
 
     def others_gap_ns(self) -> int | None:
-        """Of a closed attempt the longest gap that was not this machine's own; None where none of its stalls was."""
+        """The longest gap of a closed attempt that this machine did not cause; None where it caused no stall."""
         own = {stall.start_ms for stall in self.stalls if stall.own}
         if not own:
             return None
@@ -296,7 +295,7 @@ class Timeline:
         return max(found, default=0)
 
     def gaps(self) -> Iterator[tuple[int, int]]:
-        """Length and start of each gap on the watched clock that ended; once thinned, of the longest in each slice."""
+        """Length and start of each ended gap on the watched clock; once thinned, of the longest in each slice."""
         if self.worst_ns is not None:
             starts, ends = self.worst_ns[::2], self.worst_ns[1::2]
         else:

@@ -1,4 +1,4 @@
-"""What is known about a run, as plain data folded from events. Screen, headless lines and reports read only this."""
+"""Folds events into the view of a race and its runs, from which screen, headless lines and reports read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import msgspec
 
 from kmon.catalog.signatures import KMON_LATE
 from kmon.stream import events as ev
-from kmon.stream.attempt_view import AttemptView, RawChunk
+from kmon.stream.attempt_view import AttemptView, RawChunk, Retention
 from kmon.stream.claim import Claim
-from kmon.stream.gap_history import Silences
-from kmon.stream.keeping import Keeping
+from kmon.stream.gap_history import GapHistory
 from kmon.stream.timeline import MS, Timeline
 
 
@@ -28,26 +27,26 @@ class RunView:
     dialect: str
     t_queued: int
     note: str = ""
-    """Who asks, where that is not kmon."""
+    """The client that sent the request, if that is not kmon."""
     place: int = 0
     """How many runs of the race were queued before it."""
     attempts: list[AttemptView] = field(default_factory=list)
     nudge_sentence: str = ""
     scheduled: ev.RetryScheduled | None = None
-    """The attempt that the policy makes next, while it is waited for."""
+    """The next attempt by the policy, until it starts."""
     diagnosis: ev.Diagnosed | None = None
-    """On which side it hangs, where several vantage points tell."""
+    """Which side it hangs on, if several observation points show it."""
     ended: ev.RunEnded | None = None
-    """How it ended, without what it said: that is in its attempts."""
+    """How it ended, without its output, which the attempts hold."""
 
     @property
     def disturbed(self) -> bool:
-        """Whether it has ended, and its silences were certainly this machine's own."""
+        """Whether it has ended and this machine certainly caused its silences."""
         return self.ended is not None and self.ended.signature == KMON_LATE
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended and stands as it will for ever, whatever the clock says, unless it is tried again."""
+        """Whether it has ended and cannot change with time; only a new attempt can change it."""
         if self.ended is None or any(attempt.ending is None for attempt in self.attempts):
             return False
         claim = None if self.main is None else self.main.claim
@@ -83,33 +82,33 @@ class RaceView:
     health: ev.EngineHealth | None = None
     notices: list[ev.Notice] = field(default_factory=list)
     targets: dict[str, ev.TargetHealth] = field(default_factory=dict)
-    """The health of each target by its name, once a stream of it has ended."""
+    """Health per target name, once a stream of the target has ended."""
     alerts: list[ev.Alert] = field(default_factory=list)
-    silences: dict[str, Silences] = field(default_factory=dict)
-    """The long silences of each target by its name."""
+    gap_histories: dict[str, GapHistory] = field(default_factory=dict)
+    """Long silences per target name."""
     chunks: int = 0
     open: dict[str, RunView] = field(default_factory=dict)
-    """The runs that are not settled, in the order they were queued or tried again: all that can still change."""
+    """The runs that are not settled, in the order they were queued or started again."""
     queued: int = 0
-    """Runs that were ever queued."""
+    """Number of runs queued so far, forgotten ones included."""
     forgotten: int = 0
     disturbed: int = 0
-    """Runs that ended and were disturbed by this machine."""
+    """Number of ended runs that this machine disturbed."""
     arms: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many runs there are of each target and scenario."""
+    """Number of runs per target and scenario."""
     rounds: Counter[int] = field(default_factory=Counter)
-    """How many runs there are of each round."""
+    """Number of runs per round."""
     newest_round: int = 1
-    """The latest round of which an attempt has begun."""
-    _keeping: Keeping = field(default_factory=Keeping)
+    """The latest round in which an attempt has started."""
+    _retention: Retention = field(default_factory=Retention)
 
     @property
     def results(self) -> list[ev.RunEnded]:
-        """How each ended run ended, in the order the runs were queued."""
+        """The ends of the ended runs, in the order the runs were queued."""
         return [run.ended for run in self.runs.values() if run.ended is not None]
 
     def apply(self, event: ev.Event) -> None:
-        """Fold one event in. Events of an unknown run are ignored: a late one is no reason to fall over."""
+        """Fold one event in. Events of unknown runs are ignored: they may arrive after the run was forgotten."""
         match event:
             case ev.RaceStarted():
                 self.started = event
@@ -152,7 +151,7 @@ class RaceView:
                     if isinstance(event, ev.DeltaArrived) and event.chunk:
                         self.chunks += 1
                     if isinstance(event, ev.AttemptEnded) and run is not None:
-                        silences = self.silences[attempt.target or run.target]
+                        silences = self.gap_histories[attempt.target or run.target]
                         silences.on_attempt_ended(attempt.timeline, event.state, event.t_ns)
                     _fold(attempt, event)
                     if run is not None and isinstance(event, ev.AttemptEnded | ev.ClaimChanged):
@@ -180,18 +179,18 @@ class RaceView:
         if run is None:
             return
         self.open.pop(name, None)
-        self._keeping.forget(run.attempts)
+        self._retention.forget(run.attempts)
         self.disturbed -= run.disturbed
         self.forgotten += 1
         self.arms = +(self.arms - Counter([(run.target, run.scenario)]))
         self.rounds = +(self.rounds - Counter([run.round]))
 
     def _settle(self, run: RunView) -> None:
-        """A run ended, or something of it did: is it still open?"""
+        """Move a run out of ``open`` once it is settled, or back into it."""
         if not run.settled:
             self.open[run.run] = run
         elif self.open.pop(run.run, None) is not None:
-            self._keeping.ended(run.attempts)
+            self._retention.ended(run.attempts)
 
     def _start(self, event: ev.AttemptStarted) -> None:
         run = self.runs.get(event.run)
@@ -199,7 +198,7 @@ class RaceView:
             return
         stall_ms = self.started.stall_ms if self.started else 5000.0
         timeline = Timeline(event.t_ns, int(stall_ms * MS))
-        self.silences.setdefault(event.target or run.target, Silences()).follow(timeline)
+        self.gap_histories.setdefault(event.target or run.target, GapHistory()).follow(timeline)
         self.open[run.run] = run
         self.newest_round = max(self.newest_round, run.round)
         attempt = AttemptView(
@@ -240,7 +239,7 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             view.ending, view.signature, view.evidence = event.state, event.signature, event.evidence
             view.error = event.error or view.error
             view.blame = event.blame
-        case ev.StallStarted() | ev.Blamed():  # that there is one, the timeline finds itself, from the same stamps
+        case ev.StallStarted() | ev.Blamed():  # the timeline finds the stall itself, from the same stamps
             view.blame = event.blame
         case ev.StallEnded():
             view.blame = None
@@ -275,7 +274,7 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
 
 
 def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
-    """Tell the clocks of one chunk or keep-alive; return the stall it ended, if any."""
+    """Fold one chunk or keep-alive into the clocks; returns the stall that it ended, if any."""
     if event.late:
         return None
     if event.kind == "keepalive" and not event.done:

@@ -15,7 +15,7 @@ from kmon.stats.statistics import rate_words
 from kmon.stats.survival import Percentile, SurvivalSample
 from kmon.stats.trial import Arm, Trial, arm_names, trial_of
 from kmon.stream.events import RunEnded, State
-from kmon.stream.state import ENDED, Observation
+from kmon.stream.state import ENDED, ObservedState
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.standings import Follower, Standings
 
@@ -30,7 +30,7 @@ class BoardCell:
     """
 
     run: RunView
-    seen: Observation
+    seen: ObservedState
     outcome: RunOutcome | None = None
     retried: RunOutcome | None = None
 
@@ -168,7 +168,7 @@ class Tally:
             if cell.outcome is not None:
                 self._settled[cell.outcome.name] -= 1
 
-    def _place(self, run: RunView, seen: Observation) -> BoardCell | None:
+    def _place(self, run: RunView, seen: ObservedState) -> BoardCell | None:
         """Put a run into its cell, unless that is another's."""
         cells = self._cells.get(Arm(run.target, run.scenario))
         if cells is None or ((owner := cells.get(run.round)) is not None and owner.run is not run):
@@ -177,7 +177,7 @@ class Tally:
         cells[run.round] = cell = self._cell(run, seen)
         return cell
 
-    def _cell(self, run: RunView, seen: Observation) -> BoardCell:
+    def _cell(self, run: RunView, seen: ObservedState) -> BoardCell:
         outcomes = self._outcomes.get(run.run)
         if outcomes is None or run.ended is None or seen.state not in ENDED | {"queued"}:
             return BoardCell(run, seen)

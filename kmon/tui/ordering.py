@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, overload
 
 from kmon.stream.events import State
-from kmon.stream.state import ENDED, Observation
+from kmon.stream.state import ENDED, ObservedState
 from kmon.stream.view import RunView
 from kmon.tui.status_text import state_word
 
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
     """A run together with its observation at one moment."""
 
     run: RunView
-    observation: Observation
+    observation: ObservedState
 
 
 def matches(seen: Seen, query: str) -> bool:

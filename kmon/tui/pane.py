@@ -6,7 +6,7 @@ from textual import events
 from textual.message import Message
 
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.state import ENDED, Observation
+from kmon.stream.state import ENDED, ObservedState
 from kmon.stream.view import RunView
 from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane_drawing import NO_NOTES, Flow, Look, Notes, draw_pane
@@ -30,7 +30,7 @@ class Pane(LineWidget, can_focus=True):
         super().__init__(styles)
         self.run = run
         self.look = look
-        self.observation: Observation | None = None
+        self.observation: ObservedState | None = None
         self._now_ns = 0
         self._notes = NO_NOTES
         self._tails: dict[int, TextWrap] = {}
@@ -43,7 +43,7 @@ class Pane(LineWidget, can_focus=True):
         self._tails.clear()
         self._drawn = ()
 
-    def draw(self, run: RunView, seen: Observation, now_ns: int, look: Look, notes: Notes = NO_NOTES) -> None:
+    def draw(self, run: RunView, seen: ObservedState, now_ns: int, look: Look, notes: Notes = NO_NOTES) -> None:
         """Draw the run as it stands at ``now_ns``, if anything about it can have changed. It may be another run."""
         if run.run != self.run.run:
             self._tails.clear()
@@ -61,7 +61,7 @@ class Pane(LineWidget, can_focus=True):
         flow = self._flow(run, width - 4, height - 2, seen)
         self.update(draw_pane(run, seen, flow, width, height, now_ns, look, notes))
 
-    def _flow(self, run: RunView, width: int, height: int, seen: Observation) -> Flow:
+    def _flow(self, run: RunView, width: int, height: int, seen: ObservedState) -> Flow:
         if self._tail_size != (width, height):
             self._tail_size = (width, height)
             self._tails.clear()

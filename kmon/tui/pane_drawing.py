@@ -16,7 +16,7 @@ from kmon.engine.nudge import FOLLOW_UP
 from kmon.format import count, plural, seconds, threshold
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.events import UNREAD
-from kmon.stream.state import ENDED, Observation, retry_sentence
+from kmon.stream.state import ENDED, ObservedState, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui import status_text
@@ -70,7 +70,7 @@ NO_NOTES = Notes()
 
 def draw_pane(
     run: RunView,
-    seen: Observation,
+    seen: ObservedState,
     flow: Flow,
     width: int,
     height: int,
@@ -93,7 +93,7 @@ def draw_pane(
     ]
 
 
-def _title(run: RunView, seen: Observation, width: int, now_ns: int, look: Look) -> Spans:
+def _title(run: RunView, seen: ObservedState, width: int, now_ns: int, look: Look) -> Spans:
     upper_left, line, upper_right, *_ = look.border
     style = "muted" if look.lost and seen.state not in ENDED else f"state.{seen.state}"
     state = f" {status_text.standing(run, seen, now_ns, ascii=look.ascii, lost=look.lost, brief=width < 30)} "
@@ -129,7 +129,7 @@ def _names(run: RunView, look: Look) -> list[str]:
 
 def _body(
     run: RunView,
-    seen: Observation,
+    seen: ObservedState,
     flow: Flow,
     width: int,
     height: int,
@@ -157,7 +157,7 @@ def _body(
     return [*rows, *nudge, *told, *blanks, *foot]
 
 
-def _before_first_token(attempt: AttemptView, seen: Observation) -> str:
+def _before_first_token(attempt: AttemptView, seen: ObservedState) -> str:
     if seen.state == "connecting":
         return "connecting"
     if attempt.timeline.watched == "progress":
@@ -195,7 +195,7 @@ def _gaps(attempt: AttemptView, width: int, now_ns: int, look: Look) -> Spans:
     )
 
 
-def _figures(attempt: AttemptView, seen: Observation, width: int, now_ns: int) -> Spans:
+def _figures(attempt: AttemptView, seen: ObservedState, width: int, now_ns: int) -> Spans:
     """What fits of: ttft, chunks, keep-alive, rate while it runs; finish, tokens, time when it ended."""
     timeline = attempt.timeline
     ttft_ns = timeline.ttft_ns()
@@ -233,7 +233,7 @@ def _late_first_token(timeline: Timeline, now_ns: int) -> bool:
     return (timeline.max_gap_ns(now_ns) or 0) - ttft_ns < MS  # the longest counts this wait, too, rounded
 
 
-def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int, notes: Notes) -> list[Spans]:
+def _notes(run: RunView, seen: ObservedState, width: int, limit: int, now_ns: int, notes: Notes) -> list[Spans]:
     """Whose the open silence is and what to expect of it, why it ended badly and what follows, or what the screen
     itself could not do: ``limit`` rows at most."""
     if notes.trouble:
@@ -257,7 +257,7 @@ def _notes(run: RunView, seen: Observation, width: int, limit: int, now_ns: int,
     return [(Span(line, pen),) for line in wrap(sentence, width, limit)] if limit > 0 else []
 
 
-def _of_silence(run: RunView, seen: Observation, width: int, limit: int, expected: str) -> list[str]:
+def _of_silence(run: RunView, seen: ObservedState, width: int, limit: int, expected: str) -> list[str]:
     """The blame of the open silence, what to expect of it, and the learned threshold, if there is one."""
     if run.main is None or limit <= 0:
         return []

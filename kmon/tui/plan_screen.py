@@ -50,7 +50,7 @@ def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, a
     learned = " (until a target's own gaps teach more)" if plan.learn_stall else ""
     limit = f"time limit {plan.policy.timeout_s:g} s per attempt"
     parts.append(f"  a stall is {plan.stall_s:g} s without a token{learned}; {limit}\n")
-    if policy := policy_words(plan.policy.told()):
+    if policy := policy_words(plan.policy.non_default()):
         parts.append(f"  {one_line(policy)}\n")
     parts.append("\n")
     if origin:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from kmon.stream.events import State
-from kmon.stream.state import Observation, derive
+from kmon.stream.state import ObservedState, derive
 from kmon.stream.view import RaceView, RunView
 
 
@@ -52,9 +52,9 @@ class Standings:
 
     def __init__(self) -> None:
         self._follower = Follower()
-        self._settled: dict[str, Observation] = {}
+        self._settled: dict[str, ObservedState] = {}
         self._settled_states: Counter[State] = Counter()
-        self._open: dict[str, Observation] = {}
+        self._open: dict[str, ObservedState] = {}
 
     def look(self, race: RaceView, now_ns: int) -> None:
         """Observe open runs at ``now_ns``, and runs that settled since the last call for the last time."""
@@ -70,7 +70,7 @@ class Standings:
             self._settled_states[seen.state] += 1
         self._open = {name: derive(run, now_ns) for name, run in race.open.items()}
 
-    def of(self, run: RunView) -> Observation:
+    def of(self, run: RunView) -> ObservedState:
         """How a run stands."""
         return self._open.get(run.run) or self._settled[run.run]
 

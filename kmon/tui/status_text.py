@@ -10,7 +10,7 @@ from kmon.format import rate, seconds
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.events import UNREAD, State
-from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
+from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, ObservedState, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.spans import one_line
@@ -81,7 +81,7 @@ def attempt_name(run: RunView, attempt: AttemptView) -> str:
     return ", ".join(parts)
 
 
-def figure(run: RunView, seen: Observation, now_ns: int) -> str:
+def figure(run: RunView, seen: ObservedState, now_ns: int) -> str:
     """The number beside the state word; empty when there is none."""
     attempt = run.main
     if attempt is None or run.scheduled is not None:
@@ -116,7 +116,7 @@ def state_word(state: State) -> str:
     return "STALLED" if state == "stalled" else state
 
 
-def standing(run: RunView, seen: Observation, now_ns: int, *, ascii: bool, lost: bool, brief: bool = False) -> str:
+def standing(run: RunView, seen: ObservedState, now_ns: int, *, ascii: bool, lost: bool, brief: bool = False) -> str:
     """Symbol, state and figure of a run; of one that a ``lost`` engine left open, that it is measured no more."""
     sign = symbol(seen.state, ascii=ascii)
     if lost and seen.state not in ENDED:
@@ -140,7 +140,7 @@ class StatusText(NamedTuple):
         return self.text + self.end
 
 
-def status_of(run: RunView, seen: Observation, now_ns: int, *, lost: bool = False, expected: str = "") -> StatusText:
+def status_of(run: RunView, seen: ObservedState, now_ns: int, *, lost: bool = False, expected: str = "") -> StatusText:
     """Claim against observation for one run, and what is ``expected`` of its silence."""
     if lost and seen.state not in ENDED:
         return StatusText(f"{run.target}: {unmeasured(seen)}")
@@ -156,19 +156,19 @@ def expectation(race: RaceView, run: RunView, now_ns: int) -> str:
     return "" if found is None else found.words
 
 
-def unmeasured(seen: Observation) -> str:
+def unmeasured(seen: ObservedState) -> str:
     """What can be said of an open run when the engine is gone: nothing about its provider."""
     return f"was {seen.state} when the engine was lost, not measured since"
 
 
-def situation(run: RunView, seen: Observation, now_ns: int) -> StatusText:
+def situation(run: RunView, seen: ObservedState, now_ns: int) -> StatusText:
     """Claim against observation for one run, without its name; an alarm where they contradict each other."""
     if seen.contradiction:
         return StatusText(seen.contradiction, True, f" -> {seen.conclusion}" if seen.conclusion else "")
     return StatusText(_situation(run, seen, now_ns))
 
 
-def _situation(run: RunView, seen: Observation, now_ns: int) -> str:
+def _situation(run: RunView, seen: ObservedState, now_ns: int) -> str:
     attempt = run.main
     if attempt is None:
         return "queued"
@@ -204,7 +204,7 @@ def _unit(attempt: AttemptView) -> str:
     return "token" if attempt.timeline.watched == "progress" else "byte"
 
 
-def on_the_wire(attempt: AttemptView, seen: Observation) -> str:
+def on_the_wire(attempt: AttemptView, seen: ObservedState) -> str:
     """That a stream is not read, and its silence on the wire where that is long; empty for any other."""
     gap_ns = seen.open_gap_ns or 0
     parts = [UNREAD] if attempt.unread else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kmon.engine.nudge import FOLLOW_UP
 from kmon.format import count, seconds
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.contradiction import shown_claim
+from kmon.stream.state import shown_claim
 from kmon.stream.view import RunView
 from kmon.tui import status_text
 from kmon.tui.pane_drawing import Look, both_sides

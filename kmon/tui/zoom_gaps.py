@@ -11,8 +11,8 @@ from kmon.openclaw.diagnosis import diagnoses
 from kmon.stats.health import health_words
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.blame import Blame
-from kmon.stream.contradiction import shown_claim
 from kmon.stream.events import UNREAD, StallPhase, TargetHealth
+from kmon.stream.state import shown_claim
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui import status_text

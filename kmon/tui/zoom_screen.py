@@ -12,7 +12,7 @@ from textual.events import Click
 
 from kmon.format import plural
 from kmon.stream.attempt_view import AttemptView, RawChunk
-from kmon.stream.state import ENDED, Observation
+from kmon.stream.state import ENDED, ObservedState
 from kmon.stream.timeline import S
 from kmon.stream.view import RunView
 from kmon.tui import status_text
@@ -97,7 +97,7 @@ class ZoomScreen(LiveScreen):
         self.draw_hints("zoom")
         self.set_class(self.size.height < 10, "-short")
 
-    def _tabs(self, run: RunView, seen: Observation, now_ns: int, width: int) -> Spans:
+    def _tabs(self, run: RunView, seen: ObservedState, now_ns: int, width: int) -> Spans:
         row: Spans = ()
         for index, name in enumerate(TABS):
             text = f"[{name}]" if index == self.tab else f" {name} "

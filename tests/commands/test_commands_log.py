@@ -50,7 +50,7 @@ FAILING: dict[str, tuple[tuple[str, ...], str, str, int | None, str]] = {
     "a parser": (("scenarios",), "kmon.commands.scenarios:arguments", "broken", 3, "kmon itself failed: {kind}"),
     "the settings": (("config",), "kmon.config.sources:load_settings", "broken", 3, "kmon itself failed: {kind}"),
     "doctor": (("doctor", "mine"), "kmon.doctor.conclusion:examine", "broken_later", 3, "kmon itself failed: {kind}"),
-    "an attempt": (RUN, "kmon.probe.recorder:AttemptRecorder.take", "broken", 1,
+    "an attempt": (RUN, "kmon.probe.recorder:AttemptRecorder.record", "broken", 1,
                    "kmon itself failed in this attempt: {kind}"),
     "a run": (RUN, "kmon.engine.supervisor:Supervisor._record_end", "broken", None, "kmon failed inside a run: {kind}"),
     "work beside the runs": (RUN, "kmon.engine.supervisor:watch_lag", "broken_later", 1,

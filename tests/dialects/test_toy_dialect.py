@@ -30,7 +30,7 @@ from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
 from kmon.model import PromptMessage, Scenario, Target
 from kmon.output.selftest_bench import run_cases
 from kmon.output.selftest_cases import Case
-from kmon.probe.context import Shared
+from kmon.probe.send import Shared
 from kmon.recording import load
 from kmon.simulator import profile
 from kmon.simulator.answers import ModelAnswer

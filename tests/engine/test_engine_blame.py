@@ -97,7 +97,7 @@ async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused
         await race.until(is_text, 3)
         assert isinstance(race.source, Supervisor)
         (stream,) = race.source._network.monitor.streams
-        asyncio.get_running_loop().remove_reader(stream._line._sock.fileno())  # type: ignore[attr-defined]
+        asyncio.get_running_loop().remove_reader(stream._tcp._sock.fileno())  # type: ignore[attr-defined]
         found = await until_named(race, "us")
         said = derive(race.view.runs["r1.1"], time.monotonic_ns()).contradiction
         ended = await race.ended()
@@ -265,6 +265,6 @@ async def test_the_canary_sings_beside_a_race_and_leaves_with_it() -> None:
             assert isinstance(race.source, Supervisor)
             machine = race.source._network.monitor
             await race.until(lambda event: isinstance(event, ev.StallStarted))
-            assert machine.canary_mute_ns(0, time.monotonic_ns()) is not None
-        assert machine.canary_mute_ns(0, time.monotonic_ns()) is None
+            assert machine.canary_overdue_ns(0, time.monotonic_ns()) is not None
+        assert machine.canary_overdue_ns(0, time.monotonic_ns()) is None
         assert not machine.streams

@@ -87,12 +87,12 @@ async def test_an_engine_whose_race_is_over_rests_until_something_is_tried_again
         await race.until(race_ended)
         machine = race.source._network.monitor  # type: ignore[attr-defined]
         async with asyncio.timeout(60):
-            while not machine.resting:
+            while not machine.paused:
                 await asyncio.sleep(0.02)
         before = [e for e in race.events if isinstance(e, ev.EngineHealth)]
         await asyncio.sleep(1.7)  # in which there would be three reports; one may have been on its way
         assert len([e for e in race.events if isinstance(e, ev.EngineHealth)]) <= len(before) + 1
-        assert machine.late_ns(0, 1) is None and machine.canary_mute_ns(0, 1) is None
+        assert machine.late_ns(0, 1) is None and machine.canary_overdue_ns(0, 1) is None
         await race.do("retry")
         await race.until(race_ended, 2)
         await race.until(lambda e: isinstance(e, ev.EngineHealth), len(before) + 1)
@@ -105,13 +105,13 @@ async def test_the_canary_goes_on_after_a_rest() -> None:
         await race.until(is_text)
         held.release.set()
         await race.until(race_ended)
-        while not machine.resting:
+        while not machine.paused:
             await asyncio.sleep(0.02)
         held.release.clear()
         await race.do("retry")
         await race.until(is_text, 3)
         async with asyncio.timeout(20):
-            while machine.canary_mute_ns(0, 1) is None:
+            while machine.canary_overdue_ns(0, 1) is None:
                 await asyncio.sleep(0.05)
         held.release.set()
         await race.until(race_ended, 2)

@@ -6,7 +6,7 @@ import asyncio
 
 from kmon.engine.plan import Keys, Row
 from kmon.engine.run import PlannedRun, Run, RunSettings
-from kmon.probe.context import Shared
+from kmon.probe.send import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import Endpoint
 from kmon.stream import events as ev

@@ -224,7 +224,7 @@ async def test_a_long_silence_is_a_gap_on_the_wire_and_accuses_nobody() -> None:
     assert (ended.state, ended.signature, ended.stalls) == ("done", None, ())
     assert ended.max_gap_ms is not None and ended.max_gap_ms >= STALL_S * 1000
     assert not accused(middle.watched)
-    assert not any(known.by_phase for known in view.silences.values()), (
+    assert not any(known.by_phase for known in view.gap_histories.values()), (
         "nor does it teach what to expect of silences that can be read"
     )
 

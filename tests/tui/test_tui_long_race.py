@@ -15,7 +15,7 @@ from textual.widget import Widget
 import kmon.stream.state
 from kmon.dialects.delta import StreamError
 from kmon.stream import events as ev
-from kmon.stream.keeping import SHORT_CHARS
+from kmon.stream.attempt_view import SHORT_CHARS
 from kmon.tui.board_screen import BoardScreen
 from kmon.tui.event_reader import SET_ASIDE_RUNS
 from kmon.tui.pane import Pane
@@ -277,7 +277,7 @@ async def test_the_board_counts_a_run_once_and_forgets_its_words(monkeypatch: py
 
 
 async def test_a_long_answer_of_long_ago_is_zoomed_by_its_end_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kmon.stream.keeping.WHOLE_LIMIT_CHARS", 20_000)
+    monkeypatch.setattr("kmon.stream.attempt_view.WHOLE_LIMIT_CHARS", 20_000)
     scripts = [small_run(number) for number in range(1, 31)]
     said = " ".join(f"word{n}" for n in range(2_000))
     scripts[0].events[6:-2] = []

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kmon.stream.attempt_view import AttemptView
-from kmon.stream.keeping import Keeping
+from kmon.stream.attempt_view import AttemptView, Retention
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui.spans import Spans, row_width
@@ -53,7 +52,7 @@ def test_every_tool_call_begins_a_line_also_when_the_attempt_has_ended() -> None
     flow, shown = TextWrap(40, 10), ["say", '→ weather {"city": "Tokyo"}', '→ time (now) {"city": "Tokyo"}']
     flow.follow(view.attempts[0])
     assert lines(flow.tail(9)) == shown
-    Keeping().ended(view.attempts)
+    Retention().ended(view.attempts)
     assert len(view.attempts[0].segments) == 3
     again = TextWrap(40, 10)
     again.follow(view.attempts[0])

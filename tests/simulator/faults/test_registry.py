@@ -15,7 +15,7 @@ from kmon.catalog.signatures import beyond, signatures
 from kmon.cli import main
 from kmon.output.selftest_bench import run_cases
 from kmon.output.selftest_cases import cases
-from kmon.probe.context import Shared
+from kmon.probe.send import Shared
 from kmon.simulator import profile
 from kmon.simulator.faults.base import Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.faults.registry import FAULTS, FaultError, from_header, from_model, registered

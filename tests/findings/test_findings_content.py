@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.content import Asked, content_finding
-from kmon.findings.model_names import may_be_same
+from kmon.findings.content import RequestFacts, content_finding, may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
-from kmon.findings.signature import Ended, decide
+from kmon.findings.signature import EndedAttempt, decide
 from kmon.model import Tool
 from kmon.stream.timeline import Timeline
 
@@ -20,7 +19,7 @@ WEATHER = Tool(
     name="get_weather",
     parameters={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 )
-ASKED = Asked("moonshotai/Kimi-K2.6", (WEATHER,), "What is the weather?", wants_usage=True)
+ASKED = RequestFacts("moonshotai/Kimi-K2.6", (WEATHER,), "What is the weather?", wants_usage=True)
 STOP = Delta(finish_reason="stop")
 CALLED = Delta(finish_reason="tool_calls")
 DONE = Delta(done=True, chunk=False)
@@ -30,12 +29,12 @@ def call(arguments: str, name: str = "get_weather", call_id: str = "c1") -> Delt
     return Delta(tools=(ToolFragment(0, call_id, name, arguments),))
 
 
-def found(*deltas: Delta, asked: Asked = ASKED) -> str | None:
+def found(*deltas: Delta, request: RequestFacts = ASKED) -> str | None:
     said, seen = Transcript(), ChunkStats()
     for number, delta in enumerate((*deltas, DONE)):
         said.add(delta)
         seen.add(number * 1_000_000, delta, progress=delta.progress)
-    finding = content_finding(asked, said, seen)
+    finding = content_finding(request, said, seen)
     return None if finding is None else finding.name
 
 
@@ -73,7 +72,7 @@ def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_ab
     assert found(Delta(text=leak), STOP) == "tool-markers-leaked"
     assert found(Delta(reasoning=leak), Delta(text="Done."), STOP) == "tool-markers-leaked"
     assert found(Delta(text=f"It writes `{leak}` first."), STOP) is None
-    assert found(Delta(text=leak), STOP, asked=Asked("m", prompt=f"What is {leak}?")) is None
+    assert found(Delta(text=leak), STOP, request=RequestFacts("m", prompt=f"What is {leak}?")) is None
 
 
 def test_an_answer_without_an_answer_is_told_apart_by_what_it_did_hold() -> None:
@@ -195,5 +194,5 @@ def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lin
         )
     timeline.on_closed(len(deltas) * 700_000)
     end_ns = len(deltas) * 700_000
-    signature = decide(Ended(ending, timeline, ASKED, said, seen, said.error, end_ns, lingered))  # type: ignore[arg-type]
+    signature = decide(EndedAttempt(ending, timeline, ASKED, said, seen, said.error, end_ns, lingered))  # type: ignore[arg-type]
     assert signature.evidence

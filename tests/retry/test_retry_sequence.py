@@ -11,7 +11,7 @@ from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan, Row
 from kmon.findings.signature import Signature
 from kmon.model import Target
-from kmon.probe.recorder import Outcome
+from kmon.probe.recorder import AttemptOutcome
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint
 from kmon.stream.events import Ending
@@ -32,17 +32,17 @@ ERRORS: dict[str, tuple[Ending, StreamError | None]] = {
 }
 
 
-def outcome(kind: str, *, begun: bool = False) -> Outcome:
+def outcome(kind: str, *, begun: bool = False) -> AttemptOutcome:
     state, error = ERRORS[kind]
     timeline = Timeline(0, S)
     if begun:
         timeline.on_chunk(1, text=True)
-    return Outcome(state, Signature(None, ""), error, Transcript(), timeline, {}, 2, Sanitizer("r", 1))
+    return AttemptOutcome(state, Signature(None, ""), error, Transcript(), timeline, {}, 2, Sanitizer("r", 1))
 
 
 def course(policy: Policy) -> AttemptSequence:
-    aims = [Endpoint(target, Credential({})) for target in (TARGETS[0], *policy.beside(TARGETS[0]))]
-    return AttemptSequence(policy, aims, "r1.1")
+    endpoints = [Endpoint(target, Credential({})) for target in (TARGETS[0], *policy.beside(TARGETS[0]))]
+    return AttemptSequence(policy, endpoints, "r1.1")
 
 
 @given(
@@ -77,10 +77,10 @@ def test_each_target_of_the_list_has_retries_of_its_own_and_each_request_too() -
         None,
     ]
     assert going.fallen_back == "three"
-    going.another_request()
+    going.next_request()
     again = going.after(outcome("busy"))
     assert again is not None and (again.role, going.fallen_back) == ("retry", "three")
-    going.anew()
+    going.restart()
     assert going.fallen_back == ""
 
 

@@ -15,8 +15,8 @@ from kmon.blame.adaptive_threshold import (
     SHARE,
     TOGETHER_NS,
     WINDOW,
-    Habits,
-    Lessons,
+    TargetGaps,
+    ThresholdLearner,
     learned_threshold,
 )
 from kmon.stats.survival import observations_needed
@@ -51,39 +51,39 @@ def test_one_stall_in_twenty_gaps_does_not_teach_patience() -> None:
 
 
 def test_a_phase_learns_from_its_own_gaps_only() -> None:
-    habits = Habits()
+    target_gaps = TargetGaps()
     for _ in range(NEEDED):
-        habits.add("mid-text", 500 * MS)
-        habits.add("mid-reasoning", 3 * S)
-        habits.add("mid-tool-arguments", TOGETHER_NS - 1)
-        habits.add("after-last-delta", 1 * S)
-    assert habits.threshold("mid-text") == (2 * S, NEEDED)
-    assert habits.threshold("mid-reasoning") == (12 * S, NEEDED)
-    assert habits.threshold("mid-tool-arguments") is None
-    assert habits.threshold("before-first-token") is None
+        target_gaps.add("mid-text", 500 * MS)
+        target_gaps.add("mid-reasoning", 3 * S)
+        target_gaps.add("mid-tool-arguments", TOGETHER_NS - 1)
+        target_gaps.add("after-last-delta", 1 * S)
+    assert target_gaps.threshold("mid-text") == (2 * S, NEEDED)
+    assert target_gaps.threshold("mid-reasoning") == (12 * S, NEEDED)
+    assert target_gaps.threshold("mid-tool-arguments") is None
+    assert target_gaps.threshold("before-first-token") is None
 
 
 def test_habits_that_change_are_learned_anew() -> None:
-    habits = Habits()
+    target_gaps = TargetGaps()
     for gap_ns in [*[500 * MS] * WINDOW, *[1 * S] * WINDOW]:
-        habits.add("mid-text", gap_ns)
-    assert habits.threshold("mid-text") == (4 * S, WINDOW)
-    assert habits.seen["mid-text"] == 2 * WINDOW
+        target_gaps.add("mid-text", gap_ns)
+    assert target_gaps.threshold("mid-text") == (4 * S, WINDOW)
+    assert target_gaps.seen["mid-text"] == 2 * WINDOW
 
 
 def test_an_attempt_begins_with_what_others_taught_and_learns_on_ever_more_rarely() -> None:
-    habits, told = Habits(), list[ev.Event]()
+    target_gaps, told = TargetGaps(), list[ev.Event]()
     for _ in range(NEEDED):
-        habits.add("mid-text", 500 * MS)
+        target_gaps.add("mid-text", 500 * MS)
     timeline = Timeline(0, 5 * S)
-    lessons = Lessons(habits, "r", 1, timeline, told.append)
-    lessons.begin(0)
+    learner = ThresholdLearner(target_gaps, "r", 1, timeline, told.append)
+    learner.begin(0)
     assert told == [ev.StallThreshold(0, "r", 1, "mid-text", 2000.0, NEEDED)]
     assert timeline.threshold_ns("mid-text") == 2 * S
     assert timeline.threshold_ns("mid-reasoning") == timeline.stall_ns == 5 * S
     for number in range(1000):
-        habits.add("mid-text", 1 * S)
-        lessons.review(number, "mid-text")
+        target_gaps.add("mid-text", 1 * S)
+        learner.review(number, "mid-text")
     assert len(told) < 10
     assert timeline.threshold_ns("mid-text") == 4 * S
 

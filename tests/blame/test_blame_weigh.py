@@ -25,8 +25,8 @@ MUTE = seen(last_ack_received_ms=6_000, unanswered_probes=2)
 
 
 def silence(**fields: object) -> Silence:
-    told: dict[str, Any] = {"gap_ns": 6 * S, "stall_ns": 5 * S, "heard_ns": 6 * S, "asked_ns": 2 * S}
-    told |= {"witness": ANSWERING, "late_ns": 0, "canary_mute_ns": 0, "asleep_ns": 0}
+    told: dict[str, Any] = {"gap_ns": 6 * S, "stall_ns": 5 * S, "since_byte_ns": 6 * S, "since_keepalive_ns": 2 * S}
+    told |= {"tcp": ANSWERING, "late_ns": 0, "canary_overdue_ns": 0, "suspended_ns": 0}
     return Silence(**(told | fields))
 
 
@@ -34,24 +34,34 @@ def silence(**fields: object) -> Silence:
     ("said", "name", "certainty", "sentence"),
     [
         (silence(), "provider", "likely", "the provider is silent"),
-        (silence(heard_ns=S), "provider", "certain", "the provider is there and sends no output"),
-        (silence(witness=MUTE), "path", "likely", "nobody acknowledges: the path is dead, or the machine at its end"),
-        (silence(witness=seen(last_ack_received_ms=6_000, unacked=1, retransmits=2)), "path", "likely", "get through"),
-        (silence(witness=seen(last_ack_received_ms=100, retransmits=3), before=seen()), "path", "likely", "loses"),
-        (silence(witness=seen(unread_bytes=90)), "us", "certain", "kmon itself did not read what had come"),
-        (silence(witness=seen(unread_bytes=90), client_ns=3 * S), "client", "certain", "for 3.0 s and 90 bytes wait"),
-        (silence(witness=None, client_ns=3 * S), "client", "likely", "the client has not taken what was passed on"),
-        (silence(client_ns=3 * S), "provider", "likely", "the provider is silent"),
-        (silence(witness=seen(unread_bytes=90), client_ns=50 * MS), "us", "certain", "did not read what had come"),
-        (silence(asleep_ns=600 * S, witness=seen(unread_bytes=90), client_ns=3 * S), "us", "certain", "slept"),
+        (silence(since_byte_ns=S), "provider", "certain", "the provider is there and sends no output"),
+        (silence(tcp=MUTE), "path", "likely", "nobody acknowledges: the path is dead, or the machine at its end"),
+        (silence(tcp=seen(last_ack_received_ms=6_000, unacked=1, retransmits=2)), "path", "likely", "get through"),
+        (silence(tcp=seen(last_ack_received_ms=100, retransmits=3), tcp_before=seen()), "path", "likely", "loses"),
+        (silence(tcp=seen(unread_bytes=90)), "us", "certain", "kmon itself did not read what had come"),
+        (
+            silence(tcp=seen(unread_bytes=90), client_blocked_ns=3 * S),
+            "client",
+            "certain",
+            "for 3.0 s and 90 bytes wait",
+        ),
+        (silence(tcp=None, client_blocked_ns=3 * S), "client", "likely", "the client has not taken what was passed on"),
+        (silence(client_blocked_ns=3 * S), "provider", "likely", "the provider is silent"),
+        (silence(tcp=seen(unread_bytes=90), client_blocked_ns=50 * MS), "us", "certain", "did not read what had come"),
+        (silence(suspended_ns=600 * S, tcp=seen(unread_bytes=90), client_blocked_ns=3 * S), "us", "certain", "slept"),
         (silence(late_ns=2 * S), "us", "certain", "kmon itself stood still for 2.0 s of it"),
-        (silence(canary_mute_ns=2 * S), "us", "certain", "the canary on this machine was silent, too, for 2.0 s"),
-        (silence(asleep_ns=600 * S), "us", "certain", "this machine slept 600.0 s meanwhile"),
-        (silence(together=4), "us", "likely", "all 4 streams stopped in the same instant"),
-        (silence(witness=MUTE, together=4), "path", "likely", "so near this machine"),
-        (silence(between="proxy"), "unknown", "cannot tell", "what is silent behind it cannot be seen"),
-        (silence(witness=None), "unknown", "cannot tell", "the kernel does not say here"),
-        (silence(asked_ns=S, witness=seen(last_ack_received_ms=6_000)), "unknown", "cannot tell", "may still answer"),
+        (silence(canary_overdue_ns=2 * S), "us", "certain", "the canary on this machine was silent, too, for 2.0 s"),
+        (silence(suspended_ns=600 * S), "us", "certain", "this machine slept 600.0 s meanwhile"),
+        (silence(stopped_together=4), "us", "likely", "all 4 streams stopped in the same instant"),
+        (silence(tcp=MUTE, stopped_together=4), "path", "likely", "so near this machine"),
+        (silence(intermediary="proxy"), "unknown", "cannot tell", "what is silent behind it cannot be seen"),
+        (silence(tcp=None), "unknown", "cannot tell", "the kernel does not say here"),
+        (
+            silence(since_keepalive_ns=S, tcp=seen(last_ack_received_ms=6_000)),
+            "unknown",
+            "cannot tell",
+            "may still answer",
+        ),
     ],
 )
 def test_each_witness_is_enough_for_its_blame(said: Silence, name: str, certainty: str, sentence: str) -> None:
@@ -68,7 +78,7 @@ def test_the_evidence_is_a_line_for_a_support_engineer() -> None:
     assert blame(silence()).brief == "provider, likely: TCP answers, no data"
 
 
-@pytest.mark.parametrize("own", ["late_ns", "canary_mute_ns"])
+@pytest.mark.parametrize("own", ["late_ns", "canary_overdue_ns"])
 def test_a_hiccup_of_this_program_does_not_excuse_a_long_silence(own: str) -> None:
     assert blame(silence(**{own: 40 * MS})).name == "provider"
     assert blame(silence(**{own: 2 * S}, gap_ns=20 * S)).name == "provider"
@@ -76,13 +86,13 @@ def test_a_hiccup_of_this_program_does_not_excuse_a_long_silence(own: str) -> No
 
 def test_bytes_that_are_just_being_read_are_nobodys_fault() -> None:
     just = seen(unread_bytes=90, last_data_received_ms=1, last_ack_received_ms=1)
-    assert blame(silence(witness=just)).name == "provider"
-    assert blame(silence(witness=just, before=just)).name == "us"
+    assert blame(silence(tcp=just)).name == "provider"
+    assert blame(silence(tcp=just, tcp_before=just)).name == "us"
 
 
 def test_an_answer_of_long_ago_is_none() -> None:
     stale = seen(last_ack_received_ms=9_000, unanswered_probes=3)
-    found = blame(silence(gap_ns=20 * S, asked_ns=15 * S, witness=stale))
+    found = blame(silence(gap_ns=20 * S, since_keepalive_ns=15 * S, tcp=stale))
     assert found.name == "path"
     assert "no TCP answer for 9.0 s" in found.evidence
 
@@ -111,4 +121,4 @@ def test_the_provider_is_accused_only_with_a_sign_of_life_of_it_and_no_doubt_at_
     assert (found.certainty == "cannot tell") == (found.name == "unknown")
     if found.name == "provider":
         assert said.acked or said.lively
-        assert not said.asleep_ns
+        assert not said.suspended_ns

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from kmon.blame.adaptive_threshold import NEEDED, Habits, Lessons
+from kmon.blame.adaptive_threshold import NEEDED, TargetGaps, ThresholdLearner
 from kmon.blame.weigh import Blame, Certainty, Party, Silence, blame
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.content import Asked
-from kmon.findings.signature import Ended, Signature, decide
+from kmon.findings.content import RequestFacts
+from kmon.findings.signature import EndedAttempt, Signature, decide
 from kmon.stream import events as ev
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RaceView
 
 OWN = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, late_ns=7 * S))
-SUSPECTED = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, together=3))
-PROVIDERS = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, heard_ns=1 * S))
+SUSPECTED = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, stopped_together=3))
+PROVIDERS = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, since_byte_ns=1 * S))
 
 
 def test_only_what_is_certain_is_this_machine_s_own() -> None:
@@ -51,7 +51,7 @@ def answered(*silences: tuple[int, bool], ending: ev.Ending = "done", text: str 
         said.add(Delta(finish_reason="stop", done=True))
         line.on_chunk(now_ns + 1, finish=True, done=True)
     line.on_closed(now_ns + 2)
-    return decide(Ended(ending, line, Asked("m"), said, seen, None, now_ns + 2))
+    return decide(EndedAttempt(ending, line, RequestFacts("m"), said, seen, None, now_ns + 2))
 
 
 def test_an_answer_with_silences_of_this_machine_alone_is_disturbed() -> None:
@@ -99,18 +99,18 @@ def test_a_silence_that_never_ended_and_was_this_machine_s_is_no_gap_of_the_othe
 
 
 def test_a_threshold_learns_nothing_from_this_machine_s_own_gaps() -> None:
-    habits = Habits()
+    target_gaps = TargetGaps()
     line = Timeline(0, 5 * S)
-    Lessons(habits, "r", 1, line, lambda _: None)
+    ThresholdLearner(target_gaps, "r", 1, line, lambda _: None)
     line.is_own = lambda start_ns, end_ns, ended: end_ns - start_ns > 1 * S
     line.on_phase("request_sent", 0)
     now_ns = 0
     for number in range(2 * NEEDED):
         now_ns += 4 * S if number % 2 else 500 * MS
         line.on_chunk(now_ns, text=True)
-    assert habits.threshold("mid-text") is None, "half of the gaps were its own, and the rest are one too few"
+    assert target_gaps.threshold("mid-text") is None, "half of the gaps were its own, and the rest are one too few"
     line.on_chunk(now_ns + 500 * MS, text=True)
-    assert habits.threshold("mid-text") == (2 * S, NEEDED)
+    assert target_gaps.threshold("mid-text") == (2 * S, NEEDED)
 
 
 @pytest.mark.parametrize(("whose", "own"), [(OWN, True), (SUSPECTED, False), (PROVIDERS, False)])
@@ -131,5 +131,5 @@ def test_the_screen_knows_it_from_the_events_and_expects_nothing_by_it(whose: Bl
         view.apply(event)
     (attempt,) = view.runs["r"].attempts
     assert [stall.own for stall in attempt.timeline.stalls] == [own, own]
-    known = view.silences["t"].by_phase.get("mid-text", {})
+    known = view.gap_histories["t"].by_phase.get("mid-text", {})
     assert set(known) == (set() if own else {"ended", "never"})

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kmon.stream import attempt_view
 from kmon.stream import events as ev
-from kmon.stream import keeping
 from kmon.stream.attempt_view import RAW_LIMIT_CHUNKS, AttemptView
 from kmon.stream.claim import Claim
 from kmon.stream.state import derive
@@ -93,7 +93,7 @@ def test_all_is_kept_in_fewer_pieces_while_there_is_room() -> None:
 def test_past_the_limit_the_oldest_keep_the_end_of_what_they_said_and_every_figure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keeping, "WHOLE_LIMIT_CHARS", 20_000)
+    monkeypatch.setattr(attempt_view, "WHOLE_LIMIT_CHARS", 20_000)
     race = RaceView()
     for n in range(1, 5):
         queued(race, f"r{n}", n)
@@ -102,10 +102,10 @@ def test_past_the_limit_the_oldest_keep_the_end_of_what_they_said_and_every_figu
         ended(race, f"r{n}")
     oldest, newest = main(race, "r1"), main(race, "r4")
     assert newest.segment_chars == 5_000
-    assert sum(len(s.text) for s in oldest.segments) == oldest.segment_chars == keeping.SHORT_CHARS
-    assert oldest.segments_dropped == 5_000 - keeping.SHORT_CHARS
+    assert sum(len(s.text) for s in oldest.segments) == oldest.segment_chars == attempt_view.SHORT_CHARS
+    assert oldest.segments_dropped == 5_000 - attempt_view.SHORT_CHARS
     assert oldest.joined("text").endswith("piece0499 ")
-    assert (len(oldest.raw), oldest.raw_dropped) == (keeping.SHORT_CHUNKS, 500 - keeping.SHORT_CHUNKS)
+    assert (len(oldest.raw), oldest.raw_dropped) == (attempt_view.SHORT_CHUNKS, 500 - attempt_view.SHORT_CHUNKS)
     assert (oldest.timeline.max_gap_ns(S), oldest.timeline.chunk.ticks) == before
 
 
@@ -129,7 +129,7 @@ def test_what_is_forgotten_is_no_longer_held_or_counted() -> None:
     assert list(race.runs) == ["p2"]
     assert race.arms == {("t2", "code"): 1}
     assert race.rounds == {2: 1}
-    assert [attempts is race.runs["p2"].attempts for attempts, _ in race._keeping._whole] == [True]
+    assert [attempts is race.runs["p2"].attempts for attempts, _ in race._retention._whole] == [True]
 
 
 def test_a_chunk_that_comes_after_the_end_changes_nothing() -> None:

@@ -13,8 +13,8 @@ GROQ = Target(name="groq", provider="groq", model="kimi", base_url="http://127.0
 
 def test_by_default_nothing_is_retried_and_no_silence_is_ended() -> None:
     policy = Policy()
-    assert policy.told() == {}
-    assert policy_words(policy.told()) == ""
+    assert policy.non_default() == {}
+    assert policy_words(policy.non_default()) == ""
     limits = policy.limits(5.0)
     assert (limits.stall_s, limits.timeout_s, limits.connect_timeout_s) == (5.0, 300.0, 10.0)
     assert {limits.header_s, limits.first_token_s, limits.byte_s, limits.chunk_s, limits.idle_s} == {None}
@@ -22,13 +22,13 @@ def test_by_default_nothing_is_retried_and_no_silence_is_ended() -> None:
 
 def test_a_policy_is_told_in_words() -> None:
     policy = Policy(first_token_timeout_s=20, idle_timeout_s=30, retries=2, fallback=(TOGETHER, GROQ))
-    assert policy_words(policy.told()) == (
+    assert policy_words(policy.non_default()) == (
         "ends without a token after 20 s, when no token comes for 30 s; "
         "2 retries per request, first wait up to 1 s, none above 60 s; "
         "falls back to together, then groq before the first token"
     )
     few = Policy(retries=1, retry_on=("timeout",), fallback=(GROQ,), fallback_when="anytime", tools="sequential")
-    assert policy_words(few.told()) == (
+    assert policy_words(few.non_default()) == (
         "1 retry per request on timeout, first wait up to 1 s, none above 60 s; "
         "falls back to groq at any time; one tool call at a time"
     )

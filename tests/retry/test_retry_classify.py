@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.delta import StreamError
-from kmon.retry.classify import Cause, cause_of, elsewhere, reason, wait
+from kmon.retry.classify import Cause, cause_of, may_fall_back, reason, wait
 from kmon.retry.policy import Policy
 from kmon.stream.events import Ending
 
@@ -41,7 +41,7 @@ def http(status: int, code: str | None = None) -> StreamError:
 )
 def test_what_passes_may_be_retried_and_asked_elsewhere(state: Ending, error: StreamError | None, cause: Cause) -> None:
     assert cause_of(state, error) == cause
-    assert elsewhere(state, error)
+    assert may_fall_back(state, error)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_passes_may_be_retried_and_asked_elsewhere(state: Ending, error: St
 )
 def test_what_stays_as_it_is_is_never_retried(state: Ending, error: StreamError | None, other: bool) -> None:
     assert cause_of(state, error) is None
-    assert elsewhere(state, error) is other
+    assert may_fall_back(state, error) is other
 
 
 @given(number=st.integers(1, 500), base_s=st.floats(0.001, 3600), cap_s=st.floats(0.001, 3600), seed=st.integers())

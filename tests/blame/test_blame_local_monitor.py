@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kmon.blame.local_monitor import Clocks, LocalMonitor, clocks
+from kmon.blame.local_monitor import Clocks, LocalMonitor, read_clocks
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -20,7 +20,7 @@ def watched(*seconds: float, boot: bool = True) -> LocalMonitor:
 
 def test_nobody_who_is_not_watched_is_a_witness() -> None:
     machine = LocalMonitor()
-    assert (machine.late_ns(0, S), machine.canary_mute_ns(0, S), machine.asleep_ns(0)) == (None, None, None)
+    assert (machine.late_ns(0, S), machine.canary_overdue_ns(0, S), machine.suspended_ns(0)) == (None, None, None)
 
 
 def test_a_loop_in_time_was_not_late_and_a_blocked_one_was_for_as_long_as_it_was() -> None:
@@ -38,33 +38,33 @@ def test_a_block_that_lasts_is_seen_before_the_loop_gets_round_to_noting_it() ->
 def test_sleep_is_what_the_one_clock_counts_and_the_other_does_not() -> None:
     machine = watched(1.0, 1.02)
     machine.tick(Clocks(int(1.04 * S), int(606.04 * S), 1_700_000_601 * S + 40 * MS))
-    assert machine.asleep_ns(S) == 600 * S
-    assert machine.asleep_ns(int(1.05 * S)) == 0
+    assert machine.suspended_ns(S) == 600 * S
+    assert machine.suspended_ns(int(1.05 * S)) == 0
     assert machine.wall_step_ns(S) == 0
 
 
 def test_where_no_clock_counts_sleep_nobody_says_that_there_was_none() -> None:
-    assert watched(1.0, 1.02, boot=False).asleep_ns(0) is None
+    assert watched(1.0, 1.02, boot=False).suspended_ns(0) is None
 
 
 def test_a_wall_clock_that_is_set_is_noted_and_is_no_sleep() -> None:
     machine = watched(1.0, 1.02)
     machine.tick(Clocks(int(1.04 * S), int(6.04 * S), 1_699_996_401 * S + 40 * MS))
     assert machine.wall_step_ns(S) == -3_600 * S
-    assert machine.asleep_ns(S) == 0
+    assert machine.suspended_ns(S) == 0
 
 
 def test_a_canary_is_mute_from_when_its_next_beat_was_due() -> None:
     machine = LocalMonitor()
     for ms in (0, 250, 520):
-        machine.canary_heard(ms * MS)
-    assert machine.canary_mute_ns(0, 800 * MS) == 0
-    assert machine.canary_mute_ns(0, 1_770 * MS) == S
-    machine.canary_heard(1_770 * MS)
-    assert machine.canary_mute_ns(0, 1_800 * MS) == S
-    assert machine.canary_mute_ns(1_770 * MS, 1_800 * MS) == 0
-    machine.canary_gone()
-    assert machine.canary_mute_ns(0, 9 * S) is None
+        machine.on_canary_beat(ms * MS)
+    assert machine.canary_overdue_ns(0, 800 * MS) == 0
+    assert machine.canary_overdue_ns(0, 1_770 * MS) == S
+    machine.on_canary_beat(1_770 * MS)
+    assert machine.canary_overdue_ns(0, 1_800 * MS) == S
+    assert machine.canary_overdue_ns(1_770 * MS, 1_800 * MS) == 0
+    machine.on_canary_lost()
+    assert machine.canary_overdue_ns(0, 9 * S) is None
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Quiet:
 def together(*streams: Quiet) -> int:
     machine = LocalMonitor()
     machine.streams.update(streams)
-    return machine.fell_silent_together(streams[0])
+    return machine.stopped_together(streams[0])
 
 
 def test_streams_of_several_hosts_that_stop_at_one_moment_stopped_together() -> None:
@@ -92,6 +92,6 @@ def test_what_one_host_or_chance_explains_is_not_together() -> None:
 
 def test_the_real_clocks_go_forward() -> None:
     machine = LocalMonitor()
-    machine.tick(clocks())
-    assert machine.tick(clocks()) < 20 * S
-    assert not machine.asleep_ns(0)
+    machine.tick(read_clocks())
+    assert machine.tick(read_clocks()) < 20 * S
+    assert not machine.suspended_ns(0)
