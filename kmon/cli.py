@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         if argv is None:
-            from kmon.interrupts import raise_on_interrupts
+            from kmon.process.interrupts import raise_on_interrupts
 
             raise_on_interrupts()
         code = _run_command(list(sys.argv[1:] if argv is None else argv))
@@ -96,11 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = 130
     finally:
         if argv is not None:
-            from kmon import log
+            from kmon.logs import log
 
             log.end()
     if argv is None:
-        from kmon.interrupts import ignore_interrupts
+        from kmon.process.interrupts import ignore_interrupts
 
         ignore_interrupts()
     return code
@@ -108,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_command(arguments: list[str]) -> int:
     """Run it, and turn what goes wrong into a sentence and an exit code."""
-    from kmon import open_files, standard_streams
     from kmon.errors import UsageError
+    from kmon.process import standard_streams
 
     closed = sys.stdout is None
     standard_streams.set_up()
@@ -126,7 +126,9 @@ def _run_command(arguments: list[str]) -> int:
         return 130
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            allowed = f"this machine lets one program open {open_files.limit()} files at once"
+            from kmon.process.files import open_files_limit
+
+            allowed = f"this machine lets one program open {open_files_limit()} files at once"
             _say(f"{allowed}, and they are used up; raise the limit with 'ulimit -n 4096'")
             return 3
         if error.errno not in _STDOUT_ERRNOS:
@@ -170,8 +172,8 @@ def _internal(error: Exception) -> int:
     """Log what went wrong in kmon itself, and say where the log is."""
     import logging
 
-    from kmon import log
     from kmon.errors import UsageError
+    from kmon.logs import log
     from kmon.simulator.embedded import SimulatorError
 
     if not log.begun():
@@ -188,8 +190,8 @@ def _internal(error: Exception) -> int:
 
 
 def _begin_log(level: str | None, file: str | None) -> None:
-    from kmon import log
     from kmon.errors import UsageError
+    from kmon.logs import log
     from kmon.redaction.redact import redaction
 
     try:

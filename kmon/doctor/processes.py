@@ -14,8 +14,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kmon import spawn
 from kmon.dialects.text import clean
+from kmon.process import spawn
 
 State = Literal["running", "sleeping", "stopped", "zombie", "waiting for a disk"]
 COMM_LIMIT_CHARS = 15

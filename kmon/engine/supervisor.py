@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import NamedTuple
 
-from kmon import log, open_files
 from kmon.blame.adaptive_threshold import Habits
 from kmon.blame.canary import sing
 from kmon.blame.loop_lag import watch_lag
@@ -20,9 +19,11 @@ from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.randomize import shuffled
 from kmon.engine.run import ALREADY_ENDED, Companion, PlannedRun, Run, RunSettings
+from kmon.logs import log
 from kmon.probe.context import Shared
 from kmon.probe.registry import preload
 from kmon.probe.send import prepare
+from kmon.process.files import open_files_limit
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import Vigil
 from kmon.stream import events as ev
@@ -98,7 +99,7 @@ class Supervisor:
             )
         )
         streams = min(plan.concurrency or len(plan.rows), len(plan.rows) * plan.rounds)
-        if (allowed := open_files.limit()) < (needed := streams + FILES_BESIDE):
+        if (allowed := open_files_limit()) < (needed := streams + FILES_BESIDE):
             _log.warning("about %d open files are needed, and %d allowed", needed, allowed)
             self._emit(ev.Notice(self._t_start, "warning", SCARCE.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())

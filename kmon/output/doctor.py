@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from kmon import log
 from kmon.dialects.text import clean
 from kmon.doctor import clock
 from kmon.doctor import mtu as segments
@@ -15,6 +14,7 @@ from kmon.doctor.examine import Examination
 from kmon.doctor.model_list import status_words
 from kmon.doctor.processes import Process
 from kmon.doctor.repeat import Spread, spread
+from kmon.logs import log
 
 _TITLES = ("step", "median ms", "worst ms", "ok")
 

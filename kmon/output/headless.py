@@ -15,9 +15,9 @@ from kmon.engine.alert_hooks import LIMIT_S, NOTHING, Alarm, AlarmPlan
 from kmon.engine.api import Command, Host
 from kmon.engine.plan import Keys
 from kmon.hosts import Plan, host
-from kmon.interrupts import INTERRUPTED, heeding
 from kmon.output.lines import line
 from kmon.output.summary import summary
+from kmon.process.interrupts import INTERRUPTED, handle_interrupts
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
@@ -70,7 +70,7 @@ class JsonReporter:
 async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan = NOTHING) -> RaceView:
     """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
     hosted = host(plan, keys)
-    with heeding(lambda _: asyncio.ensure_future(hosted.interrupt())):
+    with handle_interrupts(lambda _: asyncio.ensure_future(hosted.interrupt())):
         view = await _followed(hosted, reporter, out, alarm_plan)
     if closing := reporter.closing(view):
         print(closing, file=out, flush=True)

@@ -7,8 +7,8 @@ from typing import TextIO
 
 from kmon.engine.api import Host
 from kmon.errors import UsageError
-from kmon.interrupts import heeding
 from kmon.output.headless import JsonReporter, Reporter
+from kmon.process.interrupts import handle_interrupts
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
@@ -18,7 +18,7 @@ async def watch(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextI
 
     Raises :class:`UsageError` when the watch could not begin.
     """
-    with heeding(lambda _: asyncio.ensure_future(hosted.close())):
+    with handle_interrupts(lambda _: asyncio.ensure_future(hosted.close())):
         return await _followed(hosted, reporter, out, complaints)
 
 

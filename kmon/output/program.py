@@ -8,8 +8,8 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
-from kmon import spawn
 from kmon.errors import UsageError
+from kmon.process import spawn
 
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 """Beside those that ask kmon to end."""

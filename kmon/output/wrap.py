@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import msgspec
 
 from kmon.catalog.clients import base_url_variables
-from kmon.interrupts import heeding
 from kmon.output.headless import NOT_IN_JSON
 from kmon.output.program import PASSED_ON, Program
 from kmon.output.record import Record
 from kmon.output.summary import table, totals
+from kmon.process.interrupts import handle_interrupts
 from kmon.proxy.host import ProxyHost
 from kmon.proxy.plan import ProxyPlan
 from kmon.stream import events as ev
@@ -31,7 +31,7 @@ async def wrapped(plan: ProxyPlan, command: Sequence[str], record: Record | None
     host.start()
     seen, program = _Seen(), Program()
     reading: asyncio.Task[None] | None = None
-    with heeding(program.signal, *PASSED_ON):
+    with handle_interrupts(program.signal, *PASSED_ON):
         try:
             await program.start(command, {**os.environ, **base_url_variables(host.url)})
             if record is not None:

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import httpcore
 import httpx
 
-from kmon import log
 from kmon.blame.adaptive_threshold import Habits
 from kmon.catalog.credential import Credential
 from kmon.dialects.assemble import Transcript
@@ -25,6 +24,7 @@ from kmon.dialects.dialect import FinishWords
 from kmon.dialects.registry import wire_format
 from kmon.findings.content import Asked
 from kmon.findings.signature import Signature
+from kmon.logs import log
 from kmon.model import Message, Scenario, Target
 from kmon.probe.context import Shared
 from kmon.probe.limit_watch import LimitWatch

@@ -14,9 +14,9 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from kmon import open_files
 from kmon.catalog.reading import UnreadableError, read_regular
 from kmon.dialects.delta import StreamError
+from kmon.process.files import open_files_limit
 
 RESOLVER_FILE = Path("/etc/resolv.conf")
 RESOLVER_FILE_LIMIT_BYTES = 64 * 1024
@@ -40,7 +40,7 @@ def local_error(number: int | None) -> StreamError | None:
     match number:
         case errno.EMFILE:
             advice = "raise the limit with 'ulimit -n 4096', or race fewer streams at once"
-            allowed = f"this machine lets one program open {open_files.limit()} files at once, and they are used up"
+            allowed = f"this machine lets one program open {open_files_limit()} files at once, and they are used up"
             return StreamError("out-of-files", f"{allowed}; {advice}")
         case errno.ENFILE:
             return StreamError("out-of-files", "this machine has no open files left for any program")

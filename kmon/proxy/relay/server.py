@@ -10,10 +10,10 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from kmon import log
 from kmon.address import unusable
 from kmon.dialects.local_only import LocalOnly
 from kmon.errors import UsageError
+from kmon.logs import log
 from kmon.proxy.relay.closing import close_after, own_answer
 from kmon.proxy.relay.connection import Connection
 from kmon.proxy.relay.observer import Observe

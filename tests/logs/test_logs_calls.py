@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-KMON = Path(__file__).parents[1] / "kmon"
+KMON = Path(__file__).parents[2] / "kmon"
 BROAD = {"Exception", "BaseException"}
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 WITH_TRACEBACK = {"exception"}
-KNOWN = {("log.py", "emit"), ("log_lines.py", "_message"), ("cli.py", "_run_command")}
+KNOWN = {("logs/log.py", "emit"), ("logs/lines.py", "_message"), ("cli.py", "_run_command")}
 """In the log itself nothing can be logged any more; the command line has one function that does, for two handlers."""
 CONTENT = {
     "text", "content", "reasoning", "raw", "body", "data", "head", "headers", "message", "messages", "detail", "said",

@@ -1,9 +1,9 @@
-"""How a log record is written: no key, no content, no line that text from outside could have made.
+"""Formats log records without keys, content, or lines that text from outside could forge.
 
-A record is one line, and each line of its traceback begins with four blanks, so a line that begins with a time is
-always kmon's own. A traceback has source lines and no values of variables. The message of an exception is shown where
-the interpreter made it from code, with what it quotes left out; one that a program composed may hold content, so only
-its length is given.
+A record is one line, and each line of its traceback begins with four blanks, so only kmon writes lines that begin with
+a time. A traceback has source lines and no values of variables. The message of an exception is shown if the interpreter
+made it from code, without what it quotes; a message that a program composed may hold content, so only its length is
+given.
 """
 
 from __future__ import annotations
@@ -20,55 +20,55 @@ from pathlib import Path
 MESSAGE_LIMIT_CHARS = 500
 RECORD_LIMIT_CHARS = 16_000
 FRAMES_LIMIT = 40
-"""Of one traceback: the first ten and the latest thirty are shown."""
+"""Frames of one traceback: the first ten and the last thirty are shown."""
 FIRST_FRAMES = 10
 CHAIN_LIMIT = 5
-"""Exceptions of one record: causes, contexts and members of groups."""
+"""Exceptions shown in one record: causes, contexts and members of groups."""
 SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|passw|credential|signature", re.IGNORECASE)
 USER_INFO = re.compile(r"//([^/@\s]+)@")
 """User and password in a URL, as a proxy's variable has them."""
 SECRET_LEAST_CHARS = 8
-_ROOT = str(Path(__file__).parents[1]) + "/"
+_ROOT = str(Path(__file__).parents[2]) + "/"
 _OF_CODE = (AttributeError, NameError, UnboundLocalError, TypeError, ImportError, ModuleNotFoundError)
-"""What these quote are names of the code."""
+"""The messages of these quote names in the code."""
 _OF_VALUES = (
     ValueError, KeyError, IndexError, ZeroDivisionError, OverflowError, RecursionError, MemoryError, RuntimeError,
     UnicodeDecodeError, UnicodeEncodeError, BufferError,
 )  # fmt: skip
-"""What these quote are values, which may come from outside."""
+"""The messages of these quote values, which may come from outside."""
 _NAME = re.compile(r"(?<!\w)(['\"])[A-Za-z_][\w.]{0,60}(\(\))?\1")
 _QUOTED = re.compile(r"(?:(?<!n)['\"]|['\"](?!t\b)).*", re.DOTALL)
-"""From the first quotation mark on, as the interpreter cuts long quotations; the one of ``can't`` is none."""
+"""From the first quotation mark to the end, since the interpreter cuts long quotations. ``can't`` has none."""
 _VALUE_BEGINS = re.compile(r"[(<\[{'\"\n]")
 
 Redaction = Callable[[tuple[str, ...]], Callable[[str], str]]
-"""Given secrets, what takes them out of a text, in whatever form."""
+"""From secrets to a function that removes them from a text, in any encoding."""
 
 
 class LogLines(logging.Formatter):
-    """Writes records without the secrets that it was told of."""
+    """Formats records without the secrets given to :meth:`hide`."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
         self._redaction = redaction
         self._secrets: dict[str, None] = {}
         self._without_keys: Callable[[str], str] | None = None
-        """Made with the first record after a secret was told: most starts of kmon log nothing."""
+        """Made at the first record after :meth:`hide`, because most runs of kmon log nothing."""
 
     def hide(self, secrets: tuple[str, ...]) -> None:
-        """Leave these out from here on."""
+        """Remove these from all later records."""
         self._secrets |= dict.fromkeys(secret for secret in secrets if len(secret) >= SECRET_LEAST_CHARS)
         self._without_keys = None
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record, without a line end: at most ``RECORD_LIMIT_CHARS``, and 20 for the mark that it was cut."""
+        """The record without a line end: at most ``RECORD_LIMIT_CHARS``, and up to 20 more if it was cut."""
         from_kmon = record.name.partition(".")[0] == "kmon"
         stamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        said = record.getMessage() if from_kmon else _foreign(record.getMessage())
-        head = f"{stamp} {record.levelname} {record.name} [{record.process}] {said[:MESSAGE_LIMIT_CHARS]}"
+        message = record.getMessage() if from_kmon else _foreign(record.getMessage())
+        head = f"{stamp} {record.levelname} {record.name} [{record.process}] {message[:MESSAGE_LIMIT_CHARS]}"
         error = record.exc_info[1] if record.exc_info else None
         lines = [harmless(head), *(f"    {harmless(line)}" for line in (traced(error) if error is not None else ()))]
-        without_keys = self._without_keys  # another thread may tell of a secret meanwhile
+        without_keys = self._without_keys  # another thread may call hide() meanwhile
         if without_keys is None:
             self._without_keys = without_keys = self._redaction(tuple(self._secrets))
         text = without_keys("\n".join(lines))
@@ -76,21 +76,21 @@ class LogLines(logging.Formatter):
 
 
 def secret_values(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of environment variables that may be keys, by the variables' names, and passwords in URLs."""
+    """Values of environment variables whose names look like keys, and the passwords in URLs."""
     named = (value.strip() for name, value in variables.items() if SECRET_NAME.search(name))
     in_urls = (part for value in variables.values() for info in USER_INFO.findall(value) for part in info.split(":"))
     return (*named, *in_urls)
 
 
 def harmless(text: str) -> str:
-    """``text`` on one line, without a character that a terminal obeys: those are written as ``\\x1b``."""
+    """``text`` on one line; characters that control a terminal are escaped as ``\\x1b``."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def described(error: BaseException) -> str:
-    """What was raised and where, for a sentence: ``KeyError in kmon/race/run.py line 12``."""
+    """The type and place of an exception, for a sentence: ``KeyError in kmon/engine/run.py line 12``."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
@@ -100,16 +100,16 @@ def described(error: BaseException) -> str:
 
 
 def traced(error: BaseException) -> Iterator[str]:
-    """The lines of a traceback, outermost frame first; then those of what caused it."""
+    """The lines of a traceback, outermost frame first, then those of its causes."""
     seen: set[int] = set()
     waiting = [("", error)]
     while waiting and len(seen) < CHAIN_LIMIT:
-        how, one = waiting.pop(0)
+        relation, one = waiting.pop(0)
         if id(one) in seen:
             continue
         seen.add(id(one))
         frames = traceback.extract_tb(one.__traceback__)
-        yield f"{how}{_kind(one)}{_message(one, frames)}"
+        yield f"{relation}{_kind(one)}{_message(one, frames)}"
         left_out = range(FIRST_FRAMES, len(frames) - FRAMES_LIMIT + FIRST_FRAMES)
         for at, frame in enumerate(frames):
             if at not in left_out:
@@ -130,29 +130,29 @@ def _kind(error: BaseException) -> str:
 
 
 def _message(error: BaseException, frames: traceback.StackSummary) -> str:
-    """The message of ``error`` with a colon before it, as far as it can hold no content."""
+    """``: `` and the message of ``error``, without parts that may hold content."""
     if isinstance(error, OSError) and isinstance(error.errno, int):
-        own = type(error).__module__ == builtins.__name__  # others, such as ssl's, have numbers of their own
+        own = type(error).__module__ == builtins.__name__  # other packages, such as ssl, number errors differently
         return f": [Errno {error.errno}]" + (f" {os.strerror(error.errno)}" if own else "")
     try:
-        said = str(error)
+        message = str(error)
     except Exception:  # the text of another package's exception may fail in any way
         return " (a message that cannot be read)"
-    if not said:
+    if not message:
         return ""
     by_interpreter = bool(frames and frames[-1].line) and not (frames[-1].line or "").startswith(("raise", "assert"))
-    if type(error) in _OF_CODE and by_interpreter and not _QUOTED.search(_NAME.sub("", said)):
-        return f": {said[:MESSAGE_LIMIT_CHARS]}"
+    if type(error) in _OF_CODE and by_interpreter and not _QUOTED.search(_NAME.sub("", message)):
+        return f": {message[:MESSAGE_LIMIT_CHARS]}"
     if type(error) in (*_OF_CODE, *_OF_VALUES) and by_interpreter:
-        return f": {_QUOTED.sub('(quoted)', said)[:MESSAGE_LIMIT_CHARS]}"
-    return f" (a message of {len(said)} characters)"
+        return f": {_QUOTED.sub('(quoted)', message)[:MESSAGE_LIMIT_CHARS]}"
+    return f" (a message of {len(message)} characters)"
 
 
 def _short(filename: str) -> str:
-    """``kmon/race/run.py``; of an installed package its name and what follows."""
+    """``kmon/engine/run.py``; for an installed package, the path from its name on."""
     return filename.removeprefix(_ROOT).rpartition("site-packages/")[2]
 
 
-def _foreign(said: str) -> str:
-    """The message of another package's record up to where a value begins: ``Exception in callback Stream._read``."""
-    return _VALUE_BEGINS.split(said, maxsplit=1)[0].strip()
+def _foreign(message: str) -> str:
+    """The start of another package's message, before the first value: ``Exception in callback Stream._read``."""
+    return _VALUE_BEGINS.split(message, maxsplit=1)[0].strip()

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from kmon import log
-from kmon.log_lines import LogLines
+from kmon.logs import log
+from kmon.logs.lines import LogLines
 from kmon.redaction.redact import redaction
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WRITER = """
 import logging, sys
 from pathlib import Path
-from kmon.log import SharedFile
-from kmon.log_lines import LogLines
+from kmon.logs.log import SharedFile
+from kmon.logs.lines import LogLines
 handler = SharedFile(Path(sys.argv[1]), makes_parent=False, limit_bytes=int(sys.argv[4]))
 handler.setFormatter(LogLines(lambda _: str))
 own = logging.getLogger("kmon.writer")
@@ -227,5 +227,5 @@ def test_an_error_names_its_type_its_place_and_the_log(tmp_path: Path, monkeypat
     except FileNotFoundError as error:
         own_logger().exception("it happened")
         said = log.failed("kmon itself failed", error)
-    assert said.startswith("kmon itself failed: FileNotFoundError in kmon/log.py line ")
+    assert said.startswith("kmon itself failed: FileNotFoundError in kmon/logs/log.py line ")
     assert said.endswith(f"; details in ~/{log.default_path().relative_to(tmp_path)}")

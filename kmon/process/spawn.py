@@ -1,11 +1,11 @@
-"""The only place where kmon starts processes: the import path, the directory and the environment that each is given.
+"""Starts every process that kmon starts, and sets its import path, working directory and environment.
 
-kmon is started in cloned projects, so the current directory is hostile: a file ``json.py`` in it must not become code
-of a process that is given keys. Every interpreter therefore starts with ``-P``, in the root directory, with an import
-path of absolute entries that the current directory is not part of. No process gets more environment than it needs: what
-is not on a list here is left out, so a variable that kmon does not know cannot carry a key.
+kmon is started in cloned projects, so the current directory is hostile: a file ``json.py`` in it must not run in a
+process that gets keys. Every interpreter therefore starts with ``-P``, in the root directory, with an import path of
+absolute entries without the current directory. Each process gets only the environment variables on the lists below, so
+a variable that kmon does not know cannot carry a key.
 
-A program that the user wraps (:func:`wrapped`) is the one exception: it is the user's own command, run where and as the
+A program that the user wraps (:func:`wrapped`) is the one exception: it is the user's own command, and it runs as the
 user would have run it.
 """
 
@@ -24,11 +24,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from kmon import log
-from kmon.parent_death import before_exec, stepping_stone
+from kmon.process.parent_death import before_exec, stepping_stone
 
 SAFE_DIRECTORY = os.sep
-"""Where kmon's own processes work: nobody but the system writes there."""
+"""Working directory of kmon's own processes: users cannot write there."""
 
 _ANY = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT",
@@ -57,23 +56,26 @@ _NETWORK = frozenset({
     "AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 })  # fmt: skip
-"""What the resolver and the AWS client of the process that measures need, none of it a key."""
+"""What the resolver and the AWS client of the measuring process need. None of these holds a key."""
 _DESKTOP = frozenset({"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS"})
 """What a program needs to show a notification."""
 _BY_PIPE = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 })  # fmt: skip
-"""What that process also needs and may hold a password: it is told by its pipe, since ``/proc`` shows environments."""
+"""Also needed by the measuring process, but may hold a password: sent by pipe, since ``/proc`` shows environments."""
 
 
-def told_by_pipe(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``environ`` that the measuring process is told after its start, by its pipe."""
+def sent_by_pipe(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of ``environ`` that the measuring process gets by its pipe, after its start."""
     return {name: value for name, value in environ.items() if name in _BY_PIPE}
 
 
-async def measuring(module: str, environ: Mapping[str, str]) -> Process:
-    """Start ``python -m MODULE`` that opens connections and is given keys, by pipes, in a session of its own."""
+async def measuring(module: str, environ: Mapping[str, str], added: Mapping[str, str]) -> Process:
+    """Start ``python -m MODULE``, which opens connections and gets keys by its pipe, in its own session.
+
+    ``added`` are variables that it gets besides those of ``environ`` that are on the lists.
+    """
     kept = _python(environ) | _of(environ, _NETWORK) | _absolute(environ, _FILES) | _absolute(environ, _DIRECTORIES)
     return await asyncio.create_subprocess_exec(
         *_interpreter(module),
@@ -82,14 +84,14 @@ async def measuring(module: str, environ: Mapping[str, str]) -> Process:
         stderr=PIPE,
         start_new_session=True,  # a Ctrl-C in the terminal is for its parent
         cwd=SAFE_DIRECTORY,
-        env=kept | log.for_children() | {"PYTHONUNBUFFERED": "1"},
+        env=kept | dict(added) | {"PYTHONUNBUFFERED": "1"},
     )
 
 
 def serving(
-    module: str, arguments: Sequence[str], stderr: IO[bytes], environ: Mapping[str, str]
+    module: str, arguments: Sequence[str], stderr: IO[bytes], environ: Mapping[str, str], added: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start ``python -m MODULE ARGUMENTS`` that serves on loopback and has no use for keys."""
+    """Start ``python -m MODULE ARGUMENTS``, a server on loopback that needs no keys; ``added`` as for ``measuring``."""
     return subprocess.Popen(
         [*_interpreter(module), *arguments],
         stdin=subprocess.PIPE,
@@ -97,16 +99,16 @@ def serving(
         stderr=stderr,
         start_new_session=True,  # a Ctrl-C in the terminal is for its parent
         cwd=SAFE_DIRECTORY,
-        env=_python(environ) | log.for_children(),
+        env=_python(environ) | dict(added),
     )
 
 
 async def notifying(command: Sequence[str], environ: Mapping[str, str]) -> Process:
-    """Start the user's program for an alert, in the user's home, where an interpreter finds no project's files.
+    """Start the user's program for an alert, in the user's home directory: no project's files are imported there.
 
-    It is killed with this process (on Linux). Raises ``OSError``.
+    On Linux it is killed when this process ends. Raises ``OSError``.
     """
-    if shutil.which(command[0], path=environ.get("PATH")) is None:  # what is started is a step on the way to it
+    if shutil.which(command[0], path=environ.get("PATH")) is None:  # the stepping stone starts in any case, so look now
         number = errno.EACCES if os.path.exists(command[0]) else errno.ENOENT  # noqa: PTH110, ASYNC240 - one look
         raise OSError(number, os.strerror(number))
     return await asyncio.create_subprocess_exec(
@@ -124,9 +126,9 @@ async def notifying(command: Sequence[str], environ: Mapping[str, str]) -> Proce
 async def wrapped(command: Sequence[str], environ: Mapping[str, str]) -> Process:
     """Start the user's own command as the user would: in this directory, on this terminal, with all of ``environ``.
 
-    Only loopback is added to what no proxy is asked for: what the command sends to kmon would otherwise go to the
-    user's proxy in the clear, with its key. It gets SIGTERM when this process is killed (on Linux), which must have no
-    other thread yet. Raises ``OSError`` and ``ValueError``.
+    Only loopback is added to NO_PROXY: requests of the command to kmon would otherwise go to the user's proxy
+    unencrypted, with the key. On Linux the command gets SIGTERM when this process is killed; therefore this process
+    must have no other thread yet. Raises ``OSError`` and ``ValueError``.
     """
     return await asyncio.create_subprocess_exec(
         *command, env={**environ, **_direct_to_loopback(environ)}, preexec_fn=before_exec(signal.SIGTERM)
@@ -134,7 +136,7 @@ async def wrapped(command: Sequence[str], environ: Mapping[str, str]) -> Process
 
 
 def output_of(command: Sequence[str], limit_s: float, environ: Mapping[str, str]) -> str:
-    """What a program of the system prints. Raises ``OSError`` and ``subprocess.SubprocessError``."""
+    """What a system program prints; killed after ``limit_s``. Raises ``OSError`` and ``subprocess.SubprocessError``."""
     done = subprocess.run(
         command,
         capture_output=True,
@@ -149,13 +151,13 @@ def output_of(command: Sequence[str], limit_s: float, environ: Mapping[str, str]
 
 
 def import_path(entries: Iterable[str]) -> list[str]:
-    """The entries of an import path that a child may have: absolute ones, and not the current directory.
+    """The entries of an import path that a child may have: absolute ones except the current directory.
 
-    That comes in as ``""``, as ``.`` or by its full name, by ``python -m`` or by ``PYTHONPATH``.
+    The current directory may be written ``""``, ``.`` or in full; ``python -m`` and ``PYTHONPATH`` add it.
     """
     try:
         here = os.path.realpath(Path.cwd())
-    except FileNotFoundError:  # a directory that is gone holds nothing to import
+    except FileNotFoundError:  # the directory was deleted, so nothing can be imported from it
         here = ""
     absolute = (entry for entry in entries if Path(entry).is_absolute())
     return [entry for entry in dict.fromkeys(absolute) if os.path.realpath(entry) != here]
@@ -166,8 +168,8 @@ def _interpreter(module: str) -> tuple[str, ...]:
 
 
 def _python(environ: Mapping[str, str]) -> dict[str, str]:
-    """What an interpreter needs so that it imports this very kmon, and nothing from the current directory."""
-    here = str(Path(__file__).parents[1])
+    """An interpreter's environment: it imports this installation of kmon, and nothing from the current directory."""
+    here = str(Path(__file__).parents[2])
     installed = here in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
     path = [*([] if installed else [here]), *import_path(environ.get("PYTHONPATH", "").split(os.pathsep))]
     kept = _of(environ, _ANY | _INTERPRETER)
@@ -175,8 +177,8 @@ def _python(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _direct_to_loopback(environ: Mapping[str, str]) -> dict[str, str]:
-    said = ",".join(filter(None, (environ.get("NO_PROXY"), environ.get("no_proxy"), "127.0.0.1,localhost,::1")))
-    hosts = ",".join(dict.fromkeys(host.strip() for host in said.split(",") if host.strip()))
+    listed = ",".join(filter(None, (environ.get("NO_PROXY"), environ.get("no_proxy"), "127.0.0.1,localhost,::1")))
+    hosts = ",".join(dict.fromkeys(host.strip() for host in listed.split(",") if host.strip()))
     return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 

@@ -1,12 +1,11 @@
-"""kmon's log: one file, in the state directory or where the user says, that every process of kmon's writes to.
+"""Sets up kmon's log: one file, in the state directory or where the user says, for all processes of kmon.
 
-All processes append to the same file, so that what a child says just before it dies is kept and stands in order beside
-what the others say. A record is one ``write`` to a file opened for appending, which the system keeps whole. Whoever
-finds the file full renames it under a lock of the file itself, and never waits for that lock: a process that was
-stopped while it holds it must not stop the others. Everybody looks before each record whether the name still leads to
-the file that is open.
+All processes append to the same file, so that the last record of a child that dies is kept, and records are in order.
+A record is one ``write`` to a file opened with O_APPEND, which the system keeps whole. The process that finds the file
+full renames it under a lock of the file. It never waits for that lock: a process that was stopped while it holds the
+lock must not block the others. Before each record a process checks that the path still names the file it has open.
 
-The log never stops kmon. Only a file that the user named must be usable at the start.
+A log that cannot be written never stops kmon. Only a file that the user named must be usable at the start.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from kmon.log_lines import LogLines, Redaction, described, harmless, secret_values
-from kmon.own_directory import make_own, state_dir
+from kmon.logs.lines import LogLines, Redaction, described, harmless, secret_values
+from kmon.process.files import make_own, state_dir
 
 FILE_NAME = "kmon.log"
 LEVELS = ("debug", "info", "warning", "error")
@@ -35,20 +34,20 @@ FILE_LIMIT_BYTES = 1_000_000
 OLDER_FILES = 3
 """Full files that are kept, as ``kmon.log.1`` and so on: with the open one, 4 MB at most."""
 LOGGERS = ("kmon", "asyncio", "aiohttp.server")
-"""Whose records are taken: kmon's own, and those of what runs its code and catches what it raises."""
+"""Loggers whose records are kept: kmon's own, and those of packages that run its code and catch its exceptions."""
 _log = logging.getLogger(__name__)
 
 
 class UnusableLogError(Exception):
-    """A level or a file of the user's that cannot be used; the message is a sentence."""
+    """A level or a file from the user that cannot be used; the message is a sentence."""
 
 
 class SharedFile(logging.Handler):
-    """Appends whole records to a file that other processes append to, and that any of them may rename when it is full.
+    """Appends whole records to a file that several processes share; the process that finds it full rotates it.
 
-    ``RotatingFileHandler`` is for one process: others would go on writing to the file that it renamed. ``makes_parent``
-    is whether the directory is kmon's to make. The file is opened with the first record; a record that cannot be
-    written is let go, and ``problem`` says why until one can be.
+    ``RotatingFileHandler`` is for one process: others would continue to write to the renamed file. ``makes_parent``:
+    kmon may create the directory. The file is opened at the first record. A record that cannot be written is dropped,
+    and ``problem`` holds the reason until the next record is written.
     """
 
     def __init__(self, path: Path, *, makes_parent: bool, limit_bytes: int = FILE_LIMIT_BYTES) -> None:
@@ -59,11 +58,11 @@ class SharedFile(logging.Handler):
         self.problem = ""
 
     def open(self) -> int:
-        """Open the file, if that has not been done. Raises ``OSError``, and ``ValueError`` for a name that is none."""
+        """Open the file if it is not open; return its descriptor. Raises ``OSError``, ``ValueError`` for an invalid path."""
         if self._fd is None:
             if self._makes_parent:
                 make_own(self.path.parent)
-            # not to be blocked by a pipe that nobody reads
+            # O_NONBLOCK: a pipe without a reader must not block
             fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
@@ -77,34 +76,34 @@ class SharedFile(logging.Handler):
             self._make_room(len(data))
             os.write(self.open(), data)
             self.problem = ""
-        except Exception as error:  # whatever is wrong with the log, its caller must go on
+        except Exception as error:  # an error of the log must not stop the caller
             self.problem = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
     def close(self) -> None:
-        self._let_go()
+        self._close_file()
         super().close()
 
     def _make_room(self, size_bytes: int) -> None:
-        """Have the file open that the name leads to, and put a full one aside."""
+        """Reopen the file if it was renamed, and rotate it if the next ``size_bytes`` do not fit."""
         if self._fd is not None and not self._is_current(self._fd):
-            self._let_go()
+            self._close_file()
         fd = self.open()
         if os.fstat(fd).st_size + size_bytes <= self._limit_bytes:
             return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another process is putting it aside, and this record goes with it
+        except BlockingIOError:  # another process rotates it now; this record goes into the old file
             return
         try:
             if self._is_current(fd):
                 for number in range(OLDER_FILES - 1, 0, -1):
                     with contextlib.suppress(FileNotFoundError):
-                        self._older(number).rename(self._older(number + 1))
-                self.path.rename(self._older(1))
+                        self._older_path(number).rename(self._older_path(number + 1))
+                self.path.rename(self._older_path(1))
         finally:
-            self._let_go()  # and of the lock
+            self._close_file()  # this also releases the lock
 
-    def _older(self, number: int) -> Path:
+    def _older_path(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
 
     def _is_current(self, fd: int) -> bool:
@@ -113,17 +112,17 @@ class SharedFile(logging.Handler):
         except FileNotFoundError:
             return False
 
-    def _let_go(self) -> None:
+    def _close_file(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def begin(level: str | None, file: str | None, environ: Mapping[str, str], redaction: Redaction) -> None:
-    """Log from here on, in place of what was set up before.
+    """Set up the log; an earlier setup is replaced.
 
-    ``level`` and ``file`` win over the variables of ``environ``, whose keys are left out of every record. Raises
-    :class:`UnusableLogError`.
+    ``level`` and ``file`` take precedence over the variables of ``environ``. The keys in ``environ`` are removed from
+    every record. Raises :class:`UnusableLogError`.
     """
     debug = bool(environ.get(DEBUG_VARIABLE))
     asked = (level, "--log-level") if level else (environ.get(LEVEL_VARIABLE, "").strip(), LEVEL_VARIABLE)
@@ -143,7 +142,7 @@ def begin(level: str | None, file: str | None, environ: Mapping[str, str], redac
 
 
 def begin_in_child(environ: Mapping[str, str], redaction: Redaction = lambda _: str) -> None:
-    """Log, in a process that kmon started, to where its parent does; and log what would end it. Never raises."""
+    """Set up the log in a process that kmon started, with the parent's file and level. Never raises."""
     log_uncaught()
     if path := environ.get(FILE_VARIABLE):
         level = environ.get(LEVEL_VARIABLE, DEFAULT_LEVEL)
@@ -151,9 +150,9 @@ def begin_in_child(environ: Mapping[str, str], redaction: Redaction = lambda _: 
 
 
 def log_uncaught() -> None:
-    """Log what nobody catches, in the main thread, where it is also said in one line, and in others.
+    """Log uncaught exceptions of all threads; one of the main thread is also printed to stderr, in one line.
 
-    A hook that somebody else has set, such as a test's, stays.
+    Hooks that other code has set, such as a test's, are kept.
     """
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -163,17 +162,17 @@ def log_uncaught() -> None:
         _log.error("what nobody caught", exc_info=error)
         print(f"kmon: {failed('kmon itself failed', error)}", file=sys.stderr)
 
-    def in_thread(told: threading.ExceptHookArgs) -> None:
-        if _shared() is None or told.exc_value is None:
+    def in_thread(hook: threading.ExceptHookArgs) -> None:
+        if _shared() is None or hook.exc_value is None:
             threading.__excepthook__(told)
-        elif not isinstance(told.exc_value, SystemExit):
-            _log.error("a thread failed", exc_info=told.exc_value)
+        elif not isinstance(hook.exc_value, SystemExit):
+            _log.error("a thread failed", exc_info=hook.exc_value)
 
-    def unraisable(told: sys.UnraisableHookArgs) -> None:
-        if _shared() is None or told.exc_value is None:
+    def unraisable(hook: sys.UnraisableHookArgs) -> None:
+        if _shared() is None or hook.exc_value is None:
             sys.__unraisablehook__(told)
         else:
-            _log.error("an error where none can be raised", exc_info=told.exc_value)
+            _log.error("an error where none can be raised", exc_info=hook.exc_value)
 
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = uncaught
@@ -184,12 +183,12 @@ def log_uncaught() -> None:
 
 
 def begun() -> bool:
-    """Whether anything is logged."""
+    """Whether the log is set up."""
     return _shared() is not None
 
 
 def end() -> None:
-    """Log nothing any more, and close the file."""
+    """Stop logging and close the file."""
     for handler in _handlers():
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(handler)
@@ -197,7 +196,7 @@ def end() -> None:
 
 
 def leave_stderr() -> None:
-    """Say nothing on stderr any more, where the screen is drawn."""
+    """Stop logging to stderr, because the screen is drawn there."""
     for handler in _handlers():
         if isinstance(handler, _Stderr):
             for name in LOGGERS:
@@ -205,18 +204,18 @@ def leave_stderr() -> None:
 
 
 def hide(secrets: tuple[str, ...]) -> None:
-    """Leave these out of every record from here on, in any form."""
+    """Remove these secrets, in any encoding, from every later record."""
     for handler in _handlers():
         cast(LogLines, handler.formatter).hide(secrets)
 
 
 def hide_variables(variables: Mapping[str, str]) -> None:
-    """The same for the values of variables whose names say that they are keys."""
+    """Remove the values of variables whose names look like keys from every later record."""
     hide(secret_values(variables))
 
 
 def for_children() -> dict[str, str]:
-    """The variables that tell a process of kmon's where to log; none where nothing is logged."""
+    """Environment variables with the file and level of the log for a child; empty if there is no log."""
     shared = _shared()
     if shared is None:
         return {}
@@ -225,26 +224,26 @@ def for_children() -> dict[str, str]:
 
 
 def default_path() -> Path:
-    """Where the log is unless the user names a file."""
+    """The path of the log unless the user names a file."""
     return state_dir() / FILE_NAME
 
 
 def where() -> tuple[Path, str]:
-    """The file of the log, which is made with the first record, and the level from which on records are kept."""
-    told = for_children()
-    return Path(told.get(FILE_VARIABLE, default_path())), told.get(LEVEL_VARIABLE, DEFAULT_LEVEL)
+    """The file of the log, which is created at the first record, and the lowest level that is kept."""
+    variables = for_children()
+    return Path(variables.get(FILE_VARIABLE, default_path())), variables.get(LEVEL_VARIABLE, DEFAULT_LEVEL)
 
 
 def failed(what: str, error: BaseException) -> str:
-    """A sentence for the user about an error of kmon's own that was logged: ``WHAT: KeyError in ...; details in ...``.
+    """A sentence for the user about an internal error: ``WHAT: KeyError in ...; details in ...``.
 
-    Call it after the error was logged: it says so when that could not be done.
+    Call it after the error was logged, because it says whether that worked.
     """
     return f"{what}: {described(error)}; {whereabouts()}"
 
 
 def whereabouts() -> str:
-    """Where the traceback of an error is that was just logged."""
+    """Where the user finds the traceback of the error that was just logged."""
     shared = _shared()
     if shared is None:
         return f"{DEBUG_VARIABLE}=1 shows more"
@@ -261,7 +260,7 @@ class _Stderr(logging.StreamHandler[Any]):
         self.setLevel(logging.ERROR)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
-        """A stderr that is closed takes nothing, and that is no error."""
+        """Ignore errors: stderr may be closed."""
 
 
 def _attach(handlers: list[logging.Handler], level: str, environ: Mapping[str, str], redaction: Redaction) -> None:

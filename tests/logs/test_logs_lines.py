@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.log_lines import FRAMES_LIMIT, RECORD_LIMIT_CHARS, LogLines, harmless, secret_values, traced
+from kmon.logs.lines import FRAMES_LIMIT, RECORD_LIMIT_CHARS, LogLines, harmless, secret_values, traced
 from kmon.redaction.redact import redaction
 
 KEY = "sk-canary-key-0123456789ab"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from kmon import spawn
 from kmon.engine.plan import Keys, RacePlan
 from kmon.engine.process import EngineProcess
 from kmon.openclaw.simulated.embedded import EmbeddedGateway
+from kmon.process import spawn
 from kmon.simulator.embedded import Embedded
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = ("msgspec", "enum", "logging", "token", "types", "json", "asyncio", "ssl", "socket", "httpx", "httpcore",
          "anyio", "random", "yaml", "certifi", "h11", "selectors", "signal", "tempfile", "argparse",
          "dataclasses", "sitecustomize", "usercustomize", "typing_extensions", "email", "http")  # fmt: skip
@@ -110,8 +110,8 @@ async def test_no_process_of_kmons_own_sees_a_variable_it_does_not_need(monkeypa
 async def test_the_engine_is_told_of_proxies_by_its_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:hunter2@127.0.0.1:9")
     monkeypatch.setenv("GITHUB_TOKEN", "canary")
-    assert spawn.told_by_pipe(os.environ)["HTTPS_PROXY"] == "http://user:hunter2@127.0.0.1:9"
-    assert "GITHUB_TOKEN" not in spawn.told_by_pipe(os.environ)
+    assert spawn.sent_by_pipe(os.environ)["HTTPS_PROXY"] == "http://user:hunter2@127.0.0.1:9"
+    assert "GITHUB_TOKEN" not in spawn.sent_by_pipe(os.environ)
 
 
 def test_a_file_named_relative_to_the_users_directory_is_found_from_elsewhere(
@@ -125,7 +125,7 @@ def test_a_file_named_relative_to_the_users_directory_is_found_from_elsewhere(
         (tmp_path / "shown").mkdir()
         (tmp_path / "shown" / "told.py").write_text(script)
         process = await spawn.measuring(
-            "told", {"SSL_CERT_FILE": "mine.pem", "PYTHONPATH": str(tmp_path / "shown"), "PATH": os.environ["PATH"]}
+            "told", {"SSL_CERT_FILE": "mine.pem", "PYTHONPATH": str(tmp_path / "shown"), "PATH": os.environ["PATH"]}, {}
         )
         assert process.stdout is not None
         line = await process.stdout.readline()
@@ -170,9 +170,9 @@ def test_processes_are_started_in_one_module_only() -> None:
                 starts |= module == "concurrent.futures" and name == "ProcessPoolExecutor"
                 if starts:
                     found.append((path.relative_to(ROOT).as_posix(), name))
-    assert {file for file, _ in found if file != "kmon/parent_death.py"} == {"kmon/spawn.py"}
+    assert {file for file, _ in found if file != "kmon/process/parent_death.py"} == {"kmon/process/spawn.py"}
     # a script that becomes the program it is a step to, and starts nothing else
-    assert {name for file, name in found if file == "kmon/parent_death.py"} == {"execvp"}
+    assert {name for file, name in found if file == "kmon/process/parent_death.py"} == {"execvp"}
 
 
 def test_every_interpreter_is_started_with_a_safe_path() -> None:

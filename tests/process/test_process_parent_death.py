@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kmon import parent_death
+from kmon.process import parent_death
 from tests.support.cli import clean_env
 from tests.support.processes import all_gone, stopped
 
@@ -119,7 +119,7 @@ def test_the_same_holds_between_fork_and_exec() -> None:
     prepared = parent_death.before_exec(signal.SIGTERM)
     assert prepared is not None
     script = (
-        "import os, signal\nfrom kmon import parent_death\n"
+        "import os, signal\nfrom kmon.process import parent_death\n"
         "prepared = parent_death.before_exec(signal.SIGTERM)\n"
         "if os.fork() == 0:\n"
         "    if os.fork() == 0:\n"

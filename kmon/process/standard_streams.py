@@ -1,4 +1,4 @@
-"""What stdout and stderr do with what they cannot take: characters are escaped, lost diagnostics lose nothing else."""
+"""Sets up stdin, stdout and stderr: characters that cannot be encoded are escaped, a failing stderr is ignored."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import os
 import sys
 
 ESCAPED = "kmon-escaped"
-"""How a stream's encoding error is met, by the name under which Python knows it."""
+"""Name of the encoding error handler that is registered with ``codecs``."""
 
 
 def set_up() -> None:
-    """Make the standard streams of this process take every character, and stderr be there. Call it once, first."""
+    """Make stdout and stderr accept every character, and open those that are closed. Call it once, first."""
     _open_closed()
     codecs.register_error(ESCAPED, _escaped)
     if sys.stdin is None:
@@ -28,42 +28,42 @@ def set_up() -> None:
             line_buffering=True,
         )
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # JSON is UTF-8, of which ASCII is a part and Latin-1 is none.
+        # JSON must be UTF-8: ASCII is a subset of it, Latin-1 is not.
         unicode = codecs.lookup(sys.stdout.encoding).name.startswith("utf")
         sys.stdout.reconfigure(encoding=None if unicode else "ascii", errors=ESCAPED)
 
 
 class _Diagnostics(io.TextIOWrapper):
-    """A stderr that nobody need read: a full disk or a reader that left must not end what it only comments on."""
+    """A stderr whose write errors (disk full, reader gone) are ignored, since they must not end the command."""
 
     def write(self, text: str) -> int:
         try:
             return super().write(text)
         except OSError:
-            return self._lost(len(text))
+            return self._discard(len(text))
 
     def flush(self) -> None:
         try:
             super().flush()
         except OSError:
-            self._lost(0)
+            self._discard(0)
 
-    def _lost(self, taken: int) -> int:
+    def _discard(self, taken: int) -> int:
         with contextlib.suppress(OSError):
-            null = os.open(os.devnull, os.O_WRONLY)  # else what is buffered fails again, at the very end
+            null = os.open(os.devnull, os.O_WRONLY)  # else the buffered text fails again when the interpreter exits
             os.dup2(null, self.fileno())
             os.close(null)
         return taken
 
 
 def _open_closed() -> None:
-    """Give the numbers 0 to 2 to the null device where they are free: the next socket would get one of them."""
+    """Open the null device for the descriptors 0 to 2 that are closed; else the next socket would get that number."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """``\\uXXXX`` for each character: within the strings of JSON, which is where they are, it is the same character."""
+    """``\\uXXXX`` for each character: in a JSON string, that is the same character."""
     assert isinstance(error, UnicodeEncodeError)
     return json.dumps(error.object[error.start : error.end])[1:-1], error.end
