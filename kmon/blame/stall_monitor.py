@@ -54,7 +54,7 @@ class StallMonitor:
 
     # -- a stream among others ---------------------------------------------------------------------------------------
 
-    def on_line(self, line: TcpSampler) -> None:
+    def on_sampler(self, line: TcpSampler) -> None:
         """The attempt has a connection; it is looked at when a stall begins, and while it lasts."""
         self._line = line
         self._machine.streams.add(self)
@@ -228,7 +228,7 @@ class StallMonitor:
         self._first = self._last = None
         self._together = 0
         if self._line is not None:
-            self._line.leave_be()
+            self._line.stop_probing()
 
     def stop(self) -> None:
         self._unset()

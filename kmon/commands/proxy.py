@@ -81,8 +81,7 @@ def _print(hosted: Plan, keys: Keys, *, as_json: bool) -> int:
     import asyncio
 
     from kmon.hosts import host
-    from kmon.output.headless import JsonReporter, LineReporter
-    from kmon.output.headless_proxy import watch
+    from kmon.output.headless import JsonReporter, LineReporter, watch
 
     async def followed() -> None:
         reporter = JsonReporter() if as_json else LineReporter()

@@ -15,12 +15,11 @@ import msgspec
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.converse import converse_delta, model_in
 from kmon.dialects.delta import Delta, Usage
-from kmon.dialects.dialect import Route, WireFormat
+from kmon.dialects.dialect import EVENT_STREAM_TYPE, Route, WireFormat
 from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.fault import malformed
 from kmon.dialects.json_access import count, items, members, parsed, text
 from kmon.dialects.messages import message_delta
-from kmon.dialects.wire import EVENT_STREAM_TYPE
 
 METRICS = "amazon-bedrock-invocationMetrics"
 """Stands on the last chunk, whatever the family: Bedrock's own token counts."""

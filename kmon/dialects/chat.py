@@ -14,11 +14,10 @@ from typing import Any
 import msgspec
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.dialect import HttpDialect, Route
+from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import compact, count, items, members, position, text
-from kmon.dialects.sse_json import JSONEventsDecoder
-from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import DEFAULT_DIALECT, Message, Scenario, Target, Tool
 
 PARTS_DEPTH = 4

@@ -9,11 +9,18 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from kmon.dialects.delta import Delta, ToolFragment, Usage
-from kmon.dialects.dialect import HttpDialect, Route, Transport, cannot_carry, carries_calls
+from kmon.dialects.dialect import (
+    EVENT_STREAM_TYPE,
+    HttpDialect,
+    Route,
+    Transport,
+    WireRequest,
+    cannot_carry,
+    carries_calls,
+)
 from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.turns import Turn, system_of, turns_of
-from kmon.dialects.wire import EVENT_STREAM_TYPE, WireRequest
 from kmon.model import Auth, Message, Scenario, Target, Tool
 
 OPERATIONS = {"converse-stream": True, "converse": False}

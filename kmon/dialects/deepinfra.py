@@ -13,11 +13,10 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from kmon.dialects.delta import Delta, Usage
-from kmon.dialects.dialect import HttpDialect, Route, cannot_carry, carries_calls
+from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest, cannot_carry, carries_calls
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import count, items, members, text
-from kmon.dialects.sse_json import JSONEventsDecoder
-from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.errors import UsageError
 from kmon.model import Message, PromptTemplate, Scenario, Target
 

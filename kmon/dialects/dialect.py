@@ -1,24 +1,53 @@
-"""A dialect as one object: all that is particular to a wire format stands in it, and everything else asks it.
+"""The interface of a dialect: all that is particular to a wire format is in one object.
 
-There are two sides. A :class:`WireFormat` can be read: an exchange of another program, or a recording, is recognised
-and decoded. A :class:`Dialect` can be the ``dialect`` of a target: kmon asks in it. Most are both, an
-:class:`HttpDialect`: one request, one streamed answer. A part that is abstract here and missing in a dialect makes mypy
-and Python refuse to create the object.
-"""
+A :class:`WireFormat` can be read: it recognises and decodes a recording or an exchange of another program. A
+:class:`Dialect` can be the ``dialect`` of a target: kmon sends requests in it. Most are both, an :class:`HttpDialect`:
+one request, one streamed answer. mypy and Python refuse to create an object in which an abstract part is missing. None
+of them does I/O."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct, structs
 
 from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta
 from kmon.dialects.json_access import items, members, parsed, text
-from kmon.dialects.wire import Decoder, WireRequest
 from kmon.model import Auth, Message, Scenario, Target
+
+SSE_TYPE = "text/event-stream"
+EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
+SSE_HEADERS = {
+    "Accept": SSE_TYPE,
+    "Accept-Encoding": "identity",  # compressed streams are buffered and hide the gaps
+    "Content-Type": "application/json",
+}
+"""The headers of a request for server-sent events."""
+
+
+class WireRequest(Struct, frozen=True):
+    """An HTTP request without its credentials. ``path`` is appended to the target's base URL."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    method: str = "POST"
+
+
+class Decoder(Protocol):
+    """Bytes in, deltas out; any split of the bytes gives the same deltas.
+
+    ``end`` is called once at the end of the body and returns what was still pending (an unterminated tail becomes
+    a delta or an error with its frame kept). Neither ever raises on bad input.
+    """
+
+    def feed(self, data: bytes) -> list[Delta]: ...
+
+    def end(self) -> list[Delta]: ...
+
 
 Transport = Literal["http", "aws", "websocket", "gateway"]
 """What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that is only listened to, or a gateway's

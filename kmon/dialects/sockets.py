@@ -1,8 +1,17 @@
-"""The dialects that a WebSocket carries. ``openclaw/`` and ``socket_message.py`` read what they say."""
+"""The dialects that a WebSocket carries, and the decoding of one message of a plain WebSocket.
+
+``openclaw/`` decodes the messages of a gateway. Plain messages are expected to be JSON. The broadcasts of Kimi Proxy
+(``{"type": "init", "session": ...}``) are shown in a few words, anything else as received."""
 
 from __future__ import annotations
 
+import json
+
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, bounded
+from kmon.dialects.delta import Delta
 from kmon.dialects.dialect import Dialect, Transport, cannot_carry, carries_calls
+from kmon.dialects.fault import malformed
+from kmon.dialects.json_access import count, members, text
 from kmon.model import GATEWAY_KEY_ENV, Scenario, Target
 
 
@@ -31,3 +40,36 @@ class PlainWebSocket(Dialect):
     name = "ws"
     transport: Transport = "websocket"
     unnamed_model = "messages"  # what is listened for
+
+
+SHOWN_LIMIT_CHARS = 4_000
+_SESSION_TYPES = frozenset({"init", "new_session", "session_activated", "auto_session_created"})
+
+
+def decoded(data: bytes, *, binary: bool) -> Delta:
+    """What a message says; one that is no JSON is an error with the message kept, and the stream goes on."""
+    if binary:
+        return Delta(text=f"[{len(data)} bytes]\n", raw=data[:200].hex(" "))
+    try:
+        said = data.decode()
+    except UnicodeDecodeError as error:
+        return Delta(error=malformed(f"a text message is not UTF-8 ({error.reason})", data.decode("utf-8", "replace")))
+    raw = bounded(said, FRAME_LIMIT_CHARS)
+    try:
+        value = json.loads(said)
+    except (ValueError, RecursionError) as error:
+        return Delta(error=malformed(f"a message is not JSON ({error})", said), raw=raw)
+    return Delta(text=bounded(_in_words(value) or said, SHOWN_LIMIT_CHARS) + "\n", raw=raw)
+
+
+def _in_words(value: object) -> str:
+    """A broadcast of Kimi Proxy about sessions, or nothing."""
+    told = members(value)
+    kind, session = text(told.get("type")), members(told.get("session"))
+    if kind not in _SESSION_TYPES or not session:
+        return ""
+    name, provider, model = (text(session.get(key)) for key in ("name", "provider", "model"))
+    requests = count(members(told.get("stats")).get("total_requests"))
+    parts = [f"session {session.get('id')} {name!r}", provider, model]
+    parts += [f"{requests} request{'' if requests == 1 else 's'} so far"] if requests is not None else []
+    return f"{kind}: " + ", ".join(part for part in parts if part)

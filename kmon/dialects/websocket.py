@@ -1,8 +1,7 @@
-"""WebSocket messages without I/O: bytes of one direction in, whole messages and control frames out.
+"""WebSocket messages without I/O: bytes of one direction in, messages and control frames out; close codes in words.
 
-wsproto reads the frames (RFC 6455). It stops there, because a monitor reports what a strict client would refuse: text
-that is not UTF-8 and close codes that are not registered are handed on as they came.
-"""
+wsproto parses the frames (RFC 6455). Its own connection class is not used, because it refuses what a monitor reports:
+text that is not UTF-8 and close codes that are not registered are passed on as received."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ _DEFLATE_TAIL = b"\x00\x00\xff\xff"
 """Ends each compressed message, and is not sent (RFC 7692, section 7.2.2)."""
 
 
-class Message(Struct, frozen=True):
+class WebSocketMessage(Struct, frozen=True):
     """A whole message or a control frame. ``code`` is a close frame's, whose reason is the ``data``.
 
     ``size`` is the length of the payload as sent, in bytes: ``data`` may be cut, or inflated.
@@ -65,9 +64,9 @@ class MessageReader:
         self._data = bytearray()
         self._size = 0
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes) -> list[WebSocketMessage]:
         """The messages that ``data`` completes. See :attr:`violation` for why there may be no more."""
-        found: list[Message] = []
+        found: list[WebSocketMessage] = []
         if self.violation is not None:
             return found
         self._frames.receive_bytes(data)
@@ -97,14 +96,14 @@ class MessageReader:
         self._compressed = rsv.rsv1
         return RsvBits(True, False, False)
 
-    def _message(self, frame: Frame) -> Message | None:
+    def _message(self, frame: Frame) -> WebSocketMessage | None:
         """What a frame, or a piece of one, completes."""
         payload = frame.payload
         assert isinstance(payload, bytes)
         if frame.opcode is Opcode.CLOSE:
             return _closing(payload)
         if frame.opcode.iscontrol():
-            return Message(_KINDS[frame.opcode], payload, size=len(payload))
+            return WebSocketMessage(_KINDS[frame.opcode], payload, size=len(payload))
         if frame.opcode is not Opcode.CONTINUATION:
             self._kind = _KINDS[frame.opcode]
         last = frame.frame_finished and frame.message_finished
@@ -114,7 +113,7 @@ class MessageReader:
         self._data += payload[: self.limit_bytes - len(self._data)] if self._cut else payload
         if not last or self._kind is None:
             return None
-        whole = Message(self._kind, bytes(self._data), size=self._size)
+        whole = WebSocketMessage(self._kind, bytes(self._data), size=self._size)
         self._kind, self._compressed, self._size = None, False, 0
         self._data.clear()
         return whole
@@ -168,10 +167,42 @@ class _Headers(Extension):
 _NO_BITS = RsvBits(False, False, False)
 
 
-def _closing(payload: bytes) -> Message:
+def _closing(payload: bytes) -> WebSocketMessage:
     if not payload:
-        return Message("close", code=int(CloseReason.NO_STATUS_RCVD))
+        return WebSocketMessage("close", code=int(CloseReason.NO_STATUS_RCVD))
     if len(payload) == 1:
         raise ParseFailed("a close frame is cut off")
     (code,) = struct.unpack_from(">H", payload)
-    return Message("close", payload[2:], code, len(payload))
+    return WebSocketMessage("close", payload[2:], code, len(payload))
+
+
+TICK_TIMEOUT = 4000
+ABNORMAL = 1006
+
+_WORDS = {
+    1000: "closed normally",
+    1001: "the other side is going away",
+    1002: "protocol error",
+    1003: "a kind of message that is not accepted",
+    1005: "closed without a code",
+    ABNORMAL: "abnormal: the connection ended without a close frame (a crash, a proxy, the network)",
+    1007: "a message was not valid UTF-8",
+    1008: "policy: not allowed in, or read too slowly for what was sent",
+    1009: "a message was too big",
+    1011: "the server failed inside",
+    1012: "the server restarts; connect again",
+    1013: "the server is overloaded; try again later",
+    TICK_TIMEOUT: "tick timeout: no tick within twice its interval",
+}
+OWN = frozenset({1009, TICK_TIMEOUT})
+"""With these it is kmon that closes, and the reason is its own."""
+CLEAN = frozenset({1000, 1001, 1005})
+"""Closings that end a conversation without breaking it off."""
+
+
+def explained(code: int, reason: str = "") -> str:
+    """``1008 (policy: ...), it said: slow consumer``; ``reason`` is the peer's own and must be cleaned already."""
+    known = _WORDS.get(code) or ("the application's own code" if code >= 4000 else "a code with no known meaning")
+    whose = "" if code in OWN else "it said: "
+    said = f", {whose}{reason}" if reason and code != ABNORMAL else ""
+    return f"{code} ({known}){said}"

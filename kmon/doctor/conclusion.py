@@ -21,7 +21,7 @@ from kmon.doctor.repeat import spread
 from kmon.doctor.tcp import Reach
 from kmon.format import plural
 from kmon.model import Target
-from kmon.transport.authorities import authorities
+from kmon.transport.tls import authorities
 
 SLOW_MS: dict[Step, float] = {"dns": 1000.0, "tcp": 1000.0, "tls": 2000.0, "http": 5000.0}
 """From here on a step is slow by itself, whatever lies on the other side."""

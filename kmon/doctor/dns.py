@@ -11,8 +11,7 @@ import time
 from msgspec import Struct
 
 from kmon.transport.connect import Address
-from kmon.transport.errors import stream_error
-from kmon.transport.local_faults import of_resolving
+from kmon.transport.errors import of_resolving, stream_error
 
 ADDRESSES_LIMIT = 16
 

@@ -58,7 +58,7 @@ class SharedFile(logging.Handler):
         self.problem = ""
 
     def open(self) -> int:
-        """Open the file if it is not open; return its descriptor. Raises ``OSError``, ``ValueError`` for an invalid path."""
+        """Open the file if it is not open; return its descriptor. Raises ``OSError`` and ``ValueError``."""
         if self._fd is None:
             if self._makes_parent:
                 make_own(self.path.parent)
@@ -164,13 +164,13 @@ def log_uncaught() -> None:
 
     def in_thread(hook: threading.ExceptHookArgs) -> None:
         if _shared() is None or hook.exc_value is None:
-            threading.__excepthook__(told)
+            threading.__excepthook__(hook)
         elif not isinstance(hook.exc_value, SystemExit):
             _log.error("a thread failed", exc_info=hook.exc_value)
 
     def unraisable(hook: sys.UnraisableHookArgs) -> None:
         if _shared() is None or hook.exc_value is None:
-            sys.__unraisablehook__(told)
+            sys.__unraisablehook__(hook)
         else:
             _log.error("an error where none can be raised", exc_info=hook.exc_value)
 

@@ -1,4 +1,4 @@
-"""A race without a screen: events in, whatever a reporter makes of them out, line by line as it happens."""
+"""Runs a plan without a screen: a reporter turns events into lines, which are printed as the events arrive."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import msgspec
 from kmon.engine.alert_hooks import LIMIT_S, NOTHING, Alarm, AlarmPlan
 from kmon.engine.api import Command, Host
 from kmon.engine.plan import Keys
+from kmon.errors import UsageError
 from kmon.hosts import Plan, host
 from kmon.output.lines import line
 from kmon.output.summary import summary
@@ -124,3 +125,39 @@ def main(plan: Plan, keys: Keys, alarm_plan: AlarmPlan = NOTHING, *, as_json: bo
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = JsonReporter() if as_json else LineReporter(columns_of(sys.stdout))
     return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))
+
+
+async def watch(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
+    """Report what ``hosted`` tells until SIGINT, SIGTERM or SIGHUP; notices go to ``complaints`` as well as JSON.
+
+    Raises :class:`UsageError` when the watch could not begin.
+    """
+    with handle_interrupts(lambda _: asyncio.ensure_future(hosted.close())):
+        return await _watched(hosted, reporter, out, complaints)
+
+
+async def _watched(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
+    view = RaceView()
+    hosted.start()
+    problem = ""
+    try:
+        async for batch in hosted.batches():
+            for event in batch:
+                view.apply(event)
+                if isinstance(event, ev.Notice):
+                    if event.level == "error":
+                        problem = event.message
+                    else:
+                        print(f"kmon: {event.message}", file=complaints, flush=True)
+                    if not isinstance(reporter, JsonReporter):
+                        continue
+                for words in reporter.lines(event, view):
+                    print(words, file=out)
+            out.flush()
+            if view.ended is not None:
+                break
+    finally:
+        await hosted.close()
+    if problem and not view.runs:
+        raise UsageError(problem)
+    return view

@@ -1,25 +1,102 @@
-"""A program run behind a proxy of its own: what it asked and got is said at the end, and recorded."""
+"""Runs a program behind a proxy of its own; prints a summary of its requests at the end and records the events."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from kmon.catalog.clients import base_url_variables
+from kmon.errors import UsageError
 from kmon.output.headless import NOT_IN_JSON
-from kmon.output.program import PASSED_ON, Program
 from kmon.output.record import Record
 from kmon.output.summary import table, totals
+from kmon.process import spawn
 from kmon.process.interrupts import handle_interrupts
 from kmon.proxy.host import ProxyHost
 from kmon.proxy.plan import ProxyPlan
 from kmon.stream import events as ev
+
+PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
+"""Beside those that ask kmon to end."""
+FROM_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+NO_SUCH_PROGRAM = "there is no program {!r}; check its name and PATH"
+
+
+class Program:
+    """Signals that kmon gets are passed on; a second SIGTERM kills it, for whoever sends two means it.
+
+    If kmon itself is killed the program gets SIGTERM (on Linux).
+    """
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._early: list[int] = []
+        self._asked_to_end = False
+
+    async def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start it. Raises :class:`UsageError` where it cannot be. This process must have no other thread yet."""
+        self._process = await _started(command, env)
+        for number in self._early:
+            self.signal(number)
+
+    async def wait(self) -> int:
+        """Its exit code, or 128 and the number of the signal that ended it."""
+        assert self._process is not None
+        code = await self._process.wait()
+        return code if code >= 0 else 128 - code
+
+    def kill(self) -> None:
+        """End it now, if it has not ended."""
+        self._send(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """One that kmon got."""
+        if self._process is None:
+            self._early.append(number)
+        elif number in FROM_THE_KEYBOARD and _in_foreground():
+            pass  # the terminal gave it to the program as well
+        elif number == signal.SIGTERM and self._asked_to_end:
+            self.kill()
+        else:
+            self._asked_to_end = self._asked_to_end or number == signal.SIGTERM
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+async def _started(command: Sequence[str], env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    try:
+        return await spawn.wrapped(command, env)
+    except FileNotFoundError:
+        raise UsageError(NO_SUCH_PROGRAM.format(command[0])) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot run {command[0]!r}: {why}") from None
+
+
+def _in_foreground() -> bool:
+    """Whether what is typed at the terminal, such as Ctrl-C, goes to this process and those it started."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:  # there is none
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
 
 SUMMARY_RUNS = 200
 """The latest requests that the summary lists; all of them are counted."""

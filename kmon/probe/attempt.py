@@ -33,8 +33,8 @@ from kmon.probe.recorder import AttemptId, AttemptRecorder, Outcome, fatal
 from kmon.probe.request_secrets import own_keys
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
+from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError, stream_error
-from kmon.transport.phase import Phase
 from kmon.transport.proxy import proxy_for, secrets, shown
 
 _log = logging.getLogger(__name__)

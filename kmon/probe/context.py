@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from kmon.blame.local_monitor import LocalMonitor
-from kmon.transport.authorities import authorities
+from kmon.transport.tls import authorities
 
 if TYPE_CHECKING:
     from kmon.transport.bedrock import Bedrock

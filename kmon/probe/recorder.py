@@ -17,7 +17,7 @@ from kmon.blame.stall_monitor import StallMonitor
 from kmon.blame.weigh import own_fault
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.headers import SERVER_LATENCY, kept
+from kmon.dialects.http_answer import SERVER_LATENCY, kept
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import Asked
 from kmon.findings.signature import Ended, Signature, decide, describe
@@ -26,7 +26,7 @@ from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import Timeline
 from kmon.stream.view import fold_chunk
-from kmon.transport.phase import Phase
+from kmon.transport.connect import Phase
 
 
 @dataclass(frozen=True, slots=True)

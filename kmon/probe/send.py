@@ -7,14 +7,14 @@ from contextlib import AbstractAsyncContextManager
 from kmon.catalog import aws
 from kmon.catalog.credential import Credential
 from kmon.dialects.delta import StreamError
+from kmon.dialects.dialect import WireRequest
 from kmon.dialects.registry import dialect
-from kmon.dialects.wire import WireRequest
 from kmon.errors import UsageError
 from kmon.model import Target
 from kmon.probe.context import Shared
+from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
-from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
 
@@ -31,7 +31,7 @@ def ask(
     network: Shared,
     on_phase: OnPhase,
     connect_timeout_s: float,
-    on_line: OnLine | None = None,
+    on_sampler: OnSampler | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
     """Send ``request`` when entered and give its answer; leaving closes the socket."""
     if dialect(target.dialect).transport == "aws":
@@ -41,7 +41,7 @@ def ask(
             credential=credential,
             on_phase=on_phase,
             connect_timeout_s=connect_timeout_s,
-            on_line=on_line,
+            on_sampler=on_sampler,
         )
     url = url_of(target, request, credential)
     proxy = proxy_for(url)
@@ -53,7 +53,7 @@ def ask(
         ssl_context=network.ssl_context,
         connect_timeout_s=connect_timeout_s,
         proxy=proxy,
-        on_line=on_line,
+        on_sampler=on_sampler,
     )
 
 

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 
 from kmon.address import unusable
-from kmon.dialects.local_only import LocalOnly
+from kmon.dialects.server_request import LocalOnly
 from kmon.errors import UsageError
 from kmon.logs import log
 from kmon.proxy.relay.closing import close_after, own_answer
@@ -19,7 +19,7 @@ from kmon.proxy.relay.connection import Connection
 from kmon.proxy.relay.observer import Observe
 from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.backend import StampedStream
-from kmon.transport.phase import Phase
+from kmon.transport.connect import Phase
 from kmon.transport.timestamps import ask_for_stamps
 
 _log = logging.getLogger(__name__)

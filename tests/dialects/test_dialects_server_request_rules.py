@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.address import authority, names_loopback
-from kmon.dialects.local_only import LocalOnly, NotLocalError
-from kmon.dialects.request_fields import FieldError, request_fields
+from kmon.dialects.server_request import FieldError, LocalOnly, NotLocalError, request_fields
 
 SCHEMES = ("http", "https", "ws", "file", "null", "app")
 

@@ -21,7 +21,7 @@ import pytest
 import trustme
 
 from kmon.dialects.delta import StreamError
-from kmon.transport import local_faults
+from kmon.transport import errors
 from kmon.transport.backend import StampingBackend
 from kmon.transport.connect import connect_first
 from kmon.transport.errors import stream_error
@@ -108,7 +108,7 @@ async def test_a_refusal_is_not_this_machines() -> None:
     ],
 )
 def test_each_error_number_of_this_machine_has_its_name(number: int, kind: str) -> None:
-    found = local_faults.of_connecting(OSError(number, "x"), socket.AF_INET, ("127.0.0.1", 1))
+    found = errors.of_connecting(OSError(number, "x"), socket.AF_INET, ("127.0.0.1", 1))
     assert found is not None
     assert found.error.kind == kind
     assert found.error.message.startswith("this machine ")
@@ -116,7 +116,7 @@ def test_each_error_number_of_this_machine_has_its_name(number: int, kind: str) 
 
 @pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ETIMEDOUT])
 def test_what_a_router_tells_though_there_is_a_route_is_not_this_machines(number: int) -> None:
-    assert local_faults.of_connecting(OSError(number, "x"), socket.AF_INET, ("127.0.0.1", 1)) is None
+    assert errors.of_connecting(OSError(number, "x"), socket.AF_INET, ("127.0.0.1", 1)) is None
 
 
 def test_a_file_that_may_not_be_read_is_no_firewall() -> None:
@@ -124,7 +124,7 @@ def test_a_file_that_may_not_be_read_is_no_firewall() -> None:
 
 
 def test_a_resolver_that_says_there_is_no_such_name_is_not_this_machines() -> None:
-    assert local_faults.of_resolving(socket.gaierror(socket.EAI_NONAME, "x")) is None
+    assert errors.of_resolving(socket.gaierror(socket.EAI_NONAME, "x")) is None
 
 
 @pytest.mark.parametrize("listening", [True, False])
@@ -133,12 +133,12 @@ def test_a_resolver_on_this_machine_is_missed_where_nobody_listens(
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
         resolver.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(local_faults, "DNS_PORT", resolver.getsockname()[1])
-        monkeypatch.setattr(local_faults, "RESOLVER_FILE", tmp_path / "resolv.conf")
+        monkeypatch.setattr(errors, "DNS_PORT", resolver.getsockname()[1])
+        monkeypatch.setattr(errors, "RESOLVER_FILE", tmp_path / "resolv.conf")
         (tmp_path / "resolv.conf").write_text("# nobody\nnameserver 127.0.0.1\nsearch lan\n")
         if not listening:
             resolver.close()
-        found = local_faults.of_resolving(socket.gaierror(socket.EAI_AGAIN, "x"))
+        found = errors.of_resolving(socket.gaierror(socket.EAI_AGAIN, "x"))
     assert (found is None) == listening
     assert found is None or found.error.kind == "no-resolver"
 

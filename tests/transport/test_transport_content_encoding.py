@@ -8,7 +8,7 @@ import zlib
 import httpx
 import pytest
 
-from kmon.transport.content_encoding import STEP_BYTES, Unpacker
+from kmon.transport.http import STEP_BYTES, Unpacker
 
 
 def test_identity_passes_through() -> None:

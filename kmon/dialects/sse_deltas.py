@@ -1,15 +1,15 @@
-"""Server-sent events whose data is one JSON object each, to deltas: what all SSE dialects share.
+"""Server-sent events to deltas: of the dialects whose data is JSON, and of a dialect that kmon does not know.
 
-Comments are life; ``[DONE]`` is a terminal event wherever it comes; a frame that cannot be read is an error with its
-text kept, and decoding goes on. What an object means is the dialect's to say.
-"""
+In the known dialects a comment is a keep-alive; ``[DONE]`` is the terminal event wherever it comes; a frame that cannot
+be read is an error with its text kept, and decoding continues. In an unknown dialect an event is a chunk and a comment
+is a keep-alive; nothing is progress, a finish or an error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from kmon.dialects.bounds import frame_text
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded, frame_text
 from kmon.dialects.delta import Delta
 from kmon.dialects.fault import fault, malformed
 from kmon.dialects.json_access import parsed
@@ -75,3 +75,51 @@ class JSONEventsDecoder:
         if error is None and not complete:
             error = malformed("the body ended inside a frame", raw)
         return None if error is None else Delta(error=error, raw=raw)
+
+
+EVENTS = "text/event-stream"
+STREAMED = frozenset(
+    {
+        EVENTS,
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/jsonlines",
+        "application/json-seq",
+        "application/stream+json",
+        "application/vnd.amazon.eventstream",
+        "application/grpc",
+        "application/grpc-web",
+        "application/grpc-web+proto",
+        "application/connect+json",
+        "application/connect+proto",
+        "multipart/x-mixed-replace",
+    }
+)
+"""Content types of answers that come piece by piece; any other may be one whole."""
+
+
+class PlainDecoder:
+    """Server-sent events to deltas that carry nothing but a description (``Delta.raw``): event name and size.
+
+    What an event holds is not shown: a key that is sent in pieces could not be found in it without reading it.
+    """
+
+    def __init__(self) -> None:
+        self._sse = SSEDecoder()
+
+    def feed(self, data: bytes) -> list[Delta]:
+        return [delta for item in self._sse.feed(data) if (delta := _delta(item)) is not None]
+
+    def end(self) -> list[Delta]:
+        """Nothing: whether a body that ends inside an event was cut is its transport's to say."""
+        return []
+
+
+def _delta(item: Item) -> Delta | None:
+    if isinstance(item, Event):
+        return Delta(raw=f"{bounded(item.name or 'message', NAME_LIMIT_CHARS)}, {len(item.data)} bytes")
+    if isinstance(item, Comment):
+        return Delta(keepalive=True, chunk=False, raw=f"comment, {len(item.line)} bytes")
+    return None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kmon.transport.tcp_info import TcpSampler, TcpState, parsed, witness_of
+from kmon.transport.tcp_info import TcpSampler, TcpState, parsed, tcp_state
 
 Pair = tuple[socket.socket, socket.socket]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
@@ -26,7 +26,7 @@ def pair() -> Iterator[Pair]:
 
 
 def looked(sock: socket.socket) -> TcpState:
-    found = witness_of(sock)
+    found = tcp_state(sock)
     assert found is not None
     return found
 
@@ -68,7 +68,7 @@ def test_silence_grows_and_new_data_ends_it(pair: Pair) -> None:
 def test_a_closed_socket_has_no_witness(pair: Pair) -> None:
     here, _ = pair
     here.close()
-    assert witness_of(here) is None
+    assert tcp_state(here) is None
 
 
 def test_the_fields_are_read_from_where_linux_keeps_them() -> None:
@@ -91,7 +91,7 @@ def test_a_peers_kernel_acknowledges_when_it_is_asked_though_nobody_there_reads_
     while looked(here).last_ack_received_ms > 500:
         pass
     assert looked(here).last_data_received_ms >= 1_100
-    line.leave_be()
+    line.stop_probing()
     assert here.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
@@ -109,5 +109,5 @@ def test_a_line_that_is_closed_tells_nothing_and_takes_no_offence(pair: Pair) ->
     line = TcpSampler(here, "there", lambda: 0)
     here.close()
     line.ask()
-    line.leave_be()
+    line.stop_probing()
     assert line.look() is None

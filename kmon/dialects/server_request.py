@@ -1,18 +1,50 @@
-"""Who may ask a server on loopback: programs of this machine, and pages that it served itself; no other web page.
+"""Checks of a request that kmon's own loopback servers make: its header fields, and the program or page it comes from.
 
-Every browser can send requests to loopback for every page it shows, and a name under which a page was loaded may be
-made to resolve to loopback afterwards (DNS rebinding): the page then reads the answers as well. So the Host must be a
-name of loopback, which a site cannot have, and what browsers say about a page (Origin, Sec-Fetch-Site) must name the
-server itself. Programs say neither. No answer ever has an Access-Control header of kmon's own.
-"""
+Header fields are parsed so strictly that no other parser can read them differently: such differences are how a request
+is smuggled past one parser (RFC 9112, section 11.2). Real clients never write such fields.
+
+Programs of this machine, and pages that the server itself served, may send requests; no other web page may. A browser
+can send requests to loopback for every page it shows, and the host name of a page may later resolve to loopback (DNS
+rebinding), so that the page reads the answers. So the Host must be a loopback name, which a web site cannot have, and
+what browsers send about a page (Origin, Sec-Fetch-Site) must name the server itself. Programs send neither. No answer
+has an Access-Control header of kmon's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from kmon.address import authority, names_loopback
 from kmon.dialects.text import clean
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+LINE_BREAKER = re.compile(rb"[\x00\r\n]")
+"""What some reader takes for the end of a line, or of the text; other control characters are only strange."""
+
+
+class FieldError(ValueError):
+    """A line of a request's head that is no header field; the text says why."""
+
+
+def request_fields(lines: Iterable[bytes]) -> dict[str, str]:
+    """The fields of ``lines``, each without its CRLF. Names are lower case; values of a repeated name are joined.
+
+    Raises :class:`FieldError` for a line that is folded, has a NUL, a bare CR or LF, no colon, or a name that is none.
+    """
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line[:1] in (b" ", b"\t"):
+            raise FieldError("a header that goes on in the next line: write it in one")
+        if LINE_BREAKER.search(line):
+            raise FieldError("a header with a NUL in it, or a line that does not end in CRLF")
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.match(name):
+            raise FieldError("a malformed header line: it must be a name, a colon and a value")
+        key, said = name.lower().decode("ascii"), value.strip(b" \t").decode("latin-1")
+        fields[key] = f"{fields[key]}, {said}" if key in fields else said
+    return fields
+
 
 NAME_LIMIT_CHARS = 100
 OWN_SITES = ("none", "same-origin")

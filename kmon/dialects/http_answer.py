@@ -1,18 +1,70 @@
-"""An answer that is no stream: what it says, in one error."""
+"""What kmon keeps of an HTTP answer besides its stream: evidence headers, and the error of an answer that is no stream.
+
+The headers are an allow-list: credentials and account headers are never on it."""
 
 from __future__ import annotations
 
 import datetime
 import json
+import math
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.dialect import WireFormat, error_member
-from kmon.dialects.headers import http_date, retry_after_s
+from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE, WireFormat, error_member
 from kmon.dialects.text import clean
-from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
+
+REQUEST_ID_HEADERS = (
+    "x-request-id", "request-id", "x-generation-id", "cf-ray", "x-trace-id", "msh-request-id", "x-msh-trace-id",
+    "nvcf-reqid", "mistral-correlation-id", "x-kong-request-id", "x-amzn-requestid", "x-baseten-request-id",
+    "x-groq-request-id", "apim-request-id",
+)  # fmt: skip
+"""Ids a provider's support can look a request up by."""
+
+TIMING_HEADERS = (
+    "server-timing", "openai-processing-ms", "x-envoy-upstream-service-time",
+    "fireworks-server-time-to-first-token", "fireworks-server-processing-time",
+)  # fmt: skip
+"""What the server says about its own time."""
+
+SERVER_LATENCY = "server-latency-ms"
+"""Kept beside them: the server's own total in ms, where the stream tells it (Bedrock ``metrics.latencyMs``)."""
+
+
+RETRY_AFTER_LIMIT_S = 1e9
+"""Thirty years: who asks for more means never."""
+
+
+def kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """The request ids and server timings among ``headers``, values bounded."""
+    names = (*REQUEST_ID_HEADERS, *TIMING_HEADERS)
+    return {name: bounded(headers[name], QUOTED_LIMIT_CHARS) for name in names if name in headers}
+
+
+def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
+    """Seconds to wait by a ``Retry-After`` value: a number, or an HTTP date relative to ``now``. None if neither."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        pass
+    else:
+        return min(max(0.0, seconds), RETRY_AFTER_LIMIT_S) if math.isfinite(seconds) else None
+    when = http_date(value)
+    return None if when is None else min(max(0.0, (when - now).total_seconds()), RETRY_AFTER_LIMIT_S)
+
+
+def http_date(value: str | None) -> datetime.datetime | None:
+    """The moment an HTTP date stands for, or None if it is none."""
+    try:
+        when = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
+
 
 HOST_LIMIT_CHARS = 255
 STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from kmon.dialects.headers import kept, retry_after_s
+from kmon.dialects.http_answer import kept, retry_after_s
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.UTC)
 

@@ -21,12 +21,11 @@ from msgspec import Struct
 
 from kmon.cli import main
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.dialect import HttpDialect, Route
+from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import items, members, text
 from kmon.dialects.registry import registered
-from kmon.dialects.sse_json import JSONEventsDecoder
-from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import Message, Scenario, Target
 from kmon.output.selftest_bench import run_cases
 from kmon.output.selftest_cases import Case
