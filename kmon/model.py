@@ -103,7 +103,7 @@ class Tool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
 
 
-class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AnswerCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When an answer is right. It must always have text or a tool call; reasoning alone is not enough."""
 
     contains: tuple[str, ...] = ()
@@ -135,6 +135,6 @@ class Scenario(Struct, frozen=True, kw_only=True):
     max_tokens: int = 1024
     filler_tokens: int | None = None
     """Approximate size of the text that replaces ``{filler}`` in a message; None without filler."""
-    check: Check = Check()
+    check: AnswerCheck = AnswerCheck()
     chain: Chain | None = None
     """None for a scenario of one request and one answer."""

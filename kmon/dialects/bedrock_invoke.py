@@ -1,6 +1,6 @@
-"""Bedrock InvokeModelWithResponseStream to deltas: ``chunk`` frames around each model family's own JSON.
+"""Decodes Bedrock InvokeModelWithResponseStream: ``chunk`` frames with the JSON of each model family.
 
-For recordings only; kmon never asks this way.
+For recordings and proxied requests only; kmon never sends such a request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kmon.dialects.json_access import count, items, members, parsed, text
 from kmon.dialects.messages import message_delta
 
 METRICS = "amazon-bedrock-invocationMetrics"
-"""Stands on the last chunk, whatever the family: Bedrock's own token counts."""
+"""Member of the last chunk of every family: Bedrock's own token counts."""
 NOVA_EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
 
 
@@ -64,7 +64,7 @@ def _invoke_delta(name: str, event: dict[str, Any]) -> Delta:
 
 
 def _payload_delta(value: dict[str, Any]) -> Delta:
-    """Tell the family by its members: Claude, Nova, OpenAI and DeepSeek, Cohere, Titan, Llama, Mistral."""
+    """Recognise the family by its members: Claude, Nova, OpenAI, DeepSeek, Cohere, Titan, Llama, Mistral."""
     if isinstance(value.get("type"), str):
         return message_delta(value)
     for name in NOVA_EVENTS:
@@ -92,7 +92,7 @@ def _choices(value: dict[str, Any]) -> Delta:
 
 
 def _cohere(value: dict[str, Any]) -> Delta:
-    """The closing event repeats the whole answer under ``response``, which is not read again."""
+    """The last event repeats the whole answer under ``response``, which is ignored."""
     return Delta(text=text(value.get("text")), finish_reason=text(value.get("finish_reason")) or None)
 
 

@@ -1,8 +1,9 @@
-"""Chat Completions (OpenAI's dialect and everybody's variations of it): requests, streams and whole answers.
+"""Chat Completions (OpenAI's dialect and the variants of other providers): requests, streams and whole answers.
 
-Rules where the wire is ambiguous: text is choice 0's ``delta`` and never the ``text`` or ``message`` some providers put
-beside it; reasoning is ``reasoning_content``, else ``reasoning``, else the thinking parts of a content list; usage may
-stand on the chunk, on the choice or under ``x_groq``; a frame that cannot be read is an error and decoding goes on.
+Rules where the format is ambiguous: text is the ``delta`` of choice 0, never the ``text`` or ``message`` that some
+providers put beside it; reasoning is ``reasoning_content``, else ``reasoning``, else the thinking parts of a content
+list; usage may be in the chunk, in the choice or under ``x_groq``; an unreadable frame is an error and decoding
+continues.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NAMED_CHOICES = ("auto", "none", "required", "any")
 
 
 class Chat(HttpDialect):
-    """No temperature and the like are sent: Moonshot refuses them and they would make targets incomparable."""
+    """Sends no sampling parameters: Moonshot refuses temperature, and targets would not be comparable."""
 
     name = DEFAULT_DIALECT
     content_type = SSE_TYPE
@@ -65,7 +66,7 @@ class Chat(HttpDialect):
         return JSONEventsDecoder(chunk_delta)
 
     def whole(self, value: dict[str, Any]) -> Delta:
-        """A completion is its one chunk, with ``message`` where a chunk has ``delta``."""
+        """A completion is read as one chunk whose ``message`` is the ``delta``."""
         choices = [{**choice, "delta": choice.get("message")} for choice in map(members, items(value.get("choices")))]
         return chunk_delta({**value, "choices": choices})
 
@@ -123,7 +124,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
 
 
 def usage_of(value: object) -> Usage | None:
-    """Token counts of a ``usage`` object; None when it holds no count at all."""
+    """Token counts of a ``usage`` object; None if it holds no count."""
     if not isinstance(value, dict):
         return None
     usage = Usage(
@@ -186,7 +187,7 @@ def _part_text(part: object, depth: int) -> str:
 
 
 def _fragments(delta: dict[str, Any]) -> tuple[ToolFragment, ...]:
-    """Pieces of tool calls. Without an ``index`` (Mistral) the place in the list is the index."""
+    """Fragments of tool calls. Without an ``index`` (Mistral) the position in the list is the index."""
     fragments = []
     for place, call in enumerate(items(delta.get("tool_calls"))):
         if isinstance(call, dict):

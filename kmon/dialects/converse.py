@@ -1,4 +1,4 @@
-"""Bedrock ConverseStream: requests as botocore serialises and signs them, event-stream frames, and whole answers."""
+"""Bedrock ConverseStream: requests for botocore to serialise and sign, event-stream frames, and whole answers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.model import Auth, Message, Scenario, Target, Tool
 
 OPERATIONS = {"converse-stream": True, "converse": False}
-"""Whether each operation, the end of a path, streams."""
+"""Whether an operation, by the end of its path, streams."""
 
 
 class Converse(HttpDialect):
-    """The body holds the operation's parameters without the model id, which Bedrock wants in the path.
+    """The body holds the operation's parameters without the model id, which is in the path.
 
     The dialect has no tool choice "none": the tools are left out instead.
     """
@@ -97,7 +97,7 @@ class Converse(HttpDialect):
 
 
 def model_in(path: str) -> tuple[str, str] | None:
-    """The model and the operation of a Bedrock runtime path, whatever stands before ``/model/``."""
+    """The model and the operation of a Bedrock runtime path; any prefix before ``/model/`` is ignored."""
     model, _, operation = path.partition("/model/")[2].rpartition("/")
     return (unquote(model), operation) if model and operation else None
 
@@ -154,7 +154,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
 
 def _blocks(message: Message) -> Iterator[dict[str, Any]]:
     if message.tool_call_id is not None:
-        # As text even when it is JSON: every dialect is then asked with the very same words.
+        # Text even if it is JSON, so that all dialects send the same text.
         content = [{"text": message.content}] if message.content else []
         yield {"toolResult": {"toolUseId": message.tool_call_id, "content": content, "status": "success"}}
         return

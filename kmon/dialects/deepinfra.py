@@ -1,7 +1,7 @@
-"""DeepInfra's native inference: the conversation written out as a prompt, one token per event, in the shape of TGI.
+"""DeepInfra's native inference: the conversation as one prompt, one token per event, in the format of TGI.
 
-The end is the event with ``details.finish_reason`` (or the whole ``generated_text``, which is not read again);
-``[DONE]`` is not promised. Errors come inside a 200 stream.
+The last event has ``details.finish_reason`` or the whole ``generated_text``, which is ignored. ``[DONE]`` may be
+missing. Errors come inside a 200 stream.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class DeepInfra(HttpDialect):
 
 
 def token_delta(event: dict[str, Any], raw: str = "", name: str = "") -> Delta:
-    """The meaning of one event. A special token (end of turn) is a chunk whose text is not the answer's."""
+    """The meaning of one event. The text of a special token (end of turn) is not part of the answer."""
     if error := event.get("error_message") or event.get("error") or (event if name == "error" else None):
         code = text(event.get("error_type")) or None
         cause = {"message": error, "type": code} if isinstance(error, str) else error

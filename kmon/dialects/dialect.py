@@ -50,36 +50,36 @@ class Decoder(Protocol):
 
 
 Transport = Literal["http", "aws", "websocket", "gateway"]
-"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that is only listened to, or a gateway's
-own protocol over a WebSocket."""
+"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that kmon only reads, or a gateway's
+protocol over a WebSocket."""
 OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 
 class Route(Struct, frozen=True):
-    """What the path of a request says. ``model`` is empty and ``stream`` None where the body tells them."""
+    """What the path of a request says. ``model`` is empty and ``stream`` None if the body has them."""
 
     model: str = ""
     stream: bool | None = None
 
 
 class FinishWords(Struct, frozen=True):
-    """The finish reasons that findings ask for, by meaning. Any other word is an ordinary end."""
+    """The finish reasons that findings need, by meaning. Any other word is an ordinary end."""
 
     tools: frozenset[str] = frozenset({"tool_calls", "function_call", "tool_use"})
-    """The answer ends in tool calls. Gateways pass on the words of the vendor behind them, hence those of several."""
+    """The answer ends in tool calls. Gateways pass on the words of several vendors."""
     length: frozenset[str] = frozenset({"length", "max_tokens"})
     """The output cap cut the answer."""
 
 
 class WireFormat(ABC):
-    """How the answers of a dialect are recognised and read, and what a request in it says. Has no state."""
+    """Recognises and decodes the answers of a dialect, and reads its requests. Has no state."""
 
     finish_words = FinishWords()
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is called in targets, events, JSON and ``--dialect``."""
+        """Its name in targets, events, JSON and ``--dialect``."""
 
     @property
     @abstractmethod
@@ -88,13 +88,13 @@ class WireFormat(ABC):
 
     @abstractmethod
     def route(self, path: str) -> Route | None:
-        """What the path of a request says, whatever stands before the dialect's own part; None for another dialect."""
+        """What the path of a request says; any prefix is ignored. None for another dialect."""
 
     @abstractmethod
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
-        """Whether one event of a stream is surely of this dialect, by its name and its members.
+        """Whether one event of a stream certainly is of this dialect, by its name and its members.
 
-        Of an event stream only the name is given, of server-sent events both.
+        For AWS event streams only the name is given, for server-sent events both.
         """
 
     @abstractmethod
@@ -106,7 +106,7 @@ class WireFormat(ABC):
         """The meaning of an answer that was not streamed, from its members."""
 
     def whole_answer(self, body: bytes) -> Delta | None:
-        """The one delta that says what a whole JSON answer says, ``done``; None if ``body`` is no JSON object."""
+        """The meaning of a whole JSON answer as one delta with ``done``; None if ``body`` is no JSON object."""
         try:
             value = parsed(body)
         except ValueError:
@@ -116,7 +116,7 @@ class WireFormat(ABC):
         return structs.replace(self.whole(value), done=True, raw=frame_text(body))
 
     def error_in(self, value: object) -> object:
-        """What of the JSON body of an HTTP error describes the error; ``value`` itself if it is no error envelope."""
+        """The part of an HTTP error's JSON body that describes the error; ``value`` itself if there is no envelope."""
         return error_member(value)
 
     def turns(self, value: Mapping[str, Any]) -> Sequence[object]:
@@ -124,37 +124,37 @@ class WireFormat(ABC):
         return messages_member(value)
 
     def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
-        """The names of the tools that a request offers; "" for one that cannot be read."""
+        """The names of the tools that a request offers; "" for an unreadable one."""
         return named_tools(value)
 
 
 class Dialect(ABC):
-    """What a target can be asked in."""
+    """A dialect in which kmon can send requests to a target."""
 
     transport: Transport = "http"
     auth: Auth = "bearer"
-    """How an endpoint that no catalog describes wants its key. The transport ``aws`` knows only ``aws``."""
+    """How the key is sent to an endpoint that is not in a catalog. With the transport ``aws`` it is always ``aws``."""
     key_env: tuple[str, ...] = ()
     """Environment variables that may hold the key of such an endpoint."""
     signs_with_device = False
-    """Whether a request is signed with the device key of this machine, too."""
+    """Whether a request is also signed with the device key of this machine."""
     unnamed_model = ""
-    """What stands in the place of a model where there is none to name; empty where one must be named."""
+    """Replaces the model where none can be named; empty where one must be named."""
     own_members: frozenset[str] = OWN_MEMBERS
-    """Members of the request body that target and scenario decide, so that ``body`` in a file may not hold them."""
+    """Members of the request body that target and scenario decide; ``body`` in a file may not hold them."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is called in targets, events, JSON and ``--dialect``."""
+        """Its name in targets, events, JSON and ``--dialect``."""
 
     @property
     def websocket(self) -> bool:
-        """Whether a WebSocket carries it, so that base URLs begin with ws:// or wss:// and there is no HTTP request."""
+        """Whether a WebSocket carries it: base URLs begin with ws:// or wss://, and there is no HTTP request."""
         return self.transport in ("websocket", "gateway")
 
     def unsupported(self, target: Target, scenario: Scenario) -> str | None:
-        """Why ``scenario`` cannot be carried to ``target``, in a sentence that says what to do; None if it can."""
+        """Why ``scenario`` cannot be sent to ``target``, in a sentence that says what to do; None if it can."""
         return None
 
 
@@ -162,11 +162,11 @@ class HttpDialect(Dialect, WireFormat):
     """A dialect of one HTTP request and one streamed answer."""
 
     final = True
-    """Whether nothing of interest can follow the terminal event, so that nobody waits for the peer to close."""
+    """Whether the terminal event is the last, so that kmon need not wait for the peer to close."""
     base_path = ""
-    """What base URLs end with where a server has the whole API below its root (``/v1``)."""
+    """The end of base URLs of servers whose API is below a path (``/v1``)."""
     models_path: str | None = None
-    """Where the list of models is, after the base URL; None where there is none to ask."""
+    """The path of the list of models, after the base URL; None if there is none."""
 
     def models_in(self, value: object) -> list[str] | None:
         """The ids in an answer to ``models_path``: ``{"data": [{"id": ...}]}`` or, as Together answers, the bare list.
@@ -182,20 +182,20 @@ class HttpDialect(Dialect, WireFormat):
     def request(self, target: Target, scenario: Scenario, messages: Sequence[Message]) -> WireRequest:
         """The request that sends ``messages`` to ``target`` with the tools and the output cap of ``scenario``.
 
-        ``messages`` stand apart from the scenario so that a nudge can extend them. ``target.body`` is merged last and
-        wins. Raises :class:`UsageError` for what is :meth:`unsupported`.
+        ``messages`` are separate from the scenario so that a nudge can extend them. ``target.body`` is merged last and
+        takes precedence. Raises :class:`UsageError` for what is :meth:`unsupported`.
         """
 
 
 def error_member(value: object) -> object:
-    """``error`` of an object that has it, else ``value``: the envelope of most dialects."""
+    """The member ``error`` if there is one, else ``value``: the envelope of most dialects."""
     return value.get("error", value) if isinstance(value, dict) else value
 
 
 def messages_member(value: Mapping[str, Any]) -> Sequence[object]:
-    """``messages``, else ``input`` or ``prompt`` as one message of the user's."""
-    said = text(value.get("input")) or text(value.get("prompt"))
-    return items(value.get("messages")) or ([{"role": "user", "content": said}] if said else [])
+    """``messages``, else ``input`` or ``prompt`` as one user message."""
+    prompt = text(value.get("input")) or text(value.get("prompt"))
+    return items(value.get("messages")) or ([{"role": "user", "content": prompt}] if prompt else [])
 
 
 def named_tools(value: Mapping[str, Any]) -> Sequence[str]:

@@ -21,20 +21,18 @@ REQUEST_ID_HEADERS = (
     "nvcf-reqid", "mistral-correlation-id", "x-kong-request-id", "x-amzn-requestid", "x-baseten-request-id",
     "x-groq-request-id", "apim-request-id",
 )  # fmt: skip
-"""Ids a provider's support can look a request up by."""
+"""Ids by which a provider's support finds a request."""
 
 TIMING_HEADERS = (
     "server-timing", "openai-processing-ms", "x-envoy-upstream-service-time",
     "fireworks-server-time-to-first-token", "fireworks-server-processing-time",
 )  # fmt: skip
-"""What the server says about its own time."""
+"""The server's own times."""
 
 SERVER_LATENCY = "server-latency-ms"
-"""Kept beside them: the server's own total in ms, where the stream tells it (Bedrock ``metrics.latencyMs``)."""
-
-
+"""Key for the server's own total in ms, if the stream has it (Bedrock ``metrics.latencyMs``)."""
 RETRY_AFTER_LIMIT_S = 1e9
-"""Thirty years: who asks for more means never."""
+"""Thirty years; more means never."""
 
 
 def kept(headers: Mapping[str, str]) -> dict[str, str]:
@@ -44,7 +42,7 @@ def kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
-    """Seconds to wait by a ``Retry-After`` value: a number, or an HTTP date relative to ``now``. None if neither."""
+    """Seconds to wait by a ``Retry-After`` value, a number or an HTTP date relative to ``now``; None if neither."""
     if not value:
         return None
     try:
@@ -58,7 +56,7 @@ def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
 
 
 def http_date(value: str | None) -> datetime.datetime | None:
-    """The moment an HTTP date stands for, or None if it is none."""
+    """The time of an HTTP date, or None if it is none."""
     try:
         when = parsedate_to_datetime(value or "")
     except (ValueError, OverflowError):
@@ -71,10 +69,10 @@ STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/p
 
 
 def is_stream(status: int, content_type: str, wanted: str) -> bool:
-    """Whether the body is worth decoding as the stream that was ``wanted`` (a content type).
+    """Whether the body can be decoded as a stream of the content type ``wanted``.
 
-    Some servers ignore ``stream: true`` and answer JSON or HTML. Event-stream frames carry checksums and tell by
-    themselves whether they are any; their content type is checked by no client and so by no server.
+    Some servers ignore ``stream: true`` and answer JSON or HTML. For event-stream frames any content type is accepted:
+    clients do not check it, and the checksums show whether they are frames.
     """
     if status != 200:
         return False
@@ -90,18 +88,18 @@ def answer_error(
     spoken: WireFormat | None = None,
     code: str | None = None,
 ) -> StreamError:
-    """Turn a non-stream answer into an error with the provider's own message, cleaned and bounded.
+    """Turn an answer that is no stream into an error with the provider's own message, cleaned and bounded.
 
-    ``spoken`` is the format whose error envelope is looked for, None for the usual one. ``code`` is the refusal's code
-    where a client library has read it; otherwise the body may give one.
+    ``spoken`` is the format whose error envelope is read, None for the usual one. ``code`` is the error code if a
+    client library has read it; otherwise the body may have one.
     """
     text = clean(body.decode("utf-8", "replace"))
-    # A date to retry after is one of the server's clock, and so is the date it answers with; ours may be off.
+    # Retry-After is a time of the server's clock, so it is compared with the Date header; this clock may be wrong.
     now = http_date(headers.get("date")) or datetime.datetime.now(datetime.UTC)
     retry_s = retry_after_s(headers.get("retry-after"), now)
-    message, said_code = _message(text, error_member if spoken is None else spoken.error_in)
+    message, body_code = _message(text, error_member if spoken is None else spoken.error_in)
     message = _redirection(status, headers.get("location", "")) or message
-    code = code or said_code
+    code = code or body_code
     frame = bounded(text, FRAME_LIMIT_CHARS)
     if status == 200:
         what = "JSON" if "json" in content_type else content_type or "something else"
@@ -123,7 +121,7 @@ def answer_error(
 
 
 def _message(text: str, error_in: Callable[[object], object]) -> tuple[str, str | None]:
-    """The message and the code of a JSON error body in any of its usual shapes, else its start."""
+    """The message and the code of a JSON error body in its usual shapes, else the start of the body."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -140,7 +138,7 @@ def _message(text: str, error_in: Callable[[object], object]) -> tuple[str, str 
 
 
 def _redirection(status: int, location: str) -> str | None:
-    """Where a redirect points, its host only: paths and queries may hold tokens. None if it is none."""
+    """The host of a redirect's target, since path and query may hold tokens. None if it is no redirect."""
     if not 300 <= status < 400 or not location:
         return None
     try:

@@ -20,17 +20,17 @@ from kmon.dialects.text import clean
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 LINE_BREAKER = re.compile(rb"[\x00\r\n]")
-"""What some reader takes for the end of a line, or of the text; other control characters are only strange."""
+"""Bytes that some parser takes as the end of a line or of the text."""
 
 
 class FieldError(ValueError):
-    """A line of a request's head that is no header field; the text says why."""
+    """A line of a request's head that is no header field; the message says why."""
 
 
 def request_fields(lines: Iterable[bytes]) -> dict[str, str]:
     """The fields of ``lines``, each without its CRLF. Names are lower case; values of a repeated name are joined.
 
-    Raises :class:`FieldError` for a line that is folded, has a NUL, a bare CR or LF, no colon, or a name that is none.
+    Raises :class:`FieldError` for a line that is folded, has a NUL, a bare CR or LF, no colon, or an invalid name.
     """
     fields: dict[str, str] = {}
     for line in lines:
@@ -41,19 +41,19 @@ def request_fields(lines: Iterable[bytes]) -> dict[str, str]:
         name, colon, value = line.partition(b":")
         if not colon or not _NAME.match(name):
             raise FieldError("a malformed header line: it must be a name, a colon and a value")
-        key, said = name.lower().decode("ascii"), value.strip(b" \t").decode("latin-1")
-        fields[key] = f"{fields[key]}, {said}" if key in fields else said
+        key, content = name.lower().decode("ascii"), value.strip(b" \t").decode("latin-1")
+        fields[key] = f"{fields[key]}, {content}" if key in fields else content
     return fields
 
 
 NAME_LIMIT_CHARS = 100
 OWN_SITES = ("none", "same-origin")
-"""Values of Sec-Fetch-Site: a person who opened the address, and a page that came from it."""
+"""Allowed values of Sec-Fetch-Site: the user opened the address, or the page is of the same origin."""
 _SCHEMES = ("http://", "https://")
 
 
 class NotLocalError(ValueError):
-    """A request that is refused; the text is a sentence for both ends, ``status`` and ``code`` tell its kind."""
+    """A refused request. The message is a sentence for both ends; ``status`` is the HTTP status, ``code`` the kind."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -61,36 +61,35 @@ class NotLocalError(ValueError):
 
 
 class LocalOnly:
-    """The rule of one server, called ``server`` in sentences, that was told to listen on the loopback name ``host``.
+    """The check of one server that listens on the loopback name ``host``; sentences call it ``server``.
 
-    ``complain`` is told of the first refusal of each kind, for its owner to see; not of each one, for a page can make
-    thousands.
+    ``complain`` gets the sentence of the first refusal of each kind only, because a page can make thousands.
     """
 
     def __init__(self, server: str, host: str, complain: Callable[[str], None]) -> None:
         self._server, self._host, self._complain = server, host.lower(), complain
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def check(self, target: str, minor: int, fields: Mapping[str, str]) -> None:
-        """Judge a request by its target as sent, its version (1 for HTTP/1.1) and its fields, which have lower-case
-        names and the values of a repeated name joined by commas. Raises :class:`NotLocalError`."""
+        """Check a request by its target as sent, its minor version (1 for HTTP/1.1) and its fields from
+        :func:`request_fields`. Raises :class:`NotLocalError`."""
         try:
             own = self._host_of(fields.get("host"), minor)
-            if target.lower().startswith(_SCHEMES):  # then it is this that counts (RFC 9112, section 3.2.2)
+            if target.lower().startswith(_SCHEMES):  # it overrides the Host (RFC 9112, section 3.2.2)
                 own = self._host_of(target.partition("://")[2].partition("/")[0].partition("?")[0], minor)
             self._check_page(own, fields)
         except NotLocalError as error:
-            if error.code not in self._told:
-                self._told.add(error.code)
+            if error.code not in self._reported:
+                self._reported.add(error.code)
                 self._complain(str(error))
             raise
 
-    def _host_of(self, said: str | None, minor: int) -> tuple[str, str]:
-        if said is None:
+    def _host_of(self, host: str | None, minor: int) -> tuple[str, str]:
+        if host is None:
             if minor == 0:
                 return "", ""
             raise NotLocalError(400, "bad-host", "a request without a Host header: send one, such as Host: localhost")
-        named = authority(said)
+        named = authority(host)
         if named is None:
             raise NotLocalError(400, "bad-host", "a request whose Host is not one name and port: send Host: localhost")
         if names_loopback(named[0]) or named[0] == self._host:
@@ -116,13 +115,13 @@ class LocalOnly:
 
 
 def _same(origin: str, own: tuple[str, str]) -> bool:
-    """Whether ``origin`` is the address that was asked. Its scheme cannot differ: a port here speaks only one."""
+    """Whether ``origin`` is the server's own address. The scheme is ignored, because a port serves only one."""
     scheme = next((scheme for scheme in _SCHEMES if origin.lower().startswith(scheme)), "")
     return bool(scheme) and bool(own[0]) and authority(origin[len(scheme) :]) == own
 
 
 def _origin_of(page: str) -> str:
-    """Scheme and host of a page's address: its path is nobody's business. ``null`` is what a page without one says."""
+    """Scheme and host of a page's address, without its path, which is private; empty for ``null``."""
     try:
         parts = urlsplit(page)
     except ValueError:

@@ -65,7 +65,7 @@ class JSONEventsDecoder:
         return self._interpret(value, raw, event.name)
 
     def _stray(self, line: bytes, *, complete: bool) -> Delta | None:
-        """A line that is no SSE field is ignored, as the rules say, unless it is a bare JSON error or cut off."""
+        """Ignore a line that is no SSE field, as the rules say, unless it is a bare JSON error or cut."""
         raw = frame_text(line)
         try:
             value = parsed(line) if line.lstrip().startswith(b"{") else None
@@ -97,13 +97,13 @@ STREAMED = frozenset(
         "multipart/x-mixed-replace",
     }
 )
-"""Content types of answers that come piece by piece; any other may be one whole."""
+"""Content types of streamed answers; with any other the answer may be whole."""
 
 
 class PlainDecoder:
-    """Server-sent events to deltas that carry nothing but a description (``Delta.raw``): event name and size.
+    """Server-sent events to deltas that hold only a description (``Delta.raw``): event name and size.
 
-    What an event holds is not shown: a key that is sent in pieces could not be found in it without reading it.
+    The content is not shown, because keys in an unknown format cannot be found and removed.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class PlainDecoder:
         return [delta for item in self._sse.feed(data) if (delta := _delta(item)) is not None]
 
     def end(self) -> list[Delta]:
-        """Nothing: whether a body that ends inside an event was cut is its transport's to say."""
+        """No delta: the transport reports a body that was cut."""
         return []
 
 

@@ -16,16 +16,16 @@ from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtoc
 
 Kind = Literal["text", "binary", "ping", "pong", "close"]
 INFLATED_LIMIT_BYTES = 32 << 20
-"""A compressed message that inflates to more is refused: it is an attack, or too long for a screen."""
+"""A compressed message that inflates to more is refused: it may be a decompression bomb."""
 _KINDS: dict[Opcode, Kind] = {
     Opcode.TEXT: "text", Opcode.BINARY: "binary", Opcode.PING: "ping", Opcode.PONG: "pong", Opcode.CLOSE: "close",
 }  # fmt: skip
 _DEFLATE_TAIL = b"\x00\x00\xff\xff"
-"""Ends each compressed message, and is not sent (RFC 7692, section 7.2.2)."""
+"""The end of each compressed message, which is not sent (RFC 7692, section 7.2.2)."""
 
 
 class WebSocketMessage(Struct, frozen=True):
-    """A whole message or a control frame. ``code`` is a close frame's, whose reason is the ``data``.
+    """A whole message or a control frame. A close frame has its ``code`` and its reason as ``data``.
 
     ``size`` is the length of the payload as sent, in bytes: ``data`` may be cut, or inflated.
     """
@@ -37,18 +37,18 @@ class WebSocketMessage(Struct, frozen=True):
 
 
 class Violation(Struct, frozen=True):
-    """Why nothing more can be read: bytes that break the rules or a limit. ``code`` is the one for a close frame."""
+    """Why nothing more can be read: bytes that violate RFC 6455 or a limit. ``code`` is for the close frame."""
 
     message: str
     code: int
 
 
 class MessageReader:
-    """One direction of a connection. Never raises: past a frame that breaks the rules it reads no further.
+    """Decodes one direction of a connection. Never raises: it stops at a frame that violates the rules.
 
-    ``limit_bytes`` bounds a message and may be changed at any time. A longer message is refused by the header of the
-    frame that exceeds the limit, before its payload is in memory; with ``cut`` its first ``limit_bytes`` are kept and
-    the rest is counted only. Frames are ``masked`` when a client sent them. ``inflate`` is given when the two sides
+    ``limit_bytes`` bounds a message and may be changed at any time. A longer message is refused at the header
+    of the frame that exceeds the limit, before its payload is in memory; with ``cut`` its first ``limit_bytes`` are
+    kept and the rest is only counted. Frames are ``masked`` if a client sent them. ``inflate`` is set if the two sides
     agreed on permessage-deflate.
     """
 
@@ -65,7 +65,7 @@ class MessageReader:
         self._size = 0
 
     def feed(self, data: bytes) -> list[WebSocketMessage]:
-        """The messages that ``data`` completes. See :attr:`violation` for why there may be no more."""
+        """The messages that ``data`` completes; none after a :attr:`violation`."""
         found: list[WebSocketMessage] = []
         if self.violation is not None:
             return found
@@ -79,7 +79,7 @@ class MessageReader:
         return found
 
     def _allowed(self, opcode: Opcode, rsv: RsvBits, size: int) -> RsvBits:
-        """The reserved bits that a frame may use. Asked again while a header comes in pieces: it begins no message."""
+        """The reserved bits that a frame may use. wsproto calls it repeatedly while a header is incomplete."""
         if opcode.iscontrol():
             return _NO_BITS
         if opcode is Opcode.CONTINUATION and self._kind is None:
@@ -97,7 +97,7 @@ class MessageReader:
         return RsvBits(True, False, False)
 
     def _message(self, frame: Frame) -> WebSocketMessage | None:
-        """What a frame, or a piece of one, completes."""
+        """The message that a frame, or a part of one, completes, if any."""
         payload = frame.payload
         assert isinstance(payload, bytes)
         if frame.opcode is Opcode.CLOSE:
@@ -120,9 +120,9 @@ class MessageReader:
 
 
 class Inflate:
-    """permessage-deflate of one direction; ``fresh_context`` when each message is compressed by itself.
+    """permessage-deflate of one direction; ``fresh_context`` if each message is compressed separately.
 
-    wsproto's own has no limit for what a message inflates to, and loses its place at a ping between two frames of one.
+    wsproto's own has no limit for the inflated size, and fails at a ping between two frames of a message.
     """
 
     def __init__(self, *, fresh_context: bool = False) -> None:
@@ -148,7 +148,7 @@ class Inflate:
 
 
 class _Headers(Extension):
-    """wsproto's hook into the header of each frame, called before the payload is taken."""
+    """An extension of wsproto that sees the header of each frame before its payload."""
 
     name = "kmon"
 
@@ -195,13 +195,13 @@ _WORDS = {
     TICK_TIMEOUT: "tick timeout: no tick within twice its interval",
 }
 OWN = frozenset({1009, TICK_TIMEOUT})
-"""With these it is kmon that closes, and the reason is its own."""
+"""Codes with which kmon itself closes."""
 CLEAN = frozenset({1000, 1001, 1005})
-"""Closings that end a conversation without breaking it off."""
+"""Codes of an ordinary end."""
 
 
 def explained(code: int, reason: str = "") -> str:
-    """``1008 (policy: ...), it said: slow consumer``; ``reason`` is the peer's own and must be cleaned already."""
+    """``1008 (policy: ...), it said: slow consumer``; ``reason`` is from the peer and must be clean."""
     known = _WORDS.get(code) or ("the application's own code" if code >= 4000 else "a code with no known meaning")
     whose = "" if code in OWN else "it said: "
     said = f", {whose}{reason}" if reason and code != ABNORMAL else ""

@@ -23,13 +23,13 @@ from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
 INTERRUPTED_PATIENCE_S = 1.0
-"""How long an interrupted race waits for what an alert has set off; another waits for as long as that may take."""
+"""How long an interrupted race waits for the programs of alerts; otherwise it waits up to their own limit."""
 NOT_IN_JSON = (ev.EngineHealth, ev.BytesArrived)
-"""Events that concern the engine, not the race."""
+"""Events about the engine, not the race."""
 
 
 class Reporter(Protocol):
-    """What to print of a race. ``enough`` is asked after every batch: True starts no further round."""
+    """Chooses what is printed of a race. ``enough`` is called after every batch; True means: start no more rounds."""
 
     def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]: ...
 
@@ -39,7 +39,7 @@ class Reporter(Protocol):
 
 
 class LineReporter:
-    """Lines for people, and the table at the end."""
+    """Prints lines for people, and the table at the end."""
 
     def __init__(self, columns: int | None = None) -> None:
         self._columns = columns
@@ -56,7 +56,7 @@ class LineReporter:
 
 
 class JsonReporter:
-    """One JSON object per event; ``race_ended`` is the last."""
+    """Prints one JSON object per event; ``race_ended`` is the last."""
 
     def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]:
         return () if isinstance(event, NOT_IN_JSON) else (msgspec.json.encode(event).decode(),)
@@ -69,7 +69,7 @@ class JsonReporter:
 
 
 async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan = NOTHING) -> RaceView:
-    """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
+    """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP. Return what was measured."""
     hosted = host(plan, keys)
     with handle_interrupts(lambda _: asyncio.ensure_future(hosted.interrupt())):
         view = await _followed(hosted, reporter, out, alarm_plan)
@@ -81,20 +81,20 @@ async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_pl
 async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan) -> RaceView:
     view = RaceView()
 
-    def tell(event: ev.Event) -> None:
+    def report(event: ev.Event) -> None:
         view.apply(event)
         for words in reporter.lines(event, view):
             print(words, file=out)
 
-    alarm = Alarm(alarm_plan, tell)
+    alarm = Alarm(alarm_plan, report)
     hosted.start()
     try:
         async for batch in hosted.batches():
             for event in batch:
                 if isinstance(event, ev.RaceEnded):
-                    # Nothing is measured any more, and race_ended is the last word.
+                    # Nothing is measured any more; race_ended must be the last line, after the alerts.
                     await alarm.close(INTERRUPTED_PATIENCE_S if event.interrupted else LIMIT_S)
-                tell(event)
+                report(event)
                 if isinstance(event, ev.Alert):
                     alarm.ring(event)
             out.flush()
@@ -110,12 +110,12 @@ async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: A
 
 
 def columns_of(out: TextIO) -> int | None:
-    """The width of the terminal ``out`` is, or None when it is none."""
+    """The width of ``out`` in cells if it is a terminal, else None."""
     return shutil.get_terminal_size().columns if out.isatty() else None
 
 
 def exit_code(view: RaceView) -> int:
-    """0 when every run ended well, 1 when one did not (or never told), 130 when interrupted."""
+    """0 if every run ended well, 1 if one did not, 130 if interrupted or ended early."""
     if view.ended is None or view.ended.interrupted:
         return INTERRUPTED
     return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
@@ -128,9 +128,9 @@ def main(plan: Plan, keys: Keys, alarm_plan: AlarmPlan = NOTHING, *, as_json: bo
 
 
 async def watch(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
-    """Report what ``hosted`` tells until SIGINT, SIGTERM or SIGHUP; notices go to ``complaints`` as well as JSON.
+    """Print the events of ``hosted`` until SIGINT, SIGTERM or SIGHUP. Notices go to ``complaints``, and to JSON too.
 
-    Raises :class:`UsageError` when the watch could not begin.
+    Raises :class:`UsageError` if the watch could not begin.
     """
     with handle_interrupts(lambda _: asyncio.ensure_future(hosted.close())):
         return await _watched(hosted, reporter, out, complaints)

@@ -1,4 +1,4 @@
-"""The table at the end of a race: what the field report had per run, with units that are right."""
+"""The table and the totals at the end of a race."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from kmon.stream.view import RaceView
 
 WHAT = "what happened"
 WHAT_MIN_COLUMNS = 30
-"""Narrower than this, what happened goes to a line of its own."""
+"""If fewer columns are left, what happened is on a separate line."""
 
 
 def summary(race: RaceView, *, ascii_only: bool = False, columns: int | None = None) -> str:
-    """Table and totals of every run that ended, in the order the runs were queued; empty when none did.
+    """Table and totals of every run that ended, in the order the runs were queued; empty if none ended.
 
-    ``columns`` is the width of the terminal; None (a file, a pipe) lets lines be as long as they are.
+    ``columns`` is the width of the terminal; None (a file, a pipe) does not limit lines.
     """
     results = race.results
     if not results:
@@ -31,7 +31,7 @@ def summary(race: RaceView, *, ascii_only: bool = False, columns: int | None = N
 
 
 def health_lines(race: RaceView) -> list[str]:
-    """A line per target and one per alert; nothing where no target had a second stream: the table says it."""
+    """A line per target and per alert; none if no target had a second stream, since the table says the same."""
     if all(health.streams < 2 for health in race.targets.values()):
         return []
     width = max(map(len, race.targets))
@@ -41,7 +41,7 @@ def health_lines(race: RaceView) -> list[str]:
 
 
 def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int | None = None) -> str:
-    """One line per run, columns aligned, durations in seconds, and what happened where something did."""
+    """One line per run, with aligned columns, durations in seconds, and what happened."""
     several = len({result.scenario for result in results}) > 1
     head, *lines = table_lines(run_columns(scenario=several, ascii_only=ascii_only), results)
     left = None if columns is None else columns - len(head) - 2
@@ -54,7 +54,7 @@ def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int
 
 
 def run_columns(*, scenario: bool, ascii_only: bool) -> list[Column[RunEnded]]:
-    """The columns of the table, all but what happened. ``scenario`` has a column where there are several."""
+    """The columns of the table, except what happened. ``scenario`` adds its column."""
     symbols = ASCII_SYMBOLS if ascii_only else SYMBOLS
     found: list[Column[RunEnded] | None] = [
         Column("run", lambda run: run.run),
@@ -95,7 +95,7 @@ def _words(result: RunEnded) -> str:
         if result.error is not None and result.error.code not in (
             None,
             "timeout_s",
-        ):  # a limit that was set, and passed
+        ):  # a limit of the user
             said.append(result.error.message)
     elif result.finish_reason:
         said.append(f"finish {result.finish_reason}")
@@ -123,5 +123,5 @@ def _seconds(duration_ms: float | None) -> str:
 
 
 def _gap_ms(result: RunEnded) -> float | None:
-    """The longest gap that was not this machine's own."""
+    """The longest gap that this machine did not cause, in ms."""
     return result.max_gap_ms if result.others_gap_ms is None else result.others_gap_ms

@@ -35,7 +35,7 @@ BUFFER_LIMIT_BYTES = 1 << 20
 class StampedStream(httpcore.AsyncNetworkStream):
     """One TCP connection. ``last_read_ns`` is the arrival of the bytes that the last ``read`` returned.
 
-    The socket is read as soon as it is readable, even if no ``read`` waits; a late ``read`` gets bytes with their stamp.
+    The socket is read as soon as it is readable, even if no ``read`` waits; a late ``read`` gets stamped bytes.
     """
 
     def __init__(self, sock: socket.socket, on_phase: OnPhase) -> None:
@@ -156,7 +156,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self._wake.set()
 
     def _raise_lost(self, kind: type[httpcore.NetworkError]) -> None:
-        """Raise the error that ended the connection, as context: httpcore re-raises ``from None``, which keeps only that."""
+        """Raise the error that ended the connection, as the context, which survives httpcore's ``from None``."""
         if self._error is None:
             return
         try:

@@ -33,9 +33,7 @@ def authorities() -> ssl.SSLContext:
     """
     named = os.environ.get(CERT_FILE)
     try:
-        if (
-            named and read_regular(Path(named), CERT_FILE_LIMIT_BYTES) is None
-        ):  # reading a pipe or device might never end
+        if named and read_regular(Path(named), CERT_FILE_LIMIT_BYTES) is None:  # a pipe or device might never end
             raise UnreadableError("there is no such file")
         return httpx.create_ssl_context()
     except UnreadableError as error:
@@ -48,7 +46,7 @@ def authorities() -> ssl.SSLContext:
 
 
 def check_authorities() -> None:
-    """Read the authorities now if the environment names a file, so that a bad file is reported before the screen opens."""
+    """Read the authorities now if the environment names a file, so that a bad file is reported before the screen."""
     if os.environ.get(CERT_FILE):
         authorities()
 

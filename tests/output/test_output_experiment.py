@@ -9,7 +9,7 @@ import json
 import msgspec
 
 from kmon.engine.plan import Keys, RacePlan, Row
-from kmon.model import Check, Message, Scenario, Target
+from kmon.model import AnswerCheck, Message, Scenario, Target
 from kmon.output.experiment import Experiment, TrialJson, TrialLines
 from kmon.output.headless import race
 from kmon.retry.policy import Policy
@@ -18,7 +18,7 @@ from kmon.stats.thresholds import Thresholds
 from tests.support.loopback import END, HEAD, serving
 from tests.support.racing import sse, target
 
-ASK = Scenario(name="tokyo", messages=(Message(role="user", content="Weather?"),), check=Check(contains=("22",)))
+ASK = Scenario(name="tokyo", messages=(Message(role="user", content="Weather?"),), check=AnswerCheck(contains=("22",)))
 RIGHT = HEAD + sse("It is 22 degrees.", finish="stop", done=True) + END
 CUT = HEAD + sse("It is") + END
 
