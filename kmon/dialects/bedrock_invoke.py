@@ -76,9 +76,9 @@ def _payload_delta(value: dict[str, Any]) -> Delta:
         return _cohere(value)
     if "generations" in value or "outputs" in value:
         return _listed(items(value.get("generations")) or items(value.get("outputs")))
-    said = text(value.get("completion")) or text(value.get("generation")) or text(value.get("outputText"))
+    content = text(value.get("completion")) or text(value.get("generation")) or text(value.get("outputText"))
     reason = text(value.get("stop_reason")) or text(value.get("completionReason"))
-    return Delta(text=said, finish_reason=reason or None)
+    return Delta(text=content, finish_reason=reason or None)
 
 
 def _choices(value: dict[str, Any]) -> Delta:
@@ -86,9 +86,9 @@ def _choices(value: dict[str, Any]) -> Delta:
     first = members(next(iter(items(value.get("choices"))), None))
     if "delta" in first:
         return chunk_delta(value)
-    said = text(members(first.get("message")).get("content")) or text(first.get("text"))
+    content = text(members(first.get("message")).get("content")) or text(first.get("text"))
     reason = text(first.get("stop_reason")) or text(first.get("finish_reason"))
-    return Delta(text=said, finish_reason=reason or None)
+    return Delta(text=content, finish_reason=reason or None)
 
 
 def _cohere(value: dict[str, Any]) -> Delta:

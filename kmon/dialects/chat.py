@@ -73,7 +73,7 @@ class Chat(HttpDialect):
 
 def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
     """The meaning of one chunk object. ``name`` is the SSE event name."""
-    said = thought = ""
+    answer = reasoning = ""
     tools: tuple[ToolFragment, ...] = ()
     finish: str | None = None
     usage: Usage | None = None
@@ -90,15 +90,15 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
         if isinstance(delta, dict):
             content = delta.get("content")
             if isinstance(content, str):
-                said += content
+                answer += content
             elif isinstance(content, list):
-                said += _parts(content, thinking=False)
+                answer += _parts(content, thinking=False)
             if "reasoning_content" in delta or "reasoning" in delta or isinstance(content, list):
-                thought += _reasoning(delta, content)
+                reasoning += _reasoning(delta, content)
             if "tool_calls" in delta or "function_call" in delta:
                 tools += _fragments(delta)
         elif not text(chunk.get("object")).startswith("chat."):
-            said += text(choice.get("text"))
+            answer += text(choice.get("text"))
         if reason := text(choice.get("finish_reason")):
             finish = reason
         if error is None and (cause := choice.get("error")):
@@ -109,8 +109,8 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
         usage = usage_of(members(chunk["x_groq"]).get("usage"))
     response_id, model, upstream = chunk.get("id"), chunk.get("model"), chunk.get("provider")
     return Delta(
-        text=said,
-        reasoning=thought,
+        text=answer,
+        reasoning=reasoning,
         tools=tools,
         finish_reason=finish,
         usage=usage,
@@ -155,19 +155,19 @@ def _error(chunk: dict[str, Any], raw: str, name: str) -> StreamError | None:
 
 
 def _reasoning(delta: dict[str, Any], content: object) -> str:
-    thought = text(delta.get("reasoning_content")) or text(delta.get("reasoning"))
-    return thought or (_parts(content, thinking=True) if isinstance(content, list) else "")
+    reasoning = text(delta.get("reasoning_content")) or text(delta.get("reasoning"))
+    return reasoning or (_parts(content, thinking=True) if isinstance(content, list) else "")
 
 
 def _parts(parts: list[Any], *, thinking: bool) -> str:
     """The text of the thinking parts of a content list, or of its other parts."""
-    said = []
+    pieces = []
     for part in parts:
         if isinstance(part, str):
-            said.append("" if thinking else part)
+            pieces.append("" if thinking else part)
         elif isinstance(part, dict) and (part.get("type") in THINKING_PARTS) == thinking:
-            said.append(_part_text(part, PARTS_DEPTH))
-    return "".join(said)
+            pieces.append(_part_text(part, PARTS_DEPTH))
+    return "".join(pieces)
 
 
 def _part_text(part: object, depth: int) -> str:
@@ -178,9 +178,9 @@ def _part_text(part: object, depth: int) -> str:
     found = members(part)
     return next(
         (
-            said
+            piece
             for key in ("text", "thinking", "reasoning", "summary")
-            if (said := _part_text(found.get(key), depth - 1))
+            if (piece := _part_text(found.get(key), depth - 1))
         ),
         "",
     )

@@ -55,8 +55,8 @@ class DeepInfra(HttpDialect):
         return JSONEventsDecoder(token_delta)
 
     def whole(self, value: dict[str, Any]) -> Delta:
-        said = text(members(next(iter(items(value.get("results"))), None)).get("generated_text"))
-        return Delta(text=said, finish_reason="stop" if said else None, usage=_usage(value, {}))
+        answer = text(members(next(iter(items(value.get("results"))), None)).get("generated_text"))
+        return Delta(text=answer, finish_reason="stop" if answer else None, usage=_usage(value, {}))
 
     def unsupported(self, target: Target, scenario: Scenario) -> str | None:
         if not scenario.tools and not carries_calls(scenario):
@@ -100,5 +100,5 @@ def _usage(event: dict[str, Any], details: dict[str, Any]) -> Usage | None:
 
 def _prompt(template: PromptTemplate, messages: Sequence[Message]) -> str:
     shapes = {"system": template.system, "user": template.user, "assistant": template.assistant}
-    said = "".join(shapes[message.role].replace("{content}", message.content) for message in messages)
-    return said + template.opening
+    prompt = "".join(shapes[message.role].replace("{content}", message.content) for message in messages)
+    return prompt + template.opening

@@ -3,7 +3,8 @@
 A :class:`WireFormat` can be read: it recognises and decodes a recording or an exchange of another program. A
 :class:`Dialect` can be the ``dialect`` of a target: kmon sends requests in it. Most are both, an :class:`HttpDialect`:
 one request, one streamed answer. mypy and Python refuse to create an object in which an abstract part is missing. None
-of them does I/O."""
+of them does I/O.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +27,10 @@ SSE_HEADERS = {
     "Content-Type": "application/json",
 }
 """The headers of a request for server-sent events."""
+Transport = Literal["http", "aws", "websocket", "gateway"]
+"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that kmon only reads, or a gateway's
+protocol over a WebSocket."""
+OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 
 class WireRequest(Struct, frozen=True):
@@ -47,12 +52,6 @@ class Decoder(Protocol):
     def feed(self, data: bytes) -> list[Delta]: ...
 
     def end(self) -> list[Delta]: ...
-
-
-Transport = Literal["http", "aws", "websocket", "gateway"]
-"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that kmon only reads, or a gateway's
-protocol over a WebSocket."""
-OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 
 class Route(Struct, frozen=True):

@@ -68,8 +68,8 @@ def _unreadable(frame: BadFrame) -> Delta:
 
 
 def _exception(name: str, payload: object, raw: str) -> StreamError:
-    said = members(payload)
-    message = text(said.get("message")) or text(said.get("originalMessage")) or name or "exception frame"
+    description = members(payload)
+    message = text(description.get("message")) or text(description.get("originalMessage")) or name or "exception frame"
     message = bounded(message, QUOTED_LIMIT_CHARS)
     return StreamError("in-stream", message, STATUS.get(name), bounded(name, QUOTED_LIMIT_CHARS) or None, raw)
 

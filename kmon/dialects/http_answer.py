@@ -1,6 +1,7 @@
 """What kmon keeps of an HTTP answer besides its stream: evidence headers, and the error of an answer that is no stream.
 
-The headers are an allow-list: credentials and account headers are never on it."""
+The headers are an allow-list: credentials and account headers are never on it.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +34,8 @@ SERVER_LATENCY = "server-latency-ms"
 """Key for the server's own total in ms, if the stream has it (Bedrock ``metrics.latencyMs``)."""
 RETRY_AFTER_LIMIT_S = 1e9
 """Thirty years; more means never."""
+HOST_LIMIT_CHARS = 255
+STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
 
 def kept(headers: Mapping[str, str]) -> dict[str, str]:
@@ -62,10 +65,6 @@ def http_date(value: str | None) -> datetime.datetime | None:
     except (ValueError, OverflowError):
         return None
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
-
-
-HOST_LIMIT_CHARS = 255
-STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
 
 def is_stream(status: int, content_type: str, wanted: str) -> bool:

@@ -7,7 +7,8 @@ Programs of this machine, and pages that the server itself served, may send requ
 can send requests to loopback for every page it shows, and the host name of a page may later resolve to loopback (DNS
 rebinding), so that the page reads the answers. So the Host must be a loopback name, which a web site cannot have, and
 what browsers send about a page (Origin, Sec-Fetch-Site) must name the server itself. Programs send neither. No answer
-has an Access-Control header of kmon's own."""
+has an Access-Control header of kmon's own.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +22,10 @@ from kmon.dialects.text import clean
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 LINE_BREAKER = re.compile(rb"[\x00\r\n]")
 """Bytes that some parser takes as the end of a line or of the text."""
+NAME_LIMIT_CHARS = 100
+OWN_SITES = ("none", "same-origin")
+"""Allowed values of Sec-Fetch-Site: the user opened the address, or the page is of the same origin."""
+_SCHEMES = ("http://", "https://")
 
 
 class FieldError(ValueError):
@@ -44,12 +49,6 @@ def request_fields(lines: Iterable[bytes]) -> dict[str, str]:
         key, content = name.lower().decode("ascii"), value.strip(b" \t").decode("latin-1")
         fields[key] = f"{fields[key]}, {content}" if key in fields else content
     return fields
-
-
-NAME_LIMIT_CHARS = 100
-OWN_SITES = ("none", "same-origin")
-"""Allowed values of Sec-Fetch-Site: the user opened the address, or the page is of the same origin."""
-_SCHEMES = ("http://", "https://")
 
 
 class NotLocalError(ValueError):

@@ -1,7 +1,8 @@
 """The dialects that a WebSocket carries, and the decoding of one message of a plain WebSocket.
 
 ``openclaw/`` decodes the messages of a gateway. Plain messages are expected to be JSON. The broadcasts of Kimi Proxy
-(``{"type": "init", "session": ...}``) are shown in a few words, anything else as received."""
+(``{"type": "init", "session": ...}``) are shown in a few words, anything else as received.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ from kmon.dialects.dialect import Dialect, Transport, cannot_carry, carries_call
 from kmon.dialects.fault import malformed
 from kmon.dialects.json_access import count, members, text
 from kmon.model import GATEWAY_KEY_ENV, Scenario, Target
+
+SHOWN_LIMIT_CHARS = 4_000
+_SESSION_TYPES = frozenset({"init", "new_session", "session_activated", "auto_session_created"})
 
 
 class OpenClawGateway(Dialect):
@@ -40,10 +44,6 @@ class PlainWebSocket(Dialect):
     name = "ws"
     transport: Transport = "websocket"
     unnamed_model = "messages"  # what is shown
-
-
-SHOWN_LIMIT_CHARS = 4_000
-_SESSION_TYPES = frozenset({"init", "new_session", "session_activated", "auto_session_created"})
 
 
 def decoded(data: bytes, *, binary: bool) -> Delta:

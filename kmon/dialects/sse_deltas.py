@@ -2,7 +2,8 @@
 
 In the known dialects a comment is a keep-alive; ``[DONE]`` is the terminal event wherever it comes; a frame that cannot
 be read is an error with its text kept, and decoding continues. In an unknown dialect an event is a chunk and a comment
-is a keep-alive; nothing is progress, a finish or an error."""
+is a keep-alive; nothing is progress, a finish or an error.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded, frame_text
 from kmon.dialects.delta import Delta
+from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.fault import fault, malformed
 from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
@@ -19,6 +21,13 @@ DONE = b"[DONE]"
 
 Interpret = Callable[[dict[str, Any], str, str], Delta]
 """A data object, its text as evidence (``Delta.raw``) and the SSE event name to a delta."""
+STREAMED = frozenset({
+    SSE_TYPE, EVENT_STREAM_TYPE, "application/x-ndjson", "application/ndjson", "application/jsonl",
+    "application/x-jsonlines", "application/jsonlines", "application/json-seq", "application/stream+json",
+    "application/grpc", "application/grpc-web", "application/grpc-web+proto", "application/connect+json",
+    "application/connect+proto", "multipart/x-mixed-replace",
+})  # fmt: skip
+"""Content types of streamed answers; with any other the answer may be whole."""
 
 
 class JSONEventsDecoder:
@@ -75,29 +84,6 @@ class JSONEventsDecoder:
         if error is None and not complete:
             error = malformed("the body ended inside a frame", raw)
         return None if error is None else Delta(error=error, raw=raw)
-
-
-EVENTS = "text/event-stream"
-STREAMED = frozenset(
-    {
-        EVENTS,
-        "application/x-ndjson",
-        "application/ndjson",
-        "application/jsonl",
-        "application/x-jsonlines",
-        "application/jsonlines",
-        "application/json-seq",
-        "application/stream+json",
-        "application/vnd.amazon.eventstream",
-        "application/grpc",
-        "application/grpc-web",
-        "application/grpc-web+proto",
-        "application/connect+json",
-        "application/connect+proto",
-        "multipart/x-mixed-replace",
-    }
-)
-"""Content types of streamed answers; with any other the answer may be whole."""
 
 
 class PlainDecoder:

@@ -1,7 +1,8 @@
 """WebSocket messages without I/O: bytes of one direction in, messages and control frames out; close codes in words.
 
 wsproto parses the frames (RFC 6455). Its own connection class is not used, because it refuses what a monitor reports:
-text that is not UTF-8 and close codes that are not registered are passed on as received."""
+text that is not UTF-8 and close codes that are not registered are passed on as received.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +23,28 @@ _KINDS: dict[Opcode, Kind] = {
 }  # fmt: skip
 _DEFLATE_TAIL = b"\x00\x00\xff\xff"
 """The end of each compressed message, which is not sent (RFC 7692, section 7.2.2)."""
+_NO_BITS = RsvBits(False, False, False)
+TICK_TIMEOUT = 4000
+ABNORMAL = 1006
+_WORDS = {
+    1000: "closed normally",
+    1001: "the other side is going away",
+    1002: "protocol error",
+    1003: "a kind of message that is not accepted",
+    1005: "closed without a code",
+    ABNORMAL: "abnormal: the connection ended without a close frame (a crash, a proxy, the network)",
+    1007: "a message was not valid UTF-8",
+    1008: "policy: not allowed in, or read too slowly for what was sent",
+    1009: "a message was too big",
+    1011: "the server failed inside",
+    1012: "the server restarts; connect again",
+    1013: "the server is overloaded; try again later",
+    TICK_TIMEOUT: "tick timeout: no tick within twice its interval",
+}
+OWN = frozenset({1009, TICK_TIMEOUT})
+"""Codes with which kmon itself closes."""
+CLEAN = frozenset({1000, 1001, 1005})
+"""Codes of an ordinary end."""
 
 
 class WebSocketMessage(Struct, frozen=True):
@@ -164,9 +187,6 @@ class _Headers(Extension):
         return self._judge(opcode, rsv, payload_length)
 
 
-_NO_BITS = RsvBits(False, False, False)
-
-
 def _closing(payload: bytes) -> WebSocketMessage:
     if not payload:
         return WebSocketMessage("close", code=int(CloseReason.NO_STATUS_RCVD))
@@ -176,33 +196,9 @@ def _closing(payload: bytes) -> WebSocketMessage:
     return WebSocketMessage("close", payload[2:], code, len(payload))
 
 
-TICK_TIMEOUT = 4000
-ABNORMAL = 1006
-
-_WORDS = {
-    1000: "closed normally",
-    1001: "the other side is going away",
-    1002: "protocol error",
-    1003: "a kind of message that is not accepted",
-    1005: "closed without a code",
-    ABNORMAL: "abnormal: the connection ended without a close frame (a crash, a proxy, the network)",
-    1007: "a message was not valid UTF-8",
-    1008: "policy: not allowed in, or read too slowly for what was sent",
-    1009: "a message was too big",
-    1011: "the server failed inside",
-    1012: "the server restarts; connect again",
-    1013: "the server is overloaded; try again later",
-    TICK_TIMEOUT: "tick timeout: no tick within twice its interval",
-}
-OWN = frozenset({1009, TICK_TIMEOUT})
-"""Codes with which kmon itself closes."""
-CLEAN = frozenset({1000, 1001, 1005})
-"""Codes of an ordinary end."""
-
-
 def explained(code: int, reason: str = "") -> str:
     """``1008 (policy: ...), it said: slow consumer``; ``reason`` is from the peer and must be clean."""
     known = _WORDS.get(code) or ("the application's own code" if code >= 4000 else "a code with no known meaning")
     whose = "" if code in OWN else "it said: "
-    said = f", {whose}{reason}" if reason and code != ABNORMAL else ""
-    return f"{code} ({known}){said}"
+    quotation = f", {whose}{reason}" if reason and code != ABNORMAL else ""
+    return f"{code} ({known}){quotation}"

@@ -26,8 +26,8 @@ def summary(race: RaceView, *, ascii_only: bool = False, columns: int | None = N
     results = race.results
     if not results:
         return ""
-    said = [table(results, ascii_only=ascii_only, columns=columns), "", totals(results), *health_lines(race)]
-    return "\n".join(said)
+    parts = [table(results, ascii_only=ascii_only, columns=columns), "", totals(results), *health_lines(race)]
+    return "\n".join(parts)
 
 
 def health_lines(race: RaceView) -> list[str]:
@@ -45,11 +45,11 @@ def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int
     several = len({result.scenario for result in results}) > 1
     head, *lines = table_lines(run_columns(scenario=several, ascii_only=ascii_only), results)
     left = None if columns is None else columns - len(head) - 2
-    said = [_words(result) for result in results]
+    happened = [_words(result) for result in results]
     if left is None or left >= WHAT_MIN_COLUMNS:
-        rows = [f"{line}  {_cut(words, left)}".rstrip() for line, words in zip(lines, said, strict=True)]
+        rows = [f"{line}  {_cut(words, left)}".rstrip() for line, words in zip(lines, happened, strict=True)]
         return "\n".join([f"{head}  {WHAT}", *rows])
-    below = [f"\n    {_cut(words, (columns or 0) - 4)}" if words else "" for words in said]
+    below = [f"\n    {_cut(words, (columns or 0) - 4)}" if words else "" for words in happened]
     return "\n".join([head, *(line.rstrip() + words for line, words in zip(lines, below, strict=True))])
 
 
@@ -86,32 +86,32 @@ def totals(results: Sequence[RunEnded]) -> str:
 
 
 def _words(result: RunEnded) -> str:
-    said = []
+    parts = []
     if result.error is not None and result.state != "timed-out":
         named = f"{result.signature}: " if result.signature else ""
-        said.append(named + " ".join(result.error.message.split())[:160])
+        parts.append(named + " ".join(result.error.message.split())[:160])
     elif result.signature:
-        said.append(f"{result.signature}: {result.evidence}")
+        parts.append(f"{result.signature}: {result.evidence}")
         if result.error is not None and result.error.code not in (
             None,
             "timeout_s",
         ):  # a limit of the user
-            said.append(result.error.message)
+            parts.append(result.error.message)
     elif result.finish_reason:
-        said.append(f"finish {result.finish_reason}")
+        parts.append(f"finish {result.finish_reason}")
     if result.unread:
-        said.append(UNREAD)
+        parts.append(UNREAD)
     if result.diagnosis:
-        said.append(result.diagnosis)
+        parts.append(result.diagnosis)
     if result.turns > 1:
-        said.append(f"{result.turns} turns, {plural(result.tool_results, 'tool result')}")
+        parts.append(f"{result.turns} turns, {plural(result.tool_results, 'tool result')}")
     if result.fallback_target:
-        said.append(fallen_back(result))
+        parts.append(fallen_back(result))
     if result.retries:
-        said.append(f"attempt {result.attempts}")
+        parts.append(f"attempt {result.attempts}")
     if result.nudge:
-        said.append(f"[{result.nudge}]")
-    return "; ".join(said)
+        parts.append(f"[{result.nudge}]")
+    return "; ".join(parts)
 
 
 def _cut(words: str, columns: int | None) -> str:

@@ -27,6 +27,8 @@ PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 """Signals passed on besides those that ask kmon to end."""
 FROM_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 NO_SUCH_PROGRAM = "there is no program {!r}; check its name and PATH"
+SUMMARY_RUNS = 200
+"""The latest requests that the summary lists; all of them are counted."""
 
 
 class Program:
@@ -96,10 +98,6 @@ def _in_foreground() -> bool:
         return False
     finally:
         os.close(terminal)
-
-
-SUMMARY_RUNS = 200
-"""The latest requests that the summary lists; all of them are counted."""
 
 
 async def wrapped(plan: ProxyPlan, command: Sequence[str], record: Record | None) -> int:

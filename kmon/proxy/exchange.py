@@ -13,9 +13,9 @@ import httpx
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.dialect import Decoder, FinishWords
+from kmon.dialects.dialect import SSE_TYPE, Decoder, FinishWords
 from kmon.dialects.http_answer import answer_error
-from kmon.dialects.sse_deltas import EVENTS, STREAMED, PlainDecoder
+from kmon.dialects.sse_deltas import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
 from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import Asked
@@ -184,7 +184,7 @@ class ProxiedExchange:
         if known is not None and known.content_type == content_type:
             return known.decoder()
         self._recorder.unread(t_ns, stream=True)
-        return PlainDecoder() if content_type == EVENTS else None
+        return PlainDecoder() if content_type == SSE_TYPE else None
 
     def answer_body(self, t_ns: int, payload: bytes) -> None:
         self._queue(t_ns, payload, "upstream")

@@ -1,6 +1,7 @@
 """Connects to a name with several addresses, each with a head start over the next (RFC 8305, Happy Eyeballs).
 
-Also names the phases of a connection and the callbacks that receive them."""
+Also names the phases of a connection and the callbacks that receive them.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Turns an exception of the network into one typed error, and tells this machine's own failures from the provider's.
+"""Turns an exception of the network into one typed error, and separates this machine's failures from the provider's.
 
 A failure of this machine (no files, ports, memory, route or resolver left) has a signature of the group "this machine".
 What only a look at this machine can show (is there a route, is there a resolver) is checked at the time of the
-failure; the check sends nothing to another machine."""
+failure; the check sends nothing to another machine.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +30,8 @@ DNS_PORT = 53
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL."""
+CONNECT_TIMEOUT = "connect-timeout"
+"""The code of a connection that was neither refused nor accepted in time."""
 
 
 class LocalError(OSError):
@@ -126,10 +129,6 @@ def _answers(address: str) -> bool:
     except OSError as error:
         return error.errno not in (*_NO_ROUTE, errno.ECONNREFUSED)
     return True
-
-
-CONNECT_TIMEOUT = "connect-timeout"
-"""The code of a connection that was neither refused nor accepted in time."""
 
 
 class ExchangeError(Exception):

@@ -1,7 +1,8 @@
 """One HTTP exchange with a streamed answer: httpx on kmon's own stamping sockets.
 
 Every exchange opens its own connection, so connection phases are measured each time, and closing an exchange closes its
-socket. There is no read timeout: the probe measures silence."""
+socket. There is no read timeout: the probe measures silence.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +23,10 @@ from kmon.transport.connect import OnPhase, OnSampler
 
 STEP_BYTES = 1 << 18
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+USER_AGENT = f"kmon/{__version__}"
+ERROR_BODY_LIMIT_BYTES = 65_536
+ERROR_BODY_WAIT_S = 10.0
+"""Limits for the body of an answer that is no stream."""
 
 
 class Unpacker:
@@ -52,12 +57,6 @@ class Unpacker:
                     yield data
         except zlib.error as error:
             raise httpx.DecodingError(f"the {self._encoding} body cannot be unpacked: {error}") from error
-
-
-USER_AGENT = f"kmon/{__version__}"
-ERROR_BODY_LIMIT_BYTES = 65_536
-ERROR_BODY_WAIT_S = 10.0
-"""Limits for the body of an answer that is no stream."""
 
 
 class Answer:

@@ -1,6 +1,7 @@
 """TLS over a stream that stamps its arrivals, and the certificate authorities that this process trusts.
 
-The TLS session is kept in memory (``ssl.MemoryBIO``), so that the socket stays kmon's own."""
+The TLS session is kept in memory (``ssl.MemoryBIO``), so that the socket stays kmon's own.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +24,8 @@ from kmon.transport.connect import OnPhase
 
 CERT_FILE = "SSL_CERT_FILE"
 CERT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
+READ_BYTES = 65_536
+_T = TypeVar("_T")
 
 
 @cache
@@ -49,10 +52,6 @@ def check_authorities() -> None:
     """Read the authorities now if the environment names a file, so that a bad file is reported before the screen."""
     if os.environ.get(CERT_FILE):
         authorities()
-
-
-READ_BYTES = 65_536
-_T = TypeVar("_T")
 
 
 class TlsStream(httpcore.AsyncNetworkStream):

@@ -170,13 +170,13 @@ async def open_websocket(
 async def _refusal(answer: Answer) -> StreamError:
     """The error for an ordinary HTTP answer to the upgrade request."""
     body = await answer.body(REFUSAL_LIMIT_BYTES, REFUSAL_WAIT_S)
-    said = bounded(" ".join(clean(body.decode("utf-8", "replace")).split()), QUOTED_LIMIT_CHARS)
+    body_text = bounded(" ".join(clean(body.decode("utf-8", "replace")).split()), QUOTED_LIMIT_CHARS)
     return StreamError(
         "not-a-websocket",
         f"a plain HTTP server answered {answer.status} instead of opening a WebSocket; check the port and the path"
-        + (f" (it said: {said})" if said else ""),
+        + (f" (it said: {body_text})" if body_text else ""),
         answer.status,
-        frame=said or None,
+        frame=body_text or None,
     )
 
 
