@@ -1,6 +1,6 @@
-"""Which host carries out a plan, in this process or in the engine's own: ``python -m kmon.hosts``.
+"""Creates the host of a plan; ``python -m kmon.hosts`` is the engine process.
 
-The engine knows none of the verticals (proxy, OpenClaw); this is the one place where they meet.
+Only this module imports the hosts of races, of the proxy and of OpenClaw together.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from kmon.engine.run import Companion
 
 Plan = RacePlan | ProxyPlan | GatewayPlan | GatewayWithProxyPlan
-"""Everything the engine can be asked to do."""
+"""Every kind of plan."""
 
 
 def host(plan: Plan, keys: Keys) -> Host:
-    """The host of ``plan``, not started yet. Call it on a running event loop. Every stream needs a file of its own."""
+    """The host of ``plan``, not started. Call it on a running event loop. It raises the limit of open files."""
     raise_open_files_limit()
     match plan:
         case RacePlan():
@@ -46,7 +46,7 @@ def host(plan: Plan, keys: Keys) -> Host:
 
 
 def _companion(plan: RacePlan) -> Companion | None:
-    """What tells more of the attempts of a race that asks a gateway; imported only for such a race."""
+    """The reporter of claims for a race with a gateway target; imported only for such a race."""
     if all(dialect(target.dialect).transport != "gateway" for target in plan.asked):
         return None
     from kmon.openclaw.reporter import companion
@@ -55,7 +55,7 @@ def _companion(plan: RacePlan) -> Companion | None:
 
 
 def main() -> None:
-    """Be the engine's process: the host of the plan that comes by the pipe."""
+    """Run the engine process: host the plan that comes from stdin."""
     from kmon.engine.child import serve
 
     serve(lambda plan, keys: host(msgspec.msgpack.decode(plan, type=Plan), keys))

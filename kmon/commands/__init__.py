@@ -1,1 +1,1 @@
-"""What the commands that race do, one file per kind. The command line imports them when they are wanted."""
+"""One file per subcommand: its flags, its help, what it does. ``kmon.cli`` imports the one that was asked for."""

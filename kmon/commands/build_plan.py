@@ -16,7 +16,7 @@ from kmon.commands.build_policy import alarm_plan, policy_of
 from kmon.config.kinds import AUTO
 from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
-from kmon.engine.alert_hooks import NOTHING, AlarmPlan
+from kmon.engine.alert_hooks import NO_HOOKS, AlertHooks
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
 from kmon.errors import UsageError
@@ -42,7 +42,7 @@ class Prepared:
     plan: RacePlan
     keys: Keys
     loaded: Loaded
-    alarm: AlarmPlan = NOTHING
+    alarm: AlertHooks = NO_HOOKS
 
 
 def check_race(options: argparse.Namespace) -> None:

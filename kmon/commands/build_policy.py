@@ -16,7 +16,7 @@ from kmon.config.kinds import Limit
 from kmon.config.settings import SETTINGS, Settings
 from kmon.config.sources import Loaded
 from kmon.dialects.registry import dialect
-from kmon.engine.alert_hooks import AlarmPlan
+from kmon.engine.alert_hooks import AlertHooks
 from kmon.engine.plan import Row
 from kmon.errors import UsageError
 from kmon.model import Target
@@ -74,9 +74,9 @@ def _named(name: str, loaded: Loaded) -> str:
     return f"{name} {shown} ({loaded.provenance[name]})"
 
 
-def alarm_plan(settings: Settings) -> AlarmPlan:
+def alarm_plan(settings: Settings) -> AlertHooks:
     """What an alert sets off. Raises :class:`UsageError` for a program that is not there and a URL that will not do."""
-    return AlarmPlan(command=_command(settings.on_alert), webhook=_webhook(settings.alert_webhook))
+    return AlertHooks(command=_command(settings.on_alert), webhook=_webhook(settings.alert_webhook))
 
 
 def _command(line: str) -> Sequence[str]:

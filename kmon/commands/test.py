@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
     from kmon.findings.tool_call import unjudgeable
     from kmon.output.experiment import Experiment
     from kmon.output.experiment import main as headless
+    from kmon.stats.compare import Thresholds
     from kmon.stats.sequential_test import SequentialTest
-    from kmon.stats.thresholds import Thresholds
 
     _check(options)
     thresholds = Thresholds(fail_under=options.fail_under, max_stall_s=options.max_stall, max_ttft_s=options.max_ttft)

@@ -1,1 +1,1 @@
-"""Many runs: the plan, the supervisor that starts, cancels, retries and nudges them, and where it lives."""
+"""Runs a plan: its runs and attempts, the supervisor of all runs, and the process that hosts them."""

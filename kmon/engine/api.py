@@ -1,4 +1,4 @@
-"""Where a front end gets its events from: one interface over an in-process race, a child process or a recording."""
+"""The interface between a front end and its source of events: an in-process race, a child process or a recording."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from kmon.stream.events import Event
 Action = Literal["cancel", "retry", "nudge", "enough"]
 
 CLOSE_LIMIT_S = 3.0
-"""How long a source in another process may take to close; then it is killed. Whoever waits for it waits longer."""
+"""Longest time in s that a source in another process may take to close before it is killed; callers wait longer."""
 
 
 class Command(Struct, frozen=True):
-    """Something the user wants done to one run; ``enough`` starts no further round and needs no run."""
+    """A command of the user for one run. ``enough`` stops further rounds and needs no ``run``."""
 
     action: Action
     run: str = ""
 
 
 class EventSource(Protocol):
-    """A race being watched.
+    """A source of the events of a race.
 
-    ``batches`` yields events in order, a list at a time, and ends when the race is closed for good (after
-    ``race_ended`` it stays open for retries until :meth:`close`). ``close`` ends every stream and is idempotent. It
-    must not be cut short by a limit of the caller's: it has its own, and what it owns is gone when it returns.
+    ``batches`` yields lists of events in order and ends after :meth:`close`; after ``race_ended`` it stays open for
+    retries. ``close`` ends every stream and is idempotent. Callers set no timeout for it, because it has its own; it
+    returns when all resources are released.
     """
 
     def batches(self) -> AsyncIterator[Sequence[Event]]: ...
@@ -38,12 +38,12 @@ class EventSource(Protocol):
 
 
 class Host(EventSource, Protocol):
-    """An ``EventSource`` that lives on the running event loop: what the engine's process, or a test, hosts."""
+    """An ``EventSource`` on the running event loop of the engine process or of a test."""
 
     def start(self) -> None:
-        """Begin. Returns at once; what happens is told by ``batches``."""
+        """Begin and return at once; the events come from ``batches``."""
         ...
 
     async def interrupt(self) -> None:
-        """End what is going on; ``race_ended`` then follows by itself."""
+        """Cancel all runs; ``race_ended`` follows."""
         ...

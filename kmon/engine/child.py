@@ -1,9 +1,9 @@
-"""The engine's own process: the host of a plan behind a pipe, so that drawing cannot disturb measuring.
+"""The child side of the engine process, which hosts a plan so that drawing does not delay measuring.
 
-Measured: with eight panes drawn on the readers' loop the error of a gap is 50 to 66 ms at p99, in a child process 0.2
-to 2.5 ms. The child reads a plan and commands from its stdin, writes batches of events to its stdout about every 30
-ms, and ends when its stdin does, however its parent died; on Linux even when it is stopped or stuck. Nothing it prints
-can reach the terminal.
+Measured with eight panes: the error of a gap is 50 to 66 ms at p99 when one event loop reads and draws, and 0.2 to 2.5
+ms in a child process. The child reads a plan and commands from stdin and writes batches of events to stdout about every
+30 ms. It ends when its stdin does, so that it does not outlive its parent; on Linux even when it is stopped or stuck.
+Its stray output does not reach the terminal.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ import sys
 from collections.abc import Callable
 
 from kmon.engine.api import EventSource, Host
-from kmon.engine.ipc import Do, Start, pack, read_down
+from kmon.engine.ipc import Do, Start, pack, read_message
 from kmon.engine.plan import Keys
 from kmon.logs import log
 from kmon.process.parent_death import end_with_parent
 from kmon.redaction.redact import redaction
 
 BATCH_S = 0.03
-LAST_WORDS_S = 1.0
-"""How long the last events may take to leave when the front end is closing and may not be reading."""
-
+LAST_EVENTS_S = 1.0
+"""Longest time to write the last events when closing; the front end may not read any more."""
 
 MakeHost = Callable[[bytes, Keys], Host]
-"""Decodes a plan and gives its host."""
+"""Decodes a plan from msgpack and returns its host, not started."""
 
 
 def serve(make_host: MakeHost) -> None:
-    """Host one plan until stdin ends."""
+    """Host one plan until stdin ends. Call it once, in a process of its own."""
     end_with_parent()
     log.begin_in_child(os.environ, redaction)
     for name in (signal.SIGINT, signal.SIGHUP):
@@ -47,22 +46,22 @@ async def _serve(events_fd: int, make_host: MakeHost) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    first = await read_down(reader)
+    first = await read_message(reader)
     if not isinstance(first, Start):
         return
     log.hide(first.keys.secrets)
     log.hide_variables(first.environment)
-    os.environ |= first.environment  # not seen in /proc, which shows what a process was started with
+    os.environ |= first.environment  # /proc shows only the environment at the start of a process
     hosted = make_host(first.plan, first.keys)
     hosted.start()
-    async with asyncio.TaskGroup() as group:  # an engine that can tell nothing any more ends, and says why
+    async with asyncio.TaskGroup() as group:  # if sending fails the engine ends with that error
         sending = group.create_task(_send(hosted, events_fd))
         try:
-            while isinstance(message := await read_down(reader), Do):
+            while isinstance(message := await read_message(reader), Do):
                 await hosted.command(message.command)
         finally:
             await hosted.close()
-            await asyncio.wait([sending], timeout=LAST_WORDS_S)
+            await asyncio.wait([sending], timeout=LAST_EVENTS_S)
             sending.cancel()
 
 
@@ -77,6 +76,6 @@ async def _send(source: EventSource, events_fd: int) -> None:
             await writer.drain()
             await asyncio.sleep(BATCH_S)
     except (BrokenPipeError, ConnectionResetError):
-        pass  # the front end is gone; stdin's end will say so too
+        pass  # the front end has closed; stdin ends as well
     finally:
         transport.close()

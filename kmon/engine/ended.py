@@ -1,4 +1,4 @@
-"""The last word on a run: its deciding attempt's outcome as the ``run_ended`` of the JSON contract."""
+"""Builds the ``run_ended`` event of a run from the outcome of its deciding attempt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kmon.stream.timeline import MS
 
 
 class RunFacts(NamedTuple):
-    """What is told of a run beside how its deciding attempt went, under the names of :class:`RunEnded`."""
+    """The fields of :class:`RunEnded` that do not come from the deciding attempt."""
 
     run: str
     target: str
@@ -19,7 +19,7 @@ class RunFacts(NamedTuple):
     scenario: str
     round: int
     t_begin: int
-    """Where its duration counts from, in ns."""
+    """The start of its duration, CLOCK_MONOTONIC ns."""
     attempts: int = 1
     nudge: str = ""
     turns: int = 1
@@ -30,9 +30,9 @@ class RunFacts(NamedTuple):
 
 
 def run_ended(outcome: Outcome, facts: RunFacts) -> RunEnded:
-    """The event that ends the run."""
-    safe, timeline, said, end_ns = outcome.safe, outcome.timeline, outcome.transcript, outcome.end_ns
-    text, reasoning = safe.answer(said.text, said.reasoning)
+    """The event that ends the run; text of the provider in it is sanitized."""
+    safe, timeline, transcript, end_ns = outcome.safe, outcome.timeline, outcome.transcript, outcome.end_ns
+    text, reasoning = safe.answer(transcript.text, transcript.reasoning)
     return RunEnded(
         end_ns,
         facts.run,
@@ -45,13 +45,13 @@ def run_ended(outcome: Outcome, facts: RunFacts) -> RunEnded:
         _ms(timeline.ttft_ns()),
         _ms(timeline.max_gap_ns(end_ns)),
         tuple(timeline.stalls),
-        said.chunks,
+        transcript.chunks,
         text,
         reasoning,
-        safe.tool_calls(said.tool_calls),
-        None if said.finish_reason is None else safe.named("finish_reason", said.finish_reason),
-        said.usage,
-        safe.named("response_id", said.response_id, ID_LIMIT_CHARS),
+        safe.tool_calls(transcript.tool_calls),
+        None if transcript.finish_reason is None else safe.named("finish_reason", transcript.finish_reason),
+        transcript.usage,
+        safe.named("response_id", transcript.response_id, ID_LIMIT_CHARS),
         outcome.request_ids,
         label=facts.label,
         scenario=facts.scenario,
@@ -66,8 +66,8 @@ def run_ended(outcome: Outcome, facts: RunFacts) -> RunEnded:
         fallback_target=facts.fallback_target,
         diagnosis=facts.diagnosis,
         blame=outcome.blame,
-        dropped_chars=said.dropped_chars,
-        dropped_tool_calls=said.dropped_calls,
+        dropped_chars=transcript.dropped_chars,
+        dropped_tool_calls=transcript.dropped_calls,
         others_gap_ms=_ms(timeline.others_gap_ns()),
         unread=outcome.unread,
     )

@@ -1,4 +1,4 @@
-"""Events on their way out: in order, a batch at a time, bounded, never blocking the reader of a socket."""
+"""A bounded queue of events to the front end that never blocks the reader of a socket."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kmon.stream.events import BytesArrived, DeltaArrived, EngineHealth, Event
 _log = logging.getLogger(__name__)
 LIMIT_EVENTS = 200_000
 LIMIT_CHARS = 64_000_000
-"""What may wait for a front end that does not read. Past either limit chunks are let go, counted and said."""
+"""Limits of the events that wait for a front end that does not read; beyond either, events of chunks are dropped."""
 
 
 class EventQueue:
-    """A bounded queue of events. Only chunks are ever let go; what frames them always arrives."""
+    """A bounded queue of events. Only events of chunks are dropped and counted; all others arrive, in order."""
 
     def __init__(self, limit_events: int = LIMIT_EVENTS, limit_chars: int = LIMIT_CHARS) -> None:
         self._limit_events, self._limit_chars = limit_events, limit_chars
@@ -40,7 +40,7 @@ class EventQueue:
         self._wake.set()
 
     def counts(self) -> tuple[int, int]:
-        """Chunks put so far, and events dropped so far."""
+        """The numbers of chunks put and of events dropped so far."""
         return self.chunks, self.dropped
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class EventQueue:
         self._wake.set()
 
     async def batches(self) -> AsyncIterator[Sequence[Event]]:
-        """Everything put since the last batch, until closed and empty."""
+        """Yield all events put since the last batch, until the queue is closed and empty."""
         while True:
             if self._waiting:
                 batch, self._waiting, self._waiting_chars = self._waiting, [], 0

@@ -1,4 +1,4 @@
-"""The words between a front end and the engine's process: length-prefixed msgpack, both ways, bounded."""
+"""The messages between a front end and the engine process: msgpack with a length of 4 bytes before it, both ways."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LENGTH = struct.Struct(">I")
 
 
 class Start(Struct, frozen=True, tag="start"):
-    """The first message down: the plan, and the keys beside it. Keys travel by this pipe only: not argv, not env.
+    """The first message to the engine: the plan and the keys. Keys are sent only by this pipe, not in argv or env.
 
-    ``environment`` is what the engine needs of the environment that may hold a password: proxies, for one.
+    ``environment`` holds the variables that the engine needs and that may hold a password, such as proxies.
     """
 
     plan: bytes
-    """In msgpack; which kinds of plan there are is known to the host's factory only."""
+    """In msgpack; :mod:`kmon.hosts` knows the kinds of plans."""
     keys: Keys
     environment: dict[str, str] = {}
 
@@ -39,28 +39,27 @@ class Do(Struct, frozen=True, tag="do"):
     command: Command
 
 
-Down = Start | Do
-Up = list[Event]
+ToEngine = Start | Do
 
 _encoder = msgspec.msgpack.Encoder()
-_down = msgspec.msgpack.Decoder(Down)
-_up = msgspec.msgpack.Decoder(Up)
+_message_decoder = msgspec.msgpack.Decoder(ToEngine)
+_events_decoder = msgspec.msgpack.Decoder(list[Event])
 
 
 def pack(message: object) -> bytes:
-    """A message as it goes over the pipe."""
+    """The bytes of a message on the pipe."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
-async def read_down(reader: asyncio.StreamReader) -> Start | Do | None:
-    """The next message for the engine, or None when the front end is gone."""
-    return await _read(reader, _down)
+async def read_message(reader: asyncio.StreamReader) -> ToEngine | None:
+    """The next message for the engine, or None when the front end has closed or a message is over the limit."""
+    return await _read(reader, _message_decoder)
 
 
-async def read_up(reader: asyncio.StreamReader) -> list[Event] | None:
-    """The next batch of events, or None when the engine is gone."""
-    return await _read(reader, _up)
+async def read_events(reader: asyncio.StreamReader) -> list[Event] | None:
+    """The next batch of events, or None when the engine has ended or a message is over the limit."""
+    return await _read(reader, _events_decoder)
 
 
 async def _read(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[_T]) -> _T | None:

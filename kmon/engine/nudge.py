@@ -1,4 +1,4 @@
-"""The nudge: a follow-up on the same conversation while the first answer is still open, and what came of it."""
+"""The nudge: a follow-up request in the same conversation while the first answer is open, and its result."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FOLLOW_UP = "are you still there?"
 
 
 def follow_up(messages: Sequence[Message], answered_so_far: str) -> tuple[Message, ...]:
-    """The conversation as a person would continue it: what was asked, what was answered, and the follow-up."""
+    """The messages of the nudge: the conversation, the partial answer, and the follow-up."""
     partial = (Message(role="assistant", content=answered_so_far),) if answered_so_far else ()
     return (*messages, *partial, Message(role="user", content=FOLLOW_UP))
 
 
-def verdict(
+def nudge_result(
     first: Timeline,
     nudge: Timeline,
     nudge_ending: Ending | None,
@@ -26,9 +26,9 @@ def verdict(
     gap_before_ns: int,
     now_ns: int,
 ) -> str:
-    """What the nudge has shown so far, as a sentence; empty while there is nothing to say.
+    """The result of the nudge so far as a sentence; empty while there is none.
 
-    ``gap_before_ns`` is how long the first answer had been silent when the nudge was sent.
+    ``gap_before_ns`` is the silence of the first answer when the nudge was sent, in ns.
     """
     resumed_ns = first.progress.last_ns if (first.progress.last_ns or 0) > t_nudge else None
     answered = nudge.progress.last_ns is not None

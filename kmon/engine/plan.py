@@ -1,4 +1,4 @@
-"""What a race will do, decided before it starts. A plan holds no secrets; keys travel beside it (:class:`Keys`)."""
+"""The plan of a race, fixed before its start. It holds no secrets; keys are passed beside it (:class:`Keys`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kmon.stats.alerts import AlertThresholds
 
 
 class Row(Struct, frozen=True):
-    """One line of the race: this scenario, sent to this target, once per round."""
+    """One scenario at one target, sent once per round."""
 
     target: Target
     scenario: Scenario
@@ -20,12 +20,12 @@ class Row(Struct, frozen=True):
 class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     """Rows times rounds. ``concurrency`` bounds the runs open at once; None means one round at a time.
 
-    ``stall_s`` is the silence that is a stall; with ``learn_stall`` only until the target's own gaps have taught more.
-    ``policy`` says how long an attempt may take and what follows a failed one.
+    ``stall_s`` is the silence that counts as a stall; with ``learn_stall`` it is the initial value only. ``policy``
+    sets the limits of an attempt and what follows a failed one.
 
     For repeated experiments: ``order_seed`` shuffles the rows of each round reproducibly, ``nonce`` makes every
-    request unique so that no prompt cache answers it, ``spacing_s`` is the least time between two requests to one
-    target and ``per_target`` how many of them may be open at once, so that nobody's rate limit is the finding.
+    request unique so that no prompt cache answers it. ``spacing_s`` is the least time between two requests to one
+    target and ``per_target`` bounds its open requests, so that rate limits do not bias the result.
     """
 
     rows: tuple[Row, ...]
@@ -40,9 +40,9 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     spacing_s: float = 0.0
     per_target: int | None = None
     session: str = ""
-    """The session to go on with at a gateway; empty for a fresh one per run."""
+    """The session to continue at a gateway; empty for a new one per run."""
     nudge_after_s: float | None = None
-    """Nudge a run by itself, once, when it has been silent that long; None leaves it to the user."""
+    """Silence in s after which a run is nudged once automatically; None: never."""
     alerts: AlertThresholds = AlertThresholds()
 
     @property
@@ -52,7 +52,7 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
 
     @property
     def asked(self) -> tuple[Target, ...]:
-        """Every target that may be asked, fallbacks included."""
+        """Every target that may get a request, fallbacks included."""
         return (*(row.target for row in self.rows), *self.policy.fallback)
 
     @property
@@ -62,9 +62,9 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
 
     @property
     def requests(self) -> int:
-        """How many requests the race sends at most if nobody nudges or retries by hand.
+        """Upper bound of requests, without manual retries and nudges.
 
-        A chain counts its turns; the policy's retries and fallbacks count as if all were needed.
+        It includes all turns of a chain, and all retries and fallbacks of the policy.
         """
         return self.rounds * sum(_turns(row.scenario) + self._added(row) for row in self.rows)
 
@@ -76,26 +76,26 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
         )
 
     def _added(self, row: Row) -> int:
-        """Attempts that the policy may add to a run: retries of each request, and the targets further down the list."""
+        """Attempts that the policy may add to a run: retries of each request, and the attempts at fallback targets."""
         elsewhere = len(self.policy.beside(row.target))
         return _turns(row.scenario) * self.policy.retries + elsewhere * (1 + self.policy.retries)
 
 
 def _turns(scenario: Scenario) -> int:
-    """Requests of one run at most: a chain may take twice the steps asked for, and one more to answer."""
+    """Upper bound of requests of one run: a chain may take twice the steps asked for, and one more to answer."""
     return 1 if scenario.chain is None else 2 * scenario.chain.steps + 1
 
 
 class Keys(Struct, frozen=True):
-    """What each target is asked with, by the target's name. Never printed: its repr names the variables only."""
+    """The credential of each target, by the name of the target. Its repr shows names of variables only."""
 
     by_target: dict[str, Credential]
 
     def for_target(self, name: str) -> Credential:
-        """What the target of that name is asked with; an empty one where it needs nothing."""
+        """The credential of the target of that name; an empty one if it needs none."""
         return self.by_target.get(name, Credential())
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must be shown nowhere."""
+        """The values that must not appear in any output."""
         return tuple(dict.fromkeys(secret for held in self.by_target.values() for secret in held.secrets))

@@ -1,4 +1,4 @@
-"""The front end's side of the engine process: starts it, reads its events, sends it commands. An ``EventSource``."""
+"""The parent side of the engine process: starts it, reads its events and sends it commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.engine.api import CLOSE_LIMIT_S, Command
-from kmon.engine.ipc import Do, Start, pack, read_up
+from kmon.engine.ipc import Do, Start, pack, read_events
 from kmon.engine.plan import Keys
 from kmon.logs import log
 from kmon.process import spawn
@@ -26,7 +26,7 @@ STDERR_LIMIT_BYTES = 4096
 
 
 class EngineProcess:
-    """A race hosted in a child process. Make one with :meth:`start`."""
+    """An ``EventSource`` over a race in a child process. Create it with :meth:`start`."""
 
     def __init__(self, process: asyncio.subprocess.Process, keys: Keys) -> None:
         self._process, self._keys = process, keys
@@ -36,11 +36,11 @@ class EngineProcess:
 
     @classmethod
     async def start(cls, plan: Struct, keys: Keys) -> EngineProcess:
-        """Start the engine and its race."""
+        """Start the engine process and its race. Raises OSError if the process cannot start."""
         engine = cls(await spawn.measuring("kmon.hosts", os.environ, log.for_children()), keys)
         try:
             await engine._send(Start(msgspec.msgpack.encode(plan), keys, spawn.sent_by_pipe(os.environ)))
-        except BaseException:  # nobody would have it to close
+        except BaseException:  # the caller gets no object to close
             engine._kill()
             raise
         return engine
@@ -50,9 +50,9 @@ class EngineProcess:
         return self._process.pid
 
     async def batches(self) -> AsyncIterator[Sequence[Event]]:
-        """Events in order; if the engine dies, a last notice says so and everything so far is kept."""
+        """Events in order. If the engine ends by itself, a last notice has its exit code and last line of stderr."""
         assert self._process.stdout is not None
-        while (batch := await read_up(self._process.stdout)) is not None:
+        while (batch := await read_events(self._process.stdout)) is not None:
             yield batch
         if not self._closing:
             code = await self._process.wait()
@@ -71,7 +71,7 @@ class EngineProcess:
         await self._send(Do(command))
 
     async def close(self) -> None:
-        """End the engine and all its streams; kill it if it has not gone by then, or when there is no time to wait."""
+        """End the engine and all its streams. It is killed after ``CLOSE_LIMIT_S``, or when this call is cancelled."""
         self._closing = True
         process = self._process
         if process.stdin is not None:
@@ -80,7 +80,7 @@ class EngineProcess:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_LIMIT_S):
                     await process.wait()
-        finally:  # when this is cancelled, too: it is the one that started it
+        finally:  # also when cancelled: no other code ends this process
             self._kill()
         await process.wait()
         await self._draining
@@ -94,7 +94,7 @@ class EngineProcess:
         stdin = self._process.stdin
         if stdin is None or stdin.is_closing():
             return
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead engine is told of by batches()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # batches() reports an engine that has ended
             stdin.write(pack(message))
             await stdin.drain()
 

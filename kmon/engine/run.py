@@ -1,6 +1,6 @@
-"""One run: its attempts and turns one after the other, and a nudge beside them. The one thing that really changes.
+"""One run: its attempts and turns in sequence, and a nudge in parallel.
 
-Which attempt follows which is decided by the policy (``course.py``); the run makes it, and says so before.
+:class:`~kmon.retry.sequence.AttemptSequence` decides which attempt follows; the run announces it and makes it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import Any, NamedTuple
 from kmon.blame.adaptive_threshold import Habits
 from kmon.dialects.delta import StreamError
 from kmon.dialects.registry import dialect
-from kmon.engine.chain import next_turn, results_in
+from kmon.engine.conversation import next_turn, results_in, with_nonce
 from kmon.engine.ended import RunFacts, run_ended
-from kmon.engine.nudge import follow_up, verdict
+from kmon.engine.nudge import follow_up, nudge_result
 from kmon.engine.plan import Row
-from kmon.engine.randomize import with_nonce
-from kmon.engine.skippable_sleep import Pause
 from kmon.findings.signature import Signature
 from kmon.model import Message
 from kmon.probe.attempt import Attempt, Conversation
@@ -35,44 +33,44 @@ from kmon.stream.timeline import S
 
 ALREADY_ENDED = "{}: nothing to nudge, the run has ended (r retries it)"
 NUDGE_WATCH_S = 0.2
-"""How often the outcome of a nudge is looked at."""
+"""Interval at which the result of a nudge is computed."""
 
 Companion = Callable[[Attempt, Callable[[Event], None]], Coroutine[Any, Any, None]]
-"""Runs beside each attempt that decides a run, emits what else there is to tell of it, and is cancelled at its end."""
+"""A coroutine that runs beside each deciding attempt and emits further events of it; it is cancelled at its end."""
 
 
 class PlannedRun(NamedTuple):
-    """Which run of the plan it is."""
+    """A run of the plan."""
 
     name: str
     row: Row
     row_number: int
-    """The index of its row in the plan."""
+    """The index of its row in the plan, from 0."""
     round: int
     attempts: int = 0
-    """Those made before, if it is one that had ended."""
+    """Attempts made before, if the run had ended and is retried."""
 
 
 class RunSettings(NamedTuple):
-    """How every run of a race goes."""
+    """The settings that all runs of a race share."""
 
     policy: Policy
     limits: Limits
     nonce: bool = False
-    """Whether its request is made unlike any other, so that no cache of prompts answers it."""
+    """Whether each request is made unique, so that no prompt cache answers it."""
     session: str = ""
-    """The conversation to go on with at a gateway; by default each attempt begins one, and its nudges join it."""
+    """The session to continue at a gateway; if empty, each attempt begins one, and its nudges join that."""
     nudge_after_s: float | None = None
-    """After how long a silence it is nudged by itself; None never."""
+    """Silence in s after which a run is nudged automatically; None: never."""
 
 
 class Run:
-    """A pane's worth of work. Its events go to ``emit``; ``go`` ends with one ``run_ended``."""
+    """A run of one row. It passes its events to ``emit``; :meth:`go` ends with one ``run_ended``."""
 
     def __init__(
         self,
         which: PlannedRun,
-        aims: Sequence[Endpoint],
+        endpoints: Sequence[Endpoint],
         settings: RunSettings,
         *,
         network: Shared,
@@ -86,23 +84,23 @@ class Run:
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
         self._row, self._network, self._emit = row, network, emit
-        self._course, self._pause = AttemptSequence(policy, aims, name), Pause()
+        self._sequence, self._sleep = AttemptSequence(policy, endpoints, name), SkippableSleep()
         self._habits = habits or {}
-        """By the name of the target: where thresholds are learned, each teaches its own."""
+        """Learned stall thresholds, by the name of the target."""
         self._one_call = policy.tools == "sequential"
         self._companion = companion
         self._conversation = self._messages
         self._turns = 1
         self._t_begin = 0
         self._retries = 0
-        self._main: Attempt | None = None
-        self._main_task: asyncio.Task[Outcome] | None = None
+        self._current: Attempt | None = None
+        self._attempt_task: asyncio.Task[Outcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
         self._nudge_sentence = self._diagnosis = ""
-        self._again = self._cancelled = False
+        self._restart = self._cancelled = False
 
     def announce(self) -> None:
-        """Tell that the run exists."""
+        """Emit ``run_queued``."""
         target = self._row.target
         self._emit(
             RunQueued(
@@ -119,55 +117,55 @@ class Run:
     @property
     def active(self) -> bool:
         """Whether the deciding attempt is open."""
-        return self._main_task is not None and not self._main_task.done()
+        return self._attempt_task is not None and not self._attempt_task.done()
 
     @property
     def waiting(self) -> bool:
-        """Whether an attempt is scheduled that has not begun."""
-        return self._pause.open
+        """Whether the run waits for a scheduled attempt."""
+        return self._sleep.open
 
     def reopen(self) -> None:
-        """It is about to begin, or to begin again: an earlier :meth:`cancel` is not meant for what comes now."""
+        """Forget an earlier :meth:`cancel`; call it before the run begins or begins again."""
         self._cancelled = False
 
     async def go(self) -> RunEnded:
-        """Make an attempt, another for each further turn, and all anew for as long as someone asks for a retry."""
+        """Make the attempts of all turns, and all of them again after each manual retry. Returns ``run_ended``."""
         while True:
-            self._again = False
+            self._restart = False
             self._nudge_sentence, self._diagnosis, self._retries = "", "", 0
-            self._course.anew()
+            self._sequence.anew()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
-            outcome = await self._answered("retry" if self._attempts else "first")
-            while (onward := self._onward(outcome)) is not None and not self._again:
-                self._conversation, self._turns = onward, self._turns + 1
-                self._course.another_request()
-                outcome = await self._answered("turn")
-            if not self._again:
+            outcome = await self._request("retry" if self._attempts else "first")
+            while (messages := self._next_messages(outcome)) is not None and not self._restart:
+                self._conversation, self._turns = messages, self._turns + 1
+                self._sequence.another_request()
+                outcome = await self._request("turn")
+            if not self._restart:
                 break
             self._cancelled = False
         ended = self._ended(outcome)
         self._emit(ended)
         return ended
 
-    async def _answered(self, role: AttemptRole) -> Outcome:
-        """One request of the conversation, with the retries and fallbacks that the policy grants it."""
+    async def _request(self, role: AttemptRole) -> Outcome:
+        """The outcome of one request of the conversation, after the retries and fallbacks of the policy."""
         while True:
             outcome = await self._attempt(role)
-            step = self._course.after(outcome)
+            step = self._sequence.after(outcome)
             if step is None:
                 return outcome
-            self._emit(self._scheduled(step))
-            if not await self._pause.sit_out(step.delay_s):
-                return _called_off(outcome, step)
+            self._emit(self._retry_scheduled(step))
+            if not await self._sleep.wait(step.delay_s):
+                return _cancelled_while_waiting(outcome, step)
             role, self._retries = step.role, self._retries + 1
 
-    def _scheduled(self, step: NextAttempt) -> RetryScheduled:
+    def _retry_scheduled(self, step: NextAttempt) -> RetryScheduled:
         return RetryScheduled(
             time.monotonic_ns(),
             self.name,
-            self._attempts if self._main is None else self._main.attempt,
+            self._attempts if self._current is None else self._current.attempt,
             step.role,
-            self._course.aim.target.name,
+            self._sequence.aim.target.name,
             step.reason,
             step.delay_s * 1000,
             step.number,
@@ -177,35 +175,35 @@ class Run:
         )
 
     async def _attempt(self, role: AttemptRole) -> Outcome:
-        probe = self._probe(role, self._conversation)
+        attempt = self._new_attempt(role, self._conversation)
         if self._cancelled:
-            return probe.never_began()
-        self._main = probe
-        self._main_task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
-        beside = [asyncio.create_task(self._lose_patience(probe))]
+            return attempt.never_began()
+        self._current = attempt
+        self._attempt_task = asyncio.create_task(attempt.go(), name=f"{self.name} attempt {attempt.attempt}")
+        companions = [asyncio.create_task(self._nudge_when_silent(attempt))]
         if self._companion is not None:
-            beside.append(asyncio.create_task(self._companion(probe, self._emit_beside)))
+            companions.append(asyncio.create_task(self._companion(attempt, self._emit_beside)))
         try:
-            return await self._main_task
-        except asyncio.CancelledError:  # cancelled before the task took its first step
-            return probe.never_began()
+            return await self._attempt_task
+        except asyncio.CancelledError:  # cancelled before the first step of the task
+            return attempt.never_began()
         finally:
-            for task in beside:
+            for task in companions:
                 task.cancel()
-            await asyncio.wait(beside)
+            await asyncio.wait(companions)
 
-    async def _lose_patience(self, probe: Attempt) -> None:
-        """Nudge once, as soon as the attempt has been silent for as long as the plan says."""
+    async def _nudge_when_silent(self, attempt: Attempt) -> None:
+        """Nudge once, when the attempt has been silent for ``nudge_after_s``."""
         if self._nudge_after_s is None:
             return
         while True:
-            gap_ns = probe.timeline.open_gap_ns(time.monotonic_ns()) or 0
+            gap_ns = attempt.timeline.open_gap_ns(time.monotonic_ns()) or 0
             if gap_ns >= self._nudge_after_s * S:
                 break
             await asyncio.sleep(max(NUDGE_WATCH_S, self._nudge_after_s - gap_ns / S) if gap_ns else NUDGE_WATCH_S)
         self.nudge()
 
-    def _onward(self, outcome: Outcome) -> tuple[Message, ...] | None:
+    def _next_messages(self, outcome: Outcome) -> tuple[Message, ...] | None:
         chain = self._row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
@@ -213,73 +211,75 @@ class Run:
 
     def skip(self) -> RunEnded:
         """End a run that never began, so that every queued run has its ``run_ended``."""
-        outcome = self._probe("first", self._messages).never_began()
+        outcome = self._new_attempt("first", self._messages).never_began()
         ended = self._ended(outcome)
         self._emit(ended)
         return ended
 
     def cancel(self) -> None:
-        """Close the sockets of all open attempts now; one that is scheduled or about to begin is called off."""
+        """Close the sockets of all open attempts now, and cancel an attempt that is scheduled or about to begin."""
         self._cancelled = True
-        self._pause.call_off()
-        for task in (self._main_task, self._nudge_task):
+        self._sleep.cancel()
+        for task in (self._attempt_task, self._nudge_task):
             if task is not None and not task.done():
                 task.cancel()
 
     def retry(self) -> None:
-        """Ask an open run to start over: its attempt is cancelled and a new one follows in the same run.
+        """Restart an open run: its attempt is cancelled and a new one follows in the same run.
 
-        One that waits for a scheduled attempt makes it now. Between two attempts the next is about to begin anyway.
+        A run that waits for a scheduled attempt makes it now. Between two attempts nothing happens.
         """
         if self.waiting:
-            self._pause.hurry()
+            self._sleep.skip()
         elif self.active:
-            self._again = True
+            self._restart = True
             self.cancel()
 
     def nudge(self) -> None:
-        """Send the follow-up beside the open attempt; only one nudge is open at a time."""
+        """Send the follow-up while the attempt is open. One nudge is open at a time; a refusal emits a notice."""
         if self.waiting:
-            self._say(f"{self._row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)")
-        elif self._main is None or not self.active:
-            self._say(ALREADY_ENDED.format(self._row.target.name))
+            self._emit_notice(
+                f"{self._row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)"
+            )
+        elif self._current is None or not self.active:
+            self._emit_notice(ALREADY_ENDED.format(self._row.target.name))
         elif self._nudge_task is not None and not self._nudge_task.done():
-            self._say(f"{self._row.target.name}: the last nudge is still open")
+            self._emit_notice(f"{self._row.target.name}: the last nudge is still open")
         else:
-            self._nudge_task = asyncio.create_task(self._nudged(self._main), name=f"{self.name} nudge")
+            self._nudge_task = asyncio.create_task(self._run_nudge(self._current), name=f"{self.name} nudge")
 
     async def settled(self) -> None:
-        """Wait until a nudge, too, has ended."""
+        """Wait until the nudge has ended."""
         if self._nudge_task is not None:
             await asyncio.wait([self._nudge_task])
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _probe(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
+    def _new_attempt(self, role: AttemptRole, messages: tuple[Message, ...], session: str = "") -> Attempt:
         self._attempts += 1
         return attempt_in(dialect(self._row.target.dialect))(
-            AttemptId(self.name, self._attempts, role, self._turns, self._course.fallen_back),
+            AttemptId(self.name, self._attempts, role, self._turns, self._sequence.fallen_back),
             Conversation(self._row.scenario, messages, session or self._session),
-            target=self._course.aim.target,
-            credential=self._course.aim.credential,
+            target=self._sequence.aim.target,
+            credential=self._sequence.aim.credential,
             limits=self._limits,
             network=self._network,
             emit=self._emit,
-            habits=self._habits.get(self._course.aim.target.name),
+            habits=self._habits.get(self._sequence.aim.target.name),
         )
 
-    async def _nudged(self, first: Attempt) -> None:
+    async def _run_nudge(self, first: Attempt) -> None:
         t_nudge = time.monotonic_ns()
         gap_before_ns = first.timeline.open_gap_ns(t_nudge) or 0
-        probe = self._probe("nudge", follow_up(self._conversation, first.transcript.text), first.session)
-        probe.join(first)
-        task = asyncio.create_task(probe.go(), name=f"{self.name} attempt {probe.attempt}")
+        attempt = self._new_attempt("nudge", follow_up(self._conversation, first.transcript.text), first.session)
+        attempt.join(first)
+        task = asyncio.create_task(attempt.go(), name=f"{self.name} attempt {attempt.attempt}")
         try:
             while not (task.done() and (first.timeline.t_closed or self._nudge_sentence)):
                 await asyncio.sleep(NUDGE_WATCH_S)
-                sentence = verdict(
+                sentence = nudge_result(
                     first.timeline,
-                    probe.timeline,
+                    attempt.timeline,
                     task.result().state if task.done() else None,
                     t_nudge=t_nudge,
                     gap_before_ns=gap_before_ns,
@@ -287,7 +287,7 @@ class Run:
                 )
                 if sentence and sentence != self._nudge_sentence:
                     self._nudge_sentence = sentence
-                    self._emit(NudgeResult(time.monotonic_ns(), self.name, probe.attempt, sentence))
+                    self._emit(NudgeResult(time.monotonic_ns(), self.name, attempt.attempt, sentence))
         finally:
             task.cancel()
             await asyncio.wait([task])
@@ -307,24 +307,55 @@ class Run:
                 turns=self._turns,
                 tool_results=results_in(self._conversation) - results_in(self._messages),
                 retries=self._retries,
-                fallback_target=self._course.fallen_back,
+                fallback_target=self._sequence.fallen_back,
                 diagnosis=self._diagnosis,
             ),
         )
 
     def _emit_beside(self, event: Event) -> None:
-        """Emit what the companion tells; the last diagnosis becomes part of ``run_ended``."""
+        """Emit an event of the companion; the last diagnosis becomes part of ``run_ended``."""
         if isinstance(event, Diagnosed) and event.name:
             self._diagnosis = f"{event.name}: {event.sentence}"
         self._emit(event)
 
-    def _say(self, message: str) -> None:
+    def _emit_notice(self, message: str) -> None:
         self._emit(Notice(time.monotonic_ns(), "info", message))
 
 
-def _called_off(outcome: Outcome, step: NextAttempt) -> Outcome:
-    """A run that was cancelled while it waited: nothing more was sent for it."""
+def _cancelled_while_waiting(outcome: Outcome, step: NextAttempt) -> Outcome:
+    """The outcome of a run that was cancelled while it waited for the attempt ``step``."""
     what = "retry" if step.role == "retry" else "fallback"
     error = StreamError("cancelled", f"cancelled before {what} {step.number} of {step.of} ({step.reason})")
     signature = Signature(None, outcome.signature.evidence)
     return replace(outcome, state="cancelled", error=error, signature=signature, end_ns=time.monotonic_ns())
+
+
+class SkippableSleep:
+    """A sleep that can be skipped or cancelled from outside; one at a time."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Future[bool] | None = None
+
+    @property
+    def open(self) -> bool:
+        return self._waiting is not None and not self._waiting.done()
+
+    async def wait(self, delay_s: float) -> bool:
+        """Sleep for ``delay_s``; False when cancelled, True when over or skipped."""
+        if not delay_s:
+            return True
+        self._waiting = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait([self._waiting], timeout=delay_s)
+        completed = self._waiting.result() if done else True
+        self._waiting = None
+        return completed
+
+    def skip(self) -> None:
+        self._settle(True)
+
+    def cancel(self) -> None:
+        self._settle(False)
+
+    def _settle(self, completed: bool) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(completed)

@@ -1,4 +1,4 @@
-"""From what the user typed to a plan: which targets, which scenarios, on real keys or on the simulator."""
+"""The parts of a plan from the choices of the user: rows, keys, the simulator, the demos and the limits of cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kmon.model import Scenario, Target
 
 @dataclass(frozen=True)
 class Demo:
-    """What is raced on the simulator when nothing is named. ``timeout_s`` makes it end by itself."""
+    """A race on the simulator for a command without targets. ``timeout_s`` is the timeout of an attempt."""
 
     targets: tuple[str, ...]
     scenario: str
@@ -34,7 +34,7 @@ RACE_DEMO = Demo(
     profile="demo",
     timeout_s=20.0,
 )
-"""One row per way a stream can go."""
+"""One row per way in which a stream can go."""
 TEST_DEMO = Demo(
     ("bedrock/kimi-k2.5", "bedrock/mistral-large-3", "bedrock/nova-pro", "openrouter/moonshotai/kimi-k2.5"),
     "tool-result",
@@ -42,13 +42,13 @@ TEST_DEMO = Demo(
     timeout_s=3.0,
     speed=10.0,
 )
-"""The report that says Kimi hangs on four of ten tool results on Bedrock, its controls beside it, ten times as fast."""
+"""The report that Kimi on Bedrock hangs on four of ten tool results, with its controls, at ten times the speed."""
 
 
 def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row, ...]:
-    """Every scenario at every target, a target's scenarios side by side.
+    """One row for every scenario at every target, in the order of the targets.
 
-    Raises :class:`UsageError` for a scenario that a target's dialect cannot carry.
+    Raises :class:`UsageError` for a scenario that the dialect of a target does not support.
     """
     found = tuple(Row(target, scenario) for target in targets for scenario in scenarios)
     for row in found:
@@ -58,32 +58,32 @@ def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row,
 
 
 def one_call_at_a_time(row: Row) -> Row:
-    """The row with a chain that asks for one tool call per turn, in a dialect that has a word for it."""
+    """The row with parallel tool calls off if its scenario is a chain; dialects without that option ignore it."""
     if row.scenario.chain is None:
         return row
     return Row(row.target, msgspec.structs.replace(row.scenario, parallel_calls=False))
 
 
 def simulated(target: Target, origin: str) -> Target:
-    """The same target, aimed at the simulator at ``origin``: its dialect, model and body, but no key and no headers."""
-    spoken = dialect(target.dialect)
-    if not isinstance(spoken, HttpDialect):
+    """The target at the simulator at ``origin``: the same dialect, model and body, without key and headers."""
+    http = dialect(target.dialect)
+    if not isinstance(http, HttpDialect):
         raise UsageError(f"target {target.name} cannot be raced on the simulated provider; leave it out")
-    base_url = f"{origin}/{target.provider}{spoken.base_path}"
+    base_url = f"{origin}/{target.provider}{http.base_path}"
     return msgspec.structs.replace(target, base_url=base_url, key_env=(), headers={}, simulated=True)
 
 
 def keys_for(plan: RacePlan, env: Environment, trust: Trust) -> Keys:
-    """The keys the plan needs. Raises :class:`UsageError` naming the variable a target misses.
+    """The keys of a plan. Raises :class:`UsageError` that names the missing variable of a target.
 
-    Raises :class:`UntrustedHostError` with all that a project wants and is not allowed.
+    Raises :class:`UntrustedHostError` for hosts of a project file that the user has not trusted.
     """
     check_trust(plan.asked, env, trust)
     return Keys({target.name: credential(target, env, trust) for target in plan.asked})
 
 
 def key_notes(plan: RacePlan, env: Environment) -> dict[str, str]:
-    """Per target name, where its key was found, for the plan screen."""
+    """By target name, the source of its key, for the plan screen."""
     return {
         target.name: key_source(target, env) or ("simulated" if target.simulated else "no key needed")
         for target in plan.asked
@@ -91,7 +91,7 @@ def key_notes(plan: RacePlan, env: Environment) -> dict[str, str]:
 
 
 def check_cost(plan: RacePlan, *, max_requests: int | None, max_tokens: int | None) -> None:
-    """Refuse a plan that would send more requests, or could be answered with more tokens, than the user allowed."""
+    """Raises :class:`UsageError` for a plan that may send more requests or get more output tokens than allowed."""
     less = "race fewer targets, scenarios or rounds"
     if max_requests is not None and plan.requests > max_requests:
         raise UsageError(f"this would send {plan.requests} requests, more than --max-requests {max_requests}; {less}")
@@ -102,5 +102,5 @@ def check_cost(plan: RacePlan, *, max_requests: int | None, max_tokens: int | No
 
 
 def cost(plan: RacePlan) -> str:
-    """What the plan costs at most, in words."""
+    """The upper bounds of requests and output tokens, in words."""
     return f"{plan.requests} requests, at most {plan.max_output_tokens} output tokens"

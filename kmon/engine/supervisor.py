@@ -1,10 +1,11 @@
-"""Owns the runs of a race: starts rounds, obeys commands, says when it is over. The in-process ``EventSource``."""
+"""The in-process ``EventSource``: starts the rounds of a race, carries out commands, and emits the end of the race."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -17,7 +18,6 @@ from kmon.catalog.signatures import KMON_LATE
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
-from kmon.engine.randomize import shuffled
 from kmon.engine.run import ALREADY_ENDED, Companion, PlannedRun, Run, RunSettings
 from kmon.logs import log
 from kmon.probe.context import Shared
@@ -25,23 +25,23 @@ from kmon.probe.registry import preload
 from kmon.probe.send import prepare
 from kmon.process.files import open_files_limit
 from kmon.retry.sequence import Endpoint
-from kmon.stats.alerts import Vigil
+from kmon.stats.alerts import AlertMonitor
 from kmon.stream import events as ev
 from kmon.stream.timeline import MS
 
 _log = logging.getLogger(__name__)
-FILES_BESIDE = 16
-"""Open files that a race has beside one for each stream: its event loop, the canary, whatever a resolver reads."""
-SCARCE = (
+FILES_WITHOUT_STREAMS = 16
+"""Open files of a race besides one per stream: event loop, canary, resolver."""
+FEW_FILES = (
     "{} streams at once need about {} open files, and this machine lets one program have {}: some may fail as "
     "out-of-files; race fewer at once (--concurrency), or raise the limit before kmon starts (ulimit -n 4096)"
 )
-AGAIN_AT_ONCE = 32
-"""Runs that may be open when more are tried again by hand; a race with a wider limit has that."""
+RETRIES_AT_ONCE = 32
+"""Least limit of open runs for manual retries; a larger limit of the plan replaces it."""
 
 
-class Ended(NamedTuple):
-    """What is kept of a run that has ended: which it was, how many attempts it took, and how it ended."""
+class EndedRun(NamedTuple):
+    """The record of a run that has ended: what a retry and the totals of the race need."""
 
     row: int
     round: int
@@ -51,24 +51,24 @@ class Ended(NamedTuple):
 
 
 class Supervisor:
-    """Hosts a race on the running event loop. Create it inside one; ``start`` begins the first round."""
+    """Hosts a race on the running event loop. :meth:`start` begins the first round."""
 
     def __init__(self, plan: RacePlan, keys: Keys, *, companion: Companion | None = None) -> None:
         self._plan, self._keys = plan, keys
         self._companion = companion
-        self._outbox = EventQueue()
+        self._events = EventQueue()
         self._network = Shared()
         for target in plan.asked:
             preload(target, self._network)
         self._limits = plan.policy.limits(plan.stall_s)
         self._habits = {target.name: Habits() for target in plan.asked} if plan.learn_stall else {}
-        self._vigil = Vigil(plan.alerts)
+        self._alerts = AlertMonitor(plan.alerts)
         self._runs: dict[str, Run] = {}
-        """The runs that have not ended, or have a nudge open."""
-        self._ended: dict[str, Ended] = {}
+        """Runs that have not ended or whose nudge is open, by name."""
+        self._ended: dict[str, EndedRun] = {}
         self._queued: list[Run] = []
-        self._again: deque[str] = deque()
-        """Runs that ended and are to be tried again when there is room."""
+        self._retries: deque[str] = deque()
+        """Names of runs that have ended and wait for a retry."""
         self._open: dict[asyncio.Task[None], Run] = {}
         self._freed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,12 +77,12 @@ class Supervisor:
         self._t_start = 0
         self._interrupted = False
         self._stop = asyncio.Event()
-        """Set when no further round is to start: enough was measured, or the race was interrupted."""
+        """Set when no further round may start: on the command ``enough`` and on an interrupt."""
         self._t_round = 0
         self._closed = False
 
     def start(self) -> None:
-        """Announce the race and begin. Returns at once."""
+        """Emit ``race_started``, begin and return at once."""
         plan = self._plan
         self._t_start = time.monotonic_ns()
         self._emit(
@@ -99,21 +99,21 @@ class Supervisor:
             )
         )
         streams = min(plan.concurrency or len(plan.rows), len(plan.rows) * plan.rounds)
-        if (allowed := open_files_limit()) < (needed := streams + FILES_BESIDE):
+        if (allowed := open_files_limit()) < (needed := streams + FILES_WITHOUT_STREAMS):
             _log.warning("about %d open files are needed, and %d allowed", needed, allowed)
-            self._emit(ev.Notice(self._t_start, "warning", SCARCE.format(streams, needed, allowed)))
+            self._emit(ev.Notice(self._t_start, "warning", FEW_FILES.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())
         self._network.monitor.busy.set()
-        self._spawn(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
+        self._spawn(watch_lag(self._network.monitor, self._events.put, self._events.counts))
         self._spawn(sing(self._network.monitor, self._network.ssl_context))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
     def batches(self) -> AsyncIterator[Sequence[ev.Event]]:
-        return self._outbox.batches()
+        return self._events.batches()
 
     async def command(self, command: Command) -> None:
-        """Obey; a command for an unknown run is ignored (it may have been typed as the race was closing)."""
+        """Carry out a command. One for an unknown run is ignored: the race may be closing."""
         if command.action == "enough":
             self._stop.set()
             self._freed.set()
@@ -136,41 +136,43 @@ class Supervisor:
                 run.retry()
 
     def _command_ended(self, command: Command) -> None:
-        """Try a run that has ended again: at once, or where everything was to be tried again, when there is room."""
-        known = self._ended.get(command.run)
-        if known is None:
+        """Carry out a command for a run that has ended. A retry begins when fewer runs are open than the limit."""
+        ended = self._ended.get(command.run)
+        if ended is None:
             return
         match command.action:
             case "nudge":
-                target = self._plan.rows[known.row].target.name
+                target = self._plan.rows[ended.row].target.name
                 self._emit(ev.Notice(time.monotonic_ns(), "info", ALREADY_ENDED.format(target)))
-            case "cancel" if command.run in self._again:
-                self._again.remove(command.run)
-            case "retry" if command.run not in self._again:
-                self._again.append(command.run)
+            case "cancel" if command.run in self._retries:
+                self._retries.remove(command.run)
+            case "retry" if command.run not in self._retries:
+                self._retries.append(command.run)
                 self._network.monitor.busy.set()
-                self._try_again()
+                self._begin_retries()
                 if self._ending is None or self._ending.done():
                     self._ending = self._spawn(self._end_race())
 
-    def _try_again(self) -> None:
-        """Begin what is to be tried again, as far as there is room for it."""
-        room = max(self._plan.concurrency or len(self._plan.rows), AGAIN_AT_ONCE)
-        while self._again and len(self._open) < room and not self._closed:
-            name = self._again.popleft()
-            known = self._ended[name]
-            run = self._runs.get(name) or self._run(self._plan.rows[known.row], known.row, known.round, known.attempts)
-            self._vigil.follow(name, run.target)
+    def _begin_retries(self) -> None:
+        """Begin waiting retries up to the limit of open runs."""
+        room = max(self._plan.concurrency or len(self._plan.rows), RETRIES_AT_ONCE)
+        while self._retries and len(self._open) < room and not self._closed:
+            name = self._retries.popleft()
+            ended = self._ended[name]
+            run = self._runs.get(name) or self._create_run(
+                self._plan.rows[ended.row], ended.row, ended.round, ended.attempts
+            )
+            self._alerts.follow(name, run.target)
             self._begin(run)
 
     async def interrupt(self) -> None:
-        """Cancel everything that is open or waiting; the race then ends by itself."""
+        """Cancel all runs that are open or waiting; ``race_ended`` follows."""
         self._interrupted = True
         self._stop.set()
         for run in self._queued:
             self._skip(run)
         self._queued.clear()
-        self._again.clear()
+        self._retries.clear()
         for run in self._runs.values():
             run.cancel()
         self._freed.set()
@@ -188,7 +190,7 @@ class Supervisor:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._outbox.close()
+        self._events.close()
 
     # -- the race ------------------------------------------------------------------------------------------------------
 
@@ -202,11 +204,11 @@ class Supervisor:
         await self._end_race()
 
     async def _round(self, number: int) -> None:
-        """Start one run per row, together: wait until the whole round fits, or queue it if it never can."""
+        """Start one run per row together. Wait until the round fits; queue what never fits."""
         limit = self._plan.concurrency or len(self._plan.rows)
         while not self._fits(limit) and not self._stopping:
-            await self._until_freed()
-        await self._spaced()
+            await self._wait_until_freed()
+        await self._wait_for_spacing()
         if self._stopping:
             return
         order = shuffled(len(self._plan.rows), self._plan.order_seed, number)
@@ -215,10 +217,10 @@ class Supervisor:
             if len(self._open) < limit:
                 self._begin(self._queued.pop(0))
             else:
-                await self._until_freed()
+                await self._wait_until_freed()
 
     def _fits(self, limit: int) -> bool:
-        """Whether a whole round may start now (or, if it can never fit, whether nothing else is open)."""
+        """Whether a round may start now: it fits within the limits, or it never can and nothing else is open."""
         rows = self._plan.rows
         if len(self._open) + min(limit, len(rows)) > limit:
             return False
@@ -230,8 +232,8 @@ class Supervisor:
             not wanted_open[name] or wanted_open[name] + n <= self._plan.per_target for name, n in wanted.items()
         )
 
-    async def _spaced(self) -> None:
-        """Keep the least time between two requests to one target; all targets are asked in every round."""
+    async def _wait_for_spacing(self) -> None:
+        """Wait for ``spacing_s`` since the last round; each round sends a request to every target."""
         due_ns = self._t_round + int(self._plan.spacing_s * 1e9)
         if self._t_round and (wait_ns := due_ns - time.monotonic_ns()) > 0:
             with contextlib.suppress(TimeoutError):
@@ -244,12 +246,12 @@ class Supervisor:
         return self._stop.is_set()
 
     def _new_run(self, row: Row, index: int, number: int) -> Run:
-        run = self._run(row, index, number)
+        run = self._create_run(row, index, number)
         run.announce()
         self._announced += 1
         return run
 
-    def _run(self, row: Row, index: int, number: int, attempts: int = 0) -> Run:
+    def _create_run(self, row: Row, index: int, number: int, attempts: int = 0) -> Run:
         plan = self._plan
         run = Run(
             PlannedRun(f"r{number}.{index + 1}", row, index, number, attempts),
@@ -270,49 +272,49 @@ class Supervisor:
         task.add_done_callback(self._on_run_done)
 
     async def _host(self, run: Run) -> None:
-        self._note(run, await run.go())
+        self._record_end(run, await run.go())
 
     def _skip(self, run: Run) -> None:
-        self._note(run, run.skip())
+        self._record_end(run, run.skip())
         del self._runs[run.name]
 
-    def _note(self, run: Run, ended: ev.RunEnded) -> None:
-        """All that is kept of a run that has ended is how, and what a retry of it needs."""
-        self._ended[run.name] = Ended(
+    def _record_end(self, run: Run, ended: ev.RunEnded) -> None:
+        """Keep the record of a run that has ended, not the run."""
+        self._ended[run.name] = EndedRun(
             run.index, ended.round, ended.attempts, ended.state == "done", ended.signature == KMON_LATE
         )
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
         run = self._open.pop(task)
         self._freed.set()
-        self._try_again()
-        self._spawn(self._let_go(run))
-        self._tell_failure(task, "kmon failed inside a run")
+        self._begin_retries()
+        self._spawn(self._forget(run))
+        self._report_failure(task, "kmon failed inside a run")
 
-    def _tell_failure(self, task: asyncio.Task[None], what: str) -> None:
-        """Log and tell what a task that is done was ended by, where that was an error of kmon's own."""
+    def _report_failure(self, task: asyncio.Task[None], what: str) -> None:
+        """Log an exception that ended a task and emit a notice of it."""
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s", what, exc_info=error)
             self._emit(ev.Notice(time.monotonic_ns(), "error", log.failed(what, error)))
 
     def _on_work_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._tell_failure(task, "kmon failed beside the runs")
+        self._report_failure(task, "kmon failed beside the runs")
 
-    async def _let_go(self, run: Run) -> None:
-        """Forget a run that has ended, once its nudge has, too, unless it is being tried again."""
+    async def _forget(self, run: Run) -> None:
+        """Remove a run that has ended after its nudge has ended, unless a retry has begun."""
         await run.settled()
         if run not in self._open.values() and self._runs.get(run.name) is run:
             del self._runs[run.name]
 
-    async def _until_freed(self) -> None:
+    async def _wait_until_freed(self) -> None:
         self._freed.clear()
         await self._freed.wait()
 
     async def _end_race(self) -> None:
-        """Wait for all open runs, then say how the race went. A retry reopens it and says so again."""
-        while self._open or self._again:
-            await self._until_freed()
+        """Wait for all open runs, then emit ``race_ended``. After a retry it is emitted again."""
+        while self._open or self._retries:
+            await self._wait_until_freed()
         ok = sum(ended.ok for ended in self._ended.values())
         now_ns = time.monotonic_ns()
         self._emit(
@@ -328,12 +330,20 @@ class Supervisor:
         self._network.monitor.busy.clear()
 
     def _emit(self, event: ev.Event) -> None:
-        self._outbox.put(event)
-        for told in self._vigil.watch(event):
-            self._outbox.put(told)
+        self._events.put(event)
+        for derived in self._alerts.watch(event):
+            self._events.put(derived)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_work_done)
         return task
+
+
+def shuffled(count: int, seed: int | None, round_number: int) -> list[int]:
+    """The order of ``count`` rows in a round: ascending without a seed, else fixed by seed and round."""
+    order = list(range(count))
+    if seed is not None:
+        random.Random(f"{seed}:{round_number}").shuffle(order)
+    return order

@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 from msgspec import Struct
 
-from kmon.engine.alert_hooks import AlarmPlan
+from kmon.engine.alert_hooks import AlertHooks
 from kmon.engine.plan import Keys, RacePlan
 from kmon.format import TextLine
 from kmon.output.headless import JsonReporter, Reporter, race
 from kmon.output.verdict_text import verdict_lines
-from kmon.stats.compare import Verdict, compare
-from kmon.stats.outcome import Outcome, classify
+from kmon.stats.compare import Thresholds, Verdict, breaches, compare
+from kmon.stats.outcome import RunOutcome, classify
 from kmon.stats.sequential_test import SequentialTest
-from kmon.stats.thresholds import Thresholds, breaches
 from kmon.stats.trial import Trial, trial_of
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
@@ -51,7 +50,7 @@ class Experiment:
         self.trials: list[Trial] = []
         self._watch = None if self._new_watch is None else self._new_watch()
 
-    def outcome(self, result: ev.RunEnded) -> Outcome:
+    def outcome(self, result: ev.RunEnded) -> RunOutcome:
         """The outcome of a run, by its scenario's check."""
         return classify(result, self._scenarios[result.scenario])
 
@@ -150,7 +149,7 @@ class TrialJson(JsonReporter):
         return self._enough
 
 
-def trial_line(result: ev.RunEnded, outcome: Outcome, named: Mapping[tuple[str, str], str]) -> str:
+def trial_line(result: ev.RunEnded, outcome: RunOutcome, named: Mapping[tuple[str, str], str]) -> str:
     """``together  Test  1: ✅ OK         It's 22 °C in Tokyo.``, names padded to one width."""
     signs = outcome.signs
     sentence = " ".join(outcome.sentence.split())[:100]
@@ -164,7 +163,7 @@ def names(view: RaceView) -> dict[tuple[str, str], str]:
     return {arm: f"{arm[0]} ({arm[1]})" if several else arm[0] for arm in view.arms}
 
 
-def main(plan: RacePlan, keys: Keys, experiment: Experiment, alarm_plan: AlarmPlan, *, as_json: bool) -> int:
+def main(plan: RacePlan, keys: Keys, experiment: Experiment, alarm_plan: AlertHooks, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = TrialJson(experiment) if as_json else TrialLines(experiment)
     return experiment.exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))

@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 import msgspec
 
-from kmon.engine.alert_hooks import LIMIT_S, NOTHING, Alarm, AlarmPlan
+from kmon.engine.alert_hooks import LIMIT_S, NO_HOOKS, AlertHookRunner, AlertHooks
 from kmon.engine.api import Command, Host
 from kmon.engine.plan import Keys
 from kmon.errors import UsageError
@@ -68,7 +68,7 @@ class JsonReporter:
         return False
 
 
-async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan = NOTHING) -> RaceView:
+async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlertHooks = NO_HOOKS) -> RaceView:
     """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP. Return what was measured."""
     hosted = host(plan, keys)
     with handle_interrupts(lambda _: asyncio.ensure_future(hosted.interrupt())):
@@ -78,7 +78,7 @@ async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_pl
     return view
 
 
-async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: AlarmPlan) -> RaceView:
+async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: AlertHooks) -> RaceView:
     view = RaceView()
 
     def report(event: ev.Event) -> None:
@@ -86,7 +86,7 @@ async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: A
         for words in reporter.lines(event, view):
             print(words, file=out)
 
-    alarm = Alarm(alarm_plan, report)
+    alarm = AlertHookRunner(alarm_plan, report)
     hosted.start()
     try:
         async for batch in hosted.batches():
@@ -96,7 +96,7 @@ async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: A
                     await alarm.close(INTERRUPTED_PATIENCE_S if event.interrupted else LIMIT_S)
                 report(event)
                 if isinstance(event, ev.Alert):
-                    alarm.ring(event)
+                    alarm.start(event)
             out.flush()
             if view.ended is not None:
                 break
@@ -121,7 +121,7 @@ def exit_code(view: RaceView) -> int:
     return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 
-def main(plan: Plan, keys: Keys, alarm_plan: AlarmPlan = NOTHING, *, as_json: bool) -> int:
+def main(plan: Plan, keys: Keys, alarm_plan: AlertHooks = NO_HOOKS, *, as_json: bool) -> int:
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = JsonReporter() if as_json else LineReporter(columns_of(sys.stdout))
     return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmon.format import plural
 from kmon.retry.policy import policy_words
-from kmon.stats.resumption import outlook
+from kmon.stats.resumption import resumption_of_gap
 from kmon.stream import events as ev
 from kmon.stream.state import retry_sentence
 from kmon.stream.timeline import S
@@ -109,7 +109,7 @@ def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
     attempt = run.attempt(event.attempt)
     if attempt is not None and (learned := attempt.timeline.learned.get(event.phase)):
         words += f"; {learned.words}"
-    expected = outlook(race, run, event.t_ns)
+    expected = resumption_of_gap(race, run, event.t_ns)
     return words if expected is None else f"{words}; {expected.words}"
 
 

@@ -8,7 +8,7 @@ from kmon.catalog.signatures import KMON_LATE
 from kmon.format import Column, plural
 from kmon.format import table as table_lines
 from kmon.output.lines import fallen_back
-from kmon.stats.health import words
+from kmon.stats.health import health_words
 from kmon.stream.events import UNREAD, RunEnded
 from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.stream.view import RaceView
@@ -35,7 +35,7 @@ def health_lines(race: RaceView) -> list[str]:
     if all(health.streams < 2 for health in race.targets.values()):
         return []
     width = max(map(len, race.targets))
-    healths = [f"{name.ljust(width)}  {words(health)}" for name, health in race.targets.items()]
+    healths = [f"{name.ljust(width)}  {health_words(health)}" for name, health in race.targets.items()]
     alerts = list(dict.fromkeys(f"ALERT {alert.sentence}" for alert in race.alerts))
     return ["", *healths, *alerts]
 

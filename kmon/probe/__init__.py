@@ -1,1 +1,1 @@
-"""One attempt: its events, its clocks, its state, what broke."""
+"""One attempt, over HTTP or a WebSocket: sent, recorded, ended by a limit where one is set, and judged."""

@@ -2,7 +2,7 @@
 
 [[rule]]                      # the first rule that matches decides; without one the answer is smooth
 provider = "together"         # with * as a wildcard; model likewise
-dialect = "chat"              # or converse, messages, deepinfra
+dialect = "chat"              # by any name that `kmon run --dialect` takes for HTTP
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
 prompt_chars = 4000           # only conversations at least so long; include_usage = true: only requests for usage
 probability = 0.4             # exactly four of every ten equal requests (see struck()); the seed decides which

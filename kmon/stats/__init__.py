@@ -1,1 +1,1 @@
-"""What many runs together say: outcomes, statistics, and a verdict with its numbers."""
+"""Statistics over many runs: the outcome of each, rates, tests, survival times, health, and the verdict of a test."""

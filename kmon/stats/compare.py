@@ -1,8 +1,8 @@
-"""From the runs of a test to its verdict: figures, comparisons and one sentence. Pure, and in the order asked for."""
+"""The verdict of a test, computed from its runs, and the thresholds that CI holds the verdict against."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -10,17 +10,17 @@ from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
 from kmon.stats.pairs import Comparison, compare_pairs
 from kmon.stats.summary import ArmFigures, figures
-from kmon.stats.trial import Arm, Trial, by_arm
+from kmon.stats.trial import Trial, arm_names, by_arm
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", tag_field="type"):
-    """What a test has shown. Rates are shares, times seconds, confidence 95 % throughout."""
+    """The result of a test. Rates are shares from 0 to 1, times are seconds, the confidence is 95 %."""
 
     conclusion: str
     arms: tuple[ArmFigures, ...]
     comparisons: tuple[Comparison, ...]
     watched: bool = False
-    """The race could be stopped by what it showed: the conclusion stands, the p-values of the comparisons do not."""
+    """A sequential test could stop the race: the conclusion is valid, the p-values of the comparisons are not."""
 
 
 def compare(
@@ -30,10 +30,11 @@ def compare(
     *,
     watched: str = "",
 ) -> Verdict:
-    """Judge ``trials``, arms in the order of ``targets``. ``scenarios`` let tools be told from other differences.
+    """The verdict on ``trials``, with the arms in the order of ``targets``.
 
-    ``watched`` is the summary of a :class:`~kmon.stats.sequential_test.Watch` that was free to stop the race; it
-    then is the conclusion, since p-values do not bear being looked at again and again.
+    ``scenarios`` are needed to name tools as the difference between two arms. ``watched`` is the summary of a
+    :class:`~kmon.stats.sequential_test.SequentialTest` that could stop the race. It then is the conclusion, because a
+    p-value that is computed after every round exceeds its error rate.
     """
     by_name = {target.name: target for target in targets}
     order = {name: at for at, name in enumerate(by_name)}
@@ -50,7 +51,33 @@ def compare(
     )
 
 
-def arm_names(arms: Sequence[Arm]) -> Mapping[Arm, str]:
-    """What to call each arm: its target, with the scenario only where there are several."""
-    several = len({arm.scenario for arm in arms}) > 1
-    return {arm: f"{arm.target} ({arm.scenario})" if several else arm.target for arm in arms}
+class Thresholds(Struct, frozen=True, kw_only=True):
+    """Thresholds for CI, per target. ``fail_under`` is a pass rate, the others are seconds; None sets no limit."""
+
+    fail_under: float | None = None
+    max_stall_s: float | None = None
+    max_ttft_s: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether at least one is set; the exit code then depends on the thresholds alone."""
+        return any(value is not None for value in (self.fail_under, self.max_stall_s, self.max_ttft_s))
+
+
+def breaches(thresholds: Thresholds, verdict: Verdict, trials: Sequence[Trial]) -> list[str]:
+    """One sentence per target and broken threshold. A target without a run that counts breaks ``fail_under``."""
+    found = []
+    for arm in verdict.arms:
+        runs = [t for t in trials if (t.target, t.scenario) == (arm.target, arm.scenario) and t.counted]
+        if thresholds.fail_under is not None and (arm.rate is None or arm.rate < thresholds.fail_under):
+            found.append(f"{arm.name} passed {arm.words}, under {thresholds.fail_under * 100:g} %")
+        gaps_s = [trial.max_gap_s for trial in runs if trial.max_gap_s is not None]
+        if thresholds.max_stall_s is not None and gaps_s and max(gaps_s) > thresholds.max_stall_s:
+            found.append(f"{arm.name} was silent for {max(gaps_s):.1f} s, over {thresholds.max_stall_s:g} s")
+        waits_s = [trial.ttft_s for trial in runs if trial.ttft_s is not None]
+        mute = sum(trial.ttft_s is None for trial in runs)
+        if thresholds.max_ttft_s is not None and waits_s and max(waits_s) > thresholds.max_ttft_s:
+            found.append(f"{arm.name} took {max(waits_s):.1f} s to its first token, over {thresholds.max_ttft_s:g} s")
+        if thresholds.max_ttft_s is not None and mute:
+            found.append(f"{arm.name} gave no first token in {mute} of {len(runs)} runs")
+    return found

@@ -1,18 +1,17 @@
-"""The one sentence at the end: what the figures show, under which condition, and what they do not show."""
+"""The concluding sentence of a verdict: what the figures show, with which evidence, and what they do not show."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from kmon.format import listed, p_equals, p_value, percent, plural
-from kmon.stats.factors import Factor
-from kmon.stats.pairs import Comparison
+from kmon.stats.pairs import Comparison, Factor
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, at_most
 from kmon.stats.summary import ArmFigures
 
 
 def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> str:
-    """Conclude from the figures of a test whose length was fixed before it began."""
+    """The sentence for a test whose number of rounds was fixed before it began."""
     counted = [arm for arm in arms if arm.n]
     limited = sum(arm.rate_limited for arm in arms)
     disturbed = sum(arm.disturbed for arm in arms)
@@ -31,7 +30,7 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
 
 
 def cause(factors: Sequence[Factor]) -> str:
-    """What a real difference between two arms that differ in ``factors`` says about its cause."""
+    """What a proven difference between two arms that differ in ``factors`` says about its cause."""
     if len(factors) == 1:
         return _isolated(factors[0], "between the two")
     if not factors:
@@ -72,7 +71,7 @@ def _pair(pair: Comparison, comparisons: Sequence[Comparison]) -> str:
 
 
 def _causes(clearest: Comparison, comparisons: Sequence[Comparison]) -> str:
-    """What all proven comparisons of the worst arm say together."""
+    """The cause that all proven comparisons of the worst arm imply together."""
     proven = [c for c in comparisons if c.proven and c.worse == clearest.worse]
     if len(proven) == 1:
         return cause(clearest.factors)

@@ -1,8 +1,8 @@
-"""The health of a target: how its streams went so far, as a fold over the attempts that ended.
+"""The health of a target: counts over its attempts that ended.
 
-A stream is an attempt, so a retry or a further turn is one more. Nudges, what the user cancelled and what was never
-sent say nothing about the target and are left out; what this machine disturbed is counted apart. The figures are those
-of the field report kmon was born from.
+A stream is one attempt: a retry or a further turn counts as another stream. Nudges, cancelled attempts and requests
+that were never sent are not counted, because they say nothing about the target. Attempts that this machine disturbed
+are counted separately.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from kmon.stream.events import AttemptEnded, ErrorCount, TargetHealth
 
 TOP_ERRORS = 3
 _NEVER_SENT = OF_THIS_MACHINE | {"credentials", "not-sent"}
-"""Kinds of errors that ended an attempt on this machine, before anything was asked."""
+"""Kinds of errors that end an attempt on this machine before its request is sent."""
 
 
-class Streams:
-    """The streams of one target, counted as they end."""
+class HealthCounter:
+    """Counts the streams of one target as they end."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -31,7 +31,7 @@ class Streams:
         self._errors: Counter[str] = Counter()
 
     def add(self, ended: AttemptEnded) -> TargetHealth | None:
-        """Count an attempt; the health with it, or None if it does not count."""
+        """Count one attempt and return the health so far; None if it does not count or none has counted yet."""
         if ended.role == "nudge" or ended.state == "cancelled":
             return None
         if ended.error is not None and ended.error.kind in _NEVER_SENT:
@@ -62,15 +62,15 @@ class Streams:
         )
 
 
-def words(health: TargetHealth) -> str:
+def health_words(health: TargetHealth) -> str:
     """``94.7 % of 38 streams ended well; 52.1 chunks per stream; 2 failures in a row; 2 hang-mid-stream``."""
-    said = [f"{percentage(health.success_rate)} of {plural(health.streams, 'stream')} ended well"]
+    parts = [f"{percentage(health.success_rate)} of {plural(health.streams, 'stream')} ended well"]
     if health.chunks_per_stream is not None:
-        said.append(f"{health.chunks_per_stream:.1f} chunks per stream")
+        parts.append(f"{health.chunks_per_stream:.1f} chunks per stream")
     if health.consecutive_failures > 1:
-        said.append(f"the last {health.consecutive_failures} failed")
+        parts.append(f"the last {health.consecutive_failures} failed")
     if health.top_errors:
-        said.append(", ".join(f"{error.count} {error.name}" for error in health.top_errors))
+        parts.append(", ".join(f"{error.count} {error.name}" for error in health.top_errors))
     if health.disturbed:
-        said.append(f"{health.disturbed} more disturbed by this machine")
-    return "; ".join(said)
+        parts.append(f"{health.disturbed} more disturbed by this machine")
+    return "; ".join(parts)

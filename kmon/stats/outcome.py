@@ -1,4 +1,4 @@
-"""How one run came out: the classes of outcome, kept apart, and the rules that decide between them."""
+"""Classifies a finished run: the outcome classes, how they are shown, and the rules that decide between them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ OutcomeName = Literal[
 ]  # fmt: skip
 OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
 UNCOUNTED: frozenset[OutcomeName] = frozenset({"rate-limited", "not-asked", "cancelled", "disturbed"})
-"""Neither passes nor failures: the first is counted apart and said, two never reached the target or its end, and of the
-last this machine was not in a state to tell."""
+"""Neither passes nor failures: they say nothing about the reliability of the target. Reports count them separately."""
 FINISHED: frozenset[OutcomeName] = frozenset(
     {"pass", "invalid-tool-call", "wrong-answer", "empty-answer", "only-reasoning"}
 )
-"""The stream came to its end; its times are whole."""
+"""The stream came to its end; its times are complete."""
 CUT: frozenset[OutcomeName] = frozenset(
     {"timeout-before-first-token", "hang-mid-stream", "dropped", "incomplete", "in-stream-error"}
 )
-"""The stream was still owed something when it was over; its times are censored."""
+"""The stream ended before the answer did; its times are censored."""
 
 
 class Signs(Struct, frozen=True):
@@ -62,8 +61,8 @@ SIGNS: dict[OutcomeName, Signs] = {
 }
 
 
-class Outcome(Struct, frozen=True):
-    """How a run came out, and a sentence that says why."""
+class RunOutcome(Struct, frozen=True):
+    """The outcome of a run, and a sentence that gives the reason."""
 
     name: OutcomeName
     sentence: str
@@ -95,46 +94,52 @@ _BY_ERROR: dict[str, OutcomeName] = {
     "credentials": "not-asked",
     "not-sent": "not-asked",
 }
-"""Outcome by the kind of the error that ended a run; any other kind came inside the stream."""
+"""Outcome by the kind of the error that ended a run; any other kind is an error inside the stream."""
 _RATE_LIMIT_CODES = ("ratelimit", "throttl", "toomanyrequests")
-"""What codes for it have in common, over all providers: rate_limit_exceeded, ThrottlingException, too_many_requests."""
+"""Parts of the error codes of providers: rate_limit_exceeded, ThrottlingException, too_many_requests."""
 
 
-def classify(result: RunEnded, scenario: Scenario) -> Outcome:
-    """Decide how a run came out. A pass ended with a terminal event, within the timeout, and its check holds."""
+def classify(result: RunEnded, scenario: Scenario) -> RunOutcome:
+    """The outcome of a run. A run passes if it ended with a terminal event within the timeout and its check holds."""
     if result.signature == KMON_LATE:
-        return Outcome("disturbed", f"disturbed by this machine; it says nothing about the target; {result.evidence}")
+        return RunOutcome(
+            "disturbed", f"disturbed by this machine; it says nothing about the target; {result.evidence}"
+        )
     match result.state:
         case "cancelled":
-            return Outcome("cancelled", "cancelled; it says nothing about the target")
+            return RunOutcome("cancelled", "cancelled; it says nothing about the target")
         case "timed-out":
             return _silent(result)
         case "incomplete":
-            return Outcome("incomplete", f"the stream ended cleanly but without its terminal event; {result.evidence}")
+            return RunOutcome(
+                "incomplete", f"the stream ended cleanly but without its terminal event; {result.evidence}"
+            )
         case "failed":
             return _failed(result)
         case _:
             return _checked(result, scenario)
 
 
-def _silent(result: RunEnded) -> Outcome:
+def _silent(result: RunEnded) -> RunOutcome:
     if result.signature == "connect-timeout":
-        return Outcome("connect-error", f"no connection within the timeout; {result.evidence}")
+        return RunOutcome("connect-error", f"no connection within the timeout; {result.evidence}")
     waited = f"{result.duration_ms / 1000:.1f} s"
     if result.ttft_ms is None:
-        return Outcome("timeout-before-first-token", f"nothing came in {waited}; {result.evidence}")
+        return RunOutcome("timeout-before-first-token", f"nothing came in {waited}; {result.evidence}")
     if result.stalls and not result.stalls[-1].ended:
-        return Outcome("hang-mid-stream", f"began to answer, then fell silent until {waited}; {result.evidence}")
-    return Outcome("hang-mid-stream", f"had begun to answer and was not at its end after {waited}; {result.evidence}")
+        return RunOutcome("hang-mid-stream", f"began to answer, then fell silent until {waited}; {result.evidence}")
+    return RunOutcome(
+        "hang-mid-stream", f"had begun to answer and was not at its end after {waited}; {result.evidence}"
+    )
 
 
-def _failed(result: RunEnded) -> Outcome:
+def _failed(result: RunEnded) -> RunOutcome:
     error = result.error or StreamError("network", "it failed without saying why")
     if _is_rate_limit(error):
-        return Outcome("rate-limited", f"refused for the rate of requests: {shown(error.message)}")
+        return RunOutcome("rate-limited", f"refused for the rate of requests: {shown(error.message)}")
     if error.kind in OF_THIS_MACHINE:
-        return Outcome("not-asked", shown(error.message))
-    return Outcome(_BY_ERROR.get(error.kind, "in-stream-error"), shown(error.message))
+        return RunOutcome("not-asked", shown(error.message))
+    return RunOutcome(_BY_ERROR.get(error.kind, "in-stream-error"), shown(error.message))
 
 
 def _is_rate_limit(error: StreamError) -> bool:
@@ -142,19 +147,19 @@ def _is_rate_limit(error: StreamError) -> bool:
     return error.status == 429 or any(word in code for word in _RATE_LIMIT_CODES)
 
 
-def _checked(result: RunEnded, scenario: Scenario) -> Outcome:
+def _checked(result: RunEnded, scenario: Scenario) -> RunOutcome:
     text, calls, check = result.text.strip(), result.tool_calls, scenario.check
     if not text and not calls:
         if result.reasoning.strip():
-            return Outcome("only-reasoning", f"thought, but never answered (finish reason {result.finish_reason})")
-        return Outcome("empty-answer", f"ended well with nothing said (finish reason {result.finish_reason})")
+            return RunOutcome("only-reasoning", f"thought, but never answered (finish reason {result.finish_reason})")
+        return RunOutcome("empty-answer", f"ended well with nothing said (finish reason {result.finish_reason})")
     for call in calls:
         if problem := tool_call_problem(call, scenario.tools):
-            return Outcome("invalid-tool-call", problem)
+            return RunOutcome("invalid-tool-call", problem)
     if check.tool_call and not calls:
-        return Outcome("wrong-answer", f"answered in words where a tool call was asked for: {shown(text)}")
+        return RunOutcome("wrong-answer", f"answered in words where a tool call was asked for: {shown(text)}")
     for needle in check.contains:
         if needle.casefold() not in text.casefold():
             said = shown(text) if text else f"called {shown(calls[0].name)} instead of answering"
-            return Outcome("wrong-answer", f"the answer does not contain {needle!r}: {said}")
-    return Outcome("pass", shown(text) if text else f"called {', '.join(call.name for call in calls)}")
+            return RunOutcome("wrong-answer", f"the answer does not contain {needle!r}: {said}")
+    return RunOutcome("pass", shown(text) if text else f"called {', '.join(call.name for call in calls)}")

@@ -1,7 +1,8 @@
-"""Every two arms of a test against each other: the exact test that fits, corrected for how many there are."""
+"""Compares every two arms of a test: an exact test with Holm's correction, and the factors in which they differ."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Literal
@@ -10,20 +11,26 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kmon.model import Scenario, Target
-from kmon.stats.factors import Factor, differing
 from kmon.stats.statistics import fisher_exact, holm, mcnemar_exact, need_more
-from kmon.stats.survival import Observation, logrank
+from kmon.stats.survival import SurvivalTime, logrank
 from kmon.stats.trial import Arm, Trial
 
 ALPHA = 0.05
 
+Factor = Literal["provider", "region", "model", "dialect", "endpoint", "tools", "scenario"]
+
+_VENDOR = re.compile(r"(?:[a-z][a-z0-9]*\.)+(?=[a-z])")
+_POINT = re.compile(r"(?<=\d)p(?=\d)")
+_VARIANT = re.compile(r"(?:(?:-v\d+)?:\d+|:(?:free|nitro|floor|exacto))\Z")
+"""Bedrock's version suffix and OpenRouter's routing suffix; a size as in ``gpt-oss:20b`` does not match."""
+
 
 class Comparison(Struct, frozen=True):
-    """Two arms. ``worse`` failed the larger share of its runs; it is the first of the two when they are equal.
+    """Two arms. ``worse`` failed the larger share of its runs; it is the first of the two when the shares are equal.
 
-    With McNemar's test all counts are of the rounds both took part in, and ``only_worse`` and ``only_better`` are those
-    in which one of them failed alone. With Fisher's test there are too few such rounds, and both are None.
-    ``p_holm`` and ``ttft_p_holm`` are corrected over all comparisons of the test and may be held against 5 %.
+    With McNemar's test all counts are of the rounds that both arms took part in; ``only_worse`` and ``only_better``
+    count the rounds in which only one arm failed. Fisher's test is used when too few rounds are shared; both are then
+    None. ``p_holm`` and ``ttft_p_holm`` are corrected over all comparisons of the test and compare with 5 %.
     """
 
     worse: str
@@ -41,7 +48,7 @@ class Comparison(Struct, frozen=True):
     ttft_p_holm: float
     factors: tuple[Factor, ...]
     more_rounds: int | None = None
-    """How many more rounds at these rates could prove the difference; 0 when it is proven, None if too many would."""
+    """Further rounds at these rates that could prove the difference; 0 when proven, None if there are too many."""
 
     @property
     def proven(self) -> bool:
@@ -54,7 +61,7 @@ def compare_pairs(
     targets: Mapping[str, Target],
     scenarios: Mapping[str, Scenario],
 ) -> tuple[Comparison, ...]:
-    """All comparisons between arms that have runs that count, in the order of the arms."""
+    """The comparisons of all pairs of arms that have runs that count, in the order of ``arms``."""
     counted = {arm: {n: trial for n, trial in rounds.items() if trial.counted} for arm, rounds in arms.items()}
     pairs = [pair for pair in combinations(arms, 2) if counted[pair[0]] and counted[pair[1]]]
     raw = [
@@ -113,12 +120,53 @@ def _compare(
     )
 
 
-def _first_tokens(trials: Iterable[Trial]) -> list[Observation]:
+def _first_tokens(trials: Iterable[Trial]) -> list[SurvivalTime]:
     return [wait for trial in trials if (wait := trial.first_token()) is not None]
 
 
 def _more_rounds(comparison: Comparison, comparisons: int) -> int | None:
-    """At the correction the smallest p-value gets: the level shared between all comparisons."""
+    """The rounds needed at ``ALPHA / comparisons``, the level that Holm's correction gives to the smallest p-value."""
     if comparison.only_worse is None or comparison.only_better is None:
         return None
     return need_more(comparison.only_worse, comparison.only_better, comparison.worse_n, ALPHA / comparisons)
+
+
+def differing(
+    first: Arm, second: Arm, targets: Mapping[str, Target], scenarios: Mapping[str, Scenario]
+) -> tuple[Factor, ...]:
+    """The factors in which two arms differ: the only possible causes of a difference between their results.
+
+    Empty for equal arms and for targets that are not in ``targets``.
+    """
+    factors: list[Factor] = []
+    ours, theirs = targets.get(first.target), targets.get(second.target)
+    if ours is not None and theirs is not None:
+        if ours.provider != theirs.provider:
+            factors.append("provider")
+        elif ours.region != theirs.region:
+            factors.append("region")
+        if model_family(ours.model) != model_family(theirs.model):
+            factors.append("model")
+        if ours.dialect != theirs.dialect:
+            factors.append("dialect")
+        if first.target != second.target and not factors:
+            factors.append("endpoint")
+    if first.scenario != second.scenario:
+        factors.append(_scenario_factor(scenarios.get(first.scenario), scenarios.get(second.scenario)))
+    return tuple(factors)
+
+
+def model_family(model: str) -> str:
+    """A model id without the parts that hosts add, so that ids of one model at different hosts are equal.
+
+    ``moonshotai.kimi-k2.5``, ``moonshotai/Kimi-K2.5`` and ``accounts/fireworks/models/kimi-k2p5``: all ``kimi-k2.5``.
+    """
+    name = model.lower().rsplit("/", 1)[-1]
+    return _POINT.sub(".", _VENDOR.sub("", _VARIANT.sub("", name), count=1))
+
+
+def _scenario_factor(first: Scenario | None, second: Scenario | None) -> Factor:
+    """``tools`` when two scenarios have equal messages and differ in their tools, else ``scenario``."""
+    if first is None or second is None or first.messages != second.messages or first.tools == second.tools:
+        return "scenario"
+    return "tools"

@@ -1,9 +1,8 @@
-"""Will this silence end? How many of a target's earlier silences that lasted as long as the open one did end.
+"""Estimates whether an open silence will end, from earlier silences of the same target that lasted as long.
 
-The share is the conditional Kaplan-Meier estimate from the length of the open gap on. Silences that were cut short by
-a timeout or by the user, and those that are open elsewhere right now, are censored: up to their length they count,
-beyond it nothing is claimed of them. A silence in which the stream broke never ended, which is no censoring: it counts
-for ever.
+The share is the conditional Kaplan-Meier estimate from the length of the open gap on. Silences that a timeout or the
+user cut short, and silences that are open in other attempts, are censored at their length. A silence in which the
+stream broke never ended: it is censored at infinity, so that it stays in the sample.
 """
 
 from __future__ import annotations
@@ -13,20 +12,21 @@ from math import inf
 
 from msgspec import Struct
 
-from kmon.stats.survival import Observation, kaplan_meier
+from kmon.stats.survival import SurvivalTime, kaplan_meier
 from kmon.stream.events import StallPhase
 from kmon.stream.gap_history import LEAST_NS, Fate, Silences
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 
-ENOUGH = 20
-"""Silences as long as the open one, below which nothing is said."""
+SILENCES_NEEDED = 20
+"""Silences at least as long as the open one that an estimate needs."""
 
 
-class Outlook(Struct, frozen=True):
-    """Of ``reached`` silences this long ``ended`` did end; of ``undecided`` it is not known. ``share`` minds those.
+class Resumption(Struct, frozen=True):
+    """Of ``reached`` silences this long ``ended`` did end; ``undecided`` are censored.
 
-    ``phase`` is None when the phase alone had too few and all silences of the target in an answer were counted.
+    ``share`` is the estimated share that ends, 0 to 1. ``phase`` is None when the phase had too few silences and all
+    silences of the target were counted.
     """
 
     ended: int
@@ -39,14 +39,14 @@ class Outlook(Struct, frozen=True):
     def words(self) -> str:
         """``11 of 23 silences this long ended (48 %)``."""
         phase = "" if self.phase is None else f"{self.phase} "
-        said = f"{self.ended} of {self.reached} {phase}silences this long ended"
+        text = f"{self.ended} of {self.reached} {phase}silences this long ended"
         if abs(self.share - self.ended / self.reached) < 0.005:
-            return f"{said} ({self.share:.0%})".replace("%", " %")
-        return f"{said}, {self.undecided} cut short or open ({self.share:.0%} by Kaplan-Meier)".replace("%", " %")
+            return f"{text} ({self.share:.0%})".replace("%", " %")
+        return f"{text}, {self.undecided} cut short or open ({self.share:.0%} by Kaplan-Meier)".replace("%", " %")
 
 
-def outlook(race: RaceView, run: RunView, now_ns: int) -> Outlook | None:
-    """What is to be expected of the gap of a run that is open now; None without a long one or without enough others."""
+def resumption_of_gap(race: RaceView, run: RunView, now_ns: int) -> Resumption | None:
+    """The estimate for the open gap of ``run``; None if the gap is short or too few silences lasted as long."""
     attempt = run.main
     if attempt is None or attempt.ending is not None:
         return None
@@ -57,11 +57,13 @@ def outlook(race: RaceView, run: RunView, now_ns: int) -> Outlook | None:
     phase = attempt.timeline.stall_phase()
     if gap_ns is None or gap_ns < LEAST_NS or phase == "after-last-delta":
         return None
-    return expected(silences, phase, gap_ns, attempt.timeline, now_ns)
+    return resumption_after(silences, phase, gap_ns, attempt.timeline, now_ns)
 
 
-def expected(silences: Silences, phase: StallPhase, gap_ns: int, own: Timeline | None, now_ns: int) -> Outlook | None:
-    """:func:`outlook` for any length: from the silences of the phase if they are enough, else from the target's."""
+def resumption_after(
+    silences: Silences, phase: StallPhase, gap_ns: int, own: Timeline | None, now_ns: int
+) -> Resumption | None:
+    """The estimate for a gap of ``gap_ns``: from silences of ``phase`` if there are enough, else from all silences."""
     for phases in ((phase,), tuple(silences.by_phase)):
         fates: dict[Fate, list[int]] = {"ended": [], "never": [], "cut-short": []}
         for name in phases:
@@ -70,20 +72,20 @@ def expected(silences: Silences, phase: StallPhase, gap_ns: int, own: Timeline |
         elsewhere = _open_elsewhere(silences, phases, own, gap_ns, now_ns)
         undecided = [*fates["cut-short"], *elsewhere]
         reached = len(fates["ended"]) + len(fates["never"]) + len(undecided)
-        if reached >= ENOUGH:
+        if reached >= SILENCES_NEEDED:
             share = share_that_ends(fates["ended"], len(fates["never"]), undecided)
             one = phase if len(phases) == 1 and len(silences.by_phase) > 1 else None
-            return Outlook(len(fates["ended"]), reached, len(undecided), share, one)
+            return Resumption(len(fates["ended"]), reached, len(undecided), share, one)
     return None
 
 
 def share_that_ends(ended_ns: Sequence[int], never: int, undecided_ns: Sequence[int]) -> float:
-    """The share of silences that end, of those that reached a length, by all that reached it."""
+    """The Kaplan-Meier share of silences that end. ``never`` counts those in which the stream broke."""
     curve = kaplan_meier(
         [
-            *(Observation(ns / S) for ns in ended_ns),
-            *(Observation(ns / S, censored=True) for ns in undecided_ns),
-            *(Observation(inf, censored=True) for _ in range(never)),
+            *(SurvivalTime(ns / S) for ns in ended_ns),
+            *(SurvivalTime(ns / S, censored=True) for ns in undecided_ns),
+            *(SurvivalTime(inf, censored=True) for _ in range(never)),
         ]
     )
     return 1 - curve.shares[-1] if curve.shares else 0.0
@@ -92,7 +94,7 @@ def share_that_ends(ended_ns: Sequence[int], never: int, undecided_ns: Sequence[
 def _open_elsewhere(
     silences: Silences, phases: Sequence[StallPhase], own: Timeline | None, gap_ns: int, now_ns: int
 ) -> list[int]:
-    """The open gaps of the target's other attempts that are as long."""
+    """Lengths in ns of the open gaps of other attempts of the target that are at least ``gap_ns`` long."""
     found = []
     for timeline in silences.open:
         open_ns = timeline.open_gap_ns(now_ns) if timeline is not own and timeline.stall_phase() in phases else None

@@ -1,8 +1,8 @@
-"""Rates, tests between them and corrections: pure functions of counts, on the standard library alone.
+"""Confidence intervals of rates, exact tests and Holm's correction: pure functions of counts, without dependencies.
 
-Definitions are scipy's (``binomtest``, ``fisher_exact``), to which the tests hold every figure. Sums run in log space,
-so that counts up to 100,000 neither overflow nor lose their digits. None of these may be looked at while the data
-still come in; for that see ``sequential.py``.
+Definitions are those of scipy (``binomtest``, ``fisher_exact``). Sums are computed in log space, so that counts up to
+100,000 neither overflow nor lose precision. All of them need a sample size that was fixed in advance; for repeated
+looks see ``sequential_test.py``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from msgspec import Struct
 from kmon.format import percent, plural
 
 TIE_TOLERANCE = 1e-7
-"""Relative slack within which two tables count as equally probable: rounding must not split a tie (R uses the same)."""
+"""Relative tolerance within which two tables are equally probable, so that rounding splits no tie (as in R)."""
 MORE_ROUNDS_LIMIT = 10_000
-"""Beyond this many further rounds a difference is not worth proving."""
-
+"""Largest number of further rounds that is reported."""
 LN_UNSEEN = -50.0
-"""A term of a sum so much smaller than the largest, as a logarithm, is lost in rounding, however many of them."""
+"""Terms of a sum that are smaller than the largest by this natural logarithm are lost in rounding."""
 
 
 class Interval(Struct, frozen=True):
@@ -34,7 +33,7 @@ class Interval(Struct, frozen=True):
 
 
 def wilson(passes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a rate: good for the small counts a person waits for. Needs ``n`` >= 1."""
+    """Wilson's score interval of a rate, accurate for small counts. Raises ValueError unless 0 <= passes <= n > 0."""
     _counts(passes, n)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     centre = passes + z * z / 2
@@ -45,7 +44,7 @@ def wilson(passes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def at_most(n: int, confidence: float = 0.95) -> float:
-    """The largest rate that none in ``n`` still allows (Clopper-Pearson, one-sided): ``1 - alpha^(1/n)``."""
+    """The upper bound of a rate after 0 hits in ``n`` (Clopper-Pearson, one-sided): ``1 - alpha^(1/n)``."""
     _counts(0, n)
     return -expm1(log1p(-confidence) / n)
 
@@ -66,12 +65,12 @@ def rate_words(passes: int, n: int) -> str:
 
 
 def compound(rate: float, interval: Interval, uses: int) -> tuple[float, Interval]:
-    """The chance that ``uses`` independent uses all go well, with the interval carried through."""
+    """The probability that ``uses`` independent uses all pass, and its interval."""
     return rate**uses, Interval(interval.low**uses, interval.high**uses)
 
 
 def mcnemar_exact(b: int, c: int) -> float:
-    """Two-sided p-value for paired runs: ``b`` pairs in which only the first failed, ``c`` only the second."""
+    """Two-sided p-value of McNemar's exact test: only the first failed in ``b`` pairs, only the second in ``c``."""
     if b < 0 or c < 0:
         raise ValueError("a number of pairs cannot be negative")
     n = b + c
@@ -81,7 +80,7 @@ def mcnemar_exact(b: int, c: int) -> float:
 
 
 def fisher_exact(a: int, b: int, c: int, d: int) -> float:
-    """Two-sided p-value of the table ``[[a, b], [c, d]]``: all tables no more probable than this one, together."""
+    """Two-sided p-value of the table ``[[a, b], [c, d]]``: the probability of all tables no more probable than it."""
     if min(a, b, c, d) < 0:
         raise ValueError("a count cannot be negative")
     row, other, column = a + b, c + d, a + c
@@ -94,7 +93,7 @@ def fisher_exact(a: int, b: int, c: int, d: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Adjusted p-values, in the order given, that may each be held against the level of the whole family."""
+    """Holm's adjusted p-values, in the order given; each compares with the level of the whole family."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted = [0.0] * len(p_values)
     floor = 0.0
@@ -105,9 +104,9 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def need_more(b: int, c: int, rounds: int, alpha: float = 0.05) -> int | None:
-    """How many more rounds, going on at the observed rates, until McNemar's test could reach ``alpha``.
+    """Further rounds at the observed rates until McNemar's test could reach ``alpha``.
 
-    0 if it has. None if more than ``MORE_ROUNDS_LIMIT`` would be needed, or if there is no difference to prove.
+    0 if it has. None if more than ``MORE_ROUNDS_LIMIT`` would be needed, or if ``b`` equals ``c``.
     """
     _counts(b + c, rounds)
 
@@ -127,14 +126,14 @@ def ln_choose(n: int, k: int) -> float:
 
 
 def ln_binomial_tail(k: int, n: int, rate: float) -> float:
-    """Natural logarithm of the chance of at most ``k`` hits in ``n`` at ``rate`` (strictly between 0 and 1)."""
+    """Natural logarithm of the probability of at most ``k`` hits in ``n`` at ``rate`` (strictly between 0 and 1)."""
     ln_hit, ln_miss = log(rate), log1p(-rate)
 
     def term(i: int) -> float:
         return ln_choose(n, i) + i * ln_hit + (n - i) * ln_miss
 
-    # Terms rise up to the most likely number of hits and fall beyond it: those too small to be seen in a float are
-    # left out, so that after ten thousand rounds a few hundred are summed, not all.
+    # Terms rise up to the most likely number of hits and fall beyond it. Terms too small for a float are skipped, so
+    # that 10,000 rounds need a few hundred terms.
     last = min(k, n)
     highest = min(last, int((n + 1) * rate))
     top = term(highest)

@@ -1,4 +1,4 @@
-"""The figures of one arm: its pass rate, its failures by class, its times, and what a chain of uses would do."""
+"""The figures of one arm: pass rate, failures by class, percentiles of times, and the pass rate of chained uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 from kmon.format import Column
 from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
 from kmon.stats.statistics import Interval, at_most, compound, rate_words, wilson
-from kmon.stats.survival import Observation, Percentile, kaplan_meier
+from kmon.stats.survival import Percentile, SurvivalTime, kaplan_meier
 from kmon.stats.trial import Trial
 
 USES = (1, 2, 3, 4, 5, 10)
@@ -19,9 +19,9 @@ PERCENTILES = (0.5, 0.9, 0.99)
 
 
 class Compound(Struct, frozen=True, omit_defaults=True):
-    """The chance that ``uses`` tool uses in a row go well, if each goes as the runs did and none minds the others.
+    """The probability that ``uses`` independent tool uses in a row pass, from the pass rate of one use.
 
-    Beside it, where chains were run that long: how many of ``chains`` really got through that many.
+    ``chains_through`` of ``chains`` passed that many uses; both are None where no chain was run that long.
     """
 
     uses: int
@@ -34,7 +34,7 @@ class Compound(Struct, frozen=True, omit_defaults=True):
 class ArmFigures(Struct, frozen=True):
     """One arm of a test. Rates are shares of the ``n`` runs that count; times are in seconds.
 
-    ``at_most_failing`` stands in for an interval when nothing failed: the failure rate that could still be hiding.
+    ``at_most_failing`` replaces the interval when no run failed: the upper bound of the failure rate.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ArmFigures(Struct, frozen=True):
     not_asked: int
     cancelled: int
     disturbed: int
-    """Runs that this machine disturbed; they are in no other figure."""
+    """Runs that this machine disturbed; no other figure includes them."""
     ttft_s: tuple[Percentile, ...]
     max_gap_s: tuple[Percentile, ...]
     duration_s: tuple[Percentile, ...]
@@ -63,7 +63,7 @@ class ArmFigures(Struct, frozen=True):
 
 
 class Rate(Protocol):
-    """What has a pass rate in words."""
+    """A value with a pass rate in words."""
 
     @property
     def words(self) -> str: ...
@@ -72,11 +72,11 @@ class Rate(Protocol):
 PASS_RATE = Column[Rate](
     "pass rate (95 %)", lambda rate: rate.words, width=42, help="the share that passed, with its 95 % interval"
 )
-"""In the table of a verdict and on the board of the screen."""
+"""The column in the table of a verdict and on the board."""
 
 
 def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
-    """The figures of the runs of one arm; there must be at least one."""
+    """The figures of the runs of one arm. ``trials`` must not be empty."""
     outcomes = Counter(trial.outcome for trial in trials)
     n = sum(trial.counted for trial in trials)
     passes = outcomes["pass"]
@@ -106,13 +106,13 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
     )
 
 
-def _percentiles(waits: Sequence[Observation | None]) -> tuple[Percentile, ...]:
+def _percentiles(waits: Sequence[SurvivalTime | None]) -> tuple[Percentile, ...]:
     curve = kaplan_meier(wait for wait in waits if wait is not None)
     return tuple(curve.percentile(share) for share in PERCENTILES)
 
 
 def _compounds(trials: Sequence[Trial]) -> tuple[Compound, ...]:
-    """One use is one run, or, where chains were run, one use within a chain."""
+    """One use is one tool use within a chain, or one run where no chains were run."""
     chains = [trial.tool_uses for trial in trials if trial.tool_uses is not None]
     if chains:
         passes, n = sum(chains), sum(chains) + sum(trial.failed for trial in trials)

@@ -1,6 +1,6 @@
-"""Times with censoring: a timeout is a wait that had not ended, never a duration of 30 s.
+"""Survival times with censoring: Kaplan-Meier curves, their percentiles, and the log-rank test of two samples.
 
-Kaplan-Meier curves and their percentiles, and the log-rank test between two samples; the tests hold both to scipy.
+A timeout is censored: the wait had not ended by then. Definitions are those of scipy (``ecdf``, ``logrank``).
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 MISSED = 0.05
-"""A percentile needs so many observations that all of them falling below it is less likely than this."""
+"""A percentile needs enough observations that the probability of all of them lying below it is less than this."""
 _ROUNDING = 1e-12
 
 
-class Observation(NamedTuple):
-    """A time in seconds; ``censored`` when it had not ended by then."""
+class SurvivalTime(NamedTuple):
+    """A time in seconds; ``censored`` when the wait had not ended by then."""
 
     seconds: float
     censored: bool = False
 
 
 class Percentile(Struct, frozen=True):
-    """One percentile of a sample of ``n`` times, or why there is none.
+    """One percentile of a sample of ``n`` times, or the reason why there is none.
 
-    ``known``: ``seconds`` is the estimate. ``above``: so many waits never ended that the percentile is only known to
-    exceed ``seconds``. ``refused``: ``needed`` observations would support it, and there are fewer.
+    ``known``: ``seconds`` is the estimate. ``above``: so many times are censored that the percentile is only known to
+    exceed ``seconds``. ``refused``: there are fewer observations than the ``needed`` ones.
     """
 
     share: float
@@ -39,7 +39,7 @@ class Percentile(Struct, frozen=True):
 
 
 class Survival(NamedTuple):
-    """A Kaplan-Meier curve: after ``seconds[i]`` the share ``shares[i]`` has not ended. ``last_s`` bounds its reach."""
+    """A Kaplan-Meier curve: after ``seconds[i]`` the share ``shares[i]`` has not ended. ``last_s`` is the maximum."""
 
     n: int
     seconds: tuple[float, ...]
@@ -52,7 +52,7 @@ class Survival(NamedTuple):
         return self.shares[reached - 1] if reached else 1.0
 
     def percentile(self, share: float) -> Percentile:
-        """The time by which ``share`` of all had ended, or the refusal. ``share`` is between 0 and 1."""
+        """The time by which ``share`` (between 0 and 1) of the sample has ended."""
         needed = observations_needed(share)
         if self.n < needed:
             return Percentile(share, "refused", None, self.n, needed)
@@ -62,30 +62,30 @@ class Survival(NamedTuple):
         return Percentile(share, "above", self.last_s, self.n, needed)
 
 
-class Waits:
-    """A sample that grows. A percentile of it is found at once, unless waits were censored before it."""
+class SurvivalSample:
+    """A growing sample. A percentile takes constant time unless a time below it is censored."""
 
     def __init__(self) -> None:
         self._ended: list[float] = []
         self._censored: list[float] = []
 
-    def add(self, wait: Observation) -> None:
+    def add(self, wait: SurvivalTime) -> None:
         insort(self._censored if wait.censored else self._ended, wait.seconds)
 
-    def remove(self, wait: Observation) -> None:
-        """Take out one that was added."""
+    def remove(self, wait: SurvivalTime) -> None:
+        """Remove one that was added."""
         found = self._censored if wait.censored else self._ended
         del found[bisect_left(found, wait.seconds)]
 
     def percentile(self, share: float) -> Percentile:
-        """That of :func:`kaplan_meier`."""
+        """The percentile of the Kaplan-Meier curve of the sample."""
         n = len(self._ended) + len(self._censored)
         needed = observations_needed(share)
         at = ceil(n * (share - _ROUNDING)) - 1
         whole = at < len(self._ended) and (not self._censored or self._censored[0] >= self._ended[at])
-        if n >= needed and whole:  # until then nothing was censored: the curve is the plain share
+        if n >= needed and whole:  # no censored time before it: the curve is the plain share
             return Percentile(share, "known", self._ended[at], n, needed)
-        ended, censored = (Observation(s) for s in self._ended), (Observation(s, True) for s in self._censored)
+        ended, censored = (SurvivalTime(s) for s in self._ended), (SurvivalTime(s, True) for s in self._censored)
         return kaplan_meier([*ended, *censored]).percentile(share)
 
 
@@ -94,8 +94,8 @@ def observations_needed(share: float) -> int:
     return floor(log(MISSED) / log(max(share, 1 - share))) + 1
 
 
-def kaplan_meier(observations: Iterable[Observation]) -> Survival:
-    """The survival curve of a sample. A wait censored at the moment another ended was still going on then."""
+def kaplan_meier(observations: Iterable[SurvivalTime]) -> Survival:
+    """The survival curve of a sample. A time censored at the moment another ended counts as at risk then."""
     sample = sorted(observations)
     at_risk, share = len(sample), 1.0
     seconds: list[float] = []
@@ -109,8 +109,8 @@ def kaplan_meier(observations: Iterable[Observation]) -> Survival:
     return Survival(len(sample), tuple(seconds), tuple(shares), sample[-1].seconds if sample else 0.0)
 
 
-def logrank(first: Iterable[Observation], second: Iterable[Observation]) -> float:
-    """Two-sided p-value that two samples have the same curve; 1 when nothing ended, so that nothing can differ."""
+def logrank(first: Iterable[SurvivalTime], second: Iterable[SurvivalTime]) -> float:
+    """Two-sided p-value of the log-rank test that two samples have the same curve; 1 when every time is censored."""
     ours = list(first)
     both = sorted([*ours, *second])
     endings = {time_s: (ended, ended + censored) for time_s, ended, censored in _by_time(sorted(ours))}
@@ -130,8 +130,8 @@ def logrank(first: Iterable[Observation], second: Iterable[Observation]) -> floa
     return erfc(abs(fsum(surplus)) / spread) if spread else 1.0
 
 
-def _by_time(sample: list[Observation]) -> Iterable[tuple[float, int, int]]:
-    """Each distinct time of a sorted sample, with how many ended and how many were censored at it."""
+def _by_time(sample: list[SurvivalTime]) -> Iterable[tuple[float, int, int]]:
+    """Each distinct time of a sorted sample, with the number that ended and the number censored at it."""
     at = 0
     while at < len(sample):
         seconds, ended, start = sample[at].seconds, 0, at

@@ -1,29 +1,29 @@
-"""One run as the statistics see it: who was asked what in which round, how it came out, and its times."""
+"""The record of one run for the statistics: target, scenario, round, outcome and times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from kmon.model import Scenario
 from kmon.stats.outcome import CUT, FINISHED, UNCOUNTED, OutcomeName, classify
-from kmon.stats.survival import Observation
+from kmon.stats.survival import SurvivalTime
 from kmon.stream.events import RunEnded
 
 
 class Arm(Struct, frozen=True):
-    """What is compared: a target (by the name the user typed) asked one scenario."""
+    """The unit of comparison: a target (by the name that the user typed) with one scenario."""
 
     target: str
     scenario: str
 
 
 class Trial(Struct, frozen=True, kw_only=True):
-    """One run. Trials of the same ``round`` were started together and can be paired.
+    """One run. Trials of the same ``round`` were started together and can be paired. Times are seconds.
 
-    ``max_gap_s`` leaves out what this machine itself made. ``tool_uses`` is, for a chain of tool uses, how many went
-    well before the run ended; None for any other run.
+    ``max_gap_s`` excludes gaps that this machine caused. ``tool_uses`` is the number of tool uses of a chain that
+    passed before the run ended; None for any other run.
     """
 
     target: str
@@ -45,36 +45,35 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Whether it counts, and not as a pass."""
+        """Whether it counts and did not pass."""
         return self.counted and self.outcome != "pass"
 
     @property
     def censored(self) -> bool:
-        """Whether it was over before the answer was: its times are lower bounds, not times."""
+        """Whether the run ended before its answer did, so that its times are lower bounds."""
         return self.outcome in CUT
 
-    def first_token(self) -> Observation | None:
-        """The wait for the first token; censored where it never came. None for a request that was refused
-        or a run that this machine disturbed."""
+    def first_token(self) -> SurvivalTime | None:
+        """The time to the first token; censored if none came. None if the request was refused or the run disturbed."""
         if self.outcome == "disturbed":
             return None
         if self.ttft_s is not None:
-            return Observation(self.ttft_s)
-        return Observation(self.max_gap_s or self.duration_s, censored=True) if self.censored else None
+            return SurvivalTime(self.ttft_s)
+        return SurvivalTime(self.max_gap_s or self.duration_s, censored=True) if self.censored else None
 
-    def longest_gap(self) -> Observation | None:
-        """The longest gap; censored where the answer was cut off, since a longer one might have been to come."""
+    def longest_gap(self) -> SurvivalTime | None:
+        """The longest gap; censored if the answer was cut off, because a longer gap could have followed."""
         if self.max_gap_s is None or not (self.censored or self.outcome in FINISHED):
             return None
-        return Observation(self.max_gap_s, self.censored)
+        return SurvivalTime(self.max_gap_s, self.censored)
 
-    def whole(self) -> Observation | None:
-        """The time to the end of the answer; censored where it was cut off."""
-        return Observation(self.duration_s, self.censored) if self.censored or self.outcome in FINISHED else None
+    def whole(self) -> SurvivalTime | None:
+        """The time to the end of the answer; censored if the answer was cut off."""
+        return SurvivalTime(self.duration_s, self.censored) if self.censored or self.outcome in FINISHED else None
 
 
 def trial_of(result: RunEnded, scenario: Scenario, tool_uses: int | None = None) -> Trial:
-    """The trial that a finished run was."""
+    """The trial of a finished run."""
     return Trial(
         target=result.target,
         scenario=scenario.name,
@@ -90,7 +89,7 @@ def trial_of(result: RunEnded, scenario: Scenario, tool_uses: int | None = None)
 def by_arm(trials: Iterable[Trial]) -> dict[Arm, dict[int, Trial]]:
     """Trials by arm and round, arms in the order they appear.
 
-    Of several runs of one round the first that counts stands: a retry must not wash a failure away.
+    Of several runs of one round the first that counts is kept: a retry must not replace a failure.
     """
     arms: dict[Arm, dict[int, Trial]] = {}
     for trial in trials:
@@ -98,6 +97,12 @@ def by_arm(trials: Iterable[Trial]) -> dict[Arm, dict[int, Trial]]:
         if trial.round not in rounds or (trial.counted and not rounds[trial.round].counted):
             rounds[trial.round] = trial
     return arms
+
+
+def arm_names(arms: Sequence[Arm]) -> Mapping[Arm, str]:
+    """The display name of each arm: its target, followed by the scenario if there are several scenarios."""
+    several = len({arm.scenario for arm in arms}) > 1
+    return {arm: f"{arm.target} ({arm.scenario})" if several else arm.target for arm in arms}
 
 
 def _seconds(duration_ms: float | None) -> float | None:

@@ -1,1 +1,1 @@
-"""The screen: the only place that imports textual. ``kmon.tui.launch.run_app`` is its front door."""
+"""The screen: the only folder that imports textual. It is started by ``kmon.tui.launch.run_app``."""

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kmon.engine.plan import RacePlan
-from kmon.stats.compare import arm_names
-from kmon.stats.outcome import Outcome, OutcomeName, classify
+from kmon.stats.outcome import OutcomeName, RunOutcome, classify
 from kmon.stats.statistics import rate_words
-from kmon.stats.survival import Percentile, Waits
-from kmon.stats.trial import Arm, Trial, trial_of
+from kmon.stats.survival import Percentile, SurvivalSample
+from kmon.stats.trial import Arm, Trial, arm_names, trial_of
 from kmon.stream.events import RunEnded, State
 from kmon.stream.state import ENDED, Observation
 from kmon.stream.view import RaceView, RunView
@@ -32,8 +31,8 @@ class BoardCell:
 
     run: RunView
     seen: Observation
-    outcome: Outcome | None = None
-    retried: Outcome | None = None
+    outcome: RunOutcome | None = None
+    retried: RunOutcome | None = None
 
     @property
     def state(self) -> State:
@@ -83,7 +82,7 @@ class _ArmTally:
     def __init__(self) -> None:
         self._standing: dict[int, Trial] = {}
         self._passes = self._n = 0
-        self._waits = Waits()
+        self._waits = SurvivalSample()
         self._figures: RowFigures | None = None
 
     def add(self, trial: Trial) -> None:
@@ -117,7 +116,7 @@ class Tally:
         self._scenarios = {row.scenario.name: row.scenario for row in plan.rows}
         self._arms = {arm: _ArmTally() for arm in self._names}
         self._cells: dict[Arm, dict[int, BoardCell]] = {arm: {} for arm in self._names}
-        self._outcomes: dict[str, tuple[Outcome, Outcome]] = {}
+        self._outcomes: dict[str, tuple[RunOutcome, RunOutcome]] = {}
         """Of each run the outcome that counts and the latest."""
         self._states: Counter[State] = Counter()
         self._settled: Counter[OutcomeName] = Counter()

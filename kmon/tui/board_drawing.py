@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kmon.stats.outcome import CUT, FINISHED, SIGNS, UNCOUNTED, Outcome, OutcomeName
+from kmon.stats.outcome import CUT, FINISHED, SIGNS, UNCOUNTED, OutcomeName, RunOutcome
 from kmon.stream.state import ENDED
 from kmon.stream.timeline import S
 from kmon.tui import status_text
@@ -144,7 +144,7 @@ def say_cell(who: str, cell: BoardCell | None, now_ns: int) -> CellStatus:
     return CellStatus(head, StatusText(one_line(cell.outcome.sentence), _failed(cell.outcome)))
 
 
-def _failed(outcome: Outcome) -> bool:
+def _failed(outcome: RunOutcome) -> bool:
     return outcome.counted and not outcome.passed
 
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from kmon.engine.alert_hooks import NOTHING, Alarm, AlarmPlan
+from kmon.engine.alert_hooks import NO_HOOKS, AlertHookRunner, AlertHooks
 from kmon.engine.api import CLOSE_LIMIT_S, Command, EventSource
 from kmon.logs import log
 from kmon.stream import events as ev
@@ -41,7 +41,7 @@ class EventReader:
         open_source: Callable[[], Awaitable[EventSource]],
         spawn: Spawn,
         judge: Callable[[ev.RunEnded], str | None] | None = None,
-        alarm: AlarmPlan = NOTHING,
+        alarm: AlertHooks = NO_HOOKS,
         on_ended: Callable[[ev.RunEnded], None] = lambda _: None,
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
@@ -61,7 +61,7 @@ class EventReader:
         self.enough = ""
         """What ``judge`` said when enough was measured."""
         self._judge, self._on_ended, self._on_news = judge, on_ended, on_news
-        self._alarm = Alarm(alarm, self._notice)
+        self._alarm = AlertHookRunner(alarm, self._notice)
         self._open_source = open_source
         self._spawn = spawn
         self._source: EventSource | None = None
@@ -140,7 +140,7 @@ class EventReader:
                 case ev.Alert():
                     self.race.apply(event)
                     self.alerts.append(event)
-                    self._alarm.ring(event)
+                    self._alarm.start(event)
                 case _:
                     self._alert(event)
                     by_run.setdefault(event.run, []).append(event)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kmon.engine.alert_hooks import NOTHING, AlarmPlan
+from kmon.engine.alert_hooks import NO_HOOKS, AlertHooks
 from kmon.engine.api import Action, EventSource
 from kmon.engine.plan import RacePlan
 from kmon.format import TextLine
@@ -52,7 +52,7 @@ class ScreenOptions:
     user_theme_dirs: Sequence[Path] = ()
     fps: int | None = None
     bell: bool = False
-    alarm: AlarmPlan = NOTHING
+    alarm: AlertHooks = NO_HOOKS
     """What an alert sets off besides a toast and the bell."""
     ascii: bool = False
     clock: Callable[[], int] = time.monotonic_ns

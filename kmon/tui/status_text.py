@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kmon.format import rate, seconds
-from kmon.stats.resumption import outlook
+from kmon.stats.resumption import resumption_of_gap
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.events import UNREAD, State
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, Observation, retry_left_s, retry_sentence
@@ -152,7 +152,7 @@ def status_of(run: RunView, seen: Observation, now_ns: int, *, lost: bool = Fals
 
 def expectation(race: RaceView, run: RunView, now_ns: int) -> str:
     """``11 of 23 silences this long ended (48 %)``; empty while too few were, or no long gap is open."""
-    found = outlook(race, run, now_ns)
+    found = resumption_of_gap(race, run, now_ns)
     return "" if found is None else found.words
 
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from kmon.format import seconds, threshold
 from kmon.openclaw.diagnosis import diagnoses
-from kmon.stats.health import words as of_streams
+from kmon.stats.health import health_words
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.blame import Blame
 from kmon.stream.contradiction import shown_claim
@@ -147,7 +147,7 @@ def _phases(timeline: Timeline, now_ns: int) -> Iterator[Spans]:
 def _health(health: TargetHealth | None, width: int) -> Iterator[Spans]:
     if health is not None:
         yield (Span(f"Health of {shorten(one_line(health.target), max(4, width - 10))}, all its streams", "title"),)
-        for line in wrap(of_streams(health), max(8, width - 2), 4):
+        for line in wrap(health_words(health), max(8, width - 2), 4):
             yield (Span(f"  {line}", "text"),)
         yield BLANK
 

@@ -4,6 +4,7 @@ import pytest
 
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import custom_target, resolve_target
+from kmon.dialects.registry import names
 from kmon.errors import UsageError
 
 CATALOG = load_catalog()
@@ -91,9 +92,7 @@ def test_a_key_pasted_where_its_variable_belongs_is_refused_without_repeating_it
 
 
 def test_an_unknown_dialect_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(
-        UsageError, match=r"there is no dialect 'grpc'; use one of chat, converse, messages, deepinfra, openclaw, ws\Z"
-    ):
+    with pytest.raises(UsageError, match=rf"there is no dialect 'grpc'; use one of {', '.join(names())}\Z"):
         custom_target("http://localhost/v1", "m", "grpc")
 
 

@@ -13,8 +13,8 @@ from kmon.model import AnswerCheck, Message, Scenario, Target
 from kmon.output.experiment import Experiment, TrialJson, TrialLines
 from kmon.output.headless import race
 from kmon.retry.policy import Policy
+from kmon.stats.compare import Thresholds
 from kmon.stats.sequential_test import SequentialTest
-from kmon.stats.thresholds import Thresholds
 from tests.support.loopback import END, HEAD, serving
 from tests.support.racing import sse, target
 

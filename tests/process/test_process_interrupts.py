@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,22 +21,35 @@ STUCK = "import os, signal\nos.write(1, b'stuck')\nwhile True:\n    signal.pause
 """A module whose import never ends: the program is at that moment of its start for as long as a test wants."""
 
 
+def heeding_all() -> None:
+    """As a program of a shell begins: what runs the tests may ignore signals, as under nohup."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def started(
     command: Sequence[str], cwd: Path, *, stuck_in: str = "", source: str = STUCK, **options: object
-) -> subprocess.Popen[str]:
+) -> Iterator[subprocess.Popen[str]]:
+    """A command that does not outlive its test, even one that failed."""
     modules = cwd / "modules"
     modules.mkdir()
     if stuck_in:
         (modules / f"{stuck_in}.py").write_text(source)
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "kmon", *command],
         cwd=cwd,
         env=clean_env(cwd, {"PYTHONPATH": str(modules), "PYTHONUNBUFFERED": "1"}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,  # type: ignore[call-overload]
+        **{"preexec_fn": heeding_all, **options},  # type: ignore[call-overload]
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -25,11 +25,11 @@ TELLS = (
 ALARM = """
 import asyncio, sys
 from kmon.stream.events import Alert
-from kmon.engine.alert_hooks import Alarm, AlarmPlan
+from kmon.engine.alert_hooks import AlertHookRunner, AlertHooks
 
 async def main():
-    alarm = Alarm(AlarmPlan((sys.executable, "-c", sys.argv[1])), print)
-    alarm.ring(Alert(7, "t", "consecutive-failures", 5, 5, 12, "failed"))
+    alarm = AlertHookRunner(AlertHooks((sys.executable, "-c", sys.argv[1])), print)
+    alarm.start(Alert(7, "t", "consecutive-failures", 5, 5, 12, "failed"))
     await alarm.close()
 
 asyncio.run(main())

@@ -18,8 +18,10 @@ from typing import IO
 
 import pyte
 
+# with SIGHUP heeded, which whatever runs the tests may ignore, as nohup does
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
 )
 KMON = (sys.executable, "-m", "kmon")
 DEMO = ("--demo", "--fps", "4")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kmon.engine.alert_hooks import AlarmPlan
+from kmon.engine.alert_hooks import AlertHooks
 from kmon.stream import events as ev
 from tests.support.scripted import S, Script
 from tests.support.tui_stage import Stage
@@ -79,7 +79,7 @@ async def test_the_zoom_tells_the_health_of_the_target() -> None:
 async def test_an_alert_is_told_and_rings_unasked_and_sets_off_the_program(tmp_path: Path, board: bool) -> None:
     told = tmp_path / "told"
     code = f"import sys; open({str(told)!r}, 'w').write(sys.stdin.read()); sys.exit('broken')"
-    alarm = AlarmPlan((sys.executable, "-c", code))
+    alarm = AlertHooks((sys.executable, "-c", code))
     stage = Stage([Script("r1", "together").start()], at_s=41.0, options={"alarm": alarm, "board": board})
     rung: list[bool] = []
     stage.app.bell = lambda: rung.append(True)  # type: ignore[method-assign]

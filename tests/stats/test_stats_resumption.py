@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kmon.stats.resumption import ENOUGH, Outlook, expected, outlook, share_that_ends
+from kmon.stats.resumption import SILENCES_NEEDED, Resumption, resumption_after, resumption_of_gap, share_that_ends
 from kmon.stream import events as ev
 from kmon.stream.gap_history import WINDOW, Fate, Silences
 from kmon.stream.timeline import S, Timeline
@@ -38,9 +38,9 @@ def by_hand(sample: list[tuple[int, Fate]], gap_ns: int) -> float:
 
 @given(SAMPLE, LENGTH)
 def test_counts_and_share_are_those_of_a_count_by_hand(sample: list[tuple[int, Fate]], gap_ns: int) -> None:
-    found = expected(history(sample), "mid-text", gap_ns, None, 0)
+    found = resumption_after(history(sample), "mid-text", gap_ns, None, 0)
     reaching = [fate for ns, fate in sample if ns >= gap_ns]
-    if len(reaching) < ENOUGH:
+    if len(reaching) < SILENCES_NEEDED:
         assert found is None
         return
     assert found is not None
@@ -66,16 +66,16 @@ def test_an_unknown_fate_never_lowers_the_share(ended: list[int], never: int, cu
 
 def test_timeouts_beyond_every_ending_count_plainly() -> None:
     sample: list[tuple[int, Fate]] = [(8 * S, "ended")] * 11 + [(60 * S, "cut-short")] * 12
-    found = expected(history(sample), "mid-text", 7 * S, None, 0)
+    found = resumption_after(history(sample), "mid-text", 7 * S, None, 0)
     assert found is not None
     assert found.words == "11 of 23 silences this long ended (48 %)"
-    assert expected(history(sample), "mid-text", 9 * S, None, 0) is None
+    assert resumption_after(history(sample), "mid-text", 9 * S, None, 0) is None
 
 
 def test_a_silence_given_up_early_is_not_counted_against_the_target() -> None:
     sample: list[tuple[int, Fate]] = [(5 * S, "cut-short")] * 10 + [(8 * S, "ended")] * 10 + [(9 * S, "never")] * 10
-    found = expected(history(sample), "mid-text", 5 * S, None, 0)
-    assert found == Outlook(10, 30, 10, pytest.approx(0.5))  # type: ignore[arg-type]
+    found = resumption_after(history(sample), "mid-text", 5 * S, None, 0)
+    assert found == Resumption(10, 30, 10, pytest.approx(0.5))  # type: ignore[arg-type]
     assert found.words == "10 of 30 silences this long ended, 10 cut short or open (50 % by Kaplan-Meier)"
 
 
@@ -83,8 +83,8 @@ def test_a_phase_with_enough_of_its_own_is_told_apart() -> None:
     silences = history([(5 * S, "ended")] * 20)
     for _ in range(5):
         silences.add("mid-reasoning", 5 * S, "never")
-    text = expected(silences, "mid-text", 4 * S, None, 0)
-    reasoning = expected(silences, "mid-reasoning", 4 * S, None, 0)
+    text = resumption_after(silences, "mid-text", 4 * S, None, 0)
+    reasoning = resumption_after(silences, "mid-reasoning", 4 * S, None, 0)
     assert text is not None
     assert reasoning is not None
     assert text.words == "20 of 20 mid-text silences this long ended (100 %)"
@@ -97,7 +97,7 @@ def test_gaps_open_elsewhere_are_at_risk_and_the_own_is_not() -> None:
     for timeline in (own, other, young):
         silences.follow(timeline)
         timeline.last_kind = "text"
-    found = expected(silences, "mid-text", 5 * S, own, now_ns=10 * S)
+    found = resumption_after(silences, "mid-text", 5 * S, own, now_ns=10 * S)
     assert found is not None
     assert (found.ended, found.reached, found.undecided) == (19, 20, 1)
 
@@ -134,17 +134,17 @@ def test_a_race_remembers_what_became_of_its_silences() -> None:
     for event in open_run:
         race.apply(event)
     run = race.runs["now"]
-    found = outlook(race, run, 8 * S)
+    found = resumption_of_gap(race, run, 8 * S)
     assert found is not None
     assert found.words == "11 of 23 mid-text silences this long ended (48 %)"
-    assert outlook(race, run, int(1.5 * S)) is None
+    assert resumption_of_gap(race, run, int(1.5 * S)) is None
     race.apply(ev.AttemptEnded(9 * S, "now", 1, "first", "cancelled"))
-    assert outlook(race, run, 10 * S) is None
+    assert resumption_of_gap(race, run, 10 * S) is None
 
 
 def test_only_the_latest_silences_are_kept() -> None:
     silences = history([(9 * S, "never")] * 50 + [(5 * S, "ended")] * WINDOW + [(6 * S, "ended")] * WINDOW)
-    found = expected(silences, "mid-text", 2 * S, None, 0)
+    found = resumption_after(silences, "mid-text", 2 * S, None, 0)
     assert found is not None
     assert (found.ended, found.reached) == (WINDOW, WINDOW + 50)
     assert len(silences.by_phase["mid-text"]["ended"].reaching(6 * S)) == WINDOW
@@ -163,5 +163,5 @@ def test_a_silence_after_a_fallback_is_one_of_the_target_that_was_asked() -> Non
     ):
         race.apply(event)
     assert race.runs["now"].asked == "t"
-    found = outlook(race, race.runs["now"], 6 * S)
+    found = resumption_of_gap(race, race.runs["now"], 6 * S)
     assert found is not None and found.reached == 20

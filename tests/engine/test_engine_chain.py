@@ -9,7 +9,7 @@ from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import resolve_scenario
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ToolFragment
-from kmon.engine.chain import next_turn
+from kmon.engine.conversation import next_turn
 from kmon.engine.plan import RacePlan, Row
 from kmon.engine.selection import one_call_at_a_time
 from kmon.model import Message, Target

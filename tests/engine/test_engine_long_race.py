@@ -8,7 +8,7 @@ import gc
 import httpx
 
 from kmon.engine.run import Run
-from kmon.engine.supervisor import AGAIN_AT_ONCE
+from kmon.engine.supervisor import RETRIES_AT_ONCE
 from kmon.probe.attempt import Attempt
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
@@ -66,20 +66,20 @@ async def test_trying_everything_again_opens_no_more_at_once_than_there_is_room_
         else:
             await held(reader, writer)
 
-    count = AGAIN_AT_ONCE + 20
+    count = RETRIES_AT_ONCE + 20
     async with serving(script) as url, racing(plan(target(url), rounds=count)) as race:
         await race.until(race_ended)
         failing = False
         held.release.clear()
         for number in range(1, count + 1):
             await race.do("retry", f"r{number}.1")
-        await race.until(lambda e: is_text(e) and getattr(e, "text", "") == "one ", AGAIN_AT_ONCE)
-        assert held.open == AGAIN_AT_ONCE
+        await race.until(lambda e: is_text(e) and getattr(e, "text", "") == "one ", RETRIES_AT_ONCE)
+        assert held.open == RETRIES_AT_ONCE
         await race.do("cancel", f"r{count}.1")  # it waits for room: nothing was sent for it yet
         held.release.set()
         end = await race.until(race_ended, 2)
     assert isinstance(end, ev.RaceEnded) and (end.ok, end.failed) == (count - 1, 1)
-    assert held.most_open == AGAIN_AT_ONCE
+    assert held.most_open == RETRIES_AT_ONCE
 
 
 async def test_an_engine_whose_race_is_over_rests_until_something_is_tried_again() -> None:

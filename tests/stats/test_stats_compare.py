@@ -1,5 +1,8 @@
 """Promises about a verdict: what is counted, what is compared, and that the sentence says no more than was shown."""
 
+import subprocess
+import sys
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,8 +12,8 @@ from msgspec.structs import replace
 from kmon.format import percent
 from kmon.model import Target
 from kmon.stats.compare import Verdict, compare
-from kmon.stats.factors import differing, model_family
 from kmon.stats.outcome import OUTCOMES, OutcomeName
+from kmon.stats.pairs import differing, model_family
 from kmon.stats.statistics import fisher_exact, rate_words
 from kmon.stats.trial import Arm, Trial, trial_of
 from tests.support.ended import SCENARIOS, ended, failed, scenario
@@ -270,3 +273,10 @@ def test_any_runs_get_a_verdict_of_one_sentence_whose_counts_add_up(trials: list
 )
 def test_rates_in_words(passes: int, n: int, said: str) -> None:
     assert rate_words(passes, n) == said
+
+
+def test_judging_runs_waits_with_its_heavy_imports_and_needs_no_scipy() -> None:
+    modules = "kmon.stats.compare, kmon.stats.sequential_test, kmon.output.verdict_text"
+    script = f"import {modules}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"jsonschema", "referencing", "scipy", "numpy", "textual", "rich", "httpx"} & set(loaded)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from kmon.dialects.delta import StreamError
 from kmon.format import percentage
-from kmon.stats.health import Streams, words
+from kmon.stats.health import HealthCounter, health_words
 from kmon.stream.events import AttemptEnded, Ending, ErrorCount, TargetHealth
 
 ENDINGS: list[Ending] = ["done", "incomplete", "failed", "timed-out", "cancelled"]
@@ -16,7 +16,7 @@ def ended(state: Ending, *, signature: str | None = None, chunks: int = 0, role:
 
 
 def health_after(*attempts: AttemptEnded) -> TargetHealth | None:
-    streams, health = Streams("together"), None
+    streams, health = HealthCounter("together"), None
     for attempt in attempts:
         health = streams.add(attempt) or health
     return health
@@ -32,7 +32,7 @@ def test_a_health_has_the_figures_of_the_field_report() -> None:
     )
     errors = (ErrorCount("hang-mid-stream", 2), ErrorCount("rate-limited", 1))
     assert health == TargetHealth(7, "together", 5, 2, 0.4, 2, 75.0, errors)
-    assert words(health) == (
+    assert health_words(health) == (
         "40 % of 5 streams ended well; 75.0 chunks per stream; the last 2 failed; 2 hang-mid-stream, 1 rate-limited"
     )
 
@@ -52,7 +52,7 @@ def test_the_length_of_broken_streams_is_no_length_of_streams() -> None:
     health = health_after(ended("failed", chunks=1000))
     assert health is not None
     assert health.chunks_per_stream is None
-    assert "chunks" not in words(health)
+    assert "chunks" not in health_words(health)
 
 
 def test_a_failure_without_a_signature_is_counted_by_its_state() -> None:

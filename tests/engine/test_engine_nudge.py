@@ -1,6 +1,6 @@
 """Promises of the nudge: which conversation it continues, and the sentence that says what came of it."""
 
-from kmon.engine.nudge import FOLLOW_UP, follow_up, verdict
+from kmon.engine.nudge import FOLLOW_UP, follow_up, nudge_result
 from kmon.model import Message
 from kmon.stream.timeline import S, Timeline
 
@@ -16,7 +16,7 @@ def line(*progress_s: float) -> Timeline:
 
 
 def said(first: Timeline, nudge: Timeline, ending: object = None, *, now_s: float = 30, gap_s: float = 10) -> str:
-    return verdict(
+    return nudge_result(
         first,
         nudge,
         ending,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from kmon.output.experiment import Experiment
 from kmon.output.summary import totals
 from kmon.output.verdict_text import verdict_text
-from kmon.stats.alerts import AlertThresholds, Vigil
-from kmon.stats.compare import compare
-from kmon.stats.health import Streams, words
+from kmon.stats.alerts import AlertMonitor, AlertThresholds
+from kmon.stats.compare import Thresholds, breaches, compare
+from kmon.stats.health import HealthCounter, health_words
 from kmon.stats.outcome import classify
-from kmon.stats.thresholds import Thresholds, breaches
 from kmon.stats.trial import trial_of
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
@@ -77,22 +76,22 @@ def attempt_ended(number: int, state: ev.Ending, signature: str | None = None) -
 
 
 def test_health_counts_it_apart_and_no_alert_comes_of_it() -> None:
-    vigil = Vigil(AlertThresholds(failures=2))
+    monitor = AlertMonitor(AlertThresholds(failures=2))
     told: list[ev.Event] = []
     for number in range(1, 12):
-        vigil.follow(f"r{number}", "t")
+        monitor.follow(f"r{number}", "t")
         late = number != 4
         event = attempt_ended(number, "timed-out" if late else "done", "kmon-late" if late else None)
-        told += vigil.watch(event)
+        told += monitor.watch(event)
     assert not any(isinstance(event, ev.Alert) for event in told)
     health = told[-1]
     assert isinstance(health, ev.TargetHealth)
     assert (health.streams, health.ok, health.consecutive_failures, health.disturbed) == (1, 1, 0, 10)
-    assert words(health).endswith("; 10 more disturbed by this machine")
+    assert health_words(health).endswith("; 10 more disturbed by this machine")
 
 
 def test_a_failure_in_a_row_goes_on_over_a_disturbed_stream() -> None:
-    streams = Streams("t")
+    streams = HealthCounter("t")
     for number, (state, name) in enumerate((("failed", "cut-mid-body"), ("done", "kmon-late"), ("failed", "x-y"))):
         health = streams.add(attempt_ended(number, state, name))  # type: ignore[arg-type]
     assert health is not None and (health.consecutive_failures, health.streams) == (2, 2)

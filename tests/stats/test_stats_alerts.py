@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.stats.alerts import AVERAGED, AlertThresholds, Vigil
+from kmon.stats.alerts import STREAMS_NEEDED, AlertMonitor, AlertThresholds
 from kmon.stream.events import Alert, AttemptEnded, AttemptStarted, RunQueued, TargetHealth
 
 OFF = AlertThresholds(success_rate=0, failures=0, chunks=0)
@@ -12,12 +12,12 @@ OFF = AlertThresholds(success_rate=0, failures=0, chunks=0)
 
 def alerts_of(outcomes: str, thresholds: AlertThresholds, *, chunks: int = 100, target: str = "t") -> list[Alert]:
     """The alerts of a race in which streams end well (``+``) or break (``-``), one after the other."""
-    vigil, found = Vigil(thresholds), []
+    monitor, found = AlertMonitor(thresholds), []
     for number, outcome in enumerate(outcomes):
         run = f"r{number}"
-        list(vigil.watch(RunQueued(0, run, target, "p/m", "code", number, "chat")))
+        list(monitor.watch(RunQueued(0, run, target, "p/m", "code", number, "chat")))
         state = "done" if outcome == "+" else "failed"
-        told = list(vigil.watch(AttemptEnded(number, run, 1, "first", state, chunks=chunks)))  # type: ignore[arg-type]
+        told = list(monitor.watch(AttemptEnded(number, run, 1, "first", state, chunks=chunks)))  # type: ignore[arg-type]
         assert isinstance(told[0], TargetHealth)
         found += [event for event in told if isinstance(event, Alert)]
     return found
@@ -55,10 +55,10 @@ def test_a_rate_that_recovers_and_falls_again_alerts_again() -> None:
 
 def test_short_answers_alert_once_there_are_enough_to_average() -> None:
     rule = AlertThresholds(success_rate=0, failures=0)
-    assert alerts_of("+" * (AVERAGED - 1), rule, chunks=2) == []
+    assert alerts_of("+" * (STREAMS_NEEDED - 1), rule, chunks=2) == []
     assert alerts_of("+" * 20, rule, chunks=3) == []
     (alert,) = alerts_of("+" * 20, rule, chunks=2)
-    assert (alert.rule, alert.figure, alert.threshold, alert.streams) == ("chunks-per-stream", 2.0, 3.0, AVERAGED)
+    assert (alert.rule, alert.figure, alert.threshold, alert.streams) == ("chunks-per-stream", 2.0, 3.0, STREAMS_NEEDED)
     assert alert.sentence == "t: 2.0 chunks per stream on average of 5 (alert below 3): answers are held back"
 
 
@@ -79,16 +79,16 @@ def test_there_is_one_alert_per_row_of_failures_that_is_long_enough(outcomes: st
 
 
 def test_one_target_does_not_alert_for_another() -> None:
-    vigil, found = Vigil(AlertThresholds(success_rate=0, failures=2)), []
+    monitor, found = AlertMonitor(AlertThresholds(success_rate=0, failures=2)), []
     for run, target in (("a", "together"), ("b", "groq")):
-        list(vigil.watch(RunQueued(0, run, target, "p/m", "code", 1, "chat")))
+        list(monitor.watch(RunQueued(0, run, target, "p/m", "code", 1, "chat")))
     for run in ("a", "b", "a"):
-        found += list(vigil.watch(AttemptEnded(0, run, 1, "first", "failed")))
+        found += list(monitor.watch(AttemptEnded(0, run, 1, "first", "failed")))
     assert [event.target for event in found if isinstance(event, Alert)] == ["together"]
 
 
 def test_an_attempt_after_a_fallback_counts_for_the_target_it_asked() -> None:
-    vigil = Vigil(OFF)
+    monitor = AlertMonitor(OFF)
     told: list[TargetHealth | Alert] = []
     for event in (
         RunQueued(0, "r", "own", "p/m", "code", 1, "chat"),
@@ -99,6 +99,6 @@ def test_an_attempt_after_a_fallback_counts_for_the_target_it_asked() -> None:
         AttemptStarted(4, "r", 3, "retry", "http://x"),
         AttemptEnded(5, "r", 3, "retry", "done", chunks=9),
     ):
-        told += vigil.watch(event)
+        told += monitor.watch(event)
     healths = [(event.target, event.streams, event.ok) for event in told if isinstance(event, TargetHealth)]
     assert healths == [("own", 1, 0), ("other", 1, 1), ("own", 2, 1)]

@@ -1,7 +1,5 @@
 """Promises about a scenario's check: the built-in ones, a user's own, and mistakes found by file, line and key."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -50,10 +48,3 @@ def test_a_mistake_in_a_check_is_found_by_file_line_and_key(check: str, said: st
     with pytest.raises(UsageError) as refused:
         overlaid(f"[scenarios.minimal]\n{check}\n")
     assert f"kmon.toml line 2, {said}" in str(refused.value)
-
-
-def test_judging_runs_waits_with_its_heavy_imports_and_needs_no_scipy() -> None:
-    modules = "kmon.stats.compare, kmon.stats.sequential_test, kmon.output.verdict_text"
-    script = f"import {modules}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"jsonschema", "referencing", "scipy", "numpy", "textual", "rich", "httpx"} & set(loaded)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from kmon.stats import statistics
-from kmon.stats.sequential import ln_beta, ln_e_pairs_differ, ln_e_rate_above
+from kmon.stats.sequential_test import ln_beta, ln_e_pairs_differ, ln_e_rate_above
 
 LN_20 = math.log(20)
 SHARES = st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kmon.stats import survival
-from kmon.stats.survival import Observation, Percentile, Waits, kaplan_meier, logrank, observations_needed
+from kmon.stats.survival import Percentile, SurvivalSample, SurvivalTime, kaplan_meier, logrank, observations_needed
 
 AGREES = 1e-9
 TIMES = st.one_of(st.integers(0, 8).map(float), st.floats(0, 300))
-SAMPLE = st.lists(st.builds(Observation, TIMES, st.booleans()), min_size=1, max_size=80)
+SAMPLE = st.lists(st.builds(SurvivalTime, TIMES, st.booleans()), min_size=1, max_size=80)
 
 
-def censored_data(sample: list[Observation]) -> stats.CensoredData:
+def censored_data(sample: list[SurvivalTime]) -> stats.CensoredData:
     return stats.CensoredData.right_censored([o.seconds for o in sample], [o.censored for o in sample])
 
 
 @given(SAMPLE)
-def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[Observation]) -> None:
+def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[SurvivalTime]) -> None:
     theirs = stats.ecdf(censored_data(sample)).sf
     ours = kaplan_meier(sample)
     for seconds in {o.seconds for o in sample} | {-1.0, 4.5, 301.0}:
@@ -26,7 +26,7 @@ def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[Observation]) 
 
 
 @given(SAMPLE, SAMPLE)
-def test_the_log_rank_test_is_scipys(first: list[Observation], second: list[Observation]) -> None:
+def test_the_log_rank_test_is_scipys(first: list[SurvivalTime], second: list[SurvivalTime]) -> None:
     ours = logrank(first, second)
     if ours == 1.0 and all(o.censored for o in [*first, *second]):
         return  # nothing ended: scipy divides nothing by nothing
@@ -38,12 +38,12 @@ def test_the_log_rank_test_is_scipys(first: list[Observation], second: list[Obse
 
 
 @given(SAMPLE, SAMPLE)
-def test_it_does_not_matter_which_sample_comes_first(first: list[Observation], second: list[Observation]) -> None:
+def test_it_does_not_matter_which_sample_comes_first(first: list[SurvivalTime], second: list[SurvivalTime]) -> None:
     assert logrank(first, second) == pytest.approx(logrank(second, first), abs=AGREES)
 
 
 @given(SAMPLE)
-def test_a_curve_only_falls(sample: list[Observation]) -> None:
+def test_a_curve_only_falls(sample: list[SurvivalTime]) -> None:
     shares = kaplan_meier(sample).shares
     assert list(shares) == sorted(shares, reverse=True)
     assert all(0 <= share < 1 for share in shares)
@@ -51,7 +51,7 @@ def test_a_curve_only_falls(sample: list[Observation]) -> None:
 
 @given(st.lists(TIMES, min_size=5, max_size=60))
 def test_without_censoring_the_median_is_the_lower_median_of_the_sample(times: list[float]) -> None:
-    median = kaplan_meier(Observation(seconds) for seconds in times).percentile(0.5)
+    median = kaplan_meier(SurvivalTime(seconds) for seconds in times).percentile(0.5)
     assert median.seconds == sorted(times)[(len(times) - 1) // 2]
 
 
@@ -59,25 +59,25 @@ def test_without_censoring_the_median_is_the_lower_median_of_the_sample(times: l
 def test_a_percentile_is_refused_until_the_sample_can_bear_it(share: float, needed: int) -> None:
     assert observations_needed(share) == needed
     assert share**needed < 0.05 <= share ** (needed - 1)
-    times = [Observation(float(i)) for i in range(needed)]
+    times = [SurvivalTime(float(i)) for i in range(needed)]
     assert kaplan_meier(times[1:]).percentile(share) == Percentile(share, "refused", None, needed - 1, needed)
     assert kaplan_meier(times).percentile(share).kind == "known"
 
 
 def test_a_percentile_among_the_timeouts_is_only_known_to_be_beyond_them() -> None:
-    sample = [Observation(1.0)] * 4 + [Observation(30.0, censored=True)] * 6
+    sample = [SurvivalTime(1.0)] * 4 + [SurvivalTime(30.0, censored=True)] * 6
     assert kaplan_meier(sample).percentile(0.5) == Percentile(0.5, "above", 30.0, 10, 5)
 
 
 def test_timeouts_are_waits_that_had_not_ended_not_times() -> None:
-    finished = [Observation(float(i)) for i in range(1, 7)]
-    curve = kaplan_meier([*finished, *[Observation(30.0, censored=True)] * 4])
+    finished = [SurvivalTime(float(i)) for i in range(1, 7)]
+    curve = kaplan_meier([*finished, *[SurvivalTime(30.0, censored=True)] * 4])
     assert curve.percentile(0.5).seconds == 5.0
     assert curve.at(29.0) == curve.at(1e9) == pytest.approx(0.4)
 
 
 def test_a_wait_given_up_early_leaves_the_others_their_weight() -> None:
-    sample = [Observation(1.0), Observation(2.0, censored=True), *[Observation(3.0)] * 3]
+    sample = [SurvivalTime(1.0), SurvivalTime(2.0, censored=True), *[SurvivalTime(3.0)] * 3]
     assert kaplan_meier(sample).at(1.0) == pytest.approx(0.8)
     assert kaplan_meier(sample).at(3.0) == 0
 
@@ -91,7 +91,7 @@ def test_no_observations_bear_no_percentile() -> None:
 def test_a_sample_that_grows_and_shrinks_has_the_percentiles_of_its_curve(
     drawn: list[tuple[int, bool]], data: st.DataObject
 ) -> None:
-    waits, kept = Waits(), [Observation(float(seconds), censored) for seconds, censored in drawn]
+    waits, kept = SurvivalSample(), [SurvivalTime(float(seconds), censored) for seconds, censored in drawn]
     for wait in kept:
         waits.add(wait)
     for _ in range(data.draw(st.integers(0, len(kept)))):
@@ -101,8 +101,8 @@ def test_a_sample_that_grows_and_shrinks_has_the_percentiles_of_its_curve(
 
 
 def test_the_median_of_a_long_race_is_found_without_its_curve(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits = Waits()
+    waits = SurvivalSample()
     for n in range(10_000):
-        waits.add(Observation(n / 1_000, censored=n > 9_000))
+        waits.add(SurvivalTime(n / 1_000, censored=n > 9_000))
     monkeypatch.setattr(survival, "kaplan_meier", None)
     assert waits.percentile(0.5).seconds == 4.999
