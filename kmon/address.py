@@ -1,7 +1,7 @@
-"""What may stand as a base URL, a model id and the name of a key's variable. Problems come back as words.
+"""Checks base URLs, model ids and names of key variables, and tells addresses of this machine from others.
 
-A value that may hold a secret by mistake (a key where its variable's name belongs, a password in a URL) is never
-repeated in the complaint.
+A value that may hold a secret by mistake (a key instead of its variable's name, a password in a URL) is never repeated
+in the message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0
 
 
 def base_url_problem(url: str, *, websocket: bool = False) -> str | None:
-    """Why ``url`` cannot be a base URL, or None if it can. A ``websocket`` has schemes of its own."""
+    """Why ``url`` cannot be a base URL, or None if it can. ``websocket``: the schemes are ws and wss."""
     schemes, example = (("ws", "wss"), "ws://127.0.0.1:18789") if websocket else (("http", "https"), _EXAMPLE)
     try:
         parts = urlsplit(url)
@@ -56,7 +56,7 @@ def env_name_problem(name: str) -> str | None:
 
 
 def host_and_port(url: str) -> str:
-    """The host of a base URL, with its port if one is written; never what else stands in it."""
+    """The host of a base URL and its port, if there is one; never user or password."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
@@ -64,16 +64,16 @@ def host_and_port(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """True when a base URL can only mean this machine."""
+    """True if a base URL can only mean this machine."""
     host = urlsplit(url).hostname or ""
     address = _ip(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def authority(text: str) -> tuple[str, str] | None:
-    """Host and port of what a Host header says, such as ``localhost:8787``; None if it is no such thing.
+    """Host and port of a Host header, such as ``localhost:8787``; None if it cannot be parsed.
 
-    The host is in lower case, without the brackets of IPv6 and without the dot of a full name; a port may be empty.
+    The host is in lower case, without IPv6 brackets and without a trailing dot; the port may be empty.
     """
     found = _AUTHORITY.match(text)
     if found is None or (found[3] and int(found[3]) > 65_535):
@@ -83,11 +83,10 @@ def authority(text: str) -> tuple[str, str] | None:
 
 
 def names_loopback(host: str) -> bool:
-    """Whether ``host``, as :func:`authority` gives it, is what a client calls this machine that reaches it by loopback.
+    """Whether ``host``, from :func:`authority`, is a name by which a client reaches this machine over loopback.
 
-    Wider than :func:`is_loopback`, which decides where a key may go: names under ``localhost`` (RFC 6761) and every
-    spelling of 127.0.0.0/8 that a client's resolver takes (``127.1``, ``0x7f000001``). None of them can be the name of
-    somebody's web site, which is what matters here.
+    Accepts more than :func:`is_loopback`, which decides where a key may go: names under ``localhost`` (RFC 6761) and
+    every spelling of 127.0.0.0/8 that resolvers accept (``127.1``, ``0x7f000001``). No web site can have such a name.
     """
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -101,7 +100,7 @@ def names_loopback(host: str) -> bool:
 
 
 def unusable(host: str, port: int, error: OSError) -> str:
-    """A sentence for who asked for an address that cannot be listened on."""
+    """A sentence that says why ``host`` and ``port`` cannot be listened on, and what to do."""
     where = f"{host} port {port}"
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use; choose another --port, or 0 for any free one"

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         if argv is None:
-            from kmon.interrupts import raise_on_interrupts
+            from kmon.process.interrupts import raise_on_interrupts
 
             raise_on_interrupts()
         code = _run_command(list(sys.argv[1:] if argv is None else argv))
@@ -96,11 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = 130
     finally:
         if argv is not None:
-            from kmon import log
+            from kmon.logs import log
 
             log.end()
     if argv is None:
-        from kmon.interrupts import ignore_interrupts
+        from kmon.process.interrupts import ignore_interrupts
 
         ignore_interrupts()
     return code
@@ -108,8 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_command(arguments: list[str]) -> int:
     """Run the command, and turn an exception into a sentence and an exit code."""
-    from kmon import open_files, standard_streams
     from kmon.errors import UsageError
+    from kmon.process import standard_streams
+    from kmon.process.files import open_files_limit
 
     closed = sys.stdout is None
     standard_streams.set_up()
@@ -126,7 +127,7 @@ def _run_command(arguments: list[str]) -> int:
         return 130
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            limit = f"this machine lets one program open {open_files.limit()} files at once"
+            limit = f"this machine lets one program open {open_files_limit()} files at once"
             _print_error(f"{limit}, and they are used up; raise the limit with 'ulimit -n 4096'")
             return 3
         if error.errno not in _STDOUT_ERRNOS:
@@ -170,8 +171,8 @@ def _internal(error: Exception) -> int:
     """Log an internal error, and print where the log is. Returns exit code 3."""
     import logging
 
-    from kmon import log
     from kmon.errors import UsageError
+    from kmon.logs import log
     from kmon.simulator.embedded import SimulatorError
 
     if not log.begun():
@@ -188,8 +189,8 @@ def _internal(error: Exception) -> int:
 
 
 def _begin_log(level: str | None, file: str | None) -> None:
-    from kmon import log
     from kmon.errors import UsageError
+    from kmon.logs import log
     from kmon.redaction.redact import redaction
 
     try:

@@ -1,4 +1,4 @@
-"""The one exception for bad input; below everything that raises it."""
+"""The exception for bad input, in a module of its own because every folder raises it."""
 
 from __future__ import annotations
 

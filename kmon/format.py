@@ -1,4 +1,4 @@
-"""Numbers, lists and tables as text for people: one unit per figure, always written, never a column of mixed units."""
+"""Formats numbers, lists and tables as text for people. Units are always written; a column has one unit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def seconds(ns: int, decimals: int = 1) -> str:
 
 
 def threshold(ns: int) -> str:
-    """``5``, ``1.84``: seconds as a user would write them, no more than two decimals, without the unit."""
+    """``5``, ``1.84``: seconds without the unit, at most two decimals."""
     return f"{round(ns / NS_PER_S, 2):g}"
 
 
 def clock(ns: int) -> str:
-    """``00:42``; hours only when there are any."""
+    """``00:42``, ``1:00:42``."""
     total_s = max(0, ns) // NS_PER_S
     hours, rest = divmod(total_s, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60:02}:{rest % 60:02}"
@@ -43,14 +43,14 @@ def plural(number: int, word: str) -> str:
 
 
 def rate(per_s: float) -> str:
-    """``61/s``, ``0.3/s``; empty when nothing arrives."""
+    """``61/s``, ``0.3/s``; empty for zero."""
     if per_s <= 0:
         return ""
     return f"{per_s:.0f}/s" if per_s >= 1 else f"{per_s:.1f}/s"
 
 
 def percent(share: float, *, up: bool = False) -> str:
-    """``share`` in percent, without the sign; ``up`` rounds upwards. Never rounded to 0 or 100 unless it is."""
+    """``share`` in percent without the sign; ``up`` rounds upwards. Only 0 and 1 are shown as 0 and 100."""
     text = ""
     for decimals in range(4):
         scaled = share * 100
@@ -83,7 +83,7 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 
 
 class TextLine(NamedTuple):
-    """A line of a report. One that is part of a ``table`` is cropped where there is no room, and never wrapped."""
+    """A line of a report. A line of a ``table`` is cropped to the width, never wrapped."""
 
     text: str
     table: bool = False
@@ -93,8 +93,8 @@ class TextLine(NamedTuple):
 class Column(Generic[Shown]):
     """A column of a table.
 
-    ``cell`` makes the text of one row. Numbers are aligned to the right. ``width`` is in cells, where a column has a
-    fixed one; else a column is as wide as its widest cell. ``help`` says in a few words what it shows.
+    ``cell`` makes the text of one row. A ``number`` is aligned to the right. ``width`` is in terminal cells; 0 means as
+    wide as the widest cell. ``help`` says in a few words what the column shows.
     """
 
     title: str
@@ -105,7 +105,7 @@ class Column(Generic[Shown]):
 
 
 def table(columns: Sequence[Column[Item]], items: Iterable[Item]) -> list[str]:
-    """The heading and a line per item, two blanks between columns. All lines are of one length."""
+    """The heading and a line per item, with two blanks between columns. All lines have the same length."""
     rows = [[column.title for column in columns], *([column.cell(item) for column in columns] for item in items)]
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return [

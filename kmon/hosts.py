@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kmon import open_files
 from kmon.dialects.registry import dialect
 from kmon.engine.api import Host
 from kmon.engine.plan import Keys, RacePlan
 from kmon.openclaw.plan import GatewayPlan, GatewayWithProxyPlan
+from kmon.process.files import raise_open_files_limit
 from kmon.proxy.plan import ProxyPlan
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Plan = RacePlan | ProxyPlan | GatewayPlan | GatewayWithProxyPlan
 
 def host(plan: Plan, keys: Keys) -> Host:
     """The host of ``plan``, not started. Call it on a running event loop. It raises the limit of open files."""
-    open_files.raise_limit()
+    raise_open_files_limit()
     match plan:
         case RacePlan():
             from kmon.engine.supervisor import Supervisor

@@ -1,7 +1,7 @@
-"""The typed shapes of targets (what is aimed at) and scenarios (what is asked).
+"""Types of targets (where a request goes) and scenarios (what is asked).
 
-They stand below the dialects, which build requests from them, and below the catalog, which reads them from TOML. They
-hold no secrets: a target names the environment variables its key may be in, never the key.
+The dialects build requests from them, and the catalog reads them from TOML. They hold no secrets: a target names the
+environment variables that may hold its key, never the key.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from msgspec import Struct, field
 Role = Literal["system", "user", "assistant", "tool"]
 Auth = Literal["bearer", "x-api-key", "aws"]
 DEFAULT_DIALECT = "chat"
-"""What a target speaks that names no dialect."""
+"""The dialect of a target that names none."""
 GATEWAY_KEY_ENV = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
-"""What a gateway lets in by; a variable whose name ends in PASSWORD holds a password, any other a token."""
+"""Variables with a gateway's credential: a password if the name ends in PASSWORD, else a token."""
 SESSION_PREFIX = "agent:main:kmon-"
-"""How the sessions that kmon begins at a gateway are called."""
+"""Begins the names of the sessions that kmon opens at a gateway."""
 REGION = "{region}"
-"""Stands in a base URL for the region, which is settled when the request is sent."""
+"""Placeholder in a base URL for the region, which is resolved when the request is sent."""
 
 
 class PromptTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a conversation is written out as one prompt, for a dialect that takes no messages (default: ChatML).
+    """Renders a conversation as one prompt, for a dialect without messages (default: ChatML).
 
-    ``{content}`` stands for what a message says; ``opening`` is where the model goes on.
+    ``{content}`` is replaced by the content of a message; ``opening`` begins the model's answer.
     """
 
     system: str = "<|im_start|>system\n{content}<|im_end|>\n"
@@ -36,7 +36,7 @@ class PromptTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """Provider + model + dialect: what a run is aimed at. Written ``provider/model``."""
+    """Provider, model and dialect of a run. Written ``provider/model``."""
 
     name: str
     """What the user types: a preset (``together``) or ``provider/model``."""
@@ -48,13 +48,13 @@ class Target(Struct, frozen=True, kw_only=True):
     key_env: tuple[str, ...] = ()
     """Environment variables that may hold the key, first match wins. Empty: no key is needed."""
     auth: Auth = "bearer"
-    """How the key is presented; ``aws`` means the usual AWS chain, of which ``key_env`` names the variables."""
+    """How the key is sent; ``aws`` means the AWS credential chain, whose variables ``key_env`` names."""
     region: str | None = None
     """AWS region; None leaves it to AWS_REGION, AWS_DEFAULT_REGION, the profile, then the first of ``regions``."""
     regions: tuple[str, ...] = ()
     """AWS regions where the model is known to be served."""
     control_model: str | None = None
-    """A model of another family at the same provider, to tell the provider from the model."""
+    """A model of another family at the same provider: it shows whether the provider or the model fails."""
     token_cap: str | None = "max_tokens"
     """The body parameter that caps output tokens; None sends no cap."""
     stream_options: bool = True
@@ -67,8 +67,8 @@ class Target(Struct, frozen=True, kw_only=True):
     quirks: tuple[str, ...] = ()
     simulated: bool = False
     named_in: str = ""
-    """The line of a project's file that says where the target is or what it is asked with; empty where kmon's own
-    catalog, the user's file or a flag does. A project is cloned: it may not have the user's keys sent anywhere."""
+    """The line of a project's file that sets the base URL or the request; empty if kmon's catalog, the user's file or a
+    flag does. A cloned project may not decide where the user's keys are sent."""
 
     @property
     def label(self) -> str:
@@ -85,12 +85,12 @@ class ToolUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PromptMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One message of a conversation, in no dialect: every dialect translates it."""
+    """One message of a conversation, independent of the dialect."""
 
     role: Role
     content: str = ""
     reasoning: str = ""
-    """What the assistant thought; some providers refuse a replayed tool call without it."""
+    """The assistant's reasoning; some providers refuse a replayed tool call without it."""
     tool_calls: tuple[ToolUse, ...] = ()
     tool_call_id: str | None = None
 
@@ -103,26 +103,26 @@ class Tool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
 
 
-class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What makes an answer right. It must say something (text or a tool call) in any case; thoughts alone do not do."""
+class AnswerCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an answer is right. It must always have text or a tool call; reasoning alone is not enough."""
 
     contains: tuple[str, ...] = ()
-    """Every one of these must occur in the text, in any case of letters."""
+    """Each of these must occur in the text; upper and lower case are the same."""
     tool_call: bool = False
-    """Whether a tool must be called. A call that is made must be valid either way."""
+    """Whether a tool must be called. Any call must be valid."""
 
 
 class Chain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario of several turns: every tool call is answered by a local fake, until the model answers in text."""
+    """A scenario of several turns: a local fake answers each tool call until the model answers in text."""
 
     steps: int
-    """Tool results the model was asked to collect; the text that stands for ``{steps}`` in a message."""
+    """Number of tool results the model must collect; it replaces ``{steps}`` in a message."""
     results: dict[str, str]
-    """Per tool name, what its fake answers; ``{n}`` stands for how many results there were before, plus one."""
+    """The fake result by tool name; ``{n}`` is replaced by the number of the result, from 1."""
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """What is asked: messages, tools, an output cap in tokens, and what makes the answer right."""
+    """What is asked: messages, tools, an output cap in tokens, and the check of the answer."""
 
     name: str
     title: str = ""
@@ -130,11 +130,11 @@ class Scenario(Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     parallel_calls: bool | None = None
-    """Whether several tools may be called in one turn, where the dialect can say so (``chat``, ``messages``); None
-    leaves it to the provider."""
+    """Whether several tools may be called in one turn (``chat`` and ``messages`` only); None leaves it to the
+    provider."""
     max_tokens: int = 1024
     filler_tokens: int | None = None
-    """Approximate size of the text that stands for ``{filler}`` in a message; None where there is none."""
-    check: Check = Check()
+    """Approximate size of the text that replaces ``{filler}`` in a message; None without filler."""
+    check: AnswerCheck = AnswerCheck()
     chain: Chain | None = None
     """None for a scenario of one request and one answer."""

@@ -55,7 +55,7 @@ class StallMonitor:
 
     # -- the Stream protocol of LocalMonitor ---------------------------------------------------------------------------
 
-    def on_line(self, line: TcpSampler) -> None:
+    def on_sampler(self, line: TcpSampler) -> None:
         """Set the connection of the attempt; its TCP state is sampled when a stall begins and while it lasts."""
         self._tcp = line
         self._monitor.streams.add(self)
@@ -235,7 +235,7 @@ class StallMonitor:
         self._first_tcp = self._last_tcp = None
         self._stopped_together = 0
         if self._tcp is not None:
-            self._tcp.leave_be()
+            self._tcp.stop_probing()
 
     def stop(self) -> None:
         self._cancel_timer()

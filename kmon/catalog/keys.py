@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from kmon import log
 from kmon.address import host_and_port, is_loopback
 from kmon.catalog import aws
 from kmon.catalog.credential import PUBLIC, Credential, host_of
@@ -13,6 +12,7 @@ from kmon.catalog.environment import Environment
 from kmon.catalog.trust import DEVICE, Trust, UntrustedHostError, Wish
 from kmon.dialects.registry import dialect
 from kmon.errors import UsageError
+from kmon.logs import log
 from kmon.model import Target
 
 _SECURE_SCHEME = {"http": "https", "ws": "wss"}

@@ -25,8 +25,8 @@ from kmon.model import DEFAULT_DIALECT, Scenario, Target
 from kmon.openclaw.device_key import device_note
 from kmon.simulator.embedded import Embedded
 from kmon.stats.alerts import AlertThresholds
-from kmon.transport.authorities import check_authorities
 from kmon.transport.proxy import proxy_for
+from kmon.transport.tls import check_authorities
 
 DEFAULT_SCENARIO = "code"
 LONGEST_NUDGE_S = 86_400

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from kmon import log
 from kmon.commands.flags import Parser
 from kmon.config.kinds import SECTIONS
 from kmon.config.settings import SETTINGS
+from kmon.logs import log
 
 HELP = "Print every setting, its value and where the value came from."
 

@@ -94,7 +94,7 @@ def proxy_plan(to: str | None, loaded: Loaded) -> ProxyPlan:
     from kmon.catalog.resolve import custom_target, resolve_target
     from kmon.catalog.trust import UntrustedHostError
     from kmon.proxy.plan import ProxyPlan
-    from kmon.transport.authorities import check_authorities
+    from kmon.transport.tls import check_authorities
 
     if not to:
         raise UsageError("where to? name a target or a base URL with --to, such as --to together")
@@ -115,8 +115,7 @@ def _print(hosted: Plan, keys: Keys, *, as_json: bool) -> int:
     import asyncio
 
     from kmon.hosts import host
-    from kmon.output.headless import JsonReporter, LineReporter
-    from kmon.output.headless_proxy import watch
+    from kmon.output.headless import JsonReporter, LineReporter, watch
 
     async def print_events() -> None:
         reporter = JsonReporter() if as_json else LineReporter()

@@ -10,9 +10,9 @@ from kmon.config.sources import user_config_dir
 from kmon.engine.process import EngineProcess
 from kmon.engine.selection import key_notes
 from kmon.hosts import Plan
-from kmon.interrupts import INTERRUPTED
 from kmon.output.headless import columns_of, exit_code
 from kmon.output.summary import summary
+from kmon.process.interrupts import INTERRUPTED
 from kmon.stream.view import RaceView
 from kmon.tui.launch import run_app
 from kmon.tui.options import ScreenOptions, ScreenOutcome

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from kmon import log
 from kmon.catalog.credential import host_of
 from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.load import Catalog, load_catalog
@@ -20,6 +19,7 @@ from kmon.config.kinds import SECTIONS, Section, Value
 from kmon.config.settings import KEYS, SETTINGS, Settings
 from kmon.config.trusted import allowed, name_of
 from kmon.errors import UsageError
+from kmon.logs import log
 
 _log = logging.getLogger(__name__)
 FILE_NAME = "kmon.toml"

@@ -14,7 +14,7 @@ import msgspec
 
 from kmon.catalog.toml_source import read_settings
 from kmon.errors import UsageError
-from kmon.own_directory import make_own
+from kmon.process.files import make_own
 
 FILE_NAME = "trusted.json"
 Allowed = dict[str, list[str]]

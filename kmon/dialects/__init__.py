@@ -1,1 +1,1 @@
-"""Wire formats without I/O: bytes in, deltas out, and the requests that ask for them."""
+"""Wire formats without I/O: requests to bytes, and bytes of answers to deltas."""

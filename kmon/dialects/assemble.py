@@ -1,4 +1,4 @@
-"""Folds the deltas of one answer into a transcript: its text, reasoning, tool calls and how it ended."""
+"""Folds the deltas of one answer into a transcript: text, reasoning, tool calls, and how it ended."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from kmon.dialects.delta import Delta, StreamError, ToolCall, ToolFragment, Usag
 from kmon.dialects.text import mended
 
 TEXT_LIMIT_CHARS = 4_000_000
-"""How much of each text is kept: answer, reasoning, the arguments of one tool call."""
+"""Limit of each text: the answer, the reasoning, the arguments of one tool call."""
 TOOL_CALLS_LIMIT = 1_000
 
 
 @dataclass(slots=True)
 class _Text:
-    """Pieces of one text, bounded."""
+    """The pieces of one bounded text."""
 
     pieces: list[str] = field(default_factory=list)
     chars: int = 0
 
     def add(self, piece: str) -> int:
-        """Keep ``piece`` as far as there is room; return how many characters were let go."""
+        """Keep ``piece`` up to the limit; return the number of characters dropped."""
         room = TEXT_LIMIT_CHARS - self.chars
         kept = piece if len(piece) <= room else piece[:room]
         if kept:
@@ -40,11 +40,11 @@ class _OpenCall:
 
 
 class Transcript:
-    """What an answer has said so far. May be read at any time.
+    """The answer so far. May be read at any time.
 
-    An in-stream error is kept *and* what follows it is still folded in. ``error`` is the first one, except that a
-    frame that could not be read gives way to an error the provider reports. Strings are raw (hostile) but encodable:
-    surrogate pairs cut in two are joined, lone surrogates replaced.
+    Deltas after an in-stream error are still added. ``error`` is the first error; but an error that the provider
+    reports replaces that of an unreadable frame. Strings are raw (hostile) but encodable: surrogate pairs that were
+    split are joined, lone surrogates replaced.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Transcript:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """Calls in the order they appeared; an entry that never said anything is no call."""
+        """Calls in the order of their first fragments; a call without id, name and arguments is left out."""
         return tuple(
             ToolCall(mended(call.id), mended(call.name), str(call.arguments))
             for call in self._calls
@@ -112,8 +112,8 @@ class Transcript:
     def _add_fragment(self, fragment: ToolFragment) -> None:
         """Merge by index: first id, first name, all arguments.
 
-        Another id at the same index opens a new call only if it brings a name: Gemini and Cerebras send a second whole
-        call that way, while Baseten sends a fresh id, without a name, on every piece of one call.
+        Another id at the same index begins a new call only if it has a name: Gemini and Cerebras send a second whole
+        call so, while Baseten sends a new id, without a name, with every piece of one call.
         """
         call = self._call_at.get(fragment.index)
         if call is None or (fragment.name and fragment.id and call.id and fragment.id != call.id):

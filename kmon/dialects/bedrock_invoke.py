@@ -1,6 +1,6 @@
-"""Bedrock InvokeModelWithResponseStream to deltas: ``chunk`` frames around each model family's own JSON.
+"""Decodes Bedrock InvokeModelWithResponseStream: ``chunk`` frames with the JSON of each model family.
 
-For recordings only; kmon never asks this way.
+For recordings and proxied requests only; kmon never sends such a request.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import msgspec
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.converse import converse_delta, model_in
 from kmon.dialects.delta import Delta, Usage
-from kmon.dialects.dialect import Route, WireFormat
+from kmon.dialects.dialect import EVENT_STREAM_TYPE, Route, WireFormat
 from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.fault import malformed
 from kmon.dialects.json_access import count, items, members, parsed, text
 from kmon.dialects.messages import message_delta
-from kmon.dialects.wire import EVENT_STREAM_TYPE
 
 METRICS = "amazon-bedrock-invocationMetrics"
-"""Stands on the last chunk, whatever the family: Bedrock's own token counts."""
+"""Member of the last chunk of every family: Bedrock's own token counts."""
 NOVA_EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
 
 
@@ -65,7 +64,7 @@ def _invoke_delta(name: str, event: dict[str, Any]) -> Delta:
 
 
 def _payload_delta(value: dict[str, Any]) -> Delta:
-    """Tell the family by its members: Claude, Nova, OpenAI and DeepSeek, Cohere, Titan, Llama, Mistral."""
+    """Recognise the family by its members: Claude, Nova, OpenAI, DeepSeek, Cohere, Titan, Llama, Mistral."""
     if isinstance(value.get("type"), str):
         return message_delta(value)
     for name in NOVA_EVENTS:
@@ -77,9 +76,9 @@ def _payload_delta(value: dict[str, Any]) -> Delta:
         return _cohere(value)
     if "generations" in value or "outputs" in value:
         return _listed(items(value.get("generations")) or items(value.get("outputs")))
-    said = text(value.get("completion")) or text(value.get("generation")) or text(value.get("outputText"))
+    content = text(value.get("completion")) or text(value.get("generation")) or text(value.get("outputText"))
     reason = text(value.get("stop_reason")) or text(value.get("completionReason"))
-    return Delta(text=said, finish_reason=reason or None)
+    return Delta(text=content, finish_reason=reason or None)
 
 
 def _choices(value: dict[str, Any]) -> Delta:
@@ -87,13 +86,13 @@ def _choices(value: dict[str, Any]) -> Delta:
     first = members(next(iter(items(value.get("choices"))), None))
     if "delta" in first:
         return chunk_delta(value)
-    said = text(members(first.get("message")).get("content")) or text(first.get("text"))
+    content = text(members(first.get("message")).get("content")) or text(first.get("text"))
     reason = text(first.get("stop_reason")) or text(first.get("finish_reason"))
-    return Delta(text=said, finish_reason=reason or None)
+    return Delta(text=content, finish_reason=reason or None)
 
 
 def _cohere(value: dict[str, Any]) -> Delta:
-    """The closing event repeats the whole answer under ``response``, which is not read again."""
+    """The last event repeats the whole answer under ``response``, which is ignored."""
     return Delta(text=text(value.get("text")), finish_reason=text(value.get("finish_reason")) or None)
 
 

@@ -1,7 +1,6 @@
-"""How long a string from outside may be where it is shown, and how one that is longer is cut: visibly.
+"""Length limits for strings from outside, and functions that cut longer ones with a visible mark.
 
-The text, the reasoning and the arguments of tool calls have limits of their own (``assemble.py``), and what is let go
-there is counted.
+Text, reasoning and arguments of tool calls have their own limits (``assemble.py``), and what is dropped is counted.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ HEADER_LIMIT_CHARS = 1_024
 MESSAGE_LIMIT_CHARS = 400
 """The message of an error, or a notice."""
 QUOTED_LIMIT_CHARS = 2_000
-"""A message, a code or a header value before keys are taken out of it: more than is shown."""
+"""A message, a code or a header value before keys are removed from it: more than is shown."""
 SENTENCE_LIMIT_CHARS = 2_000
-"""A sentence of kmon's own that quotes: evidence, a diagnosis."""
+"""A sentence of kmon that quotes outside text: evidence, a diagnosis."""
 SESSION_LIMIT_CHARS = 80
 """A gateway's session, in the name of a pane."""
 FRAME_LIMIT_CHARS = 2_000
@@ -26,20 +25,20 @@ CUT = "…"
 
 
 def bounded(text: str, limit_chars: int) -> str:
-    """``text`` if it is no longer than ``limit_chars``, else its beginning, which then ends in ``…``."""
+    """``text``, or if it is longer than ``limit_chars`` its beginning and ``…``."""
     return text if len(text) <= limit_chars else text[: limit_chars - len(CUT)] + CUT
 
 
 def one_line(text: str, limit_chars: int) -> str:
-    """``text``, cleaned already, on one line and bounded."""
+    """``text``, which must be clean, on one line and bounded."""
     return bounded(text.replace("\n", " ").replace("\t", " "), limit_chars)
 
 
 def ending(text: str, limit_chars: int) -> str:
-    """``text`` if it is no longer than ``limit_chars``, else ``…`` and its end."""
+    """``text``, or if it is longer than ``limit_chars`` ``…`` and its end."""
     return text if len(text) <= limit_chars else CUT + text[len(text) - limit_chars + len(CUT) :]
 
 
 def frame_text(data: bytes) -> str:
-    """A frame as evidence; raw, at most ``FRAME_LIMIT_CHARS``."""
+    """A frame as raw text for evidence, at most ``FRAME_LIMIT_CHARS``."""
     return bounded(data[: 4 * FRAME_LIMIT_CHARS + 4].decode("utf-8", "replace"), FRAME_LIMIT_CHARS)

@@ -1,8 +1,9 @@
-"""Chat Completions (OpenAI's dialect and everybody's variations of it): requests, streams and whole answers.
+"""Chat Completions (OpenAI's dialect and the variants of other providers): requests, streams and whole answers.
 
-Rules where the wire is ambiguous: text is choice 0's ``delta`` and never the ``text`` or ``message`` some providers put
-beside it; reasoning is ``reasoning_content``, else ``reasoning``, else the thinking parts of a content list; usage may
-stand on the chunk, on the choice or under ``x_groq``; a frame that cannot be read is an error and decoding goes on.
+Rules where the format is ambiguous: text is the ``delta`` of choice 0, never the ``text`` or ``message`` that some
+providers put beside it; reasoning is ``reasoning_content``, else ``reasoning``, else the thinking parts of a content
+list; usage may be in the chunk, in the choice or under ``x_groq``; an unreadable frame is an error and decoding
+continues.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from typing import Any
 import msgspec
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.dialect import HttpDialect, Route
+from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import compact, count, items, members, position, text
-from kmon.dialects.sse_json import JSONEventsDecoder
-from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool
 
 PARTS_DEPTH = 4
@@ -29,7 +29,7 @@ NAMED_CHOICES = ("auto", "none", "required", "any")
 
 
 class Chat(HttpDialect):
-    """No temperature and the like are sent: Moonshot refuses them and they would make targets incomparable."""
+    """Sends no sampling parameters: Moonshot refuses temperature, and targets would not be comparable."""
 
     name = DEFAULT_DIALECT
     content_type = SSE_TYPE
@@ -66,14 +66,14 @@ class Chat(HttpDialect):
         return JSONEventsDecoder(chunk_delta)
 
     def whole(self, value: dict[str, Any]) -> Delta:
-        """A completion is its one chunk, with ``message`` where a chunk has ``delta``."""
+        """A completion is read as one chunk whose ``message`` is the ``delta``."""
         choices = [{**choice, "delta": choice.get("message")} for choice in map(members, items(value.get("choices")))]
         return chunk_delta({**value, "choices": choices})
 
 
 def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
     """The meaning of one chunk object. ``name`` is the SSE event name."""
-    said = thought = ""
+    answer = reasoning = ""
     tools: tuple[ToolFragment, ...] = ()
     finish: str | None = None
     usage: Usage | None = None
@@ -90,15 +90,15 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
         if isinstance(delta, dict):
             content = delta.get("content")
             if isinstance(content, str):
-                said += content
+                answer += content
             elif isinstance(content, list):
-                said += _parts(content, thinking=False)
+                answer += _parts(content, thinking=False)
             if "reasoning_content" in delta or "reasoning" in delta or isinstance(content, list):
-                thought += _reasoning(delta, content)
+                reasoning += _reasoning(delta, content)
             if "tool_calls" in delta or "function_call" in delta:
                 tools += _fragments(delta)
         elif not text(chunk.get("object")).startswith("chat."):
-            said += text(choice.get("text"))
+            answer += text(choice.get("text"))
         if reason := text(choice.get("finish_reason")):
             finish = reason
         if error is None and (cause := choice.get("error")):
@@ -109,8 +109,8 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
         usage = usage_of(members(chunk["x_groq"]).get("usage"))
     response_id, model, upstream = chunk.get("id"), chunk.get("model"), chunk.get("provider")
     return Delta(
-        text=said,
-        reasoning=thought,
+        text=answer,
+        reasoning=reasoning,
         tools=tools,
         finish_reason=finish,
         usage=usage,
@@ -124,7 +124,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
 
 
 def usage_of(value: object) -> Usage | None:
-    """Token counts of a ``usage`` object; None when it holds no count at all."""
+    """Token counts of a ``usage`` object; None if it holds no count."""
     if not isinstance(value, dict):
         return None
     usage = Usage(
@@ -155,19 +155,19 @@ def _error(chunk: dict[str, Any], raw: str, name: str) -> StreamError | None:
 
 
 def _reasoning(delta: dict[str, Any], content: object) -> str:
-    thought = text(delta.get("reasoning_content")) or text(delta.get("reasoning"))
-    return thought or (_parts(content, thinking=True) if isinstance(content, list) else "")
+    reasoning = text(delta.get("reasoning_content")) or text(delta.get("reasoning"))
+    return reasoning or (_parts(content, thinking=True) if isinstance(content, list) else "")
 
 
 def _parts(parts: list[Any], *, thinking: bool) -> str:
     """The text of the thinking parts of a content list, or of its other parts."""
-    said = []
+    pieces = []
     for part in parts:
         if isinstance(part, str):
-            said.append("" if thinking else part)
+            pieces.append("" if thinking else part)
         elif isinstance(part, dict) and (part.get("type") in THINKING_PARTS) == thinking:
-            said.append(_part_text(part, PARTS_DEPTH))
-    return "".join(said)
+            pieces.append(_part_text(part, PARTS_DEPTH))
+    return "".join(pieces)
 
 
 def _part_text(part: object, depth: int) -> str:
@@ -178,16 +178,16 @@ def _part_text(part: object, depth: int) -> str:
     found = members(part)
     return next(
         (
-            said
+            piece
             for key in ("text", "thinking", "reasoning", "summary")
-            if (said := _part_text(found.get(key), depth - 1))
+            if (piece := _part_text(found.get(key), depth - 1))
         ),
         "",
     )
 
 
 def _fragments(delta: dict[str, Any]) -> tuple[ToolFragment, ...]:
-    """Pieces of tool calls. Without an ``index`` (Mistral) the place in the list is the index."""
+    """Fragments of tool calls. Without an ``index`` (Mistral) the position in the list is the index."""
     fragments = []
     for place, call in enumerate(items(delta.get("tool_calls"))):
         if isinstance(call, dict):

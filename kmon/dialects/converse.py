@@ -1,4 +1,4 @@
-"""Bedrock ConverseStream: requests as botocore serialises and signs them, event-stream frames, and whole answers."""
+"""Bedrock ConverseStream: requests for botocore to serialise and sign, event-stream frames, and whole answers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from kmon.dialects.delta import Delta, ToolFragment, Usage
-from kmon.dialects.dialect import HttpDialect, Route, Transport, cannot_carry, carries_calls
+from kmon.dialects.dialect import (
+    EVENT_STREAM_TYPE,
+    HttpDialect,
+    Route,
+    Transport,
+    WireRequest,
+    cannot_carry,
+    carries_calls,
+)
 from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.turns import Turn, system_of, turns_of
-from kmon.dialects.wire import EVENT_STREAM_TYPE, WireRequest
 from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
 
 OPERATIONS = {"converse-stream": True, "converse": False}
-"""Whether each operation, the end of a path, streams."""
+"""Whether an operation, by the end of its path, streams."""
 
 
 class Converse(HttpDialect):
-    """The body holds the operation's parameters without the model id, which Bedrock wants in the path.
+    """The body holds the operation's parameters without the model id, which is in the path.
 
     The dialect has no tool choice "none": the tools are left out instead.
     """
@@ -90,7 +97,7 @@ class Converse(HttpDialect):
 
 
 def model_in(path: str) -> tuple[str, str] | None:
-    """The model and the operation of a Bedrock runtime path, whatever stands before ``/model/``."""
+    """The model and the operation of a Bedrock runtime path; any prefix before ``/model/`` is ignored."""
     model, _, operation = path.partition("/model/")[2].rpartition("/")
     return (unquote(model), operation) if model and operation else None
 
@@ -147,7 +154,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
 
 def _blocks(message: PromptMessage) -> Iterator[dict[str, Any]]:
     if message.tool_call_id is not None:
-        # As text even when it is JSON: every dialect is then asked with the very same words.
+        # Text even if it is JSON, so that all dialects send the same text.
         content = [{"text": message.content}] if message.content else []
         yield {"toolResult": {"toolUseId": message.tool_call_id, "content": content, "status": "success"}}
         return

@@ -1,7 +1,7 @@
-"""DeepInfra's native inference: the conversation written out as a prompt, one token per event, in the shape of TGI.
+"""DeepInfra's native inference: the conversation as one prompt, one token per event, in the format of TGI.
 
-The end is the event with ``details.finish_reason`` (or the whole ``generated_text``, which is not read again);
-``[DONE]`` is not promised. Errors come inside a 200 stream.
+The last event has ``details.finish_reason`` or the whole ``generated_text``, which is ignored. ``[DONE]`` may be
+missing. Errors come inside a 200 stream.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from kmon.dialects.delta import Delta, Usage
-from kmon.dialects.dialect import HttpDialect, Route, cannot_carry, carries_calls
+from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest, cannot_carry, carries_calls
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import count, items, members, text
-from kmon.dialects.sse_json import JSONEventsDecoder
-from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
+from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.errors import UsageError
 from kmon.model import PromptMessage, PromptTemplate, Scenario, Target
 
@@ -56,8 +55,8 @@ class DeepInfra(HttpDialect):
         return JSONEventsDecoder(token_delta)
 
     def whole(self, value: dict[str, Any]) -> Delta:
-        said = text(members(next(iter(items(value.get("results"))), None)).get("generated_text"))
-        return Delta(text=said, finish_reason="stop" if said else None, usage=_usage(value, {}))
+        answer = text(members(next(iter(items(value.get("results"))), None)).get("generated_text"))
+        return Delta(text=answer, finish_reason="stop" if answer else None, usage=_usage(value, {}))
 
     def unsupported(self, target: Target, scenario: Scenario) -> str | None:
         if not scenario.tools and not carries_calls(scenario):
@@ -69,7 +68,7 @@ class DeepInfra(HttpDialect):
 
 
 def token_delta(event: dict[str, Any], raw: str = "", name: str = "") -> Delta:
-    """The meaning of one event. A special token (end of turn) is a chunk whose text is not the answer's."""
+    """The meaning of one event. The text of a special token (end of turn) is not part of the answer."""
     if error := event.get("error_message") or event.get("error") or (event if name == "error" else None):
         code = text(event.get("error_type")) or None
         cause = {"message": error, "type": code} if isinstance(error, str) else error
@@ -101,5 +100,5 @@ def _usage(event: dict[str, Any], details: dict[str, Any]) -> Usage | None:
 
 def _prompt(template: PromptTemplate, messages: Sequence[PromptMessage]) -> str:
     shapes = {"system": template.system, "user": template.user, "assistant": template.assistant}
-    said = "".join(shapes[message.role].replace("{content}", message.content) for message in messages)
-    return said + template.opening
+    prompt = "".join(shapes[message.role].replace("{content}", message.content) for message in messages)
+    return prompt + template.opening

@@ -1,7 +1,7 @@
-"""What one chunk of a stream means, whatever dialect it came in.
+"""The meaning of one chunk of a stream, independent of the dialect.
 
-A :class:`Delta` is the only thing a dialect's decoder produces. It is raw: text in it may be hostile and is
-cleaned (``dialects/text.py``) where the probe turns it into an event.
+Decoders produce :class:`Delta` values only. A delta is raw: its text may be hostile, and is cleaned
+(``dialects/text.py``) when it becomes an event.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ class ToolCall(Struct, frozen=True):
 
 
 class Output(NamedTuple):
-    """Which parts of an answer one chunk made longer."""
+    """Which parts of an answer a chunk extended."""
 
     text: bool
     reasoning: bool
     tool: bool
-    """The arguments of a tool call; an id or a name alone is none."""
+    """The arguments of a tool call; an id or a name alone does not count."""
 
 
 def output(text: str, reasoning: str, tools: Iterable[ToolFragment], held: Collection[str] = ()) -> Output:
-    """What a chunk with these pieces brought: the one definition of progress, which is any of the three.
+    """Which parts a chunk with these pieces extends. Any of the three is progress; this is its only definition.
 
-    Whatever else the chunk carries (an error, a finish reason, usage) makes no difference. ``held`` names the parts
-    that grew by what is not shown yet.
+    Other content of the chunk (an error, a finish reason, usage) does not matter. ``held`` names the parts with new
+    text that is held back and not shown yet.
     """
     return Output(
         bool(text) or "text" in held,
@@ -64,7 +64,7 @@ def output(text: str, reasoning: str, tools: Iterable[ToolFragment], held: Colle
 
 
 class StreamError(Struct, frozen=True):
-    """Why an attempt (or one frame of it) failed.
+    """Why an attempt, or one frame of it, failed.
 
     ``kind`` is one kebab-case word: ``in-stream``, ``malformed-frame`` (unreadable, or cut off by the end of the body;
     the attempt goes on), ``corrupt-frame`` (its checksum is wrong; the attempt fails), ``http``, ``not-a-stream``,
@@ -82,10 +82,10 @@ class StreamError(Struct, frozen=True):
 
 
 class Delta(Struct, frozen=True, omit_defaults=True):
-    """One chunk's meaning. A chunk may mean several things at once (text, finish and usage together).
+    """The meaning of one chunk. A chunk may hold several things at once (text, finish reason and usage).
 
     ``chunk`` is False for what is not a data chunk of the dialect: SSE comments and the ``[DONE]`` sentinel.
-    ``keepalive`` marks life that is never progress (comments, Anthropic ``ping``). ``done`` marks the dialect's
+    ``keepalive`` marks comments and pings, which are never progress. ``done`` marks the dialect's
     terminal event (``[DONE]``, Bedrock ``metadata``, ``message_stop``).
     """
 
@@ -101,20 +101,20 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     response_id: str | None = None
     model: str | None = None
     upstream: str | None = None
-    """The host behind an aggregator, when the chunk names it (OpenRouter ``provider``)."""
+    """The provider behind an aggregator, if the chunk names it (OpenRouter ``provider``)."""
     server_ms: float | None = None
-    """The server's own total, where the chunk tells it (Bedrock ``metrics.latencyMs``)."""
+    """The server's own total time, if the chunk has it (Bedrock ``metrics.latencyMs``)."""
     raw: str = ""
-    """The chunk as received (its data, or the comment), bounded (``bounds.py``): evidence for the raw view."""
+    """The data or comment as received, bounded (``bounds.py``), as evidence."""
 
     @property
     def progress(self) -> bool:
-        """Whether the chunk, as it came and before it is cleaned, brought output."""
+        """Whether the chunk, before it is cleaned, has output."""
         return any(output(self.text, self.reasoning, self.tools))
 
     @property
     def kind(self) -> Kind:
-        """The one word for this chunk; errors first, then progress, then the rest."""
+        """The word for this chunk: errors first, then progress, then the rest."""
         if self.error is not None:
             return "error"
         if self.text:

@@ -1,56 +1,84 @@
-"""A dialect as one object: all that is particular to a wire format stands in it, and everything else asks it.
+"""The interface of a dialect: all that is particular to a wire format is in one object.
 
-There are two sides. A :class:`WireFormat` can be read: an exchange of another program, or a recording, is recognised
-and decoded. A :class:`Dialect` can be the ``dialect`` of a target: kmon asks in it. Most are both, an
-:class:`HttpDialect`: one request, one streamed answer. A part that is abstract here and missing in a dialect makes mypy
-and Python refuse to create the object.
+A :class:`WireFormat` can be read: it recognises and decodes a recording or an exchange of another program. A
+:class:`Dialect` can be the ``dialect`` of a target: kmon sends requests in it. Most are both, an :class:`HttpDialect`:
+one request, one streamed answer. mypy and Python refuse to create an object in which an abstract part is missing. None
+of them does I/O.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct, structs
 
 from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta
 from kmon.dialects.json_access import items, members, parsed, text
-from kmon.dialects.wire import Decoder, WireRequest
 from kmon.model import Auth, PromptMessage, Scenario, Target
 
+SSE_TYPE = "text/event-stream"
+EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
+SSE_HEADERS = {
+    "Accept": SSE_TYPE,
+    "Accept-Encoding": "identity",  # compressed streams are buffered and hide the gaps
+    "Content-Type": "application/json",
+}
+"""The headers of a request for server-sent events."""
 Transport = Literal["http", "aws", "websocket", "gateway"]
-"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that is only listened to, or a gateway's
-own protocol over a WebSocket."""
+"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that kmon only reads, or a gateway's
+protocol over a WebSocket."""
 OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 
+class WireRequest(Struct, frozen=True):
+    """An HTTP request without its credentials. ``path`` is appended to the target's base URL."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    method: str = "POST"
+
+
+class Decoder(Protocol):
+    """Bytes in, deltas out; any split of the bytes gives the same deltas.
+
+    ``end`` is called once at the end of the body and returns what was still pending (an unterminated tail becomes
+    a delta or an error with its frame kept). Neither ever raises on bad input.
+    """
+
+    def feed(self, data: bytes) -> list[Delta]: ...
+
+    def end(self) -> list[Delta]: ...
+
+
 class Route(Struct, frozen=True):
-    """What the path of a request says. ``model`` is empty and ``stream`` None where the body tells them."""
+    """What the path of a request says. ``model`` is empty and ``stream`` None if the body has them."""
 
     model: str = ""
     stream: bool | None = None
 
 
 class FinishWords(Struct, frozen=True):
-    """The finish reasons that findings ask for, by meaning. Any other word is an ordinary end."""
+    """The finish reasons that findings need, by meaning. Any other word is an ordinary end."""
 
     tools: frozenset[str] = frozenset({"tool_calls", "function_call", "tool_use"})
-    """The answer ends in tool calls. Gateways pass on the words of the vendor behind them, hence those of several."""
+    """The answer ends in tool calls. Gateways pass on the words of several vendors."""
     length: frozenset[str] = frozenset({"length", "max_tokens"})
     """The output cap cut the answer."""
 
 
 class WireFormat(ABC):
-    """How the answers of a dialect are recognised and read, and what a request in it says. Has no state."""
+    """Recognises and decodes the answers of a dialect, and reads its requests. Has no state."""
 
     finish_words = FinishWords()
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is called in targets, events, JSON and ``--dialect``."""
+        """Its name in targets, events, JSON and ``--dialect``."""
 
     @property
     @abstractmethod
@@ -59,13 +87,13 @@ class WireFormat(ABC):
 
     @abstractmethod
     def route(self, path: str) -> Route | None:
-        """What the path of a request says, whatever stands before the dialect's own part; None for another dialect."""
+        """What the path of a request says; any prefix is ignored. None for another dialect."""
 
     @abstractmethod
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
-        """Whether one event of a stream is surely of this dialect, by its name and its members.
+        """Whether one event of a stream certainly is of this dialect, by its name and its members.
 
-        Of an event stream only the name is given, of server-sent events both.
+        For AWS event streams only the name is given, for server-sent events both.
         """
 
     @abstractmethod
@@ -77,7 +105,7 @@ class WireFormat(ABC):
         """The meaning of an answer that was not streamed, from its members."""
 
     def whole_answer(self, body: bytes) -> Delta | None:
-        """The one delta that says what a whole JSON answer says, ``done``; None if ``body`` is no JSON object."""
+        """The meaning of a whole JSON answer as one delta with ``done``; None if ``body`` is no JSON object."""
         try:
             value = parsed(body)
         except ValueError:
@@ -87,7 +115,7 @@ class WireFormat(ABC):
         return structs.replace(self.whole(value), done=True, raw=frame_text(body))
 
     def error_in(self, value: object) -> object:
-        """What of the JSON body of an HTTP error describes the error; ``value`` itself if it is no error envelope."""
+        """The part of an HTTP error's JSON body that describes the error; ``value`` itself if there is no envelope."""
         return error_member(value)
 
     def turns(self, value: Mapping[str, Any]) -> Sequence[object]:
@@ -95,37 +123,37 @@ class WireFormat(ABC):
         return messages_member(value)
 
     def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
-        """The names of the tools that a request offers; "" for one that cannot be read."""
+        """The names of the tools that a request offers; "" for an unreadable one."""
         return named_tools(value)
 
 
 class Dialect(ABC):
-    """What a target can be asked in."""
+    """A dialect in which kmon can send requests to a target."""
 
     transport: Transport = "http"
     auth: Auth = "bearer"
-    """How an endpoint that no catalog describes wants its key. The transport ``aws`` knows only ``aws``."""
+    """How the key is sent to an endpoint that is not in a catalog. With the transport ``aws`` it is always ``aws``."""
     key_env: tuple[str, ...] = ()
     """Environment variables that may hold the key of such an endpoint."""
     signs_with_device = False
-    """Whether a request is signed with the device key of this machine, too."""
+    """Whether a request is also signed with the device key of this machine."""
     unnamed_model = ""
-    """What stands in the place of a model where there is none to name; empty where one must be named."""
+    """Replaces the model where none can be named; empty where one must be named."""
     own_members: frozenset[str] = OWN_MEMBERS
-    """Members of the request body that target and scenario decide, so that ``body`` in a file may not hold them."""
+    """Members of the request body that target and scenario decide; ``body`` in a file may not hold them."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is called in targets, events, JSON and ``--dialect``."""
+        """Its name in targets, events, JSON and ``--dialect``."""
 
     @property
     def websocket(self) -> bool:
-        """Whether a WebSocket carries it, so that base URLs begin with ws:// or wss:// and there is no HTTP request."""
+        """Whether a WebSocket carries it: base URLs begin with ws:// or wss://, and there is no HTTP request."""
         return self.transport in ("websocket", "gateway")
 
     def unsupported(self, target: Target, scenario: Scenario) -> str | None:
-        """Why ``scenario`` cannot be carried to ``target``, in a sentence that says what to do; None if it can."""
+        """Why ``scenario`` cannot be sent to ``target``, in a sentence that says what to do; None if it can."""
         return None
 
 
@@ -133,11 +161,11 @@ class HttpDialect(Dialect, WireFormat):
     """A dialect of one HTTP request and one streamed answer."""
 
     final = True
-    """Whether nothing of interest can follow the terminal event, so that nobody waits for the peer to close."""
+    """Whether the terminal event is the last, so that kmon need not wait for the peer to close."""
     base_path = ""
-    """What base URLs end with where a server has the whole API below its root (``/v1``)."""
+    """The end of base URLs of servers whose API is below a path (``/v1``)."""
     models_path: str | None = None
-    """Where the list of models is, after the base URL; None where there is none to ask."""
+    """The path of the list of models, after the base URL; None if there is none."""
 
     def models_in(self, value: object) -> list[str] | None:
         """The ids in an answer to ``models_path``: ``{"data": [{"id": ...}]}`` or, as Together answers, the bare list.
@@ -153,20 +181,20 @@ class HttpDialect(Dialect, WireFormat):
     def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         """The request that sends ``messages`` to ``target`` with the tools and the output cap of ``scenario``.
 
-        ``messages`` stand apart from the scenario so that a nudge can extend them. ``target.body`` is merged last and
-        wins. Raises :class:`UsageError` for what is :meth:`unsupported`.
+        ``messages`` are separate from the scenario so that a nudge can extend them. ``target.body`` is merged last and
+        takes precedence. Raises :class:`UsageError` for what is :meth:`unsupported`.
         """
 
 
 def error_member(value: object) -> object:
-    """``error`` of an object that has it, else ``value``: the envelope of most dialects."""
+    """The member ``error`` if there is one, else ``value``: the envelope of most dialects."""
     return value.get("error", value) if isinstance(value, dict) else value
 
 
 def messages_member(value: Mapping[str, Any]) -> Sequence[object]:
-    """``messages``, else ``input`` or ``prompt`` as one message of the user's."""
-    said = text(value.get("input")) or text(value.get("prompt"))
-    return items(value.get("messages")) or ([{"role": "user", "content": said}] if said else [])
+    """``messages``, else ``input`` or ``prompt`` as one user message."""
+    prompt = text(value.get("input")) or text(value.get("prompt"))
+    return items(value.get("messages")) or ([{"role": "user", "content": prompt}] if prompt else [])
 
 
 def named_tools(value: Mapping[str, Any]) -> Sequence[str]:

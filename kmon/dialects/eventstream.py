@@ -1,8 +1,8 @@
-"""AWS event-stream frames from bytes, with both checksums, in any split and bounded.
+"""Decodes AWS event-stream frames from bytes in any split, checks both checksums, and is bounded.
 
 A frame is: u32 total length, u32 header length, u32 CRC32 of those eight bytes, headers, payload, u32 CRC32 of all
-before it; big-endian. A frame with a wrong checksum is told and skipped; a wrong prelude cannot be skipped, since its
-length cannot be trusted, so it ends the decoding.
+before it; big-endian. A frame with a wrong checksum is reported and skipped. A wrong prelude ends the decoding, since
+its length cannot be trusted.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _BYTES, _STRING = 6, 7
 
 
 class Frame(Struct, frozen=True):
-    """One frame: its string headers (other header types say nothing about a stream) and its payload."""
+    """One frame: its string headers (no other types are used for streams) and its payload."""
 
     headers: dict[str, str]
     payload: bytes
 
 
 class BadFrame(Struct, frozen=True):
-    """Bytes that are no frame: why, how they began, and whether it was a checksum that told."""
+    """Bytes that are no frame: why, how they begin, and whether a checksum is wrong."""
 
     why: str
     start: bytes
@@ -42,7 +42,7 @@ class BadFrame(Struct, frozen=True):
 
 
 class EventStreamDecoder:
-    """Feed it reads of any size; :meth:`end` tells of a frame cut short. Never raises."""
+    """Takes reads of any size; :meth:`end` reports a frame that is cut. Never raises."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -69,7 +69,7 @@ class EventStreamDecoder:
         return frames
 
     def end(self) -> list[Frame | BadFrame]:
-        """What the body left pending."""
+        """The error of a frame that the end of the body cut, if any."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return [BadFrame("the body ended inside a frame", rest[:EVIDENCE_BYTES])] if rest else []

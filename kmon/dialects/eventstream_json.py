@@ -1,4 +1,4 @@
-"""AWS event-stream frames whose payload is one JSON event each, to deltas: what Bedrock's dialects share."""
+"""AWS event-stream frames with one JSON event each to deltas, for Bedrock's dialects."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ STATUS = {
     "throttlingException": 429,
     "validationException": 400,
 }
-"""The HTTP status each exception frame stands for (the service's own model)."""
+"""HTTP status by type of exception frame, from the service's model."""
 
 InterpretFrame = Callable[[str, dict[str, Any]], Delta]
 """Event type and payload to a delta (without ``raw``)."""
 
 
 class JSONFramesDecoder:
-    """Event-stream bytes to deltas, with ``interpret`` for ordinary events; exceptions and bad frames are errors."""
+    """Event-stream bytes to deltas. ``interpret`` reads ordinary events; exceptions and bad frames are errors."""
 
     def __init__(self, interpret: InterpretFrame) -> None:
         self._frames = EventStreamDecoder()
@@ -60,7 +60,7 @@ class JSONFramesDecoder:
 
 
 def _unreadable(frame: BadFrame) -> Delta:
-    """Text where frames should be is another program's answer; a wrong checksum is damage; the rest is malformed."""
+    """The error for bytes that are no frame: text instead of frames, a wrong checksum, or a malformed frame."""
     raw = frame_text(frame.start)
     if frame.start[:1] in (b"{", b"[", b"<"):
         return Delta(error=StreamError("not-a-stream", f"answered text instead of frames: {raw}", frame=raw), raw=raw)
@@ -68,8 +68,8 @@ def _unreadable(frame: BadFrame) -> Delta:
 
 
 def _exception(name: str, payload: object, raw: str) -> StreamError:
-    said = members(payload)
-    message = text(said.get("message")) or text(said.get("originalMessage")) or name or "exception frame"
+    description = members(payload)
+    message = text(description.get("message")) or text(description.get("originalMessage")) or name or "exception frame"
     message = bounded(message, QUOTED_LIMIT_CHARS)
     return StreamError("in-stream", message, STATUS.get(name), bounded(name, QUOTED_LIMIT_CHARS) or None, raw)
 

@@ -1,4 +1,4 @@
-"""Errors as providers write them into JSON, in any of their shapes."""
+"""Reads the errors that providers write into JSON, in all their shapes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NO_MESSAGE = "the provider reported an error without a message"
 def fault(
     value: object, *, kind: str = "in-stream", status: int | None = None, frame: str | None = None
 ) -> StreamError:
-    """A :class:`StreamError` from whatever stood under ``error``: an object, a string, or anything else.
+    """A :class:`StreamError` from the value of ``error``: an object, a string, or anything else.
 
-    ``status`` is the HTTP status where there is one; otherwise a numeric code in the object gives it (OpenRouter's
-    ``code``, Groq's ``status_code``, numbers or digits).
+    ``status`` is the HTTP status if there is one; otherwise a numeric code in the object is used (OpenRouter's
+    ``code``, Groq's ``status_code``, as number or digits).
     """
     members: dict[str, Any] = value if isinstance(value, dict) else {}
     inner = members.get("error")
@@ -39,12 +39,12 @@ def fault(
 
 
 def malformed(why: str, frame: str) -> StreamError:
-    """The error of one frame that could not be read; ``frame`` is kept, bounded."""
+    """The error of one unreadable frame; ``frame`` is kept, bounded."""
     return StreamError("malformed-frame", why, frame=bounded(frame, FRAME_LIMIT_CHARS))
 
 
 def corrupt(why: str, frame: str) -> StreamError:
-    """The error of one frame whose checksum is wrong: what was received is not what was sent."""
+    """The error of one frame with a wrong checksum: it changed on the way."""
     return StreamError("corrupt-frame", why, frame=bounded(frame, FRAME_LIMIT_CHARS))
 
 

@@ -1,4 +1,4 @@
-"""Reading JSON whose types cannot be trusted: any value may stand anywhere and nothing here raises."""
+"""Reads JSON whose types cannot be trusted: any member may have any type, and accessors never raise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 COUNT_LIMIT = 2**53 - 1
-"""Larger numbers are not exact in JSON as most programs read it, and count nothing."""
+"""Larger numbers are not exact in most JSON parsers, so they are no counts."""
 
 _DECODER = msgspec.json.Decoder()
 
@@ -16,8 +16,8 @@ _DECODER = msgspec.json.Decoder()
 def parsed(data: bytes) -> object:
     """The JSON value of ``data``. Raises ValueError if it is none.
 
-    msgspec is fast and strict; what it refuses but providers send (invalid UTF-8, lone surrogate escapes, raw control
-    characters in strings, NaN) gets a second, lenient reading.
+    msgspec is fast and strict. What it refuses but providers send (invalid UTF-8, lone surrogate escapes, raw control
+    characters in strings, NaN) is parsed again by ``json``.
     """
     try:
         return _DECODER.decode(data)
@@ -30,7 +30,7 @@ def parsed(data: bytes) -> object:
 
 
 def compact(value: object) -> str:
-    """``value`` as JSON text without spaces; surrogates and all, since it may be cut in two by a chunk boundary."""
+    """``value`` as JSON text without spaces. Surrogates are kept: a chunk boundary may split a pair."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):
@@ -38,7 +38,7 @@ def compact(value: object) -> str:
 
 
 def text(value: object) -> str:
-    """``value`` if it is a string, else nothing."""
+    """``value`` if it is a string, else ""."""
     return value if isinstance(value, str) else ""
 
 
@@ -53,14 +53,14 @@ def items(value: object) -> list[Any]:
 
 
 def count(value: object) -> int | None:
-    """A count of something: an integer from 0 to ``COUNT_LIMIT``, also written as 12.0; None for anything else."""
+    """An integer from 0 to ``COUNT_LIMIT``, also written 12.0; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value <= COUNT_LIMIT else None
 
 
 def position(value: object, default: int) -> int:
-    """An index as providers write it: 0, 0.0 or "0"; ``default`` when it is missing or makes no sense."""
+    """An index as providers write it: 0, 0.0 or "0"; ``default`` if it is missing or invalid."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     number = count(value)

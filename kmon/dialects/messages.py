@@ -1,7 +1,7 @@
-"""Anthropic Messages (Kimi's second face, too): requests, streams and whole answers.
+"""Anthropic Messages, which Kimi also serves: requests, streams and whole answers.
 
-Every event says its ``type`` in its JSON and again as the SSE event name; the JSON counts. The end is
-``message_stop``, there is no ``[DONE]``. Input tokens come first and output tokens last, as a running count.
+Every event has its ``type`` in its JSON and as the SSE event name; the JSON is used. The last event is
+``message_stop``; there is no ``[DONE]``. Input tokens come first; output tokens come last, as a running total.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from typing import Any
 import msgspec
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.dialect import HttpDialect, Route
+from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import compact, count, items, members, position, text
-from kmon.dialects.sse_json import JSONEventsDecoder
+from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.dialects.turns import Turn, system_of, turns_of
-from kmon.dialects.wire import SSE_HEADERS, SSE_TYPE, WireRequest
 from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
 
 VERSION = "2023-06-01"
 EVENTS = ("message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop")
 _VERSIONED = re.compile(r"/v\d+/?\Z")
 _PATH = re.compile(r"(?:/v\d+|\A)/messages\Z")
-"""Not all that ends in ``/messages``: threads of other APIs have such a path, too."""
+"""Not every path that ends in ``/messages``: threads of other APIs have such paths."""
 STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -36,11 +35,11 @@ STATUS = {
     "api_error": 500,
     "overloaded_error": 529,
 }
-"""The HTTP status each error type stands for when it comes before the stream."""
+"""HTTP status by error type, as sent when the error comes before the stream."""
 
 
 class Messages(HttpDialect):
-    """The output cap is required by the dialect and always goes under ``max_tokens``."""
+    """The dialect requires the output cap, and its name is always ``max_tokens``."""
 
     name = "messages"
     content_type = SSE_TYPE
@@ -94,7 +93,7 @@ class Messages(HttpDialect):
 
 
 class MessagesDecoder(JSONEventsDecoder):
-    """Bytes of a Messages body to deltas, with the running count of tokens."""
+    """Bytes of a Messages body to deltas; ``usage`` has the running totals."""
 
     def __init__(self) -> None:
         super().__init__(self._interpreted)
@@ -110,7 +109,7 @@ class MessagesDecoder(JSONEventsDecoder):
 
 
 def message_delta(event: dict[str, Any]) -> Delta:
-    """The meaning of one event, told by its ``type``. A ``ping`` is life, never progress."""
+    """The meaning of one event, by its ``type``. A ``ping`` is a keep-alive, never progress."""
     kind = event.get("type")
     index = position(event.get("index"), 0)
     if kind == "content_block_delta":
@@ -155,7 +154,7 @@ def _error(cause: object) -> StreamError:
 
 
 def _later(before: Usage, now: Usage) -> Usage:
-    """Counts that ``now`` does not repeat stay as they were."""
+    """The counts of ``now``; those it does not have are taken from ``before``."""
     return Usage(
         before.prompt_tokens if now.prompt_tokens is None else now.prompt_tokens,
         before.completion_tokens if now.completion_tokens is None else now.completion_tokens,
@@ -176,7 +175,7 @@ def _usage(value: object) -> Usage | None:
 
 
 def _path(base_url: str) -> str:
-    """Base URLs are given with and without the version, as each vendor's own client wants it."""
+    """The path for a base URL with or without a version: the vendors' own clients differ."""
     return "/messages" if _VERSIONED.search(base_url) else "/v1/messages"
 
 

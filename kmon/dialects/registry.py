@@ -1,7 +1,7 @@
-"""The table of dialects: by name, by the path of a request, by content type.
+"""The table of dialects: lookup by name, by the path of a request, by content type.
 
-A new dialect is a module and two lines here. Importing this imports no dialect: a help text names them, and must not
-wait for that.
+A new dialect is a module and two lines here. Importing this module imports no dialect, so that help texts that name
+them are fast.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kmon.dialects.dialect import Dialect, HttpDialect, Route, WireFormat
 
 NAMES = ("chat", "converse", "messages", "deepinfra", "openclaw", "ws")
-"""What a target can be asked in; the first is the default."""
+"""The dialects of targets; the first is the default."""
 
 _added: dict[str, Dialect | WireFormat] = {}
 
@@ -40,7 +40,7 @@ def _entries() -> tuple[Dialect | WireFormat, ...]:
 
 @contextmanager
 def registered(entry: Dialect | WireFormat) -> Iterator[None]:
-    """Have ``entry`` in the table for as long as the context is open. Raises ValueError for a name that is taken."""
+    """Add ``entry`` to the table inside the context. Raises ValueError if its name is taken."""
     if any(entry.name == known.name for known in _entries()):
         raise ValueError(f"there is a dialect {entry.name!r} already")
     _added[entry.name] = entry
@@ -56,21 +56,21 @@ def names() -> tuple[str, ...]:
 
 
 def dialects() -> tuple[Dialect, ...]:
-    """What a target can be asked in."""
+    """The dialects in which kmon can send requests to a target."""
     from kmon.dialects.dialect import Dialect
 
     return tuple(entry for entry in _entries() if isinstance(entry, Dialect))
 
 
 def http_dialects() -> tuple[HttpDialect, ...]:
-    """Those of one HTTP request and one streamed answer."""
+    """The dialects of one HTTP request and one streamed answer."""
     from kmon.dialects.dialect import HttpDialect
 
     return tuple(entry for entry in _entries() if isinstance(entry, HttpDialect))
 
 
 def formats() -> tuple[WireFormat, ...]:
-    """What can be decoded. Where two recognise the same, the first counts."""
+    """The formats that kmon can decode. If two recognise the same, the first is used."""
     from kmon.dialects.dialect import WireFormat
 
     return tuple(entry for entry in _entries() if isinstance(entry, WireFormat))
@@ -85,7 +85,7 @@ def dialect(name: str) -> Dialect:
 
 
 def http_dialect(name: str) -> HttpDialect:
-    """The same for one that goes as an HTTP request."""
+    """The HTTP dialect called ``name``. Raises UsageError, which lists all, if there is none."""
     found = next((entry for entry in http_dialects() if entry.name == name), None)
     if found is None:
         known = ", ".join(entry.name for entry in http_dialects())
@@ -99,7 +99,7 @@ def wire_format(name: str) -> WireFormat | None:
 
 
 def routed(path: str) -> tuple[WireFormat, Route] | None:
-    """The format that a request to ``path`` is in, and what else the path says; None where kmon knows none."""
+    """The format of a request to ``path``, and what else the path says; None if kmon knows none."""
     for entry in formats():
         if (route := entry.route(path)) is not None:
             return entry, route

@@ -1,9 +1,9 @@
-"""Server-sent events from bytes, by the WHATWG rules, in any split and bounded.
+"""Decodes server-sent events from bytes in any split, by the WHATWG rules, and is bounded.
 
-Lines end at CR LF, LF or CR and nowhere else; a CR ends its line at once and a LF right after it is swallowed, even
-when it comes with the next read. Comments are kept: they are signs of life. Reconnection (``id``, ``retry``) is not
-done, so those fields are ignored. Beyond the rules, three things are told instead of dropped: an unterminated last
-event, lines that are no field at all (some gateways print a bare JSON error), and what was too large to keep.
+Lines end at CR LF, LF or CR only; a CR ends its line at once, and an LF directly after it is skipped, even in the next
+read. Comments are kept, because they are keep-alives. kmon does not reconnect, so ``id`` and ``retry`` are ignored.
+Beyond the rules, three things are reported instead of dropped: an unterminated last event, lines that are no field
+(some gateways print a bare JSON error), and an event that is too large.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 EVENT_LIMIT_BYTES = 8 * 1024 * 1024
-"""The most data one event, or one line, may have."""
+"""Limit of the data of one event, and of one line."""
 EVIDENCE_BYTES = 8_000
-"""How much of an oversized event is kept."""
+"""The part of an oversized event that is kept."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -49,7 +49,7 @@ _FIELDS = (b"data", b"event", b"id", b"retry")
 
 
 class SSEDecoder:
-    """Feed it reads of any size; :meth:`end` gives what was pending. Never raises."""
+    """Takes reads of any size; :meth:`end` returns what is pending. Never raises."""
 
     def __init__(self, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
@@ -105,7 +105,7 @@ class SSEDecoder:
         return items
 
     def _without_bom(self, data: bytes) -> bytes:
-        """Hold back the first bytes until it is clear whether they are a byte order mark."""
+        """Hold back the first bytes until it is known whether they are a byte order mark."""
         data = (self._head or b"") + data
         if len(data) < len(BOM) and BOM.startswith(data):
             self._head = data
@@ -114,7 +114,7 @@ class SSEDecoder:
         return data.removeprefix(BOM)
 
     def _piece(self, piece: bytes, items: list[Item]) -> None:
-        """Add to the line being read; give up on it, and on its event, once it is over the limit."""
+        """Add to the current line; drop it and its event if it exceeds the limit."""
         if self._line_dropped:
             return
         self._line.append(piece)

@@ -1,8 +1,8 @@
-"""Makes text from outside harmless, once, at the edge: no escape, control, bidi or surrogate character gets through.
+"""Removes characters from outside text that could control a terminal.
 
 Removed: C0 controls except newline and tab, DEL, C1 controls, bidi marks, overrides and isolates, lone surrogates.
-U+2028 and U+2029 become newlines. Everything else stays as it is, markup and remains of escape sequences included:
-without their ESC they are plain text.
+U+2028 and U+2029 become newlines. Everything else is kept, also markup and the rest of escape sequences, which without
+ESC are plain text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SEPARATORS = {"\u2028": "\n", "\u2029": "\n"}
 
 
 class Cleaner:
-    """Cleans one text that comes in pieces; a surrogate pair cut in two is put together again."""
+    """Cleans one text that comes in pieces; joins a surrogate pair that was split."""
 
     __slots__ = ("_high",)
 
@@ -25,7 +25,7 @@ class Cleaner:
         self._high = ""
 
     def feed(self, text: str) -> str:
-        """The clean text of the next piece. A trailing high surrogate waits for its other half."""
+        """The clean text of the next piece. A high surrogate at its end is held until the next piece."""
         if self._high:
             text, self._high = self._high + text, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
@@ -34,14 +34,14 @@ class Cleaner:
 
 
 def clean(text: str) -> str:
-    """``text`` without a single forbidden character; clean text is returned as it is."""
+    """``text`` without the forbidden characters; clean text is returned unchanged."""
     if _UNSAFE.search(text) is None:
         return text
     return _UNSAFE.sub(_replacement, _joined(text))
 
 
 def mended(text: str) -> str:
-    """``text`` with cut surrogate pairs joined and lone surrogates replaced by U+FFFD, so that it can be encoded."""
+    """``text`` with split surrogate pairs joined and lone surrogates replaced by U+FFFD, so that it can be encoded."""
     if text.isascii():
         return text
     return _joined(text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

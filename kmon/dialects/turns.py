@@ -1,7 +1,7 @@
-"""A conversation as alternating turns, for the dialects that know only user and assistant.
+"""A conversation as alternating turns, for dialects that have only the roles user and assistant.
 
-Tool results belong to the user there, and two turns of one role in a row (parallel tool results, a nudge after a
-question) are refused, so they become one.
+In these dialects the user sends tool results, and two turns of one role in a row (parallel tool results, a nudge after
+a question) are refused, so they are merged.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Turn(NamedTuple):
 
 
 def system_of(messages: Sequence[PromptMessage]) -> str:
-    """What the system messages say, wherever they stand, in order."""
+    """The text of all system messages, in order."""
     return "\n\n".join(message.content for message in messages if message.role == "system")
 
 
 def turns_of(messages: Sequence[PromptMessage]) -> list[Turn]:
-    """The rest of the conversation, by turns."""
+    """The other messages of the conversation, by turns."""
     spoken = [message for message in messages if message.role != "system"]
     return [
-        Turn("assistant" if assistant else "user", tuple(said))
-        for assistant, said in groupby(spoken, key=lambda message: message.role == "assistant")
+        Turn("assistant" if assistant else "user", tuple(group))
+        for assistant, group in groupby(spoken, key=lambda message: message.role == "assistant")
     ]

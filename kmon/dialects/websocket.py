@@ -1,7 +1,7 @@
-"""WebSocket messages without I/O: bytes of one direction in, whole messages and control frames out.
+"""WebSocket messages without I/O: bytes of one direction in, messages and control frames out; close codes in words.
 
-wsproto reads the frames (RFC 6455). It stops there, because a monitor reports what a strict client would refuse: text
-that is not UTF-8 and close codes that are not registered are handed on as they came.
+wsproto parses the frames (RFC 6455). Its own connection class is not used, because it refuses what a monitor reports:
+text that is not UTF-8 and close codes that are not registered are passed on as received.
 """
 
 from __future__ import annotations
@@ -17,16 +17,38 @@ from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtoc
 
 Kind = Literal["text", "binary", "ping", "pong", "close"]
 INFLATED_LIMIT_BYTES = 32 << 20
-"""A compressed message that inflates to more is refused: it is an attack, or too long for a screen."""
+"""A compressed message that inflates to more is refused: it may be a decompression bomb."""
 _KINDS: dict[Opcode, Kind] = {
     Opcode.TEXT: "text", Opcode.BINARY: "binary", Opcode.PING: "ping", Opcode.PONG: "pong", Opcode.CLOSE: "close",
 }  # fmt: skip
 _DEFLATE_TAIL = b"\x00\x00\xff\xff"
-"""Ends each compressed message, and is not sent (RFC 7692, section 7.2.2)."""
+"""The end of each compressed message, which is not sent (RFC 7692, section 7.2.2)."""
+_NO_BITS = RsvBits(False, False, False)
+TICK_TIMEOUT = 4000
+ABNORMAL = 1006
+_WORDS = {
+    1000: "closed normally",
+    1001: "the other side is going away",
+    1002: "protocol error",
+    1003: "a kind of message that is not accepted",
+    1005: "closed without a code",
+    ABNORMAL: "abnormal: the connection ended without a close frame (a crash, a proxy, the network)",
+    1007: "a message was not valid UTF-8",
+    1008: "policy: not allowed in, or read too slowly for what was sent",
+    1009: "a message was too big",
+    1011: "the server failed inside",
+    1012: "the server restarts; connect again",
+    1013: "the server is overloaded; try again later",
+    TICK_TIMEOUT: "tick timeout: no tick within twice its interval",
+}
+OWN = frozenset({1009, TICK_TIMEOUT})
+"""Codes with which kmon itself closes."""
+CLEAN = frozenset({1000, 1001, 1005})
+"""Codes of an ordinary end."""
 
 
-class Message(Struct, frozen=True):
-    """A whole message or a control frame. ``code`` is a close frame's, whose reason is the ``data``.
+class WebSocketMessage(Struct, frozen=True):
+    """A whole message or a control frame. A close frame has its ``code`` and its reason as ``data``.
 
     ``size`` is the length of the payload as sent, in bytes: ``data`` may be cut, or inflated.
     """
@@ -38,18 +60,18 @@ class Message(Struct, frozen=True):
 
 
 class Violation(Struct, frozen=True):
-    """Why nothing more can be read: bytes that break the rules or a limit. ``code`` is the one for a close frame."""
+    """Why nothing more can be read: bytes that violate RFC 6455 or a limit. ``code`` is for the close frame."""
 
     message: str
     code: int
 
 
 class MessageReader:
-    """One direction of a connection. Never raises: past a frame that breaks the rules it reads no further.
+    """Decodes one direction of a connection. Never raises: it stops at a frame that violates the rules.
 
-    ``limit_bytes`` bounds a message and may be changed at any time. A longer message is refused by the header of the
-    frame that exceeds the limit, before its payload is in memory; with ``cut`` its first ``limit_bytes`` are kept and
-    the rest is counted only. Frames are ``masked`` when a client sent them. ``inflate`` is given when the two sides
+    ``limit_bytes`` bounds a message and may be changed at any time. A longer message is refused at the header
+    of the frame that exceeds the limit, before its payload is in memory; with ``cut`` its first ``limit_bytes`` are
+    kept and the rest is only counted. Frames are ``masked`` if a client sent them. ``inflate`` is set if the two sides
     agreed on permessage-deflate.
     """
 
@@ -65,9 +87,9 @@ class MessageReader:
         self._data = bytearray()
         self._size = 0
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes. See :attr:`violation` for why there may be no more."""
-        found: list[Message] = []
+    def feed(self, data: bytes) -> list[WebSocketMessage]:
+        """The messages that ``data`` completes; none after a :attr:`violation`."""
+        found: list[WebSocketMessage] = []
         if self.violation is not None:
             return found
         self._frames.receive_bytes(data)
@@ -80,7 +102,7 @@ class MessageReader:
         return found
 
     def _allowed(self, opcode: Opcode, rsv: RsvBits, size: int) -> RsvBits:
-        """The reserved bits that a frame may use. Asked again while a header comes in pieces: it begins no message."""
+        """The reserved bits that a frame may use. wsproto calls it repeatedly while a header is incomplete."""
         if opcode.iscontrol():
             return _NO_BITS
         if opcode is Opcode.CONTINUATION and self._kind is None:
@@ -97,14 +119,14 @@ class MessageReader:
         self._compressed = rsv.rsv1
         return RsvBits(True, False, False)
 
-    def _message(self, frame: Frame) -> Message | None:
-        """What a frame, or a piece of one, completes."""
+    def _message(self, frame: Frame) -> WebSocketMessage | None:
+        """The message that a frame, or a part of one, completes, if any."""
         payload = frame.payload
         assert isinstance(payload, bytes)
         if frame.opcode is Opcode.CLOSE:
             return _closing(payload)
         if frame.opcode.iscontrol():
-            return Message(_KINDS[frame.opcode], payload, size=len(payload))
+            return WebSocketMessage(_KINDS[frame.opcode], payload, size=len(payload))
         if frame.opcode is not Opcode.CONTINUATION:
             self._kind = _KINDS[frame.opcode]
         last = frame.frame_finished and frame.message_finished
@@ -114,16 +136,16 @@ class MessageReader:
         self._data += payload[: self.limit_bytes - len(self._data)] if self._cut else payload
         if not last or self._kind is None:
             return None
-        whole = Message(self._kind, bytes(self._data), size=self._size)
+        whole = WebSocketMessage(self._kind, bytes(self._data), size=self._size)
         self._kind, self._compressed, self._size = None, False, 0
         self._data.clear()
         return whole
 
 
 class Inflate:
-    """permessage-deflate of one direction; ``fresh_context`` when each message is compressed by itself.
+    """permessage-deflate of one direction; ``fresh_context`` if each message is compressed separately.
 
-    wsproto's own has no limit for what a message inflates to, and loses its place at a ping between two frames of one.
+    wsproto's own has no limit for the inflated size, and fails at a ping between two frames of a message.
     """
 
     def __init__(self, *, fresh_context: bool = False) -> None:
@@ -149,7 +171,7 @@ class Inflate:
 
 
 class _Headers(Extension):
-    """wsproto's hook into the header of each frame, called before the payload is taken."""
+    """An extension of wsproto that sees the header of each frame before its payload."""
 
     name = "kmon"
 
@@ -165,13 +187,18 @@ class _Headers(Extension):
         return self._judge(opcode, rsv, payload_length)
 
 
-_NO_BITS = RsvBits(False, False, False)
-
-
-def _closing(payload: bytes) -> Message:
+def _closing(payload: bytes) -> WebSocketMessage:
     if not payload:
-        return Message("close", code=int(CloseReason.NO_STATUS_RCVD))
+        return WebSocketMessage("close", code=int(CloseReason.NO_STATUS_RCVD))
     if len(payload) == 1:
         raise ParseFailed("a close frame is cut off")
     (code,) = struct.unpack_from(">H", payload)
-    return Message("close", payload[2:], code, len(payload))
+    return WebSocketMessage("close", payload[2:], code, len(payload))
+
+
+def explained(code: int, reason: str = "") -> str:
+    """``1008 (policy: ...), it said: slow consumer``; ``reason`` is from the peer and must be clean."""
+    known = _WORDS.get(code) or ("the application's own code" if code >= 4000 else "a code with no known meaning")
+    whose = "" if code in OWN else "it said: "
+    quotation = f", {whose}{reason}" if reason and code != ABNORMAL else ""
+    return f"{code} ({known}){quotation}"

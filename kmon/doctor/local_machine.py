@@ -15,9 +15,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kmon import spawn
 from kmon.catalog.toml_source import TomlSource
 from kmon.dialects.text import clean
+from kmon.process import spawn
 from kmon.transport.proxy import shown
 
 State = Literal["running", "sleeping", "stopped", "zombie", "waiting for a disk"]

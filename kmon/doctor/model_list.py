@@ -11,7 +11,7 @@ import msgspec
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.dialects.dialect import HttpDialect
-from kmon.dialects.http_error import answer_error
+from kmon.dialects.http_answer import answer_error
 from kmon.dialects.registry import dialect, http_dialect
 from kmon.format import plural
 from kmon.model import Target

@@ -14,8 +14,7 @@ from msgspec import Struct
 
 from kmon.doctor.repeat import try_five_times
 from kmon.transport.connect import Address, connect_first
-from kmon.transport.errors import stream_error
-from kmon.transport.local_faults import of_resolving
+from kmon.transport.errors import of_resolving, stream_error
 
 ADDRESSES_LIMIT = 16
 ETHERNET_BYTES = 1500

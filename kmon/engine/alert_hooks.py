@@ -21,12 +21,12 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from kmon import spawn
 from kmon.address import host_and_port
 from kmon.dialects.text import clean
+from kmon.process import spawn
 from kmon.stream.events import Alert, Notice
-from kmon.transport.authorities import authorities
 from kmon.transport.proxy import proxy_for
+from kmon.transport.tls import authorities
 
 LIMIT_S = 10.0
 """Longest duration of one program or one request, in s."""

@@ -15,11 +15,11 @@ import signal
 import sys
 from collections.abc import Callable
 
-from kmon import log
 from kmon.engine.api import EventSource, Host
 from kmon.engine.ipc import Do, Start, pack, read_message
 from kmon.engine.plan import Keys
-from kmon.parent_death import end_with_parent
+from kmon.logs import log
+from kmon.process.parent_death import end_with_parent
 from kmon.redaction.redact import redaction
 
 BATCH_S = 0.03

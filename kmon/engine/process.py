@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 from msgspec import Struct
 
-from kmon import spawn
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS
 from kmon.engine.api import CLOSE_LIMIT_S, Command
 from kmon.engine.ipc import Do, Start, pack, read_events
 from kmon.engine.plan import Keys
+from kmon.logs import log
+from kmon.process import spawn
 from kmon.stream.events import Event, Notice
 from kmon.stream.sanitize import Sanitizer
 
@@ -36,9 +37,9 @@ class EngineProcess:
     @classmethod
     async def start(cls, plan: Struct, keys: Keys) -> EngineProcess:
         """Start the engine process and its race. Raises OSError if the process cannot start."""
-        engine = cls(await spawn.measuring("kmon.hosts", os.environ), keys)
+        engine = cls(await spawn.measuring("kmon.hosts", os.environ, log.for_children()), keys)
         try:
-            await engine._send(Start(msgspec.msgpack.encode(plan), keys, spawn.told_by_pipe(os.environ)))
+            await engine._send(Start(msgspec.msgpack.encode(plan), keys, spawn.sent_by_pipe(os.environ)))
         except BaseException:  # the caller gets no object to close
             engine._kill()
             raise

@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import NamedTuple
 
-from kmon import log, open_files
 from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.blame.canary import run_canary
 from kmon.blame.local_monitor import watch_lag
@@ -20,8 +19,10 @@ from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.run import ALREADY_ENDED, Companion, PlannedRun, Run, RunSettings
+from kmon.logs import log
 from kmon.probe.registry import preload
 from kmon.probe.send import Shared, prepare
+from kmon.process.files import open_files_limit
 from kmon.retry.sequence import Endpoint
 from kmon.stats.alerts import AlertMonitor
 from kmon.stream import events as ev
@@ -97,7 +98,7 @@ class Supervisor:
             )
         )
         streams = min(plan.concurrency or len(plan.rows), len(plan.rows) * plan.rounds)
-        if (allowed := open_files.limit()) < (needed := streams + FILES_WITHOUT_STREAMS):
+        if (allowed := open_files_limit()) < (needed := streams + FILES_WITHOUT_STREAMS):
             _log.warning("about %d open files are needed, and %d allowed", needed, allowed)
             self._emit(ev.Notice(self._t_start, "warning", FEW_FILES.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())

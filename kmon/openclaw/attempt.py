@@ -32,8 +32,8 @@ from kmon.openclaw.protocol.tracker import Change, Tracker
 from kmon.probe.attempt import Attempt
 from kmon.probe.send import may_be_sent
 from kmon.stream import events as ev
+from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError
-from kmon.transport.phase import Phase
 
 RETRY_GRACE_S = 12.0
 """How long a chat error may be followed by a silent retry: 2026.2 was seen to go on after 2 and 9 s."""
@@ -107,7 +107,7 @@ class GatewayAttempt(Attempt):
             ssl_context=self._network.ssl_context,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_link_phase,
-            on_line=self._recorder.stalls.on_line,
+            on_sampler=self._recorder.stalls.on_sampler,
         ) as link:
             sending = asyncio.create_task(self._send(link))
             try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from kmon.catalog.reading import TooLargeError, UnreadableError, read_regular
 from kmon.errors import UsageError
 from kmon.openclaw.protocol.device import SEED_BYTES, Device
-from kmon.own_directory import make_own, state_dir
+from kmon.process.files import make_own, state_dir
 
 FILE_NAME = "gateway-device.key"
 

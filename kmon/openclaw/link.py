@@ -18,11 +18,10 @@ import httpcore
 from msgspec import Struct
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded, frame_text
-from kmon.dialects.close_codes import TICK_TIMEOUT, explained
 from kmon.dialects.delta import StreamError
 from kmon.dialects.fault import malformed
 from kmon.dialects.text import clean
-from kmon.dialects.websocket import Message
+from kmon.dialects.websocket import TICK_TIMEOUT, WebSocketMessage, explained
 from kmon.openclaw.protocol import frames
 from kmon.openclaw.protocol.device import Device
 from kmon.openclaw.protocol.frames import (
@@ -34,8 +33,8 @@ from kmon.openclaw.protocol.frames import (
 )
 from kmon.openclaw.protocol.handshake import Access, Handshake, Hello, Refused, TryAgain
 from kmon.openclaw.protocol.liveness import Gap, Sequence, Ticks
+from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import ExchangeError
-from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.websocket import WebSocket, open_websocket
 
 CHALLENGE_WAIT_S = 15.0
@@ -199,7 +198,7 @@ async def open_link(
     ssl_context: ssl.SSLContext,
     open_timeout_s: float,
     on_phase: OnPhase,
-    on_line: OnLine | None = None,
+    on_sampler: OnSampler | None = None,
 ) -> AsyncIterator[Link]:
     """Connect and do the handshake, for up to a minute while the gateway is starting. Leaving closes the socket.
 
@@ -215,7 +214,7 @@ async def open_link(
                     limit_bytes=FRAME_LIMIT_BEFORE_HELLO_BYTES,
                     open_timeout_s=open_timeout_s,
                     on_phase=on_phase,
-                    on_line=on_line,
+                    on_sampler=on_sampler,
                 )
             )
             step, t_ns, answer = await _handshake(socket, Handshake(access, scopes, device))
@@ -269,9 +268,9 @@ def _failed(sentence: str, *, code: str | None = None, frame: str = "") -> Excha
     return ExchangeError(StreamError("handshake", sentence, code=code, frame=frame))
 
 
-def _shown(message: Message) -> str:
+def _shown(message: WebSocketMessage) -> str:
     return clean(frame_text(message.data))
 
 
-def _reason(message: Message) -> str:
+def _reason(message: WebSocketMessage) -> str:
     return bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS)

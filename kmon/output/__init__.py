@@ -1,1 +1,1 @@
-"""What kmon says outside the screen: lines, JSON, tables."""
+"""What commands without a screen print: lines, JSON, tables and verdicts."""

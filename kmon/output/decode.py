@@ -12,12 +12,12 @@ from kmon.recording.decode import Decoded, fit
 
 
 def json_line(decoded: Decoded) -> str:
-    """One line of ASCII: the text in it is raw, and no byte of it may act on a terminal."""
+    """One line of ASCII, because the text is raw and no byte of it may control a terminal."""
     return json.dumps(msgspec.to_builtins(decoded), ensure_ascii=True)
 
 
 def decoded_block(decoded: Decoded, interaction: Interaction) -> str:
-    """A few lines for people, every string cleaned."""
+    """A few lines for people; every string is cleaned."""
     usage = decoded.usage
     chunks = f"{decoded.chunks} chunk{'' if decoded.chunks == 1 else 's'}"
     lines = [

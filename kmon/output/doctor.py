@@ -1,4 +1,4 @@
-"""What ``kmon doctor`` prints: a table and a conclusion per target, and the chat programs that are still around."""
+"""What ``kmon doctor`` prints: a table and a conclusion per target, and the running chat programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from kmon import log
 from kmon.dialects.text import clean
 from kmon.doctor import clock
 from kmon.doctor.conclusion import TargetDiagnosis, conclusion, days_words, durations_ms
@@ -14,6 +13,7 @@ from kmon.doctor.examine import Examination
 from kmon.doctor.local_machine import Process
 from kmon.doctor.model_list import status_words
 from kmon.doctor.repeat import Spread, spread
+from kmon.logs import log
 
 _TITLES = ("step", "median ms", "worst ms", "ok")
 
@@ -32,7 +32,7 @@ def text_lines(
 
 
 def target_lines(diagnosis: TargetDiagnosis) -> Iterator[str]:
-    """The table of one target, and its conclusion."""
+    """The table of one target and its conclusion."""
     examined = diagnosis.examined
     yield f"{examined.target}  {examined.url}"
     rows = [_TITLES, *_steps(examined)]
@@ -84,7 +84,7 @@ def _row(name: str, found: Spread | None, tried: int) -> tuple[str, str, str, st
 
 
 def _details(diagnosis: TargetDiagnosis) -> Iterator[str]:
-    """What stands behind the figures, a line per row of :func:`_steps`."""
+    """The details after the numbers, a line per row of :func:`_steps`."""
     examined = diagnosis.examined
     families = [reach.family for reach in examined.reaches]
     counts = ", ".join(f"{families.count(family)} {family}" for family in ("IPv4", "IPv6") if family in families)
@@ -157,7 +157,7 @@ def json_lines(
 
 
 def target_described(diagnosis: TargetDiagnosis) -> dict[str, object]:
-    """One target as a JSON object. Durations in ms, clocks in s, sizes in bytes; null is what was not found out."""
+    """One target as a JSON object. Durations are in ms, clocks in s, sizes in bytes; null is unknown."""
     examined, certificate = diagnosis.examined, diagnosis.examined.certificate
     skew = clock.skew([each.reading for each in examined.exchanges if each.reading is not None])
     return {

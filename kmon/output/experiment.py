@@ -1,4 +1,4 @@
-"""``kmon test``: identical requests again and again, and what they prove. Lines as they come, then the verdict."""
+"""Runs ``kmon test``: repeated identical requests, a line per run as it ends, then the verdict."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
 
-class Outcomes(Struct, frozen=True, tag="test_outcome", tag_field="type"):
-    """How one run of a test came out, as it is printed with ``--json``."""
+class PrintedOutcome(Struct, frozen=True, tag="test_outcome", tag_field="type"):
+    """The outcome of one run, as ``--json`` prints it."""
 
     run: str
     target: str
@@ -36,7 +36,7 @@ class Outcomes(Struct, frozen=True, tag="test_outcome", tag_field="type"):
 
 
 class Experiment:
-    """The trials of a test as they end. With a ``new_watch`` it also knows when enough was measured."""
+    """Collects the trials of a test. ``new_watch`` makes the sequential test that ends it when enough was measured."""
 
     def __init__(
         self, plan: RacePlan, thresholds: Thresholds, new_watch: Callable[[], SequentialTest] | None = None
@@ -46,16 +46,16 @@ class Experiment:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what was measured: a race that is started anew is an experiment of its own."""
+        """Drop all trials; a race that is started again is a new experiment."""
         self.trials: list[Trial] = []
         self._watch = None if self._new_watch is None else self._new_watch()
 
     def outcome(self, result: ev.RunEnded) -> RunOutcome:
-        """How a run came out, by its scenario's check."""
+        """The outcome of a run, by its scenario's check."""
         return classify(result, self._scenarios[result.scenario])
 
     def add(self, result: ev.RunEnded) -> str | None:
-        """Count a run; the sentence that says what is proven, once enough was measured."""
+        """Add a run. Return the sentence with the result once enough was measured, else None."""
         scenario = self._scenarios[result.scenario]
         trial = trial_of(result, scenario, result.tool_results if scenario.chain is not None else None)
         self.trials.append(trial)
@@ -65,13 +65,13 @@ class Experiment:
         return self._watch.decided()
 
     def verdict(self) -> Verdict:
-        """What the runs so far show."""
+        """The verdict on the runs so far."""
         targets = list({row.target.name: row.target for row in self._plan.rows}.values())
         watched = "" if self._watch is None else self._watch.summary()
         return compare(self.trials, targets, list(self._scenarios.values()), watched=watched)
 
     def conclusion_lines(self) -> list[TextLine]:
-        """The summary, broken thresholds last."""
+        """The summary, then the broken thresholds."""
         verdict = self.verdict()
         broken = [f"threshold broken: {words}" for words in breaches(self.thresholds, verdict, self.trials)]
         return [*verdict_lines(verdict), *(TextLine(text) for text in ([""] if broken else []) + broken)]
@@ -81,8 +81,8 @@ class Experiment:
         return "\n".join(line.text for line in self.conclusion_lines())
 
     def exit_code(self, view: RaceView) -> int:
-        """130 when interrupted; else 1 when a threshold broke or, where none was set, when a run failed, or
-        none is left to tell; else 0."""
+        """130 if interrupted; else 1 if a threshold is broken or, without thresholds, if a run failed or no run
+        passed; else 0."""
         if view.ended is not None and view.ended.interrupted:
             return 130
         if self.thresholds.any:
@@ -92,7 +92,7 @@ class Experiment:
 
 
 class TrialLines:
-    """``Test  1: ✅ OK`` lines, one per run as it ends, and the verdict."""
+    """Prints ``Test  1: ✅ OK``, one line per run as it ends, and the verdict."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
@@ -120,7 +120,7 @@ class TrialLines:
 
 
 class TrialJson(JsonReporter):
-    """The events of ``kmon run``, an outcome after every run, and the verdict before ``race_ended``."""
+    """Prints the events of ``kmon run``, an outcome after each run, and the verdict before ``race_ended``."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
@@ -133,7 +133,7 @@ class TrialJson(JsonReporter):
         if isinstance(event, ev.RunEnded):
             outcome = self._experiment.outcome(event)
             self._enough = bool(self._experiment.add(event)) or self._enough
-            spoken = Outcomes(
+            printed = PrintedOutcome(
                 event.run,
                 event.target,
                 event.scenario,
@@ -143,7 +143,7 @@ class TrialJson(JsonReporter):
                 outcome.counted,
                 outcome.sentence,
             )
-            yield msgspec.json.encode(spoken).decode()
+            yield msgspec.json.encode(printed).decode()
 
     def enough(self) -> bool:
         return self._enough
@@ -152,13 +152,13 @@ class TrialJson(JsonReporter):
 def trial_line(result: ev.RunEnded, outcome: RunOutcome, named: Mapping[tuple[str, str], str]) -> str:
     """``together  Test  1: ✅ OK         It's 22 °C in Tokyo.``, names padded to one width."""
     signs = outcome.signs
-    said = " ".join(outcome.sentence.split())[:100]
+    sentence = " ".join(outcome.sentence.split())[:100]
     name = named[result.target, result.scenario].ljust(max(map(len, named.values())))
-    return f"{name}  Test {result.round:>2}: {signs.symbol} {signs.label.ljust(13)} {said}"
+    return f"{name}  Test {result.round:>2}: {signs.symbol} {signs.label.ljust(13)} {sentence}"
 
 
 def names(view: RaceView) -> dict[tuple[str, str], str]:
-    """What to call the runs of each target and scenario: their target, with the scenario where there are several."""
+    """The name of each arm: its target, and its scenario if there are several."""
     several = len({scenario for _, scenario in view.arms}) > 1
     return {arm: f"{arm[0]} ({arm[1]})" if several else arm[0] for arm in view.arms}
 

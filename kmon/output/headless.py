@@ -1,4 +1,4 @@
-"""A race without a screen: events in, whatever a reporter makes of them out, line by line as it happens."""
+"""Runs a plan without a screen: a reporter turns events into lines, which are printed as the events arrive."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ import msgspec
 from kmon.engine.alert_hooks import LIMIT_S, NO_HOOKS, AlertHookRunner, AlertHooks
 from kmon.engine.api import Command, Host
 from kmon.engine.plan import Keys
+from kmon.errors import UsageError
 from kmon.hosts import Plan, host
-from kmon.interrupts import INTERRUPTED, heeding
 from kmon.output.lines import line
 from kmon.output.summary import summary
+from kmon.process.interrupts import INTERRUPTED, handle_interrupts
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
 INTERRUPTED_PATIENCE_S = 1.0
-"""How long an interrupted race waits for what an alert has set off; another waits for as long as that may take."""
+"""How long an interrupted race waits for the programs of alerts; otherwise it waits up to their own limit."""
 NOT_IN_JSON = (ev.EngineHealth, ev.BytesArrived)
-"""Events that concern the engine, not the race."""
+"""Events about the engine, not the race."""
 
 
 class Reporter(Protocol):
-    """What to print of a race. ``enough`` is asked after every batch: True starts no further round."""
+    """Chooses what is printed of a race. ``enough`` is called after every batch; True means: start no more rounds."""
 
     def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]: ...
 
@@ -38,7 +39,7 @@ class Reporter(Protocol):
 
 
 class LineReporter:
-    """Lines for people, and the table at the end."""
+    """Prints lines for people, and the table at the end."""
 
     def __init__(self, columns: int | None = None) -> None:
         self._columns = columns
@@ -55,7 +56,7 @@ class LineReporter:
 
 
 class JsonReporter:
-    """One JSON object per event; ``race_ended`` is the last."""
+    """Prints one JSON object per event; ``race_ended`` is the last."""
 
     def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]:
         return () if isinstance(event, NOT_IN_JSON) else (msgspec.json.encode(event).decode(),)
@@ -68,9 +69,9 @@ class JsonReporter:
 
 
 async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlertHooks = NO_HOOKS) -> RaceView:
-    """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP; what was measured by then is returned."""
+    """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP. Return what was measured."""
     hosted = host(plan, keys)
-    with heeding(lambda _: asyncio.ensure_future(hosted.interrupt())):
+    with handle_interrupts(lambda _: asyncio.ensure_future(hosted.interrupt())):
         view = await _followed(hosted, reporter, out, alarm_plan)
     if closing := reporter.closing(view):
         print(closing, file=out, flush=True)
@@ -80,20 +81,20 @@ async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_pl
 async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: AlertHooks) -> RaceView:
     view = RaceView()
 
-    def tell(event: ev.Event) -> None:
+    def report(event: ev.Event) -> None:
         view.apply(event)
         for words in reporter.lines(event, view):
             print(words, file=out)
 
-    alarm = AlertHookRunner(alarm_plan, tell)
+    alarm = AlertHookRunner(alarm_plan, report)
     hosted.start()
     try:
         async for batch in hosted.batches():
             for event in batch:
                 if isinstance(event, ev.RaceEnded):
-                    # Nothing is measured any more, and race_ended is the last word.
+                    # Nothing is measured any more; race_ended must be the last line, after the alerts.
                     await alarm.close(INTERRUPTED_PATIENCE_S if event.interrupted else LIMIT_S)
-                tell(event)
+                report(event)
                 if isinstance(event, ev.Alert):
                     alarm.start(event)
             out.flush()
@@ -109,12 +110,12 @@ async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: A
 
 
 def columns_of(out: TextIO) -> int | None:
-    """The width of the terminal ``out`` is, or None when it is none."""
+    """The width of ``out`` in cells if it is a terminal, else None."""
     return shutil.get_terminal_size().columns if out.isatty() else None
 
 
 def exit_code(view: RaceView) -> int:
-    """0 when every run ended well, 1 when one did not (or never told), 130 when interrupted."""
+    """0 if every run ended well, 1 if one did not, 130 if interrupted or ended early."""
     if view.ended is None or view.ended.interrupted:
         return INTERRUPTED
     return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
@@ -124,3 +125,39 @@ def main(plan: Plan, keys: Keys, alarm_plan: AlertHooks = NO_HOOKS, *, as_json: 
     """Run on a fresh event loop, writing to stdout."""
     reporter: Reporter = JsonReporter() if as_json else LineReporter(columns_of(sys.stdout))
     return exit_code(asyncio.run(race(plan, keys, reporter, sys.stdout, alarm_plan)))
+
+
+async def watch(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
+    """Print the events of ``hosted`` until SIGINT, SIGTERM or SIGHUP. Notices go to ``complaints``, and to JSON too.
+
+    Raises :class:`UsageError` if the watch could not begin.
+    """
+    with handle_interrupts(lambda _: asyncio.ensure_future(hosted.close())):
+        return await _watched(hosted, reporter, out, complaints)
+
+
+async def _watched(hosted: Host, reporter: Reporter, out: TextIO, complaints: TextIO) -> RaceView:
+    view = RaceView()
+    hosted.start()
+    problem = ""
+    try:
+        async for batch in hosted.batches():
+            for event in batch:
+                view.apply(event)
+                if isinstance(event, ev.Notice):
+                    if event.level == "error":
+                        problem = event.message
+                    else:
+                        print(f"kmon: {event.message}", file=complaints, flush=True)
+                    if not isinstance(reporter, JsonReporter):
+                        continue
+                for words in reporter.lines(event, view):
+                    print(words, file=out)
+            out.flush()
+            if view.ended is not None:
+                break
+    finally:
+        await hosted.close()
+    if problem and not view.runs:
+        raise UsageError(problem)
+    return view

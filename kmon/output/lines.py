@@ -1,4 +1,4 @@
-"""A race in plain lines, as it happens: for logs, pipes, CI and screen readers. No control codes, words for states."""
+"""Events as plain lines for logs, pipes, CI and screen readers: no control codes, states in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kmon.stream.view import RaceView, RunView
 
 
 def line(event: ev.Event, race: RaceView) -> str | None:
-    """What a person should read of ``event`` (already folded into ``race``), or None for what is too small to say."""
+    """The line for ``event``, which ``race`` already includes; None for an event that is not printed."""
     match event:
         case ev.RaceStarted():
             count = plural(event.count, "round")
@@ -86,7 +86,7 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
 
 
 def fallen_back(ended: ev.RunEnded) -> str:
-    """Who answered in place of the run's own target, or was the last that did not."""
+    """Which fallback target answered, or was the last one that failed."""
     return f"{'answered by' if ended.state == 'done' else 'last at'} {ended.fallback_target}"
 
 
@@ -105,12 +105,12 @@ def _started(event: ev.AttemptStarted) -> str:
 
 def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
     whose = f" ({event.blame.brief})" if event.blame is not None else ""
-    said = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting{whose}"
+    words = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting{whose}"
     attempt = run.attempt(event.attempt)
     if attempt is not None and (learned := attempt.timeline.learned.get(event.phase)):
-        said += f"; {learned.words}"
+        words += f"; {learned.words}"
     expected = resumption_of_gap(race, run, event.t_ns)
-    return said if expected is None else f"{said}; {expected.words}"
+    return words if expected is None else f"{words}; {expected.words}"
 
 
 def _first_progress(event: ev.DeltaArrived, run: RunView) -> str | None:

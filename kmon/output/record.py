@@ -1,4 +1,4 @@
-"""A record of events in a file, written beside everything else: a file that takes nothing stops nobody."""
+"""Writes the events to a file in a thread, so that a file that cannot be written stops nothing else."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TOO_SLOW = "it was not taken as fast as it came"
 
 
 class Record:
-    """One JSON object per line. Raises :class:`UsageError` for a file that cannot be opened; after that it only says.
+    """One JSON object per line. Raises :class:`UsageError` if the file cannot be opened; later errors are returned.
 
-    A thread of its own writes, for a pipe whose reader pauses would stop the event loop, and all that passes with it.
-    What was written before something went wrong stays, up to its last whole line.
+    A separate thread writes, because a pipe whose reader pauses would block the event loop and the proxy with it. After
+    an error the file keeps what was written, up to its last whole line.
     """
 
     def __init__(self, path: str) -> None:
@@ -37,11 +37,11 @@ class Record:
         self._writer = threading.Thread(target=self._write_all, name="record", daemon=True)
 
     def begin(self) -> None:
-        """Start to write. From here on this process has a second thread."""
+        """Start the thread that writes."""
         self._writer.start()
 
     def put(self, events: Sequence[Event]) -> None:
-        """Have these written. Returns at once."""
+        """Queue events to be written. Returns at once."""
         if self._problem or not events:
             return
         try:
@@ -50,7 +50,7 @@ class Record:
             self._problem = TOO_SLOW
 
     def close(self) -> str:
-        """Wait for what is under way, for at most ``CLOSE_LIMIT_S``; a sentence when the record is not whole."""
+        """Wait for the queue, at most ``CLOSE_LIMIT_S``. Return a sentence if the record is incomplete, else ""."""
         if self._writer.ident is None:
             self._file.close()
             return ""

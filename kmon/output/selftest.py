@@ -56,12 +56,12 @@ def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
     wanted = max(len(row.case.expects or NOTHING) for row in rows)
     lines = [f"  {'fault or healthy twin'.ljust(width)}  {'kmon must say'.ljust(wanted)}  kmon said"]
     for row in rows:
-        said = ", ".join(
+        given = ", ".join(
             f"{name or NOTHING} {times}" for name, times in sorted(row.signatures.items(), key=lambda s: -s[1])
         )
-        said += f"{', ' if said else ''}not measured {row.unmeasured}" if row.unmeasured else ""
+        given += f"{', ' if given else ''}not measured {row.unmeasured}" if row.unmeasured else ""
         mark = " " if row.right == row.runs and row.unmeasured <= row.runs else "!"
-        lines.append(f"{mark} {row.case.name.ljust(width)}  {(row.case.expects or NOTHING).ljust(wanted)}  {said}")
+        lines.append(f"{mark} {row.case.name.ljust(width)}  {(row.case.expects or NOTHING).ljust(wanted)}  {given}")
         lines += [f"    {name}: {evidence}" for name, evidence in row.evidence.items()]
     lines += [
         "",

@@ -1,4 +1,4 @@
-"""What ``kmon signatures`` and ``kmon explain`` print, from the data that kmon decides by."""
+"""What ``kmon signatures`` and ``kmon explain`` print, from the catalog of signatures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kmon.openclaw.diagnosis import DiagnosisText, diagnoses
 
 COLUMNS = 100
 SIGNATURE_COLUMNS = 44
-"""A longer list of signatures may stand out of its column."""
+"""A longer list of signatures may exceed its column."""
 
 
 def signature_lines() -> Iterator[str]:
-    """One line per signature, by group, and what is no signature on purpose."""
+    """One line per signature, by group, then the numbers without a signature and the diagnoses."""
     known = signatures()
     width = max(map(len, known))
     group = ""
@@ -42,20 +42,20 @@ def signature_lines() -> Iterator[str]:
 
 
 def number_lines() -> Iterator[str]:
-    """One line per number of the fault list: the signature, and the faults that show it, or why there is none."""
+    """One line per number of the fault list: the signature and the faults that show it, or why there is none."""
     rows = [
         (c.number, " ".join(c.signatures) or "-", " ".join(c.faults), "; ".join(c.why)) for c in coverage().values()
     ]
     width = max(len(row[1]) for row in rows if len(row[1]) <= SIGNATURE_COLUMNS)
     yield f"{'':<3}  {'signature'.ljust(width)}  faults of the simulator; why none"
     for number, named, faults, why in rows:
-        said = "; ".join(part for part in (faults, why) if part)
-        for i, line in enumerate(textwrap.wrap(said, COLUMNS - width, break_on_hyphens=False)):
+        shown = "; ".join(part for part in (faults, why) if part)
+        for i, line in enumerate(textwrap.wrap(shown, COLUMNS - width, break_on_hyphens=False)):
             yield f"{number if not i else '':<3}  {(named if not i else '').ljust(width)}  {line}"
 
 
 def explain_lines(name: str) -> list[str]:
-    """All about one signature, diagnosis, number such as F14, or field report. Raises :class:`UsageError` for none."""
+    """The text about a signature, diagnosis, number such as F14, or field report. Raises :class:`UsageError`."""
     if report := field_reports().get(name.lower()):
         return report_lines(name.lower(), report)
     if (diagnosis := diagnoses().get(name)) is not None:
@@ -76,7 +76,7 @@ def explain_lines(name: str) -> list[str]:
 
 
 def report_lines(name: str, report: FieldReport) -> list[str]:
-    """What a field report complains of, and the command that shows each."""
+    """The complaints of a field report, and the command that shows each."""
     lines = [f"{name}: {report.title}", f"  the simulator behaves so with --profile {report.profile}", ""]
     for complaint in report.fault:
         more = f"; {complaint.means}" if complaint.means else ""
@@ -85,7 +85,7 @@ def report_lines(name: str, report: FieldReport) -> list[str]:
 
 
 def commands(faults: Sequence[str]) -> str:
-    """What to type to see these."""
+    """The command that shows these faults."""
     return f"kmon run --fault {' | '.join(fault.strip('()') for fault in faults)}"
 
 

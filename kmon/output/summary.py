@@ -1,4 +1,4 @@
-"""The table at the end of a race: what the field report had per run, with units that are right."""
+"""The table and the totals at the end of a race."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from kmon.stream.view import RaceView
 
 WHAT = "what happened"
 WHAT_MIN_COLUMNS = 30
-"""Narrower than this, what happened goes to a line of its own."""
+"""If fewer columns are left, what happened is on a separate line."""
 
 
 def summary(race: RaceView, *, ascii_only: bool = False, columns: int | None = None) -> str:
-    """Table and totals of every run that ended, in the order the runs were queued; empty when none did.
+    """Table and totals of every run that ended, in the order the runs were queued; empty if none ended.
 
-    ``columns`` is the width of the terminal; None (a file, a pipe) lets lines be as long as they are.
+    ``columns`` is the width of the terminal; None (a file, a pipe) does not limit lines.
     """
     results = race.results
     if not results:
         return ""
-    said = [table(results, ascii_only=ascii_only, columns=columns), "", totals(results), *health_lines(race)]
-    return "\n".join(said)
+    parts = [table(results, ascii_only=ascii_only, columns=columns), "", totals(results), *health_lines(race)]
+    return "\n".join(parts)
 
 
 def health_lines(race: RaceView) -> list[str]:
-    """A line per target and one per alert; nothing where no target had a second stream: the table says it."""
+    """A line per target and per alert; none if no target had a second stream, since the table says the same."""
     if all(health.streams < 2 for health in race.targets.values()):
         return []
     width = max(map(len, race.targets))
@@ -41,20 +41,20 @@ def health_lines(race: RaceView) -> list[str]:
 
 
 def table(results: Sequence[RunEnded], *, ascii_only: bool = False, columns: int | None = None) -> str:
-    """One line per run, columns aligned, durations in seconds, and what happened where something did."""
+    """One line per run, with aligned columns, durations in seconds, and what happened."""
     several = len({result.scenario for result in results}) > 1
     head, *lines = table_lines(run_columns(scenario=several, ascii_only=ascii_only), results)
     left = None if columns is None else columns - len(head) - 2
-    said = [_words(result) for result in results]
+    happened = [_words(result) for result in results]
     if left is None or left >= WHAT_MIN_COLUMNS:
-        rows = [f"{line}  {_cut(words, left)}".rstrip() for line, words in zip(lines, said, strict=True)]
+        rows = [f"{line}  {_cut(words, left)}".rstrip() for line, words in zip(lines, happened, strict=True)]
         return "\n".join([f"{head}  {WHAT}", *rows])
-    below = [f"\n    {_cut(words, (columns or 0) - 4)}" if words else "" for words in said]
+    below = [f"\n    {_cut(words, (columns or 0) - 4)}" if words else "" for words in happened]
     return "\n".join([head, *(line.rstrip() + words for line, words in zip(lines, below, strict=True))])
 
 
 def run_columns(*, scenario: bool, ascii_only: bool) -> list[Column[RunEnded]]:
-    """The columns of the table, all but what happened. ``scenario`` has a column where there are several."""
+    """The columns of the table, except what happened. ``scenario`` adds its column."""
     symbols = ASCII_SYMBOLS if ascii_only else SYMBOLS
     found: list[Column[RunEnded] | None] = [
         Column("run", lambda run: run.run),
@@ -86,32 +86,32 @@ def totals(results: Sequence[RunEnded]) -> str:
 
 
 def _words(result: RunEnded) -> str:
-    said = []
+    parts = []
     if result.error is not None and result.state != "timed-out":
         named = f"{result.signature}: " if result.signature else ""
-        said.append(named + " ".join(result.error.message.split())[:160])
+        parts.append(named + " ".join(result.error.message.split())[:160])
     elif result.signature:
-        said.append(f"{result.signature}: {result.evidence}")
+        parts.append(f"{result.signature}: {result.evidence}")
         if result.error is not None and result.error.code not in (
             None,
             "timeout_s",
-        ):  # a limit that was set, and passed
-            said.append(result.error.message)
+        ):  # a limit of the user
+            parts.append(result.error.message)
     elif result.finish_reason:
-        said.append(f"finish {result.finish_reason}")
+        parts.append(f"finish {result.finish_reason}")
     if result.unread:
-        said.append(UNREAD)
+        parts.append(UNREAD)
     if result.diagnosis:
-        said.append(result.diagnosis)
+        parts.append(result.diagnosis)
     if result.turns > 1:
-        said.append(f"{result.turns} turns, {plural(result.tool_results, 'tool result')}")
+        parts.append(f"{result.turns} turns, {plural(result.tool_results, 'tool result')}")
     if result.fallback_target:
-        said.append(fallen_back(result))
+        parts.append(fallen_back(result))
     if result.retries:
-        said.append(f"attempt {result.attempts}")
+        parts.append(f"attempt {result.attempts}")
     if result.nudge:
-        said.append(f"[{result.nudge}]")
-    return "; ".join(said)
+        parts.append(f"[{result.nudge}]")
+    return "; ".join(parts)
 
 
 def _cut(words: str, columns: int | None) -> str:
@@ -123,5 +123,5 @@ def _seconds(duration_ms: float | None) -> str:
 
 
 def _gap_ms(result: RunEnded) -> float | None:
-    """The longest gap that was not this machine's own."""
+    """The longest gap that this machine did not cause, in ms."""
     return result.max_gap_ms if result.others_gap_ms is None else result.others_gap_ms

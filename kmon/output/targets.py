@@ -1,4 +1,4 @@
-"""What ``kmon targets`` prints: what can be aimed at, and where each key was found. Never the key."""
+"""What ``kmon targets`` prints: the targets, and where each key was found, never the key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TITLES = ("NAME", "PROVIDER/MODEL", "DIALECT", "BASE URL", "KEY")
 def list_targets(
     targets: Sequence[Target], env: Environment, trust: Trust, *, as_json: bool, quirks: bool = False
 ) -> str:
-    """The targets as a table, or as one JSON object per line; the table shows quirks if asked."""
+    """The targets as a table, with quirks if asked, or as one JSON object per line."""
     if as_json:
         return "\n".join(
             json.dumps(_described(target, env) | {"allowed": is_allowed(target, env, trust)}) for target in targets
@@ -37,7 +37,7 @@ def list_targets(
 
 
 def list_checks(targets: Sequence[Target], checks: Sequence[ModelListCheck], env: Environment, *, as_json: bool) -> str:
-    """What came of asking each target, as aligned lines or as one JSON object per line."""
+    """The result of the check of each target, as aligned lines or as one JSON object per line."""
     pairs = list(zip(targets, checks, strict=True))
     if as_json:
         return "\n".join(

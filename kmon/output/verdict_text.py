@@ -1,4 +1,4 @@
-"""A verdict on paper: who passes how often, how fast, what a chain of uses would do, and what is proven."""
+"""A verdict as text: pass rates, times, chances of chains of tool uses, comparisons and the conclusion."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kmon.stats.summary import PASS_RATE, USES, ArmFigures
 from kmon.stats.survival import Percentile
 
 COLUMNS_ABREAST = 4
-"""So many targets stand side by side in the table of chains; more get another table below."""
+"""Targets side by side in the table of chains; more go into another table below."""
 
 
 def verdict_lines(verdict: Verdict) -> list[TextLine]:
-    """The summary of a test: tables, comparisons, and the conclusion as its last line. ASCII but for the names."""
+    """The summary of a test: tables, comparisons, and the conclusion as the last line. ASCII except names."""
     parts = [_rates(verdict.arms), _times(verdict.arms), _chains(verdict.arms), _comparisons(verdict)]
-    told = [[*part, TextLine("")] for part in parts if part]
-    return [*(line for part in told for line in part), TextLine(f"Conclusion: {verdict.conclusion}")]
+    blocks = [[*part, TextLine("")] for part in parts if part]
+    return [*(line for block in blocks for line in block), TextLine(f"Conclusion: {verdict.conclusion}")]
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -124,10 +124,10 @@ COMPARISON = (
 
 
 def _comparisons(verdict: Verdict) -> list[TextLine]:
-    told = sorted((c for c in verdict.comparisons if c.p < 1 or c.ttft_p_holm <= 0.05), key=lambda c: (c.p_holm, c.p))
-    lines = [TextLine(line.rstrip(), table=True) for line in table(COMPARISON, told)] if told else []
-    if alike := len(verdict.comparisons) - len(told):
-        lines.append(TextLine(f"No difference at all in {plural(alike, 'other pair' if told else 'pair')}."))
+    shown = sorted((c for c in verdict.comparisons if c.p < 1 or c.ttft_p_holm <= 0.05), key=lambda c: (c.p_holm, c.p))
+    lines = [TextLine(line.rstrip(), table=True) for line in table(COMPARISON, shown)] if shown else []
+    if alike := len(verdict.comparisons) - len(shown):
+        lines.append(TextLine(f"No difference at all in {plural(alike, 'other pair' if shown else 'pair')}."))
     if verdict.watched and verdict.comparisons:
         note = "The race could be stopped by what it showed: the conclusion allows for that, p-values do not."
         lines.append(TextLine(note))

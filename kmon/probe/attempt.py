@@ -16,7 +16,6 @@ from typing import NamedTuple
 import httpcore
 import httpx
 
-from kmon import log
 from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.catalog.credential import Credential
 from kmon.dialects.assemble import Transcript
@@ -25,6 +24,7 @@ from kmon.dialects.dialect import FinishWords
 from kmon.dialects.registry import wire_format
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
+from kmon.logs import log
 from kmon.model import PromptMessage, Scenario, Target
 from kmon.probe.limits import Limits, LimitWatch
 from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, fatal
@@ -32,8 +32,8 @@ from kmon.probe.request_secrets import own_keys
 from kmon.probe.send import Shared
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
+from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError, stream_error
-from kmon.transport.phase import Phase
 from kmon.transport.proxy import proxy_for, secrets, shown
 
 _log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from kmon.dialects.delta import StreamError
-from kmon.dialects.http_error import answer_error, is_stream
+from kmon.dialects.dialect import Decoder
+from kmon.dialects.http_answer import answer_error, is_stream
 from kmon.dialects.registry import http_dialect
-from kmon.dialects.wire import Decoder
 from kmon.probe.attempt import Attempt
 from kmon.probe.recorder import coalesced
 from kmon.probe.send import open_exchange, url_of
@@ -34,7 +34,7 @@ class HttpAttempt(Attempt):
             credential=self._credential,
             network=self._network,
             on_phase=self._on_phase,
-            on_line=self._recorder.stalls.on_line,
+            on_sampler=self._recorder.stalls.on_sampler,
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
             self._recorder.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)

@@ -16,7 +16,7 @@ from kmon.blame.stall_monitor import StallMonitor
 from kmon.blame.weigh import local_failure
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.headers import SERVER_LATENCY, kept
+from kmon.dialects.http_answer import SERVER_LATENCY, kept
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import EndedAttempt, Signature, decide, describe
@@ -25,7 +25,7 @@ from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import Timeline
 from kmon.stream.view import fold_chunk
-from kmon.transport.phase import Phase
+from kmon.transport.connect import Phase
 
 
 @dataclass(frozen=True, slots=True)

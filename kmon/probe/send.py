@@ -13,15 +13,15 @@ from kmon.blame.local_monitor import LocalMonitor
 from kmon.catalog import aws
 from kmon.catalog.credential import Credential
 from kmon.dialects.delta import StreamError
+from kmon.dialects.dialect import WireRequest
 from kmon.dialects.registry import dialect
-from kmon.dialects.wire import WireRequest
 from kmon.errors import UsageError
 from kmon.model import Target
-from kmon.transport.authorities import authorities
+from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
-from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
+from kmon.transport.tls import authorities
 
 if TYPE_CHECKING:
     from kmon.transport.bedrock import Bedrock
@@ -60,7 +60,7 @@ def open_exchange(
     network: Shared,
     on_phase: OnPhase,
     connect_timeout_s: float,
-    on_line: OnLine | None = None,
+    on_sampler: OnSampler | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
     """A context that sends ``request`` when entered and returns the response; leaving it closes the socket.
 
@@ -73,7 +73,7 @@ def open_exchange(
             credential=credential,
             on_phase=on_phase,
             connect_timeout_s=connect_timeout_s,
-            on_line=on_line,
+            on_sampler=on_sampler,
         )
     url = url_of(target, request, credential)
     proxy = proxy_for(url)
@@ -85,7 +85,7 @@ def open_exchange(
         ssl_context=network.ssl_context,
         connect_timeout_s=connect_timeout_s,
         proxy=proxy,
-        on_line=on_line,
+        on_sampler=on_sampler,
     )
 
 

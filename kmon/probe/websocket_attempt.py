@@ -8,18 +8,17 @@ from __future__ import annotations
 import asyncio
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
-from kmon.dialects.close_codes import CLEAN, explained
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.socket_message import decoded
+from kmon.dialects.sockets import decoded
 from kmon.dialects.text import clean
-from kmon.dialects.websocket import Message
+from kmon.dialects.websocket import CLEAN, WebSocketMessage, explained
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature
 from kmon.probe.attempt import Attempt
 from kmon.stream import events as ev
+from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError
-from kmon.transport.phase import Phase
 from kmon.transport.websocket import WebSocket, open_websocket
 
 MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
@@ -42,7 +41,7 @@ class WebSocketAttempt(Attempt):
             limit_bytes=MESSAGE_LIMIT_BYTES,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_open_phase,
-            on_line=self._recorder.stalls.on_line,
+            on_sampler=self._recorder.stalls.on_sampler,
             headers=self._target.headers,
         ) as socket:
             pinging = asyncio.create_task(socket.pinging())
@@ -64,7 +63,7 @@ class WebSocketAttempt(Attempt):
                 case _:
                     self._record(t_ns, decoded(message.data, binary=message.kind == "binary"))
 
-    def _closed(self, t_ns: int, message: Message) -> None:
+    def _closed(self, t_ns: int, message: WebSocketMessage) -> None:
         closing = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
         if message.code not in CLEAN:
             raise ExchangeError(

@@ -13,11 +13,10 @@ import httpx
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.dialect import FinishWords
-from kmon.dialects.http_error import answer_error
-from kmon.dialects.plain import STREAMED, PlainDecoder
+from kmon.dialects.dialect import SSE_TYPE, Decoder, FinishWords
+from kmon.dialects.http_answer import answer_error
+from kmon.dialects.sse_deltas import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
-from kmon.dialects.wire import SSE_TYPE, Decoder
 from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import RequestFacts
 from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, coalesced, fatal
@@ -28,8 +27,8 @@ from kmon.proxy.relay.observer import Abort, Delivery, End, Side
 from kmon.proxy.request import overheard
 from kmon.proxy.tunnel import Tunnel
 from kmon.stream import events as ev
-from kmon.transport.content_encoding import Unpacker
-from kmon.transport.phase import Phase
+from kmon.transport.connect import Phase
+from kmon.transport.http import Unpacker
 from kmon.transport.tcp_info import TcpSampler
 
 PEEK_LIMIT_BYTES = 4 * 1024 * 1024
@@ -157,7 +156,7 @@ class ProxiedExchange:
             self._announce()
 
     def upstream_line(self, line: TcpSampler) -> None:
-        self._recorder.stalls.on_line(line)
+        self._recorder.stalls.on_sampler(line)
 
     def delivered_by(self, delivery: Delivery) -> None:
         self._recorder.stalls.client_waiting_ns = delivery.waiting_ns

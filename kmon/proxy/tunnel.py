@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta
-from kmon.dialects.websocket import Inflate, Message, MessageReader
+from kmon.dialects.websocket import Inflate, MessageReader, WebSocketMessage
 from kmon.probe.request_secrets import SECRETS_LIMIT, keys_said
 from kmon.proxy.relay.head import ResponseHead
 from kmon.proxy.relay.observer import Side
@@ -56,7 +56,7 @@ class Tunnel:
             deltas.append(Delta(chunk=side == "upstream", raw=sentence))
         return deltas
 
-    def _delta(self, side: Side, message: Message) -> Delta:
+    def _delta(self, side: Side, message: WebSocketMessage) -> Delta:
         if message.kind in ("ping", "pong"):
             return Delta(keepalive=True, chunk=False, raw=f"{message.kind} from {side}")
         if message.kind == "close":

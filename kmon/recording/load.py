@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular, read_to_end
+from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import items, members, parsed
-from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.errors import UsageError
 from kmon.recording import cassette, trace
 from kmon.recording.cassette import documents, interaction

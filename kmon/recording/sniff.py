@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.eventstream import EventStreamDecoder, Frame
 from kmon.dialects.json_access import members, parsed, text
 from kmon.dialects.registry import formats, routed
 from kmon.dialects.sse import BOM, Event, SSEDecoder
-from kmon.dialects.wire import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.model import DEFAULT_DIALECT
 
 SNIFF_BYTES = 64 * 1024

@@ -10,9 +10,10 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from kmon import log, open_files
 from kmon.errors import UsageError
-from kmon.parent_death import end_with_parent
+from kmon.logs import log
+from kmon.process.files import raise_open_files_limit
+from kmon.process.parent_death import end_with_parent
 from kmon.simulator.script import Script
 from kmon.simulator.serve import SimOptions, listening
 
@@ -64,7 +65,7 @@ def main() -> int:
         fault=given.fault,
         places=given.place,
     )
-    open_files.raise_limit()  # each stream needs a file descriptor here too
+    raise_open_files_limit()  # each stream needs a file descriptor here too
     try:
         asyncio.run(_embedded(options, _replays(given.replay, given.speed, given.as_recorded)))
     except UsageError as error:

@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, Any, Self
 
-from kmon import spawn
 from kmon.errors import UsageError
+from kmon.logs import log
+from kmon.process import spawn
 
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 3.0
@@ -63,7 +64,7 @@ class Child:
             self._wait_until_ready(errors)
 
     def _spawn(self, errors: IO[bytes]) -> None:
-        self._process = spawn.serving(self._module, self._arguments, errors, os.environ)
+        self._process = spawn.serving(self._module, self._arguments, errors, os.environ, log.for_children())
 
     def _wait_until_ready(self, errors: IO[bytes]) -> None:
         try:

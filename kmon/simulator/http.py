@@ -12,8 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import h11
 from msgspec import Struct
 
-from kmon.dialects.local_only import NotLocalError
-from kmon.dialects.request_fields import LINE_BREAKER, FieldError, request_fields
+from kmon.dialects.server_request import LINE_BREAKER, FieldError, NotLocalError, request_fields
 
 HEAD_LIMIT_BYTES = 32 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024

@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.dialects.dialect import HttpDialect
+from kmon.dialects.dialect import SSE_TYPE, HttpDialect
 from kmon.dialects.json_access import members, parsed, text
 from kmon.dialects.registry import http_dialects, wire_format
-from kmon.dialects.wire import SSE_TYPE
 from kmon.errors import UsageError
 from kmon.model import Scenario, Target
 from kmon.recording import Interaction

@@ -14,7 +14,7 @@ from msgspec import Struct
 from kmon.address import unusable
 from kmon.dialects.text import clean
 from kmon.errors import UsageError
-from kmon.interrupts import heeding
+from kmon.process.interrupts import handle_interrupts
 from kmon.simulator import profile
 from kmon.simulator.bench_report import client_name, table
 from kmon.simulator.client_behaviour import behaviour, in_words
@@ -90,7 +90,7 @@ async def serve(options: SimOptions) -> None:
         except BrokenPipeError:  # the reader of the pipe has ended
             stop.set()
 
-    with tempfile.TemporaryDirectory(prefix="kmon-sim-") as scratch, heeding(lambda _: stop.set()):
+    with tempfile.TemporaryDirectory(prefix="kmon-sim-") as scratch, handle_interrupts(lambda _: stop.set()):
         await _served(options, Path(scratch), emit, stop)
 
 

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from kmon.dialects.local_only import LocalOnly
+from kmon.dialects.server_request import LocalOnly
 from kmon.dialects.text import clean
 from kmon.simulator.client_behaviour import AMZ_INVOCATION, AMZ_REQUEST, as_object, client_attempt
 from kmon.simulator.connection import HttpConnection

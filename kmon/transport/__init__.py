@@ -1,1 +1,1 @@
-"""Sockets: the only place where bytes enter, stamped before anything looks at them."""
+"""Sockets, TLS, HTTP and WebSocket: bytes are stamped with their arrival time before anything decodes them."""

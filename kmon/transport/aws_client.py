@@ -1,6 +1,6 @@
-"""What kmon needs of aiobotocore: sessions by credential, an HTTP session of kmon's own, its refusals in kmon's words.
+"""Adapts aiobotocore: sessions by credential, an HTTP session on kmon's sockets, botocore's errors as ``StreamError``.
 
-It and ``bedrock`` import aiobotocore and botocore; they are imported only for a target that needs them.
+This module and ``bedrock`` import aiobotocore and botocore, so they are imported only for a target that needs them.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _CREDENTIAL_ERRORS = (
 Send = Callable[[AWSPreparedRequest], Awaitable[Answer]]
 """Sends a signed request and returns its answer once the headers are in."""
 carrier: ContextVar[Send] = ContextVar("carrier")
-"""Who sends what is asked for in this task: clients are shared, attempts are not."""
+"""Sends the requests of this task: tasks share a client, but each attempt has its own connection."""
 
 
 class _Token:
-    """Gives a session the Bedrock token it was made for; botocore itself looks in the process environment only."""
+    """Token provider with a fixed Bedrock token; botocore's own reads only the process environment."""
 
     def __init__(self, token: str) -> None:
         self._token = FrozenAuthToken(token)
@@ -50,7 +50,7 @@ class _Token:
 
 
 class Signing(NamedTuple):
-    """A session and what to ask it for a client with."""
+    """A session, and the arguments for its clients."""
 
     session: AioSession
     keys: dict[str, str]
@@ -60,7 +60,7 @@ class Signing(NamedTuple):
 
 @cache
 def model_loader() -> Loader:
-    """Has read the service model, once per process (0.2 s of work), for all sessions."""
+    """A loader that has read the service model, once per process (0.2 s), for all sessions."""
     loader: Loader = create_loader()
     for name in ("endpoints", "partitions", "_retry", "sdk-default-configuration"):
         loader.load_data(name)
@@ -72,10 +72,10 @@ def model_loader() -> Loader:
 def signing(credential: Credential, loader: Loader, *, placeholder: bool) -> Signing:
     """How requests are signed with ``credential``: its token, its keys, its profile, else botocore's own chain.
 
-    The last two are the user's own, and only taken where the credential allows it. With ``placeholder``, a request that
-    has no credential is signed with invented keys, so that a service on this machine is never sent real ones the user
-    did not mean for it. Raises :class:`botocore.exceptions.ProfileNotFound`, and :class:`NotSentError` where there is
-    nothing to sign with.
+    The profile and the chain are the user's own, and used only if ``credential.chain``. With ``placeholder``, a request
+    without a credential is signed with invented keys, so that a service on this machine never gets real keys that were
+    not meant for it. Raises :class:`botocore.exceptions.ProfileNotFound`, and :class:`NotSentError` if there is nothing
+    to sign with.
     """
     by_env = credential.by_env
     if token := by_env.get(BEARER):
@@ -103,7 +103,7 @@ def _session(loader: Loader, profile: str | None = None) -> AioSession:
 
 
 def config(signature_version: str | None) -> AioConfig:
-    """One request per attempt, sent by its ``carrier``; nothing here times out, since kmon's clocks decide."""
+    """One request per attempt, sent by its ``carrier``. There are no timeouts: kmon's own clocks decide."""
     return AioConfig(
         http_session_cls=StampedSession,
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -113,10 +113,10 @@ def config(signature_version: str | None) -> AioConfig:
 
 
 class StampedSession:
-    """An HTTP session as aiobotocore wants one. It holds no connection: every attempt opens and closes its own."""
+    """The HTTP session interface of aiobotocore. It holds no connection: every attempt opens and closes its own."""
 
     def __init__(self, **_: object) -> None:
-        """Timeouts, proxies and certificates are the carrier's to settle."""
+        """Ignores its arguments: the carrier decides timeouts, proxies and certificates."""
 
     async def __aenter__(self) -> StampedSession:
         return self
@@ -134,7 +134,7 @@ class StampedSession:
 
 
 class _Body:
-    """The body of an answer where botocore wants to read a refusal; frames it never reads."""
+    """The body of an answer, for botocore to read an error from; it never reads frames."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -144,12 +144,12 @@ class _Body:
 
 
 def header_text(value: object) -> str:
-    """A header value as botocore keeps them: text or bytes."""
+    """A header value of botocore, which may be text or bytes, as text."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def refusal(error: Exception) -> StreamError:
-    """What botocore complained of before a request to the service was on its way."""
+    """The error for an exception of botocore before the request to the service was sent."""
     message = bounded(" ".join(str(error).split()), QUOTED_LIMIT_CHARS)
     if isinstance(error, _CREDENTIAL_ERRORS):
         return StreamError("credentials", f"no AWS credentials could be used: {message}")

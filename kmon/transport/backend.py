@@ -1,8 +1,7 @@
-"""The network floor under httpx: sockets that stamp every arrival and every connection phase.
+"""The network backend under httpx: sockets that stamp every arrival and every connection phase.
 
-httpcore lets a caller bring its own ``AsyncNetworkBackend``. This one keeps each arrival apart with its own stamp
-(see ``arrival``), so a busy loop delays the reader but does not falsify a gap, and it reports DNS, TCP and TLS as they
-complete.
+httpcore accepts a caller's ``AsyncNetworkBackend``. This one keeps each arrival with its own stamp (``timestamps.py``),
+so a busy event loop delays the reader but does not falsify a gap. It reports DNS, TCP and TLS as they complete.
 """
 
 from __future__ import annotations
@@ -20,24 +19,23 @@ from typing import Any
 
 import httpcore
 
-from kmon.transport.connect import connect_first, meant_by
-from kmon.transport.local_faults import of_resolving
-from kmon.transport.phase import OnLine, OnPhase
+from kmon.transport.connect import OnPhase, OnSampler, allowed_addresses, connect_first
+from kmon.transport.errors import of_resolving
 from kmon.transport.tcp_info import TcpSampler
 from kmon.transport.timestamps import ask_for_stamps, receive
 from kmon.transport.tls import TlsStream
 
 _log = logging.getLogger(__name__)
 READ_BYTES = 16_384
-"""Small enough that a peer which floods keeps the loop busy for milliseconds at a time, not for longer."""
+"""Small enough that a peer that floods occupies the event loop for some milliseconds at a time only."""
 BUFFER_LIMIT_BYTES = 1 << 20
-"""Unread bytes kept before the socket is left alone; TCP's own window then holds the sender."""
+"""Unread bytes kept before reading pauses; TCP's flow control then stops the sender."""
 
 
 class StampedStream(httpcore.AsyncNetworkStream):
     """One TCP connection. ``last_read_ns`` is the arrival of the bytes that the last ``read`` returned.
 
-    The socket is read as soon as it is readable, whether or not anyone waits: a late ``read`` finds its bytes stamped.
+    The socket is read as soon as it is readable, even if no ``read`` waits; a late ``read`` gets stamped bytes.
     """
 
     def __init__(self, sock: socket.socket, on_phase: OnPhase) -> None:
@@ -50,7 +48,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self._ended = False
         self._error: Exception | None = None
         self._wake = asyncio.Event()
-        self._listen()
+        self._start_reading()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """The next arrival, at most ``max_bytes`` of it; ``b""`` at a clean end."""
@@ -67,7 +65,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
             data = data[:max_bytes]
         self._buffered_bytes -= len(data)
         if not self._reading and self._buffered_bytes < BUFFER_LIMIT_BYTES // 2:
-            self._listen()
+            self._start_reading()
         self.last_read_ns = stamp_ns
         return data
 
@@ -76,32 +74,32 @@ class StampedStream(httpcore.AsyncNetworkStream):
         try:
             await _within(self._loop.sock_sendall(self._sock, buffer), timeout, httpcore.WriteTimeout)
         except OSError as error:
-            self._raise_lost(httpcore.WriteError)  # what was read of the end says more than the write's complaint
+            self._raise_lost(httpcore.WriteError)  # the error of the read explains more than that of the write
             raise httpcore.WriteError(str(error)) from error
 
     async def aclose(self) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close at once: nothing is worth flushing, and a cancelled stream must stop costing now. May be repeated."""
-        self._deafen()
+        """Close at once without flushing, so that a cancelled stream costs nothing more. May be repeated."""
+        self._stop_reading()
         self._ended = True
         self._sock.close()
         self._wake.set()
 
     async def ended(self) -> None:
-        """Wait until the peer has ended the connection, whatever is still to be read."""
+        """Wait until the peer has ended the connection; bytes may still be unread."""
         while not self._ended:
             self._wake.clear()
             await self._wake.wait()
 
     async def half_close(self) -> None:
-        """Say that nothing more will be written; what comes can still be read."""
+        """Shut down the sending side; reading is still possible."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
 
     async def reset(self) -> None:
-        """Close with a TCP reset, which tells the peer that what it has is not the whole."""
+        """Close with a TCP reset, so that the peer knows that its data is incomplete."""
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await self.aclose()
@@ -125,17 +123,17 @@ class StampedStream(httpcore.AsyncNetworkStream):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes read of the socket that nobody has asked for yet."""
+        """Bytes read from the socket that no ``read`` has returned yet."""
         return self._buffered_bytes
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
+    def _start_reading(self) -> None:
         if not self._ended:
             self._reading = True
             self._loop.add_reader(self._sock.fileno(), self._on_readable)
 
-    def _deafen(self) -> None:
+    def _stop_reading(self) -> None:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._sock.fileno())
@@ -151,14 +149,14 @@ class StampedStream(httpcore.AsyncNetworkStream):
             self._arrivals.append((stamp_ns, data))
             self._buffered_bytes += len(data)
             if self._buffered_bytes > BUFFER_LIMIT_BYTES:
-                self._deafen()
+                self._stop_reading()
         else:
-            self._deafen()
+            self._stop_reading()
             self._ended = True
         self._wake.set()
 
     def _raise_lost(self, kind: type[httpcore.NetworkError]) -> None:
-        """Raise what the connection was lost by. httpcore re-raises ``from None``; only the context survives that."""
+        """Raise the error that ended the connection, as the context, which survives httpcore's ``from None``."""
         if self._error is None:
             return
         try:
@@ -170,8 +168,8 @@ class StampedStream(httpcore.AsyncNetworkStream):
 class StampingBackend(httpcore.AsyncNetworkBackend):
     """Opens :class:`StampedStream` connections; ``stream`` is the latest one."""
 
-    def __init__(self, on_phase: OnPhase, on_line: OnLine | None = None) -> None:
-        self._on_phase, self._on_line = on_phase, on_line
+    def __init__(self, on_phase: OnPhase, on_sampler: OnSampler | None = None) -> None:
+        self._on_phase, self._on_sampler = on_phase, on_sampler
         self.stream: StampedStream | None = None
 
     async def connect_tcp(
@@ -190,10 +188,10 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
                 except OSError as error:
                     raise of_resolving(error) or error from None
                 self._on_phase("dns", time.monotonic_ns(), f"{len(addresses)} address(es)")
-                sock = await connect_first(meant_by(host, addresses), socket_options)
+                sock = await connect_first(allowed_addresses(host, addresses), socket_options)
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(f"no TCP connection to {host}:{port} within {timeout:g} s") from exc
-        except (OSError, UnicodeError) as exc:  # a host name may be no name at all
+        except (OSError, UnicodeError) as exc:  # UnicodeError: an invalid host name
             raise httpcore.ConnectError(str(exc)) from exc
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ask_for_stamps(sock)
@@ -201,8 +199,8 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
         self._on_phase("connect", time.monotonic_ns(), f"{peer[0]}:{peer[1]}")
         _log.debug("connected to %s port %d", host, port)
         self.stream = stream = StampedStream(sock, self._on_phase)
-        if self._on_line is not None:
-            self._on_line(TcpSampler(sock, f"{host}:{port}", lambda: stream.held_bytes))
+        if self._on_sampler is not None:
+            self._on_sampler(TcpSampler(sock, f"{host}:{port}", lambda: stream.held_bytes))
         return self.stream
 
     async def sleep(self, seconds: float) -> None:

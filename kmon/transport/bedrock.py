@@ -1,9 +1,9 @@
-"""ConverseStream exchanges: aiobotocore asks, kmon's own sockets carry it.
+"""ConverseStream exchanges: aiobotocore makes the request, kmon's own sockets carry it.
 
-aiobotocore resolves the endpoint, serialises, signs and reads refusals; it makes exactly one request per attempt. Its
+aiobotocore resolves the endpoint, serialises, signs and reads errors; it makes exactly one request per attempt. Its
 HTTP session is replaced by one that sends through :func:`kmon.transport.http.exchange`, so phases and arrivals are
-stamped as for every other dialect, and the frames reach kmon's own decoder as raw bytes: aiobotocore's reader ends
-without a word when a body ends early, even inside a frame.
+stamped as for every other dialect. The frames reach kmon's own decoder as raw bytes, because aiobotocore's reader ends
+without an error when a body ends early, even inside a frame.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from kmon.catalog.aws import AwsEndpoint
 from kmon.catalog.credential import Credential
 from kmon.dialects.delta import StreamError
-from kmon.dialects.wire import WireRequest
+from kmon.dialects.dialect import WireRequest
 from kmon.errors import UsageError
 from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
+from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
-from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
 OPERATION = "ConverseStream"
 
 
 class Bedrock:
-    """What the exchanges of a race share: the service model, and clients by credential and place."""
+    """Shared by the exchanges of a race: the service model, and clients by credential and endpoint."""
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
         self._ssl_context = ssl_context
@@ -43,9 +43,9 @@ class Bedrock:
         self._clients: dict[object, Any] = {}
 
     async def prepare(self, credential: Credential, place: AwsEndpoint, limit_s: float) -> None:
-        """Make the client and fetch its credentials now, not while a round is being measured.
+        """Make the client and fetch its credentials before a round is measured, within ``limit_s`` seconds.
 
-        What goes wrong here goes wrong again in the attempt it concerns, and is told there.
+        Errors are ignored: they come again in the attempt, which reports them.
         """
         with contextlib.suppress(BotoCoreError, ClientError, NotSentError, ValueError, TimeoutError):
             async with asyncio.timeout(limit_s):
@@ -65,12 +65,12 @@ class Bedrock:
         credential: Credential,
         on_phase: OnPhase,
         connect_timeout_s: float,
-        on_line: OnLine | None = None,
+        on_sampler: OnSampler | None = None,
     ) -> AsyncIterator[Answer]:
-        """Ask and yield the answer once the headers are in, a refusal too; leaving the context closes the socket.
+        """Send the request and yield the answer after its headers, an error answer too; leaving closes the socket.
 
-        Raises what :func:`kmon.transport.http.exchange` raises, and :class:`NotSentError` for what botocore complains
-        of before it sends anything.
+        Raises what :func:`kmon.transport.http.exchange` raises, and :class:`NotSentError` for errors of botocore before
+        it sends anything.
         """
         answers: list[Answer] = []
         async with contextlib.AsyncExitStack() as stack:
@@ -86,7 +86,7 @@ class Bedrock:
                         ssl_context=self._ssl_context,
                         connect_timeout_s=connect_timeout_s,
                         proxy=proxy,
-                        on_line=on_line,
+                        on_sampler=on_sampler,
                     )
                 )
                 answers.append(answer)

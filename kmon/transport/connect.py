@@ -1,27 +1,38 @@
-"""Connecting to a name with several addresses: each gets a head start over the next (RFC 8305, Happy Eyeballs)."""
+"""Connects to a name with several addresses, each with a head start over the next (RFC 8305, Happy Eyeballs).
+
+Also names the phases of a connection and the callbacks that receive them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
-from kmon.transport.local_faults import LocalError, of_connecting
+from kmon.transport.errors import LocalError, of_connecting
+from kmon.transport.tcp_info import TcpSampler
+
+Phase = Literal["dns", "connect", "tls", "request_sent", "headers"]
+OnPhase = Callable[[Phase, int, str], None]
+"""Called with the phase just completed, its CLOCK_MONOTONIC stamp in ns, and a detail (peer, TLS version)."""
+OnSampler = Callable[[TcpSampler], None]
+"""Called with the sampler of a connection as soon as it is open."""
+
 
 Address = tuple[Any, Any, int, str, Any]
 """As ``getaddrinfo`` gives it: family, type, protocol, canonical name, socket address."""
 Option = tuple[Any, ...]
 
 STAGGER_S = 0.25
-"""How long one address may keep the next waiting."""
+"""Head start of one address over the next."""
 
 
 async def connect_first(addresses: list[Address], options: Iterable[Option] | None) -> socket.socket:
     """A non-blocking socket connected to the first address that answers.
 
-    If none does, raises the last ``OSError``; one of this machine's own only if no address got further.
+    If none answers, raises the last ``OSError``; a :class:`LocalError` only if every address failed with one.
     """
     options = list(options or ())
     waiting: set[asyncio.Task[socket.socket]] = set()
@@ -51,20 +62,21 @@ async def connect_first(addresses: list[Address], options: Iterable[Option] | No
     raise failure or OSError("the name has no address")
 
 
-def meant_by(host: str, addresses: list[Address]) -> list[Address]:
-    """Of the addresses a resolver gives for ``host`` those it can mean: ``localhost`` is this machine and no other.
+def allowed_addresses(host: str, addresses: list[Address]) -> list[Address]:
+    """The resolved addresses that ``host`` may have: ``localhost`` only has loopback addresses.
 
-    A key may go there in the clear, so no file or server that says otherwise is believed (RFC 6761, section 6.3).
+    A key may go to ``localhost`` unencrypted, so an answer of a resolver that says otherwise is ignored (RFC 6761,
+    section 6.3).
     """
     if host != "localhost":
         return addresses
     return [address for address in addresses if ip_address(str(address[4][0]).partition("%")[0]).is_loopback]
 
 
-def _discard(loser: asyncio.Task[socket.socket]) -> None:
+def _discard(task: asyncio.Task[socket.socket]) -> None:
     """Close the socket of an address that answered after another was chosen."""
-    if not loser.cancelled() and loser.exception() is None:
-        loser.result().close()
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
 
 
 async def _connect_one(address: Address, options: Iterable[Option]) -> socket.socket:

@@ -1,7 +1,7 @@
 """One HTTP exchange with a streamed answer: httpx on kmon's own stamping sockets.
 
-Every exchange opens a connection of its own, so connection phases are measured each time and closing an exchange
-closes its socket. There is no read timeout: silence is measured by the probe, not ended here.
+Every exchange opens its own connection, so connection phases are measured each time, and closing an exchange closes its
+socket. There is no read timeout: the probe measures silence.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import httpcore
@@ -18,13 +19,44 @@ import httpx
 
 from kmon import __version__
 from kmon.transport.backend import StampingBackend
-from kmon.transport.content_encoding import Unpacker
-from kmon.transport.phase import OnLine, OnPhase
+from kmon.transport.connect import OnPhase, OnSampler
 
+STEP_BYTES = 1 << 18
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 USER_AGENT = f"kmon/{__version__}"
 ERROR_BODY_LIMIT_BYTES = 65_536
 ERROR_BODY_WAIT_S = 10.0
-"""What is read of an answer that is no stream."""
+"""Limits for the body of an answer that is no stream."""
+
+
+class Unpacker:
+    """Decodes the pieces of a body: one layer of gzip or deflate; ``identity`` passes through."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding.strip().lower()
+        bits = _WINDOW_BITS.get(self._encoding)
+        self._inflate = zlib.decompressobj(bits) if bits is not None else None
+
+    def __call__(self, packed: bytes) -> Iterator[bytes]:
+        """The decoded ``packed``, in steps of at most ``STEP_BYTES``. Raises ``httpx.DecodingError``.
+
+        The steps are bounded, because a small body may decode to gigabytes.
+        """
+        if self._encoding in ("", "identity"):
+            yield packed
+            return
+        if self._inflate is None:
+            raise httpx.DecodingError(
+                f"the body is encoded as {self._encoding[:60]!r}, although identity was asked for"
+            )
+        try:
+            while packed:
+                data = self._inflate.decompress(packed, STEP_BYTES)
+                packed = self._inflate.unconsumed_tail
+                if data:
+                    yield data
+        except zlib.error as error:
+            raise httpx.DecodingError(f"the {self._encoding} body cannot be unpacked: {error}") from error
 
 
 class Answer:
@@ -38,23 +70,23 @@ class Answer:
         self.content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
         self.headers_ns = self._last_read_ns()
         self.error_code: str | None = None
-        """The refusal's code, where a client library has read it."""
+        """The error code, if a client library has read it from the body."""
         self._whole: bytes | None = None
 
     @property
     def stream(self) -> httpcore.AsyncNetworkStream:
-        """The connection itself: what an answer that switches protocols (101) goes on with."""
+        """The connection, for an answer that switches protocols (101)."""
         stream: httpcore.AsyncNetworkStream = self._response.extensions["network_stream"]
         return stream
 
     @property
     def last_read_ns(self) -> int:
-        """When the bytes that were read last arrived."""
+        """Arrival of the bytes of the last read, CLOCK_MONOTONIC."""
         return self._last_read_ns()
 
     @property
     def certificate(self) -> bytes | None:
-        """The server's certificate in DER; None where the answer came without TLS."""
+        """The server's certificate in DER; None without TLS."""
         session = self._response.extensions["network_stream"].get_extra_info("ssl_object")
         der: bytes | None = None if session is None else session.getpeercert(binary_form=True)
         return der
@@ -72,9 +104,9 @@ class Answer:
                 await asyncio.sleep(0)
 
     async def body(self, limit_bytes: int, limit_s: float) -> bytes:
-        """What comes of the body within both limits, for answers that are not streams; a cut one is not worse.
+        """The body as far as it arrives within both limits, for answers that are no streams; it may be cut.
 
-        It is read once; later calls are given the same bytes.
+        It is read once; later calls return the same bytes.
         """
         if self._whole is not None:
             return self._whole
@@ -94,7 +126,7 @@ class Answer:
 
 
 class HttpRequest(NamedTuple):
-    """What is sent. The headers may hold a key."""
+    """A request. The headers may hold a key, so ``repr`` leaves them out."""
 
     method: str
     url: str
@@ -113,13 +145,13 @@ async def exchange(
     ssl_context: ssl.SSLContext,
     connect_timeout_s: float,
     proxy: str | None = None,
-    on_line: OnLine | None = None,
+    on_sampler: OnSampler | None = None,
 ) -> AsyncIterator[Answer]:
     """Send a request and yield its answer once the headers are in; leaving the context closes the socket.
 
     Raises httpcore or httpx exceptions; :func:`kmon.transport.errors.stream_error` names them.
     """
-    backend = StampingBackend(on_phase, on_line)
+    backend = StampingBackend(on_phase, on_sampler)
 
     async def trace(event: str, info: Mapping[str, Any]) -> None:
         if event == "http11.send_request_body.complete":
@@ -160,7 +192,7 @@ def _pool(backend: StampingBackend, ssl_context: ssl.SSLContext, proxy: str | No
 
 
 class _PoolTransport(httpx.AsyncBaseTransport):
-    """httpx's seam onto an httpcore pool that has a network backend of our own."""
+    """An httpx transport on an httpcore pool with kmon's network backend."""
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self._pool = pool

@@ -1,4 +1,4 @@
-"""Which proxy the environment asks for. Honoured as curl and httpx do, and shown without its password."""
+"""Which proxy the environment sets, by the rules of curl and httpx; shown without its password."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy URL that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY ask for, or None for a direct connection.
+    """The proxy URL of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, or None for a direct connection.
 
-    A WebSocket goes where HTTP of its kind would, through the proxy's CONNECT. This machine is never asked through a
-    proxy: the request would leave it in the clear, with its key, and another machine's loopback would answer.
+    A WebSocket uses the proxy of http or https, with CONNECT. Loopback never uses a proxy: the request would leave this
+    machine unencrypted, with its key, and the proxy's own loopback would answer.
 
-    Raises :class:`UsageError` for one that cannot be used.
+    Raises :class:`UsageError` for a proxy that cannot be used.
     """
     if is_loopback(url):
         return None
@@ -46,7 +46,7 @@ def shown(proxy: str | None) -> str | None:
 
 
 def secrets(url: str | None) -> tuple[str, ...]:
-    """What must not be shown of a URL with a user and a password in it, such as a proxy's."""
+    """The password in a URL such as a proxy's, as written and decoded; it must not be shown."""
     try:
         password = urlsplit(url or "").password
     except ValueError:

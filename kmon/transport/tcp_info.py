@@ -1,8 +1,8 @@
-"""What the kernel knows of a connection: is it the peer that is silent, the path, or this program?
+"""Samples the kernel's state of a TCP connection: is the peer silent, the path, or this program?
 
-Linux tells it in ``TCP_INFO`` (linux/tcp.h); elsewhere there is no witness. Looking takes microseconds and changes
-nothing. Asking does: it has the kernel send TCP keep-alives, which the peer's kernel acknowledges whether or not the
-program behind it has anything to say. That is done in a silence only, so streams that flow are left as they are.
+Linux gives it in ``TCP_INFO`` (linux/tcp.h); other systems do not. Sampling takes microseconds and changes nothing.
+Probing does: the kernel then sends TCP keep-alives, which the peer's kernel acknowledges even if the program behind it
+sends nothing. Probes are sent only in a silence, so streams that flow are not changed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _PROBES = 0
 _UNACKED, _LAST_DATA_RECV, _LAST_ACK_RECV, _RTT, _RCV_SPACE, _TOTAL_RETRANS = 5, 12, 13, 16, 23, 24
 
 ASK_EVERY_S = 1
-"""Between two TCP keep-alives, in whole seconds: the kernel takes no less."""
+"""Time between two TCP keep-alives; the kernel takes whole seconds."""
 SELDOM_S = 15
 SELDOM_AFTER = 4
-"""Unanswered keep-alives after which they are sent seldom: nobody is there, and nothing is learnt by hurry."""
+"""Unanswered keep-alives after which they are sent every ``SELDOM_S`` seconds only."""
 MOST_PROBES = 127
 GIVE_UP_AFTER = 100
-"""Linux drops a connection after ``MOST_PROBES`` unanswered ones; kmon ends no silence, so it stops asking before."""
+"""Linux drops a connection after ``MOST_PROBES`` unanswered ones; kmon must not end a silence, so it stops before."""
 
 
 class TcpState(Struct, frozen=True):
-    """One look at a socket. ``unread_bytes`` have arrived and were not read by this program yet."""
+    """One sample of a socket. ``unread_bytes`` have arrived, and this program has not read them yet."""
 
     last_data_received_ms: int
-    """Since the last segment that carried data; keep-alives of TCP itself carry none. Steps of some ms."""
+    """Since the last segment with data (keep-alives have none). The resolution is some ms."""
     retransmits: int
     """Segments sent again since the connection began."""
     rtt_ms: float
@@ -46,13 +46,13 @@ class TcpState(Struct, frozen=True):
     receive_space_bytes: int
     unread_bytes: int
     last_ack_received_ms: int = 0
-    """Since the peer's kernel last acknowledged anything, a TCP keep-alive for instance."""
+    """Since the peer's kernel last acknowledged a segment or a keep-alive."""
     unanswered_probes: int = 0
-    """TCP keep-alives in a row that nobody acknowledged."""
+    """Unacknowledged TCP keep-alives in a row."""
 
 
-def witness_of(sock: socket.socket) -> TcpState | None:
-    """Look at a TCP socket now; None where the system does not tell, or when the socket is closed."""
+def tcp_state(sock: socket.socket) -> TcpState | None:
+    """The state of a TCP socket now; None if the system does not give it or the socket is closed."""
     if sys.platform != "linux":
         return None
     try:
@@ -64,7 +64,7 @@ def witness_of(sock: socket.socket) -> TcpState | None:
 
 
 def parsed(info: bytes, unread_bytes: int) -> TcpState | None:
-    """A witness of the bytes of ``TCP_INFO``; None if they are too few to hold what is wanted."""
+    """The state in the bytes of ``TCP_INFO``; None if there are too few."""
     if len(info) < _TCP_INFO.size:
         return None
     fields = _TCP_INFO.unpack_from(info)
@@ -81,28 +81,29 @@ def parsed(info: bytes, unread_bytes: int) -> TcpState | None:
 
 
 class TcpSampler:
-    """The connection of one attempt, as something to look at. ``held`` counts bytes read but not yet taken."""
+    """Samples and probes one connection. ``held`` returns the bytes that were read but not yet consumed."""
 
     def __init__(self, sock: socket.socket, peer: str, held: Callable[[], int]) -> None:
         self.peer = peer
         self._sock, self._held = sock, held
         self.asked_ns: int | None = None
-        """When the peer's kernel was first asked in this silence, CLOCK_MONOTONIC; None when it is not being asked."""
+        """When probing began in this silence, CLOCK_MONOTONIC; None while it is off."""
 
     def look(self) -> TcpState | None:
-        """The connection now; bytes that this program holds and has not taken count as unread."""
-        seen = witness_of(self._sock)
-        return None if seen is None else structs.replace(seen, unread_bytes=seen.unread_bytes + self._held())
+        """The state now; bytes that were read but not consumed count as unread."""
+        state = tcp_state(self._sock)
+        return None if state is None else structs.replace(state, unread_bytes=state.unread_bytes + self._held())
 
     def ask(self, unanswered: int = 0) -> None:
-        """Have the kernel ask the peer's for a sign of life from now on, once a second.
+        """Have the kernel send TCP keep-alives from now on, once a second.
 
-        On a line that has been idle for a second already, the first question leaves at once.
+        On a connection that has been idle for a second already, the first one is sent at once. ``unanswered`` is the
+        number of keep-alives in a row without an answer.
         """
         if sys.platform != "linux":
             return
         pause_s = ASK_EVERY_S if unanswered < SELDOM_AFTER else SELDOM_S
-        with contextlib.suppress(OSError):  # closed meanwhile: there is nobody left to ask
+        with contextlib.suppress(OSError):  # the socket was closed meanwhile
             option = self._sock.setsockopt
             option(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, pause_s)
             if self.asked_ns is None:
@@ -113,8 +114,8 @@ class TcpSampler:
             elif unanswered >= GIVE_UP_AFTER:
                 option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
 
-    def leave_be(self) -> None:
-        """The silence is over: ask no more."""
+    def stop_probing(self) -> None:
+        """Stop the keep-alives, because the silence is over."""
         if self.asked_ns is not None:
             self.asked_ns = None
             with contextlib.suppress(OSError):

@@ -1,24 +1,61 @@
-"""TLS over a stream that stamps its arrivals: the session is kept in memory, so the socket stays kmon's own."""
+"""TLS over a stream that stamps its arrivals, and the certificate authorities that this process trusts.
+
+The TLS session is kept in memory (``ssl.MemoryBIO``), so that the socket stays kmon's own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 import time
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpcore
+import httpx
 
-from kmon.transport.phase import OnPhase
+from kmon.catalog.reading import UnreadableError, read_regular
+from kmon.errors import UsageError
+from kmon.transport.connect import OnPhase
 
+CERT_FILE = "SSL_CERT_FILE"
+CERT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
 READ_BYTES = 65_536
 _T = TypeVar("_T")
 
 
+@cache
+def authorities() -> ssl.SSLContext:
+    """The TLS context with the authorities of SSL_CERT_FILE, or certifi's; read once per process (30 ms).
+
+    Raises :class:`UsageError` if the file or directory that the environment names cannot be used.
+    """
+    named = os.environ.get(CERT_FILE)
+    try:
+        if named and read_regular(Path(named), CERT_FILE_LIMIT_BYTES) is None:  # a pipe or device might never end
+            raise UnreadableError("there is no such file")
+        return httpx.create_ssl_context()
+    except UnreadableError as error:
+        why = str(error)
+    except ssl.SSLError:
+        why = "it holds no certificates"
+    except OSError as error:
+        why = error.strerror or "it cannot be opened"
+    raise UsageError(f"cannot read the authorities in {named or 'the certifi package'}: {why}; set {CERT_FILE} anew")
+
+
+def check_authorities() -> None:
+    """Read the authorities now if the environment names a file, so that a bad file is reported before the screen."""
+    if os.environ.get(CERT_FILE):
+        authorities()
+
+
 class TlsStream(httpcore.AsyncNetworkStream):
-    """What is read here was decrypted from the inner stream's last read, whose stamp is therefore right for it."""
+    """A TLS client over ``inner``. Bytes read here come from the last read of ``inner``, so its stamp is theirs."""
 
     def __init__(
         self, inner: httpcore.AsyncNetworkStream, context: ssl.SSLContext, host: str | None, on_phase: OnPhase
@@ -26,7 +63,7 @@ class TlsStream(httpcore.AsyncNetworkStream):
         self._inner, self._on_phase = inner, on_phase
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._sending = asyncio.Lock()  # a reader, too, may have records to send (a key update)
+        self._sending = asyncio.Lock()  # a read may also have to send records (a key update)
 
     @classmethod
     async def over(
@@ -41,23 +78,23 @@ class TlsStream(httpcore.AsyncNetworkStream):
         stream = cls(inner, context, host, on_phase)
         try:
             async with asyncio.timeout(timeout_s):
-                await stream._carried(stream._session.do_handshake)
+                await stream._do(stream._session.do_handshake)
         except TimeoutError as exc:
             await inner.aclose()
             raise httpcore.ConnectTimeout(f"no TLS handshake within {timeout_s:g} s") from exc
         except (OSError, ssl.SSLError, httpcore.NetworkError) as exc:
             await inner.aclose()
             raise httpcore.ConnectError(str(exc) or "the TLS handshake failed") from exc
-        except BaseException:  # cancelled: httpcore does not know this stream yet, so nobody else would close it
+        except BaseException:  # cancelled: httpcore does not have this stream yet, so it cannot close it
             await inner.aclose()
             raise
         on_phase("tls", time.monotonic_ns(), stream._session.version() or "")
         return stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Decrypted bytes; ``b""`` at the end, whether or not the peer said close_notify."""
+        """Decrypted bytes; ``b""`` at the end, with or without close_notify."""
         try:
-            return await self._carried(lambda: self._session.read(max_bytes), timeout)
+            return await self._do(lambda: self._session.read(max_bytes), timeout)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
         except ssl.SSLError as exc:
@@ -68,7 +105,7 @@ class TlsStream(httpcore.AsyncNetworkStream):
         try:
             while view:
                 rest = view
-                written = await self._carried(lambda: self._session.write(rest), timeout)  # noqa: B023 - awaited here
+                written = await self._do(lambda: self._session.write(rest), timeout)  # noqa: B023 - awaited here
                 view = view[written:]
         except ssl.SSLError as exc:
             raise httpcore.WriteError(str(exc)) from exc
@@ -84,8 +121,8 @@ class TlsStream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's signature
         return self._session if info == "ssl_object" else self._inner.get_extra_info(info)
 
-    async def _carried(self, step: Callable[[], _T], timeout_s: float | None = None) -> _T:
-        """Take a step of the session, carrying its records over the inner stream until it needs no more of them."""
+    async def _do(self, step: Callable[[], _T], timeout_s: float | None = None) -> _T:
+        """Do one step of the session; transfer its records over ``inner`` until the step is complete."""
         while True:
             try:
                 done = step()
@@ -98,7 +135,7 @@ class TlsStream(httpcore.AsyncNetworkStream):
                 continue
             except ssl.SSLError:
                 with contextlib.suppress(httpcore.NetworkError):
-                    await self._flush(timeout_s)  # the alert that tells the peer why
+                    await self._flush(timeout_s)  # the alert with the reason for the peer
                 raise
             await self._flush(timeout_s)
             return done

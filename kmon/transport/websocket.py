@@ -1,8 +1,8 @@
-"""A WebSocket on kmon's own sockets: opened with the phases, proxies and stamps of any other exchange.
+"""A WebSocket client on kmon's own sockets, with the phases, proxies and stamps of any other exchange.
 
-Messages come as ``(t_ns, Message)`` with the stamp of the bytes that completed them. Pings are answered here and sent
-here, and handed on too, since they are life. Nothing waits without a bound: opening has a limit, a peer that closes
-gets a close frame back and its socket is closed at once, and whoever reads bounds the reading.
+Messages come as ``(t_ns, WebSocketMessage)`` with the stamp of the bytes that completed them. Pings are answered and
+sent here, and also returned, because they show that the peer is alive. No wait is unbounded: opening has a limit; a
+peer that closes gets a close frame back and its socket is closed at once; the caller limits reading.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from wsproto.utilities import generate_accept_token, generate_nonce
 from kmon.dialects.bounds import QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.text import clean
-from kmon.dialects.websocket import Message, MessageReader, Violation
+from kmon.dialects.websocket import MessageReader, Violation, WebSocketMessage
+from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import ExchangeError
 from kmon.transport.http import Answer, HttpRequest, exchange
-from kmon.transport.phase import OnLine, OnPhase
 from kmon.transport.proxy import proxy_for
 
 READ_BYTES = 65_536
 PING_EVERY_S = 20.0
 CLOSE_WAIT_S = 0.5
-"""How long sending the last frame may take; the socket is closed without it then."""
+"""How long sending the close frame may take; then the socket is closed without it."""
 WRITE_LIMIT_S = 10.0
 TURN_MESSAGES = 64
-"""Handed on in a row before others have their turn: one read may hold thousands of tiny frames."""
+"""Messages returned in a row before other tasks run: one read may hold thousands of small frames."""
 REFUSAL_LIMIT_BYTES = 2_000
 REFUSAL_WAIT_S = 1.0
 
@@ -45,26 +45,26 @@ class WebSocket:
         self._reader, self._frames = MessageReader(limit_bytes), FrameProtocol(client=True, extensions=[])
         self._writing = asyncio.Lock()
         self._last_ns = 0
-        self._arrived: deque[tuple[int, Message]] = deque()
-        """Messages that came in one read with the one before: whoever stops listening leaves them to the next."""
-        self.closed: Message | None = None
+        self._arrived: deque[tuple[int, WebSocketMessage]] = deque()
+        """Messages of the last read that were not returned yet; a later call of :meth:`messages` returns them."""
+        self.closed: WebSocketMessage | None = None
         """How the connection ended, once it has: the peer's close frame, or 1006 (abnormal) without one."""
 
     def allow(self, limit_bytes: int) -> None:
-        """Change the limit of a message from here on."""
+        """Change the limit of a message."""
         self._reader.limit_bytes = limit_bytes
 
-    async def messages(self) -> AsyncIterator[tuple[int, Message]]:
-        """What arrives, stamped; the last one is how it closed.
+    async def messages(self) -> AsyncIterator[tuple[int, WebSocketMessage]]:
+        """The messages with their arrival in CLOCK_MONOTONIC ns; the last one is the close frame.
 
-        Raises :class:`ExchangeError` with the kind ``protocol`` when the peer breaks the rules or the limit: the
-        connection is then closed with the code that says so.
+        Raises :class:`ExchangeError` with the kind ``protocol`` if the peer violates RFC 6455 or the limit; the
+        connection is then closed with the code for it.
         """
-        given = 0
+        returned = 0
         while True:
             while self._arrived:
-                given += 1
-                if given % TURN_MESSAGES == 0:
+                returned += 1
+                if returned % TURN_MESSAGES == 0:
                     await asyncio.sleep(0)
                 t_ns, message = self._arrived.popleft()
                 if message.kind == "ping":
@@ -89,7 +89,7 @@ class WebSocket:
             self._last_ns = max(self._last_ns, self._answer.last_read_ns)  # kernel stamps may step back by some ns
             t_ns = self._last_ns
             if not data:
-                self.closed = Message("close", lost.encode(), int(CloseReason.ABNORMAL_CLOSURE))
+                self.closed = WebSocketMessage("close", lost.encode(), int(CloseReason.ABNORMAL_CLOSURE))
                 yield t_ns, self.closed
                 return
             self._arrived.extend((t_ns, message) for message in self._reader.feed(data))
@@ -99,16 +99,16 @@ class WebSocket:
         await self._send(self._frames.send_data(text))
 
     async def pinging(self, every_s: float = PING_EVERY_S) -> None:
-        """Ping for as long as this runs. An answer is never waited for: it shows up among the messages."""
+        """Send pings until cancelled. The pongs come among the messages."""
         with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
             while self.closed is None:
                 await asyncio.sleep(every_s)
                 await self._send(self._frames.ping(b"kmon"))
 
     async def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Say goodbye; the socket is closed by leaving the context."""
+        """Send a close frame; leaving the context closes the socket."""
         if self.closed is None:
-            self.closed = Message("close", reason.encode(), code)
+            self.closed = WebSocketMessage("close", reason.encode(), code)
             await self._last_frame(code, reason)
 
     async def _last_frame(self, code: int, reason: str) -> None:
@@ -129,13 +129,13 @@ async def open_websocket(
     limit_bytes: int,
     open_timeout_s: float,
     on_phase: OnPhase,
-    on_line: OnLine | None = None,
+    on_sampler: OnSampler | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[WebSocket]:
     """Open ``ws://`` or ``wss://`` within ``open_timeout_s``; leaving closes the socket, with a close frame if it can.
 
-    Raises :class:`ExchangeError` when whatever answers does not speak WebSocket, or does not answer at all, and
-    httpcore's own exceptions when there is no connection.
+    Raises :class:`ExchangeError` if the server does not speak WebSocket or does not answer, and httpcore's exceptions
+    if there is no connection.
     """
     key = generate_nonce()
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
@@ -149,7 +149,7 @@ async def open_websocket(
                         ssl_context=ssl_context,
                         connect_timeout_s=open_timeout_s,
                         proxy=proxy_for(url),
-                        on_line=on_line,
+                        on_sampler=on_sampler,
                     )
                 )
                 if answer.status != 101:
@@ -168,15 +168,15 @@ async def open_websocket(
 
 
 async def _refusal(answer: Answer) -> StreamError:
-    """The error of an ordinary HTTP answer to the upgrade: there is a server, but no WebSocket."""
+    """The error for an ordinary HTTP answer to the upgrade request."""
     body = await answer.body(REFUSAL_LIMIT_BYTES, REFUSAL_WAIT_S)
-    said = bounded(" ".join(clean(body.decode("utf-8", "replace")).split()), QUOTED_LIMIT_CHARS)
+    body_text = bounded(" ".join(clean(body.decode("utf-8", "replace")).split()), QUOTED_LIMIT_CHARS)
     return StreamError(
         "not-a-websocket",
         f"a plain HTTP server answered {answer.status} instead of opening a WebSocket; check the port and the path"
-        + (f" (it said: {said})" if said else ""),
+        + (f" (it said: {body_text})" if body_text else ""),
         answer.status,
-        frame=said or None,
+        frame=body_text or None,
     )
 
 

@@ -18,8 +18,8 @@ from textual.filter import LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from kmon import log
 from kmon.engine.api import Action, Command
+from kmon.logs import log
 from kmon.stream.events import State
 from kmon.stream.state import ENDED, derive
 from kmon.stream.view import RunView

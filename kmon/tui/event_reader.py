@@ -12,9 +12,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from kmon import log
 from kmon.engine.alert_hooks import NO_HOOKS, AlertHookRunner, AlertHooks
 from kmon.engine.api import CLOSE_LIMIT_S, Command, EventSource
+from kmon.logs import log
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 

@@ -6,8 +6,8 @@ import asyncio
 import os
 import sys
 
-from kmon import log
-from kmon.interrupts import heeding
+from kmon.logs import log
+from kmon.process.interrupts import handle_interrupts
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions, ScreenOutcome
 from kmon.tui.terminal import driver_for, foreground
@@ -35,6 +35,6 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
 
 
 async def _shown(app: KmonApp) -> None:
-    with heeding(app.on_signal):
+    with handle_interrupts(app.on_signal):
         if await foreground(sys.__stdin__.fileno() if sys.__stdin__ else 0, lambda: app.leaving):
             await app.run_async()

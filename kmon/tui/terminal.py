@@ -21,8 +21,8 @@ from textual.driver import Driver
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
-from kmon import log
-from kmon.interrupts import INTERRUPTED
+from kmon.logs import log
+from kmon.process.interrupts import INTERRUPTED
 
 _log = logging.getLogger(__name__)
 HEARD_AFTER_TURNS = 4

@@ -7,7 +7,7 @@ import pytest
 from kmon.catalog.load import Catalog, load_catalog
 from kmon.catalog.toml_source import parse_toml
 from kmon.errors import UsageError
-from kmon.model import Check
+from kmon.model import AnswerCheck
 
 
 def overlaid(text: str) -> Catalog:
@@ -16,21 +16,21 @@ def overlaid(text: str) -> Catalog:
 
 def test_the_built_in_checks() -> None:
     checks = {name: scenario.check for name, scenario in load_catalog().scenarios.items()}
-    assert checks["tool-result"] == Check(contains=("22",))
-    assert checks["tool-call"] == Check(tool_call=True)
-    assert checks["code"] == checks["code-tools"] == checks["minimal"] == Check()
+    assert checks["tool-result"] == AnswerCheck(contains=("22",))
+    assert checks["tool-call"] == AnswerCheck(tool_call=True)
+    assert checks["code"] == checks["code-tools"] == checks["minimal"] == AnswerCheck()
 
 
 def test_a_scenario_of_ones_own_may_carry_a_check() -> None:
     text = '[scenarios.sum]\nmessages = [{ role = "user", content = "2+2?" }]\ncheck = { contains = ["4"] }\n'
-    assert overlaid(text).scenarios["sum"].check == Check(contains=("4",))
+    assert overlaid(text).scenarios["sum"].check == AnswerCheck(contains=("4",))
 
 
 def test_a_check_is_inherited_and_can_be_replaced() -> None:
     text = '[scenarios.a]\nlike = "tool-result"\n[scenarios.b]\nlike = "tool-result"\ncheck = {}\n'
     scenarios = overlaid(text).scenarios
-    assert scenarios["a"].check == Check(contains=("22",))
-    assert scenarios["b"].check == Check()
+    assert scenarios["a"].check == AnswerCheck(contains=("22",))
+    assert scenarios["b"].check == AnswerCheck()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.websocket import INFLATED_LIMIT_BYTES, Inflate, Message, MessageReader, Violation
+from kmon.dialects.websocket import INFLATED_LIMIT_BYTES, Inflate, MessageReader, Violation, WebSocketMessage
 from tests.support.sockets import frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -27,7 +27,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
-def read(reader: MessageReader, parts: list[bytes]) -> list[Message]:
+def read(reader: MessageReader, parts: list[bytes]) -> list[WebSocketMessage]:
     return [message for part in parts for message in reader.feed(part)]
 
 
@@ -101,7 +101,7 @@ def test_a_message_as_long_as_the_limit_is_read_and_a_longer_one_refused_by_its_
     longer = frame(BINARY, bytes(size + 1))
     head = longer[: len(longer) - size - 1]
     assert broken(head, size) == Violation(f"a message of {size + 1} bytes or more, over the limit of {size}", 1009)
-    assert MessageReader(size, cut=True).feed(longer)[0] == Message("binary", bytes(size), size=size + 1)
+    assert MessageReader(size, cut=True).feed(longer)[0] == WebSocketMessage("binary", bytes(size), size=size + 1)
 
 
 def test_a_limit_is_one_of_the_whole_message_and_may_be_changed() -> None:
@@ -112,7 +112,7 @@ def test_a_limit_is_one_of_the_whole_message_and_may_be_changed() -> None:
     reader.limit_bytes = 100
     assert len(reader.feed(halves)) == 1
     cut = MessageReader(60, cut=True).feed(halves + frame(TEXT, b"next"))
-    assert cut == [Message("text", b"x" * 60, size=100), Message("text", b"next", size=4)]
+    assert cut == [WebSocketMessage("text", b"x" * 60, size=100), WebSocketMessage("text", b"next", size=4)]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_client_must_mask_and_a_control_frame_may_have_125_bytes() -> None:
 
 def test_what_came_before_a_broken_frame_is_read() -> None:
     reader = MessageReader(LIMIT)
-    assert reader.feed(frame(TEXT, b"one") + b"\x83\x00") == [Message("text", b"one", size=3)]
+    assert reader.feed(frame(TEXT, b"one") + b"\x83\x00") == [WebSocketMessage("text", b"one", size=3)]
     assert reader.violation is not None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from kmon.errors import UsageError
 from kmon.openclaw.device_key import FILE_NAME, NotKeptError, device_in, device_note, own_device
-from kmon.own_directory import state_dir
+from kmon.process.files import state_dir
 
 
 def test_a_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.close_codes import explained
+from kmon.dialects.websocket import explained
 from kmon.openclaw.protocol.device import Device
 from kmon.openclaw.protocol.frames import FrameError, GatewayError, GatewayEvent, GatewayRequest, GatewayResponse, parse
 from kmon.openclaw.protocol.handshake import READ, WRITE, Access, Handshake, Hello, Refused, TryAgain, refusal

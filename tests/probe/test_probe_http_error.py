@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmon.dialects.delta import StreamError
-from kmon.dialects.http_error import answer_error
+from kmon.dialects.http_answer import answer_error
 from kmon.stream.sanitize import Sanitizer
 
 KEY = "sk-0123456789abcdefghijklmnopqrstuvwxyz"

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from kmon.dialects.delta import ToolCall
 from kmon.findings.tool_call import tool_call_problem, unjudgeable
-from kmon.model import Check, Tool
+from kmon.model import AnswerCheck, Tool
 from kmon.stats.outcome import CUT, FINISHED, OUTCOMES, SIGNS, UNCOUNTED, classify
 from kmon.stream.events import RunEnded, Stall
 from tests.support.ended import calling, ended, failed, scenario
@@ -58,7 +58,7 @@ def test_a_right_answer_that_did_not_end_is_no_pass() -> None:
 
 
 def test_a_check_does_not_mind_the_case_of_letters_and_wants_every_string() -> None:
-    both = replace(TOKYO, check=Check(contains=("tokyo", "22")))
+    both = replace(TOKYO, check=AnswerCheck(contains=("tokyo", "22")))
     assert classify(ended(text="TOKYO: 22"), both).passed
     assert "'tokyo'" in classify(ended(text="It is 22."), both).sentence
 

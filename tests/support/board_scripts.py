@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan, Row
-from kmon.model import Check, PromptMessage, Scenario, Target
+from kmon.model import AnswerCheck, PromptMessage, Scenario, Target
 from kmon.stream import events as ev
 from tests.support.scripted import MS, S, Script
 
@@ -13,7 +13,9 @@ ARMS = (
 )  # fmt: skip
 ANSWER = "It is 22 degrees in Tokyo."
 QUESTION = Scenario(
-    name="tool-result", messages=(PromptMessage(role="user", content="How warm is it?"),), check=Check(contains=("22",))
+    name="tool-result",
+    messages=(PromptMessage(role="user", content="How warm is it?"),),
+    check=AnswerCheck(contains=("22",)),
 )
 SECOND_ROUND_S = 10.0
 

@@ -11,11 +11,11 @@ import sys
 from contextlib import AsyncExitStack
 from itertools import zip_longest
 
-from kmon import log
 from kmon.errors import UsageError
+from kmon.logs import log
 from kmon.openclaw.simulated.options import GatewayOptions
 from kmon.openclaw.simulated.serve import gateway_listening, provider_name
-from kmon.parent_death import end_with_parent
+from kmon.process.parent_death import end_with_parent
 from kmon.simulator.serve import SimOptions, listening
 
 

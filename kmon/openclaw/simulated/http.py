@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from kmon.dialects.local_only import NotLocalError
+from kmon.dialects.server_request import NotLocalError
 from kmon.dialects.text import clean
 from kmon.simulator.connection import FAREWELL_LIMIT_BYTES, FAREWELL_LIMIT_S, FAREWELL_S
 from kmon.simulator.http import Check

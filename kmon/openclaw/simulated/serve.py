@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from kmon.address import unusable
 from kmon.dialects.text import clean
 from kmon.errors import UsageError
-from kmon.interrupts import heeding
 from kmon.openclaw.simulated.options import TOKEN, GatewayOptions, checked
 from kmon.openclaw.simulated.server import Gateway
+from kmon.process.interrupts import handle_interrupts
 from kmon.simulator.serve import SimOptions, listening
 from kmon.simulator.server import LEDGER_PATH, is_loopback
 
@@ -64,7 +64,7 @@ async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
         print_line(f"kmon sim: {sentence}")
 
     async with AsyncExitStack() as stack:
-        stack.enter_context(heeding(signals.put_nowait))
+        stack.enter_context(handle_interrupts(signals.put_nowait))
         if provider is not None:
             simulated = await stack.enter_async_context(listening(provider))
             simulated.on_refused = refused

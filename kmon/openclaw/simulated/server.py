@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from kmon.dialects.local_only import LocalOnly
+from kmon.dialects.server_request import LocalOnly
 from kmon.openclaw.protocol.frames import (
     FRAME_LIMIT_BEFORE_HELLO_BYTES,
     FrameError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kmon.dialects.request_fields import LINE_BREAKER
+from kmon.dialects.server_request import LINE_BREAKER
 from kmon.proxy.relay.head import HeadError, RequestHead, ResponseHead
 
 SIZE_LINE_LIMIT_BYTES = 4_096

@@ -29,8 +29,8 @@ from kmon.proxy.relay.request_side import TOO_MANY, Check, OpenRequest, RequestS
 from kmon.proxy.relay.response_side import ResponseSide
 from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.backend import StampedStream
+from kmon.transport.connect import Phase
 from kmon.transport.errors import CONNECT_TIMEOUT, stream_error
-from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 FLUSH_S = 0.5
@@ -145,12 +145,12 @@ class Connection:
         def on_phase(phase: Phase, t_ns: int, detail: str) -> None:
             observer.phase(phase, t_ns, detail)
 
-        def on_line(line: TcpSampler) -> None:
+        def on_sampler(line: TcpSampler) -> None:
             self._line = line
             observer.upstream_line(line)
 
         try:
-            self._upstream, self._stamps = await self._to.dial(self._context, self._limit_s, on_phase, on_line)
+            self._upstream, self._stamps = await self._to.dial(self._context, self._limit_s, on_phase, on_sampler)
         except (*_NETWORK_ERRORS, ValueError) as error:
             return stream_error(error)
         return None

@@ -9,7 +9,7 @@ import re
 
 from msgspec import Struct
 
-from kmon.dialects.request_fields import FieldError, request_fields
+from kmon.dialects.server_request import FieldError, request_fields
 
 HEAD_LIMIT_BYTES = 256 * 1024
 """Signed requests and cookies make long heads; a longer one is refused."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from kmon.dialects.local_only import NotLocalError
+from kmon.dialects.server_request import NotLocalError
 from kmon.proxy.relay.body import Body, body_of_request
 from kmon.proxy.relay.head import (
     HeadError,

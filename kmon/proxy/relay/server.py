@@ -10,16 +10,16 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from kmon import log
 from kmon.address import unusable
-from kmon.dialects.local_only import LocalOnly
+from kmon.dialects.server_request import LocalOnly
 from kmon.errors import UsageError
+from kmon.logs import log
 from kmon.proxy.relay.closing import close_after, own_answer
 from kmon.proxy.relay.connection import Connection
 from kmon.proxy.relay.observer import Observe
 from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.backend import StampedStream
-from kmon.transport.phase import Phase
+from kmon.transport.connect import Phase
 from kmon.transport.timestamps import ask_for_stamps
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import httpcore
 from msgspec import Struct
 
 from kmon.transport.backend import StampedStream, StampingBackend
-from kmon.transport.phase import OnLine, OnPhase
+from kmon.transport.connect import OnPhase, OnSampler
 
 
 class Upstream(Struct, frozen=True):
@@ -32,13 +32,13 @@ class Upstream(Struct, frozen=True):
         return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
     async def dial(
-        self, context: ssl.SSLContext, limit_s: float, on_phase: OnPhase, on_line: OnLine
+        self, context: ssl.SSLContext, limit_s: float, on_phase: OnPhase, on_sampler: OnSampler
     ) -> tuple[httpcore.AsyncNetworkStream, StampedStream]:
         """Connect, with TLS for https: the stream to use, and the one below it that has the stamps.
 
         Raises the exceptions of httpcore's network backends.
         """
-        backend = StampingBackend(on_phase, on_line)
+        backend = StampingBackend(on_phase, on_sampler)
         stream = await backend.connect_tcp(self.host, self.port, limit_s)
         assert backend.stream is not None
         if self.scheme == "https":

@@ -1,0 +1,147 @@
+"""What kmon keeps of an HTTP answer besides its stream: evidence headers, and the error of an answer that is no stream.
+
+The headers are an allow-list: credentials and account headers are never on it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
+from kmon.dialects.delta import StreamError
+from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE, WireFormat, error_member
+from kmon.dialects.text import clean
+
+REQUEST_ID_HEADERS = (
+    "x-request-id", "request-id", "x-generation-id", "cf-ray", "x-trace-id", "msh-request-id", "x-msh-trace-id",
+    "nvcf-reqid", "mistral-correlation-id", "x-kong-request-id", "x-amzn-requestid", "x-baseten-request-id",
+    "x-groq-request-id", "apim-request-id",
+)  # fmt: skip
+"""Ids by which a provider's support finds a request."""
+
+TIMING_HEADERS = (
+    "server-timing", "openai-processing-ms", "x-envoy-upstream-service-time",
+    "fireworks-server-time-to-first-token", "fireworks-server-processing-time",
+)  # fmt: skip
+"""The server's own times."""
+
+SERVER_LATENCY = "server-latency-ms"
+"""Key for the server's own total in ms, if the stream has it (Bedrock ``metrics.latencyMs``)."""
+RETRY_AFTER_LIMIT_S = 1e9
+"""Thirty years; more means never."""
+HOST_LIMIT_CHARS = 255
+STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
+
+
+def kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """The request ids and server timings among ``headers``, values bounded."""
+    names = (*REQUEST_ID_HEADERS, *TIMING_HEADERS)
+    return {name: bounded(headers[name], QUOTED_LIMIT_CHARS) for name in names if name in headers}
+
+
+def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
+    """Seconds to wait by a ``Retry-After`` value, a number or an HTTP date relative to ``now``; None if neither."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        pass
+    else:
+        return min(max(0.0, seconds), RETRY_AFTER_LIMIT_S) if math.isfinite(seconds) else None
+    when = http_date(value)
+    return None if when is None else min(max(0.0, (when - now).total_seconds()), RETRY_AFTER_LIMIT_S)
+
+
+def http_date(value: str | None) -> datetime.datetime | None:
+    """The time of an HTTP date, or None if it is none."""
+    try:
+        when = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
+
+
+def is_stream(status: int, content_type: str, wanted: str) -> bool:
+    """Whether the body can be decoded as a stream of the content type ``wanted``.
+
+    Some servers ignore ``stream: true`` and answer JSON or HTML. For event-stream frames any content type is accepted:
+    clients do not check it, and the checksums show whether they are frames.
+    """
+    if status != 200:
+        return False
+    return wanted == EVENT_STREAM_TYPE or content_type in (wanted, *STREAM_TYPES)
+
+
+def answer_error(
+    status: int,
+    content_type: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    spoken: WireFormat | None = None,
+    code: str | None = None,
+) -> StreamError:
+    """Turn an answer that is no stream into an error with the provider's own message, cleaned and bounded.
+
+    ``spoken`` is the format whose error envelope is read, None for the usual one. ``code`` is the error code if a
+    client library has read it; otherwise the body may have one.
+    """
+    text = clean(body.decode("utf-8", "replace"))
+    # Retry-After is a time of the server's clock, so it is compared with the Date header; this clock may be wrong.
+    now = http_date(headers.get("date")) or datetime.datetime.now(datetime.UTC)
+    retry_s = retry_after_s(headers.get("retry-after"), now)
+    message, body_code = _message(text, error_member if spoken is None else spoken.error_in)
+    message = _redirection(status, headers.get("location", "")) or message
+    code = code or body_code
+    frame = bounded(text, FRAME_LIMIT_CHARS)
+    if status == 200:
+        what = "JSON" if "json" in content_type else content_type or "something else"
+        return StreamError(
+            "not-a-stream",
+            f"answered {what} instead of a stream: {message}",
+            200,
+            frame=frame,
+        )
+    wait = f" (Retry-After {retry_s:g} s)" if retry_s is not None else ""
+    return StreamError(
+        "http",
+        f"HTTP {status}: {message}{wait}",
+        status,
+        code,
+        frame=frame,
+        retry_after_s=retry_s,
+    )
+
+
+def _message(text: str, error_in: Callable[[object], object]) -> tuple[str, str | None]:
+    """The message and the code of a JSON error body in its usual shapes, else the start of the body."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return bounded(" ".join(text.split()), QUOTED_LIMIT_CHARS) or "no body", None
+    error = error_in(value)
+    if error in (None, "", {}, []):
+        return "no message", None
+    if isinstance(error, dict):
+        message = error.get("message") or error.get("detail") or error.get("type") or json.dumps(error)
+        code = error.get("code") or error.get("type")
+        code = None if code is None else bounded(str(code), QUOTED_LIMIT_CHARS)
+        return bounded(str(message), QUOTED_LIMIT_CHARS), code
+    return bounded(str(error), QUOTED_LIMIT_CHARS), None
+
+
+def _redirection(status: int, location: str) -> str | None:
+    """The host of a redirect's target, since path and query may hold tokens. None if it is no redirect."""
+    if not 300 <= status < 400 or not location:
+        return None
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    return f"redirected to {bounded(host, HOST_LIMIT_CHARS) if host else 'another path'}, not followed"

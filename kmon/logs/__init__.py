@@ -1,0 +1,1 @@
+"""The log file of kmon and the form of its records."""

@@ -1,0 +1,1 @@
+"""This process and those it starts: signals, standard streams, limits, directories, children."""
