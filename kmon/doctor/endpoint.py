@@ -20,9 +20,9 @@ from kmon.doctor.clock import Reading, server_time_s
 from kmon.doctor.model_list import BODY_LIMIT_BYTES, ModelListResponse
 from kmon.stream.sanitize import Sanitizer
 from kmon.transport.backend import StampingBackend
-from kmon.transport.connect import Phase
 from kmon.transport.errors import stream_error
 from kmon.transport.http import Answer, HttpRequest, exchange
+from kmon.transport.phase import Phase
 from kmon.transport.timestamps import realtime_offset_ns
 
 Step = Literal["dns", "tcp", "tls", "http"]

@@ -32,8 +32,8 @@ from kmon.openclaw.protocol.tracker import Change, Tracker
 from kmon.probe.attempt import Attempt
 from kmon.probe.send import may_be_sent
 from kmon.stream import events as ev
-from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError
+from kmon.transport.phase import Phase
 
 RETRY_GRACE_S = 12.0
 """How long a chat error may be followed by a silent retry: 2026.2 was seen to go on after 2 and 9 s."""

@@ -33,8 +33,8 @@ from kmon.openclaw.protocol.frames import (
 )
 from kmon.openclaw.protocol.handshake import Access, Handshake, Hello, Refused, TryAgain
 from kmon.openclaw.protocol.liveness import Gap, Sequence, Ticks
-from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import ExchangeError
+from kmon.transport.phase import OnPhase, OnSampler
 from kmon.transport.websocket import WebSocket, open_websocket
 
 CHALLENGE_WAIT_S = 15.0

@@ -32,8 +32,8 @@ from kmon.probe.request_secrets import own_keys
 from kmon.probe.send import Shared
 from kmon.stream import events as ev
 from kmon.stream.timeline import Timeline
-from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError, stream_error
+from kmon.transport.phase import Phase
 from kmon.transport.proxy import proxy_for, secrets, shown
 
 _log = logging.getLogger(__name__)

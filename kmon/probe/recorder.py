@@ -25,7 +25,7 @@ from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
 from kmon.stream.timeline import Timeline
 from kmon.stream.view import fold_chunk
-from kmon.transport.connect import Phase
+from kmon.transport.phase import Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from kmon.dialects.dialect import WireRequest
 from kmon.dialects.registry import dialect
 from kmon.errors import UsageError
 from kmon.model import Target
-from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
+from kmon.transport.phase import OnPhase, OnSampler
 from kmon.transport.proxy import proxy_for
 from kmon.transport.tls import authorities
 

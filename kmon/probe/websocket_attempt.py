@@ -17,8 +17,8 @@ from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature
 from kmon.probe.attempt import Attempt
 from kmon.stream import events as ev
-from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError
+from kmon.transport.phase import Phase
 from kmon.transport.websocket import WebSocket, open_websocket
 
 MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024

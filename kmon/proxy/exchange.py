@@ -27,8 +27,8 @@ from kmon.proxy.relay.observer import Abort, Delivery, End, Side
 from kmon.proxy.request import overheard
 from kmon.proxy.tunnel import Tunnel
 from kmon.stream import events as ev
-from kmon.transport.connect import Phase
 from kmon.transport.http import Unpacker
+from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 PEEK_LIMIT_BYTES = 4 * 1024 * 1024

@@ -14,7 +14,7 @@ from msgspec import Struct
 from kmon.dialects.delta import Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
 from kmon.stream.blame import Blame
 from kmon.stream.claim import Claim
-from kmon.transport.connect import Phase
+from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpState
 
 State = Literal[

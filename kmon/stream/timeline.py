@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kmon.stream.events import Stall, StallPhase, StallThreshold, WatchedClock
-from kmon.transport.connect import Phase
+from kmon.transport.phase import Phase
 
 MS = 1_000_000
 S = 1_000_000_000

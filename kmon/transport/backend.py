@@ -19,8 +19,9 @@ from typing import Any
 
 import httpcore
 
-from kmon.transport.connect import OnPhase, OnSampler, allowed_addresses, connect_first
+from kmon.transport.connect import allowed_addresses, connect_first
 from kmon.transport.errors import of_resolving
+from kmon.transport.phase import OnPhase, OnSampler
 from kmon.transport.tcp_info import TcpSampler
 from kmon.transport.timestamps import ask_for_stamps, receive
 from kmon.transport.tls import TlsStream

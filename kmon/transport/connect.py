@@ -1,25 +1,14 @@
-"""Connects to a name with several addresses, each with a head start over the next (RFC 8305, Happy Eyeballs).
-
-Also names the phases of a connection and the callbacks that receive them.
-"""
+"""Connects to a name with several addresses, each with a head start over the next (RFC 8305, Happy Eyeballs)."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any
 
 from kmon.transport.errors import LocalError, of_connecting
-from kmon.transport.tcp_info import TcpSampler
-
-Phase = Literal["dns", "connect", "tls", "request_sent", "headers"]
-OnPhase = Callable[[Phase, int, str], None]
-"""Called with the phase just completed, its CLOCK_MONOTONIC stamp in ns, and a detail (peer, TLS version)."""
-OnSampler = Callable[[TcpSampler], None]
-"""Called with the sampler of a connection as soon as it is open."""
-
 
 Address = tuple[Any, Any, int, str, Any]
 """As ``getaddrinfo`` gives it: family, type, protocol, canonical name, socket address."""

@@ -19,7 +19,7 @@ import httpx
 
 from kmon import __version__
 from kmon.transport.backend import StampingBackend
-from kmon.transport.connect import OnPhase, OnSampler
+from kmon.transport.phase import OnPhase, OnSampler
 
 STEP_BYTES = 1 << 18
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}

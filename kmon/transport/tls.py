@@ -20,7 +20,7 @@ import httpx
 
 from kmon.catalog.reading import UnreadableError, read_regular
 from kmon.errors import UsageError
-from kmon.transport.connect import OnPhase
+from kmon.transport.phase import OnPhase
 
 CERT_FILE = "SSL_CERT_FILE"
 CERT_FILE_LIMIT_BYTES = 16 * 1024 * 1024

@@ -21,9 +21,9 @@ from kmon.dialects.bounds import QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.text import clean
 from kmon.dialects.websocket import MessageReader, Violation, WebSocketMessage
-from kmon.transport.connect import OnPhase, OnSampler
 from kmon.transport.errors import ExchangeError
 from kmon.transport.http import Answer, HttpRequest, exchange
+from kmon.transport.phase import OnPhase, OnSampler
 from kmon.transport.proxy import proxy_for
 
 READ_BYTES = 65_536

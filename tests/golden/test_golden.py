@@ -14,4 +14,5 @@ from tests.golden.make import DATA, made
 def test_the_output_for_other_programs_is_as_it_was(name: str) -> None:
     if name in NEEDS and NEEDS[name] not in os.environ:
         pytest.skip(f"{NEEDS[name]} is not set: no recorded streams to compare with")
-    assert made(name).splitlines() == (DATA / f"{name}.jsonl").read_text().splitlines()
+    before = (DATA / f"{name}.jsonl").read_text().splitlines()
+    assert made(name).splitlines() == before, f"where the change is intended: python -m tests.golden.make {name}"

@@ -13,7 +13,7 @@ from kmon.proxy.relay.head import RequestHead, ResponseHead
 from kmon.proxy.relay.observer import Abort, Delivery, End, Side
 from kmon.proxy.relay.server import Server, listener
 from kmon.proxy.relay.upstream import Upstream
-from kmon.transport.connect import Phase
+from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from aiohttp import WSMsgType, web
 
-from kmon.transport.connect import Phase
 from kmon.transport.errors import ExchangeError
+from kmon.transport.phase import Phase
 from kmon.transport.websocket import WebSocket, open_websocket
 from tests.support.loopback import serving
 from tests.support.sockets import socket_server

@@ -29,8 +29,8 @@ from kmon.proxy.relay.request_side import TOO_MANY, Check, OpenRequest, RequestS
 from kmon.proxy.relay.response_side import ResponseSide
 from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.backend import StampedStream
-from kmon.transport.connect import Phase
 from kmon.transport.errors import CONNECT_TIMEOUT, stream_error
+from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 FLUSH_S = 0.5

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from kmon.dialects.delta import StreamError
 from kmon.proxy.relay.head import RequestHead, ResponseHead
-from kmon.transport.connect import Phase
+from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
 How = Literal["complete", "client-left", "upstream-ended", "unreachable", "aborted"]

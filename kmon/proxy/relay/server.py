@@ -19,7 +19,7 @@ from kmon.proxy.relay.connection import Connection
 from kmon.proxy.relay.observer import Observe
 from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.backend import StampedStream
-from kmon.transport.connect import Phase
+from kmon.transport.phase import Phase
 from kmon.transport.timestamps import ask_for_stamps
 
 _log = logging.getLogger(__name__)

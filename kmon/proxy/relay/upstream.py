@@ -9,7 +9,7 @@ import httpcore
 from msgspec import Struct
 
 from kmon.transport.backend import StampedStream, StampingBackend
-from kmon.transport.connect import OnPhase, OnSampler
+from kmon.transport.phase import OnPhase, OnSampler
 
 
 class Upstream(Struct, frozen=True):
