@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from kmon.engine.api import Command, EventSource
-from kmon.engine.plan import Keys, RacePlan, Spans
+from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.process import EngineProcess
 from kmon.model import PromptMessage, Scenario, Target
 from kmon.retry.policy import Policy
@@ -56,7 +56,7 @@ class Listening:
 def measured(url: str, streams: int) -> dict[str, list[int]]:
     """Arrival stamps in ns, per stream id, of a race drawn on this terminal."""
     rows = tuple(
-        Spans(
+        Row(
             Target(
                 name=f"s{i}",
                 provider="truth",

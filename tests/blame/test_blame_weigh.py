@@ -120,5 +120,5 @@ def test_the_provider_is_accused_only_with_a_sign_of_life_of_it_and_no_doubt_at_
     assert found.evidence and found.why
     assert (found.certainty == "cannot tell") == (found.name == "unknown")
     if found.name == "provider":
-        assert said.acked or said.lively
+        assert said.acked or said.sends_without_output
         assert not said.suspended_ns
