@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from kmon.blame.adaptive_threshold import NEEDED, TargetGaps, ThresholdLearner
+from kmon.blame.weigh import Silence, blame
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import EndedAttempt, Signature, decide
 from kmon.stream import events as ev
-from kmon.stream.blame import Blame, Certainty, Party, Silence, blame
+from kmon.stream.blame import Blame, Certainty, Party
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RaceView
 
