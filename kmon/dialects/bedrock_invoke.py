@@ -15,9 +15,10 @@ import msgspec
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.converse import converse_delta, model_in
 from kmon.dialects.delta import Delta, Usage
-from kmon.dialects.dialect import EVENT_STREAM_TYPE, Route, WireFormat
+from kmon.dialects.dialect import Route, WireFormat
 from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.fault import malformed
+from kmon.dialects.framing import AWS_EVENT_STREAM
 from kmon.dialects.json_access import count, items, members, parsed, text
 from kmon.dialects.messages import message_delta
 
@@ -30,7 +31,7 @@ class BedrockInvoke(WireFormat):
     """InvokeModelWithResponseStream."""
 
     name = "bedrock-invoke"
-    content_type = EVENT_STREAM_TYPE
+    framings = (AWS_EVENT_STREAM,)
 
     def route(self, path: str) -> Route | None:
         model, operation = model_in(path) or ("", "")

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest
+from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
+from kmon.dialects.framing import SERVER_SENT_EVENTS
 from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool
@@ -32,7 +33,7 @@ class Chat(HttpDialect):
     """Sends no sampling parameters: Moonshot refuses temperature, and targets would not be comparable."""
 
     name = DEFAULT_DIALECT
-    content_type = SSE_TYPE
+    framings = (SERVER_SENT_EVENTS,)
     final = False  # usage may follow [DONE]
     base_path = "/v1"
     models_path = "/models"

@@ -10,7 +10,6 @@ import msgspec
 
 from kmon.dialects.delta import Delta, ToolFragment, Usage
 from kmon.dialects.dialect import (
-    EVENT_STREAM_TYPE,
     HttpDialect,
     Route,
     Transport,
@@ -19,6 +18,7 @@ from kmon.dialects.dialect import (
     carries_calls,
 )
 from kmon.dialects.eventstream_json import JSONFramesDecoder
+from kmon.dialects.framing import AWS_EVENT_STREAM
 from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
@@ -34,7 +34,7 @@ class Converse(HttpDialect):
     """
 
     name = "converse"
-    content_type = EVENT_STREAM_TYPE
+    framings = (AWS_EVENT_STREAM,)
     transport: Transport = "aws"
     auth: Auth = "aws"
 

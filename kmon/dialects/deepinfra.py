@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from kmon.dialects.delta import Delta, Usage
-from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest, cannot_carry, carries_calls
+from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest, cannot_carry, carries_calls
 from kmon.dialects.fault import fault
+from kmon.dialects.framing import SERVER_SENT_EVENTS
 from kmon.dialects.json_access import count, items, members, text
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.errors import UsageError
@@ -27,7 +28,7 @@ class DeepInfra(HttpDialect):
     """The prompt follows ``target.template``, the model's own chat template. There are no tools."""
 
     name = "deepinfra"
-    content_type = SSE_TYPE
+    framings = (SERVER_SENT_EVENTS,)
 
     def route(self, path: str) -> Route | None:
         _, _, model = path.partition(PATH)

@@ -16,11 +16,10 @@ from msgspec import Struct, structs
 
 from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta
+from kmon.dialects.framing import SSE_TYPE, Framing
 from kmon.dialects.json_access import items, members, parsed, text
 from kmon.model import Auth, PromptMessage, Scenario, Target
 
-SSE_TYPE = "text/event-stream"
-EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
 SSE_HEADERS = {
     "Accept": SSE_TYPE,
     "Accept-Encoding": "identity",  # compressed streams are buffered and hide the gaps
@@ -82,8 +81,13 @@ class WireFormat(ABC):
 
     @property
     @abstractmethod
-    def content_type(self) -> str:
-        """The media type of a streamed answer."""
+    def framings(self) -> tuple[Framing, ...]:
+        """How the events of a streamed answer may be sent. The first is the one that kmon asks for."""
+
+    @property
+    def media_types(self) -> frozenset[str]:
+        """The media types of a streamed answer."""
+        return frozenset(media_type for framing in self.framings for media_type in framing.media_types)
 
     @abstractmethod
     def route(self, path: str) -> Route | None:
@@ -91,10 +95,7 @@ class WireFormat(ABC):
 
     @abstractmethod
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
-        """Whether one event of a stream certainly is of this dialect, by its name and its members.
-
-        For AWS event streams only the name is given, for server-sent events both.
-        """
+        """Whether one event of a stream certainly is of this dialect, by its name ("" if none) and its members."""
 
     @abstractmethod
     def decoder(self) -> Decoder:

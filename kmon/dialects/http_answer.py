@@ -8,13 +8,14 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE, WireFormat, error_member
+from kmon.dialects.dialect import WireFormat, error_member
+from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.text import clean
 
 REQUEST_ID_HEADERS = (
@@ -67,15 +68,15 @@ def http_date(value: str | None) -> datetime.datetime | None:
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
 
 
-def is_stream(status: int, content_type: str, wanted: str) -> bool:
-    """Whether the body can be decoded as a stream of the content type ``wanted``.
+def is_stream(status: int, content_type: str, wanted: Collection[str]) -> bool:
+    """Whether the body can be decoded as a stream of one of the media types ``wanted``.
 
     Some servers ignore ``stream: true`` and answer JSON or HTML. For event-stream frames any content type is accepted:
     clients do not check it, and the checksums show whether they are frames.
     """
     if status != 200:
         return False
-    return wanted == EVENT_STREAM_TYPE or content_type in (wanted, *STREAM_TYPES)
+    return EVENT_STREAM_TYPE in wanted or content_type in wanted or content_type in STREAM_TYPES
 
 
 def answer_error(

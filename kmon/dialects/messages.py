@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
-from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest
+from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
+from kmon.dialects.framing import SERVER_SENT_EVENTS
 from kmon.dialects.json_access import compact, count, items, members, position, text
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.dialects.turns import Turn, system_of, turns_of
@@ -42,7 +43,7 @@ class Messages(HttpDialect):
     """The dialect requires the output cap, and its name is always ``max_tokens``."""
 
     name = "messages"
-    content_type = SSE_TYPE
+    framings = (SERVER_SENT_EVENTS,)
     auth: Auth = "x-api-key"
 
     def route(self, path: str) -> Route | None:

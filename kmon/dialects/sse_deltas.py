@@ -12,8 +12,8 @@ from typing import Any
 
 from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded, frame_text
 from kmon.dialects.delta import Delta
-from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.fault import fault, malformed
+from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
 

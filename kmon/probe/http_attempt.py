@@ -38,7 +38,7 @@ class HttpAttempt(Attempt):
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
             self._recorder.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
-            if not is_stream(answer.status, answer.content_type, self._wire.content_type):
+            if not is_stream(answer.status, answer.content_type, self._wire.media_types):
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
                 response = (answer.status, answer.content_type, answer.headers, body)

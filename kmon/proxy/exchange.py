@@ -13,7 +13,8 @@ import httpx
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.dialect import SSE_TYPE, Decoder, FinishWords
+from kmon.dialects.dialect import Decoder, FinishWords
+from kmon.dialects.framing import SSE_TYPE
 from kmon.dialects.http_answer import answer_error
 from kmon.dialects.sse_deltas import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
@@ -180,13 +181,14 @@ class ProxiedExchange:
 
     def _is_streamed(self, content_type: str) -> bool:
         """Whether an answer of this type comes piece by piece."""
-        known = self._request.format
-        return content_type in STREAMED or (known is not None and content_type == known.content_type)
+        asked = self._request
+        known = asked.format is not None and asked.stream and content_type in asked.format.media_types
+        return known or content_type in STREAMED
 
     def _decoder_of(self, t_ns: int, content_type: str) -> Decoder | None:
         """The decoder of a stream of this type; None where only its bytes can be counted."""
         known = self._request.format
-        if known is not None and known.content_type == content_type:
+        if known is not None and content_type in known.media_types:
             return known.decoder()
         self._recorder.unread(t_ns, stream=True)
         return PlainDecoder() if content_type == SSE_TYPE else None

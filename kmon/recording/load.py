@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular, read_to_end
-from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE
+from kmon.dialects.framing import SSE_TYPE
 from kmon.dialects.json_access import items, members, parsed
 from kmon.errors import UsageError
 from kmon.recording import cassette, trace
 from kmon.recording.cassette import documents, interaction
 from kmon.recording.interaction import Interaction, Request
-from kmon.recording.sniff import is_event_stream, is_sse, why_no_stream
+from kmon.recording.sniff import framing_of, why_no_stream
 
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 KINDS = "a go-vcr or vcrpy cassette, a raw SSE or event-stream body, or a kmon recording"
@@ -69,9 +69,10 @@ def _unreadable(path: Path, why: UnreadableError) -> UsageError:
 
 
 def _raw_stream(data: bytes) -> list[Interaction] | None:
-    if is_event_stream(data):
-        return [interaction(0, Request(), 200, {"content-type": EVENT_STREAM_TYPE}, data)]
-    return [interaction(0, Request(), 200, {"content-type": SSE_TYPE}, data)] if is_sse(data) else None
+    framing = framing_of(data)
+    if framing is None:
+        return None
+    return [interaction(0, Request(), 200, {"content-type": framing.media_types[0]}, data)]
 
 
 def _json(data: bytes) -> list[Interaction] | None:

@@ -1,49 +1,42 @@
-"""Detects the framing (SSE, AWS event stream) and the dialect of a response from its bytes and URL."""
+"""Detects the framing and the dialect of a response from its bytes and URL."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE
-from kmon.dialects.eventstream import EventStreamDecoder, Frame
-from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.framing import SERVER_SENT_EVENTS, Framing
+from kmon.dialects.json_access import members, text
 from kmon.dialects.registry import formats, routed
-from kmon.dialects.sse import BOM, Event, SSEDecoder
 from kmon.model import DEFAULT_DIALECT
 
-SNIFF_BYTES = 64 * 1024
-
-_SSE_LINE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n|$)|:")
+WHOLE_TYPES = ("application/json", "text/html")
+"""Media types of answers that are no streams, unless their body is one."""
 UNREADABLE = {"responses": "/responses", "gemini": ":streamGenerateContent"}
 """Dialects that kmon recognises but cannot decode, each with the end of its URL path."""
 
 
-def is_event_stream(body: bytes) -> bool:
-    """Whether ``body`` starts like AWS event-stream frames, intact or damaged."""
-    return body[:1] == b"\0" and any(name in body[:512] for name in (b":event-type", b":message-type"))
+def framing_of(body: bytes) -> Framing | None:
+    """The framing of a streamed ``body``; None if it is no stream.
 
-
-def is_sse(body: bytes) -> bool:
-    """Whether the first line of ``body`` is a line of server-sent events."""
-    return _SSE_LINE.match(body[:SNIFF_BYTES].removeprefix(BOM).lstrip(b"\r\n")) is not None
+    A body that only may have a framing (JSON lines, a JSON array) has it if a dialect recognises one of its events.
+    """
+    return next((framing for framing in _begun(body) if framing.certain or _recognised(framing, body)), None)
 
 
 def is_stream(content_type: str, body: bytes) -> bool:
     """Whether a response is a stream with a known framing. The body has precedence over its content type."""
-    if is_event_stream(body):
-        return True
-    if content_type in ("application/json", "text/html") and body.lstrip()[:1] in (b"{", b"[", b"<"):
-        return False
-    return is_sse(body) or content_type in (SSE_TYPE, EVENT_STREAM_TYPE)
+    framing = framing_of(body)
+    if framing is not None or content_type in WHOLE_TYPES:
+        return framing is not None
+    return any(content_type in known.media_types for known in _framings())
 
 
 def dialect_of(url: str, body: bytes) -> str:
     """The dialect of a response: by its body, else by its URL, else the default one."""
-    found_in_body = _framed(body) if is_event_stream(body) else _sse(body) if is_sse(body) else None
-    if found_in_body is not None:
-        return found_in_body
+    for framing in _begun(body):
+        if (name := _recognised(framing, body)) is not None:
+            return name
     path = url.partition("?")[0].partition("#")[0].rstrip("/")
     path = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
     if (found := routed(path)) is not None:
@@ -51,28 +44,30 @@ def dialect_of(url: str, body: bytes) -> str:
     return next((name for name, ending in UNREADABLE.items() if path.endswith(ending)), DEFAULT_DIALECT)
 
 
-def _framed(body: bytes) -> str | None:
-    for frame in EventStreamDecoder().feed(body[:SNIFF_BYTES]):
-        if isinstance(frame, Frame) and (name := frame.headers.get(":event-type")):
-            return _recognised(EVENT_STREAM_TYPE, name, {})
+def _framings() -> tuple[Framing, ...]:
+    """The framings of all formats, those that the first bytes show first."""
+    found = dict.fromkeys(framing for entry in formats() for framing in entry.framings)
+    return (*(framing for framing in found if framing.certain), *(framing for framing in found if not framing.certain))
+
+
+def _begun(body: bytes) -> Iterator[Framing]:
+    return (framing for framing in _framings() if framing.begins(body))
+
+
+def _recognised(framing: Framing, body: bytes) -> str | None:
+    """The dialect of the first event that a format recognises."""
+    spoken = [entry for entry in formats() if framing in entry.framings]
+    for name, value in framing.events(body):
+        for entry in spoken:
+            if entry.recognises(name, value):
+                return entry.name
+        if framing is SERVER_SENT_EVENTS and (other := _unreadable(value)):
+            return other
     return None
 
 
-def _sse(body: bytes) -> str | None:
-    decoder = SSEDecoder()
-    for item in decoder.feed(body[:SNIFF_BYTES]) + (decoder.end() if len(body) <= SNIFF_BYTES else []):
-        if isinstance(item, Event) and (dialect := _spoken(item)) is not None:
-            return dialect
-    return None
-
-
-def _spoken(event: Event) -> str | None:
-    try:
-        value = members(parsed(event.data))
-    except ValueError:
-        return None
-    if (name := _recognised(SSE_TYPE, event.name, value)) is not None:
-        return name
+def _unreadable(value: dict[str, Any]) -> str | None:
+    """The name in :data:`UNREADABLE` of a stream with an event of these members."""
     if text(value.get("type")).startswith("response."):
         return "responses"
     return "gemini" if "candidates" in value else None
@@ -96,8 +91,3 @@ def why_no_stream(lines: Sequence[dict[str, Any]]) -> str | None:
     if lines and all("dir" in line and "frame" in line for line in lines):
         return "it holds the WebSocket dialogue of a program kmon reads no runs from"
     return None
-
-
-def _recognised(content_type: str, event: str, value: Mapping[str, Any]) -> str | None:
-    spoken = (entry for entry in formats() if entry.content_type == content_type)
-    return next((entry.name for entry in spoken if entry.recognises(event, value)), None)

@@ -1,4 +1,4 @@
-"""Writes AWS event-stream frames, and finds where the frames of a recorded body end.
+"""Writes AWS event-stream frames.
 
 A frame is: u32 total length, u32 header length, u32 CRC32 of those eight bytes, headers, payload, u32 CRC32 of all
 before it; big-endian. A header is: u8 length and name, u8 type (7, a string), u16 length and value.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-
-CONTENT_TYPE = "application/vnd.amazon.eventstream"
+from collections.abc import Mapping
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
@@ -39,22 +37,6 @@ def exception(name: str, payload: bytes) -> bytes:
 def error(code: str, message: str) -> bytes:
     """An error outside the service's model: code and message are headers, and there is no payload."""
     return frame({":error-code": code, ":error-message": message, ":message-type": "error"}, b"")
-
-
-def split_frames(body: bytes) -> Iterator[bytes]:
-    """The body in pieces that end where its frames end; joined they are the body.
-
-    From where a length can no longer be trusted, or is more than there is, the rest is one piece.
-    """
-    at = 0
-    while len(body) - at >= _PRELUDE.size:
-        total, _, crc = _PRELUDE.unpack_from(body, at)
-        if crc != zlib.crc32(body[at : at + 8]) or not _FIXED_BYTES <= total <= len(body) - at:
-            break
-        yield body[at : at + total]
-        at += total
-    if at < len(body):
-        yield body[at:]
 
 
 def _header(name: bytes, value: bytes) -> bytes:

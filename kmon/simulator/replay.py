@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.dialects.dialect import SSE_TYPE, HttpDialect
-from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.dialect import HttpDialect
+from kmon.dialects.framing import SERVER_SENT_EVENTS, Framing
+from kmon.dialects.json_access import members, text
 from kmon.dialects.registry import http_dialects, wire_format
 from kmon.errors import UsageError
 from kmon.model import Scenario, Target
 from kmon.recording import Interaction
-from kmon.simulator import eventstream
+from kmon.recording.sniff import framing_of
 from kmon.simulator.dialects.registry import server_dialect
 from kmon.simulator.replay_scenario import scenario
 from kmon.simulator.script import EndBody, Script, SendChunk, SendHead, Whole, scaled
@@ -28,7 +29,6 @@ SCENARIO_NAME = "recorded"
 """What was asked is known by the stream it got, which names the target."""
 KEPT_HEADERS = ("content-type", "retry-after", "x-request-id", "request-id", "x-amzn-requestid", "x-amzn-errortype")
 
-_EVENT_END = re.compile(rb"(?>\r\n|\r|\n){2,}")
 _UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9._-]+")
 
 Recordings = Mapping[str, Sequence[Interaction]]
@@ -89,26 +89,22 @@ def recorded_script(interaction: Interaction) -> Script:
         (name, _one_line(interaction.headers[name])) for name in KEPT_HEADERS if name in interaction.headers
     )
     status = interaction.status or 200
-    if status != 200 or interaction.body.lstrip()[:1] in (b"{", b"[", b"<"):
+    framing = framing_of(interaction.body)
+    if framing is None and interaction.body.lstrip()[:1] not in (b"{", b"[", b"<"):
+        framing = _expected_framing(interaction)
+    if status != 200 or framing is None:
         return (Whole(status, headers, interaction.body, (interaction.duration_ms or 0.0) / 1000),)
-    spoken = wire_format(interaction.dialect)
-    content_type = SSE_TYPE if spoken is None else spoken.content_type
     if "content-type" not in interaction.headers:
-        headers = (("content-type", content_type), *headers)
-    framed = content_type == eventstream.CONTENT_TYPE
-    events = list((eventstream.split_frames if framed else split_events)(interaction.body))
+        headers = (("content-type", framing.media_types[0]), *headers)
+    events = list(framing.split(interaction.body))
     gaps = zip(events, _gaps_s(interaction, len(events)), strict=True)
     return (SendHead(status, headers), *(SendChunk(event, "recorded", gap_s) for event, gap_s in gaps), EndBody())
 
 
-def split_events(body: bytes) -> Iterator[bytes]:
-    """The body in pieces that end where its events end; joined they are the body."""
-    start = 0
-    for end in _EVENT_END.finditer(body):
-        yield body[start : end.end()]
-        start = end.end()
-    if start < len(body):
-        yield body[start:]
+def _expected_framing(interaction: Interaction) -> Framing:
+    """How a body should be framed of which only a damaged part is there."""
+    spoken = wire_format(interaction.dialect)
+    return SERVER_SENT_EVENTS if spoken is None else spoken.framings[0]
 
 
 def _gaps_s(interaction: Interaction, events: int) -> list[float]:
@@ -166,10 +162,5 @@ def _model(event: dict[str, Any]) -> str:
 
 def _first_event(interaction: Interaction) -> dict[str, Any]:
     """The first JSON event of the answer: it names the model when the request is lost."""
-    for line in interaction.body[:8_192].splitlines():
-        if line.startswith(b"data:"):
-            try:
-                return members(parsed(line[5:].strip()))
-            except ValueError:
-                return {}
-    return {}
+    framing = framing_of(interaction.body)
+    return {} if framing is None else next((value for _, value in framing.events(interaction.body) if value), {})

@@ -21,9 +21,11 @@ from msgspec import Struct
 
 from kmon.cli import main
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.dialect import SSE_HEADERS, SSE_TYPE, HttpDialect, Route, WireRequest
+from kmon.dialects.dialect import SSE_HEADERS, Decoder, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
+from kmon.dialects.framing import JSON_LINES, SERVER_SENT_EVENTS, Framing
 from kmon.dialects.json_access import items, members, text
+from kmon.dialects.json_pieces import JSONPiecesDecoder, LinesDecoder
 from kmon.dialects.registry import registered
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import PromptMessage, Scenario, Target
@@ -40,7 +42,6 @@ from kmon.simulator.request import ChatMessage, ChatRequest, TokenUsage
 from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.server import Simulator
 from kmon.simulator.sse import JSON_HEADERS, event, to_json
-from kmon.simulator.sse import SSE_HEADERS as STREAM_HEADERS
 from kmon.simulator.wire import ServerDialect, ServerRoute, Trait
 from tests.support.watching import proxying
 
@@ -51,9 +52,15 @@ class Toy(HttpDialect):
     """The client's side."""
 
     name = "toy"
-    content_type = SSE_TYPE
     base_path = "/playroom"
     models_path = "/toys"
+
+    def __init__(self, framing: Framing) -> None:
+        self._framing = framing
+
+    @property
+    def framings(self) -> tuple[Framing, ...]:
+        return (self._framing,)
 
     def route(self, path: str) -> Route | None:
         return Route() if path.endswith("/toy") else None
@@ -65,8 +72,9 @@ class Toy(HttpDialect):
         body = {"model": target.model, "stream": True, "line": [message.content for message in messages]}
         return WireRequest("/toy", SSE_HEADERS | target.headers, json.dumps(body | target.body).encode())
 
-    def decoder(self) -> JSONEventsDecoder:
-        return JSONEventsDecoder(toy_delta)
+    def decoder(self) -> Decoder:
+        lines = self._framing is JSON_LINES
+        return JSONPiecesDecoder(LinesDecoder(), toy_delta) if lines else JSONEventsDecoder(toy_delta)
 
     def whole(self, value: dict[str, Any]) -> Delta:
         return toy_delta(value)
@@ -94,12 +102,16 @@ def toy_delta(value: dict[str, Any], raw: str = "", name: str = "") -> Delta:
 class ToyWire(Struct, frozen=True):
     """Writes the answers of :class:`ToyServer`."""
 
-    head: Headers = STREAM_HEADERS
+    framing: Framing
+
+    @property
+    def head(self) -> Headers:
+        return (("content-type", self.framing.media_types[0]),)
 
     def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         for piece in answer.pieces:
-            yield SendChunk(event({"say": piece.text}), "text", text=piece.text)
-        yield SendChunk(event({"over": answer.finish}), "finish")
+            yield SendChunk(written(self.framing, {"say": piece.text}), "text", text=piece.text)
+        yield SendChunk(written(self.framing, {"over": answer.finish}), "finish")
 
     def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         return Whole(200, JSON_HEADERS, to_json({"say": answer.joined("text"), "over": answer.finish}))
@@ -107,21 +119,24 @@ class ToyWire(Struct, frozen=True):
     def timed(self, script: Script, usage: TokenUsage) -> Script:
         return script
 
-    def keepalive(self) -> bytes:
-        return b": still here\n\n"
+    def keepalive(self) -> bytes | None:
+        return None if self.framing is JSON_LINES else b": still here\n\n"
 
     def error(self, message: str, code: int, kind: str, *, named: bool = False) -> bytes:
-        return event({"oops": message})
+        return written(self.framing, {"oops": message})
 
     def refusal(self, status: int, message: str, kind: str, code: str | None = None) -> Whole:
-        return ToyServer().refusal(status, message)
+        return Whole(status, JSON_HEADERS, to_json({"oops": message}))
 
 
 class ToyServer(ServerDialect):
     """The server's side."""
 
     name = "toy"
-    traits: frozenset[Trait] = frozenset({"sse"})
+
+    def __init__(self, framing: Framing) -> None:
+        self._framing = framing
+        self.traits: frozenset[Trait] = frozenset() if framing is JSON_LINES else frozenset({"sse"})
 
     def route(self, path: str) -> ServerRoute | None:
         return ServerRoute(self, "toys") if path.endswith("/toy") else None
@@ -131,7 +146,7 @@ class ToyServer(ServerDialect):
         return ChatRequest(asked["model"], [ChatMessage("user", line) for line in asked["line"]], asked.get("stream"))
 
     def wire(self, request: ChatRequest, rng: Random) -> ToyWire:
-        return ToyWire()
+        return ToyWire(self._framing)
 
     def refusal(self, status: int, message: str) -> Whole:
         return Whole(status, JSON_HEADERS, to_json({"oops": message}))
@@ -140,10 +155,15 @@ class ToyServer(ServerDialect):
         return to_json({"toys": ["bear", *models]}) if path.endswith("/toys") else None
 
 
-@pytest.fixture(autouse=True)
-def toy() -> Iterator[None]:
-    with registered(Toy()), served(ToyServer()):
-        yield
+def written(framing: Framing, value: dict[str, Any]) -> bytes:
+    return to_json(value) + b"\n" if framing is JSON_LINES else event(value)
+
+
+@pytest.fixture(autouse=True, params=[SERVER_SENT_EVENTS, JSON_LINES], ids=["sse", "lines"])
+def framing(request: pytest.FixtureRequest) -> Iterator[Framing]:
+    """The toy is there, with events in this framing."""
+    with registered(Toy(request.param)), served(ToyServer(request.param)):
+        yield request.param
 
 
 @contextmanager
@@ -222,28 +242,29 @@ def test_the_help_and_the_refusal_of_another_name_list_it(project: Path, capsys:
     assert "ws, toy" in capsys.readouterr().err
 
 
-def test_a_recording_of_it_is_decoded(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = recording(project)
+def test_a_recording_of_it_is_decoded(project: Path, framing: Framing, capsys: pytest.CaptureFixture[str]) -> None:
+    file = recording(project, framing)
     assert main(["decode", str(file), "--json"]) == 0
     (decoded,) = lines(capsys)
     assert (decoded["dialect"], decoded["text"], decoded["finish_reason"]) == ("toy", "teddy", "stop")
     assert (decoded["done"], decoded["chunks"], decoded["signature"]) == (True, 3, None)
 
 
-async def test_a_recording_of_it_is_replayed(project: Path) -> None:
-    file = recording(project)
+async def test_a_recording_of_it_is_replayed(project: Path, framing: Framing) -> None:
+    file = recording(project, framing)
     files = {str(file): load(file)}
     async with Simulator(profile.load("smooth"), replays=replay_scripts(files, speed=SPEED)) as server:
         ((target, scenario),) = replay_targets(files, server.origin)
         assert (target.dialect, scenario.name) == ("toy", "recorded")
         async with httpx.AsyncClient(trust_env=False) as http:
             answer = await http.post(f"{target.base_url}/toy")
-    assert (answer.content, answer.headers["content-type"]) == (file.read_bytes(), SSE_TYPE)
+    assert (answer.content, answer.headers["content-type"]) == (file.read_bytes(), framing.media_types[0])
 
 
-def recording(project: Path) -> Path:
+def recording(project: Path, framing: Framing) -> Path:
     file = project / "toy.body"
-    file.write_bytes(event({"say": "ted"}) + event({"say": "dy"}) + event({"over": "stop"}))
+    said: list[dict[str, Any]] = [{"say": "ted"}, {"say": "dy"}, {"over": "stop"}]
+    file.write_bytes(b"".join(written(framing, value) for value in said))
     return file
 
 
@@ -277,12 +298,13 @@ def test_the_doctor_and_the_list_of_targets_ask_for_its_models(
     assert "bear among them" in examined
 
 
-async def test_the_self_test_names_its_faults() -> None:
+async def test_the_self_test_names_its_faults(framing: Framing) -> None:
     cases = [
         Case("smooth", dialect="toy"),
         Case("truncated-no-finish", "truncated-no-finish", dialect="toy"),
-        Case("keepalives-only", "keep-alives-only", dialect="toy", timeout_s=20),
     ]
+    if framing is SERVER_SENT_EVENTS:  # lines have no keep-alives
+        cases.append(Case("keepalives-only", "keep-alives-only", dialect="toy", timeout_s=20))
     async with Simulator(profile.load("smooth"), speed=10) as server:
         bench = await run_cases(cases, {"": server.origin}, Shared(), seeds=2, speed=10, concurrency=8)
     assert [(row.case.name, row.right, row.evidence) for row in bench.rows] == [

@@ -1,4 +1,4 @@
-"""The encoder's frames are frames to botocore's own decoder, and recorded bodies are cut where frames end."""
+"""The encoder's frames are frames to botocore's own decoder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.simulator.eventstream import error, event, exception, frame, split_frames
+from kmon.simulator.eventstream import error, event, exception, frame
 
 NAMES = st.text(min_size=1, max_size=20)
 HEADERS = st.dictionaries(NAMES, st.text(max_size=300), max_size=5)
-FRAMES = st.lists(st.builds(frame, HEADERS, st.binary(max_size=300)), max_size=5)
 
 
 def read(data: bytes) -> list[tuple[dict[str, str], bytes]]:
@@ -46,15 +45,3 @@ def test_botocore_notices_any_flipped_bit(position: int) -> None:
     damaged[position] ^= 1
     with pytest.raises(ChecksumMismatch):
         read(bytes(damaged))
-
-
-@given(FRAMES, st.binary(max_size=40))
-def test_a_body_is_cut_where_its_frames_end_and_loses_nothing(frames: list[bytes], tail: bytes) -> None:
-    pieces = list(split_frames(b"".join(frames) + tail))
-    assert pieces[: len(frames)] == frames
-    assert b"".join(pieces) == b"".join(frames) + tail
-
-
-def test_what_follows_a_damaged_length_is_one_piece() -> None:
-    good = event("messageStart", b"{}")
-    assert list(split_frames(good + b"\xff" + good[1:] + good)) == [good, b"\xff" + good[1:] + good]

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kmon.errors import UsageError
 from kmon.recording import Interaction, Request
@@ -19,7 +17,6 @@ from kmon.simulator.replay import (
     recorded_script,
     replay_scripts,
     replay_targets,
-    split_events,
 )
 from kmon.simulator.script import SendChunk, Whole, duration_s, offsets
 
@@ -59,17 +56,6 @@ def recorded(
     request = Request("POST", "https://api.groq.com/openai/v1/chat/completions", {}, json.dumps(ASKED).encode())
     headers = {"content-type": content_type, "x-secret": "no"}
     return Interaction(index, request, status, headers, body, dialect, streaming, duration_ms, arrivals_ms)
-
-
-@given(st.lists(st.sampled_from([b"data: x", b": c", b"\n", b"\r\n", b"\r", b"\n\n", b"\r\n\r\n"])).map(b"".join))
-def test_pieces_joined_are_the_body_and_only_the_last_may_lack_its_end(body: bytes) -> None:
-    pieces = list(split_events(body))
-    assert b"".join(pieces) == body
-    assert all(piece[-1:] in (b"\n", b"\r") for piece in pieces[:-1])
-
-
-def test_pieces_end_where_events_end() -> None:
-    assert list(split_events(STREAM + b"data: cut")) == [*EVENTS, b": bye\r\n\r\n", b"data: [DONE]\n\n", b"data: cut"]
 
 
 def test_the_recorded_duration_is_spread_over_the_events_and_compressed_by_speed() -> None:

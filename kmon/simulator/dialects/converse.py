@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from kmon.dialects.framing import EVENT_STREAM_TYPE
 from kmon.simulator import eventstream
 from kmon.simulator.answers import ModelAnswer, Piece
 from kmon.simulator.http import Headers, ServerRequest
@@ -117,7 +118,7 @@ class ConverseWire(Struct, frozen=True):
 
     @property
     def head(self) -> Headers:
-        return (("content-type", eventstream.CONTENT_TYPE), self._id_header)
+        return (("content-type", EVENT_STREAM_TYPE), self._id_header)
 
     def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         yield SendChunk(self._event("messageStart", {"role": "assistant"}), "role")
