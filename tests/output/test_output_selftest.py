@@ -84,7 +84,7 @@ def test_a_matrix_that_cannot_be_kept_is_printed_all_the_same(
     assert main(["selftest", "--json", "--output", "/dev/full"]) == 3
     said = capsys.readouterr()
     assert json.loads(said.out)["ok"] is True
-    assert said.err == "kmon: --output /dev/full: the matrix could not be kept (No space left on device)\n"
+    assert said.err == "kmon: --output /dev/full: the result could not be kept (No space left on device)\n"
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
