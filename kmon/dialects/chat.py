@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from kmon.dialects.chat_calls import ChatCalls
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
 from kmon.dialects.framing import SERVER_SENT_EVENTS
-from kmon.dialects.json_access import compact, count, items, members, position, text
+from kmon.dialects.json_access import count, items, members, position, text
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool
 
@@ -64,7 +66,7 @@ class Chat(HttpDialect):
         return WireRequest(PATH, SSE_HEADERS | target.headers, msgspec.json.encode(body))
 
     def decoder(self) -> JSONEventsDecoder:
-        return JSONEventsDecoder(chunk_delta)
+        return JSONEventsDecoder(partial(chunk_delta, calls=ChatCalls()))
 
     def whole(self, value: dict[str, Any]) -> Delta:
         """A completion is read as one chunk whose ``message`` is the ``delta``."""
@@ -72,8 +74,8 @@ class Chat(HttpDialect):
         return chunk_delta({**value, "choices": choices})
 
 
-def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
-    """The meaning of one chunk object. ``name`` is the SSE event name."""
+def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: ChatCalls | None = None) -> Delta:
+    """The meaning of one chunk object. ``name`` is the SSE event name, ``calls`` the tool calls so far."""
     answer = reasoning = ""
     tools: tuple[ToolFragment, ...] = ()
     finish: str | None = None
@@ -97,7 +99,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
             if "reasoning_content" in delta or "reasoning" in delta or isinstance(content, list):
                 reasoning += _reasoning(delta, content)
             if "tool_calls" in delta or "function_call" in delta:
-                tools += _fragments(delta)
+                tools += (calls or ChatCalls()).fragments(delta)
         elif not text(chunk.get("object")).startswith("chat."):
             answer += text(choice.get("text"))
         if reason := text(choice.get("finish_reason")):
@@ -185,29 +187,6 @@ def _part_text(part: object, depth: int) -> str:
         ),
         "",
     )
-
-
-def _fragments(delta: dict[str, Any]) -> tuple[ToolFragment, ...]:
-    """Fragments of tool calls. Without an ``index`` (Mistral) the position in the list is the index."""
-    fragments = []
-    for place, call in enumerate(items(delta.get("tool_calls"))):
-        if isinstance(call, dict):
-            called = members(call.get("function"))
-            index = position(call.get("index"), place)
-            fragments.append(ToolFragment(index, _id(call.get("id")), text(called.get("name")), _arguments(called)))
-    legacy = delta.get("function_call")
-    if isinstance(legacy, dict):
-        fragments.append(ToolFragment(0, "", text(legacy.get("name")), _arguments(legacy)))
-    return tuple(fragments)
-
-
-def _id(value: object) -> str:
-    return str(value) if isinstance(value, int) and count(value) is not None else text(value)
-
-
-def _arguments(called: dict[str, Any]) -> str:
-    arguments = called.get("arguments")
-    return compact(arguments) if isinstance(arguments, dict | list) else text(arguments)
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:

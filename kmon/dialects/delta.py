@@ -31,6 +31,8 @@ class ToolFragment(Struct, frozen=True, omit_defaults=True):
     id: str = ""
     name: str = ""
     arguments: str = ""
+    whole: bool = False
+    """Whether ``arguments`` replaces what came before: some servers send an object that grows."""
 
 
 class ToolCall(Struct, frozen=True):
