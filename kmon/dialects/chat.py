@@ -18,6 +18,7 @@ import msgspec
 from kmon.dialects.chat_calls import ChatCalls
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest
+from kmon.dialects.error_words import reported
 from kmon.dialects.fault import fault
 from kmon.dialects.framing import SERVER_SENT_EVENTS
 from kmon.dialects.json_access import count, items, members, position, text
@@ -149,11 +150,16 @@ def _first(*counts: int | None) -> int | None:
 
 
 def _error(chunk: dict[str, Any], raw: str, name: str) -> StreamError | None:
-    if cause := chunk.get("error"):
-        return fault(cause, frame=raw)
+    """The error beside choices. What a chunk without any reports is read for all dialects (``sse_deltas.py``)."""
     if name == "error" or chunk.get("object") == "error":
-        return fault(chunk, frame=raw)
-    cause = members(chunk.get("x_groq")).get("error")
+        cause = reported(chunk)
+        return fault(chunk if cause is None else cause, frame=raw)
+    if "error" in chunk or "base_resp" in chunk:
+        cause = reported(chunk)
+    elif "x_groq" in chunk:
+        cause = members(chunk["x_groq"]).get("error")
+    else:
+        return None
     return fault(cause, frame=raw) if cause else None
 
 

@@ -100,6 +100,8 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     keepalive: bool = False
     done: bool = False
     chunk: bool = True
+    cut: bool = False
+    """Whether the body ended inside this frame."""
     response_id: str | None = None
     model: str | None = None
     upstream: str | None = None
