@@ -60,6 +60,10 @@ class Transcript:
         self.model = ""
         self.chunks = 0
         self.malformed_frames = 0
+        self.cut_frames = 0
+        """Those of them in which the body ended: one or none."""
+        self.unstreamed = False
+        """Whether the answer came at once, where a stream has pieces."""
         self.dropped_chars = 0
         """Characters of text and arguments beyond the limits."""
         self.dropped_calls = 0
@@ -97,6 +101,9 @@ class Transcript:
             self.usage = delta.usage
         if delta.error is not None:
             self._add_error(delta.error)
+            self.cut_frames += delta.cut
+        if delta.unstreamed:
+            self.unstreamed = True
         if delta.done:
             self.done = True
         if delta.response_id and not self.response_id:

@@ -111,7 +111,7 @@ class ChatCalls:
         piece = _name_piece(call, name)
         if arguments:
             call.add(arguments)
-        return ToolFragment(call.number, id if id == call.id else "", piece, arguments, whole)
+        return ToolFragment(call.number, id if id == call.id else "", piece, arguments, whole=whole)
 
     def _call(self, index: int | None, id: str, name: str, arguments: object) -> _Call:
         here = self._last if index is None else self._at.get(index)

@@ -15,13 +15,22 @@ Kind = Literal["text", "reasoning", "tool", "usage", "finish", "keepalive", "err
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """Token counts as the provider reports them; ``None`` where it reports none."""
+    """Token counts as the provider reports them; ``None`` where it reports none.
+
+    ``prompt_tokens`` includes the tokens that were read from a cache or written to it.
+    """
 
     prompt_tokens: int | None
     completion_tokens: int | None
     total_tokens: int | None
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+def whole_prompt(uncached: int | None, read: int | None, written: int | None) -> int | None:
+    """The prompt tokens of a dialect that counts those read from a cache, or written to it, apart from the others."""
+    return None if uncached is None else uncached + (read or 0) + (written or 0)
 
 
 class ToolFragment(Struct, frozen=True, omit_defaults=True):
@@ -102,6 +111,8 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     chunk: bool = True
     cut: bool = False
     """Whether the body ended inside this frame."""
+    unstreamed: bool = False
+    """Whether it holds the whole answer at once where pieces are expected, which clients of streams do not read."""
     response_id: str | None = None
     model: str | None = None
     upstream: str | None = None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from kmon.catalog.habits import sends_end_event
 from kmon.dialects.dialect import HttpDialect
 from kmon.dialects.framing import SERVER_SENT_EVENTS, Framing
 from kmon.dialects.json_access import members, text
@@ -141,6 +142,7 @@ def replay_target(one: Replayed, origin: str) -> Target:
         model=request.model or _model(_first_event(one.interaction)) or "unknown",
         dialect=one.dialect.name,
         base_url=f"{origin}{one.prefix}{one.dialect.base_path}",
+        end_event=sends_end_event(request.url, request.model or _model(_first_event(one.interaction))),
         simulated=True,
     )
 

@@ -136,7 +136,7 @@ class Sanitizer:
             self.named(f"id {index}", fragment.id, ID_LIMIT_CHARS) if fragment.id else "",
             self.named(f"name {index}", fragment.name) if fragment.name else "",
             self._piece("tool", str(index) if 0 <= index < FRAGMENTS_LIMIT else "other", fragment.arguments),
-            fragment.whole,
+            whole=fragment.whole,
         )
 
     def _named(self, field: str, value: str | None) -> str | None:

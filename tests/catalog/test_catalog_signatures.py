@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 
+from kmon.catalog import endings
 from kmon.catalog import signatures as names_of_failures
 from kmon.catalog.signatures import NUMBERS, beyond, coverage, signature_text, signatures
 from kmon.errors import UsageError
@@ -20,7 +21,7 @@ from kmon.simulator.endpoints import PLACES
 from kmon.simulator.faults.registry import FAULTS
 from kmon.stream.events import Ending, StallPhase
 
-DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call)
+DECIDING = (endings, names_of_failures, content, signature, silence, socket_faults, tool_call)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")
 OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8", "keep-alive", *socket_faults.REFUSALS}
 
