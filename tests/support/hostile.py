@@ -17,7 +17,8 @@ from tests.support.key_spellings import gives_away, spellings
 KEY = "sk-AbCdef-0123456789+/xyz"
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 CONTROL = "\x1b]0;owned\x07\x9b31m\u202e\ud800\r\x00"
-MB = 1_000_000
+MANY_CHARS = 200_000
+"""More than any bound but those of text, reasoning and arguments; and the key is searched in all of it."""
 
 LONG_FIELDS = {
     "text": 4_000_000,
@@ -47,7 +48,7 @@ class Hostile:
         self._control = control
         self._forms = itertools.cycle(spellings(key).values())
 
-    def __call__(self, chars: int = MB) -> str:
+    def __call__(self, chars: int = MANY_CHARS) -> str:
         return f"{self._control}\n{next(self._forms)} {'x' * chars}"
 
     def header(self, chars: int = 3_000) -> bytes:
