@@ -90,9 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             from kmon.process.interrupts import raise_on_interrupts
 
             raise_on_interrupts()
-            from kmon.process.quick_start import start_quickly
-
-            start_quickly()
         code = _run_command(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         exec("")  # noqa: S102 - if the interrupt passed through an exec (of a dataclass), Python would end by SIGINT

@@ -14,7 +14,6 @@ from kmon.engine.api import Host
 from kmon.engine.plan import Keys, RacePlan
 from kmon.openclaw.plan import GatewayPlan, GatewayWithProxyPlan
 from kmon.process.files import raise_open_files_limit
-from kmon.process.quick_start import start_quickly, started
 from kmon.proxy.plan import ProxyPlan
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ Plan = RacePlan | ProxyPlan | GatewayPlan | GatewayWithProxyPlan
 def host(plan: Plan, keys: Keys) -> Host:
     """The host of ``plan``, not started. Call it on a running event loop. It raises the limit of open files."""
     raise_open_files_limit()
-    started()
     match plan:
         case RacePlan():
             from kmon.engine.supervisor import Supervisor
@@ -58,7 +56,6 @@ def _companion(plan: RacePlan) -> Companion | None:
 
 def main() -> None:
     """Run the engine process: host the plan that comes from stdin."""
-    start_quickly()
     from kmon.engine.child import serve
 
     serve(lambda plan, keys: host(msgspec.msgpack.decode(plan, type=Plan), keys))

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from kmon.commands.flags import Parser
 from kmon.errors import UsageError
-from kmon.process.quick_start import started
 
 if TYPE_CHECKING:
     from kmon.simulator.serve import SimOptions
@@ -79,8 +78,6 @@ def run(options: argparse.Namespace) -> int:
     from kmon.simulator.endpoints import PLACES
     from kmon.simulator.serve import SimOptions
     from kmon.simulator.serve import main as serve_provider
-
-    started()
 
     simulated = SimOptions(
         options.host,

@@ -8,7 +8,6 @@ import sys
 
 from kmon.logs import log
 from kmon.process.interrupts import handle_interrupts
-from kmon.process.quick_start import started
 from kmon.tui.app import KmonApp
 from kmon.tui.options import ScreenOptions, ScreenOutcome
 from kmon.tui.terminal import driver_for, foreground
@@ -30,7 +29,6 @@ def run_app(options: ScreenOptions) -> ScreenOutcome:
         print(f"kmon: {failure}", file=sys.stderr)
     driver = driver_for(sys.stdout.isatty(), sys.stderr.isatty())
     log.leave_stderr()
-    started()
     app = KmonApp(options, themes, palette, plain=wants_no_colour(), driver=driver)
     asyncio.run(_shown(app))
     return ScreenOutcome(app.shown.reader.race, app.interrupted, app.shown.reader.engine_error or app.failure or None)
