@@ -217,7 +217,9 @@ def test_what_it_cannot_carry_is_refused_before_anything_is_sent(
 def test_the_help_and_the_refusal_of_another_name_list_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    assert "toy" in " ".join(capsys.readouterr().out.split()).partition("there: chat")[2].partition("(default")[0]
+    assert (
+        "toy" in " ".join(capsys.readouterr().out.split()).partition("rows of --demo: chat")[2].partition("(default")[0]
+    )
     assert main(["run", "--base-url", "http://localhost", "--model", "m", "--dialect", "grpc"]) == 2
     assert "ws, toy" in capsys.readouterr().err
 
