@@ -55,7 +55,8 @@ class FaultDemo:
 def demo_race(options: argparse.Namespace, catalog: Catalog, demo: Demo, named: Sequence[Target]) -> DemoRace:
     """The race that the flags describe: of the ``named`` targets, of a fault, or the whole ``demo``.
 
-    Raises :class:`UsageError` for a dialect that the simulator does not have.
+    Raises :class:`UsageError` for a dialect that the simulator does not have, and for a fault that the dialect of a
+    target cannot have.
     """
     shown = _fault_demo(options.fault, options.dialect, catalog) if options.fault else None
     whole = not (named or options.profile is not None or options.scenario or shown)
@@ -66,6 +67,8 @@ def demo_race(options: argparse.Namespace, catalog: Catalog, demo: Demo, named: 
     else:
         usual, profile, timeout_s = DEFAULT_SCENARIO, FIELD_REPORT_PROFILE, demo.timeout_s
     targets = named or ([shown.target] if shown is not None else _demo_targets(demo, options.dialect, catalog))
+    if options.fault:
+        _check_fault(options.fault, targets)
     scenarios: Sequence[Scenario] = resolve_scenarios(catalog, options.scenario or [usual])
     if options.dialect is not None and shown is None and not (named or options.scenario):
         scenarios = _carried(scenarios, targets[0], catalog)
@@ -130,3 +133,15 @@ def _check_simulated(spoken: str) -> None:
     if server_dialect(spoken) is None:
         known = ", ".join(entry.name for entry in server_dialects())
         raise UsageError(f"--dialect {spoken}: the simulator has no such dialect; use one of {known}")
+
+
+def _check_fault(fault: str, targets: Sequence[Target]) -> None:
+    """Raise :class:`UsageError` for a fault that does not exist, or that the dialect of a target cannot have."""
+    from kmon.simulator.dialects.registry import server_dialect
+    from kmon.simulator.profile import fault_or_place
+
+    named = fault_or_place(fault)
+    for target in targets:
+        simulated = server_dialect(target.dialect)
+        if named is not None and simulated is not None and (refused := named.refusal(simulated)):
+            raise UsageError(f"--fault {fault}, target {target.name}: {refused}; use a target with such a dialect")

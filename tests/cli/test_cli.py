@@ -50,6 +50,17 @@ BAD = {
     "a gateway's key without one": (
         ["proxy", "--to", "groq", "--api-key-env", "MINE"], "--api-key-env MINE has no effect without --gateway",
     ),
+    "a fault of other dialects": (
+        ["run", "--demo", "bedrock/nova-pro", "--fault", "keepalives-only"],
+        "target bedrock/nova-pro: converse cannot have the fault keepalives-only; chat, deepinfra and messages can",
+    ),
+    "a fault of some of the targets": (
+        ["run", "--demo", "together", "bedrock/nova-pro", "--fault", "crlf"], "converse cannot have the fault crlf",
+    ),
+    "a fault of another dialect": (
+        ["run", "--fault", "crc-error", "--dialect", "chat"], "chat cannot have the fault crc-error; converse can; use",
+    ),
+    "no such fault": (["run", "--fault", "crc"], "--fault crc: unknown fault 'crc'; the faults are"),
     "gateway without ws": (["gateway", "http://127.0.0.1:1"], "the gateway's URL must begin with ws://"),
     "gateway target as url": (["gateway", "together"], "the gateway's URL must begin with ws://"),
     "ws without ws url": (["run", "--base-url", "http://h", "--dialect", "ws"], "--base-url must begin with ws://"),

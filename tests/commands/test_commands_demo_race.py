@@ -12,7 +12,9 @@ from kmon.cli import parser_of
 from kmon.commands.demo_race import DemoRace, demo_race
 from kmon.dialects.registry import dialect
 from kmon.engine.selection import RACE_DEMO, TEST_DEMO, Demo
+from kmon.errors import UsageError
 from kmon.simulator.dialects.registry import server_dialects
+from kmon.simulator.faults.registry import FAULTS
 from tests.support.cli import kmon
 
 CATALOG = load_catalog()
@@ -52,6 +54,19 @@ def test_a_fault_is_shown_in_each_dialect(name: str) -> None:
     race = shown("--fault", "truncated-no-finish", "--dialect", name)
     assert [target.dialect for target in race.targets] == [name]
     assert race.profile == "smooth"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_shown_in_a_dialect_that_can_have_it_and_refused_in_the_others(fault: str) -> None:
+    (target,) = shown("--fault", fault).targets
+    able = {entry.name for entry in server_dialects() if FAULTS[fault].needs <= entry.traits}
+    assert target.dialect in able
+    for name in SIMULATED:
+        if name in able:
+            assert shown("--fault", fault, "--dialect", name).targets[0].dialect == name
+        else:
+            with pytest.raises(UsageError, match=f"{name} cannot have the fault {fault}; .* can"):
+                shown("--fault", fault, "--dialect", name)
 
 
 def test_a_race_in_a_dialect_is_run_in_it(tmp_path: Path) -> None:
