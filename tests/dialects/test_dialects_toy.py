@@ -121,7 +121,7 @@ class ToyServer(ServerDialect):
     """The server's side."""
 
     name = "toy"
-    traits: frozenset[Trait] = frozenset({"sse"})
+    traits: frozenset[Trait] = frozenset({"text-framed", "keepalives", "comments", "stream-in-body"})
 
     def route(self, path: str) -> ServerRoute | None:
         return ServerRoute(self, "toys") if path.endswith("/toy") else None

@@ -21,7 +21,13 @@ from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.wire import Frames, ServerDialect, Trait
 
-SSE: frozenset[Trait] = frozenset({"sse"})
+TEXT_FRAMED: frozenset[Trait] = frozenset({"text-framed"})
+EVENT_STREAM: frozenset[Trait] = frozenset({"event-stream"})
+KEEPALIVES: frozenset[Trait] = frozenset({"keepalives"})
+TOOLS: frozenset[Trait] = frozenset({"tools"})
+TOOL_PIECES: frozenset[Trait] = frozenset({"tools", "tool-pieces"})
+TOOL_TEXT: frozenset[Trait] = frozenset({"tools", "tool-text"})
+TOOL_FINISH: frozenset[Trait] = frozenset({"tools", "tool-finish"})
 CHAT_CHUNKS: frozenset[Trait] = frozenset({"chat-chunks"})
 
 Tokens = Annotated[int, Meta(ge=0, le=1_000_000)]
