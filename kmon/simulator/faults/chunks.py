@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import CHAT_CHUNKS, SSE, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.faults.base import CHAT_CHUNKS, TEXT_FRAMED, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.script import PROGRESS, Script, SendChunk, Step, is_progress
 from kmon.simulator.sse import event
 from kmon.simulator.wire import Trait
@@ -192,7 +192,8 @@ class ReorderedChunks(_Chunks, frozen=True, tag="reordered-chunks"):
 
 
 class _Framing(Fault, frozen=True):
-    needs: ClassVar[frozenset[Trait]] = SSE
+    # in an event stream the times of the answer are set after the fault, which needs whole frames
+    needs: ClassVar[frozenset[Trait]] = TEXT_FRAMED
 
 
 class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):
