@@ -129,7 +129,7 @@ def replay_targets(recordings: Recordings, origin: str) -> list[tuple[Target, Sc
 
 def replay_scenario(one: Replayed) -> Scenario:
     """What was asked for ``one``, as far as the recording holds it."""
-    return scenario(SCENARIO_NAME, one.server, one.interaction.request)
+    return scenario(SCENARIO_NAME, one.server, one.interaction)
 
 
 def replay_target(one: Replayed, origin: str) -> Target:

@@ -111,6 +111,50 @@ class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
         return replace(answer, pieces=_text(table), finish="stop")
 
 
+class ThinkingInText(_Words, frozen=True, tag="thinking-in-text"):
+    """The thinking comes as text, between its tags."""
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        thought = _text("<think>\nThe user wants a few words about this.\n</think>\n\n")
+        return replace(answer, pieces=(*thought, *answer.pieces))
+
+
+class GarbledText(_Words, frozen=True, tag="garbled-text"):
+    """Some characters could not be decoded, others were read in a wrong encoding."""
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=(*_text("The cafÃ© in T\ufffd\ufffdky\ufffd\ufffd is open. "), *answer.pieces))
+
+
+class ManyScripts(_Words, frozen=True, tag="many-scripts"):
+    """Healthy: accents, signs, other scripts, emoji, and one replacement character."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        text = "O PÃO É BOM. À 22 °C, 東京 ☀️ 👨‍👩‍👧‍👦, Ελλάδα, «Москва», עברית; U+FFFD looks like this: \ufffd."
+        return replace(answer, pieces=_text(text), finish="stop")
+
+
+class WhitespaceFlood(_Words, frozen=True, tag="whitespace-flood"):
+    """A structured answer that goes on in white space up to the token limit."""
+
+    times: Count = 300
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=_text('{"city": "Tokyo",' + "\n \t" * self.times), finish="length")
+
+
+class DeepIndentation(_Words, frozen=True, tag="deep-indentation"):
+    """Healthy: code that is indented by 100 blanks, and empty lines."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        lines = "".join(f"{' ' * 100}call_{number}()\n\n\n" for number in range(20))
+        return replace(answer, pieces=_text(f"```\n{lines}```\n"), finish="stop")
+
+
 class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
     """Healthy: an answer whose text quotes an error."""
 
@@ -127,7 +171,10 @@ class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
     healthy: ClassVar[bool] = True
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
-        text = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
+        text = (
+            "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\n"
+            'Hermes wraps a call in <tool_call> tags, Llama begins with "<|python_tag|>", and the <think> tag is R1\'s.'
+        )
         return replace(answer, pieces=_text(text), finish="stop")
 
 
