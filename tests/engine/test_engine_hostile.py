@@ -32,7 +32,7 @@ from tests.support.watching import proxying
 
 
 def kind(dialect: str) -> bytes:
-    return http_dialect(dialect).content_type.encode()
+    return http_dialect(dialect).framings[0].media_types[0].encode()
 
 
 def path(dialect: str) -> str:
