@@ -174,7 +174,8 @@ async def _attempt(
         network=network,
         emit=emit,
     )
-    return _Outcome(*(await attempt.go()).signature)
+    found = (await attempt.go()).signature
+    return _Outcome(found.name, found.evidence)
 
 
 class _Lag:

@@ -85,5 +85,5 @@ class WebSocketAttempt(Attempt):
             return closed
         if state == "done" and self.transcript.malformed_frames == 0:
             count = self.timeline.chunk.ticks
-            return Signature(None, f"{count} message{'' if count == 1 else 's'}; {found.evidence}")
+            return found.refined(None, f"{count} message{'' if count == 1 else 's'}")
         return found
