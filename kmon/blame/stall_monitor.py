@@ -10,7 +10,8 @@ from dataclasses import replace
 from kmon.blame.local_monitor import LocalMonitor
 from kmon.blame.weigh import Silence, Weighed, weigh
 from kmon.stream.blame import Blame
-from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted, WireSilence
+from kmon.stream.events import Blamed, Event, StallEnded, StallStarted, WireSilence
+from kmon.stream.stall import Stall, StallPhase
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.transport.tcp_info import TcpSampler, TcpState
 

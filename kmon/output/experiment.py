@@ -19,6 +19,7 @@ from kmon.stats.outcome import RunOutcome, classify
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.trial import Trial, trial_of
 from kmon.stream import events as ev
+from kmon.stream.target_events import Alert
 from kmon.stream.view import RaceView
 
 
@@ -104,7 +105,7 @@ class TrialLines:
             yield ""
         if isinstance(event, ev.Notice):
             yield f"{event.level}: {event.message}"
-        if isinstance(event, ev.Alert):
+        if isinstance(event, Alert):
             yield f"ALERT {event.sentence}"
         if isinstance(event, ev.RunEnded):
             yield trial_line(event, self._experiment.outcome(event), names(view))

@@ -20,6 +20,7 @@ from kmon.output.lines import line
 from kmon.output.summary import summary
 from kmon.process.interrupts import INTERRUPTED, handle_interrupts
 from kmon.stream import events as ev
+from kmon.stream.target_events import Alert
 from kmon.stream.view import RaceView
 
 INTERRUPTED_PATIENCE_S = 1.0
@@ -95,7 +96,7 @@ async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: A
                     # Nothing is measured any more; race_ended must be the last line, after the alerts.
                     await alarm.close(INTERRUPTED_PATIENCE_S if event.interrupted else LIMIT_S)
                 report(event)
-                if isinstance(event, ev.Alert):
+                if isinstance(event, Alert):
                     alarm.start(event)
             out.flush()
             if view.ended is not None:

@@ -23,6 +23,7 @@ from kmon.findings.signature import EndedAttempt, Signature, decide, describe
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
+from kmon.stream.state import UNREAD
 from kmon.stream.timeline import Timeline
 from kmon.stream.view import fold_chunk
 from kmon.transport.phase import Phase
@@ -199,9 +200,7 @@ class AttemptRecorder:
             )
         found = found if named is None else named(found)
         evidence = "; ".join(
-            part
-            for part in (note, f"{ev.UNREAD}, judged by its transport alone" * self._unread, found.evidence)
-            if part
+            part for part in (note, f"{UNREAD}, judged by its transport alone" * self._unread, found.evidence) if part
         )
         longest = self.stalls.longest
         if longest is not None and found.name is not None:

@@ -16,7 +16,8 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from kmon.stream.events import Stall, StallPhase, StallThreshold, WatchedClock
+from kmon.stream.events import StallThreshold
+from kmon.stream.stall import Stall, StallPhase, WatchedClock
 from kmon.transport.phase import Phase
 
 MS = 1_000_000

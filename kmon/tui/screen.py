@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from kmon.stream.events import State
+from kmon.stream.state import State
 from kmon.stream.view import RunView
 from kmon.tui import bars
 from kmon.tui.keymap import Scope, View, hints

@@ -10,8 +10,7 @@ from kmon.findings.signature import describe
 from kmon.format import rate, seconds
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.events import UNREAD, State
-from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, ObservedState, retry_left_s, retry_sentence
+from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, UNREAD, ObservedState, State, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.spans import one_line

@@ -21,6 +21,7 @@ from kmon.simulator.embedded import Embedded
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.state import derive
+from kmon.stream.target_events import Alert
 from tests.support.loopback import END, HEAD, serving
 from tests.support.racing import Watched, plan, racing, sse, target
 
@@ -106,7 +107,7 @@ async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused
     assert "that is us" in said and "claims" not in said
     assert ended.blame is not None and ended.blame.name == "us"
     assert (ended.state, ended.signature) == ("timed-out", "kmon-late")
-    assert not race.view.targets and not any(isinstance(event, ev.Alert) for event in race.events)
+    assert not race.view.targets and not any(isinstance(event, Alert) for event in race.events)
 
 
 async def test_a_silence_of_the_provider_beside_one_of_this_machine_keeps_the_provider_s_name() -> None:

@@ -24,7 +24,6 @@ TELLS = (
 )
 ALARM = """
 import asyncio, sys
-from kmon.stream.events import Alert
 from kmon.engine.alert_hooks import AlertHookRunner, AlertHooks
 
 async def main():

@@ -11,6 +11,8 @@ from kmon.stats.health import HealthCounter, health_words
 from kmon.stats.outcome import classify
 from kmon.stats.trial import trial_of
 from kmon.stream import events as ev
+from kmon.stream.stall import Stall
+from kmon.stream.target_events import Alert, TargetHealth
 from kmon.stream.view import RaceView
 from kmon.tui.bars import status
 from kmon.tui.status_text import StatusText
@@ -63,7 +65,7 @@ def test_a_test_of_passes_and_disturbed_runs_is_passed_and_one_of_nothing_else_i
 
 
 def test_the_totals_leave_it_out_and_say_how_many_there_were() -> None:
-    own = ev.Stall("mid-text", 400.0, 60_000.0, True, own=True)
+    own = Stall("mid-text", 400.0, 60_000.0, True, own=True)
     said = totals([ended(), ended(state="failed"), disturbed(stalls=(own,)), disturbed(state="timed-out")])
     assert said == (
         "1 of 2 runs ended well; 0 stalls, the longest silence 0.1 s (bedrock/kimi-k2.5, tool-result); "
@@ -83,9 +85,9 @@ def test_health_counts_it_apart_and_no_alert_comes_of_it() -> None:
         late = number != 4
         event = attempt_ended(number, "timed-out" if late else "done", "kmon-late" if late else None)
         told += monitor.watch(event)
-    assert not any(isinstance(event, ev.Alert) for event in told)
+    assert not any(isinstance(event, Alert) for event in told)
     health = told[-1]
-    assert isinstance(health, ev.TargetHealth)
+    assert isinstance(health, TargetHealth)
     assert (health.streams, health.ok, health.consecutive_failures, health.disturbed) == (1, 1, 0, 10)
     assert health_words(health).endswith("; 10 more disturbed by this machine")
 
