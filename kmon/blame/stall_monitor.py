@@ -57,9 +57,9 @@ class StallMonitor:
 
     # -- the Stream protocol of LocalMonitor ---------------------------------------------------------------------------
 
-    def on_sampler(self, line: TcpSampler) -> None:
+    def on_sampler(self, sampler: TcpSampler) -> None:
         """Set the connection of the attempt; its TCP state is sampled when a stall begins and while it lasts."""
-        self._tcp = line
+        self._tcp = sampler
         self._monitor.streams.add(self)
 
     @property

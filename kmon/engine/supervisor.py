@@ -56,9 +56,9 @@ class Supervisor:
         self._plan, self._keys = plan, keys
         self._companion = companion
         self._events = EventQueue()
-        self._network = Shared()
+        self._shared = Shared()
         for target in plan.asked:
-            preload(target, self._network)
+            preload(target, self._shared)
         self._limits = plan.policy.limits(plan.stall_s)
         self._target_gaps = {target.name: TargetGaps() for target in plan.asked} if plan.learn_stall else {}
         self._alerts = AlertMonitor(plan.alerts)
@@ -102,9 +102,9 @@ class Supervisor:
             _log.warning("about %d open files are needed, and %d allowed", needed, allowed)
             self._emit(ev.Notice(self._t_start, "warning", FEW_FILES.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())
-        self._network.monitor.busy.set()
-        self._spawn(watch_lag(self._network.monitor, self._events.put, self._events.counts))
-        self._spawn(run_canary(self._network.monitor, self._network.ssl_context))
+        self._shared.monitor.busy.set()
+        self._spawn(watch_lag(self._shared.monitor, self._events.put, self._events.counts))
+        self._spawn(run_canary(self._shared.monitor, self._shared.ssl_context))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Supervisor:
                 self._retries.remove(command.run)
             case "retry" if command.run not in self._retries:
                 self._retries.append(command.run)
-                self._network.monitor.busy.set()
+                self._shared.monitor.busy.set()
                 self._begin_retries()
                 if self._ending is None or self._ending.done():
                     self._ending = self._spawn(self._end_race())
@@ -195,7 +195,7 @@ class Supervisor:
 
     async def _race(self) -> None:
         for target in self._plan.asked:
-            await prepare(target, self._keys.for_target(target.name), self._network, self._limits.connect_timeout_s)
+            await prepare(target, self._keys.for_target(target.name), self._shared, self._limits.connect_timeout_s)
         for number in range(1, self._plan.rounds + 1):
             if self._stopping:
                 break
@@ -256,7 +256,7 @@ class Supervisor:
             PlannedRun(f"r{number}.{index + 1}", row, index, number, attempts),
             [Endpoint(to, self._keys.for_target(to.name)) for to in (row.target, *plan.policy.beside(row.target))],
             RunSettings(plan.policy, self._limits, plan.nonce, plan.session, plan.nudge_after_s),
-            network=self._network,
+            shared=self._shared,
             emit=self._emit,
             target_gaps=self._target_gaps,
             companion=self._companion,
@@ -326,7 +326,7 @@ class Supervisor:
                 disturbed=sum(ended.disturbed for ended in self._ended.values()),
             )
         )
-        self._network.monitor.busy.clear()
+        self._shared.monitor.busy.clear()
 
     def _emit(self, event: ev.Event) -> None:
         self._events.put(event)

@@ -37,7 +37,7 @@ class WebSocketAttempt(Attempt):
     async def exchange(self) -> StreamError | None:
         async with open_websocket(
             self.url(),
-            ssl_context=self._network.ssl_context,
+            ssl_context=self._shared.ssl_context,
             limit_bytes=MESSAGE_LIMIT_BYTES,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_open_phase,

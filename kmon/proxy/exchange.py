@@ -155,8 +155,8 @@ class ProxiedExchange:
         if phase == "request_sent":
             self._announce()
 
-    def upstream_line(self, line: TcpSampler) -> None:
-        self._recorder.stalls.on_sampler(line)
+    def upstream_sampler(self, sampler: TcpSampler) -> None:
+        self._recorder.stalls.on_sampler(sampler)
 
     def delivered_by(self, delivery: Delivery) -> None:
         self._recorder.stalls.client_waiting_ns = delivery.waiting_ns

@@ -97,7 +97,7 @@ async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused
     async with serving(steady) as url, racing(plan(target(url), stall_s=0.5, timeout_s=2.5)) as race:
         await race.until(is_text, 3)
         assert isinstance(race.source, Supervisor)
-        (stream,) = race.source._network.monitor.streams
+        (stream,) = race.source._shared.monitor.streams
         asyncio.get_running_loop().remove_reader(stream._tcp._sock.fileno())  # type: ignore[attr-defined]
         found = await until_named(race, "us")
         said = derive(race.view.runs["r1.1"], time.monotonic_ns()).contradiction
@@ -264,7 +264,7 @@ async def test_the_canary_sings_beside_a_race_and_leaves_with_it() -> None:
     async with serving(words_then_silence) as url:
         async with racing(plan(target(url), stall_s=0.7)) as race:
             assert isinstance(race.source, Supervisor)
-            machine = race.source._network.monitor
+            machine = race.source._shared.monitor
             await race.until(lambda event: isinstance(event, ev.StallStarted))
             assert machine.canary_overdue_ns(0, time.monotonic_ns()) is not None
         assert machine.canary_overdue_ns(0, time.monotonic_ns()) is None
