@@ -116,10 +116,10 @@ def columns_of(out: TextIO) -> int | None:
 
 
 def exit_code(view: RaceView) -> int:
-    """0 if every run ended well, 1 if one did not, 130 if interrupted or ended early."""
+    """0 if every run ended well, 1 if one did not or kmon failed between them, 130 if interrupted or ended early."""
     if view.ended is None or view.ended.interrupted:
         return INTERRUPTED
-    return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
+    return 1 if view.ended.broken or view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 
 def main(plan: Plan, keys: Keys, alarm_plan: AlertHooks = NO_HOOKS, *, as_json: bool) -> int:

@@ -304,6 +304,8 @@ class RaceEnded(Stamped, frozen=True, tag="race_ended"):
     interrupted: bool = False
     disturbed: int = 0
     """How many of all runs this machine disturbed (signature ``kmon-late``)."""
+    broken: bool = False
+    """Whether kmon itself failed between the runs, so that runs of the plan are missing."""
 
 
 class ClaimChanged(Stamped, frozen=True, tag="claim"):
