@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, TypeVar
 
@@ -70,13 +71,13 @@ class LiveScreen(BaseScreen[None]):
         self.hint_line = LineWidget(shown.styles, id="hints", classes="line")
 
     @property
+    @abstractmethod
     def current(self) -> RunView | None:
         """The run that keys act on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
-        raise NotImplementedError
 
     def draw_header(self, states: Mapping[State, int], now_ns: int, *, sort: str = "", query: str = "") -> None:
         header = self.shown.header(states, now_ns, sort=sort, query=query)
