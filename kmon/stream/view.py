@@ -27,7 +27,6 @@ class RunView:
     scenario: str
     round: int
     dialect: str
-    t_queued: int
     note: str = ""
     """The client that sent the request, if that is not kmon."""
     place: int = 0
@@ -167,7 +166,6 @@ class RaceView:
             event.scenario,
             event.round,
             event.dialect,
-            event.t_ns,
             event.note,
             self.queued,
         )

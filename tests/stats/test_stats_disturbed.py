@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmon.output.experiment import Experiment
 from kmon.output.summary import totals
-from kmon.output.verdict_text import verdict_text
+from kmon.output.verdict_text import verdict_lines
 from kmon.stats.alerts import AlertMonitor, AlertThresholds
 from kmon.stats.compare import Thresholds, breaches, compare
 from kmon.stats.health import HealthCounter, health_words
@@ -42,7 +42,7 @@ def test_it_is_in_no_rate_no_percentile_and_no_threshold_and_is_said_beside_them
     assert (arm.n, arm.passes, arm.disturbed, arm.failures) == (5, 5, 2, {})
     assert [p.n for p in (*arm.ttft_s, *arm.max_gap_s, *arm.duration_s)] == [5] * 9
     assert not breaches(Thresholds(fail_under=1.0, max_stall_s=1.0, max_ttft_s=1.0), verdict, trials)
-    assert "2 disturbed by this machine (not counted)" in verdict_text(verdict)
+    assert "2 disturbed by this machine (not counted)" in "\n".join(line.text for line in verdict_lines(verdict))
     assert verdict.conclusion.endswith("; 2 runs disturbed by this machine left out")
 
 
