@@ -129,7 +129,7 @@ def _on_simulator(
     speed = options.speed or (demo.speed if whole else 1.0)
     if options.timeout_s is None and (whole or shown is not None):
         timeout_s = demo.timeout_s if shown is None else shown.timeout_s / speed
-    with Embedded.running(profile=profile, speed=speed, seed=options.seed, fault=options.fault) as simulator:
+    with Embedded(profile=profile, speed=speed, seed=options.seed, fault=options.fault).running() as simulator:
         aimed = [simulated(target, simulator.origin_for(target.provider)) for target in targets]
         simulation = Simulation(simulator.origin, options.seed)
         plan = plan_of(rows(aimed, scenarios), loaded, timeout_s=timeout_s, once=once, simulation=simulation)
