@@ -77,7 +77,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def provider_process() -> Iterator[Embedded]:
     """A simulated provider in a process of its own, 50 times as fast as life, for the whole session."""
-    with Embedded.running(speed=50) as simulator:
+    with Embedded(speed=50).running() as simulator:
         yield simulator
 
 

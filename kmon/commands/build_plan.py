@@ -84,9 +84,9 @@ def _on_simulator(
     if shown.timeout_s is not None:
         timeout_s = shown.timeout_s
     once = demo is TEST_DEMO
-    with Embedded.running(
+    with Embedded(
         profile=shown.profile, speed=shown.speed, seed=options.seed, fault=options.fault
-    ) as simulator:
+    ).running() as simulator:
         aimed = [simulated(target, simulator.origin_for(target.provider)) for target in shown.targets]
         simulation = Simulation(simulator.origin, options.seed)
         plan = plan_of(rows(aimed, shown.scenarios), loaded, timeout_s=timeout_s, once=once, simulation=simulation)

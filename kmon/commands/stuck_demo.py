@@ -61,7 +61,7 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWit
     check_race(options)
     loaded = load(vars(options))
     speed = options.speed or 1.0
-    with Embedded.running(profile="smooth", speed=speed, seed=options.seed) as provider:
+    with Embedded(profile="smooth", speed=speed, seed=options.seed).running() as provider:
         proxies = [
             ProxyPlan(
                 upstream="provider",
@@ -76,7 +76,7 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWit
             f"{proxy.port}/{PROVIDER}-{mechanism}/v1" for proxy, mechanism in zip(proxies, MECHANISMS, strict=True)
         ]
         urls = [f"http://127.0.0.1:{path}" for path in paths]
-        with EmbeddedGateway.running(tuple(MECHANISMS), provider_urls=urls, speed=speed) as gateways:
+        with EmbeddedGateway(tuple(MECHANISMS), provider_urls=urls, speed=speed).running() as gateways:
             rows = tuple(
                 Row(_target(name, url), Scenario(name=NAME, title=title, messages=(ASK,)))
                 for (name, title), url in zip(MECHANISMS.values(), gateways.urls, strict=True)

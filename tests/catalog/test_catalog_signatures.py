@@ -18,7 +18,8 @@ from kmon.findings import websocket as socket_faults
 from kmon.output.selftest_cases import cases
 from kmon.simulator.endpoints import PLACES
 from kmon.simulator.faults.registry import FAULTS
-from kmon.stream.events import Ending, StallPhase
+from kmon.stream.events import Ending
+from kmon.stream.stall import StallPhase
 
 DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call, usage)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kmon.engine.alert_hooks import AT_ONCE, WAITING, AlertHookRunner, AlertHooks
-from kmon.stream.events import Alert, Notice
+from kmon.stream.events import Notice
+from kmon.stream.target_events import Alert
 from tests.support.scripted_provider import provider, writing
 
 ALERT = Alert(7, "together", "consecutive-failures", 5, 5, 12, "together: 5 streams in a row failed")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kmon.stats.resumption import SILENCES_NEEDED, Resumption, resumption_after, resumption_of_gap, share_that_ends
 from kmon.stream import events as ev
 from kmon.stream.gap_history import WINDOW, Fate, GapHistory
+from kmon.stream.stall import StallPhase
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView
 
@@ -17,7 +18,7 @@ SAMPLE = st.lists(st.tuples(LENGTH, st.sampled_from(["ended", "never", "cut-shor
 FOR_EVER = 1e9
 
 
-def history(sample: list[tuple[int, Fate]], phase: ev.StallPhase = "mid-text") -> GapHistory:
+def history(sample: list[tuple[int, Fate]], phase: StallPhase = "mid-text") -> GapHistory:
     silences = GapHistory()
     for length_ns, fate in sample:
         silences.add(phase, length_ns, fate)
