@@ -8,7 +8,7 @@ from typing import Any
 
 from kmon.dialects.dialect import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.eventstream import EventStreamDecoder, Frame
-from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.json_access import members, parsed
 from kmon.dialects.registry import formats, routed
 from kmon.dialects.sse import BOM, Event, SSEDecoder
 from kmon.model import DEFAULT_DIALECT
@@ -16,7 +16,7 @@ from kmon.model import DEFAULT_DIALECT
 SNIFF_BYTES = 64 * 1024
 
 _SSE_LINE = re.compile(rb"(?:data|event|id|retry)(?::|\r|\n|$)|:")
-UNREADABLE = {"responses": "/responses", "gemini": ":streamGenerateContent"}
+UNREADABLE = {"gemini": ":streamGenerateContent"}
 """Dialects that kmon recognises but cannot decode, each with the end of its URL path."""
 
 
@@ -73,8 +73,6 @@ def _spoken(event: Event) -> str | None:
         return None
     if (name := _recognised(SSE_TYPE, event.name, value)) is not None:
         return name
-    if text(value.get("type")).startswith("response."):
-        return "responses"
     return "gemini" if "candidates" in value else None
 
 

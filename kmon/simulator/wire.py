@@ -15,9 +15,10 @@ from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import ChatRequest, TokenUsage
 from kmon.simulator.script import Script, SendChunk, Whole
 
-Trait = Literal["sse", "frames", "tools", "terminal-event", "chat-chunks"]
-"""What a fault may need of a dialect: server-sent events, event-stream frames, tool calls, a terminal event after the
-finish reason's, or chunks of Chat Completions, which it rewrites."""
+Trait = Literal["sse", "frames", "tools", "text-arguments", "hidden-work", "terminal-event", "chat-chunks"]
+"""What a fault may need of a dialect: server-sent events, event-stream frames, tool calls, arguments that are text in a
+whole answer too (so that they may be no JSON), items for work that sends no output, a terminal event after the finish
+reason's, or chunks of Chat Completions, which it rewrites."""
 DEFAULT_PROVIDER = "sim"
 
 

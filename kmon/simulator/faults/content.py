@@ -10,10 +10,11 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.answers import ModelAnswer, Piece, reasoning, tokens
-from kmon.simulator.faults.base import CHAT_CHUNKS, Fault
+from kmon.simulator.faults.base import Fault
 from kmon.simulator.request import ChatMessage, ChatRequest
 from kmon.simulator.wire import Trait
 
+TEXT_ARGUMENTS: frozenset[Trait] = frozenset({"text-arguments"})
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 LOOPED = " The user wants me to check the file again. Let me check the file again."
 TABLE_ROWS = 24
@@ -148,7 +149,7 @@ class ToolCallLoop(Fault, frozen=True, tag="tool-call-loop"):
 class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
     """The arguments of each call stop in their middle; the finish reason is still tool_calls."""
 
-    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere a whole document holds arguments as an object
+    needs: ClassVar[frozenset[Trait]] = TEXT_ARGUMENTS
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
@@ -157,7 +158,7 @@ class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
 class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
     """The arguments of each call as a Python literal instead of JSON."""
 
-    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
+    needs: ClassVar[frozenset[Trait]] = TEXT_ARGUMENTS
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(repr(json.loads(arguments))))
