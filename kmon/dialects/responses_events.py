@@ -22,6 +22,7 @@ from kmon.dialects.fault import fault
 from kmon.dialects.json_access import count, items, members, position, text
 from kmon.dialects.responses_items import (
     CALLS,
+    CUSTOM_CALL,
     Channel,
     arguments_of,
     hidden_work,
@@ -147,13 +148,15 @@ class ResponsesEvents:
         if words:
             self._said.add(channel)
         if channel == "arguments":
-            return Delta(tools=(ToolFragment(item.call, call_id, name, words),) if words or call_id or name else ())
+            if not (words or call_id or name):
+                return Delta()
+            return Delta(tools=(ToolFragment(item.call, call_id, name, words, item.kind == CUSTOM_CALL),))
         if channel == "text":
             return Delta(text=words)
         return Delta(refusal=words) if channel == "refusal" else Delta(reasoning=words)
 
     def _working(self, item: _Item, words: str, *, last: bool) -> HiddenWork | None:
-        """Words of a part show the work until the part is done: then the item may go on in secret, or has ended."""
+        """Words of a part show the work until the part is done: then the item goes on without output, or has ended."""
         if item.work is not None and self._open is item:
             return item.work if last else "none" if words else None
         if words and self._open is not None:  # the words of another item: its own end was not sent

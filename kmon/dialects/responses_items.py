@@ -15,7 +15,8 @@ from kmon.dialects.json_access import compact, items, members, text
 
 Channel = Literal["text", "refusal", "reasoning", "summary", "arguments"]
 """Where a piece of an item belongs. ``summary`` is the summary of reasoning that is not sent itself."""
-CALLS = ("function_call", "custom_tool_call")
+CUSTOM_CALL = "custom_tool_call"
+CALLS = ("function_call", CUSTOM_CALL)
 """Item types that are calls for the client. The input of a custom tool is free text, not JSON."""
 PARTS: Mapping[str, tuple[Channel, str]] = {
     "output_text": ("text", "text"),

@@ -138,8 +138,8 @@ def _finish(transcript: Transcript) -> str:
 
 
 def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.text.strip() or transcript.tool_calls:
-        return None
+    if transcript.text.strip() or transcript.tool_calls or transcript.refusal.strip() or transcript.server_tools:
+        return None  # a tool of the server may wait for the client's consent, or be run by it
     finish = _finish(transcript)
     if transcript.finish_reason in request.finish_words.tools:
         return ContentFinding("finish-mismatch", f"{finish}, and no tool call in the stream")
@@ -204,7 +204,9 @@ def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStat
     Usage is missing only if the stream announced it. A count can be too small for any text, but too large only if the
     provider reports its reasoning tokens, because hidden reasoning is counted as well.
     """
-    answer = transcript.text + "".join(call.name + call.arguments for call in transcript.tool_calls)
+    answer = (
+        transcript.text + transcript.refusal + "".join(call.name + call.arguments for call in transcript.tool_calls)
+    )
     chars = len(answer) + len(transcript.reasoning)
     about = f"about {-(-chars // CHARS_PER_TOKEN)} by the length of the stream (an estimate)"
     usage = transcript.usage

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kmon.dialects.delta import Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
+from kmon.dialects.delta import HiddenWork, Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
 from kmon.stream.blame import Blame
 from kmon.stream.claim import Claim
 from kmon.transport.phase import Phase
@@ -23,7 +23,8 @@ State = Literal[
 ]  # fmt: skip
 Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
 StallPhase = Literal[
-    "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
+    "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "mid-hidden-reasoning", "mid-server-tool",
+    "after-last-delta",
 ]  # fmt: skip
 WatchedClock = Literal["progress", "byte"]
 """The clock on which an attempt's silences are watched: ``byte`` where kmon does not read the stream."""
@@ -152,6 +153,8 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
     chunk: bool = True
     model: str | None = None
     upstream: str | None = None
+    hidden_work: HiddenWork | None = None
+    """What the server works on from now on without output; ``none`` if that is over."""
     raw: str = ""
     """The chunk as received, cleaned and bounded, for the raw view."""
     held: tuple[Kind, ...] = ()
@@ -325,6 +328,8 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """The longest gap that this machine did not cause; None where it caused none. ``max_gap_ms`` includes all gaps."""
     unread: bool = False
     """A stream that kmon does not read: gaps are on the byte clock, and only its transport was judged."""
+    refusal: str = ""
+    """The words with which the model declined, if the wire has them apart from the text."""
 
 
 class RaceEnded(_Event, frozen=True, tag="race_ended"):

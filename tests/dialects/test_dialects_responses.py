@@ -178,7 +178,7 @@ def test_a_custom_tool_takes_free_text() -> None:
     item = {"type": "custom_tool_call", "id": "i0", "call_id": "c1", "name": "sql", "input": ""}
     piece = event("custom_tool_call_input.delta", output_index=0, item_id="i0", delta="SELECT 1")
     got = folded(added(0, **item), piece, ended(0, **item | {"input": "SELECT 1"}), completed())
-    assert got.tool_calls == (ToolCall("c1", "sql", "SELECT 1"),)
+    assert got.tool_calls == (ToolCall("c1", "sql", "SELECT 1", free_form=True),)
 
 
 def test_tools_of_the_server_are_no_calls_whatever_their_type() -> None:
