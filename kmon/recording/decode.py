@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from kmon.catalog.signatures import failure_name
 from kmon.dialects.assemble import Transcript
@@ -17,7 +17,7 @@ from kmon.recording.interaction import Interaction
 from kmon.recording.sniff import is_stream
 
 
-class Decoded(Struct, frozen=True, omit_defaults=True):
+class Decoded(Struct, frozen=True):
     """A decoded stream. Text, reasoning, refusal and arguments are raw (hostile), other strings are clean and bounded.
 
     ``chunks`` is the number of data chunks, without comments and ``[DONE]``.
@@ -36,8 +36,10 @@ class Decoded(Struct, frozen=True, omit_defaults=True):
     chunks: int
     error: StreamError | None
     signature: str | None
-    refusal: str = ""
-    server_tools: tuple[ServerTool, ...] = ()
+    refusal: str | UnsetType = UNSET
+    """Absent where the model did not decline in words apart from the text."""
+    server_tools: tuple[ServerTool, ...] | UnsetType = UNSET
+    """Absent where no tool was used but the client's functions."""
 
 
 def decodable(interaction: Interaction) -> bool:
@@ -72,8 +74,8 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         transcript.chunks,
         fit_error(error),
         _signature(transcript, error),
-        transcript.refusal,
-        tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools),
+        transcript.refusal or UNSET,
+        tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools) or UNSET,
     )
 
 
