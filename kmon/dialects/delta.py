@@ -14,14 +14,27 @@ from msgspec import Struct
 Kind = Literal["text", "reasoning", "tool", "usage", "finish", "keepalive", "error", "other"]
 
 
+HiddenWork = Literal["reasoning", "server-tool", "none"]
+"""What a server works on while it sends no output: it reasons without showing it, or runs one of its own tools."""
+
+
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """Token counts as the provider reports them; ``None`` where it reports none."""
+    """Token counts as the provider reports them; ``None`` where it reports none.
+
+    ``prompt_tokens`` includes the tokens that were read from a cache or written to it.
+    """
 
     prompt_tokens: int | None
     completion_tokens: int | None
     total_tokens: int | None
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+def whole_prompt(uncached: int | None, read: int | None, written: int | None) -> int | None:
+    """The prompt tokens of a dialect that counts those read from a cache, or written to it, apart from the others."""
+    return None if uncached is None else uncached + (read or 0) + (written or 0)
 
 
 class ToolFragment(Struct, frozen=True, omit_defaults=True):
@@ -31,14 +44,25 @@ class ToolFragment(Struct, frozen=True, omit_defaults=True):
     id: str = ""
     name: str = ""
     arguments: str = ""
+    free_form: bool = False
+    """Whether the arguments of the call are free text by the tool's definition, not JSON."""
 
 
-class ToolCall(Struct, frozen=True):
-    """A whole tool call, merged from its fragments. ``arguments`` is the raw JSON text."""
+class ToolCall(Struct, frozen=True, omit_defaults=True):
+    """A whole tool call, merged from its fragments. ``arguments`` is raw JSON text, or any text if ``free_form``."""
 
     id: str
     name: str
     arguments: str
+    free_form: bool = False
+
+
+class ServerTool(Struct, frozen=True, omit_defaults=True):
+    """A use of a tool that the client does not call as a function: the server runs it, or the protocol has a form of
+    its own for it (a shell, a patch). ``type`` is the wire's word (``web_search_call``); ``name`` may be empty."""
+
+    type: str
+    name: str = ""
 
 
 class Output(NamedTuple):
@@ -98,6 +122,12 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     keepalive: bool = False
     done: bool = False
     chunk: bool = True
+    refusal: str = ""
+    """A piece of the words with which the model declines, if the wire has them apart from the text."""
+    server_tools: tuple[ServerTool, ...] = ()
+    """Uses of tools that begin with this chunk and are no calls of the client's functions."""
+    hidden_work: HiddenWork | None = None
+    """What the server works on from now on without output; ``none`` if that is over, None if nothing changed."""
     response_id: str | None = None
     model: str | None = None
     upstream: str | None = None
@@ -110,14 +140,14 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     @property
     def progress(self) -> bool:
         """Whether the chunk, before it is cleaned, has output."""
-        return any(output(self.text, self.reasoning, self.tools))
+        return any(output(self.text + self.refusal, self.reasoning, self.tools))
 
     @property
     def kind(self) -> Kind:
         """The word for this chunk: errors first, then progress, then the rest."""
         if self.error is not None:
             return "error"
-        if self.text:
+        if self.text or self.refusal:
             return "text"
         if self.tools:
             return "tool"

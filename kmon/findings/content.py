@@ -157,8 +157,8 @@ def _finish(transcript: Transcript) -> str:
 
 
 def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.text.strip() or transcript.tool_calls:
-        return None
+    if transcript.text.strip() or transcript.tool_calls or transcript.refusal.strip() or transcript.server_tools:
+        return None  # a tool of the server may wait for the client's consent, or be run by it
     finish = _finish(transcript)
     if transcript.finish_reason in request.finish_words.tools:
         return ContentFinding("finish-mismatch", f"{finish}, and no tool call in the stream")
@@ -176,7 +176,8 @@ def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkSt
 
 
 def _calls_missing(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.finish_reason in request.finish_words.tools and not transcript.tool_calls:
+    called = transcript.tool_calls or transcript.server_tools
+    if transcript.finish_reason in request.finish_words.tools and not called:
         return ContentFinding("finish-mismatch", f"{_finish(transcript)}, and no tool call in the stream")
     return None
 

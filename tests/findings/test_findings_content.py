@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolFragment, Usage
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
@@ -213,3 +213,17 @@ def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lin
     end_ns = len(deltas) * 700_000
     signature = decide(EndedAttempt(ending, timeline, ASKED, said, seen, said.error, end_ns, lingered))  # type: ignore[arg-type]
     assert signature.evidence
+
+
+def test_a_refusal_or_a_tool_of_the_server_is_an_answer_and_silence_is_none() -> None:
+    assert found(STOP) == "empty-answer"
+    assert found(Delta(refusal="I cannot."), STOP) is None
+    assert found(Delta(server_tools=(ServerTool("mcp_approval_request"),)), STOP) is None
+
+
+def test_the_input_of_a_custom_tool_need_not_be_json() -> None:
+    def sql(*, free_form: bool) -> Delta:
+        return Delta(tools=(ToolFragment(0, "c1", "get_weather", "SELECT 1", free_form),))
+
+    assert found(sql(free_form=True), CALLED) is None
+    assert found(sql(free_form=False), CALLED) == "tool-arguments-invalid"
