@@ -35,6 +35,13 @@ class PromptTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop: tuple[str, ...] = ("<|im_end|>",)
 
 
+class FileLine(Struct, frozen=True):
+    """A line of a file, from 1."""
+
+    path: str
+    line: int
+
+
 class Target(Struct, frozen=True, kw_only=True):
     """Provider, model and dialect of a run. Written ``provider/model``."""
 
@@ -68,8 +75,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """For the ``deepinfra`` dialect only."""
     quirks: tuple[str, ...] = ()
     simulated: bool = False
-    named_in: str = ""
-    """The line of a project's file that sets the base URL or the request; empty if kmon's catalog, the user's file or a
+    named_in: FileLine | None = None
+    """The line of a project's file that sets the base URL or the request; None if kmon's catalog, the user's file or a
     flag does. A cloned project may not decide where the user's keys are sent."""
 
     @property
@@ -132,8 +139,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     parallel_calls: bool | None = None
-    """Whether several tools may be called in one turn (``chat`` and ``messages`` only); None leaves it to the
-    provider."""
+    """Whether several tools may be called in one turn (``chat``, ``responses`` and ``messages`` only); None leaves
+    it to the provider."""
     max_tokens: int = 1024
     filler_tokens: int | None = None
     """Approximate size of the text that replaces ``{filler}`` in a message; None without filler."""

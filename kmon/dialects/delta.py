@@ -14,6 +14,10 @@ from msgspec import Struct
 Kind = Literal["text", "reasoning", "tool", "usage", "finish", "keepalive", "error", "other"]
 
 
+HiddenWork = Literal["reasoning", "server-tool", "none"]
+"""What a server works on while it sends no output: it reasons without showing it, or runs one of its own tools."""
+
+
 class Usage(Struct, frozen=True, omit_defaults=True):
     """Token counts as the provider reports them; ``None`` where it reports none.
 
@@ -40,16 +44,27 @@ class ToolFragment(Struct, frozen=True, omit_defaults=True):
     id: str = ""
     name: str = ""
     arguments: str = ""
+    free_form: bool = False
+    """Whether the arguments of the call are free text by the tool's definition, not JSON."""
     whole: bool = False
     """Whether ``arguments`` replaces what came before: some servers send an object that grows."""
 
 
-class ToolCall(Struct, frozen=True):
-    """A whole tool call, merged from its fragments. ``arguments`` is the raw JSON text."""
+class ToolCall(Struct, frozen=True, omit_defaults=True):
+    """A whole tool call, merged from its fragments. ``arguments`` is raw JSON text, or any text if ``free_form``."""
 
     id: str
     name: str
     arguments: str
+    free_form: bool = False
+
+
+class ServerTool(Struct, frozen=True, omit_defaults=True):
+    """A use of a tool that the client does not call as a function: the server runs it, or the protocol has a form of
+    its own for it (a shell, a patch). ``type`` is the wire's word (``web_search_call``); ``name`` may be empty."""
+
+    type: str
+    name: str = ""
 
 
 class Output(NamedTuple):
@@ -109,6 +124,12 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     keepalive: bool = False
     done: bool = False
     chunk: bool = True
+    refusal: str = ""
+    """A piece of the words with which the model declines, if the wire has them apart from the text."""
+    server_tools: tuple[ServerTool, ...] = ()
+    """Uses of tools that begin with this chunk and are no calls of the client's functions."""
+    hidden_work: HiddenWork | None = None
+    """What the server works on from now on without output; ``none`` if that is over, None if nothing changed."""
     cut: bool = False
     """Whether the body ended inside this frame."""
     unstreamed: bool = False
@@ -125,14 +146,14 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     @property
     def progress(self) -> bool:
         """Whether the chunk, before it is cleaned, has output."""
-        return any(output(self.text, self.reasoning, self.tools))
+        return any(output(self.text + self.refusal, self.reasoning, self.tools))
 
     @property
     def kind(self) -> Kind:
         """The word for this chunk: errors first, then progress, then the rest."""
         if self.error is not None:
             return "error"
-        if self.text:
+        if self.text or self.refusal:
             return "text"
         if self.tools:
             return "tool"

@@ -27,7 +27,7 @@ class ChunkStats:
     error_first: bool = False
     """Whether the first chunk was an error."""
     late_chunks: int = 0
-    """Chunks with output after the finish reason. One that repeats it is none: some servers write it in every chunk."""
+    """Chunks with output after the finish reason."""
     early_arguments: int = 0
     """Tool calls whose arguments came before their name."""
     idle_chunks: int = 0
@@ -55,7 +55,7 @@ class ChunkStats:
         self._see_tools(t_ns, delta)
         if progress:
             self.idle_chunks = self.idle_keepalives = 0
-            self.late_chunks += self._finished and delta.finish_reason is None
+            self.late_chunks += self._finished
             self._last_ns = t_ns
             if (delta.text or delta.reasoning) and len(self.pieces) < PIECES_LIMIT:
                 self.pieces.append(delta.text or delta.reasoning)
@@ -63,7 +63,8 @@ class ChunkStats:
             self.idle_keepalives += 1
         elif delta.chunk:
             self.idle_chunks += 1
-        self._finished = self._finished or delta.finish_reason is not None
+        if delta.finish_reason is not None:  # some providers say it in every chunk: what was before one is not late
+            self._finished, self.late_chunks = True, 0
 
     def _see_chunk(self, delta: Delta) -> None:
         _remember(self.models, delta.model)

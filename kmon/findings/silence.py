@@ -9,8 +9,12 @@ from kmon.dialects.assemble import Transcript
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, looping
 from kmon.findings.tool_call import shown
-from kmon.stream.timeline import MS, S, Timeline
+from kmon.stream.timeline import HIDDEN_PHASES, MS, S, Timeline
 
+SOCKET_OPEN = frozenset({"no-headers", "keep-alives-only", "empty-deltas-only", "no-first-token"})
+"""Silences up to the timeout on a socket that stayed open, which their evidence says."""
+NOT_BROKEN = ("before-first-token", "after-last-delta", *HIDDEN_PHASES.values())
+"""Phases in which a silence that ended interrupted no output."""
 REPEATED = 3
 """From so many stalls in one answer on, they are repeated."""
 EMPTY_CHUNKS = 3
@@ -27,7 +31,7 @@ SAME_NS = 5 * MS
 def unended(
     timeline: Timeline, request: RequestFacts, transcript: Transcript, stats: ChunkStats, end_ns: int
 ) -> tuple[str, str]:
-    """Signature and sentence of an attempt that its timeout ended."""
+    """Signature and sentence of an attempt that its timeout ended; empty where ``SOCKET_OPEN`` says it all."""
     if timeline.t_request_sent is None:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no request could be sent"
         return "connect-timeout", missing
@@ -35,18 +39,30 @@ def unended(
     if stalled and timeline.stalls[-1].own:
         return disturbed(timeline)
     if timeline.t_headers is None:
-        return "no-headers", "socket open"
+        return "no-headers", ""
+    if timeline.hidden.active and timeline.t_finish is None:
+        return _at_work(timeline, end_ns, stalled=stalled)
     if stats.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
-        return "keep-alives-only", f"{stats.idle_keepalives} keep-alives since the last output, socket open"
+        return "keep-alives-only", f"{stats.idle_keepalives} keep-alives since the last output"
     if stalled and stats.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
-        return "empty-deltas-only", f"{stats.idle_chunks} empty chunks since the last output, socket open"
+        return "empty-deltas-only", f"{stats.idle_chunks} empty chunks since the last output"
     if stats.waiting_tool is not None:
         return "tool-arguments-never", f"{shown(stats.waiting_tool)!r} was named and none of its arguments came"
     if timeline.progress.last_ns is None:
-        return "no-first-token", "socket open"
+        return "no-first-token", ""
     if stalled:
         return "hang-mid-stream", f"{timeline.stalls[-1].phase}, no byte since, neither FIN nor RST"
     return _still_coming(timeline, request, transcript, stats)
+
+
+def _at_work(timeline: Timeline, end_ns: int, *, stalled: bool) -> tuple[str, str]:
+    """Of a server that was still at hidden work: only keep-alives that stop tell a hang from work that takes long."""
+    for_s = (end_ns - timeline.hidden.since_ns) / S
+    if stalled:
+        return "hang-mid-stream", f"{timeline.stalls[-1].phase}, its keep-alives stopped, neither FIN nor RST"
+    if timeline.hidden.work == "reasoning":
+        return "reasoning-without-end", f"hidden reasoning for {for_s:.1f} s, which sends nothing until its end"
+    return "total-timeout", f"a tool of the server had run for {for_s:.1f} s"
 
 
 def _kept_up(last_ns: int | None, timeline: Timeline, end_ns: int) -> bool:
@@ -81,11 +97,7 @@ def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
     Silences that this machine caused do not count, nor does a slow first token, nor the time in which a server buffers
     tool arguments until they are complete.
     """
-    silences = [
-        stall
-        for stall in timeline.stalls
-        if stall.ended and not stall.own and stall.phase not in ("before-first-token", "after-last-delta")
-    ]
+    silences = [stall for stall in timeline.stalls if stall.ended and not stall.own and stall.phase not in NOT_BROKEN]
     held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in stats.held_back]
     broken_ms = []
     for stall in silences:

@@ -105,17 +105,17 @@ class Bench(Struct, Generic[CaseT], frozen=True):
 async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurrency: int) -> Bench[Case]:
     """Run each case ``seeds`` times, ``concurrency`` at once, with thresholds and faults ``speed`` times as fast."""
     async with Embedded(speed=speed, places=tuple(dict.fromkeys(c.place for c in cases if c.place))) as simulator:
-        network = Shared()
+        shared = Shared()
         if simulator.authority_pem:
-            network.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
+            shared.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
         origins = {"": simulator.origin, **simulator.origins}
-        return await run_cases(cases, origins, network, seeds=seeds, speed=speed, concurrency=concurrency)
+        return await run_cases(cases, origins, shared, seeds=seeds, speed=speed, concurrency=concurrency)
 
 
 async def run_cases(
     cases: Sequence[CaseT],
     origins: Mapping[str, str],
-    network: Shared,
+    shared: Shared,
     *,
     seeds: int,
     speed: float,
@@ -123,10 +123,10 @@ async def run_cases(
 ) -> Bench[CaseT]:
     """The same against a running simulator. ``origins`` has its origins by place; under "" its own."""
     for case in cases:  # the time of first imports and of clients made once must not count as a silence
-        await prepare(case.target(origins[""]), Credential({}), network, PATIENT_CONNECT_S)
+        await prepare(case.target(origins[""]), Credential({}), shared, PATIENT_CONNECT_S)
     limit_s = STALL_S / speed * LATE_SHARE
     lag = _Lag(limit_s)
-    watch = asyncio.create_task(_watch_simulator(origins[""], speed, network, lag))
+    watch = asyncio.create_task(_watch_simulator(origins[""], speed, shared, lag))
 
     async def one(case: CaseT, seed: int, gate: asyncio.Semaphore) -> _Outcome | None:
         """The outcome of one run; None where this machine disturbed it: a delay, or bytes that waited unread here."""
@@ -139,7 +139,7 @@ async def run_cases(
                 if isinstance(event, DeltaArrived | BytesArrived):
                     unread_s = max(unread_s, time.monotonic() - event.t_ns / S)
 
-            outcome = await _attempt(case, seed, origins.get(case.place, origins[""]), speed, network, emit=measure)
+            outcome = await _attempt(case, seed, origins.get(case.place, origins[""]), speed, shared, emit=measure)
             late = unread_s > limit_s or lag.late_since(began_s)
             return None if late or outcome.signature == KMON_LATE else outcome
 
@@ -162,7 +162,7 @@ async def run_cases(
     return Bench(tuple(rows), lag_ms, disturbed)
 
 
-async def _watch_simulator(origin: str, speed: float, network: Shared, lag: _Lag) -> None:
+async def _watch_simulator(origin: str, speed: float, shared: Shared, lag: _Lag) -> None:
     """Read a stream of comments beside all others, and note the late ones: there the simulator itself was late."""
     steady = Case(f"keepalives-only:every_s={KEEPALIVE_EVERY_S * speed:g}", timeout_s=ENDLESS_S * speed)
 
@@ -170,7 +170,7 @@ async def _watch_simulator(origin: str, speed: float, network: Shared, lag: _Lag
         if isinstance(event, DeltaArrived):
             lag.keepalive(event.t_ns / S)
 
-    await _attempt(steady, 1, origin, speed, network, stall_s=ENDLESS_S, emit=note)
+    await _attempt(steady, 1, origin, speed, shared, stall_s=ENDLESS_S, emit=note)
 
 
 async def _attempt(
@@ -178,7 +178,7 @@ async def _attempt(
     seed: int,
     origin: str,
     speed: float,
-    network: Shared,
+    shared: Shared,
     *,
     stall_s: float = STALL_S,
     emit: Callable[[Event], None] = lambda _: None,
@@ -194,10 +194,11 @@ async def _attempt(
             timeout_s=PATIENT_CONNECT_S if case.expects in UNCONNECTED else case.timeout_s / speed,
             connect_timeout_s=CONNECT_TIMEOUT_S if case.expects == "connect-timeout" else PATIENT_CONNECT_S,
         ),
-        network=network,
+        shared=shared,
         emit=emit,
     )
-    return _Outcome(*(await attempt.go()).signature)
+    found = (await attempt.go()).signature
+    return _Outcome(found.name, found.evidence)
 
 
 class _Lag:

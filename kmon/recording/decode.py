@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from kmon.catalog.endings import ending_name
 from kmon.catalog.habits import sends_end_event
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.bounds import ID_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text, one_line
-from kmon.dialects.delta import StreamError, ToolCall, Usage
+from kmon.dialects.delta import ServerTool, StreamError, ToolCall, Usage
 from kmon.dialects.dialect import WireFormat
 from kmon.dialects.error_words import reported
 from kmon.dialects.http_answer import body_error
@@ -20,7 +20,7 @@ from kmon.recording.sniff import is_stream
 
 
 class Decoded(Struct, frozen=True):
-    """A decoded stream. Text, reasoning and arguments are raw (hostile), other strings are clean and bounded.
+    """A decoded stream. Text, reasoning, refusal and arguments are raw (hostile), other strings are clean and bounded.
 
     ``chunks`` is the number of data chunks, without comments and ``[DONE]``.
     """
@@ -38,6 +38,10 @@ class Decoded(Struct, frozen=True):
     chunks: int
     error: StreamError | None
     signature: str | None
+    refusal: str | UnsetType = UNSET
+    """Absent where the model did not decline in words apart from the text."""
+    server_tools: tuple[ServerTool, ...] | UnsetType = UNSET
+    """Absent where no tool was used but the client's functions."""
 
 
 def decodable(interaction: Interaction) -> bool:
@@ -77,6 +81,8 @@ def decode(file: str, interaction: Interaction) -> Decoded:
             spoken.finish_words,
             end_event=sends_end_event(interaction.request.url, interaction.request.model or transcript.model),
         ),
+        transcript.refusal or UNSET,
+        tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools) or UNSET,
     )
 
 
@@ -87,7 +93,7 @@ def fit(value: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:
 
 def fit_call(call: ToolCall) -> ToolCall:
     """A tool call with a clean and bounded name and id."""
-    return ToolCall(fit(call.id, ID_LIMIT_CHARS), fit(call.name), call.arguments)
+    return structs.replace(call, id=fit(call.id, ID_LIMIT_CHARS), name=fit(call.name))
 
 
 def fit_error(error: StreamError | None) -> StreamError | None:

@@ -8,13 +8,19 @@ status bar, headless lines and reports all call it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.claim import Claim
-from kmon.stream.events import RetryScheduled, StallPhase, State
+from kmon.stream.events import RetryScheduled, StallThreshold
+from kmon.stream.stall import StallPhase
 from kmon.stream.timeline import S
 from kmon.stream.view import RunView
 
+State = Literal[
+    "queued", "connecting", "waiting", "streaming", "stalled", "finishing",
+    "done", "incomplete", "failed", "timed-out", "cancelled",
+]  # fmt: skip
 SYMBOLS: dict[State, str] = {
     "queued": "·", "connecting": "◌", "waiting": "○", "streaming": "●", "stalled": "▲", "finishing": "◐",
     "done": "✔", "incomplete": "◑", "failed": "✖", "timed-out": "⧗", "cancelled": "⊘",
@@ -24,6 +30,7 @@ ASCII_SYMBOLS: dict[State, str] = {
     "done": "+", "incomplete": "?", "failed": "x", "timed-out": "T", "cancelled": "-",
 }  # fmt: skip
 ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out", "cancelled"})
+UNREAD = "a stream kmon does not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class ObservedState:
     """On the watched clock."""
     phase: StallPhase | None = None
     keepalive_ns: int | None = None
+    hidden_ns: int | None = None
+    """How long the server has been at work that sends no output; None if it is not, or if its silence is a stall."""
     contradiction: str = ""
     """Claim against observation in words; it blames no provider for a silence that this machine caused."""
     conclusion: str = ""
@@ -52,6 +61,11 @@ def derive(run: RunView, now_ns: int) -> ObservedState:
     if run.ended is not None and run.ended.state == "cancelled":  # perhaps while it waited for a retry
         return ObservedState("cancelled", "idle")
     return derive_attempt(attempt, now_ns, diagnosis=run.diagnosis.name if run.diagnosis else "")
+
+
+def learned_sentence(learned: StallThreshold) -> str:
+    """``stall after 1.8 s mid-text (learned, 412 gaps)``."""
+    return f"stall after {learned.threshold_ms / 1000:.1f} s {learned.phase} (learned, {learned.gaps} gaps)"
 
 
 def retry_left_s(scheduled: RetryScheduled, now_ns: int) -> float:
@@ -84,6 +98,7 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
         open_gap_ns=timeline.silence_ns(now_ns),
         phase=timeline.stall_phase(),
         keepalive_ns=timeline.life.open_ns(now_ns),
+        hidden_ns=max(0, now_ns - timeline.hidden.since_ns) if timeline.hidden.active and state != "stalled" else None,
         contradiction=facts,
         conclusion=conclusion,
     )

@@ -6,11 +6,12 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kmon.findings.signature import describe
 from kmon.format import rate, seconds
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.events import UNREAD, State
-from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, ObservedState, retry_left_s, retry_sentence
+from kmon.stream.stall import StallPhase
+from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, UNREAD, ObservedState, State, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.spans import one_line
@@ -32,6 +33,10 @@ MEANINGS: dict[State, str] = {
 }
 
 
+HIDDEN_WORDS: dict[StallPhase, str] = {"mid-hidden-reasoning": "thinking, hidden", "mid-server-tool": "server tool"}
+"""What a server does that sends no output meanwhile, by the phase."""
+
+
 def symbol(state: State, *, ascii: bool) -> str:
     return (ASCII_SYMBOLS if ascii else SYMBOLS)[state]
 
@@ -40,10 +45,17 @@ def failure(attempt: AttemptView) -> str:
     """What ended an attempt badly, each fact once: its name, the provider's own words, the evidence."""
     error, evidence = attempt.error, attempt.evidence
     said = error.message if error is not None and error.message not in evidence else ""
-    if error is not None and error.status and said.startswith(f"HTTP {error.status}"):
-        evidence = evidence.removeprefix(f"HTTP {error.status}").removeprefix("; ")
+    if error is not None and error.kind == "http":  # its message and its evidence both tell the status
+        evidence = _facts(attempt)
     sentence = one_line("; ".join(part for part in (said, evidence) if part))
     return ": ".join(part for part in (attempt.signature, sentence) if part)
+
+
+def _facts(attempt: AttemptView) -> str:
+    """The figures of an ended attempt, and who caused its longest silence if it had one."""
+    timeline = attempt.timeline
+    figures = describe(timeline, timeline.t_closed or timeline.t_start)
+    return figures if attempt.blame is None else f"{figures}; in its longest silence: {attempt.blame.brief}"
 
 
 def hanging(run: RunView) -> str:
@@ -87,6 +99,8 @@ def figure(run: RunView, seen: ObservedState, now_ns: int) -> str:
     if attempt is None or run.scheduled is not None:
         return ""
     timeline = attempt.timeline
+    if seen.hidden_ns is not None:
+        return seconds(seen.hidden_ns)
     match seen.state:
         case "streaming":
             arriving = rate(chunk_rate(timeline, now_ns))
@@ -116,6 +130,12 @@ def state_word(state: State) -> str:
     return "STALLED" if state == "stalled" else state
 
 
+def _doing(seen: ObservedState) -> str:
+    """The state's word, or what the server works on without output."""
+    hidden = HIDDEN_WORDS.get(seen.phase) if seen.hidden_ns is not None and seen.phase is not None else None
+    return hidden or state_word(seen.state)
+
+
 def standing(run: RunView, seen: ObservedState, now_ns: int, *, ascii: bool, lost: bool, brief: bool = False) -> str:
     """Symbol, state and figure of a run; of one that a ``lost`` engine left open, that it is measured no more."""
     sign = symbol(seen.state, ascii=ascii)
@@ -125,7 +145,7 @@ def standing(run: RunView, seen: ObservedState, now_ns: int, *, ascii: bool, los
         left_s = retry_left_s(run.scheduled, now_ns)
         return f"{sign} again in {left_s:.1f} s" if run.scheduled.delay_ms else f"{sign} falls back"
     number = "" if brief else figure(run, seen, now_ns)
-    return " ".join(part for part in (sign, state_word(seen.state), number) if part)
+    return " ".join(part for part in (sign, _doing(seen), number) if part)
 
 
 class StatusText(NamedTuple):
@@ -176,6 +196,8 @@ def _situation(run: RunView, seen: ObservedState, now_ns: int) -> str:
         return f"{one_line(retry_sentence(run.scheduled, now_ns))}, r makes it now"
     timeline = attempt.timeline
     gap = seconds(seen.open_gap_ns or 0)
+    if seen.hidden_ns is not None:
+        return f"{_doing(seen)}, {seconds(seen.hidden_ns)}; no output is due"
     match seen.state:
         case "streaming":
             what = UNREAD if attempt.unread else "streaming"

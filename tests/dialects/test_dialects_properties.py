@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
 from kmon.dialects.registry import formats, wire_format
+from kmon.simulator.dialects.registry import server_dialect
 from tests.support.event_frames import frame
+from tests.support.simulated_streams import CALL, stream
 
 SCALARS = (
     st.none()
@@ -31,7 +33,8 @@ KEYS = st.sampled_from([
     "object", "model", "provider", "contentBlockIndex", "toolUse", "input", "start", "toolUseId", "stopReason",
     "metadata", "messageStop", "content_block", "status_code", "reasoningContent", "function_call", "outputs",
     "generations", "completion", "event_type", "partial_json", "content_block", "stop_reason", "input_tokens",
-    "output_tokens", "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
+    "output_tokens", "output_index", "item_id", "item", "part", "summary", "call_id", "response", "output", "status",
+    "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
 ])  # fmt: skip
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
@@ -44,6 +47,23 @@ EVENT_NAMES = st.sampled_from(
 MESSAGE_TYPES = st.sampled_from(
     ["message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "ping", "error"]
 )
+RESPONSE_TYPES = st.sampled_from([
+    "response.created", "response.output_item.added", "response.output_item.done", "response.output_text.delta",
+    "response.output_text.done", "response.content_part.done", "response.function_call_arguments.delta",
+    "response.function_call_arguments.done", "response.reasoning_summary_text.delta", "response.completed",
+    "response.failed", "error",
+])  # fmt: skip
+OUTPUT_ITEM = st.dictionaries(KEYS, JSON, max_size=5) | st.fixed_dictionaries(
+    {"type": st.sampled_from(["message", "reasoning", "function_call", "web_search_call"])},
+    optional={"id": SCALARS, "call_id": SCALARS, "name": SCALARS, "arguments": JSON, "content": JSON, "summary": JSON},
+)
+RESPONSE_EVENT = st.fixed_dictionaries(
+    {"delta": st.text(max_size=3)},
+    optional={
+        "output_index": st.integers(-1, 2), "item_id": SCALARS, "item": OUTPUT_ITEM, "text": SCALARS, "arguments": JSON,
+        "response": st.fixed_dictionaries({"output": st.lists(OUTPUT_ITEM, max_size=3) | JSON, "status": SCALARS}),
+    },
+)  # fmt: skip
 
 
 def sse(value: object) -> bytes:
@@ -76,6 +96,11 @@ BODIES = {
         | st.sampled_from([b"event: ping\ndata: {}\n\n", b": hi\n"]),
         max_size=4,
     ),
+    "responses": st.lists(
+        st.builds(named, RESPONSE_EVENT | st.dictionaries(KEYS, JSON, max_size=5), RESPONSE_TYPES)
+        | st.sampled_from([b"data: [DONE]\n\n", b": hi\n", b"event: error\ndata: {}\n\n"]),
+        max_size=6,
+    ),
     "deepinfra": st.lists(
         st.builds(sse, JSON | st.fixed_dictionaries({"token": JSON}, optional={"details": JSON}))
         | st.sampled_from([b"data: [DONE]\n\n", b"data: {"]),
@@ -83,8 +108,18 @@ BODIES = {
     ),
     "bedrock-invoke": st.lists(st.builds(invoke, JSON | CHUNK), max_size=4),
 }
-"""Bodies near to what each dialect sends. One without an entry gets JSON of any shape in SSE events."""
-ANY_EVENTS = st.lists(st.builds(sse, JSON) | st.sampled_from([b"data: [DONE]\n\n", b"data: {"]), max_size=4)
+"""Bodies near to what each dialect sends."""
+ANY_EVENTS = st.builds(sse, JSON) | st.sampled_from([b"data: [DONE]\n\n", b"data: {"])
+ANY_LINES = st.builds(lambda value: json.dumps(value).encode() + b"\n", JSON)
+
+
+def bodies(dialect: str) -> st.SearchStrategy[list[bytes]]:
+    """Its bodies. Without an entry: JSON of any shape as events or lines, among pieces of the simulator's answers."""
+    if dialect in BODIES:
+        return BODIES[dialect]
+    side = server_dialect(dialect)
+    own = [chunk.data for chunk in stream(side, *CALL)] if side is not None else [b""]
+    return st.lists(ANY_EVENTS | ANY_LINES | st.sampled_from(own), max_size=4)
 
 
 def deltas(dialect: str, *pieces: bytes) -> list[Delta]:
@@ -97,7 +132,7 @@ def deltas(dialect: str, *pieces: bytes) -> list[Delta]:
 @pytest.mark.parametrize("dialect", [entry.name for entry in formats()])
 @given(data=st.data())
 def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data: st.DataObject) -> None:
-    body = b"".join(data.draw(BODIES.get(dialect, ANY_EVENTS)))
+    body = b"".join(data.draw(bodies(dialect)))
     cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=6))
     edges = [0, *sorted(cuts), len(body)]
     whole = deltas(dialect, body)
@@ -106,6 +141,7 @@ def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data
     for delta in whole:
         folded.add(delta)
     msgspec.json.encode((folded.text, folded.reasoning, folded.tool_calls, folded.finish_reason, folded.model))
+    msgspec.json.encode((folded.refusal, folded.server_tools))
 
 
 @pytest.mark.parametrize("dialect", [entry.name for entry in formats()])
