@@ -96,8 +96,9 @@ def _failed(error: StreamError, timeline: Timeline, stats: ChunkStats) -> tuple[
 
 
 def _done(ended: EndedAttempt) -> tuple[str | None, str]:
-    if found_broken := _broken(ended):
-        return found_broken
+    broken_end = _broken(ended)
+    if broken_end is not None and broken_end[0] != TRUNCATED:  # a WebSocket that closed cleanly has neither end
+        return broken_end
     transcript = ended.transcript
     if found := content_finding(ended.request, transcript, ended.stats):
         return found.name, found.sentence
