@@ -41,23 +41,38 @@ class ToolCall(Struct, frozen=True):
     arguments: str
 
 
+class ServerTool(Struct, frozen=True, omit_defaults=True):
+    """A use of a tool that the client does not call as a function: the server runs it, or the protocol has a form of
+    its own for it (a shell, a patch). ``type`` is the wire's word (``web_search_call``); ``name`` may be empty."""
+
+    type: str
+    name: str = ""
+
+
 class Output(NamedTuple):
     """Which parts of an answer a chunk extended."""
 
     text: bool
+    """Text, or output that is no text (an image)."""
     reasoning: bool
     tool: bool
     """The arguments of a tool call; an id or a name alone does not count."""
 
 
-def output(text: str, reasoning: str, tools: Iterable[ToolFragment], held: Collection[str] = ()) -> Output:
+def output(
+    text: str,
+    reasoning: str,
+    tools: Iterable[ToolFragment],
+    held: Collection[str] = (),
+    media: Collection[str] = (),
+) -> Output:
     """Which parts a chunk with these pieces extends. Any of the three is progress; this is its only definition.
 
     Other content of the chunk (an error, a finish reason, usage) does not matter. ``held`` names the parts with new
-    text that is held back and not shown yet.
+    text that is held back and not shown yet. ``media`` extends the answer as text does.
     """
     return Output(
-        bool(text) or "text" in held,
+        bool(text or media) or "text" in held,
         bool(reasoning) or "reasoning" in held,
         "tool" in held or any(fragment.arguments for fragment in tools),
     )
@@ -92,6 +107,10 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     text: str = ""
     reasoning: str = ""
     tools: tuple[ToolFragment, ...] = ()
+    server_tools: tuple[ServerTool, ...] = ()
+    """Uses of tools that begin with this chunk and are no calls of the client's functions."""
+    media: tuple[str, ...] = ()
+    """The MIME type of each piece of output that is no text (``image/png``); "" where it has none."""
     finish_reason: str | None = None
     usage: Usage | None = None
     error: StreamError | None = None
@@ -110,7 +129,7 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     @property
     def progress(self) -> bool:
         """Whether the chunk, before it is cleaned, has output."""
-        return any(output(self.text, self.reasoning, self.tools))
+        return any(output(self.text, self.reasoning, self.tools, media=self.media))
 
     @property
     def kind(self) -> Kind:

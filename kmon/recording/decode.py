@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from kmon.catalog.signatures import failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.bounds import ID_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text, one_line
-from kmon.dialects.delta import StreamError, ToolCall, Usage
+from kmon.dialects.delta import ServerTool, StreamError, ToolCall, Usage
 from kmon.dialects.dialect import WireFormat
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import parsed
@@ -17,7 +17,7 @@ from kmon.recording.interaction import Interaction
 from kmon.recording.sniff import is_stream
 
 
-class Decoded(Struct, frozen=True):
+class Decoded(Struct, frozen=True, omit_defaults=True):
     """A decoded stream. Text, reasoning and arguments are raw (hostile), other strings are clean and bounded.
 
     ``chunks`` is the number of data chunks, without comments and ``[DONE]``.
@@ -36,6 +36,8 @@ class Decoded(Struct, frozen=True):
     chunks: int
     error: StreamError | None
     signature: str | None
+    server_tools: tuple[ServerTool, ...] = ()
+    media: tuple[str, ...] = ()
 
 
 def decodable(interaction: Interaction) -> bool:
@@ -70,6 +72,8 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         transcript.chunks,
         fit_error(error),
         _signature(transcript, error),
+        tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools),
+        tuple(map(fit, transcript.media)),
     )
 
 

@@ -12,7 +12,7 @@ from kmon.model import DEFAULT_DIALECT
 
 WHOLE_TYPES = ("application/json", "text/html")
 """Media types of answers that are no streams, unless their body is one."""
-UNREADABLE = {"responses": "/responses", "gemini": ":streamGenerateContent"}
+UNREADABLE = {"responses": "/responses"}
 """Dialects that kmon recognises but cannot decode, each with the end of its URL path."""
 
 
@@ -68,9 +68,7 @@ def _recognised(framing: Framing, body: bytes) -> str | None:
 
 def _unreadable(value: dict[str, Any]) -> str | None:
     """The name in :data:`UNREADABLE` of a stream with an event of these members."""
-    if text(value.get("type")).startswith("response."):
-        return "responses"
-    return "gemini" if "candidates" in value else None
+    return "responses" if text(value.get("type")).startswith("response.") else None
 
 
 def is_gateway(lines: Sequence[dict[str, Any]]) -> bool:
