@@ -138,7 +138,7 @@ def _finish(transcript: Transcript) -> str:
 
 
 def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.text.strip() or transcript.tool_calls:
+    if transcript.text.strip() or transcript.tool_calls or transcript.media or transcript.server_tools:
         return None
     finish = _finish(transcript)
     if transcript.finish_reason in request.finish_words.tools:
@@ -180,7 +180,7 @@ def _switched(request: RequestFacts, transcript: Transcript, stats: ChunkStats) 
 
 
 def _out_of_order(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if stats.late_chunks >= LATE_CHUNKS:
+    if stats.late_chunks >= LATE_CHUNKS and not request.finish_words.more_follows:
         return ContentFinding("reordered-chunks", f"{stats.late_chunks} chunks with output after the finish reason")
     if stats.early_arguments:
         return ContentFinding(
@@ -216,7 +216,8 @@ def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStat
         return ContentFinding("usage-mismatch", f"usage counts {counted} output tokens, {about}")
     visible = counted - (usage.reasoning_tokens or 0)
     most = len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
-    if usage.reasoning_tokens is not None and visible > most:
+    unseen = transcript.media or transcript.server_tools  # counted as output, and not in the text
+    if usage.reasoning_tokens is not None and visible > most and not unseen:
         beside = f" beside {usage.reasoning_tokens} of reasoning"
         return ContentFinding(
             "usage-mismatch",
