@@ -22,7 +22,7 @@ from kmon.dialects.json_access import items, members, text
 from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
 
-_PATH = re.compile(r"(?:/(?:models|tunedModels|endpoints)/(?P<model>[^:]+)|/v1\w*):(?P<operation>\w+)\Z")
+_PATH = re.compile(r"(?:/(?:models|tunedModels|endpoints)/(?P<model>.+)|/v1\w*):(?P<operation>\w+)\Z")
 OPERATIONS = {"streamGenerateContent": True, "generateContent": False}
 """Whether an operation streams."""
 _CHECKS_SIGNATURES = re.compile(r"gemini-(?:[3-9]|\d\d)")
