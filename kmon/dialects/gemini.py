@@ -96,11 +96,11 @@ class Gemini(HttpDialect):
         return [text(members(one).get("name")) for listed in declared for one in listed]
 
     def models_in(self, value: object) -> list[str] | None:
-        """The ids in Google's ``{"models": [{"name": "models/ID"}]}``, or in the list of a gateway."""
-        listed = members(value).get("models")
+        """The ids in ``{"models": [{"name": "models/ID"}]}``, in Vertex's ``publisherModels``, or a gateway's list."""
+        listed = members(value).get("models", members(value).get("publisherModels"))
         if not isinstance(listed, list):
             return super().models_in(value)
-        return [name.removeprefix("models/") for row in listed if (name := text(members(row).get("name")))]
+        return [name.rpartition("models/")[2] for row in listed if (name := text(members(row).get("name")))]
 
 
 def _asked(value: Mapping[str, Any]) -> Mapping[str, Any]:

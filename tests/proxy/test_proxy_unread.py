@@ -48,10 +48,6 @@ RESPONSES = events(
     {"type": "response.completed", "response": {"id": "resp_1", "usage": {"output_tokens": 2}}},
     named=True,
 )
-GEMINI = events(
-    {"candidates": [{"content": {"parts": [{"text": "Hello"}], "role": "model"}}]},
-    {"candidates": [{"content": {"parts": [{"text": ""}]}, "finishReason": "STOP"}]},
-)
 COHERE = events(
     {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hello"}}}},
     {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}},
@@ -62,8 +58,6 @@ LINES = chunked(b'{"response":"Hel","done":false}\n') + chunked(b'{"response":"l
 ERROR_INSIDE = events({"type": "error", "error": {"message": "overloaded"}}, named=True)
 HEALTHY = {
     "responses": ("/v1/responses", EVENTS, RESPONSES),
-    "gemini": ("/v1beta/models/gemini:streamGenerateContent?alt=sse", EVENTS, GEMINI),
-    "vertex": ("/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent", EVENTS, GEMINI),
     "cohere": ("/v2/chat", EVENTS, COHERE),
     "mcp": ("/mcp", EVENTS, MCP),
     "ollama": ("/api/generate", "application/x-ndjson", LINES),
