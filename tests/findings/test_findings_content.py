@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolFragment, Usage
+from kmon.dialects.dialect import FinishWords
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding, may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
@@ -113,9 +114,20 @@ def test_a_passage_that_comes_twice_chunk_for_chunk_is_a_duplicate() -> None:
     assert passage_sent_twice(["| a | b | c |\n"] * 60) is None
 
 
+def test_an_answer_of_media_or_of_the_servers_own_tools_is_not_empty_and_its_tokens_are_not_all_text() -> None:
+    usage = Usage(9, 1_300, 1_309, reasoning_tokens=0)
+    image, ran = Delta(media=("image/png",)), Delta(server_tools=(ServerTool("executableCode"),))
+    for seen in (image, ran):
+        assert found(seen, Delta(finish_reason="stop", usage=usage)) is None
+    assert found(Delta(), STOP) == "empty-answer"
+    assert found(Delta(text="Here."), Delta(finish_reason="stop", usage=usage)) == "usage-mismatch"
+
+
 def test_output_after_the_finish_reason_is_out_of_order_but_one_late_word_is_not() -> None:
     assert found(Delta(text="a"), STOP, *words("b c d")) == "reordered-chunks"
     assert found(Delta(text="a"), STOP, Delta(text=" late")) is None
+    rounds = RequestFacts("m", finish_words=FinishWords(more_follows=True))
+    assert found(Delta(text="a"), STOP, *words("b c d"), STOP, request=rounds) is None
     early = Delta(tools=(ToolFragment(0, "", "", '{"city":'),))
     assert found(early, call(' "Oslo"}'), CALLED) == "reordered-chunks"
 
