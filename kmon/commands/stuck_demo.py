@@ -11,7 +11,8 @@ import contextlib
 from collections.abc import Iterator
 
 from kmon.catalog.credential import Credential, host_of
-from kmon.commands.build_plan import Prepared, check_race
+from kmon.commands.build_plan import Prepared
+from kmon.commands.check_flags import check_race
 from kmon.config.sources import load
 from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
@@ -53,8 +54,10 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWit
     """
     from kmon.openclaw.simulated.embedded import PROVIDER, EmbeddedGateway
 
-    if len(options.targets) > 1 or options.scenario or options.base_url or options.profile:
-        raise UsageError(f"--demo {NAME} is three panes of its own; name no other target, scenario or profile with it")
+    others = (options.scenario, options.base_url, options.profile, options.fault, options.session)
+    if len(options.targets) > 1 or any(others):
+        more = "name no other target, scenario, profile, fault or session with it"
+        raise UsageError(f"--demo {NAME} is three panes of its own; {more}")
     check_race(options)
     loaded = load(vars(options))
     speed = options.speed or 1.0

@@ -68,7 +68,7 @@ class FinishWords(Struct, frozen=True):
     length: frozenset[str] = frozenset({"length", "max_tokens"})
     """The output cap cut the answer."""
     more_follows: bool = False
-    """Whether output may follow a finish reason, which then ends a round of the answer and not always the answer."""
+    """Whether output may follow a finish reason after a pause: it ends a round of the answer, not always the answer."""
 
 
 class WireFormat(ABC):

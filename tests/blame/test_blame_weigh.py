@@ -1,4 +1,4 @@
-"""Promises of the blame: what each witness is enough for, and that nobody is accused without one."""
+"""The blame: which evidence is enough for which party, and no blame without evidence."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def silence(**fields: object) -> Silence:
         ),
     ],
 )
-def test_each_witness_is_enough_for_its_blame(said: Silence, name: str, certainty: str, sentence: str) -> None:
+def test_each_kind_of_evidence_is_enough_for_its_blame(said: Silence, name: str, certainty: str, sentence: str) -> None:
     found = blame(said)
     assert (found.name, found.certainty) == (name, certainty)
     assert sentence in found.evidence
@@ -84,7 +84,7 @@ def test_a_hiccup_of_this_program_does_not_excuse_a_long_silence(own: str) -> No
     assert blame(silence(**{own: 2 * S}, gap_ns=20 * S)).name == "provider"
 
 
-def test_bytes_that_are_just_being_read_are_nobodys_fault() -> None:
+def test_bytes_that_are_just_being_read_are_no_fault() -> None:
     just = seen(unread_bytes=90, last_data_received_ms=1, last_ack_received_ms=1)
     assert blame(silence(tcp=just)).name == "provider"
     assert blame(silence(tcp=just, tcp_before=just)).name == "us"
@@ -115,7 +115,7 @@ LOOKS = st.none() | st.builds(
         st.none() | NS, st.none() | NS, st.integers(-S, S), st.integers(0, 9), st.booleans(),
     )
 )  # fmt: skip
-def test_the_provider_is_accused_only_with_a_sign_of_life_of_it_and_no_doubt_at_home(said: Silence) -> None:
+def test_the_provider_is_blamed_only_if_it_shows_life_and_this_machine_is_beyond_doubt(said: Silence) -> None:
     found = blame(said)
     assert found.evidence and found.why
     assert (found.certainty == "cannot tell") == (found.name == "unknown")

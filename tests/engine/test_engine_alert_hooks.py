@@ -107,7 +107,7 @@ async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) 
 
 
 async def gone(pid: int) -> None:
-    """Wait until a process is dead; one that nobody has waited for yet counts as dead."""
+    """Wait until a process is dead; one whose parent has not waited for it yet counts as dead."""
     async with asyncio.timeout(20):
         while True:
             try:

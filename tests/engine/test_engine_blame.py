@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -164,7 +165,8 @@ async def test_a_stopped_provider_whose_kernel_answers_is_the_provider() -> None
     assert blames(race)[0].brief == "provider, likely: TCP answers, no data"
     assert ended.signature == "hang-mid-stream"
     assert [stall.own for stall in ended.stalls] == [False]
-    assert ended.evidence.endswith("kmon in time, canary on time: the provider is silent"), ended.evidence
+    # a busy machine may have been late for a moment that explains none of the silence
+    assert re.search(r"kmon (in time|late by 0\.\d+ s), canary on time: the provider is silent$", ended.evidence)
 
 
 async def test_streams_of_several_hosts_that_stop_in_one_instant_are_us() -> None:

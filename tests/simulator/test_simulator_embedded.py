@@ -83,6 +83,6 @@ def test_keys_are_not_handed_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOGETHER_API_KEY", "sk-secret")
     with Embedded.running() as simulator:
         found = Path(f"/proc/{simulator.pid}/environ")
-        if found.exists():  # elsewhere nobody else can read it
+        if found.exists():  # on other systems no other process can read it
             assert b"sk-secret" not in found.read_bytes()
         assert os.getsid(simulator.pid) == simulator.pid

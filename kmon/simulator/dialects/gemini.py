@@ -115,7 +115,7 @@ class GeminiServer(ServerDialect):
     """The path names the model and whether to stream, the query how."""
 
     name = "gemini"
-    traits: frozenset[Trait] = frozenset({"sse"})
+    traits: frozenset[Trait] = frozenset({"text-framed", "keepalives", "comments", "tools"})
 
     def route(self, path: str) -> ServerRoute | None:
         found = _PATH.match(path)
