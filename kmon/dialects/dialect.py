@@ -67,6 +67,8 @@ class FinishWords(Struct, frozen=True):
     """The answer ends in tool calls. Gateways pass on the words of several vendors."""
     length: frozenset[str] = frozenset({"length", "max_tokens"})
     """The output cap cut the answer."""
+    more_follows: bool = False
+    """Whether output may follow a finish reason after a pause: it ends a round of the answer, not always the answer."""
 
 
 class WireFormat(ABC):
