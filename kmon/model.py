@@ -66,6 +66,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """The body parameter that caps output tokens; None sends no cap."""
     stream_options: bool = True
     """Whether ``stream_options: {include_usage: true}`` may be sent."""
+    end_event: bool = True
+    """Whether its streams have the dialect's terminal event, such as ``[DONE]``."""
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     """Extra members merged into the request body."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kmon.dialects.bounds import ID_LIMIT_CHARS
 from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolCall, ToolFragment, Usage
 from kmon.dialects.text import mended
 
@@ -64,6 +65,10 @@ class Transcript:
         self.model = ""
         self.chunks = 0
         self.malformed_frames = 0
+        self.cut_frames = 0
+        """Those of them in which the body ended: one or none."""
+        self.unstreamed = False
+        """Whether the answer came at once, where a stream has pieces."""
         self.dropped_chars = 0
         """Characters of text and arguments beyond the limits."""
         self.dropped_calls = 0
@@ -119,6 +124,9 @@ class Transcript:
             self.usage = delta.usage
         if delta.error is not None:
             self._add_error(delta.error)
+            self.cut_frames += delta.cut
+        if delta.unstreamed:
+            self.unstreamed = True
         if delta.done:
             self.done = True
         if delta.response_id and not self.response_id:
@@ -133,21 +141,24 @@ class Transcript:
             self.error = error
 
     def _add_fragment(self, fragment: ToolFragment) -> None:
-        """Merge by index: first id, first name, all arguments.
+        """Merge by index: first id, all arguments, and of the name what comes before them, if it is no repetition.
 
-        Another id at the same index begins a new call only if it has a name: Gemini and Cerebras send a second whole
-        call so, while Baseten sends a new id, without a name, with every piece of one call.
+        Another id at the same index begins a new call only if it has a name.
         """
         call = self._call_at.get(fragment.index)
         if call is None or (fragment.name and fragment.id and call.id and fragment.id != call.id):
             if len(self._calls) >= TOOL_CALLS_LIMIT:
                 self.dropped_chars += len(fragment.arguments)
                 self.dropped_calls += bool(fragment.name)
+                self._call_at.pop(fragment.index, None)
                 return
             call = _OpenCall()
             self._calls.append(call)
             self._call_at[fragment.index] = call
         call.id = call.id or fragment.id
-        call.name = call.name or fragment.name
+        if fragment.name and fragment.name != call.name and (not call.name or not call.arguments.chars):
+            call.name = (call.name + fragment.name)[:ID_LIMIT_CHARS]
+        if fragment.whole:
+            call.arguments = _Text()
         call.free_form = call.free_form or fragment.free_form
         self.dropped_chars += call.arguments.add(fragment.arguments)

@@ -1,9 +1,9 @@
 """Chat Completions (OpenAI's dialect and the variants of other providers): requests, streams and whole answers.
 
 Rules where the format is ambiguous: text is the ``delta`` of choice 0, never the ``text`` or ``message`` that some
-providers put beside it; reasoning is ``reasoning_content``, else ``reasoning``, else the thinking parts of a content
-list; usage may be in the chunk, in the choice or under ``x_groq``; an unreadable frame is an error and decoding
-continues.
+providers put beside it, unless nothing else ever comes; reasoning is the first of :data:`REASONING_KEYS`, else of
+``reasoning_details`` or the thinking parts of a content list, which repeat it; usage may be in the chunk, in the choice
+or under ``x_groq``; an unreadable frame is an error and decoding continues.
 """
 
 from __future__ import annotations
@@ -14,17 +14,31 @@ from typing import Any
 
 import msgspec
 
+from kmon.dialects.chat_calls import ChatCalls
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest
+from kmon.dialects.error_words import reported
 from kmon.dialects.fault import fault
 from kmon.dialects.framing import SERVER_SENT_EVENTS
-from kmon.dialects.json_access import compact, count, items, members, position, text
+from kmon.dialects.json_access import count, items, members, position, text
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool
 
 PARTS_DEPTH = 4
 """How deep content parts are searched for text (a thinking part holds a list of text parts)."""
 THINKING_PARTS = ("thinking", "reasoning")
+REASONING_KEYS = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_text",
+    "thinking",
+    "reasoning_summary",
+    "thinking_content",
+)
+"""Names of the thinking in a delta: DeepSeek's, OpenRouter's, GitHub Copilot's, and others in use."""
+REASONING = frozenset({*REASONING_KEYS, "reasoning_details"})
+NO_REASON = frozenset({"", "null", "none"})
+"""Finish reasons that are none: some servers write the word for it (DashScope)."""
 PATH = "/chat/completions"
 NAMED_CHOICES = ("auto", "none", "required", "any")
 
@@ -63,17 +77,47 @@ class Chat(HttpDialect):
         body |= target.body
         return WireRequest(PATH, SSE_HEADERS | target.headers, msgspec.json.encode(body))
 
-    def decoder(self) -> JSONEventsDecoder:
-        return JSONEventsDecoder(chunk_delta)
+    def decoder(self) -> ChatDecoder:
+        return ChatDecoder()
 
     def whole(self, value: dict[str, Any]) -> Delta:
         """A completion is read as one chunk whose ``message`` is the ``delta``."""
-        choices = [{**choice, "delta": choice.get("message")} for choice in map(members, items(value.get("choices")))]
-        return chunk_delta({**value, "choices": choices})
+        return chunk_delta(_as_chunk(value))
 
 
-def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
-    """The meaning of one chunk object. ``name`` is the SSE event name."""
+class ChatDecoder(JSONEventsDecoder):
+    """Bytes of a Chat Completions stream to deltas."""
+
+    def __init__(self) -> None:
+        super().__init__(self._interpreted)
+        self._calls = ChatCalls()
+        self._silent = True
+        """Whether nothing of the answer has come."""
+
+    def _interpreted(self, chunk: dict[str, Any], raw: str, name: str) -> Delta:
+        delta = chunk_delta(chunk, raw, name, self._calls)
+        if self._silent:
+            if delta.progress:
+                self._silent = False
+            elif _is_whole(chunk):
+                self._silent = False
+                delta = chunk_delta(_as_chunk(chunk), raw, name, self._calls)
+                return msgspec.structs.replace(delta, unstreamed=delta.progress)
+        return delta
+
+
+def _is_whole(chunk: dict[str, Any]) -> bool:
+    """Whether a choice has a message and no delta. Beside a delta it repeats what came before."""
+    return any("message" in choice and not choice.get("delta") for choice in map(members, items(chunk.get("choices"))))
+
+
+def _as_chunk(value: dict[str, Any]) -> dict[str, Any]:
+    choices = [{**choice, "delta": choice.get("message")} for choice in map(members, items(value.get("choices")))]
+    return {**value, "choices": choices}
+
+
+def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: ChatCalls | None = None) -> Delta:
+    """The meaning of one chunk object. ``name`` is the SSE event name, ``calls`` the tool calls so far."""
     answer = reasoning = ""
     tools: tuple[ToolFragment, ...] = ()
     finish: str | None = None
@@ -94,13 +138,13 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
                 answer += content
             elif isinstance(content, list):
                 answer += _parts(content, thinking=False)
-            if "reasoning_content" in delta or "reasoning" in delta or isinstance(content, list):
+            if not REASONING.isdisjoint(delta) or isinstance(content, list):
                 reasoning += _reasoning(delta, content)
             if "tool_calls" in delta or "function_call" in delta:
-                tools += _fragments(delta)
+                tools += (calls or ChatCalls()).fragments(delta)
         elif not text(chunk.get("object")).startswith("chat."):
             answer += text(choice.get("text"))
-        if reason := text(choice.get("finish_reason")):
+        if (reason := text(choice.get("finish_reason"))) and reason.lower() not in NO_REASON:
             finish = reason
         if error is None and (cause := choice.get("error")):
             error = fault(cause, frame=raw)
@@ -125,40 +169,61 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "") -> Delta:
 
 
 def usage_of(value: object) -> Usage | None:
-    """Token counts of a ``usage`` object; None if it holds no count."""
+    """Token counts of a ``usage`` object, under any of the names in use; None if it holds no count."""
     if not isinstance(value, dict):
         return None
+    prompt = members(value.get("prompt_tokens_details") or value.get("input_tokens_details"))
+    completion = members(value.get("completion_tokens_details") or value.get("output_tokens_details"))
     usage = Usage(
-        count(value.get("prompt_tokens")),
-        count(value.get("completion_tokens")),
-        count(value.get("total_tokens")),
-        count(members(value.get("completion_tokens_details")).get("reasoning_tokens")),
-        _first(
-            count(members(value.get("prompt_tokens_details")).get("cached_tokens")),
-            count(value.get("cached_tokens")),
-            count(value.get("prompt_cache_hit_tokens")),
+        _first(value, "prompt_tokens", "input_tokens"),
+        _first(value, "completion_tokens", "output_tokens"),
+        _first(value, "total_tokens"),
+        _either(_first(completion, "reasoning_tokens"), _first(value, "reasoning_tokens")),
+        _either(
+            _first(prompt, "cached_tokens"),
+            _first(value, "cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"),
         ),
-        count(members(value.get("prompt_tokens_details")).get("cache_write_tokens")),
+        _either(
+            _first(prompt, "cache_write_tokens", "cache_creation_tokens"), _first(value, "cache_creation_input_tokens")
+        ),
     )
     return None if usage == Usage(None, None, None) else usage
 
 
-def _first(*counts: int | None) -> int | None:
-    return next((number for number in counts if number is not None), None)
+def _first(value: dict[str, Any], *names: str) -> int | None:
+    return next((number for name in names if (number := count(value.get(name))) is not None), None)
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
 
 
 def _error(chunk: dict[str, Any], raw: str, name: str) -> StreamError | None:
-    if cause := chunk.get("error"):
-        return fault(cause, frame=raw)
+    """The error beside choices. What a chunk without any reports is read for all dialects (``sse_deltas.py``)."""
     if name == "error" or chunk.get("object") == "error":
-        return fault(chunk, frame=raw)
-    cause = members(chunk.get("x_groq")).get("error")
+        cause = reported(chunk)
+        return fault(chunk if cause is None else cause, frame=raw)
+    if "error" in chunk or "base_resp" in chunk:
+        cause = reported(chunk)
+    elif "x_groq" in chunk:
+        cause = members(chunk["x_groq"]).get("error")
+    else:
+        return None
     return fault(cause, frame=raw) if cause else None
 
 
 def _reasoning(delta: dict[str, Any], content: object) -> str:
-    reasoning = text(delta.get("reasoning_content")) or text(delta.get("reasoning"))
-    return reasoning or (_parts(content, thinking=True) if isinstance(content, list) else "")
+    for key in REASONING_KEYS:
+        if (value := delta.get(key)) and (found := _part_text(value, PARTS_DEPTH)):
+            return found
+    listed = content if isinstance(content, list) else []
+    return _details(items(delta.get("reasoning_details"))) or _parts(listed, thinking=True)
+
+
+def _details(details: list[Any]) -> str:
+    """The readable details: texts and summaries. Encrypted ones, and signatures, say nothing."""
+    found = (members(detail) for detail in details)
+    return "".join(text(detail.get("text")) or text(detail.get("summary")) for detail in found)
 
 
 def _parts(parts: list[Any], *, thinking: bool) -> str:
@@ -186,29 +251,6 @@ def _part_text(part: object, depth: int) -> str:
         ),
         "",
     )
-
-
-def _fragments(delta: dict[str, Any]) -> tuple[ToolFragment, ...]:
-    """Fragments of tool calls. Without an ``index`` (Mistral) the position in the list is the index."""
-    fragments = []
-    for place, call in enumerate(items(delta.get("tool_calls"))):
-        if isinstance(call, dict):
-            called = members(call.get("function"))
-            index = position(call.get("index"), place)
-            fragments.append(ToolFragment(index, _id(call.get("id")), text(called.get("name")), _arguments(called)))
-    legacy = delta.get("function_call")
-    if isinstance(legacy, dict):
-        fragments.append(ToolFragment(0, "", text(legacy.get("name")), _arguments(legacy)))
-    return tuple(fragments)
-
-
-def _id(value: object) -> str:
-    return str(value) if isinstance(value, int) and count(value) is not None else text(value)
-
-
-def _arguments(called: dict[str, Any]) -> str:
-    arguments = called.get("arguments")
-    return compact(arguments) if isinstance(arguments, dict | list) else text(arguments)
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:

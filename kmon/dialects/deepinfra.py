@@ -14,6 +14,7 @@ import msgspec
 
 from kmon.dialects.delta import Delta, Usage
 from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest, cannot_carry, carries_calls
+from kmon.dialects.error_words import reported
 from kmon.dialects.fault import fault
 from kmon.dialects.framing import SERVER_SENT_EVENTS
 from kmon.dialects.json_access import count, items, members, text
@@ -70,7 +71,7 @@ class DeepInfra(HttpDialect):
 
 def token_delta(event: dict[str, Any], raw: str = "", name: str = "") -> Delta:
     """The meaning of one event. The text of a special token (end of turn) is not part of the answer."""
-    if error := event.get("error_message") or event.get("error") or (event if name == "error" else None):
+    if error := event.get("error_message") or reported(event) or (event if name == "error" else None):
         code = text(event.get("error_type")) or None
         cause = {"message": error, "type": code} if isinstance(error, str) else error
         return Delta(error=fault(cause, frame=raw), raw=raw)

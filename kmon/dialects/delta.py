@@ -46,6 +46,8 @@ class ToolFragment(Struct, frozen=True, omit_defaults=True):
     arguments: str = ""
     free_form: bool = False
     """Whether the arguments of the call are free text by the tool's definition, not JSON."""
+    whole: bool = False
+    """Whether ``arguments`` replaces what came before: some servers send an object that grows."""
 
 
 class ToolCall(Struct, frozen=True, omit_defaults=True):
@@ -137,6 +139,10 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     """Uses of tools that begin with this chunk and are no calls of the client's functions."""
     hidden_work: HiddenWork | None = None
     """What the server works on from now on without output; ``none`` if that is over, None if nothing changed."""
+    cut: bool = False
+    """Whether the body ended inside this frame."""
+    unstreamed: bool = False
+    """Whether it holds the whole answer at once where pieces are expected, which clients of streams do not read."""
     response_id: str | None = None
     model: str | None = None
     upstream: str | None = None

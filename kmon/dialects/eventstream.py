@@ -2,7 +2,7 @@
 
 A frame is: u32 total length, u32 header length, u32 CRC32 of those eight bytes, headers, payload, u32 CRC32 of all
 before it; big-endian. A frame with a wrong checksum is reported and skipped. A wrong prelude ends the decoding, since
-its length cannot be trusted.
+its length cannot be trusted; if it is text, the text up to the end of the body is kept.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ HEADERS_LIMIT_BYTES = 128 * 1024
 PAYLOAD_LIMIT_BYTES = 24 * 1024 * 1024
 EVIDENCE_BYTES = 8_000
 
+TEXT = "text instead of a frame"
 PRELUDE_CHECKSUM = "wrong checksum of a frame's prelude; the rest cannot be read"
 
 _PRELUDE = struct.Struct(">III")
@@ -34,11 +35,12 @@ class Frame(Struct, frozen=True):
 
 
 class BadFrame(Struct, frozen=True):
-    """Bytes that are no frame: why, how they begin, and whether a checksum is wrong."""
+    """Bytes that are no frame: why, how they begin, whether a checksum is wrong, whether the body ended inside."""
 
     why: str
     start: bytes
     checksum: bool = False
+    cut: bool = False
 
 
 class EventStreamDecoder:
@@ -46,17 +48,23 @@ class EventStreamDecoder:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._lost = False
+        self._lost = self._text = False
 
     def feed(self, data: bytes) -> list[Frame | BadFrame]:
         """The frames completed by ``data``, in order."""
         if self._lost:
+            if self._text:
+                self._buffer += data[: EVIDENCE_BYTES - len(self._buffer)]
             return []
         self._buffer += data
         frames: list[Frame | BadFrame] = []
         while len(self._buffer) >= PRELUDE_BYTES:
             total, header_bytes, crc = _PRELUDE.unpack_from(self._buffer)
             why = _prelude_fault(total, header_bytes, crc == zlib.crc32(self._buffer[:8]))
+            if why and _is_text(self._buffer):
+                self._lost = self._text = True
+                del self._buffer[EVIDENCE_BYTES:]
+                break
             if why:
                 frames.append(BadFrame(why, bytes(self._buffer[:PRELUDE_BYTES]), why == PRELUDE_CHECKSUM))
                 self._lost = True
@@ -69,10 +77,17 @@ class EventStreamDecoder:
         return frames
 
     def end(self) -> list[Frame | BadFrame]:
-        """The error of a frame that the end of the body cut, if any."""
+        """The error of a frame that the end of the body cut, or of text where a frame was expected, if any."""
         rest = bytes(self._buffer)
         self._buffer.clear()
-        return [BadFrame("the body ended inside a frame", rest[:EVIDENCE_BYTES])] if rest else []
+        if _is_text(rest):
+            return [BadFrame(TEXT, rest[:EVIDENCE_BYTES])]
+        return [BadFrame("the body ended inside a frame", rest[:EVIDENCE_BYTES], cut=True)] if rest else []
+
+
+def _is_text(start: bytes | bytearray) -> bool:
+    """Whether bytes begin like text: as the length of a frame they would be far beyond any limit."""
+    return start[:1].isascii() and (start[:1].decode("ascii").isprintable() or start[:1].isspace()) and start[:1] != b""
 
 
 def _prelude_fault(total: int, header_bytes: int, checksum_ok: bool) -> str:

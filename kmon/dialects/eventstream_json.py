@@ -9,9 +9,10 @@ import msgspec
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.eventstream import BadFrame, EventStreamDecoder, Frame
-from kmon.dialects.fault import corrupt, malformed
-from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.error_words import words
+from kmon.dialects.eventstream import TEXT, BadFrame, EventStreamDecoder, Frame
+from kmon.dialects.fault import corrupt, fault_of_text, malformed
+from kmon.dialects.json_access import members, parsed
 
 STATUS = {
     "internalServerException": 500,
@@ -33,6 +34,7 @@ class JSONFramesDecoder:
     def __init__(self, interpret: InterpretFrame) -> None:
         self._frames = EventStreamDecoder()
         self._interpret = interpret
+        self._began = False
 
     def feed(self, data: bytes) -> list[Delta]:
         return [self._delta(frame) for frame in self._frames.feed(data)]
@@ -42,7 +44,8 @@ class JSONFramesDecoder:
 
     def _delta(self, frame: Frame | BadFrame) -> Delta:
         if isinstance(frame, BadFrame):
-            return _unreadable(frame)
+            return _unreadable(frame, "in-stream" if self._began else "not-a-stream")
+        self._began = True
         kind = frame.headers.get(":message-type", "event")
         name = frame.headers.get(":event-type") or frame.headers.get(":exception-type", "")
         raw = bounded(f"{name} {frame_text(frame.payload)}", FRAME_LIMIT_CHARS)
@@ -59,18 +62,20 @@ class JSONFramesDecoder:
         return msgspec.structs.replace(self._interpret(name, payload), raw=raw)
 
 
-def _unreadable(frame: BadFrame) -> Delta:
-    """The error for bytes that are no frame: text instead of frames, a wrong checksum, or a malformed frame."""
+def _unreadable(frame: BadFrame, kind: str) -> Delta:
+    """The error for bytes that are no frame. ``kind`` is that of text instead of a frame."""
     raw = frame_text(frame.start)
-    if frame.start[:1] in (b"{", b"[", b"<"):
-        return Delta(error=StreamError("not-a-stream", f"answered text instead of frames: {raw}", frame=raw), raw=raw)
-    return Delta(error=corrupt(frame.why, raw) if frame.checksum else malformed(frame.why, raw), raw=raw)
+    if frame.why == TEXT:
+        error = fault_of_text(frame.start.decode("utf-8", "replace"), kind=kind, frame=raw)
+        message = bounded(f"answered text instead of frames: {error.message}", QUOTED_LIMIT_CHARS)
+        return Delta(error=msgspec.structs.replace(error, message=message), raw=raw)
+    error = corrupt(frame.why, raw) if frame.checksum else malformed(frame.why, raw)
+    return Delta(error=error, cut=frame.cut, raw=raw)
 
 
 def _exception(name: str, payload: object, raw: str) -> StreamError:
-    description = members(payload)
-    message = text(description.get("message")) or text(description.get("originalMessage")) or name or "exception frame"
-    message = bounded(message, QUOTED_LIMIT_CHARS)
+    """The service model says ``message``; some of its exceptions write ``Message`` or ``originalMessage``."""
+    message = bounded(words(members(payload)) or name or "exception frame", QUOTED_LIMIT_CHARS)
     return StreamError("in-stream", message, STATUS.get(name), bounded(name, QUOTED_LIMIT_CHARS) or None, raw)
 
 

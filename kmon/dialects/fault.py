@@ -1,41 +1,58 @@
-"""Reads the errors that providers write into JSON, in all their shapes."""
+"""Makes errors of what providers say about failures (``error_words.py`` reads it) and of unreadable frames."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
+from kmon.dialects.error_words import CODE_KEYS, STATUS_KEYS, lowered, page_words, reported, words
+from kmon.dialects.json_access import parsed
 
 NO_MESSAGE = "the provider reported an error without a message"
+CUT_INSIDE = "the body ended inside a frame"
 
 
 def fault(
     value: object, *, kind: str = "in-stream", status: int | None = None, frame: str | None = None
 ) -> StreamError:
-    """A :class:`StreamError` from the value of ``error``: an object, a string, or anything else.
+    """A :class:`StreamError` from the value of ``error``: an object, a string, a list, or anything else.
 
     ``status`` is the HTTP status if there is one; otherwise a numeric code in the object is used (OpenRouter's
     ``code``, Groq's ``status_code``, as number or digits).
     """
-    members: dict[str, Any] = value if isinstance(value, dict) else {}
+    while isinstance(value, list) and value and isinstance(value[0], dict) and len(value) == 1:
+        value = value[0]
+    first = next((item for item in value if isinstance(item, dict)), {}) if isinstance(value, list) else value
+    members: dict[str, Any] = lowered(first) if isinstance(first, dict) else {}
     inner = members.get("error")
     if isinstance(inner, dict) and "message" not in members:
-        members = inner
-    message = next(
-        (text for key in ("message", "detail", "msg", "error", "type") if (text := _said(members.get(key)))), ""
-    )
-    code = next((code for key in ("code", "type", "status") if (code := _word(members.get(key)))), None)
+        members = lowered(inner)
+    code = next((code for key in CODE_KEYS if (code := _word(members.get(key)))), None)
     if status is None:
-        status = next((n for key in ("status_code", "code", "status") if (n := _status(members.get(key)))), None)
+        status = next((n for key in STATUS_KEYS if (n := _status(members.get(key)))), None)
     return StreamError(
         kind,
-        bounded(message or _said(value) or NO_MESSAGE, QUOTED_LIMIT_CHARS),
+        bounded(words(value) or NO_MESSAGE, QUOTED_LIMIT_CHARS),
         status,
         code,
         None if frame is None else bounded(frame, FRAME_LIMIT_CHARS),
     )
+
+
+def fault_of_text(
+    body: str, *, kind: str = "in-stream", status: int | None = None, frame: str | None = None
+) -> StreamError:
+    """The error in a text: JSON in any shape, a page, or plain words."""
+    if (page := page_words(body)) is not None:
+        number = page.partition(": ")[2][:3]
+        return fault(page, kind=kind, status=_status(number) if status is None else status, frame=frame)
+    try:
+        value = parsed(body.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        return fault(" ".join(body.split()), kind=kind, status=status, frame=frame)
+    cause = reported(value)
+    return fault(value if cause is None else cause, kind=kind, status=status, frame=frame)
 
 
 def malformed(why: str, frame: str) -> StreamError:
@@ -48,20 +65,9 @@ def corrupt(why: str, frame: str) -> StreamError:
     return StreamError("corrupt-frame", why, frame=bounded(frame, FRAME_LIMIT_CHARS))
 
 
-def _said(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None or isinstance(value, bool) or value == {} or value == []:
-        return ""
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        return ""
-
-
 def _word(value: object) -> str | None:
     if isinstance(value, str) and value:
-        return bounded(value, QUOTED_LIMIT_CHARS)
+        return bounded(value.rpartition("#")[2] or value, QUOTED_LIMIT_CHARS)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
 
 

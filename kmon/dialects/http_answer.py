@@ -6,16 +6,20 @@ The headers are an allow-list: credentials and account headers are never on it.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 from collections.abc import Callable, Collection, Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import WireFormat, error_member
+from kmon.dialects.error_words import reported
+from kmon.dialects.fault import fault, fault_of_text
 from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
+from kmon.dialects.json_access import parsed
 from kmon.dialects.text import clean
 
 REQUEST_ID_HEADERS = (
@@ -35,7 +39,7 @@ SERVER_LATENCY = "server-latency-ms"
 """Key for the server's own total in ms, if the stream has it (Bedrock ``metrics.latencyMs``)."""
 RETRY_AFTER_LIMIT_S = 1e9
 """Thirty years; more means never."""
-HOST_LIMIT_CHARS = 255
+LOCATION_LIMIT_CHARS = 1_000
 STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
 
@@ -97,52 +101,47 @@ def answer_error(
     # Retry-After is a time of the server's clock, so it is compared with the Date header; this clock may be wrong.
     now = http_date(headers.get("date")) or datetime.datetime.now(datetime.UTC)
     retry_s = retry_after_s(headers.get("retry-after"), now)
-    message, body_code = _message(text, error_member if spoken is None else spoken.error_in)
-    message = _redirection(status, headers.get("location", "")) or message
-    code = code or body_code
-    frame = bounded(text, FRAME_LIMIT_CHARS)
+    kind = "not-a-stream" if status == 200 else "http"
+    error = body_error(text, kind, status, error_member if spoken is None else spoken.error_in)
+    message = _redirection(status, headers.get("location", "")) or error.message
     if status == 200:
         what = "JSON" if "json" in content_type else content_type or "something else"
-        return StreamError(
-            "not-a-stream",
-            f"answered {what} instead of a stream: {message}",
-            200,
-            frame=frame,
-        )
+        return structs.replace(error, message=f"answered {what} instead of a stream: {message}", code=None)
     wait = f" (Retry-After {retry_s:g} s)" if retry_s is not None else ""
-    return StreamError(
-        "http",
-        f"HTTP {status}: {message}{wait}",
-        status,
-        code,
-        frame=frame,
-        retry_after_s=retry_s,
+    return structs.replace(
+        error, message=f"HTTP {status}: {message}{wait}", code=code or error.code, retry_after_s=retry_s
     )
 
 
-def _message(text: str, error_in: Callable[[object], object]) -> tuple[str, str | None]:
-    """The message and the code of a JSON error body in its usual shapes, else the start of the body."""
+def body_error(text: str, kind: str, status: int | None, error_in: Callable[[object], object]) -> StreamError:
+    """The error in the body of an answer that is no stream: JSON in a usual shape, a page, or plain words.
+
+    ``error_in`` finds the description in the envelope of a dialect.
+    """
+    frame = bounded(text, FRAME_LIMIT_CHARS)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return bounded(" ".join(text.split()), QUOTED_LIMIT_CHARS) or "no body", None
-    error = error_in(value)
-    if error in (None, "", {}, []):
-        return "no message", None
-    if isinstance(error, dict):
-        message = error.get("message") or error.get("detail") or error.get("type") or json.dumps(error)
-        code = error.get("code") or error.get("type")
-        code = None if code is None else bounded(str(code), QUOTED_LIMIT_CHARS)
-        return bounded(str(message), QUOTED_LIMIT_CHARS), code
-    return bounded(str(error), QUOTED_LIMIT_CHARS), None
+        value = parsed(text.encode("utf-8", "replace"))
+    except ValueError:
+        error = fault_of_text(text, kind=kind, status=status, frame=frame)
+        return error if text.strip() else structs.replace(error, message="no body")
+    cause = reported(value)
+    cause = error_in(value) if cause is None else cause
+    if cause in (None, "", {}, []):
+        return StreamError(kind, "no message", status, frame=frame)
+    return fault(cause, kind=kind, status=status, frame=frame)
 
 
 def _redirection(status: int, location: str) -> str | None:
-    """The host of a redirect's target, since path and query may hold tokens. None if it is no redirect."""
+    """The target of a redirect without what may be secret: user, query and fragment. None if it is no redirect."""
     if not 300 <= status < 400 or not location:
         return None
     try:
-        host = urlsplit(location).hostname
+        to = urlsplit(location)
+        host = to.hostname or ""
+        port = f":{to.port}" if to.port is not None else ""
     except ValueError:
-        host = None
-    return f"redirected to {bounded(host, HOST_LIMIT_CHARS) if host else 'another path'}, not followed"
+        return "redirected to an address that is none, not followed"
+    host = f"[{host}]" if ":" in host else host
+    place = f"{to.scheme}://{host}{port}{to.path}" if host and to.scheme else f"{host}{port}{to.path}"
+    shown = bounded(clean(place), LOCATION_LIMIT_CHARS) + ("?…" if to.query else "")
+    return f"redirected to {shown or 'no address'}, not followed"

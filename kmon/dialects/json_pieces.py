@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta
-from kmon.dialects.fault import malformed
+from kmon.dialects.fault import CUT_INSIDE, malformed
 from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import BOM, EVIDENCE_BYTES
 
@@ -187,8 +187,8 @@ class JSONPiecesDecoder:
         try:
             value = parsed(piece.data)
         except ValueError:
-            why = "the body ended inside a frame" if piece.problem == "cut" else "invalid JSON"
-            return Delta(error=malformed(why, raw), raw=raw)
+            cut = piece.problem == "cut"
+            return Delta(error=malformed(CUT_INSIDE if cut else "invalid JSON", raw), cut=cut, raw=raw)
         if not isinstance(value, dict):
             return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
         return self._interpret(value, raw)

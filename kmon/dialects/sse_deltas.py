@@ -1,8 +1,9 @@
 """Server-sent events to deltas: of the dialects whose data is JSON, and of a dialect that kmon does not know.
 
 In the known dialects a comment is a keep-alive; ``[DONE]`` is the terminal event wherever it comes; a frame that cannot
-be read is an error with its text kept, and decoding continues. In an unknown dialect an event is a chunk and a comment
-is a keep-alive; nothing is progress, a finish or an error.
+be read is an error with its text kept, and decoding continues. An event that says nothing in its dialect may report an
+error in another form, and so may lines between the events (``sse_strays.py``). In an unknown dialect an event is a
+chunk and a comment is a keep-alive; nothing is progress, a finish or an error.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded, frame_text
+from msgspec import structs
+
+from kmon.dialects.bounds import FRAME_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded, frame_text
 from kmon.dialects.delta import Delta
-from kmon.dialects.fault import fault, malformed
+from kmon.dialects.error_words import page_words, reported
+from kmon.dialects.fault import CUT_INSIDE, fault, fault_of_text, malformed
 from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder, Stray
+from kmon.dialects.sse_strays import StrayLines, certain_error, is_cut_field, json_of, whole_answer_error
 
 DONE = b"[DONE]"
-BARE_LIMIT_LINES = 500
-"""Most lines of a bare JSON error; pretty-printed ones have ten to fifty."""
+WORDS_LIMIT_CHARS = 200
+"""Data that is no JSON, as it is quoted in the message."""
 
 Interpret = Callable[[dict[str, Any], str, str], Delta]
 """A data object, its text as evidence (``Delta.raw``) and the SSE event name to a delta."""
@@ -38,26 +43,75 @@ class JSONEventsDecoder:
     def __init__(self, interpret: Interpret) -> None:
         self._sse = SSEDecoder()
         self._interpret = interpret
-        self._bare: list[bytes] = []
-        """The lines so far of a JSON value that stands between the events."""
+        self._strays = StrayLines()
+        self._words = ""
+        """Plain words between the events since the last output: a failure if nothing else tells the end."""
+        self._finished = self._began = False
 
     def feed(self, data: bytes) -> list[Delta]:
-        return [delta for item in self._sse.feed(data) if (delta := self._delta(item)) is not None]
+        deltas: list[Delta] = []
+        for item in self._sse.feed(data):
+            self._take(item, deltas)
+        return deltas
 
     def end(self) -> list[Delta]:
-        return [delta for item in self._sse.end() if (delta := self._delta(item)) is not None]
+        deltas: list[Delta] = []
+        cut = None
+        for item in self._sse.end():
+            if isinstance(item, Stray) and is_cut_field(item.line):
+                cut = cut_inside(frame_text(item.line))
+            else:
+                self._take(item, deltas)
+        self._flush(deltas)
+        if self._words and not self._finished:
+            deltas.append(self._failure(self._words))
+        return deltas if cut is None else [*deltas, cut]
 
-    def _delta(self, item: Item) -> Delta | None:
-        if not isinstance(item, Stray):
-            self._bare = []
+    def _take(self, item: Item, deltas: list[Delta]) -> None:
+        if isinstance(item, Stray):
+            self._strays.add(item.line)
+            if self._strays.closed() and (found := self._told(self._strays.text())) is not None:
+                self._strays.take()
+                deltas.append(found)
+            return
+        if self._strays:
+            self._flush(deltas)
+        delta = self._delta(item)
+        if delta.finish_reason is not None:
+            self._finished = True
+        if self._words and (delta.done or delta.progress):
+            if delta.done and not self._finished:
+                deltas.append(self._failure(self._words))
+            self._words = ""
+        deltas.append(delta)
+
+    def _flush(self, deltas: list[Delta]) -> None:
+        """Decide what the stray lines are, now that something else follows."""
+        text = self._strays.take()
+        if (found := self._told(text)) is not None:
+            deltas.append(found)
+        elif text.strip():
+            self._words = text
+
+    def _told(self, text: str) -> Delta | None:
+        """The delta of stray lines that certainly report an error."""
+        error = certain_error(text)
+        if error is None and isinstance(value := json_of(text), dict):
+            error = self._interpret(value, text, "").error
+        return None if error is None else Delta(error=error, raw=bounded(text, FRAME_LIMIT_CHARS))
+
+    def _failure(self, text: str) -> Delta:
+        error = fault_of_text(text, frame=text) if self._began else whole_answer_error(text)
+        return Delta(error=error, raw=bounded(text, FRAME_LIMIT_CHARS))
+
+    def _delta(self, item: Event | Comment | Overflow) -> Delta:
         if isinstance(item, Event):
+            self._began = True
             return self._event(item)
         if isinstance(item, Comment):
             return Delta(keepalive=True, chunk=False, raw=frame_text(item.line))
-        if isinstance(item, Overflow):
-            raw = frame_text(item.start)
-            return Delta(error=malformed(f"an event over {EVENT_LIMIT_BYTES // 2**20} MiB was skipped", raw), raw=raw)
-        return self._stray(item.line, complete=item.complete)
+        raw = frame_text(item.start)
+        return Delta(error=malformed(f"an event over {EVENT_LIMIT_BYTES // 2**20} MiB was skipped", raw), raw=raw)
 
     def _event(self, event: Event) -> Delta:
         data = event.data
@@ -67,37 +121,42 @@ class JSONEventsDecoder:
         try:
             value = parsed(data)
         except ValueError:
-            if not data.strip():
-                return Delta(keepalive=True, chunk=False, raw=raw)
-            if event.name == "error":
-                return Delta(error=fault(raw, frame=raw), raw=raw)
-            why = "invalid JSON" if event.complete else "the body ended inside a frame"
-            return Delta(error=malformed(why, raw), raw=raw)
+            return _unreadable(event, raw)
         if not isinstance(value, dict):
-            if event.name == "error":
-                return Delta(error=fault(value, frame=raw), raw=raw)
-            return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
-        return self._interpret(value, raw, event.name)
+            cause = value if event.name == "error" else reported(value)
+            if cause is None:
+                return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
+            return Delta(error=fault(cause, frame=raw), raw=raw)
+        delta = self._interpret(value, raw, event.name)
+        if delta.error is None and _says_nothing(delta) and (cause := reported(value)) is not None:
+            return structs.replace(delta, error=fault(cause, frame=raw))
+        return delta
 
-    def _stray(self, line: bytes, *, complete: bool) -> Delta | None:
-        """Ignore a line that is no SSE field, as the rules say, unless it is cut or the end of a bare JSON error.
 
-        Such an error may take several lines, and may be the element of an array.
-        """
-        if self._bare or line.lstrip().startswith((b"{", b"[")):
-            self._bare.append(line)
-        raw = frame_text(b"\n".join(self._bare) or line)
-        try:
-            value = parsed(b"\n".join(self._bare)) if line.rstrip().endswith((b"}", b"]")) else None
-        except ValueError:
-            value = None
-        if value is not None or len(self._bare) > BARE_LIMIT_LINES:
-            self._bare = []
-        value = value[0] if isinstance(value, list) and value else value
-        error = self._interpret(value, raw, "").error if isinstance(value, dict) else None
-        if error is None and not complete:
-            error = malformed("the body ended inside a frame", raw)
-        return None if error is None else Delta(error=error, raw=raw)
+def _says_nothing(delta: Delta) -> bool:
+    told = delta.media or delta.server_tools or delta.hidden_work or delta.refusal or delta.done
+    return delta.kind == "other" and not told
+
+
+def _unreadable(event: Event, raw: str) -> Delta:
+    """The delta of an event whose data is no JSON."""
+    data = event.data
+    if not data.strip():
+        return Delta(keepalive=True, chunk=False, raw=raw)
+    if event.name == "error" or page_words(raw) is not None:
+        return Delta(error=fault_of_text(raw, frame=raw), raw=raw)
+    first, more, _ = data.partition(b"\n")
+    if more and (first.startswith(DONE) or isinstance(json_of(first.decode("utf-8", "replace")), dict)):
+        return Delta(error=malformed("events that are not separated by a blank line", raw), raw=raw)
+    if not event.complete and data.lstrip()[:1] == b"{":
+        return cut_inside(raw)
+    said = "invalid JSON" if data.lstrip()[:1] in (b"{", b"[") else f"no JSON: {bounded(raw, WORDS_LIMIT_CHARS)}"
+    return Delta(error=malformed(said, raw), raw=raw)
+
+
+def cut_inside(raw: str) -> Delta:
+    """The delta of a frame in which the body ended; ``raw`` is how it begins."""
+    return Delta(error=malformed(CUT_INSIDE, raw), cut=True, raw=raw)
 
 
 class PlainDecoder:

@@ -49,6 +49,8 @@ class RequestFacts(Struct, frozen=True):
     called: tuple[tuple[str, dict[str, Any]], ...] = ()
     """Tool calls (name, arguments) made and answered earlier in the conversation."""
     finish_words: FinishWords = FinishWords()
+    end_event: bool = True
+    """Whether the provider's streams have a terminal event."""
 
 
 class ContentFinding(Struct, frozen=True):

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kmon.catalog.endings import FINISH_FAILED, MALFORMED, TRUNCATED, UNSTREAMED, broken, unclosed
 from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
 from kmon.findings.silence import SOCKET_OPEN, disturbed, resumed, unended
+from kmon.findings.tool_call import shown
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
 from kmon.transport.errors import CONNECT_TIMEOUT
@@ -32,6 +34,11 @@ class Signature(NamedTuple):
         return self._replace(name=name, evidence=f"{sentence}; {self.evidence}")
 
 
+UNCLOSED = {
+    "finish-without-done": "a finish reason but no end event",
+    "done-without-finish": "an end event but no finish reason: complete or cut, nobody says",
+}
+"""The sentence by signature."""
 BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
 """Signature by error kind, before the response headers."""
 
@@ -67,8 +74,7 @@ def _named(ended: EndedAttempt) -> tuple[str | None, str]:
         case "timed-out":
             return unended(ended.timeline, ended.request, ended.transcript, ended.stats, ended.end_ns)
         case "incomplete":
-            cut = "inside a frame" if ended.transcript.malformed_frames else "cleanly"
-            return "truncated-no-finish", f"the body ended {cut}, without finish reason or end event"
+            return _broken(ended) or (None, "")
         case "done":
             return _done(ended)
     return None, ""
@@ -90,20 +96,33 @@ def _failed(error: StreamError, timeline: Timeline, stats: ChunkStats) -> tuple[
 
 
 def _done(ended: EndedAttempt) -> tuple[str | None, str]:
+    if found_broken := _broken(ended):
+        return found_broken
     transcript = ended.transcript
-    if transcript.malformed_frames:
-        return "malformed-frame", f"{transcript.malformed_frames} frame(s) could not be read"
     if found := content_finding(ended.request, transcript, ended.stats):
         return found.name, found.sentence
-    if ended.timeline.t_done is None:
-        return "finish-without-done", "a finish reason but no end event"
-    if transcript.finish_reason is None:
-        return "done-without-finish", "an end event but no finish reason: complete or cut, nobody says"
+    if name := unclosed(transcript, end_event=ended.request.end_event):
+        return name, UNCLOSED[name]
     if silence := resumed(ended.timeline, ended.stats):
         return silence
     if ended.lingered:
         return "linger-after-done", "the end event came, the body did not end"
     return disturbed(ended.timeline) if any(stall.own for stall in ended.timeline.stalls) else (None, "")
+
+
+def _broken(ended: EndedAttempt) -> tuple[str, str] | None:
+    transcript = ended.transcript
+    name = broken(transcript, ended.request.finish_words)
+    if name == TRUNCATED:
+        cut = "inside a frame" if transcript.cut_frames else "cleanly"
+        return name, f"the body ended {cut}, without finish reason or end event"
+    if name == MALFORMED:
+        return name, f"{transcript.malformed_frames} frame(s) could not be read"
+    if name == FINISH_FAILED:
+        return name, f"finish reason {shown(transcript.finish_reason or '')}, which reports a failure"
+    if name == UNSTREAMED:
+        return name, "the whole answer came at once under message, which a client that reads deltas does not see"
+    return None
 
 
 def describe(timeline: Timeline, now_ns: int) -> str:

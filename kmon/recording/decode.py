@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from kmon.catalog.signatures import failure_name
+from kmon.catalog.endings import ending_name
+from kmon.catalog.habits import sends_end_event
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.bounds import ID_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text, one_line
 from kmon.dialects.delta import ServerTool, StreamError, ToolCall, Usage
 from kmon.dialects.dialect import WireFormat
-from kmon.dialects.fault import fault
+from kmon.dialects.error_words import reported
+from kmon.dialects.http_answer import body_error
 from kmon.dialects.json_access import parsed
 from kmon.dialects.registry import wire_format
 from kmon.dialects.text import clean
@@ -75,7 +77,12 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         transcript.done,
         transcript.chunks,
         fit_error(error),
-        _signature(transcript, error),
+        ending_name(
+            transcript,
+            error,
+            spoken.finish_words,
+            end_event=sends_end_event(interaction.request.url, interaction.request.model or transcript.model),
+        ),
         transcript.refusal or UNSET,
         tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools) or UNSET,
         tuple(map(fit, transcript.media)) or UNSET,
@@ -109,23 +116,16 @@ def _is_plain_response(interaction: Interaction) -> bool:
 
 
 def _refusal(interaction: Interaction, spoken: WireFormat) -> StreamError:
-    shown = frame_text(interaction.body)
-    try:
-        value = parsed(interaction.body)
-    except ValueError:
-        value = None
-    reported = spoken.error_in(value)
-    refused = reported is not value or (interaction.status or 0) >= 400
-    kind = "http" if refused else "not-a-stream"
-    cause = reported or value or " ".join(shown.split()) or "no body"
-    error = fault(cause, kind=kind, status=interaction.status, frame=shown)
+    """The error of a response that is no stream; one without a status is taken as refused if its body says so."""
+    body = frame_text(interaction.body)
+    refused = (interaction.status or 0) >= 400 or (interaction.status is None and reported(_value(interaction)))
+    error = body_error(body, "http" if refused else "not-a-stream", interaction.status, spoken.error_in)
     aws_code = interaction.headers.get("x-amzn-errortype", "").partition(":")[0]
     return structs.replace(error, code=error.code or aws_code or None)
 
 
-def _signature(transcript: Transcript, error: StreamError | None) -> str | None:
-    """The signature of a live attempt with these bytes, as far as it needs no times and no end of the body."""
-    if error is None:
-        ended = transcript.done or transcript.finish_reason is not None
-        return None if ended else "truncated-no-finish"
-    return failure_name(error.kind, error.status)
+def _value(interaction: Interaction) -> object:
+    try:
+        return parsed(interaction.body)
+    except ValueError:
+        return None

@@ -7,6 +7,7 @@ calls, usage and errors, one SSE event per chunk, and the recorded arrival times
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from kmon.dialects.chat import Chat
@@ -153,7 +154,11 @@ def _event(line: dict[str, Any]) -> bytes:
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    function = {"name": text(tool.get("name")), "arguments": text(tool.get("arguments"))}
+    arguments: object = text(tool.get("arguments"))
+    if tool.get("whole") is True:
+        with suppress(ValueError):
+            arguments = json.loads(text(arguments))
+    function = {"name": text(tool.get("name")), "arguments": arguments}
     return {"index": count(tool.get("index")) or 0, "id": text(tool.get("id")), "function": function}
 
 

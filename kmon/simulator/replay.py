@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from kmon.catalog.habits import sends_end_event
 from kmon.dialects.dialect import HttpDialect
 from kmon.dialects.framing import SERVER_SENT_EVENTS, SNIFF_BYTES, Framing
 from kmon.dialects.registry import http_dialects, wire_format
@@ -139,6 +140,7 @@ def replay_target(one: Replayed, origin: str) -> Target:
         model=request.model or _model(one) or "unknown",
         dialect=one.dialect.name,
         base_url=f"{origin}{one.prefix}{one.dialect.base_path}",
+        end_event=sends_end_event(request.url, request.model or _model(one)),
         simulated=True,
     )
 

@@ -140,6 +140,7 @@ class Sanitizer:
             self.named(f"name {index}", fragment.name) if fragment.name else "",
             self._piece("tool", str(index) if 0 <= index < FRAGMENTS_LIMIT else "other", fragment.arguments),
             fragment.free_form,
+            whole=fragment.whole,
         )
 
     def _named(self, field: str, value: str | None) -> str | None:

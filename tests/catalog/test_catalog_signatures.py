@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 
+from kmon.catalog import endings
 from kmon.catalog import signatures as names_of_failures
 from kmon.catalog.signatures import NUMBERS, beyond, coverage, signature_text, signatures
 from kmon.errors import UsageError
@@ -21,7 +22,7 @@ from kmon.simulator.faults.registry import FAULTS
 from kmon.stream.events import Ending
 from kmon.stream.stall import StallPhase
 
-DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call, usage)
+DECIDING = (endings, names_of_failures, content, signature, silence, socket_faults, tool_call, usage)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")
 OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8", "keep-alive", *socket_faults.REFUSALS}
 

@@ -110,8 +110,8 @@ def test_a_refusal_is_no_text() -> None:
 # -- reasoning --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_reasoning_under_either_name(field: str) -> None:
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text", "thinking"])
+def test_reasoning_under_any_name(field: str) -> None:
     delta = only(said({field: "hm", "content": "", "reasoning_details": [{"text": "hm"}]}))
     assert (delta.reasoning, delta.kind) == ("hm", "reasoning")
 
@@ -119,6 +119,30 @@ def test_reasoning_under_either_name(field: str) -> None:
 def test_reasoning_under_both_names_is_read_once() -> None:
     assert only(said({"reasoning_content": "hm", "reasoning": "hm"})).reasoning == "hm"
     assert only(said({"reasoning_content": "", "reasoning": "hm"})).reasoning == "hm"
+
+
+def test_reasoning_details_are_read_where_nothing_else_has_them() -> None:
+    summary = [{"type": "reasoning.summary", "summary": "so"}, {"type": "reasoning.text", "text": "hm"}]
+    assert only(said({"content": "", "reasoning": None, "reasoning_details": summary})).reasoning == "sohm"
+    hidden = [{"type": "reasoning.encrypted", "data": "AAAA"}, {"type": "reasoning.text", "signature": "x"}, None]
+    assert not only(said({"reasoning_details": hidden, "reasoning_opaque": "AAAA"})).progress
+    assert only(said({"thinking": [{"type": "thinking", "thinking": "hm"}]})).reasoning == "hm"
+
+
+# -- a whole message --------------------------------------------------------------------------------------------------
+
+WHOLE = {"index": 0, "message": {"content": "Hi", "tool_calls": [{"id": "c", "function": {"name": "f"}}]}}
+
+
+def test_a_message_where_no_delta_ever_came_is_the_answer_at_once() -> None:
+    delta = only({"object": "chat.completion", "choices": [WHOLE | {"finish_reason": "stop"}], "usage": COUNTS})
+    assert (delta.text, delta.finish_reason, delta.usage, delta.unstreamed) == ("Hi", "stop", Usage(3, 2, 5), True)
+    assert [tool.id for tool in delta.tools] == ["c"]
+
+
+def test_a_message_that_repeats_the_deltas_is_not_read() -> None:
+    *_, last = deltas(said({"content": "Hi"}), {"choices": [WHOLE | {"finish_reason": "stop"}]})
+    assert (last.text, last.tools, last.finish_reason, last.unstreamed) == ("", (), "stop", False)
 
 
 # -- tools ------------------------------------------------------------------------------------------------------------
@@ -177,13 +201,18 @@ def test_usage_details_are_read_wherever_they_stand() -> None:
     written = {"prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2}}
     assert only({"usage": COUNTS | written}).usage == Usage(3, 2, 5, cached_tokens=1, cache_write_tokens=2)
     assert only({"usage": {}}).usage is None
+    named = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5, "reasoning_tokens": 1}
+    cached = {"cache_read_input_tokens": 2, "cache_creation_input_tokens": 4}
+    assert only({"usage": named | cached}).usage == Usage(3, 2, 5, 1, 2, 4)
+    assert only({"usage": named | {"prompt_tokens": 9}}).usage == Usage(9, 2, 5, 1)
     assert only({"usage": {"prompt_tokens": "many", "completion_tokens": 2.0}}).usage == Usage(None, 2, None)
 
 
 def test_finish_text_and_usage_may_share_a_chunk() -> None:
     delta = only(said({"content": "."}, finish_reason="eos") | {"usage": COUNTS})
     assert (delta.text, delta.finish_reason, delta.usage) == (".", "eos", Usage(3, 2, 5))
-    assert only(said({}, finish_reason="")).finish_reason is None
+    for none in ("", "null", "None", None):
+        assert only(said({}, finish_reason=none)).finish_reason is None
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------

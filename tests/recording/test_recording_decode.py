@@ -63,7 +63,7 @@ def test_a_good_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     ("body", "signature", "kind"),
     [
         (GOOD, None, None),
-        (GOOD.replace("data: [DONE]\n\n", ""), None, None),
+        (GOOD.replace("data: [DONE]\n\n", ""), "finish-without-done", None),
         ('data: {"choices":[{"delta":{"content":"cut"}}]}\n\n', "truncated-no-finish", None),
         (GOOD.replace('{"role"', "{"), "malformed-frame", "malformed-frame"),
         (GOOD + 'data: {"error":{"message":"late"}}\n\n', "error-in-stream", "in-stream"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
+import msgspec
 from msgspec.structs import replace
 
 from kmon.simulator.faults.base import CHAT_CHUNKS, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.http import Headers, chunk, response_head
-from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, SendChunk, SendHead, split
+from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, SendChunk, SendHead, Step, split
 from kmon.simulator.wire import Trait
+
+_REASON = re.compile(rb'"finish_reason":\s*"\w+"')
 
 
 class TruncatedNoFinish(Fault, frozen=True, tag="truncated-no-finish"):
@@ -37,6 +41,25 @@ class DoneWithoutFinish(Fault, frozen=True, tag="done-without-finish"):
 
     def script(self, script: Script, setting: Setting) -> Script:
         return tuple(step for step in script if not (isinstance(step, SendChunk) and step.kind == "finish"))
+
+
+class FinishWithFailure(Fault, frozen=True, tag="finish-with-failure"):
+    """The answer ends after some words, cleanly, with a finish reason that reports a failure."""
+
+    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
+    after_tokens: TokensSpan = 20
+    reason: str = "network_error"
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        before, after = split(script, tokens_in(self.after_tokens, setting.rng))
+        end = (step for step in after if isinstance(step, EndBody) or getattr(step, "kind", "") in ("finish", "done"))
+        return (*before, *map(self._failed, end))
+
+    def _failed(self, step: Step) -> Step:
+        if not isinstance(step, SendChunk) or step.kind != "finish":
+            return step
+        reason = b'"finish_reason":' + msgspec.json.encode(self.reason)
+        return replace(step, data=_REASON.sub(lambda _: reason, step.data))
 
 
 class ResetMidChunk(Fault, frozen=True, tag="reset-mid-chunk"):

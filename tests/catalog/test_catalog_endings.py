@@ -1,0 +1,70 @@
+"""The name of an ending depends on the bytes alone, so that decode, a run and a replay agree."""
+
+from __future__ import annotations
+
+import pytest
+
+from kmon.catalog.endings import ending_name
+from kmon.catalog.habits import habits, sends_end_event
+from kmon.dialects.assemble import Transcript
+from kmon.dialects.chat import Chat
+from kmon.dialects.delta import StreamError
+from kmon.dialects.dialect import FinishWords
+
+TEXT = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"%s"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def name(body: bytes, *, end_event: bool = True) -> str | None:
+    decoder, transcript = Chat().decoder(), Transcript()
+    for delta in decoder.feed(body) + decoder.end():
+        transcript.add(delta)
+    return ending_name(transcript, transcript.error, FinishWords(), end_event=end_event)
+
+
+@pytest.mark.parametrize(
+    ("body", "signature"),
+    [
+        (TEXT + STOP % b"stop" + DONE, None),
+        (TEXT + STOP % b"stop" + DONE + DONE, None),
+        (TEXT + STOP % b"eos_token" + DONE, None),
+        (TEXT + STOP % b"length" + DONE, None),
+        (TEXT + STOP % b"error" + DONE, "finish-with-failure"),
+        (TEXT + STOP % b"network_error" + DONE, "finish-with-failure"),
+        (TEXT + STOP % b"CONTENT_FILTER" + DONE, "finish-with-failure"),
+        (TEXT + STOP % b"insufficient_system_resource", "finish-with-failure"),
+        (TEXT + STOP % b"null", "truncated-no-finish"),
+        (TEXT + STOP % b"stop", "finish-without-done"),
+        (TEXT + DONE, "done-without-finish"),
+        (TEXT, "truncated-no-finish"),
+        (b"", "truncated-no-finish"),
+        (TEXT + b'data: {"cho', "truncated-no-finish"),
+        (TEXT + b"dat", "truncated-no-finish"),
+        (TEXT + b'data: {"cho\n\n', "malformed-frame"),
+        (TEXT + b'data: {"cho\n\n' + STOP % b"stop" + DONE, "malformed-frame"),
+        (TEXT + b'data: {"error":"no"}\n\n', "error-in-stream"),
+        (b'data: {"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}\n\n' + DONE, "not-a-stream"),
+    ],
+)
+def test_endings_have_their_names(body: bytes, signature: str | None) -> None:
+    assert name(body) == signature
+
+
+def test_no_end_event_is_no_fault_where_it_is_usual() -> None:
+    assert name(TEXT + STOP % b"stop", end_event=False) is None
+    assert name(TEXT, end_event=False) == "truncated-no-finish"
+    assert name(TEXT + DONE, end_event=False) == "done-without-finish"
+
+
+def test_an_error_has_the_name_of_its_kind_and_status() -> None:
+    refused = StreamError("http", "slow down", 429)
+    assert ending_name(Transcript(), refused, FinishWords()) == "rate-limited"
+
+
+def test_habits_are_those_of_a_host_and_without_a_url_of_its_models() -> None:
+    assert not sends_end_event("https://api.perplexity.ai/chat/completions", "anything")
+    assert sends_end_event("https://api.together.ai/v1", "sonar-pro")
+    assert not sends_end_event("", "sonar-pro")
+    assert sends_end_event("", "gpt-oss-120b") and sends_end_event("http://[", "")
+    assert all(known.models or not known.end_event for known in habits().values())
