@@ -112,6 +112,22 @@ def test_any_finish_reason_is_told_also_as_a_number(reason: object, word: str | 
     assert folded(array(chunk(finish=reason))).finish_reason == word
 
 
+@pytest.mark.parametrize(
+    ("reason", "failed"),
+    [
+        ("SAFETY", True),
+        ("MALFORMED_FUNCTION_CALL", True),
+        ("UNEXPECTED_TOOL_CALL", True),
+        ("STOP", False),
+        ("MAX_TOKENS", False),
+        ("A_NEW_WORD", False),
+        (None, False),
+    ],
+)
+def test_a_finish_reason_that_withholds_or_spoils_the_answer_is_a_failure(reason: str | None, failed: bool) -> None:
+    assert Gemini.finish_words.is_failure(reason) is failed
+
+
 # -- calls, tools, media -----------------------------------------------------------------------------------------------
 
 
