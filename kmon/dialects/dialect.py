@@ -75,16 +75,6 @@ class FinishWords(Struct, frozen=True):
     """The server gave up, produced something unusable, or withheld the rest. In lower case; any case is read."""
     more_follows: bool = False
     """Whether output may follow a finish reason after a pause: it ends a round of the answer, not always the answer."""
-    failed: frozenset[str] = frozenset({
-        "error", "error_finish", "network_error", "server_error", "internal_error", "insufficient_system_resource",
-        "abort", "aborted", "timeout", "malformed_tool_use", "malformed_model_output", "malformed_function_call",
-        "content_filter", "content_filtered", "guardrail_intervened", "sensitive",
-    })  # fmt: skip
-    """The server gave up, produced something unusable, or withheld the rest. In lower case; any case is read."""
-
-    def is_failure(self, reason: str | None) -> bool:
-        """Whether the finish reason says that the answer failed."""
-        return reason is not None and reason.lower() in self.failed
 
     def is_failure(self, reason: str | None) -> bool:
         """Whether the finish reason says that the answer failed."""
