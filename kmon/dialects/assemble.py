@@ -1,15 +1,16 @@
-"""Folds the deltas of one answer into a transcript: text, reasoning, tool calls, and how it ended."""
+"""Folds the deltas of one answer into a transcript: text, reasoning, refusal, tool calls, and how it ended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kmon.dialects.delta import Delta, StreamError, ToolCall, ToolFragment, Usage
+from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolCall, ToolFragment, Usage
 from kmon.dialects.text import mended
 
 TEXT_LIMIT_CHARS = 4_000_000
 """Limit of each text: the answer, the reasoning, the arguments of one tool call."""
 TOOL_CALLS_LIMIT = 1_000
+"""Limit of the calls, and of the tools of the server."""
 
 
 @dataclass(slots=True)
@@ -48,7 +49,8 @@ class Transcript:
     """
 
     def __init__(self) -> None:
-        self._text, self._reasoning = _Text(), _Text()
+        self._text, self._reasoning, self._refusal = _Text(), _Text(), _Text()
+        self._server_tools: list[ServerTool] = []
         self._calls: list[_OpenCall] = []
         self._call_at: dict[int, _OpenCall] = {}
         self.finish_reason: str | None = None
@@ -73,6 +75,15 @@ class Transcript:
         return str(self._reasoning)
 
     @property
+    def refusal(self) -> str:
+        return str(self._refusal)
+
+    @property
+    def server_tools(self) -> tuple[ServerTool, ...]:
+        """Uses of tools that are no calls of the client's functions, in order."""
+        return tuple(ServerTool(mended(tool.type), mended(tool.name)) for tool in self._server_tools)
+
+    @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Calls in the order of their first fragments; a call without id, name and arguments is left out."""
         return tuple(
@@ -88,6 +99,9 @@ class Transcript:
             self.dropped_chars += self._text.add(delta.text)
         if delta.reasoning:
             self.dropped_chars += self._reasoning.add(delta.reasoning)
+        if delta.refusal:
+            self.dropped_chars += self._refusal.add(delta.refusal)
+        self._server_tools += delta.server_tools[: TOOL_CALLS_LIMIT - len(self._server_tools)]
         for fragment in delta.tools:
             self._add_fragment(fragment)
         if delta.finish_reason is not None:

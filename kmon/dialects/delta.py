@@ -14,14 +14,22 @@ from msgspec import Struct
 Kind = Literal["text", "reasoning", "tool", "usage", "finish", "keepalive", "error", "other"]
 
 
+HiddenWork = Literal["reasoning", "server-tool", "none"]
+"""What a server works on while it sends no output: it reasons without showing it, or runs one of its own tools."""
+
+
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """Token counts as the provider reports them; ``None`` where it reports none."""
+    """Token counts as the provider reports them; ``None`` where it reports none.
+
+    ``prompt_tokens`` includes the tokens that were read from a cache or written to it.
+    """
 
     prompt_tokens: int | None
     completion_tokens: int | None
     total_tokens: int | None
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class ToolFragment(Struct, frozen=True, omit_defaults=True):
@@ -39,6 +47,14 @@ class ToolCall(Struct, frozen=True):
     id: str
     name: str
     arguments: str
+
+
+class ServerTool(Struct, frozen=True, omit_defaults=True):
+    """A use of a tool that the client does not call as a function: the server runs it, or the protocol has a form of
+    its own for it (a shell, a patch). ``type`` is the wire's word (``web_search_call``); ``name`` may be empty."""
+
+    type: str
+    name: str = ""
 
 
 class Output(NamedTuple):
@@ -98,26 +114,36 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     keepalive: bool = False
     done: bool = False
     chunk: bool = True
+    refusal: str = ""
+    """A piece of the words with which the model declines, if the wire has them apart from the text."""
+    server_tools: tuple[ServerTool, ...] = ()
+    """Uses of tools that begin with this chunk and are no calls of the client's functions."""
+    hidden_work: HiddenWork | None = None
+    """What the server works on from now on without output; ``none`` if that is over, None if nothing changed."""
     response_id: str | None = None
     model: str | None = None
     upstream: str | None = None
     """The provider behind an aggregator, if the chunk names it (OpenRouter ``provider``)."""
     server_ms: float | None = None
     """The server's own total time, if the chunk has it (Bedrock ``metrics.latencyMs``)."""
+    server_load_ms: float | None = None
+    """How long the server loaded the model before it read the prompt, if the chunk says so."""
+    server_prompt_ms: float | None = None
+    """How long the server read the prompt before the first token, if the chunk says so."""
     raw: str = ""
     """The data or comment as received, bounded (``bounds.py``), as evidence."""
 
     @property
     def progress(self) -> bool:
         """Whether the chunk, before it is cleaned, has output."""
-        return any(output(self.text, self.reasoning, self.tools))
+        return any(output(self.text + self.refusal, self.reasoning, self.tools))
 
     @property
     def kind(self) -> Kind:
         """The word for this chunk: errors first, then progress, then the rest."""
         if self.error is not None:
             return "error"
-        if self.text:
+        if self.text or self.refusal:
             return "text"
         if self.tools:
             return "tool"

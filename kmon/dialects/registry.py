@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # typing's own is an import that --help would wait for
 if TYPE_CHECKING:
     from kmon.dialects.dialect import Dialect, HttpDialect, Route, WireFormat
 
-NAMES = ("chat", "converse", "messages", "deepinfra", "openclaw", "ws")
+NAMES = ("chat", "converse", "messages", "deepinfra", "ollama", "openclaw", "ws")
 """The dialects of targets; the first is the default."""
 
 _added: dict[str, Dialect | WireFormat] = {}
@@ -29,9 +29,12 @@ def _built_in() -> tuple[Dialect | WireFormat, ...]:
     from kmon.dialects.converse import Converse
     from kmon.dialects.deepinfra import DeepInfra
     from kmon.dialects.messages import Messages
+    from kmon.dialects.ollama import Ollama
     from kmon.dialects.sockets import OpenClawGateway, PlainWebSocket
 
-    return (Chat(), Converse(), Messages(), DeepInfra(), BedrockInvoke(), OpenClawGateway(), PlainWebSocket())
+    return (
+        Chat(), Converse(), Messages(), DeepInfra(), Ollama(), BedrockInvoke(), OpenClawGateway(), PlainWebSocket(),
+    )  # fmt: skip
 
 
 def _entries() -> tuple[Dialect | WireFormat, ...]:

@@ -141,6 +141,8 @@ def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkSt
     if transcript.text.strip() or transcript.tool_calls:
         return None
     finish = _finish(transcript)
+    if transcript.finish_reason in request.finish_words.without_output:
+        return None
     if transcript.finish_reason in request.finish_words.tools:
         return ContentFinding("finish-mismatch", f"{finish}, and no tool call in the stream")
     if transcript.reasoning.strip():

@@ -89,7 +89,7 @@ def _done(ended: EndedAttempt) -> tuple[str | None, str]:
         return found.name, found.sentence
     if ended.timeline.t_done is None:
         return "finish-without-done", "a finish reason but no end event"
-    if transcript.finish_reason is None:
+    if transcript.finish_reason is None and ended.request.finish_words.required:
         return "done-without-finish", "an end event but no finish reason: complete or cut, nobody says"
     if silence := resumed(ended.timeline, ended.stats):
         return silence

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from kmon.catalog.signatures import failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.bounds import ID_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text, one_line
-from kmon.dialects.delta import StreamError, ToolCall, Usage
+from kmon.dialects.delta import ServerTool, StreamError, ToolCall, Usage
 from kmon.dialects.dialect import WireFormat
 from kmon.dialects.fault import fault
 from kmon.dialects.json_access import parsed
@@ -18,7 +18,7 @@ from kmon.recording.sniff import is_stream
 
 
 class Decoded(Struct, frozen=True):
-    """A decoded stream. Text, reasoning and arguments are raw (hostile), other strings are clean and bounded.
+    """A decoded stream. Text, reasoning, refusal and arguments are raw (hostile), other strings are clean and bounded.
 
     ``chunks`` is the number of data chunks, without comments and ``[DONE]``.
     """
@@ -36,6 +36,10 @@ class Decoded(Struct, frozen=True):
     chunks: int
     error: StreamError | None
     signature: str | None
+    refusal: str | UnsetType = UNSET
+    """Absent where the model did not decline in words apart from the text."""
+    server_tools: tuple[ServerTool, ...] | UnsetType = UNSET
+    """Absent where no tool was used but the client's functions."""
 
 
 def decodable(interaction: Interaction) -> bool:
@@ -70,6 +74,8 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         transcript.chunks,
         fit_error(error),
         _signature(transcript, error),
+        transcript.refusal or UNSET,
+        tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools) or UNSET,
     )
 
 

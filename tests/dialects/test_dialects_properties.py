@@ -32,6 +32,7 @@ KEYS = st.sampled_from([
     "metadata", "messageStop", "content_block", "status_code", "reasoningContent", "function_call", "outputs",
     "generations", "completion", "event_type", "partial_json", "content_block", "stop_reason", "input_tokens",
     "output_tokens", "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
+    "message", "response", "done", "done_reason", "prompt_eval_count", "eval_count", "total_duration",
 ])  # fmt: skip
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
@@ -48,6 +49,10 @@ MESSAGE_TYPES = st.sampled_from(
 
 def sse(value: object) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def line(value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"
 
 
 def named(value: dict[str, object], name: str) -> bytes:
@@ -79,6 +84,11 @@ BODIES = {
     "deepinfra": st.lists(
         st.builds(sse, JSON | st.fixed_dictionaries({"token": JSON}, optional={"details": JSON}))
         | st.sampled_from([b"data: [DONE]\n\n", b"data: {"]),
+        max_size=4,
+    ),
+    "ollama": st.lists(
+        st.builds(line, JSON | st.fixed_dictionaries({"message": JSON, "done": SCALARS}, optional={"error": JSON}))
+        | st.sampled_from([b"\r\n", b'{"done":']),
         max_size=4,
     ),
     "bedrock-invoke": st.lists(st.builds(invoke, JSON | CHUNK), max_size=4),

@@ -31,8 +31,15 @@ PATHS = {
     "messages": "messages",
     "deepinfra": "inference/m",
     "converse": "model/m/converse-stream",
+    "ollama": "api/chat",
 }
-VARIABLES = {"chat": "KEY", "messages": "KEY", "deepinfra": "KEY", "converse": "AWS_BEARER_TOKEN_BEDROCK"}
+VARIABLES = {
+    "chat": "KEY",
+    "messages": "KEY",
+    "deepinfra": "KEY",
+    "ollama": "KEY",
+    "converse": "AWS_BEARER_TOKEN_BEDROCK",
+}
 
 
 @pytest.fixture(autouse=True)

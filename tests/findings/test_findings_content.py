@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.dialect import FinishWords
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding, may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
@@ -196,3 +197,29 @@ def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lin
     end_ns = len(deltas) * 700_000
     signature = decide(EndedAttempt(ending, timeline, ASKED, said, seen, said.error, end_ns, lingered))  # type: ignore[arg-type]
     assert signature.evidence
+
+
+def ended(request: RequestFacts, *deltas: Delta) -> str | None:
+    said, seen, timeline = Transcript(), ChunkStats(), Timeline(0, 5_000_000_000)
+    for number, delta in enumerate(deltas, 1):
+        said.add(delta)
+        seen.add(number * 1_000_000, delta, progress=delta.progress)
+        timeline.on_chunk(
+            number * 1_000_000,
+            chunk=True,
+            text=bool(delta.text),
+            finish=delta.finish_reason is not None,
+            done=delta.done,
+        )
+    return decide(EndedAttempt("done", timeline, request, said, seen, None, 10_000_000)).name
+
+
+def test_a_dialect_says_which_answers_may_be_empty_and_whether_a_reason_is_owed() -> None:
+    plain = RequestFacts("m")
+    lenient = RequestFacts("m", finish_words=FinishWords(required=False, without_output=frozenset({"load"})))
+    loaded, unexplained = Delta(finish_reason="load", done=True), Delta(done=True)
+    assert ended(plain, loaded) == "empty-answer"
+    assert ended(lenient, loaded) is None
+    assert ended(lenient, Delta(finish_reason="stop", done=True)) == "empty-answer"
+    assert ended(plain, Delta(text="Hi"), unexplained) == "done-without-finish"
+    assert ended(lenient, Delta(text="Hi"), unexplained) is None

@@ -66,7 +66,7 @@ HEALTHY = {
     "vertex": ("/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent", EVENTS, GEMINI),
     "cohere": ("/v2/chat", EVENTS, COHERE),
     "mcp": ("/mcp", EVENTS, MCP),
-    "ollama": ("/api/generate", "application/x-ndjson", LINES),
+    "lines": ("/v1/chat", "application/x-ndjson", LINES),
     "eventstream": ("/endpoints/e/invocations-response-stream", "application/vnd.amazon.eventstream", chunked(b"\0\0")),
     "an error that only a reader would see": ("/v1/responses", EVENTS, ERROR_INSIDE),
     "chat lines of another type": ("/v1/chat/completions", "application/x-ndjson", LINES),

@@ -165,9 +165,23 @@ def converse_stream(h: Hostile) -> bytes:
     ])  # fmt: skip
 
 
+def ollama_stream(h: Hostile) -> bytes:
+    call = {"id": h(), "function": {"name": h(), "arguments": {h(9): h()}}}
+    said = ({"role": h(9), "content": h()}, {"thinking": h()}, {"tool_calls": [call]})
+    return b"".join(
+        dumped(line) + b"\n"
+        for line in (
+            *({"model": h(9), "message": message, "done": False} for message in said),
+            {"error": h()},
+            {"model": h(), "message": {"content": ""}, "done": True, "done_reason": h(), "load_duration": 1e300},
+        )
+    )
+
+
 STREAMS: dict[str, Callable[[Hostile], bytes]] = {
     "chat": chat_stream,
     "messages": messages_stream,
     "deepinfra": deepinfra_stream,
     "converse": converse_stream,
+    "ollama": ollama_stream,
 }

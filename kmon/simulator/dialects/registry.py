@@ -9,9 +9,10 @@ from kmon.simulator.dialects.chat import CHAT
 from kmon.simulator.dialects.converse import CONVERSE
 from kmon.simulator.dialects.deepinfra import DEEPINFRA
 from kmon.simulator.dialects.messages import MESSAGES
+from kmon.simulator.dialects.ollama import OLLAMA
 from kmon.simulator.wire import ServerDialect, ServerRoute, Trait
 
-_TABLE: dict[str, ServerDialect] = {entry.name: entry for entry in (CONVERSE, DEEPINFRA, CHAT, MESSAGES)}
+_TABLE: dict[str, ServerDialect] = {entry.name: entry for entry in (CONVERSE, DEEPINFRA, CHAT, MESSAGES, OLLAMA)}
 """The first that a path fits is asked."""
 
 
