@@ -14,7 +14,7 @@ import msgspec
 
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.converse import converse_delta, model_in
-from kmon.dialects.delta import Delta, Usage
+from kmon.dialects.delta import Delta, Usage, whole_prompt
 from kmon.dialects.dialect import Route, WireFormat
 from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.fault import malformed
@@ -60,7 +60,10 @@ def _invoke_delta(name: str, event: dict[str, Any]) -> Delta:
     metrics = value.get(METRICS)
     if not isinstance(metrics, dict):
         return delta
-    counts = Usage(count(metrics.get("inputTokenCount")), count(metrics.get("outputTokenCount")), None)
+    read, written = count(metrics.get("cacheReadInputTokenCount")), count(metrics.get("cacheWriteInputTokenCount"))
+    prompt = whole_prompt(count(metrics.get("inputTokenCount")), read, written)
+    output = count(metrics.get("outputTokenCount"))
+    counts = Usage(prompt, output, None, cached_tokens=read, cache_write_tokens=written)
     return msgspec.structs.replace(delta, usage=counts, done=True)
 
 

@@ -138,6 +138,7 @@ def usage_of(value: object) -> Usage | None:
             count(value.get("cached_tokens")),
             count(value.get("prompt_cache_hit_tokens")),
         ),
+        count(members(value.get("prompt_tokens_details")).get("cache_write_tokens")),
     )
     return None if usage == Usage(None, None, None) else usage
 

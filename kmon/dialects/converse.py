@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from kmon.dialects.delta import Delta, ToolFragment, Usage
+from kmon.dialects.delta import Delta, ToolFragment, Usage, whole_prompt
 from kmon.dialects.dialect import (
     HttpDialect,
     Route,
@@ -140,11 +140,13 @@ def _input(tool: dict[str, Any]) -> str:
 def _usage(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
+    read, written = count(value.get("cacheReadInputTokens")), count(value.get("cacheWriteInputTokens"))
     return Usage(
-        count(value.get("inputTokens")),
+        whole_prompt(count(value.get("inputTokens")), read, written),
         count(value.get("outputTokens")),
         count(value.get("totalTokens")),
-        cached_tokens=count(value.get("cacheReadInputTokens")),
+        cached_tokens=read,
+        cache_write_tokens=written,
     )
 
 

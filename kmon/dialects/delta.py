@@ -32,6 +32,11 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     cache_write_tokens: int | None = None
 
 
+def whole_prompt(uncached: int | None, read: int | None, written: int | None) -> int | None:
+    """The prompt tokens of a dialect that counts those read from a cache, or written to it, apart from the others."""
+    return None if uncached is None else uncached + (read or 0) + (written or 0)
+
+
 class ToolFragment(Struct, frozen=True, omit_defaults=True):
     """A piece of one tool call. ``index`` keys the call; ``id`` and ``name`` may be empty or repeated."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage, whole_prompt
 from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest
 from kmon.dialects.fault import fault
 from kmon.dialects.framing import SERVER_SENT_EVENTS
@@ -26,6 +26,8 @@ EVENTS = ("message_start", "content_block_start", "content_block_delta", "messag
 _VERSIONED = re.compile(r"/v\d+/?\Z")
 _PATH = re.compile(r"(?:/v\d+|\A)/messages\Z")
 """Not every path that ends in ``/messages``: threads of other APIs have such paths."""
+COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+"""The members of ``usage``; the first leaves out the next two."""
 STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -94,17 +96,18 @@ class Messages(HttpDialect):
 
 
 class MessagesDecoder(JSONEventsDecoder):
-    """Bytes of a Messages body to deltas; ``usage`` has the running totals."""
+    """Bytes of a Messages body to deltas; ``usage`` has the running totals: the latest of each count."""
 
     def __init__(self) -> None:
         super().__init__(self._interpreted)
-        self._usage: Usage | None = None
+        self._counts: dict[str, int] = {}
 
     def _interpreted(self, event: dict[str, Any], raw: str, name: str) -> Delta:
         delta = message_delta(event if "type" in event else {**event, "type": name})
         if delta.usage is not None:
-            self._usage = delta.usage if self._usage is None else _later(self._usage, delta.usage)
-            delta = msgspec.structs.replace(delta, usage=self._usage)
+            counted = members(members(event.get("message")).get("usage") or event.get("usage"))
+            self._counts |= {name: number for name in COUNTS if (number := count(counted.get(name))) is not None}
+            delta = msgspec.structs.replace(delta, usage=_usage(self._counts))
         error = delta.error and msgspec.structs.replace(delta.error, frame=raw)
         return msgspec.structs.replace(delta, error=error, raw=raw)
 
@@ -154,25 +157,12 @@ def _error(cause: object) -> StreamError:
     return msgspec.structs.replace(error, status=error.status or STATUS.get(error.code or ""))
 
 
-def _later(before: Usage, now: Usage) -> Usage:
-    """The counts of ``now``; those it does not have are taken from ``before``."""
-    return Usage(
-        before.prompt_tokens if now.prompt_tokens is None else now.prompt_tokens,
-        before.completion_tokens if now.completion_tokens is None else now.completion_tokens,
-        None,
-        cached_tokens=before.cached_tokens if now.cached_tokens is None else now.cached_tokens,
-    )
-
-
 def _usage(value: object) -> Usage | None:
     if not isinstance(value, dict):
         return None
-    return Usage(
-        count(value.get("input_tokens")),
-        count(value.get("output_tokens")),
-        None,
-        cached_tokens=count(value.get("cache_read_input_tokens")),
-    )
+    uncached, written, read, output = (count(value.get(name)) for name in COUNTS)
+    prompt = whole_prompt(uncached, read, written)
+    return Usage(prompt, output, None, cached_tokens=read, cache_write_tokens=written)
 
 
 def _path(base_url: str) -> str:

@@ -174,6 +174,8 @@ def test_usage_details_are_read_wherever_they_stand() -> None:
     details = {"completion_tokens_details": {"reasoning_tokens": 1}, "prompt_tokens_details": {"cached_tokens": 2}}
     assert only({"usage": COUNTS | details}).usage == Usage(3, 2, 5, 1, 2)
     assert only({"usage": COUNTS | {"cached_tokens": 2}}).usage == Usage(3, 2, 5, None, 2)
+    written = {"prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2}}
+    assert only({"usage": COUNTS | written}).usage == Usage(3, 2, 5, cached_tokens=1, cache_write_tokens=2)
     assert only({"usage": {}}).usage is None
     assert only({"usage": {"prompt_tokens": "many", "completion_tokens": 2.0}}).usage == Usage(None, 2, None)
 

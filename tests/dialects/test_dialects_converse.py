@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.converse import Converse
+from kmon.dialects.converse import Converse, converse_delta
 from kmon.dialects.delta import Delta, ToolCall, Usage
 from tests.support.event_frames import frame
 
@@ -51,6 +51,13 @@ def test_a_whole_answer() -> None:
     assert (folded.reasoning, folded.text, folded.finish_reason) == ("hm", "Okay", "tool_use")
     assert folded.tool_calls == (ToolCall("t1", "w", '{"a":1}'),)
     assert (folded.usage, folded.done, folded.chunks, folded.error) == (Usage(1, 2, 3), True, 11, None)
+
+
+def test_prompt_tokens_include_what_was_read_from_a_cache_and_written_to_it() -> None:
+    counts = {"inputTokens": 2, "outputTokens": 3, "totalTokens": 45, "cacheReadInputTokens": 30}
+    usage = converse_delta("metadata", {"usage": counts | {"cacheWriteInputTokens": 10}}).usage
+    assert usage == Usage(42, 3, 45, cached_tokens=30, cache_write_tokens=10)
+    assert converse_delta("metadata", {"usage": counts}).usage == Usage(32, 3, 45, cached_tokens=30)
 
 
 def test_the_stop_is_not_the_end_metadata_is() -> None:

@@ -72,9 +72,17 @@ def test_a_whole_answer_with_thoughts_text_and_a_tool_call() -> None:
 
 def test_input_tokens_come_first_output_tokens_last_and_both_are_kept() -> None:
     said = folded(start(input_tokens=12, output_tokens=1, cache_read_input_tokens=3) + STOP)
-    assert said.usage == Usage(12, 7, None, cached_tokens=3)
+    assert said.usage == Usage(15, 7, None, cached_tokens=3)
     repeated = event("message_delta", delta={}, usage={"input_tokens": 13, "output_tokens": 8})
     assert folded(start(input_tokens=12) + STOP + repeated).usage == Usage(13, 8, None)
+
+
+def test_prompt_tokens_include_what_was_read_from_a_cache_and_written_to_it() -> None:
+    counts = {"input_tokens": 12, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 5}
+    repeated = event("message_delta", delta={}, usage={"input_tokens": 13, "output_tokens": 8})
+    expected = Usage(48, 8, None, cached_tokens=30, cache_write_tokens=5)
+    assert folded(start(**counts) + repeated).usage == expected
+    assert folded(start(input_tokens=12) + repeated).usage == Usage(13, 8, None)
 
 
 def test_a_ping_is_life_and_not_progress() -> None:
