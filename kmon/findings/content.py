@@ -138,8 +138,8 @@ def _finish(transcript: Transcript) -> str:
 
 
 def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.text.strip() or transcript.tool_calls:
-        return None
+    if transcript.text.strip() or transcript.tool_calls or transcript.refusal.strip() or transcript.server_tools:
+        return None  # a tool of the server may wait for the client's consent, or be run by it
     finish = _finish(transcript)
     if transcript.finish_reason in request.finish_words.without_output:
         return None
@@ -160,7 +160,8 @@ def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkSt
 
 
 def _calls_missing(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.finish_reason in request.finish_words.tools and not transcript.tool_calls:
+    called = transcript.tool_calls or transcript.server_tools
+    if transcript.finish_reason in request.finish_words.tools and not called:
         return ContentFinding("finish-mismatch", f"{_finish(transcript)}, and no tool call in the stream")
     return None
 
@@ -218,7 +219,7 @@ def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStat
         return ContentFinding("usage-mismatch", f"usage counts {counted} output tokens, {about}")
     visible = counted - (usage.reasoning_tokens or 0)
     most = len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
-    if usage.reasoning_tokens is not None and visible > most:
+    if usage.reasoning_tokens is not None and visible > most and not transcript.server_tools:  # their input is counted
         beside = f" beside {usage.reasoning_tokens} of reasoning"
         return ContentFinding(
             "usage-mismatch",

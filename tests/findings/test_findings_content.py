@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
+from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolFragment, Usage
 from kmon.dialects.dialect import FinishWords
+from kmon.dialects.messages import Messages
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding, may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
@@ -223,3 +224,20 @@ def test_a_dialect_says_which_answers_may_be_empty_and_whether_a_reason_is_owed(
     assert ended(lenient, Delta(finish_reason="stop", done=True)) == "empty-answer"
     assert ended(plain, Delta(text="Hi"), unexplained) == "done-without-finish"
     assert ended(lenient, Delta(text="Hi"), unexplained) is None
+
+
+def test_a_told_refusal_a_pause_and_a_tool_of_the_provider_are_no_empty_answer() -> None:
+    messages = RequestFacts("m", finish_words=Messages().finish_words)
+    used = Delta(server_tools=(ServerTool("server_tool_use", "web_search"),))
+    assert ended(messages, Delta(finish_reason="refusal", done=True)) is None
+    assert ended(messages, used, Delta(finish_reason="pause_turn", done=True)) is None
+    assert ended(messages, used, Delta(finish_reason="tool_use", done=True)) is None
+    assert ended(messages, Delta(finish_reason="end_turn", done=True)) == "empty-answer"
+    assert ended(messages, Delta(finish_reason="tool_use", done=True)) == "finish-mismatch"
+
+
+def test_output_that_a_tool_of_the_provider_was_given_is_no_mismatch_of_usage() -> None:
+    counted = Delta(text="Done.", usage=Usage(3, 5_000, None, 10), finish_reason="end_turn", done=True)
+    used = Delta(server_tools=(ServerTool("server_tool_use", "code_execution"),))
+    assert ended(RequestFacts("m"), counted) == "usage-mismatch"
+    assert ended(RequestFacts("m"), used, counted) is None
