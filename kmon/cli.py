@@ -1,7 +1,7 @@
 """The command line: parses the arguments, imports and runs one command, and returns the exit code.
 
-Exit codes: 0 every run ended well; 1 a run failed; 2 wrong usage or configuration; 3 kmon itself failed; 130
-interrupted, by Ctrl-C, SIGTERM or SIGHUP.
+Exit codes: 0 every run ended well; 1 a run failed, or kmon failed between the runs; 2 wrong usage or configuration;
+3 kmon itself failed; 130 interrupted, by Ctrl-C, SIGTERM or SIGHUP.
 
 This module imports only what the interpreter has loaded already. Before ``main`` runs, Ctrl-C prints a traceback and
 other signals end the process, and importing the parsers takes 25 ms.
@@ -65,14 +65,21 @@ COMMANDS = {
     "trust": ("kmon.commands.trust", "[DIR]", "let a project's kmon.toml have your keys sent to hosts of its own"),
 }  # fmt: skip
 """Per command: module, arguments and summary. ``WATCH`` is kmon without a command."""
-LOG_WORDS = """\
-kmon's own errors are logged with their traceback: --log-level LEVEL, --log-file PATH, before or after COMMAND;
-KMON_LOG_LEVEL, KMON_LOG_FILE; KMON_DEBUG=1 logs everything and shows tracebacks. 'kmon config' tells where the log is.
-"""
+LOG_WORDS = (
+    "kmon's own errors are logged with their traceback: --log-level LEVEL, --log-file PATH, before or after COMMAND; "
+    "KMON_LOG_LEVEL, KMON_LOG_FILE; KMON_DEBUG=1 logs everything and shows tracebacks. 'kmon config' tells where the "
+    "log is."
+)
 EXIT_CODES = """\
 exit codes:
-  0 every run ended well   1 a run failed   2 wrong usage or configuration   3 kmon itself failed   130 interrupted
+  0    every run ended well
+  1    a run failed, or kmon failed between the runs
+  2    wrong usage or configuration
+  3    kmon itself failed
+  130  interrupted
 """
+HELP_COLUMN = 24
+"""Where the words of the help begin, as argparse lays out the options."""
 LINE_LIMIT_CHARS = 2_000
 """Longest error message, because it may quote a file."""
 LOG_OPTIONS = ("--log-level", "--log-file")
@@ -237,14 +244,36 @@ def parser_of(name: str) -> Parser:
         from kmon import __version__
 
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.epilog = "\n".join([*_commands(), "", LOG_WORDS, EXIT_CODES])
+        parser.epilog = "\n".join(_epilog())
         parser.add_argument("--version", action="version", version=f"kmon {__version__}")
     command.arguments(parser)
     return parser
 
 
-def _commands() -> Iterator[str]:
+def _epilog() -> Iterator[str]:
+    """The lines of the help after the options: commands, log, exit codes."""
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    width = max(get_terminal_size().columns - 2, 2 * HELP_COLUMN)  # as argparse has it
     yield "commands:"
     for name, (_, takes, words) in {"": WATCH, **COMMANDS}.items():
-        yield f"  {' '.join(filter(None, ('kmon', name, takes))).ljust(20)}  {words}"
+        yield from _entry(" ".join(filter(None, ("kmon", name, takes))), words, width)
     yield "'kmon COMMAND --help' tells the options of each."
+    yield ""
+    yield from wrap(LOG_WORDS, width, break_on_hyphens=False)
+    yield ""
+    yield EXIT_CODES
+
+
+def _entry(name: str, words: str, width: int) -> Iterator[str]:
+    """``name`` and its words in their column; a name that is too long for it has a line of its own."""
+    from textwrap import wrap
+
+    head = f"  {name}".ljust(HELP_COLUMN)
+    first, *more = wrap(words, width - HELP_COLUMN, break_on_hyphens=False)
+    if len(head) > HELP_COLUMN or not head.endswith("  "):
+        yield head.rstrip()
+        head = " " * HELP_COLUMN
+    yield head + first
+    yield from (" " * HELP_COLUMN + line for line in more)

@@ -35,6 +35,13 @@ class PromptTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop: tuple[str, ...] = ("<|im_end|>",)
 
 
+class FileLine(Struct, frozen=True):
+    """A line of a file, from 1."""
+
+    path: str
+    line: int
+
+
 class Target(Struct, frozen=True, kw_only=True):
     """Provider, model and dialect of a run. Written ``provider/model``."""
 
@@ -66,8 +73,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """For the ``deepinfra`` dialect only."""
     quirks: tuple[str, ...] = ()
     simulated: bool = False
-    named_in: str = ""
-    """The line of a project's file that sets the base URL or the request; empty if kmon's catalog, the user's file or a
+    named_in: FileLine | None = None
+    """The line of a project's file that sets the base URL or the request; None if kmon's catalog, the user's file or a
     flag does. A cloned project may not decide where the user's keys are sent."""
 
     @property

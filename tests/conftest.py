@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -27,6 +28,16 @@ SPEED = 200.0
 settings.register_profile("small", deadline=None, max_examples=25)
 settings.register_profile("full", deadline=None, max_examples=100)
 settings.load_profile(os.environ.get("KMON_HYPOTHESIS", "small"))
+
+
+def pytest_configure() -> None:
+    gc.disable()  # what is imported and collected stays to the end
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collections of the tests skip modules and test items, which are a million objects."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,7 +77,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def provider_process() -> Iterator[Embedded]:
     """A simulated provider in a process of its own, 50 times as fast as life, for the whole session."""
-    with Embedded.running(speed=50) as simulator:
+    with Embedded(speed=50).running() as simulator:
         yield simulator
 
 

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from math import ceil
 
-from kmon.stream.events import Event, StallPhase, StallThreshold
+from kmon.stream.events import Event, StallThreshold
+from kmon.stream.stall import StallPhase
 from kmon.stream.timeline import MS, S, Timeline
 
 SHARE = 0.95

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kmon.blame.local_monitor import LocalMonitor
-from kmon.blame.weigh import Silence, blame
+from kmon.blame.weigh import Silence, Weighed, weigh
 from kmon.stream.blame import Blame
-from kmon.stream.events import Blamed, Event, Stall, StallEnded, StallPhase, StallStarted, WireSilence
+from kmon.stream.events import Blamed, Event, StallEnded, StallStarted, WireSilence
+from kmon.stream.stall import Stall, StallPhase
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.transport.tcp_info import TcpSampler, TcpState
 
@@ -24,7 +25,7 @@ RECHECK_EVERY_S = 1.0
 class StallMonitor:
     """Emits ``stall_started`` when the open progress gap passes the threshold, and ``stall_ended`` for each.
 
-    While a stall is open the blame is determined again every second; ``blame`` is that of the longest stall. For an
+    While a stall is open the blame is determined again every second; ``longest`` is that of the longest stall. For an
     attempt on the byte clock it emits ``wire_silence`` instead, which never blames the other end.
     """
 
@@ -42,22 +43,23 @@ class StallMonitor:
         self._last_tcp: TcpState | None = None
         self._stopped_together = 0
         """How many streams stopped together with this one; kept when some of them continue later."""
-        self._open_blame: Blame | None = None
+        self._open_blame: Weighed | None = None
         self._checked_ns = 0
         self._longest_ms = 0.0
         self.intermediary = ""
         self.client_waiting_ns: Callable[[int], int] | None = None
         """For a proxied stream: given a stamp, for how many ns the client has not read the data offered to it."""
-        self.blame: Blame | None = None
-        self._closed_blame: Blame | None = None
+        self.longest: Weighed | None = None
+        """The blame of the longest stall, with its facts."""
+        self._closed_blame: Weighed | None = None
         """Blame of the gap that was closed last."""
         timeline.is_own = self._is_own
 
     # -- the Stream protocol of LocalMonitor ---------------------------------------------------------------------------
 
-    def on_sampler(self, line: TcpSampler) -> None:
+    def on_sampler(self, sampler: TcpSampler) -> None:
         """Set the connection of the attempt; its TCP state is sampled when a stall begins and while it lasts."""
-        self._tcp = line
+        self._tcp = sampler
         self._monitor.streams.add(self)
 
     @property
@@ -123,9 +125,9 @@ class StallMonitor:
             if self._timeline.watched == "byte":
                 self._emit_wire_silence(now_ns, gap_ns, found)
             elif not self._announced:
-                self._emit_started(now_ns, self._timeline.stall_phase(), gap_ns / MS, found, self._last_tcp)
-            elif self._open_blame is None or (found.name, found.why) != (self._open_blame.name, self._open_blame.why):
-                self._emit(Blamed(now_ns, self._run, self._attempt, found))
+                self._emit_started(now_ns, self._timeline.stall_phase(), gap_ns / MS, found.blame, self._last_tcp)
+            elif self._open_blame is None or _differ(found.blame, self._open_blame.blame):
+                self._emit(Blamed(now_ns, self._run, self._attempt, found.blame))
             self._open_blame, self._reported_start_ns, self._checked_ns = found, self._timeline.silence_start(), now_ns
             self._set_timer(RECHECK_EVERY_S)
         elif gap_ns >= self._keepalive_after_ns:
@@ -146,12 +148,12 @@ class StallMonitor:
             self._first_tcp = self._last_tcp
         self._tcp.ask(self._last_tcp.unanswered_probes if self._last_tcp is not None else 0)
 
-    def _find_blame(self, now_ns: int, gap_ns: int) -> Blame:
+    def _find_blame(self, now_ns: int, gap_ns: int) -> Weighed:
         """Determine the blame of the open gap from all facts."""
         self._sample_tcp()
         asked_ns = None if self._tcp is None else self._tcp.asked_ns
         self._stopped_together = max(self._stopped_together, self._monitor.stopped_together(self))
-        return blame(
+        return weigh(
             replace(
                 self._local_facts(now_ns, gap_ns, self._timeline.stall_phase()),
                 since_byte_ns=self._timeline.byte.open_ns(now_ns),
@@ -185,10 +187,10 @@ class StallMonitor:
         threshold_ms = self._timeline.threshold_ns(phase) / MS
         self._emit(StallStarted(t_ns, self._run, self._attempt, phase, gap_ms, tcp, found, threshold_ms))
 
-    def _emit_wire_silence(self, now_ns: int, gap_ns: int, found: Blame, *, over: bool = False) -> None:
+    def _emit_wire_silence(self, now_ns: int, gap_ns: int, found: Weighed, *, over: bool = False) -> None:
         """Emit a silence on the wire: when it passes the threshold, when its blame changes, and when it is over."""
         here, before = _near_blame(found), _near_blame(self._open_blame)
-        seen_anew = here is not None and (before is None or (here.name, here.why) != (before.name, before.why))
+        seen_anew = here is not None and (before is None or _differ(here, before))
         if over or seen_anew or not self._announced:
             self._emit(WireSilence(now_ns, self._run, self._attempt, gap_ns / MS, over, here))
         self._announced = not over
@@ -200,9 +202,9 @@ class StallMonitor:
             return
         gap_ns = timeline.silence_ns(t_ns)
         if gap_ns is not None and gap_ns >= timeline.threshold_ns():
-            own = blame(self._local_facts(t_ns, gap_ns, timeline.stall_phase()))
+            own = weigh(self._local_facts(t_ns, gap_ns, timeline.stall_phase()))
             self._emit_wire_silence(
-                t_ns, gap_ns, own if self._open_blame is None or own.name == "us" else self._open_blame, over=True
+                t_ns, gap_ns, own if self._open_blame is None or own.blame.name == "us" else self._open_blame, over=True
             )
             self._open_blame = None
             self._reset()
@@ -211,21 +213,21 @@ class StallMonitor:
         """Whether this machine certainly caused the gap that is being closed. Keeps the blame for :meth:`closed`."""
         if ended:
             now_ns = time.monotonic_ns()
-            here = blame(self._local_facts(now_ns, now_ns - start_ns, self._timeline.stall_phase()))
+            here = weigh(self._local_facts(now_ns, now_ns - start_ns, self._timeline.stall_phase()))
             earlier = self._open_blame if self._checked_ns > start_ns else None
-            self._closed_blame = here if here.name == "us" else earlier
+            self._closed_blame = here if here.blame.name == "us" else earlier
         else:
             self._closed_blame = self._find_blame(end_ns, end_ns - start_ns)
-        return self._closed_blame is not None and self._closed_blame.own
+        return self._closed_blame is not None and self._closed_blame.blame.own
 
     def closed(self, t_ns: int, stall: Stall) -> None:
         """Emit that a stall was closed, by an arrival or by the end of the attempt."""
-        found = self._closed_blame
+        found = None if self._closed_blame is None else self._closed_blame.blame
         if not self._announced:  # the arrival was processed before the timer could fire
             self._emit_started(t_ns, stall.phase, stall.duration_ms, found)
         self._emit(StallEnded(t_ns, self._run, self._attempt, stall.phase, stall.duration_ms, stall.ended, found))
         if stall.duration_ms >= self._longest_ms:
-            self._longest_ms, self.blame = stall.duration_ms, found
+            self._longest_ms, self.longest = stall.duration_ms, self._closed_blame
         self._announced = False
         self._open_blame = None
         self._reset()
@@ -242,6 +244,11 @@ class StallMonitor:
         self._monitor.streams.discard(self)
 
 
-def _near_blame(found: Blame | None) -> Blame | None:
+def _near_blame(found: Weighed | None) -> Blame | None:
     """The blame of a wire silence, except the other end: kmon cannot know whether that had anything to send."""
-    return None if found is None or found.name in ("provider", "unknown") else found
+    return None if found is None or found.blame.name in ("provider", "unknown") else found.blame
+
+
+def _differ(now: Blame, before: Blame) -> bool:
+    """Whether a blame says something new; the figures of its evidence change with every look."""
+    return (now.name, now.why) != (before.name, before.why)

@@ -13,7 +13,9 @@ One end of a connection cannot observe everything, so a blame carries its certai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kmon.catalog.signatures import OF_THIS_MACHINE
 from kmon.dialects.delta import StreamError
@@ -86,11 +88,30 @@ class Silence:
         return self.since_byte_ns is not None and self.since_byte_ns < min(self.stall_ns, self.gap_ns // 2)
 
 
-def blame(silence: Silence) -> Blame:
+class Weighed(NamedTuple):
+    """The blame of a silence, with the parts of its evidence."""
+
+    blame: Blame
+    facts: tuple[str, ...]
+    """What was measured beside the open socket, each in a few words."""
+    conclusion: str
+    """The sentence that follows from the facts."""
+
+    @property
+    def beside_open(self) -> str:
+        """The evidence for a line that has already said that the socket is open."""
+        return _evidence(self.facts, self.conclusion)
+
+
+def weigh(silence: Silence) -> Weighed:
     """The blame of a silence. Local causes come first, since they explain it without any other party."""
-    name, certainty, why, sentence = _local_cause(silence) or _remote_cause(silence)
-    facts = ", ".join(_facts(silence))
-    return Blame(name, certainty, why, f"{facts}: {sentence}" if facts else sentence)
+    name, certainty, why, conclusion = _local_cause(silence) or _remote_cause(silence)
+    facts = tuple(_facts(silence))
+    return Weighed(Blame(name, certainty, why, _evidence(("socket open", *facts), conclusion)), facts, conclusion)
+
+
+def _evidence(facts: Sequence[str], conclusion: str) -> str:
+    return f"{', '.join(facts)}: {conclusion}" if facts else conclusion
 
 
 def local_failure(error: StreamError | None) -> Blame | None:
@@ -175,7 +196,7 @@ def _remote_cause(silence: Silence) -> _Found:
 
 def _facts(silence: Silence) -> list[str]:
     """The measured facts, each in a few words."""
-    seen, facts = silence.tcp, ["socket open"]
+    seen, facts = silence.tcp, list[str]()
     if seen is not None:
         facts.append(f"bytes unread {seen.unread_bytes}")
         again = silence.retransmits

@@ -100,7 +100,7 @@ def credential(target: Target, env: Environment, trust: Trust) -> Credential:
     log.hide(Credential(variables).secrets)
     if target.auth != "aws":
         return Credential(variables, (host_of(target.base_url),))
-    chain = not target.named_in or not (is_loopback(target.base_url) or trust.wish(target, [aws.PROFILE]))
+    chain = target.named_in is None or not (is_loopback(target.base_url) or trust.wish(target, [aws.PROFILE]))
     if not chain:
         variables.pop(aws.PROFILE, None)
     if not _uses_chain(target):  # a variable that the user named holds a Bedrock token
@@ -117,12 +117,13 @@ def check_trust(targets: Iterable[Target], env: Environment, trust: Trust) -> No
 
 def wish_of(target: Target, trust: Trust) -> Wish | None:
     """All keys that the project could send to the target, set now or not; None if that is allowed."""
-    if trust.is_allowed(target):
+    place = trust.asking_line(target)
+    if place is None:
         return None
     asked = trust.wish(target, [*target.key_env, *_keys_without_variable(target)])
     passing = trust.passing(target)
     names = (*(asked.names if asked else ()), *(passing.names if passing else ()))
-    return Wish(target.named_in, names, host_of(target.base_url)) if names else None
+    return Wish(place, names, host_of(target.base_url)) if names else None
 
 
 def is_allowed(target: Target, env: Environment, trust: Trust) -> bool:

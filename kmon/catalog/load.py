@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from kmon.catalog.entry import Entry, check_scenario, check_target, provider_of
 from kmon.catalog.toml_source import TomlSource, parse_toml
-from kmon.model import Scenario, Target
+from kmon.model import FileLine, Scenario, Target
 
 Kind = Literal["targets", "scenarios"]
 
@@ -95,13 +95,13 @@ def _target(entry: Entry) -> Target:
     return msgspec.convert({**given, "named_in": _named_in(entry)}, Target)
 
 
-def _named_in(entry: Entry) -> str:
-    """The file and line of a project that sets the target's URL, key, auth or dialect; empty if none does."""
+def _named_in(entry: Entry) -> FileLine | None:
+    """The file and line of a project that sets the target's URL, key, auth or dialect; None if none does."""
     for key in ("base_url", "key_env", "auth", "dialect"):
         source, table = entry.origins.get(key, (None, ""))
         if source is not None and source.project:
-            return f"{source.path} line {source.line_of((entry.kind, table, key))}"
-    return ""
+            return FileLine(str(source.path), source.line_of((entry.kind, table, key)))
+    return None
 
 
 def _scenario(entry: Entry, entries: dict[str, Entry]) -> Scenario:

@@ -86,6 +86,15 @@ def resolve_scenario(catalog: Catalog, text: str) -> Scenario:
     return replace(sized, name=text)
 
 
+def resolve_scenarios(catalog: Catalog, given: Iterable[str]) -> list[Scenario]:
+    """The scenarios of the values of ``--scenario``, each a name or several with commas; each scenario once.
+
+    Raises :class:`UsageError`.
+    """
+    names = [name.strip() for several in given for name in several.split(",")]
+    return [resolve_scenario(catalog, name) for name in dict.fromkeys(names)]
+
+
 def _size(text: str, size: str, unit: str, limit: int) -> int:
     number = int(size) if size.isascii() and size.isdigit() and len(size) < 10 else 0
     if not 1 <= number <= limit:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from kmon.address import is_loopback
 from kmon.catalog.credential import host_of, is_allowed_host
 from kmon.errors import UsageError
-from kmon.model import Target
+from kmon.model import FileLine, Target
 
 DEVICE = "kmon's device key"
 """Name of the key that signs in at a gateway in addition to the token; it is in no variable."""
@@ -26,7 +26,7 @@ _NAMES = {"AWS_PROFILE": "the AWS credentials of this machine"}
 class Wish(Struct, frozen=True):
     """A project's request to send the keys ``names`` to ``host``; ``place`` is the line of its file."""
 
-    place: str
+    place: FileLine
     names: tuple[str, ...]
     host: str
 
@@ -40,10 +40,10 @@ class UntrustedHostError(UsageError):
 
     def __init__(self, directory: str, wishes: Sequence[Wish]) -> None:
         self.directory, self.wishes = directory, tuple(wishes)
-        first = wishes[0]
+        first, place = wishes[0], wishes[0].place
         super().__init__(
-            f"{first.place}: a project's file may not {first.sentence}; run 'kmon trust {directory}' if you trust that "
-            "host, or give the target a key_env of its own and set it in .env"
+            f"{place.path} line {place.line}: a project's file may not {first.sentence}; run 'kmon trust {directory}' "
+            "if you trust that host, or give the target a key_env of its own and set it in .env"
         )
 
 
@@ -61,24 +61,29 @@ class Trust(Struct, frozen=True):
     def wish(self, target: Target, names: Iterable[str]) -> Wish | None:
         """The keys of ``names`` that may not be sent to the target; None if all may."""
         host = host_of(target.base_url)
-        if self.is_allowed(target):
+        place = self.asking_line(target)
+        if place is None:
             return None
         refused = tuple(
             name for name in dict.fromkeys(names) if not is_allowed_host(host, self.key_hosts.get(name, ()))
         )
-        return Wish(target.named_in, refused, host) if refused else None
+        return Wish(place, refused, host) if refused else None
 
     def passing(self, target: Target) -> Wish | None:
         """The same for a program behind kmon's proxy, whose requests hold keys that kmon does not know."""
         host = host_of(target.base_url)
         known_host = self.target_hosts.get(target.name) or self.target_hosts.get(target.name.partition("/")[0])
-        if self.is_allowed(target) or host == known_host:
+        place = self.asking_line(target)
+        if place is None or host == known_host:
             return None
-        return Wish(target.named_in, (ANY_KEY,), host)
+        return Wish(place, (ANY_KEY,), host)
 
-    def is_allowed(self, target: Target) -> bool:
-        """Whether any key may be sent: no project defines the target, or its host is local or allowed."""
-        return not target.named_in or is_loopback(target.base_url) or host_of(target.base_url) in self.allowed
+    def asking_line(self, target: Target) -> FileLine | None:
+        """The line by which a project asks for keys; None if no project defines the target, or its host is local or
+        allowed, so that any key may be sent."""
+        if is_loopback(target.base_url) or host_of(target.base_url) in self.allowed:
+            return None
+        return target.named_in
 
 
 def key_hosts_of(targets: Iterable[Target]) -> dict[str, frozenset[str]]:

@@ -83,8 +83,7 @@ def add_race(parser: Parser, *, rounds: int | None = None) -> None:
     aim.add_argument(
         "--dialect",
         metavar="NAME",
-        default=names()[0],
-        help=f"there: {', '.join(names())} (default {names()[0]})",
+        help=f"dialect of --base-url, or of all rows of --demo: {', '.join(names())} (default {names()[0]})",
     )
     aim.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key for --base-url")
     aim.add_argument("--nudge-after", type=float, metavar="S", help="nudge a run, once, when it has been silent for S")

@@ -66,6 +66,10 @@ def run(options: argparse.Namespace) -> int:
     keep = KEEP_RUNS if options.keep is None else options.keep
     if keep < 1:
         raise UsageError(f"--keep must be 1 or more, not {keep}")
+    if options.api_key_env is not None and options.gateway is None:
+        raise UsageError(
+            f"--api-key-env {options.api_key_env} has no effect without --gateway; add it, or leave both out"
+        )
     loaded = load(vars(options))
     with listener(options.host, options.port) as sock:  # checks that the address can be used, before anything is shown
         port = int(sock.getsockname()[1])

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
     loaded = load(vars(options))
     recordings = {file: load_cassette(Path(file)) for file in options.files}
-    with Embedded.running(replay=options.files, speed=options.speed, as_recorded=options.as_recorded) as simulator:
+    with Embedded(replay=options.files, speed=options.speed, as_recorded=options.as_recorded).running() as simulator:
         replayed = [Row(target, scenario) for target, scenario in replay_targets(recordings, simulator.origin)]
         ready = ready_to_start(plan_of(replayed, loaded, once=True), Keys({}), loaded)
         if without_screen(options):

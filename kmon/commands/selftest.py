@@ -11,11 +11,17 @@ from kmon.errors import UsageError
 
 HELP = "Run every fault and every healthy twin through the real probe on loopback; print who was called what."
 CONCURRENCY = 128
+REPLAYED_AT_ONCE = 32
 SPEED_LIMIT = 20.0
 """Above this the stall threshold is as short as the scheduling delays of a busy machine."""
 
 
 def arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--recordings",
+        metavar="DIR",
+        help="instead: replay each recorded stream below DIR once; print which get which name, with an interval",
+    )
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="runs of each (default 20)")
     parser.add_argument(
         "--speed",
@@ -32,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Return 0 if enough signatures are right and no healthy stream is flagged, else 1; 3 if writing the file fails."""
     import asyncio
 
+    from kmon.output import selftest_recordings as recordings
     from kmon.output.selftest import as_object, matrix, rates
     from kmon.output.selftest_bench import run_bench
     from kmon.output.selftest_cases import cases
@@ -43,16 +50,23 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--speed must be above 0 and at most {SPEED_LIMIT:g}, not {speed:g}")
     if output is not None:
         _check_writable(Path(output))
-    bench = asyncio.run(run_bench(cases(), seeds=seeds, speed=speed, concurrency=CONCURRENCY))
-    measured = rates(bench.rows)
-    print(as_object(bench, measured) if options.json else "\n".join(matrix(bench, measured, speed=speed)))
+    if options.recordings is not None:
+        found, named = asyncio.run(
+            recordings.run_recordings(Path(options.recordings), speed=speed, concurrency=REPLAYED_AT_ONCE)
+        )
+        as_json, lines, good = recordings.as_object(found, named), recordings.report(found, named), True
+    else:
+        bench = asyncio.run(run_bench(cases(), seeds=seeds, speed=speed, concurrency=CONCURRENCY))
+        measured = rates(bench.rows)
+        as_json, lines, good = as_object(bench, measured), matrix(bench, measured, speed=speed), measured.good
+    print(as_json if options.json else "\n".join(lines))
     try:
         if output is not None:
-            Path(output).write_text(as_object(bench, measured) + "\n", encoding="utf-8")
+            Path(output).write_text(as_json + "\n", encoding="utf-8")
     except OSError as error:
-        print(f"kmon: --output {output}: the matrix could not be kept ({error.strerror})", file=sys.stderr)
+        print(f"kmon: --output {output}: the result could not be kept ({error.strerror})", file=sys.stderr)
         return 3
-    return 0 if measured.good else 1
+    return 0 if good else 1
 
 
 def _check_writable(path: Path) -> None:

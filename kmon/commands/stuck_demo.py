@@ -11,7 +11,8 @@ import contextlib
 from collections.abc import Iterator
 
 from kmon.catalog.credential import Credential, host_of
-from kmon.commands.build_plan import Prepared, check_race
+from kmon.commands.build_plan import Prepared
+from kmon.commands.check_flags import check_race
 from kmon.config.sources import load
 from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
@@ -53,12 +54,14 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWit
     """
     from kmon.openclaw.simulated.embedded import PROVIDER, EmbeddedGateway
 
-    if len(options.targets) > 1 or options.scenario or options.base_url or options.profile:
-        raise UsageError(f"--demo {NAME} is three panes of its own; name no other target, scenario or profile with it")
+    others = (options.scenario, options.base_url, options.profile, options.fault, options.session)
+    if len(options.targets) > 1 or any(others):
+        more = "name no other target, scenario, profile, fault or session with it"
+        raise UsageError(f"--demo {NAME} is three panes of its own; {more}")
     check_race(options)
     loaded = load(vars(options))
     speed = options.speed or 1.0
-    with Embedded.running(profile="smooth", speed=speed, seed=options.seed) as provider:
+    with Embedded(profile="smooth", speed=speed, seed=options.seed).running() as provider:
         proxies = [
             ProxyPlan(
                 upstream="provider",
@@ -73,7 +76,7 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWit
             f"{proxy.port}/{PROVIDER}-{mechanism}/v1" for proxy, mechanism in zip(proxies, MECHANISMS, strict=True)
         ]
         urls = [f"http://127.0.0.1:{path}" for path in paths]
-        with EmbeddedGateway.running(tuple(MECHANISMS), provider_urls=urls, speed=speed) as gateways:
+        with EmbeddedGateway(tuple(MECHANISMS), provider_urls=urls, speed=speed).running() as gateways:
             rows = tuple(
                 Row(_target(name, url), Scenario(name=NAME, title=title, messages=(ASK,)))
                 for (name, title), url in zip(MECHANISMS.values(), gateways.urls, strict=True)

@@ -9,6 +9,8 @@ import termios
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from kmon.catalog.keys import wish_of
 from kmon.catalog.trust import UntrustedHostError, Wish
 from kmon.commands.flags import Parser
@@ -95,8 +97,8 @@ def _show(project: str, wishes: Iterable[Wish]) -> None:
         )
     print(f"The project in {project} wants to", file=sys.stderr)
     for host, found in by_host.items():
-        place = found[0].place.rpartition(" line ")[2]
-        print(f"  {clean(Wish('', names[host], host).sentence)}  (kmon.toml line {place})", file=sys.stderr)
+        whole = replace(found[0], names=names[host])
+        print(f"  {clean(whole.sentence)}  (kmon.toml line {whole.place.line})", file=sys.stderr)
 
 
 def _allow(project: str, wishes: Iterable[Wish]) -> None:

@@ -24,7 +24,8 @@ import msgspec
 from kmon.address import host_and_port
 from kmon.dialects.text import clean
 from kmon.process import spawn
-from kmon.stream.events import Alert, Notice
+from kmon.stream.events import Notice
+from kmon.stream.target_events import Alert
 from kmon.transport.proxy import proxy_for
 from kmon.transport.tls import authorities
 

@@ -73,7 +73,7 @@ class Run:
         endpoints: Sequence[Endpoint],
         settings: RunSettings,
         *,
-        network: Shared,
+        shared: Shared,
         emit: Callable[[Event], None],
         target_gaps: Mapping[str, TargetGaps] | None = None,
         companion: Companion | None = None,
@@ -83,7 +83,7 @@ class Run:
         self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
-        self._row, self._network, self._emit = row, network, emit
+        self._row, self._shared, self._emit = row, shared, emit
         self._sequence, self._sleep = AttemptSequence(policy, endpoints, name), SkippableSleep()
         self._target_gaps = target_gaps or {}
         """Learned stall thresholds, by the name of the target."""
@@ -263,7 +263,7 @@ class Run:
             target=self._sequence.endpoint.target,
             credential=self._sequence.endpoint.credential,
             limits=self._limits,
-            network=self._network,
+            shared=self._shared,
             emit=self._emit,
             target_gaps=self._target_gaps.get(self._sequence.endpoint.target.name),
         )

@@ -11,7 +11,7 @@ from kmon.catalog.environment import Environment
 from kmon.catalog.keys import check_trust, credential, key_source
 from kmon.catalog.trust import Trust
 from kmon.dialects.dialect import HttpDialect
-from kmon.dialects.registry import dialect
+from kmon.dialects.registry import dialect, http_dialect
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.errors import UsageError
 from kmon.model import Scenario, Target
@@ -62,6 +62,15 @@ def one_call_at_a_time(row: Row) -> Row:
     if row.scenario.chain is None:
         return row
     return Row(row.target, msgspec.structs.replace(row.scenario, parallel_calls=False))
+
+
+def in_dialect(target: Target, name: str) -> Target:
+    """The target as if its provider used the HTTP dialect ``name``, for the simulator.
+
+    The members of the request that the target adds are left out: they are of its own dialect. Raises
+    :class:`UsageError` for a dialect that does not exist or is no HTTP request.
+    """
+    return msgspec.structs.replace(target, dialect=name, auth=http_dialect(name).auth, body={}, headers={})
 
 
 def simulated(target: Target, origin: str) -> Target:

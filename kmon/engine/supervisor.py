@@ -56,9 +56,9 @@ class Supervisor:
         self._plan, self._keys = plan, keys
         self._companion = companion
         self._events = EventQueue()
-        self._network = Shared()
+        self._shared = Shared()
         for target in plan.asked:
-            preload(target, self._network)
+            preload(target, self._shared)
         self._limits = plan.policy.limits(plan.stall_s)
         self._target_gaps = {target.name: TargetGaps() for target in plan.asked} if plan.learn_stall else {}
         self._alerts = AlertMonitor(plan.alerts)
@@ -74,7 +74,7 @@ class Supervisor:
         self._ending: asyncio.Task[None] | None = None
         self._announced = 0
         self._t_start = 0
-        self._interrupted = False
+        self._interrupted = self._broken = False
         self._stop = asyncio.Event()
         """Set when no further round may start: on the command ``enough`` and on an interrupt."""
         self._t_round = 0
@@ -102,9 +102,9 @@ class Supervisor:
             _log.warning("about %d open files are needed, and %d allowed", needed, allowed)
             self._emit(ev.Notice(self._t_start, "warning", FEW_FILES.format(streams, needed, allowed)))
         self._ending = self._spawn(self._race())
-        self._network.monitor.busy.set()
-        self._spawn(watch_lag(self._network.monitor, self._events.put, self._events.counts))
-        self._spawn(run_canary(self._network.monitor, self._network.ssl_context))
+        self._shared.monitor.busy.set()
+        self._spawn(watch_lag(self._shared.monitor, self._events.put, self._events.counts))
+        self._spawn(run_canary(self._shared.monitor, self._shared.ssl_context))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Supervisor:
                 self._retries.remove(command.run)
             case "retry" if command.run not in self._retries:
                 self._retries.append(command.run)
-                self._network.monitor.busy.set()
+                self._shared.monitor.busy.set()
                 self._begin_retries()
                 if self._ending is None or self._ending.done():
                     self._ending = self._spawn(self._end_race())
@@ -168,9 +168,7 @@ class Supervisor:
         """Cancel all runs that are open or waiting; ``race_ended`` follows."""
         self._interrupted = True
         self._stop.set()
-        for run in self._queued:
-            self._skip(run)
-        self._queued.clear()
+        self._skip_queued()
         self._retries.clear()
         for run in self._runs.values():
             run.cancel()
@@ -194,13 +192,23 @@ class Supervisor:
     # -- the race ------------------------------------------------------------------------------------------------------
 
     async def _race(self) -> None:
+        """All rounds, then the end, which a front end waits for even if kmon itself fails between the runs."""
+        try:
+            await self._rounds()
+        except Exception as error:
+            _log.exception("kmon failed between the runs")
+            self._tell_failure("kmon failed between the runs", error)
+            self._broken = True
+            self._skip_queued()
+        await self._end_race()
+
+    async def _rounds(self) -> None:
         for target in self._plan.asked:
-            await prepare(target, self._keys.for_target(target.name), self._network, self._limits.connect_timeout_s)
+            await prepare(target, self._keys.for_target(target.name), self._shared, self._limits.connect_timeout_s)
         for number in range(1, self._plan.rounds + 1):
             if self._stopping:
                 break
             await self._round(number)
-        await self._end_race()
 
     async def _round(self, number: int) -> None:
         """Start one run per row together. Wait until the round fits; queue what never fits."""
@@ -256,7 +264,7 @@ class Supervisor:
             PlannedRun(f"r{number}.{index + 1}", row, index, number, attempts),
             [Endpoint(to, self._keys.for_target(to.name)) for to in (row.target, *plan.policy.beside(row.target))],
             RunSettings(plan.policy, self._limits, plan.nonce, plan.session, plan.nudge_after_s),
-            network=self._network,
+            shared=self._shared,
             emit=self._emit,
             target_gaps=self._target_gaps,
             companion=self._companion,
@@ -272,6 +280,11 @@ class Supervisor:
 
     async def _host(self, run: Run) -> None:
         self._record_end(run, await run.go())
+
+    def _skip_queued(self) -> None:
+        for run in self._queued:
+            self._skip(run)
+        self._queued.clear()
 
     def _skip(self, run: Run) -> None:
         self._record_end(run, run.skip())
@@ -294,7 +307,10 @@ class Supervisor:
         """Log an exception that ended a task and emit a notice of it."""
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s", what, exc_info=error)
-            self._emit(ev.Notice(time.monotonic_ns(), "error", log.failed(what, error)))
+            self._tell_failure(what, error)
+
+    def _tell_failure(self, what: str, error: BaseException) -> None:
+        self._emit(ev.Notice(time.monotonic_ns(), "error", log.failed(what, error)))
 
     def _on_work_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -323,10 +339,11 @@ class Supervisor:
                 self._announced - ok,
                 (now_ns - self._t_start) / MS,
                 interrupted=self._interrupted,
+                broken=self._broken,
                 disturbed=sum(ended.disturbed for ended in self._ended.values()),
             )
         )
-        self._network.monitor.busy.clear()
+        self._shared.monitor.busy.clear()
 
     def _emit(self, event: ev.Event) -> None:
         self._events.put(event)

@@ -63,7 +63,8 @@ class ChunkStats:
             self.idle_keepalives += 1
         elif delta.chunk:
             self.idle_chunks += 1
-        self._finished = self._finished or delta.finish_reason is not None
+        if delta.finish_reason is not None:  # some providers say it in every chunk: what was before one is not late
+            self._finished, self.late_chunks = True, 0
 
     def _see_chunk(self, delta: Delta) -> None:
         _remember(self.models, delta.model)

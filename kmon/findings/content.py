@@ -8,38 +8,35 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 from msgspec import Struct
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.dialect import FinishWords
 from kmon.findings.chunk_stats import ChunkStats
+from kmon.findings.damaged_text import blank_flood, garbled
+from kmon.findings.leaked_markup import leaked, leaked_into_arguments
+from kmon.findings.model_names import TREATED_AS_EQUAL, may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
 from kmon.findings.tool_call import shown, tool_problem
+from kmon.findings.usage import usage_problem
+from kmon.format import plural
 from kmon.model import Tool
 
-MARKER = re.compile(r"<\|tool_calls?_(?:section_begin|begin|argument_begin|section_end|end)\|>|</?tool_call>")
-"""Kimi's native markup and the ``<tool_call>`` of the Hermes family."""
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 LATE_CHUNKS = 3
-"""From so many output chunks after the finish reason on, the order is wrong; fewer may be a late last word."""
+"""From so many output chunks after the finish reason on, the order is wrong."""
+TEXT_CHUNKS = 2
+"""From so many on, text follows the finish reason; one may be a late last word."""
 SAME_CALLS = 2
 """After so many earlier calls with the same arguments, one more is a loop."""
-CHARS_PER_TOKEN = 4
-"""Approximation for Latin text; code and other scripts have fewer."""
-MOST_CHARS_PER_TOKEN = 16
-"""No tokenizer averages more over a long text."""
-LEAST_CHARS = 400
-"""Shorter answers are no evidence about a count."""
-SPARE_TOKENS = 200
-"""Tokens that templates and tool markup may add to the visible output."""
-_FAMILY = re.compile(
-    r"(kimi|gpt-oss|gpt|claude|llama|qwen|deepseek|mixtral|mistral|ministral|nova|gemma|gemini|glm|minimax|command|phi|grok)"
+
+
+_REPETITION_ASKED = re.compile(
+    r"\b(?:repeat(?:edly)?|again and again|over and over|as often as|\d+ (?:times|lines|rows|copies|items|entries))\b",
+    re.IGNORECASE,
 )
-_KIMI = re.compile(r"kimi[-_ ]?k(\d+)(?:[.p](\d{1,2})(?!\d)|-(\d)(?!\d))?")
-_NUMBER = re.compile(r"(\d+(?:[.p]\d+)?)")
-_DATE = re.compile(r"(?<!\d)(0\d{3}|1[0-2]\d{2})(?!\d)")
 
 
 class RequestFacts(Struct, frozen=True):
@@ -70,27 +67,49 @@ def content_finding(request: RequestFacts, transcript: Transcript, stats: ChunkS
 
 
 def markers_leaked(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """Tool-call markup of the model in its text. Markup in code, or quoted from the prompt, is no fault."""
-    for where, text in (("text", transcript.text), ("reasoning", transcript.reasoning)):
-        marker = MARKER.search(_CODE.sub("", text)) if "<" in text else None
-        if marker is not None and marker[0] not in request.prompt:
-            calls = (
-                f"{len(transcript.tool_calls)} tool calls beside it"
-                if transcript.tool_calls
-                else "no tool call beside it"
-            )
-            return ContentFinding("tool-markers-leaked", f"{marker[0]} in the {where}, {calls}")
+    """Markup of the model's chat template in its text, reasoning or arguments."""
+    found = ((where, leaked(text, request.prompt)) for where, text in _words(transcript))
+    in_arguments = ((where, leaked_into_arguments(text, request.prompt)) for where, text in _arguments(transcript))
+    for where, marker in chain(found, in_arguments):
+        if marker is None or (marker.family.use == "thinking" and where == "reasoning"):
+            continue
+        if marker.family.use == "thinking":
+            return ContentFinding("thinking-in-text", f"{marker.text} in the {where}: thinking came as the answer")
+        calls = len(transcript.tool_calls)
+        beside = f"{plural(calls, 'tool call')} beside it" if calls else "no tool call beside it"
+        return ContentFinding(
+            "tool-markers-leaked", f"{shown(marker.text)} ({marker.family.name}) in the {where}, {beside}"
+        )
     return None
 
 
 def looping(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """Output that ends in a repetition loop."""
-    for where, text in (("text", transcript.text), ("reasoning", transcript.reasoning), *_arguments(transcript)):
-        if loop := loop_at_end(text):
-            return ContentFinding(
-                "repetition-loop",
-                f"the {where} ends in {shown(loop.unit)!r} {loop.times} times, unless it was asked to",
-            )
+    """Output that ends in a repetition loop, which was not asked for.
+
+    A model in a loop goes on to the token limit. An answer that ends by itself and repeats whole lines is a refrain, a
+    table or a log.
+    """
+    ended_itself = transcript.finish_reason not in (None, *request.finish_words.length)
+    for where, text in (*_words(transcript), *_arguments(transcript)):
+        loop = loop_at_end(text)
+        if loop is None or loop.unit.strip() in request.prompt or _REPETITION_ASKED.search(request.prompt):
+            continue
+        if "\n" not in loop.unit or not ended_itself:
+            return ContentFinding("repetition-loop", f"the {where} ends in {shown(loop.unit)!r} {loop.times} times")
+    return None
+
+
+def _words(transcript: Transcript) -> Sequence[tuple[str, str]]:
+    return (("text", transcript.text), ("reasoning", transcript.reasoning))
+
+
+def _damaged(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    for where, text in (*_words(transcript), *_arguments(transcript)):
+        if (length := blank_flood(text)) is not None:
+            return ContentFinding("whitespace-flood", f"{length} characters of white space in a row in the {where}")
+    for where, text in _words(transcript):
+        if (how := garbled(text)) is not None and garbled(request.prompt) is None:
+            return ContentFinding("garbled-text", f"in the {where} {how}")
     return None
 
 
@@ -145,16 +164,15 @@ def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkSt
         return None
     if transcript.finish_reason in request.finish_words.tools:
         return ContentFinding("finish-mismatch", f"{finish}, and no tool call in the stream")
+    limited = transcript.finish_reason in request.finish_words.length
     if transcript.reasoning.strip():
-        why = (
-            "thinking used up the token limit"
-            if transcript.finish_reason in request.finish_words.length
-            else "the answer may be in there"
-        )
+        why = "thinking used up the token limit" if limited else "the answer may be in there"
         return ContentFinding(
             "only-reasoning", f"{len(transcript.reasoning)} characters of reasoning, no answer, {finish}: {why}"
         )
     tokens = transcript.usage.completion_tokens if transcript.usage else None
+    if limited and tokens:
+        return None  # hidden reasoning used up the limit, and the finish reason says so
     counted = f"; usage counts {tokens} output tokens" if tokens is not None else ""
     return ContentFinding("empty-answer", f"no text, no tool call, no reasoning, {finish}{counted}")
 
@@ -168,9 +186,10 @@ def _calls_missing(request: RequestFacts, transcript: Transcript, stats: ChunkSt
 
 def _other_model(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     served = stats.models[0] if stats.models else ""
-    if request.model and served and not may_be_same(request.model, served):
-        return ContentFinding("wrong-model", f"asked for {shown(request.model)}, the chunks name {shown(served)}")
-    return None
+    if not request.model or not served or may_be_same(request.model, served):
+        return None
+    named = f"asked for {shown(request.model)}, the chunks name {shown(served)}"
+    return ContentFinding("wrong-model", f"{named} ({TREATED_AS_EQUAL} would not count)")
 
 
 def _switched(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
@@ -183,8 +202,10 @@ def _switched(request: RequestFacts, transcript: Transcript, stats: ChunkStats) 
 
 
 def _out_of_order(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if stats.late_chunks >= LATE_CHUNKS:
-        return ContentFinding("reordered-chunks", f"{stats.late_chunks} chunks with output after the finish reason")
+    if stats.late_chunks >= TEXT_CHUNKS:
+        name = "reordered-chunks" if stats.late_chunks >= LATE_CHUNKS else "text-after-finish"
+        late = plural(stats.late_chunks, "chunk")
+        return ContentFinding(name, f"{late} with output after the finish reason")
     if stats.early_arguments:
         return ContentFinding(
             "reordered-chunks", f"arguments before their name in {stats.early_arguments} tool call(s)"
@@ -202,72 +223,13 @@ def _sent_twice(request: RequestFacts, transcript: Transcript, stats: ChunkStats
 
 
 def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """``usage-missing`` or ``usage-mismatch``, or None.
-
-    Usage is missing only if the stream announced it. A count can be too small for any text, but too large only if the
-    provider reports its reasoning tokens, because hidden reasoning is counted as well.
-    """
-    answer = transcript.text + "".join(call.name + call.arguments for call in transcript.tool_calls)
-    chars = len(answer) + len(transcript.reasoning)
-    about = f"about {-(-chars // CHARS_PER_TOKEN)} by the length of the stream (an estimate)"
-    usage = transcript.usage
-    if usage is None or usage.completion_tokens is None:
-        missing = stats.usage_announced and request.wants_usage and transcript.done
-        return ContentFinding("usage-missing", f"usage was announced and never came; {about}") if missing else None
-    counted = usage.completion_tokens
-    if chars >= LEAST_CHARS and counted * MOST_CHARS_PER_TOKEN < chars:
-        return ContentFinding("usage-mismatch", f"usage counts {counted} output tokens, {about}")
-    visible = counted - (usage.reasoning_tokens or 0)
-    most = len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
-    if usage.reasoning_tokens is not None and visible > most and not transcript.server_tools:  # their input is counted
-        beside = f" beside {usage.reasoning_tokens} of reasoning"
-        return ContentFinding(
-            "usage-mismatch",
-            f"usage counts {visible} output tokens{beside}, more than the answer has bytes; {about}",
-        )
-    return None
+    missing = stats.usage_announced and request.wants_usage and transcript.done
+    problem = usage_problem(transcript, announced=missing)
+    return None if problem is None else ContentFinding(*problem)
 
 
 CHECKS: tuple[Check, ...] = (
-    looping, _calls_amiss, _calls_again, markers_leaked, _silent_answer, _calls_missing,
+    looping, _damaged, _calls_amiss, _calls_again, markers_leaked, _silent_answer, _calls_missing,
     _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The most serious first: what breaks an agent, then what spoils a comparison, then what affects the bill."""
-
-
-class _Name(NamedTuple):
-    family: str
-    generation: str
-    thinking: bool
-    date: str
-
-
-def may_be_same(asked: str, served: str) -> bool:
-    """Whether two names may mean one model. Providers spell one model in many ways, so False only if both names
-    state their family, and the families, generations or kinds of thinking differ."""
-    one, other = _name(asked), _name(served)
-    if one is None or other is None:
-        return True
-    if one.family != other.family:
-        return False
-    if one.generation and other.generation and one.generation != other.generation:
-        return False
-    if one.family == "kimi" and one.generation == other.generation == "2" and one.thinking != other.thinking:
-        return False
-    return not (one.family == "kimi" and one.date and other.date and one.date != other.date)
-
-
-def _name(model: str) -> _Name | None:
-    low = model.lower().rsplit("/", 1)[-1]
-    family = _FAMILY.search(low)
-    if family is None:
-        return None
-    if family[1] == "kimi":
-        found = _KIMI.search(low)
-        parts = [part for part in (found[1], found[2] or found[3]) if part] if found else []
-        date = _DATE.search(low)
-        return _Name("kimi", ".".join(parts), "thinking" in low, date[1] if date else "")
-    # for other families only the number directly after the family's name is the generation
-    rest = low[family.end() :].lstrip("-_ v")
-    number = _NUMBER.match(rest)
-    return _Name(family[1], number[1].replace("p", ".") if number else "", False, "")

@@ -13,7 +13,7 @@ from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import StreamError
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
-from kmon.findings.silence import disturbed, resumed, unended
+from kmon.findings.silence import SOCKET_OPEN, disturbed, resumed, unended
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
 from kmon.transport.errors import CONNECT_TIMEOUT
@@ -24,6 +24,12 @@ class Signature(NamedTuple):
 
     name: str | None
     evidence: str
+    socket_open: bool = False
+    """Whether the evidence says that the socket is open."""
+
+    def refined(self, name: str | None, sentence: str) -> Signature:
+        """Another name, with the sentence that decided it before the evidence."""
+        return self._replace(name=name, evidence=f"{sentence}; {self.evidence}")
 
 
 BEFORE_HEADERS = {"reset": "reset-before-headers", "cut": "closed-before-headers"}
@@ -49,7 +55,9 @@ def decide(ended: EndedAttempt) -> Signature:
     """The signature of an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
     evidence = describe(ended.timeline, ended.end_ns)
     name, sentence = _named(ended)
-    return Signature(name, f"{sentence}; {evidence}" if sentence else evidence)
+    socket_open = ended.ending == "timed-out" and name in SOCKET_OPEN
+    said = ", ".join(part for part in (sentence, "socket open" * socket_open) if part)
+    return Signature(name, f"{said}; {evidence}" if said else evidence, socket_open)
 
 
 def _named(ended: EndedAttempt) -> tuple[str | None, str]:

@@ -11,6 +11,8 @@ from kmon.findings.content import RequestFacts, looping
 from kmon.findings.tool_call import shown
 from kmon.stream.timeline import MS, S, Timeline
 
+SOCKET_OPEN = frozenset({"no-headers", "keep-alives-only", "empty-deltas-only", "no-first-token"})
+"""Silences up to the timeout on a socket that stayed open, which their evidence says."""
 REPEATED = 3
 """From so many stalls in one answer on, they are repeated."""
 EMPTY_CHUNKS = 3
@@ -27,7 +29,7 @@ SAME_NS = 5 * MS
 def unended(
     timeline: Timeline, request: RequestFacts, transcript: Transcript, stats: ChunkStats, end_ns: int
 ) -> tuple[str, str]:
-    """Signature and sentence of an attempt that its timeout ended."""
+    """Signature and sentence of an attempt that its timeout ended; empty where ``SOCKET_OPEN`` says it all."""
     if timeline.t_request_sent is None:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no request could be sent"
         return "connect-timeout", missing
@@ -35,15 +37,15 @@ def unended(
     if stalled and timeline.stalls[-1].own:
         return disturbed(timeline)
     if timeline.t_headers is None:
-        return "no-headers", "socket open"
+        return "no-headers", ""
     if stats.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
-        return "keep-alives-only", f"{stats.idle_keepalives} keep-alives since the last output, socket open"
+        return "keep-alives-only", f"{stats.idle_keepalives} keep-alives since the last output"
     if stalled and stats.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
-        return "empty-deltas-only", f"{stats.idle_chunks} empty chunks since the last output, socket open"
+        return "empty-deltas-only", f"{stats.idle_chunks} empty chunks since the last output"
     if stats.waiting_tool is not None:
         return "tool-arguments-never", f"{shown(stats.waiting_tool)!r} was named and none of its arguments came"
     if timeline.progress.last_ns is None:
-        return "no-first-token", "socket open"
+        return "no-first-token", ""
     if stalled:
         return "hang-mid-stream", f"{timeline.stalls[-1].phase}, no byte since, neither FIN nor RST"
     return _still_coming(timeline, request, transcript, stats)

@@ -25,13 +25,13 @@ def closed_signature(error: StreamError | None, pongs: int, found: Signature) ->
     if error is None:
         return None
     if error.kind == "websocket-closed":
-        return Signature("websocket-closed", f"{error.message}; {found.evidence}")
+        return found.refined("websocket-closed", error.message)
     if error.kind == "cancelled" and found.name is not None:
-        return Signature("run-aborted", f"{error.message}; {found.evidence}")
+        return found.refined("run-aborted", error.message)
     if error.kind in REFUSALS:
-        return Signature(REFUSALS[error.kind], f"{error.message}; {found.evidence}")
+        return found.refined(REFUSALS[error.kind], error.message)
     if error.kind == "timeout" and pongs and found.name in ("no-first-token", "hang-mid-stream", "keep-alives-only"):
-        return Signature("websocket-silent", f"{pongs} pong(s) came, the line is open; {found.evidence}")
+        return found.refined("websocket-silent", f"{pongs} pong(s) came, the line is open")
     return None
 
 
@@ -44,9 +44,8 @@ def held_delivery_signature(timeline: Timeline, followed_up_ns: int | None, foun
         after_ns = end_ns - followed_up_ns
         if stall.ended and 0 <= after_ns <= HELD_WITHIN_NS:
             silence = f"silent for {stall.duration_ms / 1000:.1f} s"
-            return Signature(
-                "delivery-held",
-                f"{silence}, then there {after_ns / MS:.0f} ms after the next message was sent; {found.evidence}",
+            return found.refined(
+                "delivery-held", f"{silence}, then there {after_ns / MS:.0f} ms after the next message was sent"
             )
     return None
 
@@ -55,7 +54,7 @@ def complete_answer_signature(retried: str, lost_events: int, found: Signature) 
     """The signature of a complete answer after an error shown to the chat, or with missing events; else None."""
     if retried:
         told = f"the chat was told {retried!r}; the answer came afterwards, as agent events alone"
-        return Signature("answer-after-chat-error", f"{told}; {found.evidence}")
+        return found.refined("answer-after-chat-error", told)
     if lost_events and found.name is None:
-        return Signature("sequence-gap", f"{lost_events} event(s) never came; {found.evidence}")
+        return found.refined("sequence-gap", f"{lost_events} event(s) never came")
     return None

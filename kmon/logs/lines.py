@@ -28,6 +28,7 @@ SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|passw|credential|signatu
 USER_INFO = re.compile(r"//([^/@\s]+)@")
 """User and password in a URL, as a proxy's variable has them."""
 SECRET_LEAST_CHARS = 8
+OVERHEARD_LIMIT = 1_000
 _ROOT = str(Path(__file__).parents[2]) + "/"
 _OF_CODE = (AttributeError, NameError, UnboundLocalError, TypeError, ImportError, ModuleNotFoundError)
 """The messages of these quote names in the code."""
@@ -46,12 +47,14 @@ Redaction = Callable[[tuple[str, ...]], Callable[[str], str]]
 
 
 class LogLines(logging.Formatter):
-    """Formats records without the secrets given to :meth:`hide`."""
+    """Formats records without the secrets given to :meth:`hide` and :meth:`hide_overheard`."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
         self._redaction = redaction
         self._secrets: dict[str, None] = {}
+        self._overheard: dict[str, None] = {}
+        """The one heard last is at the end."""
         self._without_keys: Callable[[str], str] | None = None
         """Made at the first record after :meth:`hide`, because most runs of kmon log nothing."""
 
@@ -59,6 +62,20 @@ class LogLines(logging.Formatter):
         """Remove these from all later records."""
         self._secrets |= dict.fromkeys(secret for secret in secrets if len(secret) >= SECRET_LEAST_CHARS)
         self._without_keys = None
+
+    def hide_overheard(self, secrets: tuple[str, ...]) -> None:
+        """Remove these keys of a watched program from later records.
+
+        Only the latest ``OVERHEARD_LIMIT`` are known, since an endless watch may see a new cookie in every request.
+        """
+        if not self._overheard.keys() >= set(secrets):
+            self._without_keys = None
+        for secret in secrets:
+            if len(secret) >= SECRET_LEAST_CHARS:
+                self._overheard.pop(secret, None)
+                self._overheard[secret] = None
+        while len(self._overheard) > OVERHEARD_LIMIT:
+            del self._overheard[next(iter(self._overheard))]
 
     def format(self, record: logging.LogRecord) -> str:
         """The record without a line end: at most ``RECORD_LIMIT_CHARS``, and up to 20 more if it was cut."""
@@ -70,7 +87,7 @@ class LogLines(logging.Formatter):
         lines = [harmless(head), *(f"    {harmless(line)}" for line in (traced(error) if error is not None else ()))]
         without_keys = self._without_keys  # another thread may call hide() meanwhile
         if without_keys is None:
-            self._without_keys = without_keys = self._redaction(tuple(self._secrets))
+            self._without_keys = without_keys = self._redaction((*self._secrets, *self._overheard))
         text = without_keys("\n".join(lines))
         return text if len(text) <= RECORD_LIMIT_CHARS else f"{text[:RECORD_LIMIT_CHARS]}\n    (cut)"
 

@@ -209,6 +209,12 @@ def hide(secrets: tuple[str, ...]) -> None:
         cast(LogLines, handler.formatter).hide(secrets)
 
 
+def hide_overheard(secrets: tuple[str, ...]) -> None:
+    """Remove these keys of a program that kmon watches from every later record."""
+    for handler in _handlers():
+        cast(LogLines, handler.formatter).hide_overheard(secrets)
+
+
 def hide_variables(variables: Mapping[str, str]) -> None:
     """Remove the values of variables whose names look like keys from every later record."""
     hide(secret_values(variables))

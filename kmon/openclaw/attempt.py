@@ -104,7 +104,7 @@ class GatewayAttempt(Attempt):
             access=access_of(self._credential, self.url()),
             scopes=(READ, WRITE),
             device=own_device,
-            ssl_context=self._network.ssl_context,
+            ssl_context=self._shared.ssl_context,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_link_phase,
             on_sampler=self._recorder.stalls.on_sampler,

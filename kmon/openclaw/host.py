@@ -53,7 +53,7 @@ class GatewayHost:
         self._plan, self._provider_lookup = plan, provider_lookup
         self._credential = keys.for_target(plan.name)
         self._safe = Sanitizer("gateway", 1, secrets=self._credential.secrets)
-        self._network = Shared()
+        self._shared = Shared()
         self._outbox = EventQueue()
         self._tracker = Tracker()
         self._statuses: dict[str, ClientStatus] = {}
@@ -78,8 +78,8 @@ class GatewayHost:
         self._emit(ev.RaceStarted(self._t_start, (self._plan.name,), "watched", 1, stall_ms=self._plan.stall_s * 1000))
         self._watching = self._spawn(self._watch())
         self._spawn(self._report_every_second())
-        self._network.monitor.busy.set()
-        self._spawn(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
+        self._shared.monitor.busy.set()
+        self._spawn(watch_lag(self._shared.monitor, self._outbox.put, self._outbox.counts))
 
     # -- EventSource ---------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class GatewayHost:
                     access=access_of(self._credential, self._plan.url),
                     scopes=(READ,),
                     device=own_device,
-                    ssl_context=self._network.ssl_context,
+                    ssl_context=self._shared.ssl_context,
                     open_timeout_s=self._plan.connect_timeout_s,
                     on_phase=lambda *_: None,
                 ) as link:
@@ -213,7 +213,7 @@ class GatewayHost:
                 run,
                 self._plan.url,
                 self._plan.stall_s,
-                self._network.monitor,
+                self._shared.monitor,
                 self._emit,
                 t_ns,
                 secrets=self._credential.secrets,

@@ -19,6 +19,7 @@ from kmon.stats.outcome import RunOutcome, classify
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.trial import Trial, trial_of
 from kmon.stream import events as ev
+from kmon.stream.target_events import Alert
 from kmon.stream.view import RaceView
 
 
@@ -81,10 +82,12 @@ class Experiment:
         return "\n".join(line.text for line in self.conclusion_lines())
 
     def exit_code(self, view: RaceView) -> int:
-        """130 if interrupted; else 1 if a threshold is broken or, without thresholds, if a run failed or no run
-        passed; else 0."""
+        """130 if interrupted; else 1 if kmon failed between the runs, if a threshold is broken or, without thresholds,
+        if a run failed or no run passed; else 0."""
         if view.ended is not None and view.ended.interrupted:
             return 130
+        if view.ended is not None and view.ended.broken:
+            return 1
         if self.thresholds.any:
             return 1 if breaches(self.thresholds, self.verdict(), self.trials) else 0
         outcomes = {trial.outcome for trial in self.trials}
@@ -104,7 +107,7 @@ class TrialLines:
             yield ""
         if isinstance(event, ev.Notice):
             yield f"{event.level}: {event.message}"
-        if isinstance(event, ev.Alert):
+        if isinstance(event, Alert):
             yield f"ALERT {event.sentence}"
         if isinstance(event, ev.RunEnded):
             yield trial_line(event, self._experiment.outcome(event), names(view))

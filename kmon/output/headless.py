@@ -20,6 +20,7 @@ from kmon.output.lines import line
 from kmon.output.summary import summary
 from kmon.process.interrupts import INTERRUPTED, handle_interrupts
 from kmon.stream import events as ev
+from kmon.stream.target_events import Alert
 from kmon.stream.view import RaceView
 
 INTERRUPTED_PATIENCE_S = 1.0
@@ -95,7 +96,7 @@ async def _followed(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: A
                     # Nothing is measured any more; race_ended must be the last line, after the alerts.
                     await alarm.close(INTERRUPTED_PATIENCE_S if event.interrupted else LIMIT_S)
                 report(event)
-                if isinstance(event, ev.Alert):
+                if isinstance(event, Alert):
                     alarm.start(event)
             out.flush()
             if view.ended is not None:
@@ -115,10 +116,10 @@ def columns_of(out: TextIO) -> int | None:
 
 
 def exit_code(view: RaceView) -> int:
-    """0 if every run ended well, 1 if one did not, 130 if interrupted or ended early."""
+    """0 if every run ended well, 1 if one did not or kmon failed between them, 130 if interrupted or ended early."""
     if view.ended is None or view.ended.interrupted:
         return INTERRUPTED
-    return 1 if view.ended.failed or any(result.state != "done" for result in view.results) else 0
+    return 1 if view.ended.broken or view.ended.failed or any(result.state != "done" for result in view.results) else 0
 
 
 def main(plan: Plan, keys: Keys, alarm_plan: AlertHooks = NO_HOOKS, *, as_json: bool) -> int:

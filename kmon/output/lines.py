@@ -7,7 +7,8 @@ from kmon.format import plural
 from kmon.retry.policy import policy_words
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream import events as ev
-from kmon.stream.state import retry_sentence
+from kmon.stream.state import UNREAD, learned_sentence, retry_sentence
+from kmon.stream.target_events import Alert, TargetHealth
 from kmon.stream.timeline import S
 from kmon.stream.view import RaceView, RunView
 
@@ -26,10 +27,10 @@ def line(event: ev.Event, race: RaceView) -> str | None:
             )
         case ev.Notice():
             return f"{event.level}: {event.message}"
-        case ev.Alert():
+        case Alert():
             return f"{_clock(event, race)} ALERT {event.sentence}"
         case (
-            ev.TargetHealth()
+            TargetHealth()
             | ev.RaceEnded()
             | ev.EngineHealth()
             | ev.RunQueued()
@@ -59,7 +60,7 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
         case ev.Blamed():
             return f"still silent; {event.blame.brief}; {event.blame.evidence}"
         case ev.Unread():
-            return f"{ev.UNREAD}: its bytes are watched, its transport is judged" if event.stream else None
+            return f"{UNREAD}: its bytes are watched, its transport is judged" if event.stream else None
         case ev.WireSilence():
             whose = f" ({event.blame.brief})" if event.blame is not None else ""
             after = "over" if event.over else "and counting"
@@ -81,7 +82,7 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             chunks = f"{plural(event.chunks, 'chunk')} in {event.duration_ms / 1000:.1f} s"
             by = f", {fallen_back(event)}" if event.fallback_target else ""
             ending = event.state.upper() if event.state != "done" else "done"
-            unread = f", {ev.UNREAD}" if event.unread else ""
+            unread = f", {UNREAD}" if event.unread else ""
             wait = server_wait(event.request_ids)
             return f"{ending}{by}{unread}, {chunks}" + (f": {why}" if why else "") + (f"; {wait}" if wait else "")
     return None
@@ -110,7 +111,7 @@ def _stalled(event: ev.StallStarted, run: RunView, race: RaceView) -> str:
     words = f"STALLED {event.phase}, silent for {event.gap_ms / 1000:.1f} s and counting{whose}"
     attempt = run.attempt(event.attempt)
     if attempt is not None and (learned := attempt.timeline.learned.get(event.phase)):
-        words += f"; {learned.words}"
+        words += f"; {learned_sentence(learned)}"
     expected = resumption_of_gap(race, run, event.t_ns)
     return words if expected is None else f"{words}; {expected.words}"
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from kmon.output.selftest_bench import STALL_S, Bench, RowResult
+from kmon.output.selftest_cases import Case
 
 LEAST_RIGHT = 0.98
 MOST_FLAGGED = 0.01
@@ -33,7 +34,7 @@ class Rates(Struct, frozen=True):
         )
 
 
-def rates(rows: Sequence[RowResult]) -> Rates:
+def rates(rows: Sequence[RowResult[Case]]) -> Rates:
     """The rates over the runs of all rows."""
     faults = [row for row in rows if row.case.expects is not None]
     twins = [row for row in rows if row.case.expects is None]
@@ -46,7 +47,7 @@ def rates(rows: Sequence[RowResult]) -> Rates:
     )
 
 
-def matrix(bench: Bench, counted: Rates, *, speed: float) -> list[str]:
+def matrix(bench: Bench[Case], counted: Rates, *, speed: float) -> list[str]:
     """The matrix as lines: a row per case with each signature that kmon gave and its count.
 
     Empty columns are left out. A row with more than the expected signature is marked with "!".
@@ -82,7 +83,7 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def as_object(bench: Bench, counted: Rates) -> str:
+def as_object(bench: Bench[Case], counted: Rates) -> str:
     """The same as one JSON object."""
     rows = [
         {

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
 from kmon.catalog.credential import Credential
 from kmon.catalog.signatures import KMON_LATE
+from kmon.model import Scenario, Target
 from kmon.output.selftest_cases import Case
 from kmon.probe.attempt import Conversation
 from kmon.probe.http_attempt import HttpAttempt
@@ -44,10 +45,32 @@ SPACING_S = 0.028
 """Time between the starts of two runs, because many answers at the same moment would delay all open streams."""
 
 
-class RowResult(Struct, frozen=True):
+class BenchCase(Protocol):
+    """What is run: the way for one answer to go. ``expects`` is the right signature, None for none."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def expects(self) -> str | None: ...
+    @property
+    def place(self) -> str:
+        """The simulator's place that serves it (``simulator/endpoints.py``); empty for the simulator itself."""
+
+    @property
+    def timeout_s(self) -> float:
+        """In simulated seconds."""
+
+    def scenario(self, seed: int) -> Scenario: ...
+    def target(self, origin: str) -> Target: ...
+
+
+CaseT = TypeVar("CaseT", bound=BenchCase)
+
+
+class RowResult(Struct, Generic[CaseT], frozen=True):
     """The signatures that kmon gave in the runs of one case, with counts; None is no signature."""
 
-    case: Case
+    case: CaseT
     signatures: dict[str | None, int]
     evidence: dict[str, str]
     """One line of evidence for each signature that was not expected."""
@@ -70,42 +93,42 @@ class _Outcome(NamedTuple):
     evidence: str
 
 
-class Bench(Struct, frozen=True):
+class Bench(Struct, Generic[CaseT], frozen=True):
     """The matrix, and the worst delay of this program's event loop in ms while it was made."""
 
-    rows: tuple[RowResult, ...]
+    rows: tuple[RowResult[CaseT], ...]
     lag_ms: float
     disturbed: int = 0
     """Runs that were repeated, whatever their result, because this machine was late during them."""
 
 
-async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurrency: int) -> Bench:
+async def run_bench(cases: Sequence[Case], *, seeds: int, speed: float, concurrency: int) -> Bench[Case]:
     """Run each case ``seeds`` times, ``concurrency`` at once, with thresholds and faults ``speed`` times as fast."""
     async with Embedded(speed=speed, places=tuple(dict.fromkeys(c.place for c in cases if c.place))) as simulator:
-        network = Shared()
+        shared = Shared()
         if simulator.authority_pem:
-            network.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
+            shared.ssl_context.load_verify_locations(cadata=simulator.authority_pem)
         origins = {"": simulator.origin, **simulator.origins}
-        return await run_cases(cases, origins, network, seeds=seeds, speed=speed, concurrency=concurrency)
+        return await run_cases(cases, origins, shared, seeds=seeds, speed=speed, concurrency=concurrency)
 
 
 async def run_cases(
-    cases: Sequence[Case],
+    cases: Sequence[CaseT],
     origins: Mapping[str, str],
-    network: Shared,
+    shared: Shared,
     *,
     seeds: int,
     speed: float,
     concurrency: int,
-) -> Bench:
+) -> Bench[CaseT]:
     """The same against a running simulator. ``origins`` has its origins by place; under "" its own."""
     for case in cases:  # the time of first imports and of clients made once must not count as a silence
-        await prepare(case.target(origins[""]), Credential({}), network, PATIENT_CONNECT_S)
+        await prepare(case.target(origins[""]), Credential({}), shared, PATIENT_CONNECT_S)
     limit_s = STALL_S / speed * LATE_SHARE
     lag = _Lag(limit_s)
-    watch = asyncio.create_task(_watch_simulator(origins[""], speed, network, lag))
+    watch = asyncio.create_task(_watch_simulator(origins[""], speed, shared, lag))
 
-    async def one(case: Case, seed: int, gate: asyncio.Semaphore) -> _Outcome | None:
+    async def one(case: CaseT, seed: int, gate: asyncio.Semaphore) -> _Outcome | None:
         """The outcome of one run; None where this machine disturbed it: a delay, or bytes that waited unread here."""
         async with gate:
             began_s = time.monotonic()
@@ -116,7 +139,7 @@ async def run_cases(
                 if isinstance(event, DeltaArrived | BytesArrived):
                     unread_s = max(unread_s, time.monotonic() - event.t_ns / S)
 
-            outcome = await _attempt(case, seed, origins.get(case.place, origins[""]), speed, network, emit=measure)
+            outcome = await _attempt(case, seed, origins.get(case.place, origins[""]), speed, shared, emit=measure)
             late = unread_s > limit_s or lag.late_since(began_s)
             return None if late or outcome.signature == KMON_LATE else outcome
 
@@ -139,7 +162,7 @@ async def run_cases(
     return Bench(tuple(rows), lag_ms, disturbed)
 
 
-async def _watch_simulator(origin: str, speed: float, network: Shared, lag: _Lag) -> None:
+async def _watch_simulator(origin: str, speed: float, shared: Shared, lag: _Lag) -> None:
     """Read a stream of comments beside all others, and note the late ones: there the simulator itself was late."""
     steady = Case(f"keepalives-only:every_s={KEEPALIVE_EVERY_S * speed:g}", timeout_s=ENDLESS_S * speed)
 
@@ -147,15 +170,15 @@ async def _watch_simulator(origin: str, speed: float, network: Shared, lag: _Lag
         if isinstance(event, DeltaArrived):
             lag.keepalive(event.t_ns / S)
 
-    await _attempt(steady, 1, origin, speed, network, stall_s=ENDLESS_S, emit=note)
+    await _attempt(steady, 1, origin, speed, shared, stall_s=ENDLESS_S, emit=note)
 
 
 async def _attempt(
-    case: Case,
+    case: BenchCase,
     seed: int,
     origin: str,
     speed: float,
-    network: Shared,
+    shared: Shared,
     *,
     stall_s: float = STALL_S,
     emit: Callable[[Event], None] = lambda _: None,
@@ -171,10 +194,11 @@ async def _attempt(
             timeout_s=PATIENT_CONNECT_S if case.expects in UNCONNECTED else case.timeout_s / speed,
             connect_timeout_s=CONNECT_TIMEOUT_S if case.expects == "connect-timeout" else PATIENT_CONNECT_S,
         ),
-        network=network,
+        shared=shared,
         emit=emit,
     )
-    return _Outcome(*(await attempt.go()).signature)
+    found = (await attempt.go()).signature
+    return _Outcome(found.name, found.evidence)
 
 
 class _Lag:
@@ -233,7 +257,7 @@ class _Lag:
         return self._worst_s * 1000
 
 
-def _row(case: Case, found: Sequence[_Outcome | None]) -> RowResult:
+def _row(case: CaseT, found: Sequence[_Outcome | None]) -> RowResult[CaseT]:
     outcomes = [outcome for outcome in found if outcome is not None]
     wrong = {one.signature or "nothing": one.evidence for one in outcomes if one.signature != case.expects}
     return RowResult(case, dict(Counter(one.signature for one in outcomes)), wrong, len(found) - len(outcomes))

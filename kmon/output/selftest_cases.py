@@ -97,12 +97,14 @@ def cases() -> tuple[Case, ...]:
 
 
 def _default_case(fault: type[Fault]) -> Case:
-    """The case of a fault by itself. Raises LookupError for a fault that is not healthy and has no signature."""
+    """The case of a fault by itself. Raises LookupError if no signature names it or no dialect can have it."""
     name = fault.tag()
     named = None if fault.healthy else next((key for key, text in signatures().items() if name in text.faults), "")
     if named == "":
         raise LookupError(f"no signature names the fault {name!r}: add it to the faults of one, or say it is healthy")
     able = names_with(fault.needs)
+    if not able:
+        raise LookupError(f"no dialect can have the fault {name!r}: each lacks one of {', '.join(sorted(fault.needs))}")
     return Case(name, named, dialect=DEFAULT_DIALECT if DEFAULT_DIALECT in able else able[0])
 
 

@@ -9,8 +9,8 @@ from kmon.format import Column, plural
 from kmon.format import table as table_lines
 from kmon.output.lines import fallen_back
 from kmon.stats.health import health_words
-from kmon.stream.events import UNREAD, RunEnded
-from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS
+from kmon.stream.events import RunEnded
+from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS, UNREAD
 from kmon.stream.view import RaceView
 
 WHAT = "what happened"

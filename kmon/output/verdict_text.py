@@ -23,11 +23,6 @@ def verdict_lines(verdict: Verdict) -> list[TextLine]:
     return [*(line for block in blocks for line in block), TextLine(f"Conclusion: {verdict.conclusion}")]
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """The lines of :func:`verdict_lines` as one text."""
-    return "\n".join(line.text for line in verdict_lines(verdict))
-
-
 def _table(columns: Sequence[Column[ArmFigures]], arms: Sequence[ArmFigures]) -> list[TextLine]:
     return [TextLine(line.rstrip(), table=True) for line in table(columns, arms)] if arms else []
 

@@ -66,14 +66,14 @@ class Attempt(ABC):
         target: Target,
         credential: Credential,
         limits: Limits,
-        network: Shared,
+        shared: Shared,
         emit: Callable[[ev.Event], None],
         target_gaps: TargetGaps | None = None,
     ) -> None:
         self.run, self.attempt, self.role = id.run, id.number, id.role
         scenario, messages, self.session = conversation
         self._target, self._credential, self._limits = target, credential, limits
-        self._network, self._emit = network, emit
+        self._shared, self._emit = shared, emit
         self._scenario, self._messages = scenario, messages
         self.followed_up_ns: int | None = None
         """When a follow-up in the same session was last sent."""
@@ -92,7 +92,7 @@ class Attempt(ABC):
             ),
             secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,
-            monitor=network.monitor,
+            monitor=shared.monitor,
             emit=emit,
             target_gaps=target_gaps,
         )

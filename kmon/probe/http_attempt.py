@@ -32,7 +32,7 @@ class HttpAttempt(Attempt):
             self._target,
             self._request,
             credential=self._credential,
-            network=self._network,
+            shared=self._shared,
             on_phase=self._on_phase,
             on_sampler=self._recorder.stalls.on_sampler,
             connect_timeout_s=self._limits.connect_timeout_s,

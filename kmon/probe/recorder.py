@@ -23,6 +23,7 @@ from kmon.findings.signature import EndedAttempt, Signature, decide, describe
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
+from kmon.stream.state import UNREAD
 from kmon.stream.timeline import Timeline
 from kmon.stream.view import fold_chunk
 from kmon.transport.phase import Phase
@@ -202,17 +203,17 @@ class AttemptRecorder:
             part
             for part in (
                 note,
-                f"{ev.UNREAD}, judged by its transport alone" * self._unread,
+                f"{UNREAD}, judged by its transport alone" * self._unread,
                 found.evidence,
                 server_wait(self._request_ids),
             )
             if part
         )
-        blame = self.stalls.blame
-        if blame is not None and found.name is not None:
-            facts = blame.evidence.removeprefix("socket open, ") if "socket open" in evidence else blame.evidence
+        longest = self.stalls.longest
+        if longest is not None and found.name is not None:
+            facts = longest.beside_open if found.socket_open else longest.blame.evidence
             evidence += f"{', ' if left_open is not None else '; in its longest silence: '}{facts}"
-        blame = local_failure(error) or blame
+        blame = local_failure(error) or (None if longest is None else longest.blame)
         signature = Signature(found.name, self.sanitizer.redacted(evidence))
         self._emit(
             ev.AttemptEnded(

@@ -57,7 +57,7 @@ def open_exchange(
     request: WireRequest,
     *,
     credential: Credential,
-    network: Shared,
+    shared: Shared,
     on_phase: OnPhase,
     connect_timeout_s: float,
     on_sampler: OnSampler | None = None,
@@ -67,7 +67,7 @@ def open_exchange(
     Raises :class:`NotSentError` if the key may not go to the URL.
     """
     if dialect(target.dialect).transport == "aws":
-        return network.bedrock.exchange(
+        return shared.bedrock.exchange(
             request,
             aws.endpoint_of(target, credential.by_env),
             credential=credential,
@@ -82,7 +82,7 @@ def open_exchange(
     return exchange(
         HttpRequest(request.method, url, headers, request.body),
         on_phase=on_phase,
-        ssl_context=network.ssl_context,
+        ssl_context=shared.ssl_context,
         connect_timeout_s=connect_timeout_s,
         proxy=proxy,
         on_sampler=on_sampler,
@@ -97,7 +97,7 @@ def may_be_sent(credential: Credential, url: str) -> None:
         raise NotSentError(StreamError("key-withheld", str(error))) from None
 
 
-async def prepare(target: Target, credential: Credential, network: Shared, limit_s: float) -> None:
+async def prepare(target: Target, credential: Credential, shared: Shared, limit_s: float) -> None:
     """Create clients and fetch credentials now, at most for ``limit_s``, so that no attempt includes it."""
     if dialect(target.dialect).transport == "aws":
-        await network.bedrock.prepare(credential, aws.endpoint_of(target, credential.by_env), limit_s)
+        await shared.bedrock.prepare(credential, aws.endpoint_of(target, credential.by_env), limit_s)

@@ -37,7 +37,7 @@ class WebSocketAttempt(Attempt):
     async def exchange(self) -> StreamError | None:
         async with open_websocket(
             self.url(),
-            ssl_context=self._network.ssl_context,
+            ssl_context=self._shared.ssl_context,
             limit_bytes=MESSAGE_LIMIT_BYTES,
             open_timeout_s=self._limits.connect_timeout_s,
             on_phase=self._on_open_phase,
@@ -85,5 +85,5 @@ class WebSocketAttempt(Attempt):
             return closed
         if state == "done" and self.transcript.malformed_frames == 0:
             count = self.timeline.chunk.ticks
-            return Signature(None, f"{count} message{'' if count == 1 else 's'}; {found.evidence}")
+            return found.refined(None, f"{count} message{'' if count == 1 else 's'}")
         return found

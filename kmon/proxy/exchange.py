@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -20,6 +20,7 @@ from kmon.dialects.sse_deltas import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
 from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import RequestFacts
+from kmon.logs import log
 from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, coalesced, fatal
 from kmon.probe.request_secrets import keys_in
 from kmon.proxy.provider_call import OnCall, ProviderCall
@@ -67,6 +68,7 @@ class ProxiedExchange:
         self._number, self._t_ns, self._head, self._abort = number, t_ns, head, abort
         self._settings, self._emit = settings, settings.emit
         secrets = keys_in(head.headers, head.target.partition("?")[2])
+        log.hide_overheard(secrets)
         self._recorder = AttemptRecorder(
             AttemptId(self.name, 1, "first"),
             request=RequestFacts(""),
@@ -156,8 +158,8 @@ class ProxiedExchange:
         if phase == "request_sent":
             self._announce()
 
-    def upstream_line(self, line: TcpSampler) -> None:
-        self._recorder.stalls.on_sampler(line)
+    def upstream_sampler(self, sampler: TcpSampler) -> None:
+        self._recorder.stalls.on_sampler(sampler)
 
     def delivered_by(self, delivery: Delivery) -> None:
         self._recorder.stalls.client_waiting_ns = delivery.waiting_ns
@@ -169,7 +171,7 @@ class ProxiedExchange:
         self._recorder.headers(t_ns, head.status, head.headers, head.content_type)
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
         if head.status == 101:
-            self._tunnel = Tunnel(head, self._recorder.sanitizer.learn)
+            self._tunnel = Tunnel(head, self._learn)
             self._recorder.unread(t_ns, stream=True)
         elif 200 <= head.status < 300 and self._is_streamed(head.content_type):
             self._decoder = self._decoder_of(t_ns, head.content_type)
@@ -178,6 +180,11 @@ class ProxiedExchange:
         else:
             self._recorder.unread(t_ns, stream=False)
         self._report_call()
+
+    def _learn(self, keys: Sequence[str]) -> None:
+        """Keep these keys of a WebSocket message out of the events and of the log."""
+        log.hide_overheard(tuple(keys))
+        self._recorder.sanitizer.learn(keys)
 
     def _is_streamed(self, content_type: str) -> bool:
         """Whether an answer of this type comes piece by piece."""

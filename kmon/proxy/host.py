@@ -44,12 +44,12 @@ class ProxyHost:
         self._plan = plan
         self._upstream = Upstream.of(plan.base_url)
         self._outbox = EventQueue()
-        self._network = Shared()
+        self._shared = Shared()
         self._settings = ExchangeSettings(
             plan.upstream,
             f"{self._upstream.scheme}://{self._upstream.authority}",
             plan.stall_s,
-            self._network.monitor,
+            self._shared.monitor,
             self._emit,
             self._over,
             on_call,
@@ -93,12 +93,12 @@ class ProxyHost:
             sock,
             self._upstream,
             host=plan.host,
-            context=self._network.ssl_context,
+            context=self._shared.ssl_context,
             connect_timeout_s=plan.connect_timeout_s,
             observe=self._observe,
             complain=lambda sentence: self._say("warning", sentence),
         )
-        self._lag = asyncio.create_task(watch_lag(self._network.monitor, self._outbox.put, self._outbox.counts))
+        self._lag = asyncio.create_task(watch_lag(self._shared.monitor, self._outbox.put, self._outbox.counts))
         host = host_and_port(plan.base_url)
         self._say("info", f"listening on {self.url} for {plan.upstream}{'' if plan.upstream == host else f' ({host})'}")
         if plan.base_url.startswith("http:") and not is_loopback(plan.base_url):
@@ -147,7 +147,7 @@ class ProxyHost:
             self._warn_signed(head)
         exchange = ProxiedExchange(self._requests, t_ns, head, abort, self._settings)
         self._open[exchange.name] = exchange
-        self._network.monitor.busy.set()
+        self._shared.monitor.busy.set()
         return exchange
 
     def _warn_signed(self, head: RequestHead) -> None:
@@ -157,7 +157,7 @@ class ProxyHost:
     def _over(self, exchange: ProxiedExchange, ended: ev.RunEnded) -> None:
         self._open.pop(exchange.name, None)
         if not self._open:
-            self._network.monitor.busy.clear()
+            self._shared.monitor.busy.clear()
         self._counted["ok" if ended.state == "done" else "failed"] += 1
         self._counted["disturbed"] += ended.signature == KMON_LATE
         self._ended.append(exchange.name)

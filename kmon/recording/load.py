@@ -11,7 +11,7 @@ from kmon.dialects.framing import SSE_TYPE
 from kmon.dialects.json_access import items, members, parsed
 from kmon.errors import UsageError
 from kmon.recording import cassette, trace
-from kmon.recording.cassette import documents, interaction
+from kmon.recording.cassette import interaction
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.sniff import framing_of, why_no_stream
 
@@ -52,7 +52,7 @@ def interactions(path: Path, data: bytes) -> list[Interaction]:
     if not data.strip():
         raise UsageError(f"{path} is empty; give {KINDS}")
     try:
-        found = _raw_stream(data) or _json(data) or _raw_answer(path, data) or cassette.interactions_of(documents(data))
+        found = _raw_stream(data) or _json(data) or _raw_answer(path, data) or _yaml(data)
     except RecursionError:  # by anchors, which nest deeper than the text
         raise UsageError(f"{path} is nested too deeply to be read; give {KINDS}") from None
     except ValueError as exc:
@@ -129,3 +129,10 @@ def _lines(data: bytes) -> list[dict[str, Any]]:
                 return []
             found.append(value)
     return found
+
+
+def _yaml(data: bytes) -> list[Interaction] | None:
+    """Interactions of a cassette in YAML. Raises ``ValueError`` if it is broken."""
+    from kmon.recording.yaml_documents import documents  # imports yaml, which every simulator would load in vain
+
+    return cassette.interactions_of(documents(data))

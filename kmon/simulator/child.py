@@ -9,7 +9,7 @@ import os
 import select
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Self
 
 from kmon.errors import UsageError
@@ -57,6 +57,15 @@ class Child:
 
     async def __aexit__(self, *exc: object) -> None:
         await asyncio.to_thread(self.stop)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Self]:
+        """The same context for callers without an event loop."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     def start(self) -> None:
         with tempfile.TemporaryFile() as errors:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -13,7 +12,7 @@ __all__ = ["Embedded", "SimulatorError"]
 
 
 class Embedded(Child):
-    """A simulator in a child process: ``with Embedded.running(...)`` or ``async with Embedded(...)``.
+    """A simulator in a child process: ``with Embedded(...).running()`` or ``async with Embedded(...)``.
 
     See :class:`Child` for its end and its errors. ``replay`` are files of recordings to serve as well (``replay.py``),
     ``fault`` is for every request, and ``places`` are to be open beside those of the profile (``endpoints.py``).
@@ -66,26 +65,3 @@ class Embedded(Child):
     def base_url(self, provider: str) -> str:
         """The base URL for a client that takes the simulator for ``provider``."""
         return f"{self.origin}/{provider}/v1"
-
-    @classmethod
-    @contextmanager
-    def running(
-        cls,
-        profile: str = "smooth",
-        *,
-        speed: float = 1.0,
-        seed: int = 1,
-        replay: Sequence[str | Path] = (),
-        as_recorded: bool = False,
-        fault: str = "",
-        places: Sequence[str] = (),
-    ) -> Iterator[Embedded]:
-        """The same for callers without an event loop."""
-        embedded = cls(
-            profile, speed=speed, seed=seed, replay=replay, as_recorded=as_recorded, fault=fault, places=places
-        )
-        embedded.start()
-        try:
-            yield embedded
-        finally:
-            embedded.stop()

@@ -148,13 +148,9 @@ class Profile(Struct, frozen=True):
 
     def with_fault(self, name: str) -> Profile:
         """The same, but each request gets this fault, or goes to this place. Raises UsageError for neither."""
-        if name in PLACES:
+        fault = fault_or_place(name)
+        if fault is None:
             return replace(self, places=(("*", name), *self.places))
-        try:
-            fault = from_header(name)
-        except FaultError as error:
-            more = f"; or a place: {', '.join(PLACES)}" if error.key == "fault" else ""
-            raise UsageError(f"--fault {name[:80]}: {error}{more}") from None
         return replace(self, rules=(FaultRule(Match(), fault), *self.rules))
 
     def pace(self, provider: str, model: str) -> Pace:
@@ -163,6 +159,17 @@ class Profile(Struct, frozen=True):
             if matches(name, provider, model):
                 pace = change.applied(pace)
         return pace
+
+
+def fault_or_place(name: str) -> Fault | None:
+    """The fault of ``--fault``; None for the name of a place. Raises UsageError for neither."""
+    if name in PLACES:
+        return None
+    try:
+        return from_header(name)
+    except FaultError as error:
+        more = f"; or a place: {', '.join(PLACES)}" if error.key == "fault" else ""
+        raise UsageError(f"--fault {name[:80]}: {error}{more}") from None
 
 
 def struck(probability: float, turn: int, key: str) -> bool:

@@ -43,6 +43,7 @@ class Replayed(Struct, frozen=True):
     server: ServerDialect
     prefix: str
     interaction: Interaction
+    file: str
 
 
 def replayed(recordings: Recordings) -> list[Replayed]:
@@ -68,7 +69,8 @@ def replayed(recordings: Recordings) -> list[Replayed]:
                 "'kmon decode' reads the others"
             )
         found += [
-            Replayed(f"{stem}#{one.index}", *both, f"/replay/{position}-{stem}/{one.index}", one) for both, one in asked
+            Replayed(f"{stem}#{one.index}", *both, f"/replay/{position}-{stem}/{one.index}", one, file)
+            for both, one in asked
         ]
     return found
 
@@ -122,13 +124,16 @@ def _one_line(value: str) -> str:
 
 def replay_targets(recordings: Recordings, origin: str) -> list[tuple[Target, Scenario]]:
     """What to race to see each recorded stream again, from a simulator at ``origin`` that serves them."""
-    return [
-        (_target(one, origin), scenario(SCENARIO_NAME, one.server, one.interaction.request))
-        for one in replayed(recordings)
-    ]
+    return [(replay_target(one, origin), replay_scenario(one)) for one in replayed(recordings)]
 
 
-def _target(one: Replayed, origin: str) -> Target:
+def replay_scenario(one: Replayed) -> Scenario:
+    """What was asked for ``one``, as far as the recording holds it."""
+    return scenario(SCENARIO_NAME, one.server, one.interaction)
+
+
+def replay_target(one: Replayed, origin: str) -> Target:
+    """The target that serves ``one`` at a simulator of this ``origin``."""
     request = one.interaction.request
     return Target(
         name=one.name,

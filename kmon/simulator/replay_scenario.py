@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from kmon.dialects.json_access import members, parsed, text
 from kmon.model import PromptMessage, Role, Scenario, Tool, ToolUse
-from kmon.recording.interaction import Request as RecordedRequest
+from kmon.recording import Interaction
+from kmon.recording.decode import decode
 from kmon.simulator.request import CalledTool, ChatMessage
 from kmon.simulator.wire import ServerDialect
 
@@ -23,12 +24,20 @@ ROLES: Mapping[str, Role] = {
 }
 
 
-def scenario(name: str, dialect: ServerDialect, request: RecordedRequest) -> Scenario:
-    """The messages, tools and output cap of ``request``; a stand-in for missing or invalid messages."""
+def scenario(name: str, dialect: ServerDialect, recorded: Interaction) -> Scenario:
+    """The messages, tools and output cap that were asked for; a stand-in for missing or invalid messages.
+
+    Where the recording does not hold the request, the tools that the answer calls must have been offered.
+    """
+    request = recorded.request
     try:
-        asked = dialect.read_recorded(request)
+        asked = dialect.read_recorded(request) if request.members else None
     except ValueError:
-        return Scenario(name=name, title="as recorded", messages=(LOST,), max_tokens=MAX_TOKENS)
+        asked = None
+    if asked is None:
+        called = dict.fromkeys(call.name for call in decode("", recorded).tool_calls if call.name)
+        tools = tuple(Tool(name=called_tool, parameters={}) for called_tool in called)
+        return Scenario(name=name, title="as recorded", messages=(LOST,), tools=tools, max_tokens=MAX_TOKENS)
     offered = [tool.function for tool in asked.tools or () if tool.function.name]
     return Scenario(
         name=name,

@@ -15,9 +15,33 @@ from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import ChatRequest, TokenUsage
 from kmon.simulator.script import Script, SendChunk, Whole
 
-Trait = Literal["sse", "frames", "tools", "terminal-event", "chat-chunks"]
-"""What a fault may need of a dialect: server-sent events, event-stream frames, tool calls, a terminal event after the
-finish reason's, or chunks of Chat Completions, which it rewrites."""
+Trait = Literal[
+    "text-framed",
+    "event-stream",
+    "keepalives",
+    "comments",
+    "stream-in-body",
+    "tools",
+    "tool-pieces",
+    "tool-text",
+    "tool-finish",
+    "terminal-event",
+    "chat-chunks",
+]
+"""What a fault may need of a dialect.
+
+- ``text-framed``: events are lines of text, which can be damaged as text and may end with CR LF.
+- ``event-stream``: events are the binary frames of an AWS event stream, with lengths and checksums.
+- ``keepalives``: there is a sign of life that is no progress (:meth:`Frames.keepalive` does not return None).
+- ``comments``: lines that begin with a colon are skipped, as in server-sent events.
+- ``stream-in-body``: the body of the request asks for the stream, so that a server can ignore that.
+- ``tools``: an answer can call tools.
+- ``tool-pieces``: the arguments of a call come in pieces, after an event with its name.
+- ``tool-text``: the arguments are text also in an answer that is not streamed, so that they can be invalid JSON.
+- ``tool-finish``: there is a finish reason that says that tools were called.
+- ``terminal-event``: an event after that of the finish reason ends the stream.
+- ``chat-chunks``: events are chunks of Chat Completions, whose members the fault rewrites.
+"""
 DEFAULT_PROVIDER = "sim"
 
 
@@ -64,6 +88,7 @@ class ServerDialect(ABC):
     """One wire format, on the server's side. Has no state."""
 
     traits: frozenset[Trait] = frozenset()
+    """What is true of it. A fault that needs another trait is refused, and ``kmon selftest`` does not try it here."""
 
     @property
     @abstractmethod

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from kmon.format import percentage
 from kmon.stats.health import HealthCounter
-from kmon.stream.events import Alert, AlertRule, AttemptEnded, AttemptStarted, Event, RunEnded, RunQueued, TargetHealth
+from kmon.stream.events import AttemptEnded, AttemptStarted, Event, RunEnded, RunQueued
+from kmon.stream.target_events import Alert, AlertRule, TargetHealth
 
 STREAMS_NEEDED = 5
 """Successful streams needed before their average number of chunks is judged; one short answer proves nothing."""

@@ -11,7 +11,8 @@ from collections import Counter
 
 from kmon.catalog.signatures import KMON_LATE, OF_THIS_MACHINE
 from kmon.format import percentage, plural
-from kmon.stream.events import AttemptEnded, ErrorCount, TargetHealth
+from kmon.stream.events import AttemptEnded
+from kmon.stream.target_events import ErrorCount, TargetHealth
 
 TOP_ERRORS = 3
 _NEVER_SENT = OF_THIS_MACHINE | {"credentials", "not-sent"}

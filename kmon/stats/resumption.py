@@ -13,8 +13,8 @@ from math import inf
 from msgspec import Struct
 
 from kmon.stats.survival import SurvivalTime, kaplan_meier
-from kmon.stream.events import StallPhase
 from kmon.stream.gap_history import LEAST_NS, Fate, GapHistory
+from kmon.stream.stall import StallPhase
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 

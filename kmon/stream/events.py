@@ -9,48 +9,37 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import field
 
 from kmon.dialects.delta import Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
 from kmon.stream.blame import Blame
 from kmon.stream.claim import Claim
+from kmon.stream.stall import Stall, StallPhase
+from kmon.stream.stamped import Stamped
+from kmon.stream.target_events import Alert, TargetHealth
 from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpState
 
-State = Literal[
-    "queued", "connecting", "waiting", "streaming", "stalled", "finishing",
-    "done", "incomplete", "failed", "timed-out", "cancelled",
-]  # fmt: skip
 Ending = Literal["done", "incomplete", "failed", "timed-out", "cancelled"]
-StallPhase = Literal[
-    "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
-]  # fmt: skip
-WatchedClock = Literal["progress", "byte"]
-"""The clock on which an attempt's silences are watched: ``byte`` where kmon does not read the stream."""
 AttemptRole = Literal["first", "retry", "turn", "nudge", "fallback"]
 """Why an attempt was made. ``retry``: again at the same target, by the policy or by the user; ``fallback``: at the next
 target of the policy's list."""
-AlertRule = Literal["success-rate", "consecutive-failures", "chunks-per-stream"]
 
 
-class _Event(Struct, frozen=True, omit_defaults=True, tag_field="type"):
-    t_ns: int
-
-
-class RaceStarted(_Event, frozen=True, tag="race_started"):
+class RaceStarted(Stamped, frozen=True, tag="race_started"):
     targets: tuple[str, ...]
     scenario: str
     count: int
     simulated: bool = False
     stall_ms: float = 5000.0
     timeout_ms: float = 0.0
-    policy: dict[str, float | int | str | list[str]] = {}
+    policy: dict[str, float | int | str | list[str]] = field(default_factory=dict)
     """Limits, retries and fallbacks that differ from the defaults, by setting name."""
     stall_learned: bool = False
     """Whether learned thresholds replace ``stall_ms``."""
 
 
-class RunQueued(_Event, frozen=True, tag="run_queued"):
+class RunQueued(Stamped, frozen=True, tag="run_queued"):
     """A run exists. ``target`` is the name the user typed, ``label`` is ``provider/model``."""
 
     run: str
@@ -63,13 +52,13 @@ class RunQueued(_Event, frozen=True, tag="run_queued"):
     """The User-Agent of the client, for a request that kmon only watches."""
 
 
-class RunForgotten(_Event, frozen=True, tag="run_forgotten"):
+class RunForgotten(Stamped, frozen=True, tag="run_forgotten"):
     """An ended run is dropped, so that the memory of an endless watch stays bounded."""
 
     run: str
 
 
-class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
+class AttemptStarted(Stamped, frozen=True, tag="attempt_started"):
     run: str
     attempt: int
     role: AttemptRole
@@ -81,7 +70,7 @@ class AttemptStarted(_Event, frozen=True, tag="attempt_started"):
     """Its target if that differs from the run's own, that is, after a fallback."""
 
 
-class PhaseReached(_Event, frozen=True, tag="phase"):
+class PhaseReached(Stamped, frozen=True, tag="phase"):
     """A connection phase was completed. ``detail`` is e.g. the peer address or the TLS version."""
 
     run: str
@@ -90,7 +79,7 @@ class PhaseReached(_Event, frozen=True, tag="phase"):
     detail: str = ""
 
 
-class HeadersReceived(_Event, frozen=True, tag="headers"):
+class HeadersReceived(Stamped, frozen=True, tag="headers"):
     run: str
     attempt: int
     status: int
@@ -98,10 +87,7 @@ class HeadersReceived(_Event, frozen=True, tag="headers"):
     content_type: str = ""
 
 
-UNREAD = "a stream kmon does not read"
-
-
-class Unread(_Event, frozen=True, tag="unread"):
+class Unread(Stamped, frozen=True, tag="unread"):
     """From now on kmon does not read this attempt's response: it watches the byte clock and judges the transport alone.
     Emitted at the start if the dialect is unknown, and again when ``stream`` changes.
     """
@@ -112,7 +98,7 @@ class Unread(_Event, frozen=True, tag="unread"):
     """Whether it is a stream; False as well while the headers are missing."""
 
 
-class WireSilence(_Event, frozen=True, tag="wire_silence"):
+class WireSilence(Stamped, frozen=True, tag="wire_silence"):
     """No byte for longer than the stall threshold, in an attempt that kmon does not read. It is no stall, since kmon
     cannot know whether output was due. Emitted when it is that long, and again when it is ``over``.
     """
@@ -126,7 +112,7 @@ class WireSilence(_Event, frozen=True, tag="wire_silence"):
     """Only for this machine, the client or the path, never for the other end."""
 
 
-class BytesArrived(_Event, frozen=True, tag="bytes"):
+class BytesArrived(Stamped, frozen=True, tag="bytes"):
     """A read that completed no chunk; it advances the byte clock only. ``size`` is in bytes."""
 
     run: str
@@ -134,7 +120,7 @@ class BytesArrived(_Event, frozen=True, tag="bytes"):
     size: int
 
 
-class DeltaArrived(_Event, frozen=True, tag="delta"):
+class DeltaArrived(Stamped, frozen=True, tag="delta"):
     """One chunk or keep-alive. ``text`` is the text of its ``kind``: answer text, reasoning or tool arguments; for an
     ``error`` the answer text in the same chunk."""
 
@@ -177,7 +163,7 @@ class DeltaArrived(_Event, frozen=True, tag="delta"):
         return output(self.words, self.thoughts, self.tools, self.held)
 
 
-class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
+class StallThreshold(Stamped, frozen=True, tag="stall_threshold"):
     """From now on a silence of ``threshold_ms`` in this phase is a stall; learned from ``gaps`` gaps."""
 
     run: str
@@ -186,13 +172,8 @@ class StallThreshold(_Event, frozen=True, tag="stall_threshold"):
     threshold_ms: float
     gaps: int
 
-    @property
-    def words(self) -> str:
-        """``stall after 1.8 s mid-text (learned, 412 gaps)``."""
-        return f"stall after {self.threshold_ms / 1000:.1f} s {self.phase} (learned, {self.gaps} gaps)"
 
-
-class StallStarted(_Event, frozen=True, tag="stall_started"):
+class StallStarted(Stamped, frozen=True, tag="stall_started"):
     """A progress gap passed the threshold. ``gap_ms`` is its length at ``t_ns``; it is still open."""
 
     run: str
@@ -207,7 +188,7 @@ class StallStarted(_Event, frozen=True, tag="stall_started"):
     """The threshold that the gap passed."""
 
 
-class Blamed(_Event, frozen=True, tag="blame"):
+class Blamed(Stamped, frozen=True, tag="blame"):
     """The blame of an open stall changed."""
 
     run: str
@@ -215,7 +196,7 @@ class Blamed(_Event, frozen=True, tag="blame"):
     blame: Blame
 
 
-class StallEnded(_Event, frozen=True, tag="stall_ended"):
+class StallEnded(Stamped, frozen=True, tag="stall_ended"):
     """``gap_ms`` is the whole gap. ``ended`` is False when the attempt closed with the gap still open."""
 
     run: str
@@ -226,7 +207,7 @@ class StallEnded(_Event, frozen=True, tag="stall_ended"):
     blame: Blame | None = None
 
 
-class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
+class AttemptEnded(Stamped, frozen=True, tag="attempt_ended"):
     run: str
     attempt: int
     role: AttemptRole
@@ -239,7 +220,7 @@ class AttemptEnded(_Event, frozen=True, tag="attempt_ended"):
     chunks: int = 0
 
 
-class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
+class RetryScheduled(Stamped, frozen=True, tag="retry_scheduled"):
     """The policy makes another attempt after ``attempt``, in ``delay_ms``; it has not been sent yet.
 
     ``number`` of ``of`` counts the retries of this request at its target, or the fallbacks of the list. ``reason``
@@ -260,7 +241,7 @@ class RetryScheduled(_Event, frozen=True, tag="retry_scheduled"):
     """The delay that the server asked for; longer than ``delay_ms`` if the policy's cap cut it."""
 
 
-class NudgeResult(_Event, frozen=True, tag="nudge_result"):
+class NudgeResult(Stamped, frozen=True, tag="nudge_result"):
     """The effect of a nudge as a sentence: ``first resumed 0.4 s after the nudge``. It may be refined once."""
 
     run: str
@@ -268,18 +249,7 @@ class NudgeResult(_Event, frozen=True, tag="nudge_result"):
     sentence: str
 
 
-class Stall(Struct, frozen=True, omit_defaults=True):
-    """A progress gap over the threshold. ``start_ms`` counts from the start of its attempt."""
-
-    phase: StallPhase
-    start_ms: float
-    duration_ms: float
-    ended: bool
-    own: bool = False
-    """Whether this program or its machine certainly caused it; then it counts in no verdict."""
-
-
-class RunEnded(_Event, frozen=True, tag="run_ended"):
+class RunEnded(Stamped, frozen=True, tag="run_ended"):
     run: str
     target: str
     attempts: int
@@ -327,16 +297,18 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     """A stream that kmon does not read: gaps are on the byte clock, and only its transport was judged."""
 
 
-class RaceEnded(_Event, frozen=True, tag="race_ended"):
+class RaceEnded(Stamped, frozen=True, tag="race_ended"):
     ok: int
     failed: int
     duration_ms: float
     interrupted: bool = False
     disturbed: int = 0
     """How many of all runs this machine disturbed (signature ``kmon-late``)."""
+    broken: bool = False
+    """Whether kmon itself failed between the runs, so that runs of the plan are missing."""
 
 
-class ClaimChanged(_Event, frozen=True, tag="claim"):
+class ClaimChanged(Stamped, frozen=True, tag="claim"):
     """What the watched chat program shows from now on: ``connected | idle``.
 
     Emitted only where kmon follows the program's own rules, as for a gateway; an ordinary HTTP client's claim follows
@@ -354,7 +326,7 @@ class ClaimChanged(_Event, frozen=True, tag="claim"):
     """``claim`` in its parts."""
 
 
-class Diagnosed(_Event, frozen=True, tag="diagnosis"):
+class Diagnosed(Stamped, frozen=True, tag="diagnosis"):
     """Which side a run hangs on, from several observation points: ``adapter-buffering`` and a sentence with figures.
 
     A later one of the same run replaces it; an empty ``name`` withdraws it.
@@ -366,43 +338,7 @@ class Diagnosed(_Event, frozen=True, tag="diagnosis"):
     sentence: str
 
 
-class ErrorCount(Struct, frozen=True):
-    """How many streams failed with a signature, or ended in a state without one."""
-
-    name: str
-    count: int
-
-
-class TargetHealth(_Event, frozen=True, tag="target_health"):
-    """The results of one target's ended attempts so far, without nudges and attempts that the user cancelled.
-
-    ``success_rate`` is ``ok / streams``, from 0 to 1. ``chunks_per_stream`` is the mean over the ``ok`` ones, None
-    before the first.
-    """
-
-    target: str
-    streams: int
-    ok: int
-    success_rate: float
-    consecutive_failures: int
-    chunks_per_stream: float | None
-    top_errors: tuple[ErrorCount, ...]
-    disturbed: int = 0
-    """Streams that this machine disturbed; no other figure counts them."""
-
-
-class Alert(_Event, frozen=True, tag="alert"):
-    """A target's health crossed a threshold. Emitted once, and again only after the target has recovered."""
-
-    target: str
-    rule: AlertRule
-    figure: float
-    threshold: float
-    streams: int
-    sentence: str
-
-
-class EngineHealth(_Event, frozen=True, tag="engine_health"):
+class EngineHealth(Stamped, frozen=True, tag="engine_health"):
     """The engine's worst event-loop lag since the last report, and its chunks so far: queued and dropped."""
 
     lag_ms: float
@@ -410,7 +346,7 @@ class EngineHealth(_Event, frozen=True, tag="engine_health"):
     dropped: int = 0
 
 
-class Notice(_Event, frozen=True, tag="notice"):
+class Notice(Stamped, frozen=True, tag="notice"):
     """A message to the user that belongs to no run."""
 
     level: Literal["info", "warning", "error"]

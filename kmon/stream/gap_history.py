@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kmon.stream.events import Ending, StallPhase
+from kmon.stream.events import Ending
+from kmon.stream.stall import StallPhase
 from kmon.stream.timeline import S, Timeline
 
 LEAST_NS = 1 * S

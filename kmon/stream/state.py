@@ -8,13 +8,19 @@ status bar, headless lines and reports all call it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.claim import Claim
-from kmon.stream.events import RetryScheduled, StallPhase, State
+from kmon.stream.events import RetryScheduled, StallThreshold
+from kmon.stream.stall import StallPhase
 from kmon.stream.timeline import S
 from kmon.stream.view import RunView
 
+State = Literal[
+    "queued", "connecting", "waiting", "streaming", "stalled", "finishing",
+    "done", "incomplete", "failed", "timed-out", "cancelled",
+]  # fmt: skip
 SYMBOLS: dict[State, str] = {
     "queued": "·", "connecting": "◌", "waiting": "○", "streaming": "●", "stalled": "▲", "finishing": "◐",
     "done": "✔", "incomplete": "◑", "failed": "✖", "timed-out": "⧗", "cancelled": "⊘",
@@ -24,6 +30,7 @@ ASCII_SYMBOLS: dict[State, str] = {
     "done": "+", "incomplete": "?", "failed": "x", "timed-out": "T", "cancelled": "-",
 }  # fmt: skip
 ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out", "cancelled"})
+UNREAD = "a stream kmon does not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,11 @@ def derive(run: RunView, now_ns: int) -> ObservedState:
     if run.ended is not None and run.ended.state == "cancelled":  # perhaps while it waited for a retry
         return ObservedState("cancelled", "idle")
     return derive_attempt(attempt, now_ns, diagnosis=run.diagnosis.name if run.diagnosis else "")
+
+
+def learned_sentence(learned: StallThreshold) -> str:
+    """``stall after 1.8 s mid-text (learned, 412 gaps)``."""
+    return f"stall after {learned.threshold_ms / 1000:.1f} s {learned.phase} (learned, {learned.gaps} gaps)"
 
 
 def retry_left_s(scheduled: RetryScheduled, now_ns: int) -> float:

@@ -16,7 +16,8 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from kmon.stream.events import Stall, StallPhase, StallThreshold, WatchedClock
+from kmon.stream.events import StallThreshold
+from kmon.stream.stall import Stall, StallPhase, WatchedClock
 from kmon.transport.phase import Phase
 
 MS = 1_000_000
@@ -75,8 +76,7 @@ class Timeline:
     """Keep-alives only: comments, pings."""
     watched: WatchedClock = "progress"
     arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
-    """Stamps of the watched clock."""
-    arrivals_dropped: int = 0
+    """Stamps of the watched clock, the first ``ARRIVALS_LIMIT`` of them."""
     worst_ns: array[int] | None = None
     """Once thinned, in place of the stamps: start and end of the longest gap in each slice of a second or more."""
     stalls: list[Stall] = field(default_factory=list)
@@ -181,8 +181,6 @@ class Timeline:
     def _keep(self, t_ns: int) -> None:
         if len(self.arrivals_ns) < ARRIVALS_LIMIT:
             self.arrivals_ns.append(t_ns)
-        else:
-            self.arrivals_dropped += 1
 
     def _close_progress(self, t_ns: int) -> None:
         self.tail_gap_ns = self.watched_clock.open_ns(t_ns) or 0

@@ -12,6 +12,8 @@ from kmon.stream import events as ev
 from kmon.stream.attempt_view import AttemptView, RawChunk, Retention
 from kmon.stream.claim import Claim
 from kmon.stream.gap_history import GapHistory
+from kmon.stream.stall import Stall
+from kmon.stream.target_events import Alert, TargetHealth
 from kmon.stream.timeline import MS, Timeline
 
 
@@ -25,7 +27,6 @@ class RunView:
     scenario: str
     round: int
     dialect: str
-    t_queued: int
     note: str = ""
     """The client that sent the request, if that is not kmon."""
     place: int = 0
@@ -81,9 +82,9 @@ class RaceView:
     ended: ev.RaceEnded | None = None
     health: ev.EngineHealth | None = None
     notices: list[ev.Notice] = field(default_factory=list)
-    targets: dict[str, ev.TargetHealth] = field(default_factory=dict)
+    targets: dict[str, TargetHealth] = field(default_factory=dict)
     """Health per target name, once a stream of the target has ended."""
-    alerts: list[ev.Alert] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
     gap_histories: dict[str, GapHistory] = field(default_factory=dict)
     """Long silences per target name."""
     chunks: int = 0
@@ -118,9 +119,9 @@ class RaceView:
                 self.health = event
             case ev.Notice():
                 self.notices.append(event)
-            case ev.TargetHealth():
+            case TargetHealth():
                 self.targets[event.target] = event
-            case ev.Alert():
+            case Alert():
                 self.alerts.append(event)
             case ev.RunQueued():
                 self._queue(event)
@@ -165,7 +166,6 @@ class RaceView:
             event.scenario,
             event.round,
             event.dialect,
-            event.t_ns,
             event.note,
             self.queued,
         )
@@ -273,7 +273,7 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     view.error = event.error or view.error
 
 
-def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> ev.Stall | None:
+def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> Stall | None:
     """Fold one chunk or keep-alive into the clocks; returns the stall that it ended, if any."""
     if event.late:
         return None

@@ -20,8 +20,7 @@ from textual.screen import Screen
 
 from kmon.engine.api import Action, Command
 from kmon.logs import log
-from kmon.stream.events import State
-from kmon.stream.state import ENDED, derive
+from kmon.stream.state import ENDED, State, derive
 from kmon.stream.view import RunView
 from kmon.tui.board_screen import BoardScreen
 from kmon.tui.event_reader import CLOSING_S

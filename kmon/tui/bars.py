@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from kmon.format import clock, count, plural
-from kmon.stream.events import State
+from kmon.stream.state import State
 from kmon.stream.view import RaceView
 from kmon.tui import status_text
 from kmon.tui.keymap import Hint

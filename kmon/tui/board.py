@@ -14,8 +14,8 @@ from kmon.stats.outcome import OutcomeName, RunOutcome, classify
 from kmon.stats.statistics import rate_words
 from kmon.stats.survival import Percentile, SurvivalSample
 from kmon.stats.trial import Arm, Trial, arm_names, trial_of
-from kmon.stream.events import RunEnded, State
-from kmon.stream.state import ENDED, ObservedState
+from kmon.stream.events import RunEnded
+from kmon.stream.state import ENDED, ObservedState, State
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.standings import Follower, Standings
 

@@ -16,6 +16,7 @@ from kmon.engine.alert_hooks import NO_HOOKS, AlertHookRunner, AlertHooks
 from kmon.engine.api import CLOSE_LIMIT_S, Command, EventSource
 from kmon.logs import log
 from kmon.stream import events as ev
+from kmon.stream.target_events import Alert, TargetHealth
 from kmon.stream.view import RaceView
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class EventReader:
         self.stalls: list[ev.StallStarted] = []
         self.failures: list[ev.RunEnded] = []
         self.notices: list[ev.Notice] = []
-        self.alerts: list[ev.Alert] = []
+        self.alerts: list[Alert] = []
         self.endings = 0
         """How often a run has ended, those ends before a retry included."""
         self.enough = ""
@@ -133,11 +134,11 @@ class EventReader:
             if not isinstance(event, ev.Notice):  # a notice may come from this process
                 self.heard_ns = max(self.heard_ns or 0, event.t_ns)
             match event:
-                case ev.RunQueued() | ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth() | ev.TargetHealth():
+                case ev.RunQueued() | ev.RaceStarted() | ev.RaceEnded() | ev.EngineHealth() | TargetHealth():
                     self.race.apply(event)
                 case ev.Notice():
                     self._notice(event)
-                case ev.Alert():
+                case Alert():
                     self.race.apply(event)
                     self.alerts.append(event)
                     self._alarm.start(event)

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from kmon.stats.outcome import SIGNS, UNCOUNTED, OutcomeName
-from kmon.stream.events import State
+from kmon.stream.state import State
 from kmon.tui.board_columns import COLUMNS, BoardColumns
 from kmon.tui.board_drawing import sign
 from kmon.tui.keymap import KEYS, Key, bindings, help_lines

@@ -9,8 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, overload
 
-from kmon.stream.events import State
-from kmon.stream.state import ENDED, ObservedState
+from kmon.stream.state import ENDED, ObservedState, State
 from kmon.stream.view import RunView
 from kmon.tui.status_text import state_word
 

@@ -15,8 +15,7 @@ from rich.cells import cell_len
 from kmon.engine.nudge import FOLLOW_UP
 from kmon.format import count, plural, seconds, threshold
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.events import UNREAD
-from kmon.stream.state import ENDED, ObservedState, retry_sentence
+from kmon.stream.state import ENDED, UNREAD, ObservedState, learned_sentence, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui import status_text
@@ -266,7 +265,7 @@ def _of_silence(run: RunView, seen: ObservedState, width: int, limit: int, expec
     stalled, blame = seen.state == "stalled", run.main.blame
     whose = [shorten(one_line(blame.brief), width)] if stalled and blame is not None else []
     learned = run.main.timeline.learned.get(seen.phase) if stalled and seen.phase is not None else None
-    rest = "; ".join(part for part in (expected, "" if learned is None else learned.words) if part)
+    rest = "; ".join(part for part in (expected, "" if learned is None else learned_sentence(learned)) if part)
     return [*whose, *(wrap(rest, width, limit - len(whose)) if limit > len(whose) else ())]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, TypeVar
 
@@ -12,7 +13,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from kmon.stream.events import State
+from kmon.stream.state import State
 from kmon.stream.view import RunView
 from kmon.tui import bars
 from kmon.tui.keymap import Scope, View, hints
@@ -70,13 +71,13 @@ class LiveScreen(BaseScreen[None]):
         self.hint_line = LineWidget(shown.styles, id="hints", classes="line")
 
     @property
+    @abstractmethod
     def current(self) -> RunView | None:
         """The run that keys act on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, now_ns: int) -> None:
         """Draw one frame as of ``now_ns``."""
-        raise NotImplementedError
 
     def draw_header(self, states: Mapping[State, int], now_ns: int, *, sort: str = "", query: str = "") -> None:
         header = self.shown.header(states, now_ns, sort=sort, query=query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from kmon.stream.events import State
+from kmon.stream.state import State
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.bars import Header
 from kmon.tui.board import Tally

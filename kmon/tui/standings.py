@@ -9,8 +9,7 @@ from collections import Counter
 from itertools import islice
 from typing import NamedTuple
 
-from kmon.stream.events import State
-from kmon.stream.state import ObservedState, derive
+from kmon.stream.state import ObservedState, State, derive
 from kmon.stream.view import RaceView, RunView
 
 

@@ -6,11 +6,11 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kmon.findings.signature import describe
 from kmon.format import rate, seconds
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.events import UNREAD, State
-from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, ObservedState, retry_left_s, retry_sentence
+from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, UNREAD, ObservedState, State, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.spans import one_line
@@ -40,10 +40,17 @@ def failure(attempt: AttemptView) -> str:
     """What ended an attempt badly, each fact once: its name, the provider's own words, the evidence."""
     error, evidence = attempt.error, attempt.evidence
     said = error.message if error is not None and error.message not in evidence else ""
-    if error is not None and error.status and said.startswith(f"HTTP {error.status}"):
-        evidence = evidence.removeprefix(f"HTTP {error.status}").removeprefix("; ")
+    if error is not None and error.kind == "http":  # its message and its evidence both tell the status
+        evidence = _facts(attempt)
     sentence = one_line("; ".join(part for part in (said, evidence) if part))
     return ": ".join(part for part in (attempt.signature, sentence) if part)
+
+
+def _facts(attempt: AttemptView) -> str:
+    """The figures of an ended attempt, and who caused its longest silence if it had one."""
+    timeline = attempt.timeline
+    figures = describe(timeline, timeline.t_closed or timeline.t_start)
+    return figures if attempt.blame is None else f"{figures}; in its longest silence: {attempt.blame.brief}"
 
 
 def hanging(run: RunView) -> str:

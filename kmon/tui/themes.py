@@ -60,11 +60,6 @@ def load_themes(user_dirs: Iterable[Path] = ()) -> Themes:
     return Themes(palettes, tuple(failures))
 
 
-def theme_names(user_dirs: Iterable[Path] = ()) -> list[str]:
-    """Names of all themes that can be loaded."""
-    return list(load_themes(user_dirs).palettes)
-
-
 def choose(themes: Themes, name: str) -> Palette:
     """The theme called ``name``; raises ``UsageError`` that lists the names there are."""
     palette = themes.palettes.get(name)

@@ -11,8 +11,9 @@ from kmon.openclaw.diagnosis import diagnoses
 from kmon.stats.health import health_words
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.blame import Blame
-from kmon.stream.events import UNREAD, StallPhase, TargetHealth
-from kmon.stream.state import shown_claim
+from kmon.stream.stall import StallPhase
+from kmon.stream.state import UNREAD, learned_sentence, shown_claim
+from kmon.stream.target_events import TargetHealth
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui import status_text
@@ -84,7 +85,7 @@ def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Spans]:
     if attempt.unread:
         yield (Span(f"  {UNREAD}: gaps are those between bytes", "muted"),)
     for learned in timeline.learned.values():
-        yield (Span(f"  {learned.words}", "muted"),)
+        yield (Span(f"  {learned_sentence(learned)}", "muted"),)
     for stall, blame in zip_longest(timeline.stalls, attempt.blames[: len(timeline.stalls)]):
         end = "" if stall.ended else "  never ended"
         yield _gap(stall.start_ms * MS, stall.duration_ms * MS, stall.phase, end, "gap.stall")

@@ -61,7 +61,7 @@ def ledger(simulator: Embedded) -> dict[str, Any]:
 
 
 def main() -> int:
-    with Embedded.running(speed=SPEED, places=PLACES) as simulator:
+    with Embedded(speed=SPEED, places=PLACES).running() as simulator:
         print("what the client says")
         for client in (client for client in CLIENTS if client != "curl" or shutil.which("curl")):
             asked = [(simulator.base_url(client), fault) for fault in FAULTS]

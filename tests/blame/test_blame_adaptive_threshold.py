@@ -21,7 +21,7 @@ from kmon.blame.adaptive_threshold import (
 )
 from kmon.stats.survival import observations_needed
 from kmon.stream import events as ev
-from kmon.stream.state import derive
+from kmon.stream.state import derive, learned_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RaceView
 from tests.support.loopback import END, HEAD, serving
@@ -110,7 +110,7 @@ async def test_a_target_teaches_its_own_threshold_and_every_view_goes_by_it() ->
     assert isinstance(learned, ev.StallThreshold)
     assert (learned.phase, learned.threshold_ms) == ("mid-text", 1000.0)
     assert learned.gaps >= NEEDED
-    assert learned.words == f"stall after 1.0 s mid-text (learned, {learned.gaps} gaps)"
+    assert learned_sentence(learned) == f"stall after 1.0 s mid-text (learned, {learned.gaps} gaps)"
     assert isinstance(begun, ev.StallStarted)
     assert begun.threshold_ms == 1000.0
     assert 1000 <= begun.gap_ms < 1600

@@ -1,4 +1,4 @@
-"""Promises of the witnesses at home, on clocks that a test moves: lateness, sleep, set clocks, canary, togetherness."""
+"""The monitor of this machine, on clocks that a test moves: lag, sleep, changed clocks, canary, other runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def watched(*seconds: float, boot: bool = True) -> LocalMonitor:
     return machine
 
 
-def test_nobody_who_is_not_watched_is_a_witness() -> None:
+def test_a_monitor_that_does_not_run_has_no_figures() -> None:
     machine = LocalMonitor()
     assert (machine.late_ns(0, S), machine.canary_overdue_ns(0, S), machine.suspended_ns(0)) == (None, None, None)
 
@@ -43,7 +43,7 @@ def test_sleep_is_what_the_one_clock_counts_and_the_other_does_not() -> None:
     assert machine.wall_step_ns(S) == 0
 
 
-def test_where_no_clock_counts_sleep_nobody_says_that_there_was_none() -> None:
+def test_where_no_clock_counts_sleep_its_absence_is_not_claimed() -> None:
     assert watched(1.0, 1.02, boot=False).suspended_ns(0) is None
 
 

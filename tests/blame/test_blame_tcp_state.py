@@ -1,4 +1,4 @@
-"""Promises of the witness in a stall: the kernel is asked at the moment the silence becomes one."""
+"""The TCP state of a stall: the kernel is asked at the moment the silence becomes one."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ async def test_a_stall_carries_what_the_kernel_says_of_its_socket(script: Script
     assert stall.witness.last_data_received_ms >= 200
 
 
-def test_a_stall_without_a_witness_keeps_its_line_short() -> None:
+def test_a_stall_without_a_tcp_state_keeps_its_line_short() -> None:
     line = msgspec.json.encode(ev.StallStarted(1, "r", 1, "mid-text", 5000.0))
     assert b"witness" not in line

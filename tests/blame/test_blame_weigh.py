@@ -1,4 +1,4 @@
-"""Promises of the blame: what each witness is enough for, and that nobody is accused without one."""
+"""The blame: which evidence is enough for which party, and no blame without evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.blame.weigh import Silence, blame
+from kmon.blame.weigh import Silence, weigh
 from kmon.transport.tcp_info import TcpState
 
 S = 1_000_000_000
@@ -64,41 +64,48 @@ def silence(**fields: object) -> Silence:
         ),
     ],
 )
-def test_each_witness_is_enough_for_its_blame(said: Silence, name: str, certainty: str, sentence: str) -> None:
-    found = blame(said)
+def test_each_kind_of_evidence_is_enough_for_its_blame(said: Silence, name: str, certainty: str, sentence: str) -> None:
+    found = weigh(said).blame
     assert (found.name, found.certainty) == (name, certainty)
     assert sentence in found.evidence
 
 
 def test_the_evidence_is_a_line_for_a_support_engineer() -> None:
-    assert blame(silence()).evidence == (
+    assert weigh(silence()).blame.evidence == (
         "socket open, bytes unread 0, no retransmits, TCP keep-alive answered 0.4 s ago, kmon in time, "
         "canary on time: the provider is silent"
     )
-    assert blame(silence()).brief == "provider, likely: TCP answers, no data"
+    assert weigh(silence()).blame.brief == "provider, likely: TCP answers, no data"
+
+
+def test_a_line_that_has_named_the_open_socket_names_it_once() -> None:
+    for known in (silence(), Silence(gap_ns=8 * S, stall_ns=5 * S)):
+        found = weigh(known)
+        assert found.blame.evidence.startswith("socket open") and "socket open" not in found.beside_open
+        assert found.beside_open.endswith(found.conclusion)
 
 
 @pytest.mark.parametrize("own", ["late_ns", "canary_overdue_ns"])
 def test_a_hiccup_of_this_program_does_not_excuse_a_long_silence(own: str) -> None:
-    assert blame(silence(**{own: 40 * MS})).name == "provider"
-    assert blame(silence(**{own: 2 * S}, gap_ns=20 * S)).name == "provider"
+    assert weigh(silence(**{own: 40 * MS})).blame.name == "provider"
+    assert weigh(silence(**{own: 2 * S}, gap_ns=20 * S)).blame.name == "provider"
 
 
-def test_bytes_that_are_just_being_read_are_nobodys_fault() -> None:
+def test_bytes_that_are_just_being_read_are_no_fault() -> None:
     just = seen(unread_bytes=90, last_data_received_ms=1, last_ack_received_ms=1)
-    assert blame(silence(tcp=just)).name == "provider"
-    assert blame(silence(tcp=just, tcp_before=just)).name == "us"
+    assert weigh(silence(tcp=just)).blame.name == "provider"
+    assert weigh(silence(tcp=just, tcp_before=just)).blame.name == "us"
 
 
 def test_an_answer_of_long_ago_is_none() -> None:
     stale = seen(last_ack_received_ms=9_000, unanswered_probes=3)
-    found = blame(silence(gap_ns=20 * S, since_keepalive_ns=15 * S, tcp=stale))
+    found = weigh(silence(gap_ns=20 * S, since_keepalive_ns=15 * S, tcp=stale)).blame
     assert found.name == "path"
     assert "no TCP answer for 9.0 s" in found.evidence
 
 
 def test_a_set_wall_clock_is_noted_and_decides_nothing() -> None:
-    found = blame(silence(wall_step_ns=-3600 * S))
+    found = weigh(silence(wall_step_ns=-3600 * S)).blame
     assert found.name == "provider"
     assert "the wall clock was set by -3600.0 s" in found.evidence
 
@@ -115,8 +122,8 @@ LOOKS = st.none() | st.builds(
         st.none() | NS, st.none() | NS, st.integers(-S, S), st.integers(0, 9), st.booleans(),
     )
 )  # fmt: skip
-def test_the_provider_is_accused_only_with_a_sign_of_life_of_it_and_no_doubt_at_home(said: Silence) -> None:
-    found = blame(said)
+def test_the_provider_is_blamed_only_if_it_shows_life_and_this_machine_is_beyond_doubt(said: Silence) -> None:
+    found = weigh(said).blame
     assert found.evidence and found.why
     assert (found.certainty == "cannot tell") == (found.name == "unknown")
     if found.name == "provider":

@@ -1,4 +1,4 @@
-"""Promises about reading what somebody named: no more than the limit, and never waiting where nobody need write."""
+"""Reading a file that was named: no more than the limit, and no waiting for a writer that may never come."""
 
 import os
 import socket
@@ -83,7 +83,7 @@ def test_directories_and_sockets_are_named_as_such(tmp_path: Path) -> None:
                 read_regular(tmp_path / name, LIMIT)
 
 
-def test_a_pipe_is_no_settings_file_and_nobody_is_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_no_settings_file_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NotRegularError):
         read_regular(tmp_path / "pipe", LIMIT)
@@ -133,7 +133,7 @@ def test_who_is_waited_for_is_said_first_for_a_writer_then_for_its_words(
     said: list[str] = []
     writers: list[int] = []
 
-    def heard(sentence: str) -> None:  # what nobody came for comes as soon as that is said
+    def heard(sentence: str) -> None:  # the writer comes only after the notice
         said.append(sentence)
         if len(said) == 1:
             threading.Thread(target=lambda: writers.append(os.open(path, os.O_WRONLY)), daemon=True).start()

@@ -13,14 +13,15 @@ import pytest
 from kmon.catalog import signatures as names_of_failures
 from kmon.catalog.signatures import NUMBERS, beyond, coverage, signature_text, signatures
 from kmon.errors import UsageError
-from kmon.findings import content, signature, silence, tool_call
+from kmon.findings import content, signature, silence, tool_call, usage
 from kmon.findings import websocket as socket_faults
 from kmon.output.selftest_cases import cases
 from kmon.simulator.endpoints import PLACES
 from kmon.simulator.faults.registry import FAULTS
-from kmon.stream.events import Ending, StallPhase
+from kmon.stream.events import Ending
+from kmon.stream.stall import StallPhase
 
-DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call)
+DECIDING = (names_of_failures, content, signature, silence, socket_faults, tool_call, usage)
 KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+\Z")
 OTHER_WORDS = {*get_args(Ending), *get_args(StallPhase), "in-stream", "utf-8", "keep-alive", *socket_faults.REFUSALS}
 

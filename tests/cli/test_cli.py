@@ -31,6 +31,36 @@ BAD = {
     "not a speed for the stuck chat": (["run", "stuck-tui", "--demo", "--speed", "nan"], "--speed must be"),
     "a fallback to nobody": (["run", "--demo", "--fallback", ","], "--fallback must be"),
     "url without model": (["run", "--base-url", "http://127.0.0.1:1"], "--base-url and --model belong together"),
+    "model without url": (["run", "--demo", "--model", "m"], "--base-url and --model belong together"),
+    "a key without url": (["run", "groq", "--api-key-env", "MINE"], "--api-key-env MINE has no effect"),
+    "a key for the demo": (["run", "--demo", "--api-key-env", "MINE"], "no effect without --base-url; give both"),
+    "a dialect without url": (["run", "--dialect", "chat"], "no effect without --base-url or --demo"),
+    "a dialect of a target": (["run", "groq", "--dialect", "chat"], "no effect on groq: a target has its own dialect"),
+    "a dialect of a simulated target": (["run", "--demo", "groq", "--dialect", "chat"], "no effect on groq"),
+    "a dialect of the stuck chat": (["run", "--demo", "stuck-tui", "--dialect", "chat"], "no effect on stuck-tui"),
+    "no such dialect": (["run", "--demo", "--dialect", "grpc"], "there is no dialect 'grpc'; use one of chat"),
+    "a dialect that is not simulated": (
+        ["run", "--demo", "--dialect", "ws"], "the simulator has no such dialect; use one of converse, deepinfra, chat",
+    ),
+    "a fault of the stuck chat": (["run", "--demo", "stuck-tui", "--fault", "stall"], "name no other target, scenario"),
+    "a session of no gateway": (["run", "--demo", "--session", "main"], "--session main has no effect"),
+    "real time in a hurry": (
+        ["run", "--base-url", "http://127.0.0.1:1/v1", "--model", "m", "--speed", "2"], "--speed has no effect on real",
+    ),
+    "a gateway's key without one": (
+        ["proxy", "--to", "groq", "--api-key-env", "MINE"], "--api-key-env MINE has no effect without --gateway",
+    ),
+    "a fault of other dialects": (
+        ["run", "--demo", "bedrock/nova-pro", "--fault", "keepalives-only"],
+        "target bedrock/nova-pro: converse cannot have the fault keepalives-only; chat, deepinfra and messages can",
+    ),
+    "a fault of some of the targets": (
+        ["run", "--demo", "together", "bedrock/nova-pro", "--fault", "crlf"], "converse cannot have the fault crlf",
+    ),
+    "a fault of another dialect": (
+        ["run", "--fault", "crc-error", "--dialect", "chat"], "chat cannot have the fault crc-error; converse can; use",
+    ),
+    "no such fault": (["run", "--fault", "crc"], "--fault crc: unknown fault 'crc'; the faults are"),
     "gateway without ws": (["gateway", "http://127.0.0.1:1"], "the gateway's URL must begin with ws://"),
     "gateway target as url": (["gateway", "together"], "the gateway's URL must begin with ws://"),
     "ws without ws url": (["run", "--base-url", "http://h", "--dialect", "ws"], "--base-url must begin with ws://"),
@@ -59,7 +89,7 @@ BAD = {
         "this would send 3 requests, more than --max-requests 2",
     ),
     "too many requests": (["run", "--demo", "--count", "9", "--max-requests", "10"], "more than --max-requests 10"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)

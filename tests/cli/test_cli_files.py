@@ -129,7 +129,7 @@ def test_scenarios_that_are_like_one_another_without_end_are_refused(tmp_path: P
 def test_a_gateway_is_watched_without_a_home_and_none_is_made(home: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "full").symlink_to("/proc/self")  # where nothing can be made, even by root
-    with EmbeddedGateway.running(protocol=4) as gateway:
+    with EmbeddedGateway(protocol=4).running() as gateway:
         env = {"HOME": str(tmp_path / home), "OPENCLAW_GATEWAY_TOKEN": gateway.token}
         done = kmon_process(tmp_path, "gateway", gateway.url, "--json", "--for", "5", **env)
     assert done.returncode == 0, done.stderr

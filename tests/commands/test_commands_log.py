@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -52,7 +51,11 @@ FAILING: dict[str, tuple[tuple[str, ...], str, str, int | None, str]] = {
     "doctor": (("doctor", "mine"), "kmon.doctor.conclusion:examine", "broken_later", 3, "kmon itself failed: {kind}"),
     "an attempt": (RUN, "kmon.probe.recorder:AttemptRecorder.record", "broken", 1,
                    "kmon itself failed in this attempt: {kind}"),
-    "a run": (RUN, "kmon.engine.supervisor:Supervisor._record_end", "broken", None, "kmon failed inside a run: {kind}"),
+    "a run": (RUN, "kmon.engine.supervisor:Supervisor._record_end", "broken", 1, "kmon failed inside a run: {kind}"),
+    "the rounds of a race": (RUN, "kmon.engine.supervisor:Supervisor._round", "broken_later", 1,
+                             "kmon failed between the runs: {kind}"),
+    "the start of an experiment": (("test", "mine", "--count", "3"), "kmon.engine.supervisor:prepare", "broken_later",
+                                   1, "kmon failed between the runs: {kind}"),
     "work beside the runs": (RUN, "kmon.engine.supervisor:watch_lag", "broken_later", 1,
                              "kmon failed beside the runs: {kind}"),
     "an alert": (("run", "mine", "--count", "3"), "kmon.engine.alert_hooks:AlertHookRunner._run", "broken_later", 1,
@@ -94,8 +97,6 @@ async def run(place: Place, environ: dict[str, str], arguments: tuple[str, ...])
         async with asyncio.timeout(60):
             while data := await process.stdout.read(65536):
                 printed += data
-                if b"kmon failed inside a run" in printed:  # which then never ends
-                    process.send_signal(signal.SIGTERM)
             await process.wait()
     finally:
         if process.returncode is None:

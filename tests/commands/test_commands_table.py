@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kmon import cli
-from kmon.cli import COMMANDS, WATCH, main, parser_of
+from kmon.cli import COMMANDS, HELP_COLUMN, WATCH, main, parser_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +51,18 @@ def test_every_file_of_a_command_is_in_the_table() -> None:
     assert commands == {module for module, _, _ in (WATCH, *COMMANDS.values())}
 
 
-def test_help_lists_every_command_with_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
-    said = printed(["--help"], capsys).splitlines()
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_help_lists_every_command_in_two_columns(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = printed(["--help"], capsys)
+    listed = said[said.index("\ncommands:") :].splitlines()
+    assert max(map(len, listed)) <= columns
+    assert all(
+        line[:HELP_COLUMN].isspace() and not line[HELP_COLUMN].isspace() for line in listed if line.startswith("      ")
+    )
+    flat = " ".join(" ".join(listed).split())
     for name, (_, takes, words) in COMMANDS.items():
-        assert any(line.startswith(f"  {f'kmon {name} {takes}'.strip()} ") and line.endswith(words) for line in said)
+        assert f"{f'kmon {name} {takes}'.strip()} {words}" in flat
+    assert "1 a run failed, or kmon failed between the runs 2 wrong usage" in flat

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
 from kmon.dialects.registry import formats, wire_format
+from kmon.simulator.dialects.registry import server_dialect
 from tests.support.event_frames import frame
+from tests.support.simulated_streams import CALL, stream
 
 SCALARS = (
     st.none()
@@ -93,8 +95,18 @@ BODIES = {
     ),
     "bedrock-invoke": st.lists(st.builds(invoke, JSON | CHUNK), max_size=4),
 }
-"""Bodies near to what each dialect sends. One without an entry gets JSON of any shape in SSE events."""
-ANY_EVENTS = st.lists(st.builds(sse, JSON) | st.sampled_from([b"data: [DONE]\n\n", b"data: {"]), max_size=4)
+"""Bodies near to what each dialect sends."""
+ANY_EVENTS = st.builds(sse, JSON) | st.sampled_from([b"data: [DONE]\n\n", b"data: {"])
+ANY_LINES = st.builds(lambda value: json.dumps(value).encode() + b"\n", JSON)
+
+
+def bodies(dialect: str) -> st.SearchStrategy[list[bytes]]:
+    """Its bodies. Without an entry: JSON of any shape as events or lines, among pieces of the simulator's answers."""
+    if dialect in BODIES:
+        return BODIES[dialect]
+    side = server_dialect(dialect)
+    own = [chunk.data for chunk in stream(side, *CALL)] if side is not None else [b""]
+    return st.lists(ANY_EVENTS | ANY_LINES | st.sampled_from(own), max_size=4)
 
 
 def deltas(dialect: str, *pieces: bytes) -> list[Delta]:
@@ -107,7 +119,7 @@ def deltas(dialect: str, *pieces: bytes) -> list[Delta]:
 @pytest.mark.parametrize("dialect", [entry.name for entry in formats()])
 @given(data=st.data())
 def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data: st.DataObject) -> None:
-    body = b"".join(data.draw(BODIES.get(dialect, ANY_EVENTS)))
+    body = b"".join(data.draw(bodies(dialect)))
     cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=6))
     edges = [0, *sorted(cuts), len(body)]
     whole = deltas(dialect, body)

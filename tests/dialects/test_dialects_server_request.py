@@ -289,7 +289,7 @@ async def test_a_path_of_the_page_is_not_told(asked: Asked) -> None:
 
 
 async def test_the_name_it_was_told_to_listen_on_is_its_own() -> None:
-    """A machine may call itself by a name that resolves to loopback; nobody else's name becomes one by that."""
+    """A machine may call itself by a name that resolves to loopback; no other machine's name becomes one by that."""
     for name in SERVERS:
         async with server(name, host="127.0.0.9") as asked:
             reader, writer = await asyncio.open_connection("127.0.0.9", asked.port)
@@ -299,7 +299,7 @@ async def test_the_name_it_was_told_to_listen_on_is_its_own() -> None:
 
 
 async def test_a_refusal_is_read_by_a_client_that_sends_its_whole_body_first(asked: Asked) -> None:
-    """30 MB, more than the buffers on the way hold: somebody must take them, or the answer is lost in a reset."""
+    """30 MB, more than the buffers on the way hold: the server must read them, or the answer is lost in a reset."""
     size = 30_000_000
     reader, writer = await asyncio.open_connection("127.0.0.1", asked.port)
     writer.write(f"POST /v1/chat/completions HTTP/1.1\r\nHost: evil.example\r\nContent-Length: {size}\r\n\r\n".encode())

@@ -46,6 +46,8 @@ from kmon.simulator.wire import ServerDialect, ServerRoute, Trait
 from tests.support.watching import proxying
 
 SPEED = 100.0
+SPOKEN: frozenset[Trait] = frozenset({"text-framed", "stream-in-body"})
+"""Traits of the toy in every framing."""
 
 
 class Toy(HttpDialect):
@@ -136,7 +138,8 @@ class ToyServer(ServerDialect):
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
-        self.traits: frozenset[Trait] = frozenset() if framing is JSON_LINES else frozenset({"sse"})
+        lines = framing is JSON_LINES
+        self.traits: frozenset[Trait] = SPOKEN if lines else SPOKEN | {"keepalives", "comments"}
 
     def route(self, path: str) -> ServerRoute | None:
         return ServerRoute(self, "toys") if path.endswith("/toy") else None
@@ -237,7 +240,9 @@ def test_what_it_cannot_carry_is_refused_before_anything_is_sent(
 def test_the_help_and_the_refusal_of_another_name_list_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    assert "toy" in " ".join(capsys.readouterr().out.split()).partition("there: chat")[2].partition("(default")[0]
+    assert (
+        "toy" in " ".join(capsys.readouterr().out.split()).partition("rows of --demo: chat")[2].partition("(default")[0]
+    )
     assert main(["run", "--base-url", "http://localhost", "--model", "m", "--dialect", "grpc"]) == 2
     assert "ws, toy" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Promises of the command ``kmon doctor``: exit codes, JSON, whom it examines, and a clean end by Ctrl-C."""
+"""The command ``kmon doctor``: exit codes, JSON, which targets it examines, and a clean end by Ctrl-C."""
 
 from __future__ import annotations
 

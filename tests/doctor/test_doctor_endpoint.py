@@ -110,7 +110,7 @@ async def test_a_refused_port_is_wrong_if_named_and_a_server_that_is_down_if_not
     ],
 )
 async def test_a_port_that_accepts_and_says_nothing_is_named_by_the_step(scheme: str, step: str, words: str) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=32) as mute:  # the kernel accepts, nobody else does
+    with socket.create_server(("127.0.0.1", 0), backlog=32) as mute:  # the kernel accepts, no program does
         found = await examined(target(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}/v1"), limit_s=0.2)
     assert [each.failed_at for each in found.examined.exchanges] == [step, step]
     assert wrong(found.findings) == [words]

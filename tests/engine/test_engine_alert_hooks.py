@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kmon.engine.alert_hooks import AT_ONCE, WAITING, AlertHookRunner, AlertHooks
-from kmon.stream.events import Alert, Notice
+from kmon.stream.events import Notice
+from kmon.stream.target_events import Alert
 from tests.support.scripted_provider import provider, writing
 
 ALERT = Alert(7, "together", "consecutive-failures", 5, 5, 12, "together: 5 streams in a row failed")
@@ -107,7 +108,7 @@ async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) 
 
 
 async def gone(pid: int) -> None:
-    """Wait until a process is dead; one that nobody has waited for yet counts as dead."""
+    """Wait until a process is dead; one whose parent has not waited for it yet counts as dead."""
     async with asyncio.timeout(20):
         while True:
             try:

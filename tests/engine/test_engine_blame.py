@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from kmon.simulator.embedded import Embedded
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.state import derive
+from kmon.stream.target_events import Alert
 from tests.support.loopback import END, HEAD, serving
 from tests.support.racing import Watched, plan, racing, sse, target
 
@@ -96,7 +98,7 @@ async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused
     async with serving(steady) as url, racing(plan(target(url), stall_s=0.5, timeout_s=2.5)) as race:
         await race.until(is_text, 3)
         assert isinstance(race.source, Supervisor)
-        (stream,) = race.source._network.monitor.streams
+        (stream,) = race.source._shared.monitor.streams
         asyncio.get_running_loop().remove_reader(stream._tcp._sock.fileno())  # type: ignore[attr-defined]
         found = await until_named(race, "us")
         said = derive(race.view.runs["r1.1"], time.monotonic_ns()).contradiction
@@ -106,7 +108,7 @@ async def test_a_reader_that_does_not_read_is_us_and_the_provider_is_not_accused
     assert "that is us" in said and "claims" not in said
     assert ended.blame is not None and ended.blame.name == "us"
     assert (ended.state, ended.signature) == ("timed-out", "kmon-late")
-    assert not race.view.targets and not any(isinstance(event, ev.Alert) for event in race.events)
+    assert not race.view.targets and not any(isinstance(event, Alert) for event in race.events)
 
 
 async def test_a_silence_of_the_provider_beside_one_of_this_machine_keeps_the_provider_s_name() -> None:
@@ -164,7 +166,8 @@ async def test_a_stopped_provider_whose_kernel_answers_is_the_provider() -> None
     assert blames(race)[0].brief == "provider, likely: TCP answers, no data"
     assert ended.signature == "hang-mid-stream"
     assert [stall.own for stall in ended.stalls] == [False]
-    assert ended.evidence.endswith("kmon in time, canary on time: the provider is silent"), ended.evidence
+    # a busy machine may have been late for a moment that explains none of the silence
+    assert re.search(r"kmon (in time|late by 0\.\d+ s), canary on time: the provider is silent$", ended.evidence)
 
 
 async def test_streams_of_several_hosts_that_stop_in_one_instant_are_us() -> None:
@@ -263,7 +266,7 @@ async def test_the_canary_sings_beside_a_race_and_leaves_with_it() -> None:
     async with serving(words_then_silence) as url:
         async with racing(plan(target(url), stall_s=0.7)) as race:
             assert isinstance(race.source, Supervisor)
-            machine = race.source._network.monitor
+            machine = race.source._shared.monitor
             await race.until(lambda event: isinstance(event, ev.StallStarted))
             assert machine.canary_overdue_ns(0, time.monotonic_ns()) is not None
         assert machine.canary_overdue_ns(0, time.monotonic_ns()) is None

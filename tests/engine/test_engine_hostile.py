@@ -1,4 +1,4 @@
-"""Promises against a hostile peer: control characters, the key in any form and a megabyte in every place it may write
+"""Promises against a hostile peer: control characters, the key in any form and a long text in every place it may write
 to; and no control character, no key and no string beyond its bound in anything that is told."""
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
+from kmon.catalog.aws import BEARER
 from kmon.catalog.credential import Credential, host_of
+from kmon.dialects.registry import http_dialect
 from kmon.engine.plan import Keys
 from kmon.engine.process import EngineProcess
 from kmon.model import GATEWAY_KEY_ENV, Target
@@ -19,27 +22,26 @@ from kmon.openclaw.host import GatewayHost
 from kmon.openclaw.plan import GatewayPlan
 from kmon.stream import events as ev
 from tests.support.gateways import Peer, gateway
-from tests.support.hostile import CONTROL, KEY, STREAMS, Hostile, dumped, sse_events, wrong_with
+from tests.support.hostile import CONTROL, KEY, MANY_CHARS, STREAMS, Hostile, dumped, sse_events, wrong_with
 from tests.support.key_spellings import spellings
 from tests.support.loopback import Script, serving
 from tests.support.racing import Watched, outcome, plan
+from tests.support.simulated_streams import ASK, target
 from tests.support.sockets import socket_server
 from tests.support.watching import proxying
 
-PATHS = {
-    "chat": "chat/completions",
-    "messages": "messages",
-    "deepinfra": "inference/m",
-    "converse": "model/m/converse-stream",
-    "ollama": "api/chat",
-}
-VARIABLES = {
-    "chat": "KEY",
-    "messages": "KEY",
-    "deepinfra": "KEY",
-    "ollama": "KEY",
-    "converse": "AWS_BEARER_TOKEN_BEDROCK",
-}
+
+def kind(dialect: str) -> bytes:
+    return http_dialect(dialect).framings[0].media_types[0].encode()
+
+
+def path(dialect: str) -> str:
+    """The path of a request below the base URL."""
+    return http_dialect(dialect).request(target(dialect, ""), ASK, ASK.messages).path
+
+
+def variable(dialect: str) -> str:
+    return BEARER if http_dialect(dialect).auth == "aws" else "KEY"
 
 
 @pytest.fixture(autouse=True)
@@ -57,27 +59,26 @@ def answering(head: bytes, body: bytes) -> Script:
 
 
 def aimed(dialect: str, url: str) -> Target:
-    more = {"auth": "aws", "region": "eu-west-3"} if dialect == "converse" else {}
-    return Target(
-        name="here", provider="p", model="org/m", base_url=url, dialect=dialect, key_env=(VARIABLES[dialect],), **more
-    )  # type: ignore[arg-type]
+    auth = http_dialect(dialect).auth
+    region = "eu-west-3" if auth == "aws" else None
+    here = replace(target(dialect, url), name="here", auth=auth, region=region)
+    return replace(here, key_env=(variable(dialect),))
 
 
 async def told_of(dialect: str, head: bytes, body: bytes) -> list[ev.Event]:
     async with serving(answering(head, body)) as url:
-        _, events = await outcome(plan(aimed(dialect, url), timeout_s=60.0), {VARIABLES[dialect]: KEY})
+        _, events = await outcome(plan(aimed(dialect, url), timeout_s=60.0), {variable(dialect): KEY})
     assert any(isinstance(event, ev.RunEnded) for event in events)
     return events
 
 
 @pytest.mark.parametrize("dialect", sorted(STREAMS))
 async def test_a_hostile_stream_is_told_clean_without_the_key_and_bounded(dialect: str) -> None:
-    kind = b"application/vnd.amazon.eventstream" if dialect == "converse" else b"text/event-stream"
     hostile = Hostile()
-    events = await told_of(dialect, hostile.head(kind=kind), STREAMS[dialect](hostile))
+    events = await told_of(dialect, hostile.head(kind=kind(dialect)), STREAMS[dialect](hostile))
     assert wrong_with(events) == []
     (ended,) = [event for event in events if isinstance(event, ev.RunEnded)]
-    assert len(ended.text) > 1_000_000, "a long answer stays whole"
+    assert len(ended.text) > MANY_CHARS, "a long answer stays whole"
     assert any(tuple(event.request_ids) for event in events if isinstance(event, ev.HeadersReceived))
 
 
@@ -232,13 +233,11 @@ async def test_a_watch_of_a_hostile_gateway_is_told_clean_without_the_token_and_
 
 @pytest.mark.parametrize("dialect", sorted(STREAMS))
 async def test_a_proxy_between_hostile_ends_tells_clean_without_the_key_and_bounded(dialect: str) -> None:
-    path = PATHS[dialect]
-    kind = b"application/vnd.amazon.eventstream" if dialect == "converse" else b"text/event-stream"
     hostile = Hostile()
     answers = iter([
-        hostile.head(kind=kind) + STREAMS[dialect](hostile),
+        hostile.head(kind=kind(dialect)) + STREAMS[dialect](hostile),
         hostile.head(b"429 Wait", b"application/json " + hostile.header()) + dumped({"error": {"message": hostile()}}),
-        hostile.head(kind=kind)[:-2] + b"content-encoding: " + hostile.header(90) + b"\r\n\r\nwhat",
+        hostile.head(kind=kind(dialect))[:-2] + b"content-encoding: " + hostile.header(90) + b"\r\n\r\nwhat",
         hostile.header(),
     ])  # fmt: skip
 
@@ -251,8 +250,8 @@ async def test_a_proxy_between_hostile_ends_tells_clean_without_the_key_and_boun
             port = int(middle.origin.rpartition(":")[2])
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             body = dumped({"model": hostile(), "stream": True, "messages": [{"role": "user", "content": hostile()}]})
-            lines = [f"POST /v1/{path}/..{KEY[::-1]}?key={KEY} HTTP/1.1".encode()] if number == 2 else [
-                f"POST /v1/{path} HTTP/1.1".encode()
+            lines = [f"POST /v1{path(dialect)}/..{KEY[::-1]}?key={KEY} HTTP/1.1".encode()] if number == 2 else [
+                f"POST /v1{path(dialect)} HTTP/1.1".encode()
             ]  # fmt: skip
             lines += [b"host: localhost", b"authorization: Bearer " + KEY.encode(), b"user-agent: " + hostile.header()]
             lines += [b"content-type: application/json", b"content-length: %d" % len(body), b"", body]

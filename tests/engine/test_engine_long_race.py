@@ -85,7 +85,7 @@ async def test_trying_everything_again_opens_no_more_at_once_than_there_is_room_
 async def test_an_engine_whose_race_is_over_rests_until_something_is_tried_again() -> None:
     async with serving(good) as url, racing(plan(target(url))) as race:
         await race.until(race_ended)
-        machine = race.source._network.monitor  # type: ignore[attr-defined]
+        machine = race.source._shared.monitor  # type: ignore[attr-defined]
         async with asyncio.timeout(60):
             while not machine.paused:
                 await asyncio.sleep(0.02)
@@ -101,7 +101,7 @@ async def test_an_engine_whose_race_is_over_rests_until_something_is_tried_again
 async def test_the_canary_goes_on_after_a_rest() -> None:
     held = Held()
     async with serving(held) as url, racing(plan(target(url))) as race:
-        machine = race.source._network.monitor  # type: ignore[attr-defined]
+        machine = race.source._shared.monitor  # type: ignore[attr-defined]
         await race.until(is_text)
         held.release.set()
         await race.until(race_ended)

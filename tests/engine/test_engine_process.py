@@ -113,7 +113,7 @@ async def test_keys_travel_by_pipe_only() -> None:
     assert b"sk-not-in-ps" not in seen
 
 
-async def test_an_outbox_nobody_reads_lets_chunks_go_and_counts_them() -> None:
+async def test_an_event_queue_that_is_not_read_drops_chunks_and_counts_them() -> None:
     outbox = EventQueue(limit_events=10)
     for i in range(25):
         outbox.put(ev.DeltaArrived(i, "r", 1, "text", "x"))

@@ -78,7 +78,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_sends_nothing() -> 
             PlannedRun("r1.1", Row(aim, ASK), 0, 1),
             [Endpoint(aim, Keys({}).for_target(aim.name))],
             RunSettings(Policy(), Policy().limits(30.0)),
-            network=Shared(),
+            shared=Shared(),
             emit=emitted.append,
         )
         going = asyncio.create_task(run.go())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmon.blame.adaptive_threshold import NEEDED, TargetGaps, ThresholdLearner
-from kmon.blame.weigh import Silence, blame
+from kmon.blame.weigh import Silence, weigh
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
 from kmon.findings.chunk_stats import ChunkStats
@@ -16,9 +16,9 @@ from kmon.stream.blame import Blame, Certainty, Party
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RaceView
 
-OWN = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, late_ns=7 * S))
-SUSPECTED = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, stopped_together=3))
-PROVIDERS = blame(Silence(gap_ns=8 * S, stall_ns=5 * S, since_byte_ns=1 * S))
+OWN = weigh(Silence(gap_ns=8 * S, stall_ns=5 * S, late_ns=7 * S)).blame
+SUSPECTED = weigh(Silence(gap_ns=8 * S, stall_ns=5 * S, stopped_together=3)).blame
+PROVIDERS = weigh(Silence(gap_ns=8 * S, stall_ns=5 * S, since_byte_ns=1 * S)).blame
 
 
 def test_only_what_is_certain_is_this_machine_s_own() -> None:
@@ -56,7 +56,7 @@ def answered(*silences: tuple[int, bool], ending: ev.Ending = "done", text: str 
 
 
 def test_an_answer_with_silences_of_this_machine_alone_is_disturbed() -> None:
-    name, evidence = answered((8, True), (6, True))
+    name, evidence, _ = answered((8, True), (6, True))
     assert name == "kmon-late"
     assert evidence.startswith(
         "2 silences of 8.0, 6.0 s made by this machine, which did not read in time what had come"
@@ -64,7 +64,7 @@ def test_an_answer_with_silences_of_this_machine_alone_is_disturbed() -> None:
 
 
 def test_one_of_the_provider_s_beside_them_keeps_its_name_and_own_ones_are_not_counted() -> None:
-    name, evidence = answered((9, True), (6, False), (8, True), (7, True))
+    name, evidence, _ = answered((9, True), (6, False), (8, True), (7, True))
     assert (name, evidence.partition(";")[0]) == ("stall-resumed", "longest silence 6.0 s, then it went on")
 
 
@@ -72,6 +72,18 @@ def test_one_of_the_provider_s_beside_them_keeps_its_name_and_own_ones_are_not_c
 def test_whose_the_open_silence_is_decides_what_a_timeout_is_called(own: bool, name: str) -> None:
     assert answered((8, own), ending="timed-out").name == name
     assert answered((8, not own), (9, own), ending="timed-out").name == name
+
+
+def test_only_a_silence_up_to_the_timeout_says_that_the_socket_is_open() -> None:
+    line = Timeline(0, 5 * S)
+    line.on_phase("request_sent", 0)
+    line.on_closed(9 * S)
+    ended = EndedAttempt("timed-out", line, RequestFacts("m"), Transcript(), ChunkStats(), None, 9 * S)
+    silent = decide(ended)
+    assert (silent.name, silent.socket_open) == ("no-headers", True)
+    assert silent.evidence == "socket open; request sent 9.0 s ago, no headers"
+    assert not answered((8, False), ending="timed-out").socket_open  # its sentence is of another fact
+    assert not answered((8, False), text="the socket open, said the page").socket_open
 
 
 def test_what_an_answer_says_is_judged_all_the_same() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ CONTENT = {
 """Names of what came from outside, or holds it."""
 
 
-def sources() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(KMON.rglob("*.py")):
-        yield path, ast.parse(path.read_text())
+@cache
+def sources() -> Sequence[tuple[Path, ast.Module]]:
+    return [(path, ast.parse(path.read_text())) for path in sorted(KMON.rglob("*.py"))]
 
 
 def is_broad(caught: ast.expr | None) -> bool:

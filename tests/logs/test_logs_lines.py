@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.logs.lines import FRAMES_LIMIT, RECORD_LIMIT_CHARS, LogLines, harmless, secret_values, traced
+from kmon.logs.lines import FRAMES_LIMIT, OVERHEARD_LIMIT, RECORD_LIMIT_CHARS, LogLines, harmless, secret_values, traced
 from kmon.redaction.redact import redaction
 
 KEY = "sk-canary-key-0123456789ab"
@@ -28,6 +28,23 @@ def line_of(said: str, *arguments: object, error: BaseException | None = None, s
     lines.hide(secrets)
     exc_info = (type(error), error, error.__traceback__) if error is not None else None
     return lines.format(logging.LogRecord("kmon.test", logging.ERROR, "", 0, said, arguments, exc_info))
+
+
+def test_keys_of_a_watched_program_are_hidden_and_the_latest_of_them_are_remembered() -> None:
+    lines = LogLines(redaction)
+
+    def written(key: str) -> bool:
+        return key in lines.format(logging.LogRecord("kmon.test", logging.ERROR, "", 0, "sent %s", (key,), None))
+
+    lines.hide((KEY,))
+    cookies = [f"session-cookie-{number:06}" for number in range(OVERHEARD_LIMIT + 1)]
+    assert written(cookies[0])
+    for cookie in cookies:
+        lines.hide_overheard((cookie, "short"))
+        if cookie is cookies[1]:
+            assert not written(cookies[0])
+    assert not written(cookies[-1]) and not written(cookies[1]) and not written(KEY)
+    assert written(cookies[0])
 
 
 def raised_by(act: Callable[[], object]) -> BaseException:

@@ -1,4 +1,4 @@
-"""Promises of the log: all processes share one file, whole records, bounded, and it stops nobody."""
+"""The log: all processes share one file, whole records, bounded, and a failing log stops no program."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ BODY = {"model": "truncated-no-finish", "stream": True, "messages": [{"role": "u
 
 
 def test_a_running_bench_tells_what_its_clients_did(capsys: pytest.CaptureFixture[str]) -> None:
-    with Embedded.running(speed=50) as simulator:
+    with Embedded(speed=50).running() as simulator:
         assert main(["sim", "--report", simulator.origin]) == 0
         assert capsys.readouterr().out == "nobody has asked anything yet\n"
         httpx.post(f"{simulator.origin}/v1/chat/completions", json=BODY, headers={"user-agent": "x\x1b]0;/1"})

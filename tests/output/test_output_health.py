@@ -3,6 +3,7 @@
 from kmon.output.lines import line
 from kmon.output.summary import health_lines
 from kmon.stream import events as ev
+from kmon.stream.target_events import Alert, ErrorCount, TargetHealth
 from kmon.stream.timeline import S
 from kmon.stream.view import RaceView
 
@@ -24,7 +25,7 @@ def begun(run: str) -> list[ev.Event]:
 
 
 def test_an_alert_is_a_line() -> None:
-    alert = ev.Alert(12 * S, "t", "chunks-per-stream", 2, 3, 5, "t: 2.0 chunks per stream")
+    alert = Alert(12 * S, "t", "chunks-per-stream", 2, 3, 5, "t: 2.0 chunks per stream")
     assert (
         line(alert, folded(ev.RaceStarted(0, ("t",), "code", 1), alert)) == "  12.00 s ALERT t: 2.0 chunks per stream"
     )
@@ -50,9 +51,9 @@ def test_the_race_says_that_its_threshold_will_be_learned() -> None:
 
 
 def test_the_health_closes_a_race_in_which_a_target_had_several_streams() -> None:
-    alert = ev.Alert(0, "groq", "consecutive-failures", 5, 5, 9, "groq: 5 streams in a row failed")
-    one = ev.TargetHealth(0, "together", 1, 1, 1.0, 0, 80.0, ())
-    nine = ev.TargetHealth(0, "groq", 9, 4, 4 / 9, 5, 61.5, (ev.ErrorCount("rate-limited", 5),))
+    alert = Alert(0, "groq", "consecutive-failures", 5, 5, 9, "groq: 5 streams in a row failed")
+    one = TargetHealth(0, "together", 1, 1, 1.0, 0, 80.0, ())
+    nine = TargetHealth(0, "groq", 9, 4, 4 / 9, 5, 61.5, (ErrorCount("rate-limited", 5),))
     assert health_lines(folded(one)) == []
     assert health_lines(folded(one, nine, alert, alert)) == [
         "",

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kmon.dialects.delta import StreamError
 from kmon.output.summary import table, totals
-from kmon.stream.events import RunEnded, Stall
+from kmon.stream.events import RunEnded
+from kmon.stream.stall import Stall
 
 DONE = RunEnded(
     0, "r1.1", "together", 1, "done", None, "", None, 412.0, 17_600.0, (Stall("mid-text", 1.0, 17_600.0, True),), 767,

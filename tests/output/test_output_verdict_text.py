@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from kmon.model import Target
-from kmon.output.verdict_text import verdict_text
-from kmon.stats.compare import compare
+from kmon.output.verdict_text import verdict_lines
+from kmon.stats.compare import Verdict, compare
 from kmon.stats.outcome import OutcomeName
 from kmon.stats.trial import Trial
 
@@ -26,6 +26,10 @@ def run(of: Target, round_number: int, outcome: OutcomeName) -> Trial:
         max_gap_s=30.0 if silent else 0.1,
         duration_s=30.0 if silent else 2.0,
     )
+
+
+def verdict_text(verdict: Verdict) -> str:
+    return "\n".join(line.text for line in verdict_lines(verdict))
 
 
 def trials(rounds: int = 10) -> list[Trial]:

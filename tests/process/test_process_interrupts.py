@@ -57,7 +57,7 @@ def started(
     ("command", "module"),
     [
         (["targets"], "argparse"),
-        (["decode", "-"], "yaml"),
+        (["decode", "-"], "msgspec"),
         (["run", "--demo"], "msgspec"),
         (["test", "--demo"], "httpx"),
         (["proxy", "--to", NOWHERE, "--headless"], "httpcore"),

@@ -24,8 +24,8 @@ TELLS = (
 )
 ALARM = """
 import asyncio, sys
-from kmon.stream.events import Alert
 from kmon.engine.alert_hooks import AlertHookRunner, AlertHooks
+from kmon.stream.target_events import Alert
 
 async def main():
     alarm = AlertHookRunner(AlertHooks((sys.executable, "-c", sys.argv[1])), print)
@@ -38,7 +38,7 @@ SIMULATOR = """
 import sys
 from kmon.{}
 
-with Embedded.running() as simulator:
+with Embedded().running() as simulator:
     print(simulator.pid, flush=True)
     sys.stdin.read()
 """

@@ -133,7 +133,7 @@ def test_a_file_named_relative_to_the_users_directory_is_found_from_elsewhere(
         return line
 
     assert asyncio.run(seen()).decode().split() == [str(tmp_path / "mine.pem"), spawn.SAFE_DIRECTORY]
-    with Embedded.running("mine.toml") as simulator:
+    with Embedded("mine.toml").running() as simulator:
         assert simulator.port
 
 

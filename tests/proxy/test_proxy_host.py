@@ -8,7 +8,6 @@ import json
 import aiohttp
 import httpx
 import msgspec
-import openai
 import pytest
 from aiohttp import web
 
@@ -33,6 +32,8 @@ def spoken(events: list[ev.Event]) -> str:
 
 
 async def test_openai_python_streams_through_and_is_a_run() -> None:
+    import openai  # here, since every process of the tests imports all of them
+
     async with before_simulator() as middle:
         async with openai.AsyncOpenAI(base_url=middle.url, api_key=KEY, max_retries=0) as client:
             stream = await client.chat.completions.create(
@@ -56,6 +57,8 @@ async def test_openai_python_streams_through_and_is_a_run() -> None:
 
 
 async def test_an_answer_that_is_not_streamed_is_a_run_too_and_so_is_any_other_path() -> None:
+    import openai
+
     async with before_simulator() as middle:
         async with openai.AsyncOpenAI(base_url=middle.url, api_key=KEY, max_retries=0) as client:
             answer = await client.chat.completions.create(model="m", messages=ASK)  # type: ignore[arg-type]

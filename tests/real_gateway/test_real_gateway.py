@@ -51,7 +51,7 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module", params=WANTED.split(",") if WANTED else [])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     release = installed(request.param)
-    with Embedded.running(profile=str(Path(__file__).with_name("provider.toml"))) as simulator:
+    with Embedded(profile=str(Path(__file__).with_name("provider.toml"))).running() as simulator:
         proxy = ProxyPlan(upstream="provider", base_url=simulator.base_url("sim"), port=free_port(), simulated=True)
         provider_url = f"http://127.0.0.1:{proxy.port}/sim/v1"
         with running(release, provider_url, AGENTS, tmp_path_factory.mktemp("gateway")) as url:

@@ -37,7 +37,7 @@ async def test_it_serves_while_its_context_is_open(body: Body) -> None:
 
 
 def test_it_serves_callers_without_an_event_loop_and_ends_when_they_fail() -> None:
-    with pytest.raises(ZeroDivisionError), Embedded.running("demo") as simulator:
+    with pytest.raises(ZeroDivisionError), Embedded("demo").running() as simulator:
         assert httpx.get(f"{simulator.origin}/v1/models").status_code == 200
         _ = 1 / 0
     assert refuses(simulator.origin)
@@ -55,7 +55,7 @@ def test_it_ends_when_its_stdin_does() -> None:
 def test_it_dies_with_a_parent_that_is_killed() -> None:
     script = (
         "import sys\nfrom kmon.simulator.embedded import Embedded\n"
-        "with Embedded.running() as simulator:\n    print(simulator.port, flush=True)\n    sys.stdin.read()\n"
+        "with Embedded().running() as simulator:\n    print(simulator.port, flush=True)\n    sys.stdin.read()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -81,8 +81,8 @@ async def test_what_it_refuses_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_keys_are_not_handed_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOGETHER_API_KEY", "sk-secret")
-    with Embedded.running() as simulator:
+    with Embedded().running() as simulator:
         found = Path(f"/proc/{simulator.pid}/environ")
-        if found.exists():  # elsewhere nobody else can read it
+        if found.exists():  # on other systems no other process can read it
             assert b"sk-secret" not in found.read_bytes()
         assert os.getsid(simulator.pid) == simulator.pid

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-import openai
 import pytest
-from openai.types.chat import ChatCompletionChunk
 
 from kmon.simulator.server import Simulator
 from tests.support.talk import Body
 
+if TYPE_CHECKING:
+    import openai
+    from openai.types.chat import ChatCompletionChunk
+
 
 def client(sim: Simulator, provider: str = "together") -> openai.AsyncOpenAI:
+    import openai  # here, since every process of the tests imports all of them
+
     return openai.AsyncOpenAI(base_url=sim.base_url(provider), api_key="none", max_retries=0, timeout=20)
 
 
 async def streamed(sim: Simulator, body: Body, fault: str = "smooth") -> list[ChatCompletionChunk]:
+    import openai
+
     async with client(sim) as ai:
         answer = await ai.chat.completions.create(**body, extra_headers={"x-kmon-fault": fault})
         assert isinstance(answer, openai.AsyncStream)
@@ -60,11 +67,15 @@ async def test_a_plain_answer_is_read(sim: Simulator, body: Body) -> None:
 
 
 async def test_an_error_inside_a_200_is_raised(sim: Simulator, body: Body) -> None:
+    import openai
+
     with pytest.raises(openai.APIError, match="upstream overloaded"):
         await streamed(sim, body, "error-in-200")
 
 
 async def test_http_errors_are_raised_by_their_status(sim: Simulator, body: Body) -> None:
+    import openai
+
     with pytest.raises(openai.RateLimitError) as limited:
         await streamed(sim, body, "rate-limited")
     assert limited.value.response.headers["retry-after"] == "3"

@@ -173,3 +173,15 @@ async def test_the_embedded_simulator_serves_a_cassette_byte_for_byte(tmp_path: 
         assert missing.status_code == 404
         row = (await client.get(f"{simulator.origin}/_kmon/ledger")).json()["requests"][0]
         assert (row["fault"], row["chunks"], row["ended"]) == ("as-recorded", 2, "clean")
+
+
+def test_tools_that_a_lost_request_must_have_offered_are_offered() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "weather", "arguments": "{}"}}
+    body = b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).encode() + b"\n\n"
+    lost = Interaction(0, Request(), 200, {"content-type": "text/event-stream"}, body, "chat", True)
+    ((_, scenario),) = replay_targets({"lost.body": [lost]}, "http://127.0.0.1:1")
+    assert [tool.name for tool in scenario.tools] == ["weather"]
+    known = recorded(body)
+    ((_, scenario),) = replay_targets({"known.yaml": [known]}, "http://127.0.0.1:1")
+    assert [tool.name for tool in scenario.tools] == ["weather"]
+    assert scenario.tools[0].parameters == {"type": "object"}

@@ -1,4 +1,4 @@
-"""Every fault does on the wire what its name says; a bare socket is the witness."""
+"""Every fault does on the wire what its name says, as a plain socket reads it."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.stats.alerts import STREAMS_NEEDED, AlertMonitor, AlertThresholds
-from kmon.stream.events import Alert, AttemptEnded, AttemptStarted, RunQueued, TargetHealth
+from kmon.stream.events import AttemptEnded, AttemptStarted, RunQueued
+from kmon.stream.target_events import Alert, TargetHealth
 
 OFF = AlertThresholds(success_rate=0, failures=0, chunks=0)
 

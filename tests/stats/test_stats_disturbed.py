@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from kmon.output.experiment import Experiment
 from kmon.output.summary import totals
-from kmon.output.verdict_text import verdict_text
+from kmon.output.verdict_text import verdict_lines
 from kmon.stats.alerts import AlertMonitor, AlertThresholds
 from kmon.stats.compare import Thresholds, breaches, compare
 from kmon.stats.health import HealthCounter, health_words
 from kmon.stats.outcome import classify
 from kmon.stats.trial import trial_of
 from kmon.stream import events as ev
+from kmon.stream.stall import Stall
+from kmon.stream.target_events import Alert, TargetHealth
 from kmon.stream.view import RaceView
 from kmon.tui.bars import status
 from kmon.tui.status_text import StatusText
@@ -40,7 +42,7 @@ def test_it_is_in_no_rate_no_percentile_and_no_threshold_and_is_said_beside_them
     assert (arm.n, arm.passes, arm.disturbed, arm.failures) == (5, 5, 2, {})
     assert [p.n for p in (*arm.ttft_s, *arm.max_gap_s, *arm.duration_s)] == [5] * 9
     assert not breaches(Thresholds(fail_under=1.0, max_stall_s=1.0, max_ttft_s=1.0), verdict, trials)
-    assert "2 disturbed by this machine (not counted)" in verdict_text(verdict)
+    assert "2 disturbed by this machine (not counted)" in "\n".join(line.text for line in verdict_lines(verdict))
     assert verdict.conclusion.endswith("; 2 runs disturbed by this machine left out")
 
 
@@ -63,7 +65,7 @@ def test_a_test_of_passes_and_disturbed_runs_is_passed_and_one_of_nothing_else_i
 
 
 def test_the_totals_leave_it_out_and_say_how_many_there_were() -> None:
-    own = ev.Stall("mid-text", 400.0, 60_000.0, True, own=True)
+    own = Stall("mid-text", 400.0, 60_000.0, True, own=True)
     said = totals([ended(), ended(state="failed"), disturbed(stalls=(own,)), disturbed(state="timed-out")])
     assert said == (
         "1 of 2 runs ended well; 0 stalls, the longest silence 0.1 s (bedrock/kimi-k2.5, tool-result); "
@@ -83,9 +85,9 @@ def test_health_counts_it_apart_and_no_alert_comes_of_it() -> None:
         late = number != 4
         event = attempt_ended(number, "timed-out" if late else "done", "kmon-late" if late else None)
         told += monitor.watch(event)
-    assert not any(isinstance(event, ev.Alert) for event in told)
+    assert not any(isinstance(event, Alert) for event in told)
     health = told[-1]
-    assert isinstance(health, ev.TargetHealth)
+    assert isinstance(health, TargetHealth)
     assert (health.streams, health.ok, health.consecutive_failures, health.disturbed) == (1, 1, 0, 10)
     assert health_words(health).endswith("; 10 more disturbed by this machine")
 

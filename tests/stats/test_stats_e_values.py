@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import special, stats
 
 from kmon.stats import statistics
 from kmon.stats.sequential_test import ln_beta, ln_e_pairs_differ, ln_e_rate_above
@@ -18,6 +17,8 @@ RATES = st.floats(0.01, 0.99)
 
 @given(SHARES, RATES)
 def test_evidence_against_a_rate_is_the_mixture_over_all_higher_rates(share: tuple[int, int], rate: float) -> None:
+    from scipy import special  # here, since every process of the tests imports all of them
+
     hits, n = share
     beyond = special.betaincc(hits + 1, n - hits + 1, rate)
     if beyond < 1e-250:
@@ -29,6 +30,8 @@ def test_evidence_against_a_rate_is_the_mixture_over_all_higher_rates(share: tup
 
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_evidence_of_pairs_is_the_beta_binomial_mixture(b: int, c: int) -> None:
+    from scipy import special
+
     theirs = special.betaln(b + 1, c + 1) + (b + c) * math.log(2)
     assert ln_e_pairs_differ(b, c) == pytest.approx(theirs, abs=1e-9)
     assert ln_e_pairs_differ(b, c) == ln_e_pairs_differ(c, b)
@@ -90,11 +93,15 @@ def test_a_hundred_thousand_runs_stay_finite(hits: int, rate: float) -> None:
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_the_beta_function_is_scipys(a: int, b: int) -> None:
+    from scipy import special
+
     assert ln_beta(a, b) == pytest.approx(float(special.betaln(a, b)), rel=1e-9, abs=1e-6)
 
 
 @given(st.integers(8_000, 12_000), st.floats(0.9, 0.999), st.floats(-0.02, 0.02))
 def test_after_ten_thousand_rounds_the_tail_is_still_the_whole_tail(n: int, rate: float, off: float) -> None:
+    from scipy import stats
+
     hits = min(n, max(0, int(n * (rate + off))))
     theirs = float(stats.binom.logcdf(hits, n, rate))
     if theirs > -500:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from kmon.dialects.delta import StreamError
 from kmon.format import percentage
 from kmon.stats.health import HealthCounter, health_words
-from kmon.stream.events import AttemptEnded, Ending, ErrorCount, TargetHealth
+from kmon.stream.events import AttemptEnded, Ending
+from kmon.stream.target_events import ErrorCount, TargetHealth
 
 ENDINGS: list[Ending] = ["done", "incomplete", "failed", "timed-out", "cancelled"]
 

@@ -9,7 +9,8 @@ from kmon.dialects.delta import ToolCall
 from kmon.findings.tool_call import tool_call_problem, unjudgeable
 from kmon.model import AnswerCheck, Tool
 from kmon.stats.outcome import CUT, FINISHED, OUTCOMES, SIGNS, UNCOUNTED, classify
-from kmon.stream.events import RunEnded, Stall
+from kmon.stream.events import RunEnded
+from kmon.stream.stall import Stall
 from tests.support.ended import calling, ended, failed, scenario
 
 TOKYO = scenario("tool-result")

@@ -5,11 +5,11 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from kmon.stats.resumption import SILENCES_NEEDED, Resumption, resumption_after, resumption_of_gap, share_that_ends
 from kmon.stream import events as ev
 from kmon.stream.gap_history import WINDOW, Fate, GapHistory
+from kmon.stream.stall import StallPhase
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView
 
@@ -18,7 +18,7 @@ SAMPLE = st.lists(st.tuples(LENGTH, st.sampled_from(["ended", "never", "cut-shor
 FOR_EVER = 1e9
 
 
-def history(sample: list[tuple[int, Fate]], phase: ev.StallPhase = "mid-text") -> GapHistory:
+def history(sample: list[tuple[int, Fate]], phase: StallPhase = "mid-text") -> GapHistory:
     silences = GapHistory()
     for length_ns, fate in sample:
         silences.add(phase, length_ns, fate)
@@ -51,6 +51,8 @@ def test_counts_and_share_are_those_of_a_count_by_hand(sample: list[tuple[int, F
 
 @given(st.lists(st.tuples(LENGTH, st.sampled_from(["ended", "cut-short"])), min_size=1, max_size=60))
 def test_the_share_is_what_scipys_curve_leaves(sample: list[tuple[int, Fate]]) -> None:
+    from scipy import stats  # here, since every process of the tests imports all of them
+
     ended = [ns for ns, fate in sample if fate == "ended"]
     cut = [ns for ns, fate in sample if fate == "cut-short"]
     data = stats.CensoredData.right_censored([ns / S for ns in ended + cut], [False] * len(ended) + [True] * len(cut))

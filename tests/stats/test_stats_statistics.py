@@ -5,7 +5,6 @@ import math
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy import stats
 
 from kmon.stats.statistics import (
     Interval,
@@ -26,6 +25,8 @@ P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 @given(SHARES, st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_the_wilson_interval_is_scipys(share: tuple[int, int], confidence: float) -> None:
+    from scipy import stats  # here, since every process of the tests imports all of them
+
     ours = wilson(*share, confidence)
     theirs = stats.binomtest(*share).proportion_ci(confidence, "wilson")
     assert ours.low == pytest.approx(theirs.low, abs=AGREES)
@@ -54,12 +55,16 @@ def test_more_runs_at_the_same_rate_narrow_the_interval(passes: int, times: int)
 
 @given(st.integers(1, 100_000), st.sampled_from([0.9, 0.95, 0.99]))
 def test_no_failure_in_n_leaves_room_for_clopper_and_pearsons_bound(n: int, confidence: float) -> None:
+    from scipy import stats
+
     theirs = stats.binomtest(0, n, alternative="less").proportion_ci(confidence, "exact").high
     assert at_most(n, confidence) == pytest.approx(theirs, abs=AGREES)
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_mcnemars_exact_test_is_scipys_binomial_test(b: int, c: int) -> None:
+    from scipy import stats
+
     theirs = stats.binomtest(b, b + c).pvalue if b + c else 1.0
     assert mcnemar_exact(b, c) == pytest.approx(theirs, abs=AGREES)
     assert mcnemar_exact(c, b) == mcnemar_exact(b, c)
@@ -67,6 +72,8 @@ def test_mcnemars_exact_test_is_scipys_binomial_test(b: int, c: int) -> None:
 
 @given(COUNT, COUNT, COUNT, COUNT)
 def test_fishers_exact_test_is_scipys(a: int, b: int, c: int, d: int) -> None:
+    from scipy import stats
+
     theirs = stats.fisher_exact([[a, b], [c, d]]).pvalue
     assert fisher_exact(a, b, c, d) == pytest.approx(theirs, abs=AGREES)
 
@@ -81,6 +88,8 @@ def test_fishers_test_does_not_mind_which_side_is_which(a: int, b: int, c: int, 
 
 @pytest.mark.parametrize("p_value", [mcnemar_exact(50_200, 49_800), fisher_exact(25_000, 25_000, 24_700, 25_300)])
 def test_a_hundred_thousand_runs_keep_their_digits(p_value: float) -> None:
+    from scipy import stats
+
     theirs = {
         mcnemar_exact(50_200, 49_800): stats.binomtest(50_200, 100_000).pvalue,
         fisher_exact(25_000, 25_000, 24_700, 25_300): stats.fisher_exact([[25_000, 25_000], [24_700, 25_300]]).pvalue,

@@ -1,12 +1,18 @@
 """Promises about times: scipy's curve and scipy's test, and no percentile that the sample cannot bear."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from kmon.stats import survival
 from kmon.stats.survival import Percentile, SurvivalSample, SurvivalTime, kaplan_meier, logrank, observations_needed
+
+if TYPE_CHECKING:
+    from scipy import stats
 
 AGREES = 1e-9
 TIMES = st.one_of(st.integers(0, 8).map(float), st.floats(0, 300))
@@ -14,11 +20,15 @@ SAMPLE = st.lists(st.builds(SurvivalTime, TIMES, st.booleans()), min_size=1, max
 
 
 def censored_data(sample: list[SurvivalTime]) -> stats.CensoredData:
+    from scipy import stats  # here, since every process of the tests imports all of them
+
     return stats.CensoredData.right_censored([o.seconds for o in sample], [o.censored for o in sample])
 
 
 @given(SAMPLE)
 def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[SurvivalTime]) -> None:
+    from scipy import stats
+
     theirs = stats.ecdf(censored_data(sample)).sf
     ours = kaplan_meier(sample)
     for seconds in {o.seconds for o in sample} | {-1.0, 4.5, 301.0}:
@@ -27,6 +37,8 @@ def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[SurvivalTime])
 
 @given(SAMPLE, SAMPLE)
 def test_the_log_rank_test_is_scipys(first: list[SurvivalTime], second: list[SurvivalTime]) -> None:
+    from scipy import stats
+
     ours = logrank(first, second)
     if ours == 1.0 and all(o.censored for o in [*first, *second]):
         return  # nothing ended: scipy divides nothing by nothing

@@ -6,6 +6,7 @@ from kmon.dialects.delta import StreamError
 from kmon.engine.plan import RacePlan, Row
 from kmon.model import AnswerCheck, PromptMessage, Scenario, Target
 from kmon.stream import events as ev
+from kmon.stream.stall import Stall
 from tests.support.scripted import MS, S, Script
 
 ARMS = (
@@ -72,7 +73,7 @@ class BoardScript(Script):
         evidence: str = "",
         error: StreamError | None = None,
     ) -> BoardScript:
-        stalls = (ev.Stall("mid-text", 500.0, after_s * 1000 - 500.0, False),) if state == "timed-out" and text else ()
+        stalls = (Stall("mid-text", 500.0, after_s * 1000 - 500.0, False),) if state == "timed-out" and text else ()
         self.events.append(
             ev.RunEnded(
                 int((self.at_s + after_s) * S) + 20 * MS,

@@ -11,13 +11,19 @@ import msgspec
 
 from kmon.dialects import bounds
 from kmon.dialects.assemble import TOOL_CALLS_LIMIT
+from kmon.simulator.answers import ModelAnswer, Piece
+from kmon.simulator.dialects.registry import server_dialects
+from kmon.simulator.request import TokenUsage
+from kmon.simulator.wire import ServerDialect
 from tests.support.event_frames import frame
 from tests.support.key_spellings import gives_away, spellings
+from tests.support.simulated_streams import wire
 
 KEY = "sk-AbCdef-0123456789+/xyz"
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 CONTROL = "\x1b]0;owned\x07\x9b31m\u202e\ud800\r\x00"
-MB = 1_000_000
+MANY_CHARS = 200_000
+"""More than any bound but those of text, reasoning and arguments; and the key is searched in all of it."""
 
 LONG_FIELDS = {
     "text": 4_000_000,
@@ -47,7 +53,7 @@ class Hostile:
         self._control = control
         self._forms = itertools.cycle(spellings(key).values())
 
-    def __call__(self, chars: int = MB) -> str:
+    def __call__(self, chars: int = MANY_CHARS) -> str:
         return f"{self._control}\n{next(self._forms)} {'x' * chars}"
 
     def header(self, chars: int = 3_000) -> bytes:
@@ -178,10 +184,29 @@ def ollama_stream(h: Hostile) -> bytes:
     )
 
 
-STREAMS: dict[str, Callable[[Hostile], bytes]] = {
+def simulated_stream(side: ServerDialect) -> Callable[[Hostile], bytes]:
+    """A stream by the encoder of the simulator: hostile words, a call where there are tools, and an error."""
+
+    def stream(h: Hostile) -> bytes:
+        def words(chars: int = MANY_CHARS) -> str:
+            return h(chars).encode("utf-8", "replace").decode()
+
+        calls = [Piece("tool-start", words()), Piece("tool", "{}")] if "tools" in side.traits else []
+        answer = ModelAnswer((Piece("text", words()), *calls))
+        pieces = wire(side).stream(answer, TokenUsage(-1, 2**60))
+        return b"".join(chunk.data for chunk in pieces) + wire(side).error(
+            words(9_000), 500, words(9)
+        )  # a frame header has at most 64 KiB
+
+    return stream
+
+
+WRITTEN: dict[str, Callable[[Hostile], bytes]] = {
     "chat": chat_stream,
     "messages": messages_stream,
     "deepinfra": deepinfra_stream,
     "converse": converse_stream,
     "ollama": ollama_stream,
 }
+STREAMS = {side.name: WRITTEN.get(side.name, simulated_stream(side)) for side in server_dialects()}
+"""Per dialect, a stream whose every member is hostile; by the simulator's encoder where none is written."""

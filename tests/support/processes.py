@@ -27,7 +27,7 @@ def children(pid: int) -> list[int]:
 
 
 def state(pid: int) -> str:
-    """One letter: R and S run, T is stopped, Z is dead and waited for by nobody yet; empty when it is gone."""
+    """One letter: R and S run, T is stopped, Z is dead but not yet waited for; empty when it is gone."""
     try:
         os.kill(pid, 0)
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]

@@ -37,8 +37,8 @@ class Seen:
     def phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self.phases.append(phase)
 
-    def upstream_line(self, line: TcpSampler) -> None:
-        assert line.peer
+    def upstream_sampler(self, sampler: TcpSampler) -> None:
+        assert sampler.peer
 
     def delivered_by(self, delivery: Delivery) -> None:
         self.delivery = delivery

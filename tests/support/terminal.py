@@ -136,13 +136,18 @@ class Terminal:
         return self.process.wait(1)
 
     def _pump(self, wait_s: float) -> None:
+        """Read what comes within ``wait_s``; only wait if nothing can come any more."""
         while self._open and select.select([self._master], [], [], wait_s)[0]:
             try:
                 data = os.read(self._master, 65536)
             except OSError:  # Linux says EIO when the last writer is gone
-                return
+                data = b""
             if not data:
-                return
+                break
             self.raw += data
             self._stream.feed(data)
             wait_s = 0.0
+        else:
+            if self._open:
+                return
+        time.sleep(wait_s)

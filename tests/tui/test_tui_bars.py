@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kmon.stream.events import EngineHealth, State
-from kmon.stream.state import derive
+from kmon.stream.events import EngineHealth
+from kmon.stream.state import State, derive
 from kmon.stream.view import RaceView
 from kmon.tui import bars
 from kmon.tui.bars import Header

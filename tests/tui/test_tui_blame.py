@@ -55,7 +55,7 @@ def test_a_stalled_pane_says_in_a_few_words_whose_it_is() -> None:
     assert "us: kmon was late" not in pane(view)
 
 
-def test_the_zoom_tells_all_the_witnesses_said_of_open_and_of_ended_stalls() -> None:
+def test_the_zoom_shows_all_evidence_of_open_and_of_ended_stalls() -> None:
     view = view_of(stalled(THEIRS))
     assert "canary on time: the provider is silent" in " ".join(zoomed(view).split())
     view.apply(ev.StallEnded(9 * S, "r1", 1, "mid-text", 8_400.0, blame=OURS))
@@ -63,7 +63,7 @@ def test_the_zoom_tells_all_the_witnesses_said_of_open_and_of_ended_stalls() -> 
     assert "kmon itself stood still for 3.0 s of it" in " ".join(zoomed(view).split())
 
 
-def test_a_silence_of_our_own_accuses_nobody() -> None:
+def test_a_silence_of_this_process_blames_no_other_party() -> None:
     run = view_of(stalled(OURS)).runs["r1"]
     assert derive(run, 9 * S).contradiction == "silent 8.5 s, but that is us: kmon was late"
     run = view_of(stalled(CLIENTS)).runs["r1"]

@@ -9,13 +9,14 @@ import pytest
 
 from kmon.engine.alert_hooks import AlertHooks
 from kmon.stream import events as ev
+from kmon.stream.target_events import Alert, ErrorCount, TargetHealth
 from tests.support.scripted import S, Script
 from tests.support.tui_stage import Stage
 
-ALERT = ev.Alert(
+ALERT = Alert(
     40 * S, "together", "success-rate", 0.9, 0.95, 30, "together: only 90 % of 30 streams ended well (alert below 95 %)"
 )
-HEALTH = ev.TargetHealth(40 * S, "together", 30, 27, 0.9, 0, 52.1, (ev.ErrorCount("hang-mid-stream", 3),))
+HEALTH = TargetHealth(40 * S, "together", 30, 27, 0.9, 0, 52.1, (ErrorCount("hang-mid-stream", 3),))
 
 
 def silent_again() -> list[Script]:

@@ -87,11 +87,11 @@ def test_a_done_pane_tells_finish_tokens_and_time() -> None:
 
 def test_a_failed_pane_names_signature_evidence_and_error() -> None:
     error = StreamError("http", "HTTP 429: Rate limit reached, try again in 20 s", 429)
-    evidence = "HTTP 429; headers after 0.30 s, 0 chunks"
+    evidence = "HTTP 429; headers after 0.09 s, 0 chunks"
     script = Script("r1", "groq").start().end(0.4, "failed", signature="rate-limited", evidence=evidence, error=error)
     text = " ".join(line.strip("│ ") for line in drawn(script, 9.0))
     assert "✖ failed 429" in text
-    said = "rate-limited: HTTP 429: Rate limit reached, try again in 20 s; headers after 0.30 s, 0 chunks"
+    said = "rate-limited: HTTP 429: Rate limit reached, try again in 20 s; headers after 0.09 s, 0 chunks"
     assert said in text
     run = run_of(script, 9.0)
     assert status_text.status_of(run, derive(run, 9 * S), 9 * S).whole == f"groq: failed, {said}"

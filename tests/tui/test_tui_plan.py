@@ -1,4 +1,4 @@
-"""Promises of the plan: a policy is shown before the first request, with whom it may ask and what it may cost."""
+"""The plan: a policy is shown before the first request, with the targets it may ask and what it may cost."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_ascii_gutters_are_ascii() -> None:
 
 
 def test_every_tool_call_begins_a_line_also_when_the_attempt_has_ended() -> None:
-    view = RunView("r", "t", "p/m", "s", 1, "chat", 0)
+    view = RunView("r", "t", "p/m", "s", 1, "chat")
     view.attempts = [attempt(("text", "say"))]
     for name in ("weather", "\x20time\n(now)"):
         view.attempts[0].append("tool", '{"city": ', name)

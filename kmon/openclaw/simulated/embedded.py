@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from kmon.openclaw.simulated.options import TOKEN, Mechanism
 from kmon.openclaw.simulated.releases import Protocol
@@ -14,7 +13,7 @@ PROVIDER = "gateway"
 
 
 class EmbeddedGateway(Child):
-    """Gateways in a child process: ``with EmbeddedGateway.running(...)`` or ``async with EmbeddedGateway(...)``.
+    """Gateways in a child process: ``with EmbeddedGateway(...).running()`` or ``async with EmbeddedGateway(...)``.
 
     One gateway per entry of ``mechanisms``, None for a healthy one. ``provider_urls`` are the base URLs of their model
     calls, in the same order; without any, all use the simulated provider of the child. To put a proxy in front of a
@@ -54,21 +53,3 @@ class EmbeddedGateway(Child):
         """Scheme, host and port of the child's simulated provider; empty when base URLs were given."""
         port = self.ready.get("provider_port")
         return f"http://127.0.0.1:{port}" if port else ""
-
-    @classmethod
-    @contextmanager
-    def running(
-        cls,
-        mechanisms: Sequence[Mechanism | None] = (None,),
-        *,
-        provider_urls: Sequence[str] = (),
-        protocol: Protocol = 3,
-        speed: float = 1.0,
-    ) -> Iterator[EmbeddedGateway]:
-        """The same as a context manager without an event loop."""
-        embedded = cls(mechanisms, provider_urls=provider_urls, protocol=protocol, speed=speed)
-        embedded.start()
-        try:
-            yield embedded
-        finally:
-            embedded.stop()

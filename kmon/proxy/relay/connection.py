@@ -66,7 +66,7 @@ class Connection:
         self._responses = ResponseSide(self._requests.open)
         self._upstream: httpcore.AsyncNetworkStream | None = None
         self._stamps: StampedStream | None = None
-        self._line: TcpSampler | None = None
+        self._sampler: TcpSampler | None = None
         self._news = {"upgrade": asyncio.Event(), "answered": asyncio.Event()}
         self._delivery = Delivery()
         self._abort = asyncio.Event()
@@ -92,8 +92,8 @@ class Connection:
     def _opened(self, t_ns: int, head: RequestHead) -> ExchangeObserver:
         observer = self._observe(t_ns, head, self._abort.set)
         observer.delivered_by(self._delivery)
-        if self._line is not None:
-            observer.upstream_line(self._line)
+        if self._sampler is not None:
+            observer.upstream_sampler(self._sampler)
         return observer
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -145,9 +145,9 @@ class Connection:
         def on_phase(phase: Phase, t_ns: int, detail: str) -> None:
             observer.phase(phase, t_ns, detail)
 
-        def on_sampler(line: TcpSampler) -> None:
-            self._line = line
-            observer.upstream_line(line)
+        def on_sampler(sampler: TcpSampler) -> None:
+            self._sampler = sampler
+            observer.upstream_sampler(sampler)
 
         try:
             self._upstream, self._stamps = await self._to.dial(self._context, self._limit_s, on_phase, on_sampler)

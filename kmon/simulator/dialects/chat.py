@@ -119,7 +119,20 @@ class ChatServer(ServerDialect):
     """The request names model and streaming in its body."""
 
     name = "chat"
-    traits: frozenset[Trait] = frozenset({"sse", "tools", "terminal-event", "chat-chunks"})
+    traits: frozenset[Trait] = frozenset(
+        {
+            "text-framed",
+            "keepalives",
+            "comments",
+            "stream-in-body",
+            "tools",
+            "tool-pieces",
+            "tool-text",
+            "tool-finish",
+            "terminal-event",
+            "chat-chunks",
+        }
+    )
 
     def route(self, path: str) -> ServerRoute | None:
         if not path.endswith(PATH):

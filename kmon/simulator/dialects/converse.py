@@ -215,7 +215,7 @@ class ConverseServer(ServerDialect):
     """The path names the model and streaming. The type of an error before a stream is in a header, for botocore."""
 
     name = "converse"
-    traits: frozenset[Trait] = frozenset({"frames", "tools", "terminal-event"})
+    traits: frozenset[Trait] = frozenset({"event-stream", "tools", "tool-pieces", "tool-finish", "terminal-event"})
 
     def route(self, path: str) -> ServerRoute | None:
         before, _, rest = path.partition("/model/")

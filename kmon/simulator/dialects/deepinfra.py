@@ -115,7 +115,7 @@ class DeepInfraServer(ServerDialect):
     """The model stands in the path. The finish reason is in the last event, so there is no terminal one after it."""
 
     name = "deepinfra"
-    traits: frozenset[Trait] = frozenset({"sse"})
+    traits: frozenset[Trait] = frozenset({"text-framed", "keepalives", "comments", "stream-in-body"})
 
     def route(self, path: str) -> ServerRoute | None:
         before, _, model = path.partition("/inference/")

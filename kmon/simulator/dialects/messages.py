@@ -172,7 +172,18 @@ class MessagesServer(ServerDialect):
     """The request names model and streaming in its body, at Vertex in its path."""
 
     name = "messages"
-    traits: frozenset[Trait] = frozenset({"sse", "tools", "terminal-event"})
+    traits: frozenset[Trait] = frozenset(
+        {
+            "text-framed",
+            "keepalives",
+            "comments",
+            "stream-in-body",
+            "tools",
+            "tool-pieces",
+            "tool-finish",
+            "terminal-event",
+        }
+    )
 
     def route(self, path: str) -> ServerRoute | None:
         if (found := VERTEX.search(path)) is not None:

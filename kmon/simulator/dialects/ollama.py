@@ -143,7 +143,7 @@ class OllamaServer(ServerDialect):
     """One of the two APIs. A request that does not mention ``stream`` is streamed."""
 
     name = "ollama"
-    traits: frozenset[Trait] = frozenset({"tools"})
+    traits: frozenset[Trait] = frozenset({"text-framed", "stream-in-body", "tools"})
 
     def __init__(self, *, chats: bool) -> None:
         self._chats = chats

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from kmon.format import listed
 from kmon.simulator.answers import ModelAnswer
 from kmon.simulator.dialects.registry import names_with
 from kmon.simulator.pacing import Seconds
@@ -20,7 +21,13 @@ from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.wire import Frames, ServerDialect, Trait
 
-SSE: frozenset[Trait] = frozenset({"sse"})
+TEXT_FRAMED: frozenset[Trait] = frozenset({"text-framed"})
+EVENT_STREAM: frozenset[Trait] = frozenset({"event-stream"})
+KEEPALIVES: frozenset[Trait] = frozenset({"keepalives"})
+TOOLS: frozenset[Trait] = frozenset({"tools"})
+TOOL_PIECES: frozenset[Trait] = frozenset({"tools", "tool-pieces"})
+TOOL_TEXT: frozenset[Trait] = frozenset({"tools", "tool-text"})
+TOOL_FINISH: frozenset[Trait] = frozenset({"tools", "tool-finish"})
 CHAT_CHUNKS: frozenset[Trait] = frozenset({"chat-chunks"})
 
 Tokens = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -80,7 +87,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
         """Why ``dialect`` cannot have this fault, as a sentence for the client; empty when it can."""
         if self.needs <= dialect.traits:
             return ""
-        return f"{dialect.name} cannot have the fault {self.name}; {' and '.join(names_with(self.needs))} can"
+        return f"{dialect.name} cannot have the fault {self.name}; {listed(names_with(self.needs))} can"
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

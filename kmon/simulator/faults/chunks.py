@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import CHAT_CHUNKS, SSE, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.faults.base import CHAT_CHUNKS, TEXT_FRAMED, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.script import PROGRESS, Script, SendChunk, Step, is_progress
 from kmon.simulator.sse import event
 from kmon.simulator.wire import Trait
@@ -102,6 +102,12 @@ class UsageWrong(_Chunks, frozen=True, tag="usage-wrong"):
         return _counting(script, lambda _: self.completion_tokens)
 
 
+class UsageZero(UsageWrong, frozen=True, tag="usage-zero"):
+    """Usage reports no output tokens."""
+
+    completion_tokens: Annotated[int, Meta(ge=0, le=0)] = 0
+
+
 class HiddenReasoning(_Chunks, frozen=True, tag="hidden-reasoning"):
     """Healthy: reasoning that counts as output tokens, but is not sent."""
 
@@ -191,8 +197,27 @@ class ReorderedChunks(_Chunks, frozen=True, tag="reordered-chunks"):
         return (*script[:at], script[finish], *script[at:finish], *script[finish + 1 :])
 
 
+class TextAfterFinish(ReorderedChunks, frozen=True, tag="text-after-finish"):
+    """The finish reason comes before the last two chunks of the answer."""
+
+    tokens: Annotated[int, Meta(ge=1, le=2)] = 2
+
+
+class FinishInEveryChunk(_Chunks, frozen=True, tag="finish-in-every-chunk"):
+    """Healthy: each chunk of the answer has the finish reason."""
+
+    healthy: ClassVar[bool] = True
+
+    def script(self, script: Script, setting: Setting) -> Script:
+        def finished(_: SendChunk, members: Members) -> Members:
+            return {**members, "choices": [{**one, "finish_reason": "stop"} for one in members["choices"]]}
+
+        return _edited(script, finished)
+
+
 class _Framing(Fault, frozen=True):
-    needs: ClassVar[frozenset[Trait]] = SSE
+    # in an event stream the times of the answer are set after the fault, which needs whole frames
+    needs: ClassVar[frozenset[Trait]] = TEXT_FRAMED
 
 
 class SplitAnywhere(_Framing, frozen=True, tag="split-anywhere"):

@@ -10,7 +10,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from kmon.simulator.answers import ModelAnswer, Piece, reasoning, tokens
-from kmon.simulator.faults.base import CHAT_CHUNKS, Fault
+from kmon.simulator.faults.base import TOOL_FINISH, TOOL_PIECES, TOOL_TEXT, TOOLS, Fault
 from kmon.simulator.request import ChatMessage, ChatRequest
 from kmon.simulator.wire import Trait
 
@@ -111,6 +111,50 @@ class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
         return replace(answer, pieces=_text(table), finish="stop")
 
 
+class ThinkingInText(_Words, frozen=True, tag="thinking-in-text"):
+    """The thinking comes as text, between its tags."""
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        thought = _text("<think>\nThe user wants a few words about this.\n</think>\n\n")
+        return replace(answer, pieces=(*thought, *answer.pieces))
+
+
+class GarbledText(_Words, frozen=True, tag="garbled-text"):
+    """Some characters could not be decoded, others were read in a wrong encoding."""
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=(*_text("The cafÃ© in T\ufffd\ufffdky\ufffd\ufffd is open. "), *answer.pieces))
+
+
+class ManyScripts(_Words, frozen=True, tag="many-scripts"):
+    """Healthy: accents, signs, other scripts, emoji, and one replacement character."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        text = "O PÃO É BOM. À 22 °C, 東京 ☀️ 👨‍👩‍👧‍👦, Ελλάδα, «Москва», עברית; U+FFFD looks like this: \ufffd."
+        return replace(answer, pieces=_text(text), finish="stop")
+
+
+class WhitespaceFlood(_Words, frozen=True, tag="whitespace-flood"):
+    """A structured answer that goes on in white space up to the token limit."""
+
+    times: Count = 300
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=_text('{"city": "Tokyo",' + "\n \t" * self.times), finish="length")
+
+
+class DeepIndentation(_Words, frozen=True, tag="deep-indentation"):
+    """Healthy: code that is indented by 100 blanks, and empty lines."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        lines = "".join(f"{' ' * 100}call_{number}()\n\n\n" for number in range(20))
+        return replace(answer, pieces=_text(f"```\n{lines}```\n"), finish="stop")
+
+
 class TalksAboutErrors(_Words, frozen=True, tag="talks-about-errors"):
     """Healthy: an answer whose text quotes an error."""
 
@@ -127,7 +171,10 @@ class TalksAboutMarkers(_Words, frozen=True, tag="talks-about-markers"):
     healthy: ClassVar[bool] = True
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
-        text = "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\nThat is all."
+        text = (
+            "Kimi writes `<|tool_calls_section_begin|>` first:\n```\n<|tool_call_begin|>f:0\n```\n"
+            'Hermes wraps a call in <tool_call> tags, Llama begins with "<|python_tag|>", and the <think> tag is R1\'s.'
+        )
         return replace(answer, pieces=_text(text), finish="stop")
 
 
@@ -135,6 +182,7 @@ class ToolCallLoop(Fault, frozen=True, tag="tool-call-loop"):
     """The same call in each turn, as by a model that does not see the results of its tools."""
 
     streams_only: ClassVar[bool] = False
+    needs: ClassVar[frozenset[Trait]] = TOOLS
 
     def request(self, request: ChatRequest) -> ChatRequest:
         before: list[ChatMessage] = []
@@ -148,7 +196,7 @@ class ToolCallLoop(Fault, frozen=True, tag="tool-call-loop"):
 class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
     """The arguments of each call stop in their middle; the finish reason is still tool_calls."""
 
-    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS  # elsewhere a whole document holds arguments as an object
+    needs: ClassVar[frozenset[Trait]] = TOOL_TEXT
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(arguments[: len(arguments) // 2]))
@@ -157,7 +205,7 @@ class ToolArgumentsCut(_Words, frozen=True, tag="tool-arguments-cut"):
 class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
     """The arguments of each call as a Python literal instead of JSON."""
 
-    needs: ClassVar[frozenset[Trait]] = CHAT_CHUNKS
+    needs: ClassVar[frozenset[Trait]] = TOOL_TEXT
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(repr(json.loads(arguments))))
@@ -165,6 +213,8 @@ class ToolArgumentsInvalid(_Words, frozen=True, tag="tool-arguments-invalid"):
 
 class ToolArgumentsMisfit(_Words, frozen=True, tag="tool-arguments-misfit"):
     """The arguments of each call are JSON, but each value is a list."""
+
+    needs: ClassVar[frozenset[Trait]] = TOOLS
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(answer, lambda arguments: tokens(json.dumps({k: [[]] for k in json.loads(arguments)})))
@@ -174,6 +224,7 @@ class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
     """Healthy: arguments with line breaks and blanks around them."""
 
     healthy: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Trait]] = TOOL_PIECES
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return _with_arguments(
@@ -184,6 +235,8 @@ class ToolArgumentsSpaced(_Words, frozen=True, tag="tool-arguments-spaced"):
 class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
     """Each call names a tool that the request does not offer."""
 
+    needs: ClassVar[frozenset[Trait]] = TOOLS
+
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(
             answer,
@@ -193,6 +246,8 @@ class ToolNotOffered(_Words, frozen=True, tag="tool-not-offered"):
 
 class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
     """Each call arrives as text in Kimi's own markup, with finish reason stop."""
+
+    needs: ClassVar[frozenset[Trait]] = TOOLS
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         pieces = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
@@ -207,6 +262,8 @@ class ToolMarkersLeaked(_Words, frozen=True, tag="tool-markers-leaked"):
 class FinishMismatch(_Words, frozen=True, tag="finish-mismatch"):
     """The finish reason is tool_calls, and there are no calls."""
 
+    needs: ClassVar[frozenset[Trait]] = TOOL_FINISH
+
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         words = tuple(piece for piece in answer.pieces if piece.kind in ("reasoning", "text"))
         return replace(answer, pieces=words, finish="tool_calls")
@@ -216,6 +273,7 @@ class StopAfterToolCall(_Words, frozen=True, tag="stop-after-tool-call"):
     """Healthy: tool calls with finish reason stop, as many servers send them."""
 
     healthy: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Trait]] = TOOL_FINISH
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(answer, finish="stop")

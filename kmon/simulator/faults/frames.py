@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from kmon.simulator.eventstream import exception
-from kmon.simulator.faults.base import SSE, Fault, Setting, TokensSpan, tokens_in
+from kmon.simulator.faults.base import EVENT_STREAM, TEXT_FRAMED, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.script import EndBody, Script, SendChunk, split
 from kmon.simulator.sse import to_json
 from kmon.simulator.wire import Trait
-
-FRAMED: frozenset[Trait] = frozenset({"frames"})
 
 EXCEPTIONS = {
     "throttlingException": "Too many requests, please wait before trying again.",
@@ -26,7 +24,7 @@ EXCEPTIONS = {
 class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
     """One event is cut in the middle of its JSON; the stream goes on after it."""
 
-    needs: ClassVar[frozenset[Trait]] = SSE  # for frames, with lengths and checksums: crc-error, half-frame
+    needs: ClassVar[frozenset[Trait]] = TEXT_FRAMED  # for frames, with lengths and checksums: crc-error, half-frame
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -39,7 +37,7 @@ class MalformedFrame(Fault, frozen=True, tag="malformed-frame"):
 class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
     """An exception frame after some tokens, in a response of status 200 that then ends cleanly."""
 
-    needs: ClassVar[frozenset[Trait]] = FRAMED
+    needs: ClassVar[frozenset[Trait]] = EVENT_STREAM
     after_tokens: TokensSpan = 60
     exception: Literal[
         "throttlingException",
@@ -60,7 +58,7 @@ class ExceptionFrame(Fault, frozen=True, tag="exception-frame"):
 class CrcError(Fault, frozen=True, tag="crc-error"):
     """One wrong bit in one frame; the stream goes on after it."""
 
-    needs: ClassVar[frozenset[Trait]] = FRAMED
+    needs: ClassVar[frozenset[Trait]] = EVENT_STREAM
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -72,7 +70,7 @@ class CrcError(Fault, frozen=True, tag="crc-error"):
 class HalfFrame(Fault, frozen=True, tag="half-frame"):
     """The body ends cleanly in the middle of a frame."""
 
-    needs: ClassVar[frozenset[Trait]] = FRAMED
+    needs: ClassVar[frozenset[Trait]] = EVENT_STREAM
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import SSE, Fault, SecondsSpan, Setting, TokensSpan, seconds_in, tokens_in
+from kmon.simulator.faults.base import TEXT_FRAMED, Fault, SecondsSpan, Setting, TokensSpan, seconds_in, tokens_in
 from kmon.simulator.script import (
     Cut,
     DropInput,
@@ -53,7 +53,7 @@ class PaddedStream(Fault, frozen=True, tag="padded-stream"):
     """Healthy: a long comment after each token, which fills the receive window of a client that does not read."""
 
     healthy: ClassVar[bool] = True
-    needs: ClassVar[frozenset[Trait]] = SSE
+    needs: ClassVar[frozenset[Trait]] = frozenset({"comments"})
     pad_bytes: PadBytes = 16_384
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -70,7 +70,7 @@ class GzipFlushed(Fault, frozen=True, tag="gzip-flushed"):
     """Healthy: gzip that the client did not accept, flushed after each event."""
 
     healthy: ClassVar[bool] = True
-    needs: ClassVar[frozenset[Trait]] = SSE
+    needs: ClassVar[frozenset[Trait]] = TEXT_FRAMED  # botocore does not decompress an event stream
 
     def script(self, script: Script, setting: Setting) -> Script:
         return _gzipped(script, 1)

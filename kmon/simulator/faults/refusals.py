@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 from msgspec.structs import replace
 
-from kmon.simulator.faults.base import SSE, Fault, Setting
+from kmon.simulator.faults.base import Fault, Setting
 from kmon.simulator.http import Headers
 from kmon.simulator.script import Close, KeepOpen, Raw, Reset, Script, Whole, duration_s
 from kmon.simulator.wire import Trait
@@ -121,7 +121,7 @@ class Html200(Fault, frozen=True, tag="html-200"):
 class Json200(Fault, frozen=True, tag="json-200"):
     """The whole answer as one JSON document, though the request wants a stream."""
 
-    needs: ClassVar[frozenset[Trait]] = SSE  # on Bedrock, streaming is an operation of its own
+    needs: ClassVar[frozenset[Trait]] = frozenset({"stream-in-body"})
 
     def script(self, script: Script, setting: Setting) -> Script:
         return (replace(setting.whole, after_s=duration_s(script)),)

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from kmon.simulator.faults.base import (
     CHAT_CHUNKS,
-    SSE,
+    KEEPALIVES,
+    TOOL_PIECES,
     EverySeconds,
     Fault,
     SecondsSpan,
@@ -35,7 +36,6 @@ from kmon.simulator.script import (
 )
 from kmon.simulator.wire import Trait
 
-CALLS: frozenset[Trait] = frozenset({"tools"})
 Times = Annotated[int, Meta(ge=1, le=1_000)]
 Factor = Annotated[float, Meta(gt=0, le=1_000)]
 
@@ -121,7 +121,7 @@ class LingerAfterDone(Fault, frozen=True, tag="linger-after-done"):
 class KeepalivesOnly(Fault, frozen=True, tag="keepalives-only"):
     """Some tokens, then keep-alives until the client gives up."""
 
-    needs: ClassVar[frozenset[Trait]] = SSE  # Bedrock has no keep-alives
+    needs: ClassVar[frozenset[Trait]] = KEEPALIVES
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 1.0
 
@@ -135,7 +135,7 @@ class KeepalivesThenContent(Fault, frozen=True, tag="keepalives-then-content"):
     """Healthy: keep-alives during a pause under the usual stall threshold, then the rest of the answer."""
 
     healthy: ClassVar[bool] = True
-    needs: ClassVar[frozenset[Trait]] = SSE
+    needs: ClassVar[frozenset[Trait]] = KEEPALIVES
     after_tokens: TokensSpan = 60
     every_s: EverySeconds = 0.5
     duration_s: SecondsSpan = (2.0, 3.5)
@@ -179,7 +179,7 @@ def _empty(script: Script) -> bytes:
 class ToolArgumentsNever(Fault, frozen=True, tag="tool-arguments-never"):
     """A tool is named, and its arguments never come. An answer without a call stays as it is."""
 
-    needs: ClassVar[frozenset[Trait]] = CALLS
+    needs: ClassVar[frozenset[Trait]] = TOOL_PIECES
 
     def script(self, script: Script, setting: Setting) -> Script:
         at = _first_call(script)
@@ -190,7 +190,7 @@ class ToolArgumentsHeld(Fault, frozen=True, tag="tool-arguments-held"):
     """Healthy: a tool is named, and its arguments come later in one burst."""
 
     healthy: ClassVar[bool] = True
-    needs: ClassVar[frozenset[Trait]] = CALLS
+    needs: ClassVar[frozenset[Trait]] = TOOL_PIECES
     duration_s: SecondsSpan = (8.0, 12.0)
 
     def script(self, script: Script, setting: Setting) -> Script:

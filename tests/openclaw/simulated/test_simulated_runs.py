@@ -99,7 +99,7 @@ async def test_mechanism_a_tells_nothing_until_the_provider_has_ended(start: Sta
 async def test_mechanism_b_ends_a_follow_up_at_once_and_answers_it_later_under_a_new_run(start: Start) -> None:
     gateway = await start(mechanism="b", protocol=4)
     async with connected(gateway.url) as client:
-        await client.send("hello [[drip]]", "run-1")
+        await client.send("write a python function [[drip]]", "run-1")  # a long answer: it must be open below
         await client.event("chat", runId="run-1", state="delta")
         await client.send("are you still there?", "run-2")
         empty = await client.event("chat", runId="run-2", state="final")
@@ -134,7 +134,7 @@ async def test_mechanism_c_tells_an_error_and_keeps_the_answer_to_itself(start: 
 async def test_steer_answers_a_follow_up_inside_the_open_run(start: Start) -> None:
     gateway = await start(protocol=4)
     async with connected(gateway.url) as client:
-        await client.send("go [[drip]]", "run-1")
+        await client.send("write a python function [[drip]]", "run-1")
         await client.event("chat", runId="run-1", state="delta")
         await client.send("are you still there?", "run-2")
         await client.event("chat", runId="run-1", state="final")

@@ -99,5 +99,5 @@ async def test_their_model_calls_go_to_the_base_urls_that_are_given() -> None:
 
 
 def test_what_a_child_refuses_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="2 given for 1 gateways"), EmbeddedGateway.running(provider_urls=["a", "b"]):
+    with pytest.raises(UsageError, match="2 given for 1 gateways"), EmbeddedGateway(provider_urls=["a", "b"]).running():
         pass

@@ -9,7 +9,9 @@ from botocore.eventstream import ChecksumMismatch
 from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 
 from kmon.dialects.eventstream import BadFrame, EventStreamDecoder
+from kmon.format import listed
 from kmon.simulator.dialects.registry import names_with
+from kmon.simulator.faults.registry import FAULTS
 from kmon.simulator.server import Simulator
 from tests.support.aws import aio_stream, names, text, user, with_boto3
 from tests.support.talk import Body, answered, ended
@@ -137,8 +139,8 @@ async def test_empty_and_only_reasoning_answers_end_as_if_nothing_were_wrong(url
 
 @pytest.mark.parametrize("fault", ["keepalives-only", "malformed-frame", "json-200"])
 async def test_what_bedrock_cannot_do_wrong_is_refused_with_who_can(fault: str, url: str) -> None:
-    able = " and ".join(names_with(frozenset({"sse"})))
-    assert "chat and " in able and "converse" not in able
+    able = listed(names_with(FAULTS[fault].needs))
+    assert "chat" in able and "converse" not in able
     with pytest.raises(ClientError, match=f"converse cannot have the fault {fault}; {able} can"):
         await events(url, fault)
 
