@@ -41,7 +41,11 @@ def usage_problem(transcript: Transcript, *, announced: bool) -> tuple[str, str]
     if chars >= LEAST_CHARS and (counted + (reasoned or 0)) * MOST_CHARS_PER_TOKEN < chars:
         return "usage-mismatch", f"usage counts {counted} output tokens, {about}"
     visible = counted - (reasoned or 0)
-    if reasoned is not None and not transcript.server_tools and visible > len(answer.encode("utf-8", "replace")) + SPARE_TOKENS:
+    if (
+        reasoned is not None
+        and not transcript.server_tools
+        and visible > len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
+    ):
         beside = f" beside {reasoned} of reasoning"
         return (
             "usage-mismatch",
