@@ -137,8 +137,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     parallel_calls: bool | None = None
-    """Whether several tools may be called in one turn (``chat`` and ``messages`` only); None leaves it to the
-    provider."""
+    """Whether several tools may be called in one turn (``chat``, ``responses`` and ``messages`` only); None leaves
+    it to the provider."""
     max_tokens: int = 1024
     filler_tokens: int | None = None
     """Approximate size of the text that replaces ``{filler}`` in a message; None without filler."""

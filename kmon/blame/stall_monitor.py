@@ -78,12 +78,12 @@ class StallMonitor:
     def arm(self, now_ns: int) -> None:
         """Make sure that a timer is running. It is not moved per chunk: when it fires, it checks the gap again.
 
-        Only a learned threshold can be due before the running timer; then the timer is set again.
+        Only a threshold that varies can be due before the running timer; then the timer is set again.
         """
         if self._announced and self._timeline.silence_start() != self._reported_start_ns:
             self._announced = False  # the data had arrived in time and was read late: no stall
             self._cancel_timer()
-        if self._announced or (self._timer is not None and not self._timeline.learned):
+        if self._announced or (self._timer is not None and not self._timeline.varying):
             return
         gap_ns = self._timeline.silence_ns(now_ns)
         if gap_ns is None:

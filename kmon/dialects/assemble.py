@@ -37,6 +37,7 @@ class _Text:
 class _OpenCall:
     id: str = ""
     name: str = ""
+    free_form: bool = False
     arguments: _Text = field(default_factory=_Text)
 
 
@@ -87,7 +88,7 @@ class Transcript:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Calls in the order of their first fragments; a call without id, name and arguments is left out."""
         return tuple(
-            ToolCall(mended(call.id), mended(call.name), str(call.arguments))
+            ToolCall(mended(call.id), mended(call.name), str(call.arguments), call.free_form)
             for call in self._calls
             if call.id or call.name or call.arguments.chars
         )
@@ -140,4 +141,5 @@ class Transcript:
             self._call_at[fragment.index] = call
         call.id = call.id or fragment.id
         call.name = call.name or fragment.name
+        call.free_form = call.free_form or fragment.free_form
         self.dropped_chars += call.arguments.add(fragment.arguments)

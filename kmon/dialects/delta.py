@@ -44,14 +44,17 @@ class ToolFragment(Struct, frozen=True, omit_defaults=True):
     id: str = ""
     name: str = ""
     arguments: str = ""
+    free_form: bool = False
+    """Whether the arguments of the call are free text by the tool's definition, not JSON."""
 
 
-class ToolCall(Struct, frozen=True):
-    """A whole tool call, merged from its fragments. ``arguments`` is the raw JSON text."""
+class ToolCall(Struct, frozen=True, omit_defaults=True):
+    """A whole tool call, merged from its fragments. ``arguments`` is raw JSON text, or any text if ``free_form``."""
 
     id: str
     name: str
     arguments: str
+    free_form: bool = False
 
 
 class ServerTool(Struct, frozen=True, omit_defaults=True):

@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # typing's own is an import that --help would wait for
 if TYPE_CHECKING:
     from kmon.dialects.dialect import Dialect, HttpDialect, Route, WireFormat
 
-NAMES = ("chat", "converse", "messages", "deepinfra", "ollama", "openclaw", "ws")
+NAMES = ("chat", "converse", "messages", "responses", "deepinfra", "ollama", "openclaw", "ws")
 """The dialects of targets; the first is the default."""
 
 _added: dict[str, Dialect | WireFormat] = {}
@@ -30,11 +30,20 @@ def _built_in() -> tuple[Dialect | WireFormat, ...]:
     from kmon.dialects.deepinfra import DeepInfra
     from kmon.dialects.messages import Messages
     from kmon.dialects.ollama import Ollama
+    from kmon.dialects.responses import Responses
     from kmon.dialects.sockets import OpenClawGateway, PlainWebSocket
 
     return (
-        Chat(), Converse(), Messages(), DeepInfra(), Ollama(), BedrockInvoke(), OpenClawGateway(), PlainWebSocket(),
-    )  # fmt: skip
+        Chat(),
+        Converse(),
+        Messages(),
+        Responses(),
+        DeepInfra(),
+        Ollama(),
+        BedrockInvoke(),
+        OpenClawGateway(),
+        PlainWebSocket(),
+    )
 
 
 def _entries() -> tuple[Dialect | WireFormat, ...]:

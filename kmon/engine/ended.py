@@ -33,6 +33,7 @@ def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
     """The event that ends the run; text of the provider in it is sanitized."""
     safe, timeline, transcript, end_ns = outcome.sanitizer, outcome.timeline, outcome.transcript, outcome.end_ns
     text, reasoning = safe.answer(transcript.text, transcript.reasoning)
+    _, refusal = safe.answer("", transcript.refusal)
     return RunEnded(
         end_ns,
         facts.run,
@@ -70,6 +71,7 @@ def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
         dropped_tool_calls=transcript.dropped_calls,
         others_gap_ms=_ms(timeline.others_gap_ns()),
         unread=outcome.unread,
+        refusal=refusal,
     )
 
 

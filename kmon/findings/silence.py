@@ -9,10 +9,12 @@ from kmon.dialects.assemble import Transcript
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, looping
 from kmon.findings.tool_call import shown
-from kmon.stream.timeline import MS, S, Timeline
+from kmon.stream.timeline import HIDDEN_PHASES, MS, S, Timeline
 
 SOCKET_OPEN = frozenset({"no-headers", "keep-alives-only", "empty-deltas-only", "no-first-token"})
 """Silences up to the timeout on a socket that stayed open, which their evidence says."""
+NOT_BROKEN = ("before-first-token", "after-last-delta", *HIDDEN_PHASES.values())
+"""Phases in which a silence that ended interrupted no output."""
 REPEATED = 3
 """From so many stalls in one answer on, they are repeated."""
 EMPTY_CHUNKS = 3
@@ -38,6 +40,8 @@ def unended(
         return disturbed(timeline)
     if timeline.t_headers is None:
         return "no-headers", ""
+    if timeline.hidden.active and timeline.t_finish is None:
+        return _at_work(timeline, end_ns, stalled=stalled)
     if stats.idle_keepalives and _kept_up(timeline.life.last_ns, timeline, end_ns):
         return "keep-alives-only", f"{stats.idle_keepalives} keep-alives since the last output"
     if stalled and stats.idle_chunks >= EMPTY_CHUNKS and _kept_up(timeline.chunk.last_ns, timeline, end_ns):
@@ -49,6 +53,16 @@ def unended(
     if stalled:
         return "hang-mid-stream", f"{timeline.stalls[-1].phase}, no byte since, neither FIN nor RST"
     return _still_coming(timeline, request, transcript, stats)
+
+
+def _at_work(timeline: Timeline, end_ns: int, *, stalled: bool) -> tuple[str, str]:
+    """Of a server that was still at hidden work: only keep-alives that stop tell a hang from work that takes long."""
+    for_s = (end_ns - timeline.hidden.since_ns) / S
+    if stalled:
+        return "hang-mid-stream", f"{timeline.stalls[-1].phase}, its keep-alives stopped, neither FIN nor RST"
+    if timeline.hidden.work == "reasoning":
+        return "reasoning-without-end", f"hidden reasoning for {for_s:.1f} s, which sends nothing until its end"
+    return "total-timeout", f"a tool of the server had run for {for_s:.1f} s"
 
 
 def _kept_up(last_ns: int | None, timeline: Timeline, end_ns: int) -> bool:
@@ -83,11 +97,7 @@ def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
     Silences that this machine caused do not count, nor does a slow first token, nor the time in which a server buffers
     tool arguments until they are complete.
     """
-    silences = [
-        stall
-        for stall in timeline.stalls
-        if stall.ended and not stall.own and stall.phase not in ("before-first-token", "after-last-delta")
-    ]
+    silences = [stall for stall in timeline.stalls if stall.ended and not stall.own and stall.phase not in NOT_BROKEN]
     held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in stats.held_back]
     broken_ms = []
     for stall in silences:

@@ -42,6 +42,8 @@ def tool_problem(call: ToolCall, tools: Sequence[Tool]) -> ToolProblem | None:
     if tool is None:
         named = f"called {shown(call.name)!r}, a tool that was not offered" if call.name else ""
         return ToolProblem("tool-not-offered", named or "called a tool without a name")
+    if call.free_form:
+        return None
     try:
         arguments = msgspec.json.decode(call.arguments.strip() or "{}")
     except (ValueError, RecursionError) as error:

@@ -28,7 +28,8 @@ def usage_problem(transcript: Transcript, *, announced: bool) -> tuple[str, str]
     the provider reports its reasoning tokens, because hidden reasoning is counted as well, and if no tool of the server
     has read anything.
     """
-    answer = transcript.text + "".join(call.name + call.arguments for call in transcript.tool_calls)
+    calls = "".join(call.name + call.arguments for call in transcript.tool_calls)
+    answer = transcript.text + transcript.refusal + calls
     said = answer + transcript.reasoning
     about = f"about {-(-len(said) // CHARS_PER_TOKEN)} by the length of the stream (an estimate)"
     usage = transcript.usage
@@ -40,15 +41,8 @@ def usage_problem(transcript: Transcript, *, announced: bool) -> tuple[str, str]
     chars = len(_RUN.sub(" ", said))
     if chars >= LEAST_CHARS and (counted + (reasoned or 0)) * MOST_CHARS_PER_TOKEN < chars:
         return "usage-mismatch", f"usage counts {counted} output tokens, {about}"
-    visible = counted - (reasoned or 0)
-    if (
-        reasoned is not None
-        and not transcript.server_tools
-        and visible > len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
-    ):
-        beside = f" beside {reasoned} of reasoning"
-        return (
-            "usage-mismatch",
-            f"usage counts {visible} output tokens{beside}, more than the answer has bytes; {about}",
-        )
+    visible, most = counted - (reasoned or 0), len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
+    if reasoned is not None and not transcript.server_tools and visible > most:
+        counts = f"usage counts {visible} output tokens beside {reasoned} of reasoning"
+        return "usage-mismatch", f"{counts}, more than the answer has bytes; {about}"
     return None

@@ -32,8 +32,11 @@ def decoded_block(decoded: Decoded, interaction: Interaction) -> str:
         lines.append(f"  error {decoded.error.kind}: {decoded.error.message}")
     lines += _indented("reasoning", decoded.reasoning)
     lines += _indented("text", decoded.text)
+    lines += _indented("refusal", decoded.refusal or "")
     for call in decoded.tool_calls:
         lines += _indented("tool", f"{call.name}({call.arguments})  {call.id}")
+    for tool in decoded.server_tools or ():
+        lines += _indented("server tool", f"{tool.type}  {tool.name}".rstrip())
     return "\n".join(clean(line) for line in lines) + "\n"
 
 

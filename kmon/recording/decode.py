@@ -86,7 +86,7 @@ def fit(value: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:
 
 def fit_call(call: ToolCall) -> ToolCall:
     """A tool call with a clean and bounded name and id."""
-    return ToolCall(fit(call.id, ID_LIMIT_CHARS), fit(call.name), call.arguments)
+    return structs.replace(call, id=fit(call.id, ID_LIMIT_CHARS), name=fit(call.name))
 
 
 def fit_error(error: StreamError | None) -> StreamError | None:

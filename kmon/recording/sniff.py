@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kmon.dialects.framing import SERVER_SENT_EVENTS, Framing
-from kmon.dialects.json_access import members, text
+from kmon.dialects.json_access import members
 from kmon.dialects.registry import formats, routed
 from kmon.model import DEFAULT_DIALECT
 
 WHOLE_TYPES = ("application/json", "text/html")
 """Media types of answers that are no streams, unless their body is one."""
-UNREADABLE = {"responses": "/responses", "gemini": ":streamGenerateContent"}
+UNREADABLE = {"gemini": ":streamGenerateContent"}
 """Dialects that kmon recognises but cannot decode, each with the end of its URL path."""
 
 
@@ -68,8 +68,6 @@ def _recognised(framing: Framing, body: bytes) -> str | None:
 
 def _unreadable(value: dict[str, Any]) -> str | None:
     """The name in :data:`UNREADABLE` of a stream with an event of these members."""
-    if text(value.get("type")).startswith("response."):
-        return "responses"
     return "gemini" if "candidates" in value else None
 
 

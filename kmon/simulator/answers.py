@@ -32,12 +32,13 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 WEATHER = re.compile(r"\b(weather|temp|temperature|degrees|forecast)\b", re.IGNORECASE)
 RESULT_LIMIT_CHARS = 60
 
-PieceKind = Literal["reasoning", "text", "tool-start", "tool"]
+PieceKind = Literal["reasoning", "text", "tool-start", "tool", "search"]
 Finish = Literal["stop", "tool_calls", "length"]
 
 
 class Piece(Struct, frozen=True):
-    """About one token of output. In a ``tool-start``, ``text`` is the tool's name."""
+    """About one token of output. In a ``tool-start``, ``text`` is the tool's name. Without text, a ``reasoning`` is a
+    token that is not shown; a ``search`` is a use of a tool of the server, which a fault adds."""
 
     kind: PieceKind
     text: str

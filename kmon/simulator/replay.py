@@ -161,8 +161,9 @@ def provider_of(url: str) -> str:
 
 
 def _model(event: dict[str, Any]) -> str:
-    """The model an answer names: in every chunk of chat, in the message that a Messages stream begins with."""
-    return text(event.get("model")) or text(members(event.get("message")).get("model"))
+    """The model an answer names: in every chunk of chat, in the message or response that other streams begin with."""
+    begun = (members(event.get(member)) for member in ("message", "response"))
+    return text(event.get("model")) or next((model for one in begun if (model := text(one.get("model")))), "")
 
 
 def _first_event(interaction: Interaction) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from kmon.simulator.http import Headers
 
 SendKind = Literal[
-    "role", "reasoning", "text", "tool", "block", "finish", "usage", "done", "comment", "error", "recorded"
+    "role", "reasoning", "text", "tool", "block", "hidden", "finish", "usage", "done", "comment", "error", "recorded"
 ]
+"""What a piece brings. ``hidden`` ends work that sent no output."""
 PROGRESS: frozenset[SendKind] = frozenset({"reasoning", "text", "tool"})
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import field
 
-from kmon.dialects.delta import Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
+from kmon.dialects.delta import HiddenWork, Kind, Output, StreamError, ToolCall, ToolFragment, Usage, output
 from kmon.stream.blame import Blame
 from kmon.stream.claim import Claim
 from kmon.stream.stall import Stall, StallPhase
@@ -138,6 +138,8 @@ class DeltaArrived(Stamped, frozen=True, tag="delta"):
     chunk: bool = True
     model: str | None = None
     upstream: str | None = None
+    hidden_work: HiddenWork | None = None
+    """What the server works on from now on without output; ``none`` if that is over."""
     raw: str = ""
     """The chunk as received, cleaned and bounded, for the raw view."""
     held: tuple[Kind, ...] = ()
@@ -295,6 +297,8 @@ class RunEnded(Stamped, frozen=True, tag="run_ended"):
     """The longest gap that this machine did not cause; None where it caused none. ``max_gap_ms`` includes all gaps."""
     unread: bool = False
     """A stream that kmon does not read: gaps are on the byte clock, and only its transport was judged."""
+    refusal: str = ""
+    """The words with which the model declined, if the wire has them apart from the text."""
 
 
 class RaceEnded(Stamped, frozen=True, tag="race_ended"):

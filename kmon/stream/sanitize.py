@@ -47,7 +47,7 @@ class Sanitizer:
         self._redactor.split = False
         self._held = []
         reasoning = self._piece("reasoning", "reasoning", delta.reasoning)
-        text = self._piece("text", "text", delta.text)
+        text = self._piece("text", "text", delta.text + delta.refusal)
         tools = tuple(self._tool(fragment) for fragment in delta.tools[:FRAGMENTS_LIMIT])
         arguments = "".join(tool.arguments for tool in tools)
         shown = {"text": text, "error": text, "reasoning": reasoning, "tool": arguments}.get(kind, "")
@@ -69,6 +69,7 @@ class Sanitizer:
             chunk=delta.chunk,
             model=model,
             upstream=upstream,
+            hidden_work=delta.hidden_work,
             raw=self._frame(delta.raw),
             held=tuple(dict.fromkeys(self._held)),
             tools_dropped=max(0, len(delta.tools) - FRAGMENTS_LIMIT),
@@ -116,6 +117,7 @@ class Sanitizer:
                 self.named("id", call.id, ID_LIMIT_CHARS),
                 self.named("name", call.name),
                 self._redactor.whole_field("arguments", clean(call.arguments)),
+                call.free_form,
             )
             for call in calls
         )
@@ -136,6 +138,7 @@ class Sanitizer:
             self.named(f"id {index}", fragment.id, ID_LIMIT_CHARS) if fragment.id else "",
             self.named(f"name {index}", fragment.name) if fragment.name else "",
             self._piece("tool", str(index) if 0 <= index < FRAGMENTS_LIMIT else "other", fragment.arguments),
+            fragment.free_form,
         )
 
     def _named(self, field: str, value: str | None) -> str | None:

@@ -7,7 +7,8 @@ from typing import Literal
 from msgspec import Struct
 
 StallPhase = Literal[
-    "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "after-last-delta",
+    "before-first-token", "mid-text", "mid-reasoning", "mid-tool-arguments", "mid-hidden-reasoning", "mid-server-tool",
+    "after-last-delta",
 ]  # fmt: skip
 WatchedClock = Literal["progress", "byte"]
 """The clock on which an attempt's silences are watched: ``byte`` where kmon does not read the stream."""

@@ -43,6 +43,8 @@ class ObservedState:
     """On the watched clock."""
     phase: StallPhase | None = None
     keepalive_ns: int | None = None
+    hidden_ns: int | None = None
+    """How long the server has been at work that sends no output; None if it is not, or if its silence is a stall."""
     contradiction: str = ""
     """Claim against observation in words; it blames no provider for a silence that this machine caused."""
     conclusion: str = ""
@@ -96,6 +98,7 @@ def derive_attempt(attempt: AttemptView, now_ns: int, *, diagnosis: str = "") ->
         open_gap_ns=timeline.silence_ns(now_ns),
         phase=timeline.stall_phase(),
         keepalive_ns=timeline.life.open_ns(now_ns),
+        hidden_ns=max(0, now_ns - timeline.hidden.since_ns) if timeline.hidden.active and state != "stalled" else None,
         contradiction=facts,
         conclusion=conclusion,
     )

@@ -5,7 +5,8 @@ through this class, so that they agree about every gap.
 
 The byte clock ticks on every read, the chunk clock on every chunk of the dialect, the progress clock on every chunk
 with non-empty text, reasoning or tool arguments. The progress clock starts when the request is sent and is closed by
-the finish reason, the dialect's terminal event or the end of the attempt.
+the finish reason, the dialect's terminal event or the end of the attempt. It stands still during hidden work
+(``clock.py``), in which no output is due.
 
 For an attempt that kmon does not read, the byte clock is watched: there are no stalls, and gaps are between bytes.
 """
@@ -13,43 +14,23 @@ For an attempt that kmon does not read, the byte clock is watched: there are no 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from kmon.dialects.delta import HiddenWork
+from kmon.stream.clock import Clock, HiddenClock
 from kmon.stream.events import StallThreshold
 from kmon.stream.stall import Stall, StallPhase, WatchedClock
 from kmon.transport.phase import Phase
 
 MS = 1_000_000
 S = 1_000_000_000
+HIDDEN_PHASES: Mapping[HiddenWork, StallPhase] = {"reasoning": "mid-hidden-reasoning", "server-tool": "mid-server-tool"}
+"""The phase of a silence in which a server works without output, by what it works on."""
 ARRIVALS_LIMIT = 200_000
 """Stamps kept per attempt (1.6 MB). Later stamps are only counted, and the sparkline ends there."""
 THIN_STAMPS, THIN_GAPS = 120, 240
 """What :meth:`Timeline.thin` keeps: so many stamps (1 kB), or the worst gap of so many slices (4 kB)."""
-
-
-@dataclass(slots=True)
-class Clock:
-    """One clock: when it last ticked, how often, and its longest closed gap."""
-
-    last_ns: int | None = None
-    first_ns: int | None = None
-    ticks: int = 0
-    max_gap_ns: int = 0
-
-    def tick(self, t_ns: int) -> int:
-        """Count an arrival; return the gap it closed in ns (0 for the first)."""
-        gap_ns = 0 if self.last_ns is None else max(0, t_ns - self.last_ns)
-        self.max_gap_ns = max(self.max_gap_ns, gap_ns)
-        if self.first_ns is None:
-            self.first_ns = t_ns
-        self.last_ns = t_ns
-        self.ticks += 1
-        return gap_ns
-
-    def open_ns(self, now_ns: int) -> int | None:
-        """The gap that has not ended, or None before the first arrival."""
-        return None if self.last_ns is None else max(0, now_ns - self.last_ns)
 
 
 @dataclass(slots=True)
@@ -74,6 +55,8 @@ class Timeline:
     progress: Clock = field(default_factory=Clock)
     life: Clock = field(default_factory=Clock)
     """Keep-alives only: comments, pings."""
+    hidden: HiddenClock = field(default_factory=HiddenClock)
+    """Work of the server that sends no output."""
     watched: WatchedClock = "progress"
     arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
     """Stamps of the watched clock, the first ``ARRIVALS_LIMIT`` of them."""
@@ -106,9 +89,32 @@ class Timeline:
         if self.watched == "byte":
             self._keep(t_ns)
 
-    def on_keepalive(self, t_ns: int) -> None:
+    def on_keepalive(self, t_ns: int) -> Stall | None:
+        """Fold a keep-alive in; return the stall it ended: one of hidden work, in which it is owed."""
         self.on_bytes(t_ns)
         self.life.tick(t_ns)
+        return self._on_life(t_ns, keepalive=True)
+
+    def _on_life(self, t_ns: int, *, keepalive: bool) -> Stall | None:
+        if not self.hidden.active:
+            return None
+        ended = self._close_stall(t_ns, ended=True)
+        self.hidden.alive(t_ns, keepalive=keepalive)
+        return ended
+
+    def on_hidden_work(self, t_ns: int, work: HiddenWork) -> Stall | None:
+        """Hidden work begins or ends; return the stall it ended. Until it begins, and after its end, output is due."""
+        if self.hidden.active == (work != "none"):
+            self.hidden.work = work
+            return None
+        ended = self._close_stall(t_ns, ended=True)
+        if work == "none":
+            self.hidden.end(t_ns)
+            self.progress.from_ns = t_ns
+        else:
+            self.progress.max_gap_ns = max(self.progress.max_gap_ns, self.progress.open_ns(t_ns) or 0)
+            self.hidden.begin(t_ns, work)
+        return ended
 
     def on_chunk(
         self,
@@ -125,7 +131,7 @@ class Timeline:
 
         ``text``, ``reasoning`` and ``tool`` say which part of the answer it extended: any of them is progress.
         """
-        ended: Stall | None = None
+        ended = self._on_life(t_ns, keepalive=False)
         progress = text or reasoning or tool
         self.on_bytes(t_ns)
         if chunk:
@@ -136,8 +142,10 @@ class Timeline:
             self.t_first_reasoning = t_ns
         if tool and self.t_first_tool is None:
             self.t_first_tool = t_ns
+        if finish or done:
+            self.on_hidden_work(t_ns, "none")
         if progress or finish or done:
-            ended = self._close_stall(t_ns, ended=True)
+            ended = self._close_stall(t_ns, ended=True) or ended
         if progress:
             self.progress.tick(t_ns)
             if self.watched == "progress":
@@ -172,8 +180,9 @@ class Timeline:
         previous_ns = stamps[0]
         for stamp_ns in stamps:
             at, longest = stamp_ns // slice_ns, worst.get(stamp_ns // slice_ns)
-            if longest is None or stamp_ns - previous_ns > longest[1] - longest[0]:
-                worst[at] = (previous_ns, stamp_ns)
+            gap = max(self.hidden.outside(previous_ns, stamp_ns), key=lambda part: part[1] - part[0], default=(0, 0))
+            if longest is None or gap[1] - gap[0] > longest[1] - longest[0]:
+                worst[at] = gap
             previous_ns = stamp_ns
         self.worst_ns = array("q", [t_ns for gap in worst.values() for t_ns in gap])
         self.arrivals_ns = array("q")
@@ -183,7 +192,7 @@ class Timeline:
             self.arrivals_ns.append(t_ns)
 
     def _close_progress(self, t_ns: int) -> None:
-        self.tail_gap_ns = self.watched_clock.open_ns(t_ns) or 0
+        self.tail_gap_ns = 0 if self.hidden.active else self.watched_clock.open_ns(t_ns) or 0
 
     def _close_stall(self, t_ns: int, *, ended: bool) -> Stall | None:
         start_ns, phase = self.gap_start(), self.stall_phase()
@@ -192,7 +201,7 @@ class Timeline:
         gap_ns = max(0, t_ns - start_ns)
         stalled = gap_ns >= self.threshold_ns(phase)
         own = (stalled or gap_ns >= S) and self.is_own is not None and self.is_own(start_ns, t_ns, ended)
-        if ended and not own and self.on_gap is not None:
+        if ended and not own and not self.hidden.active and self.on_gap is not None:
             self.on_gap(phase, gap_ns)
         if not stalled:
             return None
@@ -203,12 +212,16 @@ class Timeline:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def gap_start(self) -> int | None:
-        """Start of the open progress gap; None before the request is sent, after the end, and for unread attempts."""
+        """Start of the open progress gap; None where none is owed: before the request is sent, after the end, in an
+        unread attempt, and in hidden work of a server that sends no keep-alives. If it does, the start is the last."""
         if self.t_closed is not None or self.t_done is not None or self.watched == "byte":
             return None
         if self.t_finish is not None:
             return max(self.t_finish, self.chunk.last_ns or 0)
-        return self.progress.last_ns or self.t_request_sent
+        if self.hidden.active:
+            return None if self.hidden.interval_ns is None else self.hidden.alive_ns
+        start_ns = self.progress.last_ns or self.t_request_sent
+        return None if start_ns is None else max(start_ns, self.progress.from_ns)
 
     def open_gap_ns(self, now_ns: int) -> int | None:
         """Length of the open progress gap, or None when none is open."""
@@ -234,12 +247,21 @@ class Timeline:
 
     def stall_phase(self) -> StallPhase:
         """The phase of a stall that is open now."""
-        return self.answer_phase() if self.t_finish is None else "after-last-delta"
+        if self.t_finish is not None:
+            return "after-last-delta"
+        return HIDDEN_PHASES.get(self.hidden.work) or self.answer_phase()
 
     def threshold_ns(self, phase: StallPhase | None = None) -> int:
         """The stall threshold in ``phase``, or in the current phase."""
+        if self.hidden.active and (phase is None or phase in HIDDEN_PHASES.values()):
+            return self.stall_ns + (self.hidden.interval_ns or 0)
         learned = self.learned.get(phase or self.stall_phase()) if self.learned else None
         return self.stall_ns if learned is None else int(learned.threshold_ms * MS)
+
+    @property
+    def varying(self) -> bool:
+        """Whether the threshold may differ from gap to gap."""
+        return bool(self.learned or self.hidden.active or self.hidden.spans)
 
     def answer_phase(self) -> StallPhase:
         """The phase by the last output, also after the end of the answer."""
@@ -298,6 +320,9 @@ class Timeline:
             starts, ends = self.worst_ns[::2], self.worst_ns[1::2]
         else:
             starts, ends = self.arrivals_ns[:-1], self.arrivals_ns[1:]
+        if self.worst_ns is None and self.hidden.spans:
+            parts = (part for gap in zip(starts, ends, strict=True) for part in self.hidden.outside(*gap))
+            return ((end - start, start) for start, end in parts)
         return ((end - start, start) for start, end in zip(starts, ends, strict=True))
 
     def duration_ns(self, now_ns: int) -> int:
@@ -319,6 +344,13 @@ class Timeline:
         first_slice = max(0, last_slice - count + 1)
 
         def note(start_ns: int, stop_ns: int) -> None:
+            if self.hidden.spans or self.hidden.active:
+                for part in self.hidden.outside(start_ns, stop_ns):
+                    show(*part)
+            else:
+                show(start_ns, stop_ns)
+
+        def show(start_ns: int, stop_ns: int) -> None:
             for k in range(max(first_slice, (start_ns - sent_ns) // slice_ns), last_slice + 1):
                 slice_end_ns = sent_ns + (k + 1) * slice_ns
                 age_ns = min(stop_ns, slice_end_ns) - start_ns
@@ -334,8 +366,7 @@ class Timeline:
             if clock.first_ns is not None and clock.last_ns is not None:
                 note(sent_ns, clock.first_ns)
                 note(clock.last_ns, max(end_ns, clock.last_ns))
-            shown = last_slice - first_slice + 1
-            return [0 if gap is None and column < shown else gap for column, gap in enumerate(out)]
+            return _filled(out, last_slice - first_slice + 1)
         stamps = self.arrivals_ns
         left = len(stamps)
         horizon_ns = sent_ns + first_slice * slice_ns
@@ -351,12 +382,17 @@ class Timeline:
                     worst_ns = stamp_ns - previous_ns
             else:
                 if worst_ns >= 0:
-                    note(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
+                    show(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
                 note(previous_ns, stamp_ns)
                 slice_end_ns, worst_ns = sent_ns + ((stamp_ns - sent_ns) // slice_ns + 1) * slice_ns, -1
             previous_ns = stamp_ns
         if worst_ns >= 0:
-            note(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
+            show(slice_end_ns - slice_ns, slice_end_ns - slice_ns + worst_ns)
         if end_ns > previous_ns:
             note(previous_ns, end_ns)
-        return out
+        return _filled(out, last_slice - first_slice + 1) if self.hidden.spans or self.hidden.active else out
+
+
+def _filled(gaps_ns: list[int | None], shown: int) -> list[int | None]:
+    """The slices with no gap for those of the first ``shown`` of which nothing is known: hidden work, or thinned."""
+    return [0 if gap is None and column < shown else gap for column, gap in enumerate(gaps_ns)]

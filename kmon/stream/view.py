@@ -141,7 +141,7 @@ class RaceView:
             case ev.RunEnded():
                 if run := self.runs.get(event.run):
                     self.disturbed -= run.disturbed
-                    run.ended = msgspec.structs.replace(event, text="", reasoning="", tool_calls=())
+                    run.ended = msgspec.structs.replace(event, text="", reasoning="", refusal="", tool_calls=())
                     run.scheduled = None
                     self.disturbed += run.disturbed
                     self._settle(run)
@@ -278,10 +278,10 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> Stall | None:
     if event.late:
         return None
     if event.kind == "keepalive" and not event.done:
-        timeline.on_keepalive(event.t_ns)
-        return None
+        return timeline.on_keepalive(event.t_ns)
     text, reasoning, tool = event.output
-    return timeline.on_chunk(
+    before = None if event.hidden_work is None else timeline.on_hidden_work(event.t_ns, event.hidden_work)
+    ended = timeline.on_chunk(
         event.t_ns,
         chunk=event.chunk,
         text=text,
@@ -290,3 +290,4 @@ def fold_chunk(timeline: Timeline, event: ev.DeltaArrived) -> Stall | None:
         finish=event.finish_reason is not None,
         done=event.done,
     )
+    return ended or before

@@ -10,6 +10,7 @@ from kmon.findings.signature import describe
 from kmon.format import rate, seconds
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream.attempt_view import AttemptView
+from kmon.stream.stall import StallPhase
 from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, UNREAD, ObservedState, State, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
@@ -30,6 +31,10 @@ MEANINGS: dict[State, str] = {
     "timed-out": "ran into the time limit",
     "cancelled": "you cancelled it",
 }
+
+
+HIDDEN_WORDS: dict[StallPhase, str] = {"mid-hidden-reasoning": "thinking, hidden", "mid-server-tool": "server tool"}
+"""What a server does that sends no output meanwhile, by the phase."""
 
 
 def symbol(state: State, *, ascii: bool) -> str:
@@ -94,6 +99,8 @@ def figure(run: RunView, seen: ObservedState, now_ns: int) -> str:
     if attempt is None or run.scheduled is not None:
         return ""
     timeline = attempt.timeline
+    if seen.hidden_ns is not None:
+        return seconds(seen.hidden_ns)
     match seen.state:
         case "streaming":
             arriving = rate(chunk_rate(timeline, now_ns))
@@ -123,6 +130,12 @@ def state_word(state: State) -> str:
     return "STALLED" if state == "stalled" else state
 
 
+def _doing(seen: ObservedState) -> str:
+    """The state's word, or what the server works on without output."""
+    hidden = HIDDEN_WORDS.get(seen.phase) if seen.hidden_ns is not None and seen.phase is not None else None
+    return hidden or state_word(seen.state)
+
+
 def standing(run: RunView, seen: ObservedState, now_ns: int, *, ascii: bool, lost: bool, brief: bool = False) -> str:
     """Symbol, state and figure of a run; of one that a ``lost`` engine left open, that it is measured no more."""
     sign = symbol(seen.state, ascii=ascii)
@@ -132,7 +145,7 @@ def standing(run: RunView, seen: ObservedState, now_ns: int, *, ascii: bool, los
         left_s = retry_left_s(run.scheduled, now_ns)
         return f"{sign} again in {left_s:.1f} s" if run.scheduled.delay_ms else f"{sign} falls back"
     number = "" if brief else figure(run, seen, now_ns)
-    return " ".join(part for part in (sign, state_word(seen.state), number) if part)
+    return " ".join(part for part in (sign, _doing(seen), number) if part)
 
 
 class StatusText(NamedTuple):
@@ -183,6 +196,8 @@ def _situation(run: RunView, seen: ObservedState, now_ns: int) -> str:
         return f"{one_line(retry_sentence(run.scheduled, now_ns))}, r makes it now"
     timeline = attempt.timeline
     gap = seconds(seen.open_gap_ns or 0)
+    if seen.hidden_ns is not None:
+        return f"{_doing(seen)}, {seconds(seen.hidden_ns)}; no output is due"
     match seen.state:
         case "streaming":
             what = UNREAD if attempt.unread else "streaming"

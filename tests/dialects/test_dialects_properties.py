@@ -33,8 +33,9 @@ KEYS = st.sampled_from([
     "object", "model", "provider", "contentBlockIndex", "toolUse", "input", "start", "toolUseId", "stopReason",
     "metadata", "messageStop", "content_block", "status_code", "reasoningContent", "function_call", "outputs",
     "generations", "completion", "event_type", "partial_json", "content_block", "stop_reason", "input_tokens",
-    "output_tokens", "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
-    "message", "response", "done", "done_reason", "prompt_eval_count", "eval_count", "total_duration",
+    "output_tokens", "output_index", "item_id", "item", "part", "summary", "call_id", "response", "output", "status",
+    "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
+    "message", "done", "done_reason", "prompt_eval_count", "eval_count", "total_duration",
 ])  # fmt: skip
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
@@ -47,6 +48,23 @@ EVENT_NAMES = st.sampled_from(
 MESSAGE_TYPES = st.sampled_from(
     ["message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "ping", "error"]
 )
+RESPONSE_TYPES = st.sampled_from([
+    "response.created", "response.output_item.added", "response.output_item.done", "response.output_text.delta",
+    "response.output_text.done", "response.content_part.done", "response.function_call_arguments.delta",
+    "response.function_call_arguments.done", "response.reasoning_summary_text.delta", "response.completed",
+    "response.failed", "error",
+])  # fmt: skip
+OUTPUT_ITEM = st.dictionaries(KEYS, JSON, max_size=5) | st.fixed_dictionaries(
+    {"type": st.sampled_from(["message", "reasoning", "function_call", "web_search_call"])},
+    optional={"id": SCALARS, "call_id": SCALARS, "name": SCALARS, "arguments": JSON, "content": JSON, "summary": JSON},
+)
+RESPONSE_EVENT = st.fixed_dictionaries(
+    {"delta": st.text(max_size=3)},
+    optional={
+        "output_index": st.integers(-1, 2), "item_id": SCALARS, "item": OUTPUT_ITEM, "text": SCALARS, "arguments": JSON,
+        "response": st.fixed_dictionaries({"output": st.lists(OUTPUT_ITEM, max_size=3) | JSON, "status": SCALARS}),
+    },
+)  # fmt: skip
 
 
 def sse(value: object) -> bytes:
@@ -82,6 +100,11 @@ BODIES = {
         st.builds(named, st.dictionaries(KEYS, JSON, max_size=5), MESSAGE_TYPES)
         | st.sampled_from([b"event: ping\ndata: {}\n\n", b": hi\n"]),
         max_size=4,
+    ),
+    "responses": st.lists(
+        st.builds(named, RESPONSE_EVENT | st.dictionaries(KEYS, JSON, max_size=5), RESPONSE_TYPES)
+        | st.sampled_from([b"data: [DONE]\n\n", b": hi\n", b"event: error\ndata: {}\n\n"]),
+        max_size=6,
     ),
     "deepinfra": st.lists(
         st.builds(sse, JSON | st.fixed_dictionaries({"token": JSON}, optional={"details": JSON}))
@@ -128,6 +151,7 @@ def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data
     for delta in whole:
         folded.add(delta)
     msgspec.json.encode((folded.text, folded.reasoning, folded.tool_calls, folded.finish_reason, folded.model))
+    msgspec.json.encode((folded.refusal, folded.server_tools))
 
 
 @pytest.mark.parametrize("dialect", [entry.name for entry in formats()])

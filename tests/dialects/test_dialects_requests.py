@@ -120,6 +120,33 @@ def test_messages_carries_calls_and_results_in_alternating_turns() -> None:
     }
 
 
+def test_responses_lists_messages_calls_and_results_as_items() -> None:
+    assert body(target("responses")) == {
+        "model": "org/m:1",
+        "max_output_tokens": 100,
+        "stream": True,
+        "store": False,
+        "input": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Weather?"},
+            {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city": "Tokyo"}'},
+            {"type": "function_call", "call_id": "c2", "name": "get_weather", "arguments": '{"city": "Oslo"}'},
+            {"type": "function_call_output", "call_id": "c1", "output": '{"temp":22}'},
+            {"type": "function_call_output", "call_id": "c2", "output": '{"temp":3}'},
+        ],
+        "tools": [
+            {
+                "type": "function",
+                "name": "get_weather",
+                "description": "Weather of a city",
+                "parameters": PARAMETERS,
+                "strict": False,
+            }
+        ],
+        "tool_choice": "auto",
+    }
+
+
 def test_deepinfra_writes_the_conversation_in_the_models_template() -> None:
     kimi = CATALOG.targets["deepinfra-native"]
     talk = (
@@ -141,16 +168,22 @@ def test_deepinfra_writes_the_conversation_in_the_models_template() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "converse", "messages"),
+    ("choice", "converse", "messages", "responses"),
     [
-        ("required", {"any": {}}, {"type": "any"}),
-        ("get_weather", {"tool": {"name": "get_weather"}}, {"type": "tool", "name": "get_weather"}),
+        ("required", {"any": {}}, {"type": "any"}, "required"),
+        (
+            "get_weather",
+            {"tool": {"name": "get_weather"}},
+            {"type": "tool", "name": "get_weather"},
+            {"type": "function", "name": "get_weather"},
+        ),
     ],
 )
-def test_tool_choices_are_translated(choice: str, converse: object, messages: object) -> None:
+def test_tool_choices_are_translated(choice: str, converse: object, messages: object, responses: object) -> None:
     asked = msgspec.structs.replace(SCENARIO, tool_choice=choice)
     assert body(target("converse"), asked)["toolConfig"]["toolChoice"] == converse
     assert body(target("messages"), asked)["tool_choice"] == messages
+    assert body(target("responses"), asked)["tool_choice"] == responses
 
 
 def test_converse_knows_no_choice_of_no_tools_so_they_are_left_out() -> None:
@@ -165,6 +198,7 @@ def test_converse_knows_no_choice_of_no_tools_so_they_are_left_out() -> None:
     [
         ("messages", "http://x/anthropic", "/v1/messages"),
         ("messages", "http://x/coding/v1", "/messages"),
+        ("responses", "http://x/v1", "/responses"),
         ("deepinfra", "http://x", "/v1/inference/org/m:1"),
         ("deepinfra", "http://x/v1", "/inference/org/m:1"),
         ("converse", "http://x", "/model/org%2Fm%3A1/converse-stream"),
@@ -175,7 +209,7 @@ def test_the_path_fits_the_base_url(name: str, base_url: str, path: str) -> None
     assert http_dialect(name).request(aimed, QUESTION, QUESTION.messages).path == path
 
 
-@pytest.mark.parametrize("name", ["messages", "deepinfra"])
+@pytest.mark.parametrize("name", ["messages", "responses", "deepinfra"])
 def test_streams_are_asked_for_uncompressed_and_the_targets_headers_win(name: str) -> None:
     request = http_dialect(name).request(target(name, headers={"X-Own": "1"}), QUESTION, QUESTION.messages)
     assert request.headers["Accept-Encoding"] == "identity"

@@ -217,6 +217,20 @@ def test_no_stream_makes_the_decision_fail(deltas: list[Delta], ending: str, lin
     assert signature.evidence
 
 
+def test_a_refusal_or_a_tool_of_the_server_is_an_answer_and_silence_is_none() -> None:
+    assert found(STOP) == "empty-answer"
+    assert found(Delta(refusal="I cannot."), STOP) is None
+    assert found(Delta(server_tools=(ServerTool("mcp_approval_request"),)), STOP) is None
+
+
+def test_the_input_of_a_custom_tool_need_not_be_json() -> None:
+    def sql(*, free_form: bool) -> Delta:
+        return Delta(tools=(ToolFragment(0, "c1", "get_weather", "SELECT 1", free_form),))
+
+    assert found(sql(free_form=True), CALLED) is None
+    assert found(sql(free_form=False), CALLED) == "tool-arguments-invalid"
+
+
 def ended(request: RequestFacts, *deltas: Delta) -> str | None:
     said, seen, timeline = Transcript(), ChunkStats(), Timeline(0, 5_000_000_000)
     for number, delta in enumerate(deltas, 1):

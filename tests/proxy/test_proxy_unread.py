@@ -41,19 +41,14 @@ def events(*objects: object, named: bool = False) -> bytes:
     return out
 
 
-RESPONSES = events(
-    {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}},
-    {"type": "response.output_text.delta", "delta": "Hel", "item_id": "m"},
-    {"type": "response.output_text.delta", "delta": "lo", "item_id": "m"},
-    {"type": "response.completed", "response": {"id": "resp_1", "usage": {"output_tokens": 2}}},
-    named=True,
-)
 GEMINI = events(
     {"candidates": [{"content": {"parts": [{"text": "Hello"}], "role": "model"}}]},
     {"candidates": [{"content": {"parts": [{"text": ""}]}, "finishReason": "STOP"}]},
 )
 COHERE = events(
-    {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hello"}}}},
+    {"type": "message-start", "id": "m"},
+    {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hel"}}}},
+    {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "lo"}}}},
     {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}},
     named=True,
 )
@@ -61,19 +56,18 @@ MCP = chunked(b": ping\n\n") + events({"jsonrpc": "2.0", "id": 1, "result": {"to
 LINES = chunked(b'{"response":"Hel","done":false}\n') + chunked(b'{"response":"lo","done":true}\n')
 ERROR_INSIDE = events({"type": "error", "error": {"message": "overloaded"}}, named=True)
 HEALTHY = {
-    "responses": ("/v1/responses", EVENTS, RESPONSES),
     "gemini": ("/v1beta/models/gemini:streamGenerateContent?alt=sse", EVENTS, GEMINI),
     "vertex": ("/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent", EVENTS, GEMINI),
     "cohere": ("/v2/chat", EVENTS, COHERE),
     "mcp": ("/mcp", EVENTS, MCP),
     "lines": ("/v1/chat", "application/x-ndjson", LINES),
     "eventstream": ("/endpoints/e/invocations-response-stream", "application/vnd.amazon.eventstream", chunked(b"\0\0")),
-    "an error that only a reader would see": ("/v1/responses", EVENTS, ERROR_INSIDE),
+    "an error that only a reader would see": ("/v2/chat", EVENTS, ERROR_INSIDE),
     "chat lines of another type": ("/v1/chat/completions", "application/x-ndjson", LINES),
 }
 
 
-async def through(middle: Middle, path: str = "/v1/responses") -> ev.RunEnded:
+async def through(middle: Middle, path: str = "/v2/chat") -> ev.RunEnded:
     """Ask once, as a client that reads to the end, and forgives what is wrong there."""
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         try:
@@ -114,14 +108,14 @@ async def test_a_healthy_stream_that_kmon_does_not_read_is_done_and_is_said_not_
 
 async def test_its_events_are_counted_and_what_they_hold_is_shown_nowhere() -> None:
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(head() + MCP + RESPONSES + END)
+        writer.write(head() + MCP + COHERE + END)
 
     async with serving(script) as url, proxying(url) as middle:
         ended = await through(middle)
         raw = [event.raw for event in middle.watched.events if isinstance(event, ev.DeltaArrived)]
     assert (ended.chunks, ended.keepalives) == (5, 1)
     assert raw[0] == "comment, 6 bytes"
-    assert raw[3].startswith("response.output_text.delta, ")
+    assert raw[3].startswith("content-delta, ")
     assert not any("Hel" in said for said in raw)
 
 
@@ -133,14 +127,14 @@ def cut(writer: asyncio.StreamWriter) -> None:
 
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(head() + RESPONSES)
+    writer.write(head() + COHERE)
     await writer.drain()
     await asyncio.sleep(0.1)  # what is on its way would be thrown away by the reset
     cut(writer)
 
 
 async def no_last_chunk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(head() + RESPONSES)
+    writer.write(head() + COHERE)
 
 
 async def too_short(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -148,7 +142,7 @@ async def too_short(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def no_chunk_size(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(head() + RESPONSES + b"no number\r\nx\r\n")
+    writer.write(head() + COHERE + b"no number\r\nx\r\n")
 
 
 async def refused(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -201,9 +195,9 @@ async def test_a_long_silence_is_a_gap_on_the_wire_and_accuses_nobody() -> None:
     go_on = asyncio.Event()
 
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(head() + RESPONSES)
+        writer.write(head() + COHERE)
         await go_on.wait()
-        writer.write(RESPONSES + END)
+        writer.write(COHERE + END)
 
     async with serving(script) as url, proxying(url, stall_s=STALL_S) as middle:
         asking = asyncio.create_task(through(middle))
@@ -323,7 +317,7 @@ async def test_of_a_stream_that_is_not_read_nobody_says_that_its_provider_sends_
     log, hold = CallLog(), asyncio.Event()
 
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(head() + RESPONSES)
+        writer.write(head() + COHERE)
         await hold.wait()
         writer.write(END)
 

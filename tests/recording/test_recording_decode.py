@@ -117,11 +117,11 @@ def test_an_http_error_to_a_streaming_request_is_printed_and_plain_requests_are_
 def test_a_stream_in_a_dialect_kmon_does_not_read_is_said_not_guessed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, 'data: {"type":"response.created"}\n\n')
+    path = written(tmp_path, 'data: {"candidates":[]}\n\n')
     assert main(["decode", "--json", str(path)]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert "interaction 0 speaks responses, which decode does not read; skipped" in err
+    assert "interaction 0 speaks gemini, which decode does not read; skipped" in err
 
 
 def test_an_unreadable_file_is_said_and_the_others_are_printed(

@@ -6,6 +6,7 @@ import base64
 import json
 from pathlib import Path
 
+from kmon.output.decode import decoded_block, json_line
 from kmon.recording import load
 from kmon.recording.decode import Decoded, decodable, decode
 from tests.support.fake_bedrock import START, answer, exception, text
@@ -103,3 +104,24 @@ def test_deepinfras_own_stream(tmp_path: Path) -> None:
     url = "https://api.deepinfra.com/v1/inference/moonshotai/Kimi-K2.6"
     silent = cassette(tmp_path, url, b": hi\n\n", "text/event-stream")
     assert (silent.dialect, silent.signature) == ("deepinfra", "truncated-no-finish")
+
+
+RESPONSES = (
+    'event: response.output_item.done\ndata: {"type":"response.output_item.done","output_index":0,'
+    '"item":{"type":"web_search_call","id":"ws_1"}}\n\n'
+    'event: response.refusal.delta\ndata: {"type":"response.refusal.delta","output_index":1,"delta":"I cannot."}\n\n'
+    'event: response.completed\ndata: {"type":"response.completed","response":{"status":"completed","output":[],'
+    '"usage":{"input_tokens":9,"output_tokens":4,"total_tokens":13}}}\n\n'
+)
+
+
+def test_a_responses_stream_with_a_refusal_and_a_tool_of_the_server(tmp_path: Path) -> None:
+    got = body(tmp_path, RESPONSES.encode())
+    assert (got.dialect, got.text, got.finish_reason, got.done) == ("responses", "", "completed", True)
+    said = json.loads(json_line(got))
+    assert (said["refusal"], said["server_tools"]) == ("I cannot.", [{"type": "web_search_call"}])
+    shown = decoded_block(got, load(tmp_path / "x.body")[0])
+    assert "refusal\n    I cannot." in shown
+    assert "server tool\n    web_search_call" in shown
+    plain = json.loads(json_line(body(tmp_path, RESPONSES[RESPONSES.index("event: response.completed") :].encode())))
+    assert not {"refusal", "server_tools"} & plain.keys()

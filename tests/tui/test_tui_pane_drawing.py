@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.dialects.delta import StreamError, Usage
+from kmon.dialects.delta import HiddenWork, StreamError, Usage
 from kmon.stream import events as ev
 from kmon.stream.events import RunEnded
 from kmon.stream.state import derive
@@ -277,3 +277,25 @@ def test_a_request_of_an_unknown_kind_waits_for_its_first_byte() -> None:
     empty = draw_pane(run, derive(run, 2 * S), Flow(), 54, 7, 2 * S, PLAIN)
     assert any("no byte yet" in span.text for row in empty for span in row)
     assert any("silent 8.9 s on the wire" in row for row in drawn(script, 9.0, height=7))
+
+
+def working(work: HiddenWork, *, keepalives: tuple[float, ...] = ()) -> Script:
+    script = Script("r1", "openai").start()
+    script.events.append(ev.DeltaArrived(1 * S, "r1", 1, "other", "", hidden_work=work))
+    return script.keepalive(*keepalives)
+
+
+@pytest.mark.parametrize(("work", "words"), [("reasoning", "thinking, hidden"), ("server-tool", "server tool")])
+def test_hidden_work_is_said_and_is_no_stall(work: HiddenWork, words: str) -> None:
+    script = working(work)
+    rows = drawn(script, 31.0)
+    assert f" ○ {words} 30.0 s " in rows[0]
+    assert "stalls 0" in rows[-3]
+    run = run_of(script, 31.0)
+    said = status_text.situation(run, derive(run, 31 * S), 31 * S)
+    assert (said.text, said.alarm) == (f"{words}, 30.0 s; no output is due", False)
+
+
+def test_hidden_work_whose_keepalives_stopped_is_a_stall_and_so_is_the_same_silence_without_it() -> None:
+    assert "▲ STALLED 28.0 s" in drawn(working("reasoning", keepalives=(2.0, 3.0)), 31.0)[0]
+    assert "▲ STALLED" in drawn(Script("r1", "openai").start(), 31.0)[0]
