@@ -69,19 +69,26 @@ class Output(NamedTuple):
     """Which parts of an answer a chunk extended."""
 
     text: bool
+    """Text, or output that is no text (an image)."""
     reasoning: bool
     tool: bool
     """The arguments of a tool call; an id or a name alone does not count."""
 
 
-def output(text: str, reasoning: str, tools: Iterable[ToolFragment], held: Collection[str] = ()) -> Output:
+def output(
+    text: str,
+    reasoning: str,
+    tools: Iterable[ToolFragment],
+    held: Collection[str] = (),
+    media: Collection[str] = (),
+) -> Output:
     """Which parts a chunk with these pieces extends. Any of the three is progress; this is its only definition.
 
     Other content of the chunk (an error, a finish reason, usage) does not matter. ``held`` names the parts with new
-    text that is held back and not shown yet.
+    text that is held back and not shown yet. ``media`` extends the answer as text does.
     """
     return Output(
-        bool(text) or "text" in held,
+        bool(text or media) or "text" in held,
         bool(reasoning) or "reasoning" in held,
         "tool" in held or any(fragment.arguments for fragment in tools),
     )
@@ -116,6 +123,8 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     text: str = ""
     reasoning: str = ""
     tools: tuple[ToolFragment, ...] = ()
+    media: tuple[str, ...] = ()
+    """The MIME type of each piece of output that is no text (``image/png``); "" where it has none."""
     finish_reason: str | None = None
     usage: Usage | None = None
     error: StreamError | None = None
@@ -144,7 +153,7 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     @property
     def progress(self) -> bool:
         """Whether the chunk, before it is cleaned, has output."""
-        return any(output(self.text + self.refusal, self.reasoning, self.tools))
+        return any(output(self.text + self.refusal, self.reasoning, self.tools, media=self.media))
 
     @property
     def kind(self) -> Kind:

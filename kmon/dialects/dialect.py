@@ -71,6 +71,8 @@ class FinishWords(Struct, frozen=True):
     """Whether an answer that ended without a reason may be cut: not where the terminal event alone says it is whole."""
     without_output: frozenset[str] = frozenset()
     """The answer may end without output: none was asked for, or the reason says why there is none."""
+    more_follows: bool = False
+    """Whether output may follow a finish reason after a pause: it ends a round of the answer, not always the answer."""
 
 
 class WireFormat(ABC):

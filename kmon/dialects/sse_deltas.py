@@ -15,9 +15,11 @@ from kmon.dialects.delta import Delta
 from kmon.dialects.fault import fault, malformed
 from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
-from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder
+from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder, Stray
 
 DONE = b"[DONE]"
+BARE_LIMIT_LINES = 500
+"""Most lines of a bare JSON error; pretty-printed ones have ten to fifty."""
 
 Interpret = Callable[[dict[str, Any], str, str], Delta]
 """A data object, its text as evidence (``Delta.raw``) and the SSE event name to a delta."""
@@ -36,6 +38,8 @@ class JSONEventsDecoder:
     def __init__(self, interpret: Interpret) -> None:
         self._sse = SSEDecoder()
         self._interpret = interpret
+        self._bare: list[bytes] = []
+        """The lines so far of a JSON value that stands between the events."""
 
     def feed(self, data: bytes) -> list[Delta]:
         return [delta for item in self._sse.feed(data) if (delta := self._delta(item)) is not None]
@@ -44,6 +48,8 @@ class JSONEventsDecoder:
         return [delta for item in self._sse.end() if (delta := self._delta(item)) is not None]
 
     def _delta(self, item: Item) -> Delta | None:
+        if not isinstance(item, Stray):
+            self._bare = []
         if isinstance(item, Event):
             return self._event(item)
         if isinstance(item, Comment):
@@ -74,12 +80,20 @@ class JSONEventsDecoder:
         return self._interpret(value, raw, event.name)
 
     def _stray(self, line: bytes, *, complete: bool) -> Delta | None:
-        """Ignore a line that is no SSE field, as the rules say, unless it is a bare JSON error or cut."""
-        raw = frame_text(line)
+        """Ignore a line that is no SSE field, as the rules say, unless it is cut or the end of a bare JSON error.
+
+        Such an error may take several lines, and may be the element of an array.
+        """
+        if self._bare or line.lstrip().startswith((b"{", b"[")):
+            self._bare.append(line)
+        raw = frame_text(b"\n".join(self._bare) or line)
         try:
-            value = parsed(line) if line.lstrip().startswith(b"{") else None
+            value = parsed(b"\n".join(self._bare)) if line.rstrip().endswith((b"}", b"]")) else None
         except ValueError:
             value = None
+        if value is not None or len(self._bare) > BARE_LIMIT_LINES:
+            self._bare = []
+        value = value[0] if isinstance(value, list) and value else value
         error = self._interpret(value, raw, "").error if isinstance(value, dict) else None
         if error is None and not complete:
             error = malformed("the body ended inside a frame", raw)

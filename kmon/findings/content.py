@@ -157,7 +157,8 @@ def _finish(transcript: Transcript) -> str:
 
 
 def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.text.strip() or transcript.tool_calls or transcript.refusal.strip() or transcript.server_tools:
+    said = transcript.text.strip() or transcript.refusal.strip() or transcript.tool_calls or transcript.media
+    if said or transcript.server_tools:
         return None  # a tool of the server may wait for the client's consent, or be run by it
     finish = _finish(transcript)
     if transcript.finish_reason in request.finish_words.without_output:

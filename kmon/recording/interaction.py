@@ -55,10 +55,9 @@ class Interaction(Struct, frozen=True):
 
     ``index`` counts from 0 in the file. ``status`` is None if it is not recorded: for a raw body that is no stream (a
     raw stream is taken as the body of a 200). ``body`` is without content encodings. ``dialect`` is detected from the
-    response: ``chat``, ``converse``, ``messages``, ``responses``, ``deepinfra``, ``ollama``, ``bedrock-invoke``, or one
-    that kmon cannot decode (``gemini``). ``duration_ms`` is the time from request to end, if recorded.
-    ``arrivals_ms`` has the arrival times of the SSE events and comments in ``body``, relative to the first; only kmon's
-    recordings have it.
+    response: ``chat``, ``converse``, ``messages``, ``responses``, ``gemini``, ``deepinfra``, ``ollama``,
+    ``bedrock-invoke``. ``duration_ms`` is the time from request to end, if recorded. ``arrivals_ms`` has the
+    arrival times of the SSE events and comments in ``body``, relative to the first; only kmon's recordings have it.
     """
 
     index: int

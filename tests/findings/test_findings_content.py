@@ -141,6 +141,15 @@ def test_a_passage_that_comes_twice_chunk_for_chunk_is_a_duplicate() -> None:
     assert passage_sent_twice(["| a | b | c |\n"] * 60) is None
 
 
+def test_an_answer_of_media_or_of_the_servers_own_tools_is_not_empty_and_its_tokens_are_not_all_text() -> None:
+    usage = Usage(9, 1_300, 1_309, reasoning_tokens=0)
+    image, ran = Delta(media=("image/png",)), Delta(server_tools=(ServerTool("executableCode"),))
+    for seen in (image, ran):
+        assert found(seen, Delta(finish_reason="stop", usage=usage)) is None
+    assert found(Delta(), STOP) == "empty-answer"
+    assert found(Delta(text="Here."), Delta(finish_reason="stop", usage=usage)) == "usage-mismatch"
+
+
 def test_output_after_the_last_finish_reason_is_named_but_one_late_word_is_not() -> None:
     assert found(Delta(text="a"), STOP, *words("b c d")) == "reordered-chunks"
     assert found(Delta(text="a"), STOP, *words("b c")) == "text-after-finish"
