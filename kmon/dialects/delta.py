@@ -149,6 +149,10 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     """The provider behind an aggregator, if the chunk names it (OpenRouter ``provider``)."""
     server_ms: float | None = None
     """The server's own total time, if the chunk has it (Bedrock ``metrics.latencyMs``)."""
+    server_load_ms: float | None = None
+    """How long the server loaded the model before it read the prompt, if the chunk says so."""
+    server_prompt_ms: float | None = None
+    """How long the server read the prompt before the first token, if the chunk says so."""
     raw: str = ""
     """The data or comment as received, bounded (``bounds.py``), as evidence."""
 

@@ -39,7 +39,7 @@ class GeminiDecoder:
         self._answer = GeminiAnswer()
         self._array = ArrayDecoder()
         self._inner: JSONEventsDecoder | JSONPiecesDecoder | None = None
-        self._closed = False
+        self._closed = self._broken = False
 
     def feed(self, data: bytes) -> list[Delta]:
         inner = self._inner
@@ -48,12 +48,18 @@ class GeminiDecoder:
             if (inner := self._chosen()) is None:
                 return []
             data, self._begin = self._begin, b""
-        found = inner.feed(data)
+        found = self._seen(inner.feed(data))
         return found + self._closing() if self._array.closed else found
 
     def end(self) -> list[Delta]:
-        found = [] if self._inner is None else self._inner.end()
+        found = [] if self._inner is None else self._seen(self._inner.end())
         return found + self._closing()
+
+    def _seen(self, deltas: list[Delta]) -> list[Delta]:
+        """The same. An error between the events, which the answer did not see, fails it like one in them."""
+        failed = any(delta.error is not None and delta.error.kind != "malformed-frame" for delta in deltas)
+        self._broken = self._broken or (failed and not self._answer.blocked)
+        return deltas
 
     def _chosen(self) -> JSONEventsDecoder | JSONPiecesDecoder | None:
         first = self._begin.removeprefix(BOM).lstrip()[:1]
@@ -79,7 +85,7 @@ class GeminiDecoder:
 
     def _closing(self) -> list[Delta]:
         """The end of the answer, once, if the answer had one."""
-        if self._closed or not self._answer.ended:
+        if self._closed or self._broken or not self._answer.ended:
             return []
         self._closed = True
         return [Delta(done=True, chunk=False)]
@@ -90,6 +96,8 @@ class GeminiAnswer:
 
     def __init__(self) -> None:
         self._finished = self._failed = False
+        self.blocked = False
+        """Whether the prompt was refused: an error that is a whole answer."""
         self._calls = 0
         self._open: PathArguments | None = None
         """The arguments of the last call, while they come in pieces."""
@@ -106,6 +114,7 @@ class GeminiAnswer:
         finish = _finish(candidate.get("finishReason"))
         reported = _error(value.get("error"), raw)
         blocked = None if candidate else _blocked(value, raw)
+        self.blocked = self.blocked or blocked is not None
         self._finished = self._finished or finish is not None or blocked is not None
         self._failed = self._failed or reported is not None
         parts = [members(part) for part in items(members(candidate.get("content")).get("parts"))]

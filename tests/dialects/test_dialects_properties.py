@@ -37,6 +37,7 @@ KEYS = st.sampled_from([
     "candidates", "parts", "functionCall", "args", "partialArgs", "jsonPath", "stringValue", "willContinue", "thought",
     "finishReason", "promptFeedback", "blockReason", "usageMetadata", "response", "inlineData", "executableCode",
     "output_tokens", "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
+    "message", "done", "done_reason", "prompt_eval_count", "eval_count", "total_duration",
 ])  # fmt: skip
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
@@ -93,6 +94,10 @@ def sse(value: object) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
+def line(value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
 def named(value: dict[str, object], name: str) -> bytes:
     return b"event: " + name.encode() + b"\n" + sse({**value, "type": name})
 
@@ -127,6 +132,11 @@ BODIES = {
     "deepinfra": st.lists(
         st.builds(sse, JSON | st.fixed_dictionaries({"token": JSON}, optional={"details": JSON}))
         | st.sampled_from([b"data: [DONE]\n\n", b"data: {"]),
+        max_size=4,
+    ),
+    "ollama": st.lists(
+        st.builds(line, JSON | st.fixed_dictionaries({"message": JSON, "done": SCALARS}, optional={"error": JSON}))
+        | st.sampled_from([b"\r\n", b'{"done":']),
         max_size=4,
     ),
     "gemini": st.lists(st.builds(sse, CONTENT) | st.sampled_from([b"data: {", b": hi\r\n"]), max_size=4)

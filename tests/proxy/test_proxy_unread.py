@@ -54,7 +54,7 @@ ERROR_INSIDE = events({"type": "error", "error": {"message": "overloaded"}}, nam
 HEALTHY = {
     "cohere": ("/v2/chat", EVENTS, COHERE),
     "mcp": ("/mcp", EVENTS, MCP),
-    "ollama": ("/api/generate", "application/x-ndjson", LINES),
+    "lines": ("/v1/chat", "application/x-ndjson", LINES),
     "eventstream": ("/endpoints/e/invocations-response-stream", "application/vnd.amazon.eventstream", chunked(b"\0\0")),
     "an error that only a reader would see": ("/v2/chat", EVENTS, ERROR_INSIDE),
     "chat lines of another type": ("/v1/chat/completions", "application/x-ndjson", LINES),

@@ -171,6 +171,19 @@ def converse_stream(h: Hostile) -> bytes:
     ])  # fmt: skip
 
 
+def ollama_stream(h: Hostile) -> bytes:
+    call = {"id": h(), "function": {"name": h(), "arguments": {h(9): h()}}}
+    said = ({"role": h(9), "content": h()}, {"thinking": h()}, {"tool_calls": [call]})
+    return b"".join(
+        dumped(line) + b"\n"
+        for line in (
+            *({"model": h(9), "message": message, "done": False} for message in said),
+            {"error": h()},
+            {"model": h(), "message": {"content": ""}, "done": True, "done_reason": h(), "load_duration": 1e300},
+        )
+    )
+
+
 def gemini_stream(h: Hostile) -> bytes:
     piece = {"jsonPath": "$.a", "stringValue": h(), "willContinue": True}
     parts = [
@@ -212,6 +225,7 @@ WRITTEN: dict[str, Callable[[Hostile], bytes]] = {
     "messages": messages_stream,
     "deepinfra": deepinfra_stream,
     "converse": converse_stream,
+    "ollama": ollama_stream,
     "gemini": gemini_stream,
 }
 STREAMS = {side.name: WRITTEN.get(side.name, simulated_stream(side)) for side in server_dialects()}
