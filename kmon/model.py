@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 Role = Literal["system", "user", "assistant", "tool"]
-Auth = Literal["bearer", "x-api-key", "aws"]
+Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "aws"]
 DEFAULT_DIALECT = "chat"
 """The dialect of a target that names none."""
 GATEWAY_KEY_ENV = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")

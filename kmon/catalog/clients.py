@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib.resources import files
 from typing import Literal
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-UrlForm = Literal["as-is", "without-v1", "origin"]
+UrlForm = Literal["as-is", "without-version", "origin"]
+_VERSION = re.compile(r"/v\d\w*\Z")
 
 
 def base_url_variables(base_url: str) -> dict[str, str]:
@@ -20,7 +22,7 @@ def base_url_variables(base_url: str) -> dict[str, str]:
 
 
 def _url(base_url: str, form: UrlForm) -> str:
-    if form == "without-v1":
-        return base_url.removesuffix("/v1")
+    if form == "without-version":
+        return _VERSION.sub("", base_url)
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.netloc}" if form == "origin" else base_url

@@ -20,6 +20,8 @@ PUBLIC = frozenset({"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"})
 """Variables of a credential that are not secret."""
 REGION_NAME = r"[a-z]{2,4}(?:-[a-z]+){1,3}-\d{1,2}"
 """Pattern of the name of an AWS region."""
+KEY_HEADERS = ("x-api-key", "x-goog-api-key")
+"""The kinds of :data:`Auth` that are the name of the header with the bare key."""
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -50,7 +52,7 @@ class Credential(Struct, frozen=True):
         self.check(url, proxied=proxied)
         if self.key is None:
             return {}
-        return {"x-api-key": self.key} if auth == "x-api-key" else {"Authorization": f"Bearer {self.key}"}
+        return {auth: self.key} if auth in KEY_HEADERS else {"Authorization": f"Bearer {self.key}"}
 
     def check(self, url: str, *, proxied: bool) -> None:
         """Raise :class:`UsageError` if the secrets may not be sent to ``url``; ``proxied``: over an HTTP proxy."""

@@ -28,11 +28,11 @@ def broken(transcript: Transcript, words: FinishWords) -> str | None:
     return UNSTREAMED if transcript.unstreamed else None
 
 
-def unclosed(transcript: Transcript, *, end_event: bool) -> str | None:
+def unclosed(transcript: Transcript, words: FinishWords, *, end_event: bool) -> str | None:
     """The signature of an answer without its end event or its finish reason; ``end_event``: whether one is usual."""
     if not transcript.done:
         return "finish-without-done" if end_event else None
-    return "done-without-finish" if transcript.finish_reason is None else None
+    return "done-without-finish" if transcript.finish_reason is None and words.required else None
 
 
 def ending_name(
@@ -41,4 +41,4 @@ def ending_name(
     """The signature of an answer whose body ended, with its error if there is one."""
     if error is not None and error.kind != MALFORMED:
         return failure_name(error.kind, error.status)
-    return broken(transcript, words) or unclosed(transcript, end_event=end_event)
+    return broken(transcript, words) or unclosed(transcript, words, end_event=end_event)

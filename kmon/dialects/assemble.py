@@ -12,6 +12,7 @@ TEXT_LIMIT_CHARS = 4_000_000
 """Limit of each text: the answer, the reasoning, the arguments of one tool call."""
 TOOL_CALLS_LIMIT = 1_000
 """Limit of the calls, and of the tools of the server."""
+MEDIA_LIMIT = 1_000
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Transcript:
     def __init__(self) -> None:
         self._text, self._reasoning, self._refusal = _Text(), _Text(), _Text()
         self._server_tools: list[ServerTool] = []
+        self._media: list[str] = []
         self._calls: list[_OpenCall] = []
         self._call_at: dict[int, _OpenCall] = {}
         self.finish_reason: str | None = None
@@ -90,6 +92,11 @@ class Transcript:
         return tuple(ServerTool(mended(tool.type), mended(tool.name)) for tool in self._server_tools)
 
     @property
+    def media(self) -> tuple[str, ...]:
+        """The MIME types of output that is no text, in order."""
+        return tuple(map(mended, self._media))
+
+    @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Calls in the order of their first fragments; a call without id, name and arguments is left out."""
         return tuple(
@@ -108,6 +115,7 @@ class Transcript:
         if delta.refusal:
             self.dropped_chars += self._refusal.add(delta.refusal)
         self._server_tools += delta.server_tools[: TOOL_CALLS_LIMIT - len(self._server_tools)]
+        self._media += delta.media[: MEDIA_LIMIT - len(self._media)]
         for fragment in delta.tools:
             self._add_fragment(fragment)
         if delta.finish_reason is not None:

@@ -20,7 +20,7 @@ from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.fault import malformed
 from kmon.dialects.framing import AWS_EVENT_STREAM
 from kmon.dialects.json_access import count, items, members, parsed, text
-from kmon.dialects.messages import message_delta
+from kmon.dialects.messages_events import MessagesEvents, whole_message
 
 METRICS = "amazon-bedrock-invocationMetrics"
 """Member of the last chunk of every family: Bedrock's own token counts."""
@@ -41,36 +41,53 @@ class BedrockInvoke(WireFormat):
         return event == "chunk"
 
     def decoder(self) -> JSONFramesDecoder:
-        return JSONFramesDecoder(_invoke_delta)
+        return InvokeDecoder()
 
     def whole(self, value: dict[str, Any]) -> Delta:
-        return _payload_delta(value)
+        return _payload_delta(value, MessagesEvents())
 
 
-def _invoke_delta(name: str, event: dict[str, Any]) -> Delta:
-    if name != "chunk":
-        return Delta()
-    try:
-        value = parsed(base64.b64decode(text(event.get("bytes")), validate=True))
-    except (ValueError, binascii.Error):
-        return Delta(error=malformed("a chunk that is no base64 of JSON", text(event.get("bytes"))))
-    if not isinstance(value, dict):
-        return Delta(error=malformed("a chunk that is no JSON object", text(event.get("bytes"))))
-    delta = _payload_delta(value)
-    metrics = value.get(METRICS)
-    if not isinstance(metrics, dict):
-        return delta
+class InvokeDecoder(JSONFramesDecoder):
+    """Frames to deltas. Bedrock's own counts are used where the model's events have none."""
+
+    def __init__(self) -> None:
+        super().__init__(self._interpreted)
+        self._messages = MessagesEvents()
+        self._counted = False
+
+    def _interpreted(self, name: str, event: dict[str, Any]) -> Delta:
+        if name != "chunk":
+            return Delta()
+        try:
+            value = parsed(base64.b64decode(text(event.get("bytes")), validate=True))
+        except (ValueError, binascii.Error):
+            return Delta(error=malformed("a chunk that is no base64 of JSON", text(event.get("bytes"))))
+        if not isinstance(value, dict):
+            return Delta(error=malformed("a chunk that is no JSON object", text(event.get("bytes"))))
+        delta = _payload_delta(value, self._messages)
+        usage = delta.usage
+        self._counted = self._counted or (
+            usage is not None and None not in (usage.prompt_tokens, usage.completion_tokens)
+        )
+        metrics = value.get(METRICS)
+        if not isinstance(metrics, dict):
+            return delta
+        return msgspec.structs.replace(delta, usage=usage if self._counted else _metered(metrics), done=True)
+
+
+def _metered(metrics: dict[str, Any]) -> Usage:
     read, written = count(metrics.get("cacheReadInputTokenCount")), count(metrics.get("cacheWriteInputTokenCount"))
     prompt = whole_prompt(count(metrics.get("inputTokenCount")), read, written)
     output = count(metrics.get("outputTokenCount"))
-    counts = Usage(prompt, output, None, cached_tokens=read, cache_write_tokens=written)
-    return msgspec.structs.replace(delta, usage=counts, done=True)
+    return Usage(prompt, output, None, cached_tokens=read, cache_write_tokens=written)
 
 
-def _payload_delta(value: dict[str, Any]) -> Delta:
+def _payload_delta(value: dict[str, Any], messages: MessagesEvents) -> Delta:
     """Recognise the family by its members: Claude, Nova, OpenAI, DeepSeek, Cohere, Titan, Llama, Mistral."""
+    if value.get("type") == "message":
+        return whole_message(value)
     if isinstance(value.get("type"), str):
-        return message_delta(value)
+        return messages.delta(value)
     for name in NOVA_EVENTS:
         if isinstance(value.get(name), dict):
             return converse_delta(name, value[name])

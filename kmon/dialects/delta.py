@@ -71,19 +71,26 @@ class Output(NamedTuple):
     """Which parts of an answer a chunk extended."""
 
     text: bool
+    """Text, or output that is no text (an image)."""
     reasoning: bool
     tool: bool
     """The arguments of a tool call; an id or a name alone does not count."""
 
 
-def output(text: str, reasoning: str, tools: Iterable[ToolFragment], held: Collection[str] = ()) -> Output:
+def output(
+    text: str,
+    reasoning: str,
+    tools: Iterable[ToolFragment],
+    held: Collection[str] = (),
+    media: Collection[str] = (),
+) -> Output:
     """Which parts a chunk with these pieces extends. Any of the three is progress; this is its only definition.
 
     Other content of the chunk (an error, a finish reason, usage) does not matter. ``held`` names the parts with new
-    text that is held back and not shown yet.
+    text that is held back and not shown yet. ``media`` extends the answer as text does.
     """
     return Output(
-        bool(text) or "text" in held,
+        bool(text or media) or "text" in held,
         bool(reasoning) or "reasoning" in held,
         "tool" in held or any(fragment.arguments for fragment in tools),
     )
@@ -118,6 +125,8 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     text: str = ""
     reasoning: str = ""
     tools: tuple[ToolFragment, ...] = ()
+    media: tuple[str, ...] = ()
+    """The MIME type of each piece of output that is no text (``image/png``); "" where it has none."""
     finish_reason: str | None = None
     usage: Usage | None = None
     error: StreamError | None = None
@@ -140,13 +149,17 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     """The provider behind an aggregator, if the chunk names it (OpenRouter ``provider``)."""
     server_ms: float | None = None
     """The server's own total time, if the chunk has it (Bedrock ``metrics.latencyMs``)."""
+    server_load_ms: float | None = None
+    """How long the server loaded the model before it read the prompt, if the chunk says so."""
+    server_prompt_ms: float | None = None
+    """How long the server read the prompt before the first token, if the chunk says so."""
     raw: str = ""
     """The data or comment as received, bounded (``bounds.py``), as evidence."""
 
     @property
     def progress(self) -> bool:
         """Whether the chunk, before it is cleaned, has output."""
-        return any(output(self.text + self.refusal, self.reasoning, self.tools))
+        return any(output(self.text + self.refusal, self.reasoning, self.tools, media=self.media))
 
     @property
     def kind(self) -> Kind:

@@ -73,6 +73,12 @@ class FinishWords(Struct, frozen=True):
         "content_filter", "content_filtered", "guardrail_intervened", "sensitive",
     })  # fmt: skip
     """The server gave up, produced something unusable, or withheld the rest. In lower case; any case is read."""
+    required: bool = True
+    """Whether an answer that ended without a reason may be cut: not where the terminal event alone says it is whole."""
+    without_output: frozenset[str] = frozenset()
+    """The answer may end without output: none was asked for, or the reason says why there is none."""
+    more_follows: bool = False
+    """Whether output may follow a finish reason after a pause: it ends a round of the answer, not always the answer."""
 
     def is_failure(self, reason: str | None) -> bool:
         """Whether the finish reason says that the answer failed."""
@@ -129,6 +135,10 @@ class WireFormat(ABC):
         """The part of an HTTP error's JSON body that describes the error; ``value`` itself if there is no envelope."""
         return error_member(value)
 
+    def streamed(self, value: Mapping[str, Any]) -> bool:
+        """Whether a request with these members asks for a stream, if its path does not say."""
+        return value.get("stream") is True
+
     def turns(self, value: Mapping[str, Any]) -> Sequence[object]:
         """The messages of a request, each with ``role`` and ``content``."""
         return messages_member(value)
@@ -177,6 +187,10 @@ class HttpDialect(Dialect, WireFormat):
     """The end of base URLs of servers whose API is below a path (``/v1``)."""
     models_path: str | None = None
     """The path of the list of models, after the base URL; None if there is none."""
+
+    def models_url(self, base_url: str) -> str | None:
+        """The URL of the list of models; None if there is none."""
+        return None if self.models_path is None else base_url + self.models_path
 
     def models_in(self, value: object) -> list[str] | None:
         """The ids in an answer to ``models_path``: ``{"data": [{"id": ...}]}`` or, as Together answers, the bare list.

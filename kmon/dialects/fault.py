@@ -29,6 +29,9 @@ def fault(
     if isinstance(inner, dict) and "message" not in members:
         members = lowered(inner)
     code = next((code for key in CODE_KEYS if (code := _word(members.get(key)))), None)
+    named = members.get("status")
+    if _status(members.get("code")) is not None and isinstance(named, str) and not named.isdigit():
+        code = _word(named)  # Google: the number is the HTTP status, and the word says which error it is
     if status is None:
         status = next((n for key in STATUS_KEYS if (n := _status(members.get(key)))), None)
     return StreamError(

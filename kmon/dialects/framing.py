@@ -132,7 +132,10 @@ class JSONArray(Framing):
     def split(self, body: bytes) -> Iterator[bytes]:
         decoder, start = ArrayDecoder(), 0
         for piece in decoder.feed(body):
-            end = body.find(piece.data, start) + len(piece.data)
+            at = body.find(piece.data, start)
+            if at < 0:  # text between elements from which brackets were left out: it goes with the next piece
+                continue
+            end = at + len(piece.data)
             yield body[start:end]
             start = end
         if start < len(body):

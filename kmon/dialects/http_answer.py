@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import structs
 
 from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
-from kmon.dialects.delta import StreamError
+from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.dialect import WireFormat, error_member
 from kmon.dialects.error_words import reported
 from kmon.dialects.fault import fault, fault_of_text
@@ -37,6 +37,10 @@ TIMING_HEADERS = (
 
 SERVER_LATENCY = "server-latency-ms"
 """Key for the server's own total in ms, if the stream has it (Bedrock ``metrics.latencyMs``)."""
+SERVER_LOAD, SERVER_PROMPT = "server-load-ms", "server-prompt-ms"
+"""Keys for the times before the first token in ms, if the stream has them: the model was loaded, the prompt read."""
+LONG_WAIT_MS = 500
+"""A shorter part of the wait for the first token explains nothing."""
 RETRY_AFTER_LIMIT_S = 1e9
 """Thirty years; more means never."""
 LOCATION_LIMIT_CHARS = 1_000
@@ -47,6 +51,20 @@ def kept(headers: Mapping[str, str]) -> dict[str, str]:
     """The request ids and server timings among ``headers``, values bounded."""
     names = (*REQUEST_ID_HEADERS, *TIMING_HEADERS)
     return {name: bounded(headers[name], QUOTED_LIMIT_CHARS) for name in names if name in headers}
+
+
+def server_times(delta: Delta) -> dict[str, str]:
+    """The server's own times in ``delta``, as they are shown beside the headers of :func:`kept`."""
+    told = {SERVER_LATENCY: delta.server_ms, SERVER_LOAD: delta.server_load_ms, SERVER_PROMPT: delta.server_prompt_ms}
+    return {name: f"{time_ms:g}" for name, time_ms in told.items() if time_ms is not None}
+
+
+def server_wait(times: Mapping[str, str]) -> str:
+    """What the server says it did before the first token, in words, from :func:`server_times`; "" if nothing long."""
+    did = {SERVER_LOAD: "loaded the model", SERVER_PROMPT: "read the prompt"}
+    told_ms = {words: float(times[name]) for name, words in did.items() if name in times}
+    long = [f"{words} for {ms / 1000:.1f} s" for words, ms in told_ms.items() if ms >= LONG_WAIT_MS]
+    return f"the server says that it {' and '.join(long)}" if long else ""
 
 
 def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:

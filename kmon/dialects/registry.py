@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # typing's own is an import that --help would wait for
 if TYPE_CHECKING:
     from kmon.dialects.dialect import Dialect, HttpDialect, Route, WireFormat
 
-NAMES = ("chat", "converse", "messages", "responses", "deepinfra", "openclaw", "ws")
+NAMES = ("chat", "converse", "messages", "responses", "gemini", "deepinfra", "ollama", "openclaw", "ws")
 """The dialects of targets; the first is the default."""
 
 _added: dict[str, Dialect | WireFormat] = {}
@@ -28,7 +28,9 @@ def _built_in() -> tuple[Dialect | WireFormat, ...]:
     from kmon.dialects.chat import Chat
     from kmon.dialects.converse import Converse
     from kmon.dialects.deepinfra import DeepInfra
+    from kmon.dialects.gemini import Gemini
     from kmon.dialects.messages import Messages
+    from kmon.dialects.ollama import Ollama
     from kmon.dialects.responses import Responses
     from kmon.dialects.sockets import OpenClawGateway, PlainWebSocket
 
@@ -37,7 +39,9 @@ def _built_in() -> tuple[Dialect | WireFormat, ...]:
         Converse(),
         Messages(),
         Responses(),
+        Gemini(),
         DeepInfra(),
+        Ollama(),
         BedrockInvoke(),
         OpenClawGateway(),
         PlainWebSocket(),

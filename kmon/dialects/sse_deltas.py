@@ -134,9 +134,8 @@ class JSONEventsDecoder:
 
 
 def _says_nothing(delta: Delta) -> bool:
-    return not (
-        delta.text or delta.reasoning or delta.tools or delta.finish_reason or delta.usage or delta.done
-    ) and not delta.keepalive  # fmt: skip
+    told = delta.media or delta.server_tools or delta.hidden_work or delta.refusal or delta.done
+    return delta.kind == "other" and not told
 
 
 def _unreadable(event: Event, raw: str) -> Delta:

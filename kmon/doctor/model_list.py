@@ -51,8 +51,7 @@ class ModelListResponse:
 def list_url(target: Target, base_url: str) -> str | None:
     """The URL of the list of models under ``base_url``; None if the target's dialect has none."""
     spoken = dialect(target.dialect)
-    path = spoken.models_path if isinstance(spoken, HttpDialect) else None
-    return None if path is None else base_url + path
+    return spoken.models_url(base_url) if isinstance(spoken, HttpDialect) else None
 
 
 def check_of(target: Target, response: ModelListResponse, safe: Sanitizer) -> ModelListCheck:

@@ -159,9 +159,12 @@ def _finish(transcript: Transcript) -> str:
 
 
 def _silent_answer(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    if transcript.text.strip() or transcript.tool_calls or transcript.refusal.strip() or transcript.server_tools:
+    said = transcript.text.strip() or transcript.refusal.strip() or transcript.tool_calls or transcript.media
+    if said or transcript.server_tools:
         return None  # a tool of the server may wait for the client's consent, or be run by it
     finish = _finish(transcript)
+    if transcript.finish_reason in request.finish_words.without_output:
+        return None
     if transcript.finish_reason in request.finish_words.tools:
         return ContentFinding("finish-mismatch", f"{finish}, and no tool call in the stream")
     limited = transcript.finish_reason in request.finish_words.length

@@ -102,7 +102,8 @@ def _done(ended: EndedAttempt) -> tuple[str | None, str]:
     transcript = ended.transcript
     if found := content_finding(ended.request, transcript, ended.stats):
         return found.name, found.sentence
-    if name := unclosed(transcript, end_event=ended.request.end_event):
+    asked = ended.request
+    if name := unclosed(transcript, asked.finish_words, end_event=asked.end_event):
         return name, UNCLOSED[name]
     if silence := resumed(ended.timeline, ended.stats):
         return silence

@@ -42,7 +42,8 @@ def usage_problem(transcript: Transcript, *, announced: bool) -> tuple[str, str]
     if chars >= LEAST_CHARS and (counted + (reasoned or 0)) * MOST_CHARS_PER_TOKEN < chars:
         return "usage-mismatch", f"usage counts {counted} output tokens, {about}"
     visible, most = counted - (reasoned or 0), len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
-    if reasoned is not None and not transcript.server_tools and visible > most:
+    unseen = transcript.media or transcript.server_tools  # counted as output, and not in the text
+    if reasoned is not None and not unseen and visible > most:
         counts = f"usage counts {visible} output tokens beside {reasoned} of reasoning"
         return "usage-mismatch", f"{counts}, more than the answer has bytes; {about}"
     return None

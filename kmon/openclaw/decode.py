@@ -18,7 +18,7 @@ from kmon.openclaw.snapshot import take_snapshot
 from kmon.recording.decode import Decoded, fit, fit_call, fit_error
 
 
-class DecodedRun(Decoded, frozen=True):
+class DecodedRun(Decoded, frozen=True, omit_defaults=False):
     """A run of a gateway in the shape of every decoded stream, with the fields that only a gateway has.
 
     ``signature`` is the diagnosis at the end of the recording. ``done`` means that the chat got an answer, which an

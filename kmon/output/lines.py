@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kmon.dialects.http_answer import server_wait
 from kmon.format import plural
 from kmon.retry.policy import policy_words
 from kmon.stats.resumption import resumption_of_gap
@@ -82,7 +83,8 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             by = f", {fallen_back(event)}" if event.fallback_target else ""
             ending = event.state.upper() if event.state != "done" else "done"
             unread = f", {UNREAD}" if event.unread else ""
-            return f"{ending}{by}{unread}, {chunks}" + (f": {why}" if why else "")
+            wait = server_wait(event.request_ids)
+            return f"{ending}{by}{unread}, {chunks}" + (f": {why}" if why else "") + (f"; {wait}" if wait else "")
     return None
 
 

@@ -40,6 +40,8 @@ from kmon.transport.proxy import proxy_for, secrets, shown
 _log = logging.getLogger(__name__)
 FINISH_GRACE_S = 2.0
 """How long to wait after a finish reason, or an error, for usage, late content and ``[DONE]``."""
+ROUND_GRACE_S = 30.0
+"""The same in a dialect where more output may follow: Gemini's code execution takes up to 30 s."""
 DONE_GRACE_S = 0.5
 """How long to wait after the terminal event for the peer to close; servers linger."""
 
@@ -208,6 +210,10 @@ class Attempt(ABC):
         """Whether the outcome is known and only the rest of the stream is missing."""
         return self._recorder.finished or fatal(self.transcript.error)
 
+    @property
+    def _finish_grace_s(self) -> float:
+        return ROUND_GRACE_S if self._recorder.request.finish_words.more_follows else FINISH_GRACE_S
+
     def _record(self, t_ns: int, delta: Delta) -> bool:
         """Fold one chunk in; returns whether it brought output."""
         progress = self._recorder.record(t_ns, delta)
@@ -225,7 +231,7 @@ class Attempt(ABC):
         if self.timeline.t_done is not None:
             grace_s = DONE_GRACE_S
         elif self._settled and (progress or not self._graced):
-            grace_s, self._graced = FINISH_GRACE_S if self._recorder.finished else self.error_grace_s, True
+            grace_s, self._graced = self._finish_grace_s if self._recorder.finished else self.error_grace_s, True
         else:
             return
         self._deadline.reschedule(min(self._total_deadline_s, asyncio.get_running_loop().time() + grace_s))

@@ -16,7 +16,7 @@ from kmon.blame.stall_monitor import StallMonitor
 from kmon.blame.weigh import local_failure
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.http_answer import SERVER_LATENCY, kept
+from kmon.dialects.http_answer import kept, server_times, server_wait
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import EndedAttempt, Signature, decide, describe
@@ -146,8 +146,8 @@ class AttemptRecorder:
     def record(self, t_ns: int, delta: Delta) -> bool:
         """Record one chunk or keep-alive; returns whether it brought output."""
         self.transcript.add(delta)
-        if delta.server_ms is not None:
-            self._request_ids = self._request_ids | {SERVER_LATENCY: f"{delta.server_ms:g}"}
+        if told := server_times(delta):
+            self._request_ids = self._request_ids | told
         event = self.sanitizer(t_ns, delta)
         progress = any(event.output)
         self.stalls.on_bytes(t_ns)
@@ -200,7 +200,14 @@ class AttemptRecorder:
             )
         found = found if named is None else named(found)
         evidence = "; ".join(
-            part for part in (note, f"{UNREAD}, judged by its transport alone" * self._unread, found.evidence) if part
+            part
+            for part in (
+                note,
+                f"{UNREAD}, judged by its transport alone" * self._unread,
+                found.evidence,
+                server_wait(self._request_ids),
+            )
+            if part
         )
         longest = self.stalls.longest
         if longest is not None and found.name is not None:

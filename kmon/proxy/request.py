@@ -15,7 +15,7 @@ from kmon.dialects.registry import routed
 from kmon.model import Tool
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
-_STREAM = re.compile(rb'"stream"\s*:\s*true')
+_STREAM = re.compile(rb'"stream"\s*:\s*(true|false)')
 TOOLS_LIMIT = 200
 
 
@@ -49,14 +49,15 @@ def overheard(path: str, body: bytes, *, whole: bool) -> Overheard:
     if not value:
         named = _MODEL.search(body)
         model = at.model or (named[1].decode("utf-8", "replace") if named else "")
-        return Overheard(known, model, bool(_STREAM.search(body)) if at.stream is None else at.stream)
+        asked = _STREAM.search(body)
+        return Overheard(known, model, _streamed(known, at, {"stream": asked[1] == b"true"} if asked else {}))
     messages = (messages_member if known is None else known.turns)(value)
     names = (named_tools if known is None else known.tool_names)(value)
     last = _last_user_text(messages)
     return Overheard(
         known,
         at.model or text(value.get("model")),
-        value.get("stream") is True if at.stream is None else at.stream,
+        _streamed(known, at, value),
         # without their schemas, which may be invalid
         tuple(Tool(name=name, parameters={}) for name in names[:TOOLS_LIMIT] if name),
         "\n".join(_message_text(members(message)) for message in messages),
@@ -64,6 +65,12 @@ def overheard(path: str, body: bytes, *, whole: bool) -> Overheard:
         said_hash(last) if last else "",
         read=True,
     )
+
+
+def _streamed(known: WireFormat | None, at: Route, value: dict[str, Any]) -> bool:
+    if at.stream is not None:
+        return at.stream
+    return value.get("stream") is True if known is None else known.streamed(value)
 
 
 def said_hash(message: str) -> str:

@@ -42,6 +42,8 @@ class Decoded(Struct, frozen=True):
     """Absent where the model did not decline in words apart from the text."""
     server_tools: tuple[ServerTool, ...] | UnsetType = UNSET
     """Absent where no tool was used but the client's functions."""
+    media: tuple[str, ...] | UnsetType = UNSET
+    """MIME types of output that is no text; absent without any."""
 
 
 def decodable(interaction: Interaction) -> bool:
@@ -83,6 +85,7 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         ),
         transcript.refusal or UNSET,
         tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools) or UNSET,
+        tuple(map(fit, transcript.media)) or UNSET,
     )
 
 

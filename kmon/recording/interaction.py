@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.dialects.dialect import Route
+from kmon.dialects.dialect import Route, WireFormat
 from kmon.dialects.json_access import members, parsed, text
 from kmon.dialects.registry import routed
 
@@ -33,17 +33,21 @@ class Request(Struct, frozen=True):
     @property
     def model(self) -> str:
         """The requested model, from the body or the path."""
-        return text(self.members.get("model")) or self._route.model
+        found = self._routed
+        return text(self.members.get("model")) or ("" if found is None else found[1].model)
 
     @property
     def wants_stream(self) -> bool:
         """Whether a stream was requested, by the body or the path."""
-        return self.members.get("stream") is True or self._route.stream is True
+        found = self._routed
+        if found is None:
+            return self.members.get("stream") is True
+        spoken, route = found
+        return spoken.streamed(self.members) or route.stream is True
 
     @property
-    def _route(self) -> Route:
-        found = routed(urlsplit(self.url).path)
-        return Route() if found is None else found[1]
+    def _routed(self) -> tuple[WireFormat, Route] | None:
+        return routed(urlsplit(self.url).path)
 
 
 class Interaction(Struct, frozen=True):
@@ -51,8 +55,8 @@ class Interaction(Struct, frozen=True):
 
     ``index`` counts from 0 in the file. ``status`` is None if it is not recorded: for a raw body that is no stream (a
     raw stream is taken as the body of a 200). ``body`` is without content encodings. ``dialect`` is detected from the
-    response: ``chat``, ``converse``, ``messages``, ``responses``, ``deepinfra``, ``bedrock-invoke``, or one that kmon
-    cannot decode (``gemini``). ``duration_ms`` is the time from request to end, if recorded. ``arrivals_ms`` has the
+    response: ``chat``, ``converse``, ``messages``, ``responses``, ``gemini``, ``deepinfra``, ``ollama``,
+    ``bedrock-invoke``. ``duration_ms`` is the time from request to end, if recorded. ``arrivals_ms`` has the
     arrival times of the SSE events and comments in ``body``, relative to the first; only kmon's recordings have it.
     """
 

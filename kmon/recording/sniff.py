@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kmon.dialects.framing import SERVER_SENT_EVENTS, Framing
+from kmon.dialects.framing import Framing
 from kmon.dialects.json_access import members
 from kmon.dialects.registry import formats, routed
 from kmon.model import DEFAULT_DIALECT
+from kmon.recording.unread import unread_name
 
 WHOLE_TYPES = ("application/json", "text/html")
 """Media types of answers that are no streams, unless their body is one."""
-UNREADABLE = {"gemini": ":streamGenerateContent"}
-"""Dialects that kmon recognises but cannot decode, each with the end of its URL path."""
 
 
 def framing_of(body: bytes) -> Framing | None:
@@ -39,9 +38,8 @@ def dialect_of(url: str, body: bytes) -> str:
             return name
     path = url.partition("?")[0].partition("#")[0].rstrip("/")
     path = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
-    if (found := routed(path)) is not None:
-        return found[0].name
-    return next((name for name, ending in UNREADABLE.items() if path.endswith(ending)), DEFAULT_DIALECT)
+    found = routed(path)
+    return DEFAULT_DIALECT if found is None else found[0].name
 
 
 def _framings() -> tuple[Framing, ...]:
@@ -55,20 +53,15 @@ def _begun(body: bytes) -> Iterator[Framing]:
 
 
 def _recognised(framing: Framing, body: bytes) -> str | None:
-    """The dialect of the first event that a format recognises."""
+    """The dialect of the first event that is recognised."""
     spoken = [entry for entry in formats() if framing in entry.framings]
     for name, value in framing.events(body):
         for entry in spoken:
             if entry.recognises(name, value):
                 return entry.name
-        if framing is SERVER_SENT_EVENTS and (other := _unreadable(value)):
-            return other
+        if framing.certain and (unread := unread_name(value)) is not None:
+            return unread
     return None
-
-
-def _unreadable(value: dict[str, Any]) -> str | None:
-    """The name in :data:`UNREADABLE` of a stream with an event of these members."""
-    return "gemini" if "candidates" in value else None
 
 
 def is_gateway(lines: Sequence[dict[str, Any]]) -> bool:

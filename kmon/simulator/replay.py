@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from kmon.catalog.habits import sends_end_event
 from kmon.dialects.dialect import HttpDialect
-from kmon.dialects.framing import SERVER_SENT_EVENTS, Framing
-from kmon.dialects.json_access import members, text
+from kmon.dialects.framing import SERVER_SENT_EVENTS, SNIFF_BYTES, Framing
 from kmon.dialects.registry import http_dialects, wire_format
 from kmon.errors import UsageError
 from kmon.model import Scenario, Target
@@ -139,10 +137,10 @@ def replay_target(one: Replayed, origin: str) -> Target:
     return Target(
         name=one.name,
         provider=provider_of(request.url),
-        model=request.model or _model(_first_event(one.interaction)) or "unknown",
+        model=request.model or _model(one) or "unknown",
         dialect=one.dialect.name,
         base_url=f"{origin}{one.prefix}{one.dialect.base_path}",
-        end_event=sends_end_event(request.url, request.model or _model(_first_event(one.interaction))),
+        end_event=sends_end_event(request.url, request.model or _model(one)),
         simulated=True,
     )
 
@@ -162,13 +160,7 @@ def provider_of(url: str) -> str:
     return _UNSAFE_IN_PATH.sub("-", host.split(".")[-2] if "." in host else host)
 
 
-def _model(event: dict[str, Any]) -> str:
-    """The model an answer names: in every chunk of chat, in the message or response that other streams begin with."""
-    begun = (members(event.get(member)) for member in ("message", "response"))
-    return text(event.get("model")) or next((model for one in begun if (model := text(one.get("model")))), "")
-
-
-def _first_event(interaction: Interaction) -> dict[str, Any]:
-    """The first JSON event of the answer: it names the model when the request is lost."""
-    framing = framing_of(interaction.body)
-    return {} if framing is None else next((value for _, value in framing.events(interaction.body) if value), {})
+def _model(one: Replayed) -> str:
+    """The model that the answer names: it is known so when the request is lost."""
+    begun = one.dialect.decoder().feed(one.interaction.body[:SNIFF_BYTES])
+    return next((delta.model for delta in begun if delta.model), "")

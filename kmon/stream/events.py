@@ -148,6 +148,8 @@ class DeltaArrived(Stamped, frozen=True, tag="delta"):
     """Not a chunk, but output that was held back and is no key. It advances no clock."""
     tools_dropped: int = 0
     """Tool-call fragments beyond the limit per chunk."""
+    media: tuple[str, ...] = ()
+    """MIME types of output that is no text."""
 
     @property
     def words(self) -> str:
@@ -162,7 +164,7 @@ class DeltaArrived(Stamped, frozen=True, tag="delta"):
     @property
     def output(self) -> Output:
         """Which parts of the answer it extended, after cleaning. ``late`` output was counted when it arrived."""
-        return output(self.words, self.thoughts, self.tools, self.held)
+        return output(self.words, self.thoughts, self.tools, self.held, self.media)
 
 
 class StallThreshold(Stamped, frozen=True, tag="stall_threshold"):

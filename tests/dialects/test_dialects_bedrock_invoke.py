@@ -9,7 +9,7 @@ import pytest
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.bedrock_invoke import BedrockInvoke
-from kmon.dialects.delta import ToolCall, Usage
+from kmon.dialects.delta import ServerTool, ToolCall, Usage
 from tests.support.event_frames import frame
 
 METRICS = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 2}}
@@ -88,3 +88,31 @@ def test_a_chunk_that_is_no_json_object_is_malformed(payload: object) -> None:
     (delta,) = BedrockInvoke().decoder().feed(frame("chunk", payload))
     assert delta.error is not None
     assert delta.error.kind == "malformed-frame"
+
+
+def test_the_blocks_of_claude_follow_the_rules_of_messages() -> None:
+    begun = {"type": "content_block_start", "index": 0}
+    folded = answer(
+        begun | {"content_block": {"type": "tool_use", "id": "t", "name": "w", "input": {"a": 1}}},
+        {"type": "content_block_stop", "index": 0},
+        begun | {"index": 1, "content_block": {"type": "server_tool_use", "id": "s", "name": "find", "input": {}}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{}"}},
+    )
+    assert folded.tool_calls == (ToolCall("t", "w", '{"a":1}'),)
+    assert folded.server_tools == (ServerTool("server_tool_use", "find"),)
+
+
+def test_the_models_own_counts_are_used_and_bedrocks_only_without_them() -> None:
+    usage = {"input_tokens": 3, "cache_read_input_tokens": 40}
+    begun = {"type": "message_start", "message": {"usage": usage}}
+    ended = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}
+    stop = {"type": "message_stop"} | METRICS
+    assert answer(begun, ended, stop).usage == Usage(43, 5, None, cached_tokens=40)
+    assert answer(begun, stop).usage == Usage(3, 2, None)
+
+
+def test_a_whole_message_is_read() -> None:
+    delta = BedrockInvoke().whole(
+        {"type": "message", "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn"}
+    )
+    assert (delta.text, delta.finish_reason) == ("Hi", "end_turn")

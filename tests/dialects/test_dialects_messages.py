@@ -7,8 +7,10 @@ import json
 import pytest
 
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.delta import Delta, ToolCall, Usage
+from kmon.dialects.delta import Delta, ServerTool, ToolCall, Usage
+from kmon.dialects.dialect import Route
 from kmon.dialects.messages import Messages
+from kmon.model import PromptMessage, Scenario, Target
 
 
 def event(kind: str, **members: object) -> bytes:
@@ -120,3 +122,126 @@ def test_a_frame_that_cannot_be_read_is_an_error_and_decoding_goes_on() -> None:
     bad, good = deltas(b'event: content_block_delta\ndata: {"type":\n\n' + piece(0, "text_delta", text="on"))
     assert bad.error is not None and bad.error.kind == "malformed-frame"
     assert good.text == "on"
+
+
+def called(index: int, kind: str, *pieces: str, **content: object) -> bytes:
+    streamed = b"".join(piece(index, "input_json_delta", partial_json=part) for part in pieces)
+    return block(index, type=kind, **content) + streamed + event("content_block_stop", index=index)
+
+
+FOX = {"id": "t1", "name": "find"}
+
+
+@pytest.mark.parametrize(
+    ("given", "pieces", "arguments"),
+    [
+        ({}, ['{"q":', '"fox"}'], '{"q":"fox"}'),
+        ({"q": "fox"}, [], '{"q":"fox"}'),
+        ({"q": "fox"}, ["", '{"q":"fox"}'], '{"q":"fox"}'),
+        ({"q": "fox"}, [""], '{"q":"fox"}'),
+        ({}, [""], ""),
+    ],
+    ids=["streamed", "at its start", "both", "an empty piece", "none"],
+)
+def test_the_input_of_a_call_is_streamed_or_given_at_its_start_and_never_twice(
+    given: dict[str, str], pieces: list[str], arguments: str
+) -> None:
+    whole = called(0, "tool_use", *pieces, **FOX, input=given)
+    assert folded(start() + whole + STOP + END).tool_calls == (ToolCall("t1", "find", arguments),)
+    unstopped = whole.removesuffix(event("content_block_stop", index=0))
+    assert folded(start() + unstopped + STOP + END).tool_calls == (ToolCall("t1", "find", arguments),)
+
+
+@pytest.mark.parametrize("kind", ["server_tool_use", "mcp_tool_use", "new_tool_use"])
+def test_a_tool_that_runs_at_the_provider_is_no_call_and_its_input_is_no_output(kind: str) -> None:
+    body = called(0, kind, '{"q":"fox"}', **FOX, input={})
+    assert not any(delta.progress for delta in deltas(body))
+    result = block(1, type="web_search_tool_result", tool_use_id="t1", content=[{"type": "text", "text": "a canid"}])
+    said = folded(start() + body + result + block(2, type="text", text="A fox.") + STOP + END)
+    assert (said.tool_calls, said.server_tools) == ((), (ServerTool(kind, "find"),))
+    assert said.text == "A fox."
+
+
+def test_a_call_of_the_client_beside_one_of_the_provider_is_kept() -> None:
+    body = called(0, "server_tool_use", "{}", **FOX) + called(1, "tool_use", '{"a":1}', id="t2", name="weigh")
+    assert folded(body).tool_calls == (ToolCall("t2", "weigh", '{"a":1}'),)
+
+
+def hidden(body: bytes) -> list[str]:
+    return [delta.hidden_work for delta in deltas(body) if delta.hidden_work is not None]
+
+
+def test_the_provider_is_at_work_from_the_use_of_its_tools_until_all_their_results() -> None:
+    uses = called(0, "server_tool_use", "{}", **FOX) + called(1, "server_tool_use", "{}", id="t3", name="find")
+    results = [
+        block(n, type="web_search_tool_result", tool_use_id=use, content=[]) for n, use in ((2, "t3"), (3, "t1"))
+    ]
+    assert hidden(uses + results[0]) == ["server-tool"]
+    assert hidden(uses + b"".join(results)) == ["server-tool", "none"]
+    assert hidden(uses + block(2, type="text", text="")) == ["server-tool", "none"]
+    assert hidden(uses + STOP) == ["server-tool", "none"]
+    assert hidden(called(0, "tool_use", "{}", **FOX)) == []
+
+
+def test_thinking_is_hidden_until_words_of_it_come() -> None:
+    begun = block(0, type="thinking", thinking="")
+    assert hidden(begun + piece(0, "signature_delta", signature="c2ln")) == ["reasoning"]
+    assert hidden(begun + piece(0, "thinking_delta", thinking="hm")) == ["reasoning", "none"]
+    assert hidden(begun + event("content_block_stop", index=0)) == ["reasoning", "none"]
+    assert folded(block(0, type="redacted_thinking", data="AA")).reasoning == ""
+
+
+def test_citations_and_compaction_are_no_text() -> None:
+    cited = piece(0, "citations_delta", citation={"type": "char_location", "cited_text": "fox"})
+    assert folded(block(0, type="text", text="A") + cited + piece(0, "text_delta", text=" fox")).text == "A fox"
+    assert folded(block(0, type="compaction", content="sum") + piece(0, "compaction_delta", content="sum")).text == ""
+
+
+def test_a_message_may_be_whole_in_its_start() -> None:
+    content = [{"type": "text", "text": "On it."}, {"type": "tool_use", **FOX, "input": {"q": "fox"}}]
+    message = {"id": "msg_1", "model": "k3", "content": content, "stop_reason": "tool_use", "usage": {}}
+    said = folded(event("message_start", message=message) + END)
+    assert (said.text, said.finish_reason, said.done) == ("On it.", "tool_use", True)
+    assert said.tool_calls == (ToolCall("t1", "find", '{"q":"fox"}'),)
+
+
+def test_a_refusal_has_its_explanation_apart_from_the_text() -> None:
+    told = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "Not this."}}
+    said = folded(start() + event("message_delta", delta=told, usage={}) + END)
+    assert (said.text, said.refusal, said.finish_reason) == ("", "Not this.", "refusal")
+
+
+def test_an_error_without_a_type_is_an_error_and_an_event_without_one_is_none() -> None:
+    error = only(b'data: {"error":{"type":"api_error","message":"lost"}}\n\n').error
+    assert error is not None and (error.message, error.status) == ("lost", 500)
+    assert only(b'data: {"error":null}\n\n').error is None
+
+
+def test_reasoning_is_counted_where_the_provider_counts_it() -> None:
+    counts = {"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}}
+    assert folded(start(input_tokens=3) + event("message_delta", delta={}, usage=counts)).usage == Usage(3, 9, None, 4)
+
+
+def test_a_whole_answer_is_read_by_the_same_rules() -> None:
+    content = [{"type": "server_tool_use", **FOX, "input": {}}, {"type": "text", "text": "A fox."}]
+    usage = {"input_tokens": 3, "cache_read_input_tokens": 2, "output_tokens": 5}
+    delta = Messages().whole({"type": "message", "content": content, "stop_reason": "end_turn", "usage": usage})
+    assert (delta.text, delta.tools, delta.server_tools) == ("A fox.", (), (ServerTool("server_tool_use", "find"),))
+    assert delta.usage == Usage(5, 5, None, cached_tokens=2)
+
+
+VERTEX = "https://eu-aiplatform.googleapis.com/v1/projects/p/locations/eu/publishers/anthropic/models"
+
+
+def test_the_model_and_the_operation_are_in_the_path_at_vertex() -> None:
+    path = VERTEX.partition(".com")[2]
+    assert Messages().route(f"{path}/claude-x%4020250101:streamRawPredict") == Route("claude-x@20250101", True)
+    assert Messages().route(f"{path}/claude-x:rawPredict") == Route("claude-x", False)
+    assert Messages().route(path.replace("anthropic", "mistralai") + "/m:streamRawPredict") is None
+    asked = Scenario(name="s", messages=(PromptMessage(role="user", content="Hi"),), max_tokens=9)
+    target = Target(name="v", provider="v", model="claude-x@20250101", dialect="messages", base_url=VERTEX)
+    request = Messages().request(target, asked, asked.messages)
+    body = json.loads(request.body)
+    assert request.path == "/claude-x@20250101:streamRawPredict"
+    assert "model" not in body and body["anthropic_version"] == "vertex-2023-10-16"
+    assert "anthropic-version" not in request.headers

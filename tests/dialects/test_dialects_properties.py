@@ -33,14 +33,38 @@ KEYS = st.sampled_from([
     "object", "model", "provider", "contentBlockIndex", "toolUse", "input", "start", "toolUseId", "stopReason",
     "metadata", "messageStop", "content_block", "status_code", "reasoningContent", "function_call", "outputs",
     "generations", "completion", "event_type", "partial_json", "content_block", "stop_reason", "input_tokens",
-    "output_tokens", "output_index", "item_id", "item", "part", "summary", "call_id", "response", "output", "status",
-    "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
+    "output_index", "item_id", "item", "part", "summary", "call_id", "response", "output", "status",
+    "candidates", "parts", "functionCall", "args", "partialArgs", "jsonPath", "stringValue", "willContinue", "thought",
+    "finishReason", "promptFeedback", "blockReason", "usageMetadata", "response", "inlineData", "executableCode",
+    "output_tokens", "token", "details", "special", "generated_text", "num_input_tokens", "error_message", "error_type",
+    "message", "done", "done_reason", "prompt_eval_count", "eval_count", "total_duration",
 ])  # fmt: skip
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
 )
 CHOICE = st.fixed_dictionaries({}, optional={"index": SCALARS, "delta": JSON, "finish_reason": SCALARS, "usage": JSON})
 CHUNK = st.fixed_dictionaries({}, optional={"choices": st.lists(CHOICE, max_size=2), "usage": JSON, "error": JSON})
+PATH_PIECE = st.fixed_dictionaries(
+    {"jsonPath": st.sampled_from(["$.a", "$.b", "$.a.b", "$.c[0]", "$.c[1].d", "$[0]", "$", "a"]) | SCALARS},
+    optional={"stringValue": SCALARS, "numberValue": SCALARS, "willContinue": st.booleans()},
+)
+CALL_PART = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["f", "g"]) | SCALARS, "args": JSON, "willContinue": st.booleans(),
+        "partialArgs": st.lists(PATH_PIECE, max_size=3) | JSON,
+    },
+)  # fmt: skip
+PART = (
+    st.fixed_dictionaries({}, optional={"text": SCALARS, "thought": SCALARS, "functionCall": CALL_PART | JSON}) | JSON
+)
+CANDIDATE = st.fixed_dictionaries(
+    {"content": JSON | st.fixed_dictionaries({"parts": st.lists(PART, max_size=3)})},
+    optional={"finishReason": SCALARS, "index": SCALARS},
+)
+CONTENT = JSON | st.fixed_dictionaries(
+    {"candidates": st.lists(CANDIDATE, max_size=2)}, optional={"usageMetadata": JSON, "error": JSON}
+)
 EVENT_NAMES = st.sampled_from(
     ["chunk", "contentBlockDelta", "contentBlockStart", "messageStop", "metadata", "throttlingException"]
 )
@@ -68,6 +92,10 @@ RESPONSE_EVENT = st.fixed_dictionaries(
 
 def sse(value: object) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def line(value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"
 
 
 def named(value: dict[str, object], name: str) -> bytes:
@@ -106,6 +134,15 @@ BODIES = {
         | st.sampled_from([b"data: [DONE]\n\n", b"data: {"]),
         max_size=4,
     ),
+    "ollama": st.lists(
+        st.builds(line, JSON | st.fixed_dictionaries({"message": JSON, "done": SCALARS}, optional={"error": JSON}))
+        | st.sampled_from([b"\r\n", b'{"done":']),
+        max_size=4,
+    ),
+    "gemini": st.lists(st.builds(sse, CONTENT) | st.sampled_from([b"data: {", b": hi\r\n"]), max_size=4)
+    | st.lists(CONTENT, max_size=4).map(
+        lambda values: [b"[", *(json.dumps(v, indent=1).encode() + b"," for v in values)]
+    ),
     "bedrock-invoke": st.lists(st.builds(invoke, JSON | CHUNK), max_size=4),
 }
 """Bodies near to what each dialect sends."""
@@ -141,7 +178,7 @@ def test_any_json_anywhere_in_any_split_gives_the_same_deltas(dialect: str, data
     for delta in whole:
         folded.add(delta)
     msgspec.json.encode((folded.text, folded.reasoning, folded.tool_calls, folded.finish_reason, folded.model))
-    msgspec.json.encode((folded.refusal, folded.server_tools))
+    msgspec.json.encode((folded.refusal, folded.server_tools, folded.media))
 
 
 @pytest.mark.parametrize("dialect", [entry.name for entry in formats()])

@@ -45,7 +45,7 @@ def test_an_unknown_dialect_is_refused_with_the_known_ones() -> None:
 
 def test_what_nobody_knows_is_none() -> None:
     assert wire_format("ws") is None
-    assert routed("/v1beta/models/gemini:streamGenerateContent") is None
+    assert routed("/v2/chat") is None
 
 
 def test_a_dialect_that_forgets_a_part_cannot_be_made() -> None:

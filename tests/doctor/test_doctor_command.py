@@ -41,13 +41,13 @@ def test_something_wrong_is_exit_code_1_in_text_and_json(tmp_path: Path) -> None
 
 
 def test_without_a_key_the_local_servers_are_looked_at(tmp_path: Path) -> None:
-    taken = {"ollama": free_port(), "vllm": free_port(), "lm-studio": free_port()}
+    taken = {name: free_port() for name in ("ollama", "ollama-native", "vllm", "lm-studio")}
     text = "".join(f"[targets.{name}]\nbase_url = 'http://127.0.0.1:{port}/v1'\n" for name, port in taken.items())
     (tmp_path / "kmon.toml").write_text(text)
     done = kmon("doctor", cwd=tmp_path)
     assert done.returncode == 0, done
     assert "no target was named and no key is set: looking at the local servers only" in done.stderr
-    assert done.stdout.count("that server is not running") == 3
+    assert done.stdout.count("that server is not running") == len(taken)
 
 
 @pytest.mark.parametrize(

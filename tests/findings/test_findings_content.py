@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolFragment, Usage
+from kmon.dialects.dialect import FinishWords
+from kmon.dialects.messages import Messages
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
@@ -139,6 +141,15 @@ def test_a_passage_that_comes_twice_chunk_for_chunk_is_a_duplicate() -> None:
     assert passage_sent_twice(["| a | b | c |\n"] * 60) is None
 
 
+def test_an_answer_of_media_or_of_the_servers_own_tools_is_not_empty_and_its_tokens_are_not_all_text() -> None:
+    usage = Usage(9, 1_300, 1_309, reasoning_tokens=0)
+    image, ran = Delta(media=("image/png",)), Delta(server_tools=(ServerTool("executableCode"),))
+    for seen in (image, ran):
+        assert found(seen, Delta(finish_reason="stop", usage=usage)) is None
+    assert found(Delta(), STOP) == "empty-answer"
+    assert found(Delta(text="Here."), Delta(finish_reason="stop", usage=usage)) == "usage-mismatch"
+
+
 def test_output_after_the_last_finish_reason_is_named_but_one_late_word_is_not() -> None:
     assert found(Delta(text="a"), STOP, *words("b c d")) == "reordered-chunks"
     assert found(Delta(text="a"), STOP, *words("b c")) == "text-after-finish"
@@ -227,3 +238,46 @@ def test_the_input_of_a_custom_tool_need_not_be_json() -> None:
 
     assert found(sql(free_form=True), CALLED) is None
     assert found(sql(free_form=False), CALLED) == "tool-arguments-invalid"
+
+
+def ended(request: RequestFacts, *deltas: Delta) -> str | None:
+    said, seen, timeline = Transcript(), ChunkStats(), Timeline(0, 5_000_000_000)
+    for number, delta in enumerate(deltas, 1):
+        said.add(delta)
+        seen.add(number * 1_000_000, delta, progress=delta.progress)
+        timeline.on_chunk(
+            number * 1_000_000,
+            chunk=True,
+            text=bool(delta.text),
+            finish=delta.finish_reason is not None,
+            done=delta.done,
+        )
+    return decide(EndedAttempt("done", timeline, request, said, seen, None, 10_000_000)).name
+
+
+def test_a_dialect_says_which_answers_may_be_empty_and_whether_a_reason_is_owed() -> None:
+    plain = RequestFacts("m")
+    lenient = RequestFacts("m", finish_words=FinishWords(required=False, without_output=frozenset({"load"})))
+    loaded, unexplained = Delta(finish_reason="load", done=True), Delta(done=True)
+    assert ended(plain, loaded) == "empty-answer"
+    assert ended(lenient, loaded) is None
+    assert ended(lenient, Delta(finish_reason="stop", done=True)) == "empty-answer"
+    assert ended(plain, Delta(text="Hi"), unexplained) == "done-without-finish"
+    assert ended(lenient, Delta(text="Hi"), unexplained) is None
+
+
+def test_a_told_refusal_a_pause_and_a_tool_of_the_provider_are_no_empty_answer() -> None:
+    messages = RequestFacts("m", finish_words=Messages().finish_words)
+    used = Delta(server_tools=(ServerTool("server_tool_use", "web_search"),))
+    assert ended(messages, Delta(finish_reason="refusal", done=True)) is None
+    assert ended(messages, used, Delta(finish_reason="pause_turn", done=True)) is None
+    assert ended(messages, used, Delta(finish_reason="tool_use", done=True)) is None
+    assert ended(messages, Delta(finish_reason="end_turn", done=True)) == "empty-answer"
+    assert ended(messages, Delta(finish_reason="tool_use", done=True)) == "finish-mismatch"
+
+
+def test_output_that_a_tool_of_the_provider_was_given_is_no_mismatch_of_usage() -> None:
+    counted = Delta(text="Done.", usage=Usage(3, 5_000, None, 10), finish_reason="end_turn", done=True)
+    used = Delta(server_tools=(ServerTool("server_tool_use", "code_execution"),))
+    assert ended(RequestFacts("m"), counted) == "usage-mismatch"
+    assert ended(RequestFacts("m"), used, counted) is None

@@ -114,6 +114,7 @@ def test_every_program_gets_the_base_url_it_wants() -> None:
     found = base_url_variables("http://127.0.0.1:1/v1")
     assert found["OPENAI_BASE_URL"] == "http://127.0.0.1:1/v1"
     assert found["ANTHROPIC_BASE_URL"] == found["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] == "http://127.0.0.1:1"
+    assert found["OLLAMA_HOST"] == "http://127.0.0.1:1"
     assert base_url_variables("http://127.0.0.1:1/anthropic/v1")["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1/anthropic"
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kmon import __version__
 from kmon.catalog.environment import Environment
@@ -62,6 +63,17 @@ async def test_a_model_in_the_list_is_confirmed() -> None:
 async def test_a_bare_list_is_a_list_too() -> None:
     result = await asked(answering(b'[{"id": "kimi-k2.6"}, 3, {"id": null}]'))
     assert (result.state, result.models, result.listed) == ("ok", 1, True)
+
+
+async def test_a_list_is_asked_for_in_the_targets_own_dialect_with_its_own_header() -> None:
+    heads: list[bytes] = []
+    body = json.dumps({"models": [{"name": "models/gemini-9"}, {"name": "models/other"}]}).encode()
+    async with serving(answering(body), requests=heads) as url:
+        aimed = replace(target(f"{url}/v1beta", "gemini-9"), dialect="gemini", auth="x-goog-api-key")
+        (result,) = await check_targets([aimed], ENV, Trust(), named=True)
+    assert (result.state, result.sentence) == ("ok", "2 models, gemini-9 among them")
+    assert heads[0].startswith(b"GET /v1beta/models?pageSize=1000 HTTP/1.1\r\n")
+    assert f"x-goog-api-key: {KEY}\r\n".encode() in heads[0].lower()
 
 
 async def test_a_model_that_is_not_listed_gets_the_nearest_as_a_hint() -> None:

@@ -136,6 +136,62 @@ async def test_deepinfra_that_just_ends_is_incomplete() -> None:
     assert (result.state, result.signature) == ("incomplete", "truncated-no-finish")
 
 
+def candidate(said: str, finish: str = "") -> bytes:
+    reason = {"finishReason": finish} if finish else {}
+    value = {"candidates": [{"content": {"parts": [{"text": said}], "role": "model"}, **reason}]}
+    return b"data: " + json.dumps(value).encode() + b"\r\n\r\n"
+
+
+async def test_gemini_is_asked_with_its_key_in_a_header_and_the_end_of_the_body_ends_it() -> None:
+    async with provider(writing(HEAD + candidate("Hel", "STOP"), candidate("lo", "STOP"))) as seen:
+        aimed = target("gemini", f"{seen.url}/v1beta", auth="x-goog-api-key")
+        result, _ = await asked(aimed)
+    assert (result.state, result.signature, result.text, result.finish_reason) == ("done", None, "Hello", "STOP")
+    assert seen.asked[0].target == "/v1beta/models/org%2Fm:streamGenerateContent?alt=sse"
+    assert seen.asked[0].headers["x-goog-api-key"] == KEY
+    assert "authorization" not in seen.asked[0].headers
+
+
+async def test_gemini_on_vertex_takes_a_bearer_token() -> None:
+    async with provider(writing(HEAD + candidate("Hello", "STOP"))) as seen:
+        base_url = f"{seen.url}/v1/projects/p/locations/global/publishers/google"
+        result, _ = await asked(target("gemini", base_url, auth="bearer"))
+    assert (result.state, result.signature) == ("done", None)
+    assert seen.asked[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(("dialect", "said"), [("gemini", "One two"), ("messages", "Hello")])
+async def test_what_comes_long_after_a_finish_reason_is_waited_for_where_more_may_follow(
+    dialect: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmon.probe.attempt.FINISH_GRACE_S", 0.2)
+    first, late = {
+        "gemini": (candidate("One ", "STOP"), candidate("two", "STOP")),
+        "messages": (START + WORDS + FINISH, WORDS + STOP),
+    }[dialect]
+
+    async def play(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + first)
+        await writer.drain()
+        await asyncio.sleep(1.5)
+        writer.write(late)
+        await writer.drain()
+
+    async with provider(play) as seen:
+        result, _ = await asked(target(dialect, seen.url))
+    assert (result.state, result.text) == ("done", said)
+
+
+async def test_gemini_without_a_finish_reason_is_incomplete_and_a_blocked_prompt_is_named() -> None:
+    async with provider(writing(HEAD + candidate("Hel"))) as seen:
+        result, _ = await asked(target("gemini", seen.url))
+    assert (result.state, result.signature) == ("incomplete", "truncated-no-finish")
+    async with provider(writing(HEAD + b'data: {"promptFeedback": {"blockReason": "SAFETY"}}\r\n\r\n')) as seen:
+        result, _ = await asked(target("gemini", seen.url))
+    assert (result.state, result.signature) == ("failed", "error-in-stream")
+    assert result.error is not None and result.error.message == "the prompt was blocked: SAFETY"
+
+
 async def test_what_a_dialect_cannot_carry_is_refused_before_anything_is_sent() -> None:
     tools = Scenario(name="tool-call", messages=ASK.messages, tools=(Tool(name="t"),))
     async with provider(writing(HEAD)) as seen:

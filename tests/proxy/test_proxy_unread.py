@@ -41,10 +41,6 @@ def events(*objects: object, named: bool = False) -> bytes:
     return out
 
 
-GEMINI = events(
-    {"candidates": [{"content": {"parts": [{"text": "Hello"}], "role": "model"}}]},
-    {"candidates": [{"content": {"parts": [{"text": ""}]}, "finishReason": "STOP"}]},
-)
 COHERE = events(
     {"type": "message-start", "id": "m"},
     {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hel"}}}},
@@ -56,11 +52,9 @@ MCP = chunked(b": ping\n\n") + events({"jsonrpc": "2.0", "id": 1, "result": {"to
 LINES = chunked(b'{"response":"Hel","done":false}\n') + chunked(b'{"response":"lo","done":true}\n')
 ERROR_INSIDE = events({"type": "error", "error": {"message": "overloaded"}}, named=True)
 HEALTHY = {
-    "gemini": ("/v1beta/models/gemini:streamGenerateContent?alt=sse", EVENTS, GEMINI),
-    "vertex": ("/v1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent", EVENTS, GEMINI),
     "cohere": ("/v2/chat", EVENTS, COHERE),
     "mcp": ("/mcp", EVENTS, MCP),
-    "ollama": ("/api/generate", "application/x-ndjson", LINES),
+    "lines": ("/v1/chat", "application/x-ndjson", LINES),
     "eventstream": ("/endpoints/e/invocations-response-stream", "application/vnd.amazon.eventstream", chunked(b"\0\0")),
     "an error that only a reader would see": ("/v2/chat", EVENTS, ERROR_INSIDE),
     "chat lines of another type": ("/v1/chat/completions", "application/x-ndjson", LINES),

@@ -114,14 +114,25 @@ def test_an_http_error_to_a_streaming_request_is_printed_and_plain_requests_are_
     assert bedrock["error"]["message"] == "bad image"
 
 
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("cohere", {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hi"}}}}),
+        ("ai-sdk-ui", {"type": "text-delta", "id": "0", "delta": "Hi"}),
+        ("dashscope", {"output": {"choices": [{"message": {"content": "Hi"}}]}, "request_id": "r"}),
+        ("workers-ai", {"response": "Hi", "p": "abcd"}),
+        ("llama-cpp", {"content": "Hi", "stop": False, "id_slot": 0}),
+        ("mcp", {"jsonrpc": "2.0", "id": 1, "result": {}}),
+    ],
+)
 def test_a_stream_in_a_dialect_kmon_does_not_read_is_said_not_guessed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, event: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, 'data: {"candidates":[]}\n\n')
+    path = written(tmp_path, f"data: {json.dumps(event)}\n\n")
     assert main(["decode", "--json", str(path)]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert "interaction 0 speaks gemini, which decode does not read; skipped" in err
+    assert f"interaction 0 speaks {name}, which decode does not read; skipped" in err
 
 
 def test_an_unreadable_file_is_said_and_the_others_are_printed(

@@ -125,3 +125,38 @@ def test_a_responses_stream_with_a_refusal_and_a_tool_of_the_server(tmp_path: Pa
     assert "server tool\n    web_search_call" in shown
     plain = json.loads(json_line(body(tmp_path, RESPONSES[RESPONSES.index("event: response.completed") :].encode())))
     assert not {"refusal", "server_tools"} & plain.keys()
+
+
+def test_geminis_events_and_its_array_are_read_alike_and_told_with_tools_and_media(tmp_path: Path) -> None:
+    parts = [
+        {"executableCode": {"language": "PYTHON", "code": "1"}},
+        {"inlineData": {"mimeType": "image/png", "data": "AA=="}},
+        {"text": "22"},
+    ]
+    value = {
+        "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}],
+        "usageMetadata": {"totalTokenCount": 9},
+    }
+    written = json.dumps(value, indent=2).encode()
+    url = "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent"
+    for got in (
+        body(tmp_path, b"[" + written + b"\n]"),
+        body(tmp_path, b"data: " + json.dumps(value).encode() + b"\r\n\r\n"),
+        cassette(tmp_path, url, b"[" + written + b"]", "application/json; charset=UTF-8"),
+    ):
+        assert (got.dialect, got.text, got.finish_reason, got.done) == ("gemini", "22", "STOP", True)
+        assert ([tool.type for tool in got.server_tools], got.media) == (["executableCode"], ("image/png",))
+        assert (got.tool_calls, got.error, got.signature) == ((), None, None)
+
+
+def test_geminis_refusal_in_an_array_is_told_in_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    refused = json.dumps([{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}])
+    path.write_text(
+        "interactions:\n"
+        "- request: {method: POST, uri: 'https://g.example/v1beta/models/m:streamGenerateContent', body: ''}\n"
+        f"  response: {{body: '{refused}', status: 400, headers: {{content-type: application/json}}}}\n"
+    )
+    got = only(path)
+    assert got.error is not None
+    assert (got.dialect, got.error.message, got.error.code) == ("gemini", "API key not valid.", "INVALID_ARGUMENT")

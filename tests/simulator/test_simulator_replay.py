@@ -112,8 +112,8 @@ def test_a_stream_without_its_request_can_still_be_raced() -> None:
     [
         ([recorded(streaming=False)], "x.yaml holds no recorded stream"),
         (
-            [recorded(dialect="gemini")],
-            "x.yaml speaks gemini; only chat, converse, messages, .*deepinfra.* streams",
+            [recorded(dialect="cohere")],
+            "x.yaml speaks cohere; only chat, converse, messages, .*deepinfra.* streams",
         ),
     ],
 )

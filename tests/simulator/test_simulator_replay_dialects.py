@@ -95,3 +95,20 @@ async def test_a_native_stream_of_deepinfra_is_replayed_with_its_prompt_taken_ap
         assert [(message.role, message.content) for message in scenario.messages] == [("user", "Weather?")]
         answer = await http.post(f"{target.base_url}/v1/inference/{target.model}", json={})
     assert (answer.content, answer.headers["content-type"]) == (body, "text/event-stream")
+
+
+async def test_geminis_array_is_replayed_byte_for_byte_and_names_its_model(
+    tmp_path: Path, http: httpx.AsyncClient
+) -> None:
+    file = tmp_path / "gemini.body"
+    chunks = ({"parts": [{"text": "2"}]}, {"parts": [{"text": "2"}]})
+    said = [{"candidates": [{"content": one, "finishReason": "STOP"}], "modelVersion": "gemini-9"} for one in chunks]
+    file.write_text(json.dumps(said, indent=1))
+    files = {str(file): load(file)}
+    async with Simulator(load_profile("smooth"), replays=replay_scripts(files, speed=100)) as simulator:
+        ((target, _),) = replay_targets(files, simulator.origin)
+        assert (target.dialect, target.model) == ("gemini", "gemini-9")
+        answer = await http.post(f"{target.base_url}/models/gemini-9:streamGenerateContent", json={})
+    assert answer.content == file.read_bytes()
+    (_, *sends, _) = replay_scripts(files)["/replay/0-gemini/0"]
+    assert len(sends) == 3

@@ -171,6 +171,38 @@ def converse_stream(h: Hostile) -> bytes:
     ])  # fmt: skip
 
 
+def ollama_stream(h: Hostile) -> bytes:
+    call = {"id": h(), "function": {"name": h(), "arguments": {h(9): h()}}}
+    said = ({"role": h(9), "content": h()}, {"thinking": h()}, {"tool_calls": [call]})
+    return b"".join(
+        dumped(line) + b"\n"
+        for line in (
+            *({"model": h(9), "message": message, "done": False} for message in said),
+            {"error": h()},
+            {"model": h(), "message": {"content": ""}, "done": True, "done_reason": h(), "load_duration": 1e300},
+        )
+    )
+
+
+def gemini_stream(h: Hostile) -> bytes:
+    piece = {"jsonPath": "$.a", "stringValue": h(), "willContinue": True}
+    parts = [
+        {"text": h()},
+        {"text": h(9), "thought": True},
+        {"functionCall": {"id": h(), "name": h(), "args": {h(9): h()}}},
+        {"functionCall": {"name": h(9), "partialArgs": [piece], "willContinue": True}},
+        {"executableCode": {"language": h(), "code": h(9)}},
+        {"inlineData": {"mimeType": h(), "data": h(9)}},
+    ]
+    return sse_events(
+        {"candidates": [], "modelVersion": h(), "responseId": h()},
+        *({"candidates": [{"content": {"parts": [part]}}]} for part in parts),
+        {"candidates": [{"finishReason": h()}], "usageMetadata": {"promptTokenCount": -3, "totalTokenCount": 10**30}},
+        {"promptFeedback": {"blockReason": h(), "blockReasonMessage": h()}},
+        {"error": {"code": 503, "status": h(), "message": h()}},
+    )
+
+
 def simulated_stream(side: ServerDialect) -> Callable[[Hostile], bytes]:
     """A stream by the encoder of the simulator: hostile words, a call where there are tools, and an error."""
 
@@ -193,6 +225,8 @@ WRITTEN: dict[str, Callable[[Hostile], bytes]] = {
     "messages": messages_stream,
     "deepinfra": deepinfra_stream,
     "converse": converse_stream,
+    "ollama": ollama_stream,
+    "gemini": gemini_stream,
 }
 STREAMS = {side.name: WRITTEN.get(side.name, simulated_stream(side)) for side in server_dialects()}
 """Per dialect, a stream whose every member is hostile; by the simulator's encoder where none is written."""

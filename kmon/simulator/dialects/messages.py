@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, Literal
@@ -29,6 +30,9 @@ from kmon.simulator.wire import DEFAULT_PROVIDER, ServerDialect, ServerRoute, Tr
 
 PATH = "/messages"
 VERSION_HEADER = "anthropic-version"
+VERTEX = re.compile(
+    r"/v1/projects/.*/publishers/anthropic/models/(?P<model>[^/:]+):(?P<verb>streamRawPredict|rawPredict)\Z"
+)
 
 Content = str | list[dict[str, Any]]
 
@@ -47,9 +51,10 @@ class AnthropicTool(Struct, frozen=True):
 class MessagesRequest(Struct, frozen=True):
     """The members that change what is answered."""
 
-    model: str
     max_tokens: int
     messages: list[AnthropicMessage]
+    model: str = ""
+    anthropic_version: str = ""
     system: Content = ""
     stream: bool = False
     tools: list[AnthropicTool] | None = None
@@ -164,7 +169,7 @@ _DECODER = msgspec.json.Decoder(MessagesRequest)
 
 
 class MessagesServer(ServerDialect):
-    """The request names model and streaming in its body."""
+    """The request names model and streaming in its body, at Vertex in its path."""
 
     name = "messages"
     traits: frozenset[Trait] = frozenset(
@@ -181,17 +186,22 @@ class MessagesServer(ServerDialect):
     )
 
     def route(self, path: str) -> ServerRoute | None:
+        if (found := VERTEX.search(path)) is not None:
+            before = path[: found.start()]
+            return ServerRoute(self, provider_in(before, "vertex"), found["model"], found["verb"] == "streamRawPredict")
         if not path.endswith(PATH):
             return None
         return ServerRoute(self, provider_in(path.removesuffix(PATH), DEFAULT_PROVIDER))
 
     def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
-        if not request.headers.get(VERSION_HEADER):
-            raise ValueError(f"{VERSION_HEADER}: header is required")
         try:
             asked = _DECODER.decode(request.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"the request body is not a Messages request: {error}") from None
+        if not (request.headers.get(VERSION_HEADER) or asked.anthropic_version):
+            raise ValueError(f"{VERSION_HEADER}: header is required")
+        if not (model or asked.model):
+            raise ValueError("model: Field required")
         if not asked.messages:
             raise ValueError("messages: at least one message is required")
         _check_tools(asked)
@@ -200,9 +210,9 @@ class MessagesServer(ServerDialect):
         for message in asked.messages:
             messages += _as_chat(message)
         return ChatRequest(
-            model=asked.model,
+            model=model or asked.model,
             messages=messages,
-            stream=asked.stream,
+            stream=asked.stream or stream,
             tools=[OfferedTool(OfferedFunction(t.name, t.description, t.input_schema)) for t in asked.tools or ()]
             or None,
             tool_choice=_choice(asked.tool_choice),
