@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from kmon.address import base_url_problem, env_name_problem, host_and_port, model_problem
 from kmon.catalog import aws
+from kmon.catalog.habits import sends_end_event
 from kmon.catalog.load import Catalog
 from kmon.catalog.long_prompt import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
 from kmon.dialects.registry import dialect as dialect_named
@@ -59,6 +60,7 @@ def custom_target(
         model=model,
         dialect=dialect,
         base_url=base_url.rstrip("/"),
+        end_event=sends_end_event(base_url),
         auth=spoken.auth,
         key_env=(api_key_env,) if api_key_env else aws.KEY_ENV if spoken.auth == "aws" else spoken.key_env,
     )

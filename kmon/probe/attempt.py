@@ -18,7 +18,6 @@ import httpx
 
 from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.catalog.credential import Credential
-from kmon.catalog.habits import sends_end_event
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.dialect import FinishWords
@@ -92,7 +91,7 @@ class Attempt(ABC):
                 wants_usage=target.stream_options,
                 called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
                 finish_words=FinishWords() if wire is None else wire.finish_words,
-                end_event=target.end_event and sends_end_event(target.base_url),
+                end_event=target.end_event,
             ),
             secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,

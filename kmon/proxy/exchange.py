@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import httpx
 
 from kmon.blame.local_monitor import LocalMonitor
-from kmon.catalog.habits import sends_end_event
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import Decoder, FinishWords
@@ -59,6 +58,8 @@ class ExchangeSettings:
     over: Callable[[ProxiedExchange, ev.RunEnded], None]
     """Called at the end of each exchange."""
     on_call: OnCall | None = None
+    end_event: bool = True
+    """Whether the upstream's streams have a terminal event."""
 
 
 class ProxiedExchange:
@@ -341,7 +342,7 @@ class ProxiedExchange:
             asked.prompt,
             asked.wants_usage,
             finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
-            end_event=sends_end_event(self._settings.origin),
+            end_event=self._settings.end_event,
         )
         agent = self._recorder.sanitizer.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from kmon.address import host_and_port, is_loopback
 from kmon.blame.local_monitor import watch_lag
+from kmon.catalog.habits import sends_end_event
 from kmon.catalog.signatures import KMON_LATE
 from kmon.dialects.registry import formats
 from kmon.engine.api import Command
@@ -53,6 +54,7 @@ class ProxyHost:
             self._emit,
             self._over,
             on_call,
+            sends_end_event(f"https://{self._upstream.authority}"),
         )
         self._server: Server | None = None
         self._open: dict[str, ProxiedExchange] = {}

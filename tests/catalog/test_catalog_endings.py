@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kmon.catalog.endings import ending_name
 from kmon.catalog.habits import habits, sends_end_event
+from kmon.catalog.load import load_catalog
+from kmon.catalog.resolve import custom_target
+from kmon.catalog.toml_source import parse_toml
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.chat import Chat
 from kmon.dialects.delta import StreamError
@@ -68,3 +73,11 @@ def test_habits_are_those_of_a_host_and_without_a_url_of_its_models() -> None:
     assert not sends_end_event("", "sonar-pro")
     assert sends_end_event("", "gpt-oss-120b") and sends_end_event("http://[", "")
     assert all(known.models or not known.end_event for known in habits().values())
+
+
+def test_a_target_has_the_habit_of_its_host() -> None:
+    assert not custom_target("https://api.perplexity.ai/v1", "sonar").end_event
+    assert custom_target("https://api.together.ai/v1", "sonar").end_event
+    assert all(target.end_event for target in load_catalog().targets.values())
+    own = '[targets.mine]\nbase_url = "https://llm.example/v1"\nmodel = "m"\nend_event = false\n'
+    assert not load_catalog((parse_toml(Path("kmon.toml"), own),)).targets["mine"].end_event
