@@ -7,8 +7,9 @@ from pathlib import Path
 
 import httpx
 
+from kmon.dialects.eventstream_writer import event
+from kmon.dialects.framing import EVENT_STREAM_TYPE
 from kmon.recording import Interaction, Request, load
-from kmon.simulator.eventstream import CONTENT_TYPE, event
 from kmon.simulator.profile import load as load_profile
 from kmon.simulator.replay import recorded_script, replay_scripts, replay_targets
 from kmon.simulator.script import SendChunk, SendHead
@@ -43,7 +44,7 @@ def test_a_frame_is_a_chunk_and_a_cut_tail_stays_cut() -> None:
     script = recorded_script(recorded(b"".join(FRAMES) + FRAMES[0][:20]))
     assert [step.data for step in script if isinstance(step, SendChunk)] == [*FRAMES, FRAMES[0][:20]]
     assert isinstance(script[0], SendHead)
-    assert ("content-type", CONTENT_TYPE) in script[0].headers
+    assert ("content-type", EVENT_STREAM_TYPE) in script[0].headers
 
 
 def test_the_request_becomes_a_scenario_in_no_dialect() -> None:
