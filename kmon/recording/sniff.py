@@ -32,6 +32,11 @@ def is_stream(content_type: str, body: bytes) -> bool:
     return any(content_type in known.media_types for known in _framings())
 
 
+def recognised(framing: Framing, body: bytes) -> str | None:
+    """The dialect of a body in this framing, by its first event that one recognises; None if none does."""
+    return _recognised(framing, body) if framing.begins(body) else None
+
+
 def dialect_of(url: str, body: bytes) -> str:
     """The dialect of a response: by its body, else by its URL, else the default one."""
     for framing in _begun(body):
