@@ -85,7 +85,7 @@ def headers_of(value: object) -> dict[str, str]:
         key = _plain(name).strip().lower()
         if key not in SECRET_HEADERS and not key.endswith(("-api-key", "-token")):
             values = content if isinstance(content, list | tuple) else [content]
-            said = ", ".join(_plain(one) for one in values)
+            said = ", ".join(_plain(one).strip() for one in values)
             found[key] = f"{found[key]}, {said}" if key in found else said
     return found
 

@@ -42,10 +42,14 @@ def _read(source: Source) -> list[Interaction]:
 
 
 def _as_http(lines: list[Line]) -> list[Line]:
-    """The lines as HTTP/1 text, without notes. A line of a body may go on with a note if the body had no line end."""
+    """The lines as HTTP/1 text, without notes, of which the times count for the lines after them.
+
+    A line of a body may go on with a note if the body had no line end.
+    """
     found: list[Line] = []
-    in_head = False
-    for line, ms in lines:
+    in_head, last_ms = False, None
+    for line, own_ms in lines:
+        ms = last_ms = last_ms if own_ms is None else own_ms
         if (marker := _RECEIVED.match(line) or _SENT.match(line)) is not None:
             if not in_head and found and not found[-1][0].endswith(b"\n"):
                 found.append((b"\n", None))
