@@ -103,17 +103,19 @@ def _inflated(decompressor: _Inflates, data: bytes, limit_bytes: int) -> bytes:
 
 def _bzip2(data: bytes) -> bytes:
     try:
-        return _bounded(bz2.BZ2Decompressor().decompress(data, EXPANDED_LIMIT_BYTES + 1))
+        plain = bz2.BZ2Decompressor().decompress(data, EXPANDED_LIMIT_BYTES + 1)
     except (OSError, ValueError, EOFError):
         raise NotCompressedError from None
+    return _bounded(plain)
 
 
 def _xz(data: bytes) -> bytes:
     try:
         decompressor = lzma.LZMADecompressor(memlimit=EXPANDED_LIMIT_BYTES * 4)
-        return _bounded(decompressor.decompress(data, EXPANDED_LIMIT_BYTES + 1))
+        plain = decompressor.decompress(data, EXPANDED_LIMIT_BYTES + 1)
     except (lzma.LZMAError, EOFError):
         raise NotCompressedError from None
+    return _bounded(plain)
 
 
 def _brotli(data: bytes) -> bytes:

@@ -50,7 +50,7 @@ def read(path: Path, notify: Callable[[str], None]) -> Source:
 def source_of(path: Path, data: bytes) -> Source:
     """The bytes of ``path`` without compression. Raises :class:`UsageError` if they cannot be had."""
     try:
-        return Source(unpacked(data, path.name), path.name.lower())
+        return Source(unpacked(data, path.name.lower()), path.name.lower())
     except ValueError as why:
         raise UsageError(f"cannot read {_shown(path)}: {why}") from None
 

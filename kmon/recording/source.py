@@ -15,6 +15,7 @@ LAYERS_LIMIT = 3
 """How often a file may be compressed."""
 VALUES_LIMIT = 1_000_000
 _FILE_CODINGS = ((GZIP, "gzip"), (ZSTANDARD, "zstd"), (BZIP2, "bzip2"), (XZ, "xz"))
+_ENDINGS = ("gz", "zst", "bz2", "xz", "br")
 _UTF_16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SAMPLE_CHARS = 8
 
@@ -34,7 +35,8 @@ def unpacked(data: bytes, name: str = "") -> bytes:
         except NotCompressedError:
             if coding != "br":
                 raise ValueError(f"it begins like {coding}, and is damaged; save it again") from None
-        name = name.removesuffix(".br")
+        stem, _, ending = name.rpartition(".")
+        name = stem if ending in _ENDINGS else name
     return _utf_8(data)
 
 
