@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +65,10 @@ class Source:
     def is_json(self) -> bool:
         """Whether it begins like JSON."""
         return self.data.removeprefix(BOM).lstrip()[:1] in (b"{", b"[")
+
+    def is_yaml_with(self, keys: re.Pattern[bytes]) -> bool:
+        """Whether it is no JSON and has one of ``keys`` at the start of a line. YAML as such fits almost any text."""
+        return not self.is_json and keys.search(self.data) is not None
 
     @cached_property
     def json(self) -> object:

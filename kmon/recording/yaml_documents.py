@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import yaml
-
-from kmon.recording.source import Source
 
 DEPTH_LIMIT = 100
 """Levels of nesting; cassettes have about ten. The YAML composer recurses per level, in C without a limit."""
@@ -38,11 +35,6 @@ _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in _BASE.yaml_implicit_resolvers.items()
 }  # without timestamps: a date in a cassette stays text
-
-
-def looks_like_yaml(source: Source, keys: re.Pattern[bytes]) -> bool:
-    """Whether a file that is no JSON has one of ``keys`` at the start of a line. YAML as such fits almost any text."""
-    return not source.is_json and keys.search(source.data) is not None
 
 
 def documents(data: bytes) -> list[Any]:

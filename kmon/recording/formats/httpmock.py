@@ -11,16 +11,17 @@ from kmon.recording.formats.format import Format
 from kmon.recording.formats.vcr import message_body
 from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.source import Source
-from kmon.recording.yaml_documents import documents, looks_like_yaml
 
 _KEYS = re.compile(rb"(?m)^then:")
 
 
 def _looks_like(source: Source) -> bool:
-    return looks_like_yaml(source, _KEYS)
+    return source.is_yaml_with(_KEYS)
 
 
 def _read(source: Source) -> list[Interaction]:
+    from kmon.recording.yaml_documents import documents  # here, because help needs no YAML
+
     found = [members(document) for document in documents(source.data)]
     return [_interaction(index, entry) for index, entry in enumerate(found) if "then" in entry]
 

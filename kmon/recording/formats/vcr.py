@@ -13,7 +13,6 @@ from kmon.recording.exchange import body_bytes, interaction, leading_status, unb
 from kmon.recording.formats.format import Format
 from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.source import Source
-from kmon.recording.yaml_documents import documents, looks_like_yaml
 
 _LISTS = ("interactions", "http_interactions")
 _KEYS = re.compile(rb"(?m)^[ \t]*(?:- )?[\"']?(?:http_interactions|interactions|response)[\"']?[ \t]*:")
@@ -32,10 +31,12 @@ def _read_json(source: Source) -> list[Interaction]:
 
 
 def _looks_like_yaml(source: Source) -> bool:
-    return looks_like_yaml(source, _KEYS)
+    return source.is_yaml_with(_KEYS)
 
 
 def _read_yaml(source: Source) -> list[Interaction]:
+    from kmon.recording.yaml_documents import documents  # here, because help needs no YAML
+
     found = documents(source.data)
     return _interactions([entry for document in found for entry in _entries(document) or []])
 

@@ -14,7 +14,6 @@ from kmon.recording.formats.format import Format
 from kmon.recording.http_dialogue import interactions_of
 from kmon.recording.interaction import Interaction
 from kmon.recording.source import Source
-from kmon.recording.yaml_documents import documents, looks_like_yaml
 
 _YAML_KEYS = re.compile(rb"(?m)^packets:")
 _TSHARK = re.compile(rb"\s*={10,}\r?\nFollow: [\w.]+,(\w+)\r?\n(?:(?:Filter|Node \d)[^\n]*\n|[ \t]*\r?\n)*")
@@ -27,10 +26,12 @@ Pieces = list[tuple[bytes, float | None]]
 
 
 def _looks_like_yaml(source: Source) -> bool:
-    return looks_like_yaml(source, _YAML_KEYS)
+    return source.is_yaml_with(_YAML_KEYS)
 
 
 def _read_yaml(source: Source) -> list[Interaction]:
+    from kmon.recording.yaml_documents import documents  # here, because help needs no YAML
+
     pieces: Pieces = []
     for document in documents(source.data):
         for packet in map(members, items(members(document).get("packets"))):
