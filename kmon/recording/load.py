@@ -24,6 +24,8 @@ def load(path: Path | str) -> list[Interaction]:
     Raises :class:`UsageError`, one sentence with the name of the file, if it cannot be read.
     """
     path = Path(path)
+    if path == STANDARD_INPUT:
+        raise UsageError("standard input cannot be replayed, because recordings are read twice; save it as a file")
     try:
         data = read_regular(path, FILE_LIMIT_BYTES)
     except NotRegularError as why:

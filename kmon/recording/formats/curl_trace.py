@@ -36,4 +36,4 @@ def _read(source: Source) -> list[Interaction]:
     return interactions_of(*marked(pieces))
 
 
-CURL_TRACE = Format("the output of curl --trace", _looks_like, _read)
+CURL_TRACE = Format("traces of curl", _looks_like, _read)

@@ -60,4 +60,4 @@ def _as_http(lines: list[Line]) -> list[Line]:
     return found
 
 
-CURL_VERBOSE = Format("the output of curl -v", _looks_like, _read)
+CURL_VERBOSE = Format("the verbose output of curl", _looks_like, _read)

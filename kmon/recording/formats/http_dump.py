@@ -16,4 +16,4 @@ def _read(source: Source) -> list[Interaction]:
     return interactions_of(source.data)
 
 
-HTTP_DUMP = Format("the output of curl -i, Wireshark's followed streams", _looks_like, _read)
+HTTP_DUMP = Format("answers with their heads, as curl and Wireshark save them", _looks_like, _read)
