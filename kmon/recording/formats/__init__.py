@@ -16,6 +16,7 @@ from kmon.recording.formats.json_events import JSON_EVENTS
 from kmon.recording.formats.kmon_json import KMON_JSON
 from kmon.recording.formats.mitmproxy import MITMPROXY
 from kmon.recording.formats.nock import NOCK
+from kmon.recording.formats.pasted import PASTED
 from kmon.recording.formats.python_output import PYTHON_OUTPUT
 from kmon.recording.formats.raw_stream import RAW_ANSWER, RAW_CHUNKS, RAW_STREAM
 from kmon.recording.formats.req_llm import REQ_LLM
@@ -53,6 +54,7 @@ FORMATS: tuple[Format, ...] = (
     HTTPMOCK,
     WIRESHARK_YAML,
     VCR_YAML,
+    PASTED,
 )
 """The first that a file looks like reads it: what only one program writes stands before what many do."""
 

@@ -13,7 +13,11 @@ from kmon.recording.source import Source
 SAMPLE_BYTES = 64 * 1024
 
 _HEAD = re.compile(rb"(?m)^< HTTP/\d(?:\.\d)? +\d{3}")
-_NOTE = re.compile(rb"\* |[{}] \[\d+ bytes data\]|  % Total|\s+Dload  Upload|\s*\d+ +[\d.]+[kMG]? +\d+ ")
+_NOTE = re.compile(rb"\* |[{}] \[\d+ bytes data\]")
+_METER = re.compile(
+    rb"  % Total +% Received[^\n]*\n[^\n]*Dload +Upload[^\n]*\n?"
+    rb"|[\r\n] *\d{1,3}(?: +[\d.]+[kMGTP]?){7} +(?:[-\d:dhm]+ +){3}[\d.]+[kMGTP]?(?:(?=\r)|\r?\n|(?=\D))"
+)
 _LAST_NOTE = re.compile(rb"\* (?:Connection #\d+ to host|Closing connection|transfer closed|Curl_http_done)[^\n]*\n?\Z")
 _RECEIVED = re.compile(rb"< ?")
 _SENT = re.compile(rb"> ?")
@@ -27,6 +31,11 @@ def looks_verbose(data: bytes) -> bool:
     return _HEAD.search(data[:SAMPLE_BYTES]) is not None
 
 
+def without_meter(data: bytes) -> bytes:
+    """``data`` without the progress of ``curl`` without ``-s``, which stands between its lines and before them."""
+    return _METER.sub(b"", data) if b"% Total" in data else data
+
+
 def interactions_of(lines: list[Line]) -> list[Interaction]:
     """The exchanges in these lines."""
     data, marks = marked(_as_http(lines))
@@ -38,7 +47,7 @@ def _looks_like(source: Source) -> bool:
 
 
 def _read(source: Source) -> list[Interaction]:
-    return interactions_of([(line, None) for line in source.data.splitlines(keepends=True)])
+    return interactions_of([(line, None) for line in without_meter(source.data).splitlines(keepends=True)])
 
 
 def _as_http(lines: list[Line]) -> list[Line]:

@@ -21,12 +21,12 @@ def _read(source: Source) -> list[Interaction]:
     return bodies(source.data)
 
 
-def bodies(data: bytes, marks: Marks = ()) -> list[Interaction]:
+def bodies(data: bytes, marks: Marks = (), *, first_index: int = 0) -> list[Interaction]:
     """One interaction per stream in ``data``; a stream without a head is the body of a 200."""
     framing = framing_of(data)
     headers = _headers(framing)
     return [
-        interaction(place, Request(), 200, headers, data[start:end], None, within(marks, start, end))
+        interaction(first_index + place, Request(), 200, headers, data[start:end], None, within(marks, start, end))
         for place, (start, end) in enumerate(streams(data))
     ]
 

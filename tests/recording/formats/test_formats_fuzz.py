@@ -47,6 +47,7 @@ SAMPLES = [
     lines([session(type="stream_event", event=event) for event in MESSAGES]).encode(),
     lines([session(type="assistant", message={"id": "m", "content": [{"type": "text", "text": "x"}]})]).encode(),
     PRINTED.encode(),
+    f"It stops:\n> {SSE}".encode(),
 ]
 KEYS = sorted(
     {
