@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from kmon.dialects.delta import Delta
+from kmon.dialects.dialect import WireFormat
 from kmon.dialects.framing import Framing
 from kmon.dialects.json_access import text
 from kmon.dialects.registry import wire_format
 from kmon.recording.sniff import dialect_of, framing_of
 
+EDGE_EVENTS = 5
+"""How many events at both ends of a body are looked at first."""
 Kind = tuple[str, str]
 """The name of an event and its type."""
 
@@ -24,9 +27,12 @@ def streams(body: bytes) -> list[tuple[int, int]]:
     spoken = wire_format(dialect_of("", body))
     if framing is None or spoken is None or framing not in spoken.framings:
         return [(0, len(body))]
+    pieces = list(framing.split(body))
+    if _is_one(spoken, framing, body, pieces):
+        return [(0, len(body))]
     starts, at = [0], 0
     decoder, answer, opening = spoken.decoder(), _Answer(), None
-    for piece in framing.split(body):
+    for piece in pieces:
         deltas = decoder.feed(piece)
         if answer.ended or opening is None:
             kind = _kind(framing, piece)
@@ -39,6 +45,23 @@ def streams(body: bytes) -> list[tuple[int, int]]:
         answer.add(deltas)
         at += len(piece)
     return list(zip(starts, [*starts[1:], len(body)], strict=True))
+
+
+def _is_one(spoken: WireFormat, framing: Framing, body: bytes, pieces: list[bytes]) -> bool:
+    """Whether ``body`` certainly is one answer, without decoding it: its first event has a type that does not come
+    again, or its last events have the id of its first ones."""
+    kind = next((kind for piece in pieces[:EDGE_EVENTS] if (kind := _kind(framing, piece)) is not None), None)
+    if kind is None or len(pieces) < 2:
+        return True
+    if any(kind):
+        return body.count((kind[1] or kind[0]).encode("utf-8", "replace")) < 2
+    first, last = (_ids(spoken, edge) for edge in (pieces[:EDGE_EVENTS], pieces[-EDGE_EVENTS:]))
+    return len(first) == 1 and first == last
+
+
+def _ids(spoken: WireFormat, pieces: list[bytes]) -> set[str]:
+    decoder = spoken.decoder()
+    return {delta.response_id for piece in pieces for delta in decoder.feed(piece) if delta.response_id is not None}
 
 
 class _Answer:

@@ -19,6 +19,7 @@ _FILE_CODINGS = ((GZIP, "gzip"), (ZSTANDARD, "zstd"), (BZIP2, "bzip2"), (XZ, "xz
 _ENDINGS = ("gz", "zst", "bz2", "xz", "br")
 _UTF_16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SAMPLE_CHARS = 8
+_OBJECTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{")
 
 
 def unpacked(data: bytes, name: str = "") -> bytes:
@@ -98,7 +99,11 @@ class Source:
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
         """The JSON objects of an array, or one after the other in any layout, up to where one is cut or is no JSON."""
-        if not self.is_json:
+        if self.rows:
+            return self.rows
+        if isinstance(self.json, list):
+            return [value for value in self.json if isinstance(value, dict)]
+        if _OBJECTS.match(self.data) is None:
             return []
         found: list[dict[str, Any]] = []
         for piece in ArrayDecoder().feed(self.data.removeprefix(BOM))[:VALUES_LIMIT]:

@@ -16,6 +16,7 @@ from kmon.recording.formats.times import ms_of
 from kmon.recording.interaction import Interaction
 from kmon.recording.source import Source
 
+SAMPLE_VALUES = 200
 _LISTS = ("stream", "events", "chunks", "responses", "messages", "data")
 """Members that hold the events where a whole object was dumped, as boto3's answer is."""
 _CONTENTS = ("data", "chunk", "event", "value", "json", "raw", "line", "payload")
@@ -23,13 +24,16 @@ _CONTENTS = ("data", "chunk", "event", "value", "json", "raw", "line", "payload"
 
 
 def _looks_like(source: Source) -> bool:
-    return source.is_json and bool(_error(source) or _read(source))
+    return source.is_json and bool(_error(source) or _streams(source.objects[:SAMPLE_VALUES]))
 
 
 def _read(source: Source) -> list[Interaction]:
     if _error(source):
         return [interaction(0, UNKNOWN_REQUEST, None, {"content-type": "application/json"}, source.data)]
-    values = source.objects
+    return _streams(source.objects)
+
+
+def _streams(values: list[dict[str, Any]]) -> list[Interaction]:
     found = interactions_of([TimedEvent(value) for value in values])
     if not found:
         found = interactions_of([event for value in values if (event := _enveloped(value)) is not None])
