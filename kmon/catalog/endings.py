@@ -36,9 +36,19 @@ def unclosed(transcript: Transcript, words: FinishWords, *, end_event: bool) -> 
 
 
 def ending_name(
-    transcript: Transcript, error: StreamError | None, words: FinishWords, *, end_event: bool = True
+    transcript: Transcript,
+    error: StreamError | None,
+    words: FinishWords,
+    *,
+    end_event: bool = True,
+    ends_kept: bool = True,
 ) -> str | None:
-    """The signature of an answer whose body ended, with its error if there is one."""
+    """The signature of an answer whose body ended, with its error if there is one.
+
+    ``ends_kept``: whether the end event and the finish reason would be there if the provider had sent them.
+    """
     if error is not None and error.kind != MALFORMED:
         return failure_name(error.kind, error.status)
-    return broken(transcript, words) or unclosed(transcript, words, end_event=end_event)
+    if (name := broken(transcript, words)) is not None or not ends_kept:
+        return name
+    return unclosed(transcript, words, end_event=end_event)

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from kmon.commands.flags import Parser
+from kmon.commands.recording_files import FILES_HELP, names_formats
 from kmon.errors import UsageError
 
-HELP = "Read cassettes (go-vcr, vcrpy), raw bodies, a gateway's frames and kmon recordings."
+HELP = "Read recorded streams: HAR, cassettes, curl output, raw bodies, a gateway's frames, kmon recordings."
 
 
 def arguments(parser: Parser) -> None:
@@ -17,9 +18,10 @@ def arguments(parser: Parser) -> None:
         "files",
         nargs="+",
         metavar="FILE",
-        help="a file, or a pipe read to its end (Ctrl-C gives up), of 64 MiB at most",
+        help=f"a file, or a pipe read to its end (Ctrl-C gives up); - is standard input; {FILES_HELP}",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per recorded stream")
+    names_formats(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,22 +36,28 @@ def run(options: argparse.Namespace) -> int:
     for file in options.files:
         path = Path(file)
         try:
-            data = read(path, _warn)
-            lines = gateway.read(data)
-            found = [] if lines else interactions(path, data)
+            source = read(path, _warn)
+            dialogues = gateway.read(source)
+            found = [] if dialogues else interactions(path, source)
         except UsageError as error:
             _warn(str(error))
             status = 2
             continue
-        for run in decode_runs(file, lines) if lines else ():
-            print(json_line(run) if options.json else run_block(run), flush=True)
+        for lines in dialogues:
+            for run in decode_runs(file, lines):
+                print(json_line(run) if options.json else run_block(run), flush=True)
         for interaction in found:
             if decodable(interaction):
                 decoded = decode(file, interaction)
                 print(json_line(decoded) if options.json else decoded_block(decoded, interaction), flush=True)
+            elif interaction.problem and interaction.streaming:
+                _warn(f"{file}: interaction {interaction.index} is skipped: {interaction.problem}")
+                status = 2
             elif interaction.streaming:
                 problem = f"interaction {interaction.index} speaks {interaction.dialect}, which decode does not read"
                 _warn(f"{file}: {problem}; skipped")
+        if found and not any(interaction.streaming for interaction in found):
+            _warn(f"{file} holds {len(found)} exchanges, and none of them is a stream")
     return status
 
 

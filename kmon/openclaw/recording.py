@@ -11,13 +11,16 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from kmon.dialects.json_access import members, parsed
+from kmon.dialects.json_access import members
 from kmon.openclaw.diagnosis import diagnose
 from kmon.openclaw.protocol.client_status import ClientStatus
 from kmon.openclaw.protocol.frames import Frame, FrameError, parse
 from kmon.openclaw.protocol.tracker import RUNS_LIMIT, Change, Tracker
 from kmon.openclaw.snapshot import S, take_snapshot
+from kmon.recording.formats import har, mitmproxy
 from kmon.recording.sniff import is_gateway
+from kmon.recording.source import Source
+from kmon.recording.web_sockets import gateway_rows
 
 HELLO_FRAMES = 3
 """Challenge, connect and its answer: what a client gets before its session begins."""
@@ -44,16 +47,12 @@ class Moment(Struct, frozen=True):
     """What the gateway's own client would have shown at its end."""
 
 
-def read(data: bytes) -> list[dict[str, Any]]:
-    """The lines of a gateway's recording; none if the bytes are something else."""
-    if not data[:64].lstrip().startswith(b"{"):
-        return []
-    try:
-        found = [parsed(line) for line in data.splitlines() if line.strip()]
-    except ValueError:
-        return []
-    lines = [line for line in found if isinstance(line, dict)]
-    return lines if len(lines) == len(found) and is_gateway(lines) else []
+def read(source: Source) -> list[list[dict[str, Any]]]:
+    """The lines of each gateway's recording in a file: its own, or those in a HAR or a flow file."""
+    if is_gateway(source.rows):
+        return [source.rows]
+    found = [gateway_rows(messages) for messages in (*har.dialogues(source), *mitmproxy.dialogues(source))]
+    return [rows for rows in found if rows]
 
 
 def frames(lines: Sequence[dict[str, Any]]) -> Iterator[RecordedFrame]:

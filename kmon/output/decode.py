@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import msgspec
+from msgspec import UNSET
 
 from kmon.dialects.text import clean
 from kmon.recording import Interaction
@@ -26,6 +27,11 @@ def decoded_block(decoded: Decoded, interaction: Interaction) -> str:
         f"  finish {decoded.finish_reason or '-'}  done {'yes' if decoded.done else 'no'}  {chunks}"
         + (f"  tokens {usage.prompt_tokens}/{usage.completion_tokens}/{usage.total_tokens}" if usage else ""),
     ]
+    if decoded.max_gap_ms is not UNSET and decoded.max_gap_at_ms is not UNSET:
+        place = (
+            f"{decoded.max_gap_at_ms / 1000:.2f} s after the first event, after {decoded.max_gap_after_chunks} chunks"
+        )
+        lines.append(f"  longest gap {decoded.max_gap_ms / 1000:.2f} s, {place}")
     if decoded.signature:
         lines.append(f"  signature {decoded.signature}")
     if decoded.error:

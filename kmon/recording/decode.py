@@ -16,13 +16,16 @@ from kmon.dialects.json_access import parsed
 from kmon.dialects.registry import wire_format
 from kmon.dialects.text import clean
 from kmon.recording.interaction import Interaction
-from kmon.recording.sniff import is_stream
+from kmon.recording.pace import Pace
+from kmon.recording.sniff import framing_of, is_stream
 
 
 class Decoded(Struct, frozen=True):
     """A decoded stream. Text, reasoning, refusal and arguments are raw (hostile), other strings are clean and bounded.
 
-    ``chunks`` is the number of data chunks, without comments and ``[DONE]``.
+    ``chunks`` is the number of data chunks, without comments and ``[DONE]``. The ``max_gap`` fields are there only
+    where the recording has times: the longest time between two pieces of output, when it began (from the first event
+    on), and how many chunks came before it.
     """
 
     file: str
@@ -44,11 +47,14 @@ class Decoded(Struct, frozen=True):
     """Absent where no tool was used but the client's functions."""
     media: tuple[str, ...] | UnsetType = UNSET
     """MIME types of output that is no text; absent without any."""
+    max_gap_ms: float | UnsetType = UNSET
+    max_gap_at_ms: float | UnsetType = UNSET
+    max_gap_after_chunks: int | UnsetType = UNSET
 
 
 def decodable(interaction: Interaction) -> bool:
     """Whether this is a streaming exchange in a dialect that kmon decodes; also if the response is an HTTP error."""
-    return interaction.streaming and wire_format(interaction.dialect) is not None
+    return interaction.streaming and interaction.problem is None and wire_format(interaction.dialect) is not None
 
 
 def decode(file: str, interaction: Interaction) -> Decoded:
@@ -57,13 +63,22 @@ def decode(file: str, interaction: Interaction) -> Decoded:
     spoken = wire_format(interaction.dialect)
     assert spoken is not None, "decodable() comes first"
     error: StreamError | None = None
+    pace = Pace()
     if _is_plain_response(interaction):
         error = _refusal(interaction, spoken)
     else:
         decoder = spoken.decoder()
-        for delta in decoder.feed(interaction.body) + decoder.end():
+        for piece, ms in _timed(interaction):
+            for delta in decoder.feed(piece):
+                transcript.add(delta)
+                if ms is not None:
+                    pace.add(delta, ms)
+        for delta in decoder.end():
             transcript.add(delta)
         error = transcript.error
+    gap = pace.longest
+    end_event = sends_end_event(interaction.request.url, interaction.request.model or transcript.model)
+    named = ending_name(transcript, error, spoken.finish_words, end_event=end_event, ends_kept=interaction.ends_kept)
     return Decoded(
         file,
         interaction.index,
@@ -77,16 +92,23 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         transcript.done,
         transcript.chunks,
         fit_error(error),
-        ending_name(
-            transcript,
-            error,
-            spoken.finish_words,
-            end_event=sends_end_event(interaction.request.url, interaction.request.model or transcript.model),
-        ),
+        named or pace.signature,
         transcript.refusal or UNSET,
         tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools) or UNSET,
         tuple(map(fit, transcript.media)) or UNSET,
+        UNSET if gap is None else round(gap.ms, 3),
+        UNSET if gap is None else round(gap.at_ms, 3),
+        UNSET if gap is None else gap.after_chunks,
     )
+
+
+def _timed(interaction: Interaction) -> list[tuple[bytes, float | None]]:
+    """The body by events with their arrivals, or in one piece without."""
+    framing = framing_of(interaction.body) if interaction.arrivals_ms else None
+    pieces = [] if framing is None else list(framing.split(interaction.body))
+    if not pieces or len(pieces) != len(interaction.arrivals_ms):
+        return [(interaction.body, None)]
+    return list(zip(pieces, interaction.arrivals_ms, strict=True))
 
 
 def fit(value: str, limit_chars: int = NAME_LIMIT_CHARS) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,8 +57,10 @@ class Interaction(Struct, frozen=True):
     ``index`` counts from 0 in the file. ``status`` is None if it is not recorded: for a raw body that is no stream (a
     raw stream is taken as the body of a 200). ``body`` is without content encodings. ``dialect`` is detected from the
     response: ``chat``, ``converse``, ``messages``, ``responses``, ``gemini``, ``deepinfra``, ``ollama``,
-    ``bedrock-invoke``. ``duration_ms`` is the time from request to end, if recorded. ``arrivals_ms`` has the
-    arrival times of the SSE events and comments in ``body``, relative to the first; only kmon's recordings have it.
+    ``bedrock-invoke``, or one that is only named (``unread_dialects.py``). ``duration_ms`` is the time from request to
+    end, if recorded. ``arrivals_ms`` has the arrival times of the events and comments in ``body``, as its framing
+    splits it, relative to the first; it is empty where the file has no times. ``problem`` is a sentence about a body
+    that cannot be read, although the file can.
     """
 
     index: int
@@ -69,6 +72,9 @@ class Interaction(Struct, frozen=True):
     streaming: bool
     duration_ms: float | None = None
     arrivals_ms: tuple[float, ...] = ()
+    problem: str | None = None
+    ends_kept: bool = True
+    """Whether the file has what comes after the last event of an SDK: lists of chunks have no ``[DONE]``."""
 
     @property
     def content_type(self) -> str:
@@ -77,14 +83,28 @@ class Interaction(Struct, frozen=True):
 
 
 def headers_of(value: object) -> dict[str, str]:
-    """Headers by lower-case name, from a mapping to a value or a list of values; credentials are removed."""
+    """Headers by lower-case name; credentials are removed.
+
+    ``value`` is a mapping to a value or a list of values, or a list of ``{name, value}`` or of pairs.
+    """
     found: dict[str, str] = {}
-    for name, content in members(value).items():
-        key = _plain(name).lower()
+    for name, content in _fields(value):
+        key = _plain(name).strip().lower()
         if key not in SECRET_HEADERS and not key.endswith(("-api-key", "-token")):
             values = content if isinstance(content, list | tuple) else [content]
-            found[key] = ", ".join(_plain(one) for one in values)
+            said = ", ".join(_plain(one).strip() for one in values)
+            found[key] = f"{found[key]}, {said}" if key in found else said
     return found
+
+
+def _fields(value: object) -> Iterator[tuple[object, object]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    for one in value if isinstance(value, list | tuple) else ():
+        if isinstance(one, dict):
+            yield one.get("name", one.get("key")), one.get("value")
+        elif isinstance(one, list | tuple) and len(one) == 2:
+            yield one[0], one[1]
 
 
 def _plain(value: object) -> str:

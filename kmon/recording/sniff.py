@@ -9,7 +9,7 @@ from kmon.dialects.framing import Framing
 from kmon.dialects.json_access import members
 from kmon.dialects.registry import formats, routed
 from kmon.model import DEFAULT_DIALECT
-from kmon.recording.unread import unread_name
+from kmon.recording.unread_dialects import unread_name
 
 WHOLE_TYPES = ("application/json", "text/html")
 """Media types of answers that are no streams, unless their body is one."""
@@ -29,6 +29,11 @@ def is_stream(content_type: str, body: bytes) -> bool:
     if framing is not None or content_type in WHOLE_TYPES:
         return framing is not None
     return any(content_type in known.media_types for known in _framings())
+
+
+def recognised(framing: Framing, body: bytes) -> str | None:
+    """The dialect of a body in this framing, by its first event that one recognises; None if none does."""
+    return _recognised(framing, body) if framing.begins(body) else None
 
 
 def dialect_of(url: str, body: bytes) -> str:

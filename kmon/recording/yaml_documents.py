@@ -1,4 +1,4 @@
-"""Reads the YAML documents of a file as plain data: no objects, no timestamps, no deep nesting."""
+"""Reads YAML as plain data, whatever tags a program of another language put into it, and bounded in depth."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def _plain(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
 
 _PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 _PlainLoader.add_multi_constructor("!", _plain)
+_PlainLoader.add_constructor("!binary", yaml.SafeLoader.construct_yaml_binary)
 _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in _BASE.yaml_implicit_resolvers.items()

@@ -55,8 +55,10 @@ def replayed(recordings: Recordings) -> list[Replayed]:
     }
     for position, (file, interactions) in enumerate(recordings.items()):
         stem = _UNSAFE_IN_PATH.sub("-", Path(file).stem) or "recording"
-        streams = [one for one in interactions if one.streaming]
+        streams = [one for one in interactions if one.streaming and one.problem is None]
         if not streams:
+            if (unreadable := next((one for one in interactions if one.streaming), None)) is not None:
+                raise UsageError(f"{file}: interaction {unreadable.index} cannot be replayed: {unreadable.problem}")
             raise UsageError(
                 f"{file} holds no recorded stream, so there is nothing to replay; try 'kmon decode {file}'"
             )
@@ -140,7 +142,7 @@ def replay_target(one: Replayed, origin: str) -> Target:
         model=request.model or _model(one) or "unknown",
         dialect=one.dialect.name,
         base_url=f"{origin}{one.prefix}{one.dialect.base_path}",
-        end_event=sends_end_event(request.url, request.model or _model(one)),
+        end_event=one.interaction.ends_kept and sends_end_event(request.url, request.model or _model(one)),
         simulated=True,
     )
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kmon.dialects.eventstream_writer import event
 from kmon.dialects.framing import AWS_EVENT_STREAM, JSON_ARRAY, JSON_LINES, SERVER_SENT_EVENTS, Framing
-from kmon.simulator.eventstream import event
 
 FRAMINGS = (SERVER_SENT_EVENTS, AWS_EVENT_STREAM, JSON_LINES, JSON_ARRAY)
 VALUES = [{"a": n, "text": '}]"\\{['} for n in range(3)]

@@ -47,4 +47,4 @@ def test_each_mechanism_shows_its_claim_and_gets_its_verdict(tmp_path: Path) -> 
 def test_the_demonstration_takes_no_targets_beside_it(more: list[str], tmp_path: Path) -> None:
     refused = kmon("run", "--demo", "stuck-tui", *more, cwd=tmp_path)
     assert refused.returncode == 2
-    assert "name no other target, scenario or profile" in refused.stderr
+    assert "name no other target, scenario, profile, fault or session" in refused.stderr

@@ -15,10 +15,10 @@ import httpx
 import pytest
 import trustme
 
+from kmon.dialects.eventstream_writer import frame as event_frame
 from kmon.errors import UsageError
 from kmon.proxy.relay.request_side import OPEN_LIMIT
 from kmon.proxy.relay.server import listener
-from kmon.simulator.eventstream import frame as event_frame
 from tests.support.loopback import END, HEAD, chunked, serving
 from tests.support.relaying import open_sockets, relaying
 from tests.support.sockets import frame

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 
+from kmon.dialects.eventstream_writer import event
 from kmon.dialects.framing import EVENT_STREAM_TYPE
 from kmon.recording import Interaction, Request, load
-from kmon.simulator.eventstream import event
 from kmon.simulator.profile import load as load_profile
 from kmon.simulator.replay import recorded_script, replay_scripts, replay_targets
 from kmon.simulator.script import SendChunk, SendHead

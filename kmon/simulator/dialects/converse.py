@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from kmon.dialects import eventstream_writer
 from kmon.dialects.framing import EVENT_STREAM_TYPE
-from kmon.simulator import eventstream
 from kmon.simulator.answers import ModelAnswer, Piece
 from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import (
@@ -169,7 +169,7 @@ class ConverseWire(Struct, frozen=True):
 
     def error(self, message: str, code: int, kind: str, *, named: bool = False) -> bytes:
         """A frame of an error that the service's model does not know."""
-        return eventstream.error(ERROR_TYPES.get(code, "InternalServerException"), message)
+        return eventstream_writer.error(ERROR_TYPES.get(code, "InternalServerException"), message)
 
     def refusal(self, status: int, message: str, kind: str, code: str | None = None) -> Whole:
         refused = CONVERSE.refusal(status, message)
@@ -201,7 +201,7 @@ class ConverseWire(Struct, frozen=True):
     def _event(self, name: str, members: dict[str, Any]) -> bytes:
         chance = zlib.crc32(to_json([self.request_id, name, members]))
         padded = {**members, "p": PADDING[: 1 + chance % len(PADDING)]}
-        return eventstream.event(name, to_json(dict(sorted(padded.items()))))
+        return eventstream_writer.event(name, to_json(dict(sorted(padded.items()))))
 
     @property
     def _id_header(self) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from kmon.simulator.eventstream import exception
+from kmon.dialects.eventstream_writer import exception
 from kmon.simulator.faults.base import EVENT_STREAM, TEXT_FRAMED, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.script import EndBody, Script, SendChunk, split
 from kmon.simulator.sse import to_json

@@ -7,7 +7,7 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmon.simulator.eventstream import error, event, exception, frame
+from kmon.dialects.eventstream_writer import error, event, exception, frame
 
 NAMES = st.text(min_size=1, max_size=20)
 HEADERS = st.dictionaries(NAMES, st.text(max_size=300), max_size=5)

@@ -1,0 +1,175 @@
+"""Undoes compression, of files and of recorded bodies, with a bound on what it expands to.
+
+gzip, deflate, bzip2 and xz are in the standard library. Brotli and Zstandard are optional packages; a sentence says
+what to install where one is missing.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Protocol
+
+from kmon.dialects.framing import Framing
+from kmon.recording.sniff import framing_of
+
+EXPANDED_LIMIT_BYTES = 64 * 1024 * 1024
+INSTALL = "pip install 'kmon-tui[compression]'"
+
+GZIP, ZSTANDARD, BZIP2, XZ = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
+_PLAIN_STARTS = (b"{", b"[", b"<")
+_ZSTANDARD_WINDOW_BYTES = 128 * 1024 * 1024
+"""What the format's own tool accepts; a larger window only costs memory."""
+
+
+class NotCompressedError(Exception):
+    """The bytes are not of the compression that is said of them."""
+
+
+def expanded(data: bytes, coding: str) -> bytes:
+    """``data`` without one compression: ``gzip``, ``deflate``, ``br``, ``zstd``, ``bzip2`` or ``xz``.
+
+    What is cut gives what there is. Raises :class:`NotCompressedError`, and ``ValueError`` with a sentence if it
+    expands to more than :data:`EXPANDED_LIMIT_BYTES`, or needs a package that is not installed.
+    """
+    return _CODINGS[coding](data)
+
+
+def decoded_body(body: bytes, declared: str) -> bytes:
+    """``body`` without the content codings of a ``Content-Encoding`` header, and without an undeclared gzip or zstd.
+
+    A body that a recorder stored decoded, with its header kept, is returned as it is. Raises ``ValueError`` with a
+    sentence, as :func:`expanded`.
+    """
+    for coding in reversed([_NAMES.get(one.strip(), one.strip()) for one in declared.lower().split(",")]):
+        if coding in _CODINGS and not _plain(body):
+            body = _attempted(body, coding)
+    for magic, coding in ((GZIP, "gzip"), (ZSTANDARD, "zstd")):
+        if body.startswith(magic):
+            body = _attempted(body, coding)
+    return body
+
+
+_NAMES = {"x-gzip": "gzip", "zstandard": "zstd", "brotli": "br"}
+
+
+def _plain(body: bytes) -> bool:
+    framing: Framing | None = framing_of(body)
+    return framing is not None or body.lstrip()[:1] in _PLAIN_STARTS
+
+
+def _attempted(body: bytes, coding: str) -> bytes:
+    try:
+        return expanded(body, coding)
+    except NotCompressedError:
+        return body
+
+
+def _gzip(data: bytes) -> bytes:
+    """All members, one after the other: of a file that was appended to."""
+    if not data.startswith(GZIP):
+        raise NotCompressedError
+    found = b""
+    while data.startswith(GZIP):
+        member = zlib.decompressobj(wbits=31)
+        found += _inflated(member, data, EXPANDED_LIMIT_BYTES - len(found))
+        data = member.unused_data.lstrip(b"\0")
+    return found
+
+
+def _deflate(data: bytes) -> bytes:
+    """zlib by the standard, and the bare deflate that some servers send under the same name."""
+    try:
+        return _inflated(zlib.decompressobj(), data, EXPANDED_LIMIT_BYTES)
+    except NotCompressedError:
+        return _inflated(zlib.decompressobj(wbits=-15), data, EXPANDED_LIMIT_BYTES)
+
+
+class _Inflates(Protocol):
+    """A decompression object of zlib, which does not export its type."""
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
+
+
+def _inflated(decompressor: _Inflates, data: bytes, limit_bytes: int) -> bytes:
+    try:
+        plain = decompressor.decompress(data, limit_bytes + 1)
+    except zlib.error:
+        raise NotCompressedError from None
+    return _bounded(plain, limit_bytes)
+
+
+def _bzip2(data: bytes) -> bytes:
+    try:
+        plain = bz2.BZ2Decompressor().decompress(data, EXPANDED_LIMIT_BYTES + 1)
+    except (OSError, ValueError, EOFError):
+        raise NotCompressedError from None
+    return _bounded(plain)
+
+
+def _xz(data: bytes) -> bytes:
+    try:
+        decompressor = lzma.LZMADecompressor(memlimit=EXPANDED_LIMIT_BYTES * 4)
+        plain = decompressor.decompress(data, EXPANDED_LIMIT_BYTES + 1)
+    except (lzma.LZMAError, EOFError):
+        raise NotCompressedError from None
+    return _bounded(plain)
+
+
+def _brotli(data: bytes) -> bytes:
+    try:
+        import brotli
+    except ImportError:
+        raise ValueError(f"it is compressed with br, which needs a package: {INSTALL}") from None
+    decompressor, found = brotli.Decompressor(), b""
+    try:
+        while len(found) <= EXPANDED_LIMIT_BYTES:
+            piece = decompressor.process(data, output_buffer_limit=EXPANDED_LIMIT_BYTES + 1 - len(found))
+            found, data = found + piece, b""
+            if decompressor.is_finished() or (not piece and decompressor.can_accept_more_data()):
+                break
+    except brotli.error:
+        if not found:
+            raise NotCompressedError from None
+    except TypeError:  # before 1.2 nothing bounds the memory
+        raise ValueError(f"it is compressed with br, and the package for it is too old: {INSTALL}") from None
+    return _bounded(found)
+
+
+def _zstandard(data: bytes) -> bytes:
+    if not data.startswith(ZSTANDARD):
+        raise NotCompressedError
+    try:
+        import zstandard
+    except ImportError:
+        raise ValueError(f"it is compressed with zstd, which needs a package: {INSTALL}") from None
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTANDARD_WINDOW_BYTES)
+    reader = decompressor.stream_reader(data, read_across_frames=True)
+    found: list[bytes] = []
+    left = EXPANDED_LIMIT_BYTES + 1
+    try:
+        while left and (piece := reader.read(min(left, 1 << 20))):
+            found.append(piece)
+            left -= len(piece)
+    except zstandard.ZstdError:
+        if not found:
+            raise NotCompressedError from None
+    return _bounded(b"".join(found))
+
+
+def _bounded(plain: bytes, limit_bytes: int = EXPANDED_LIMIT_BYTES) -> bytes:
+    if len(plain) > limit_bytes:
+        raise ValueError(f"what is compressed expands to more than {EXPANDED_LIMIT_BYTES // 2**20} MiB")
+    return plain
+
+
+_CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstandard,
+    "bzip2": _bzip2,
+    "xz": _xz,
+}
