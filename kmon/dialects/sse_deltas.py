@@ -47,11 +47,21 @@ class JSONEventsDecoder:
         self._words = ""
         """Plain words between the events since the last output: a failure if nothing else tells the end."""
         self._finished = self._began = False
+        self._undecided = False
+        """Whether there are stray lines or words, so that what follows decides what they are."""
 
     def feed(self, data: bytes) -> list[Delta]:
         deltas: list[Delta] = []
         for item in self._sse.feed(data):
-            self._take(item, deltas)
+            if self._undecided or not isinstance(item, Event):
+                self._take(item, deltas)
+                self._undecided = bool(self._strays or self._words)
+                continue
+            self._began = True
+            delta = self._event(item)
+            if delta.finish_reason is not None or delta.done:
+                self._finished = True
+            deltas.append(delta)
         return deltas
 
     def end(self) -> list[Delta]:
@@ -83,6 +93,8 @@ class JSONEventsDecoder:
             if delta.done and not self._finished:
                 deltas.append(self._failure(self._words))
             self._words = ""
+        if delta.done:
+            self._finished = True
         deltas.append(delta)
 
     def _flush(self, deltas: list[Delta]) -> None:
@@ -128,7 +140,7 @@ class JSONEventsDecoder:
                 return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
             return Delta(error=fault(cause, frame=raw), raw=raw)
         delta = self._interpret(value, raw, event.name)
-        if delta.error is None and _says_nothing(delta) and (cause := reported(value)) is not None:
+        if not delta.text and delta.error is None and _says_nothing(delta) and (cause := reported(value)) is not None:
             return structs.replace(delta, error=fault(cause, frame=raw))
         return delta
 

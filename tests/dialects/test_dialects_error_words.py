@@ -156,6 +156,7 @@ def test_words_between_events_are_ignored_where_the_answer_goes_on_or_is_finishe
     assert error(b"hello\n\n", TEXT, STOP, DONE) is None
     assert error(TEXT, STOP, b"bye\n\n", DONE) is None
     assert error(b"hello\n\n", TEXT) is None
+    assert error(TEXT, DONE, b"bye\n\n") is None
     assert error(b'{"note":1}\n\n', TEXT, STOP, DONE) is None
 
 
