@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kmon.catalog.habits import habits
 from kmon.dialects.registry import dialect
 from kmon.engine.api import Host
 from kmon.engine.plan import Keys, RacePlan
@@ -27,7 +26,6 @@ Plan = RacePlan | ProxyPlan | GatewayPlan | GatewayWithProxyPlan
 def host(plan: Plan, keys: Keys) -> Host:
     """The host of ``plan``, not started. Call it on a running event loop. It raises the limit of open files."""
     raise_open_files_limit()
-    habits()  # read now: during an exchange no file may be left to open
     match plan:
         case RacePlan():
             from kmon.engine.supervisor import Supervisor

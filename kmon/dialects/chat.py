@@ -118,7 +118,8 @@ def _as_chunk(value: dict[str, Any]) -> dict[str, Any]:
 
 def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: ChatCalls | None = None) -> Delta:
     """The meaning of one chunk object. ``name`` is the SSE event name, ``calls`` the tool calls so far."""
-    answer = reasoning = ""
+    answer = reasoning = refusal = ""
+    media: tuple[str, ...] = ()
     tools: tuple[ToolFragment, ...] = ()
     finish: str | None = None
     usage: Usage | None = None
@@ -140,6 +141,10 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
                 answer += _parts(content, thinking=False)
             if not REASONING.isdisjoint(delta) or isinstance(content, list):
                 reasoning += _reasoning(delta, content)
+            if "refusal" in delta:
+                refusal += text(delta["refusal"])
+            if "audio" in delta or "images" in delta:
+                media += _media(delta)
             if "tool_calls" in delta or "function_call" in delta:
                 tools += (calls or ChatCalls()).fragments(delta)
         elif not text(chunk.get("object")).startswith("chat."):
@@ -157,6 +162,8 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
         text=answer,
         reasoning=reasoning,
         tools=tools,
+        media=media,
+        refusal=refusal,
         finish_reason=finish,
         usage=usage,
         error=error,
@@ -251,6 +258,14 @@ def _part_text(part: object, depth: int) -> str:
         ),
         "",
     )
+
+
+def _media(delta: dict[str, Any]) -> tuple[str, ...]:
+    """A MIME type for each piece of audio or picture, "" where the chunk does not say it (OpenAI, OpenRouter)."""
+    audio = members(delta.get("audio"))
+    urls = (text(members(members(image).get("image_url")).get("url")) for image in items(delta.get("images")))
+    pictures = tuple(url[5:].partition(";")[0] if url.startswith("data:") else "" for url in urls)
+    return ("",) * bool(audio.get("data") or audio.get("transcript")) + pictures
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:

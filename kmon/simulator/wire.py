@@ -44,6 +44,8 @@ Trait = Literal[
 - ``terminal-event``: an event after that of the finish reason ends the stream.
 - ``chat-chunks``: events are chunks of Chat Completions, whose members the fault rewrites.
 """
+SSE_TRAITS: frozenset[Trait] = frozenset({"text-framed", "keepalives", "comments"})
+"""Those of every dialect over server-sent events."""
 DEFAULT_PROVIDER = "sim"
 
 

@@ -103,8 +103,20 @@ def test_content_lists_are_split_into_thinking_and_text() -> None:
     assert only(said({"content": databricks})).reasoning == "so"
 
 
-def test_a_refusal_is_no_text() -> None:
-    assert only(said({"refusal": "no"})).text == ""
+def test_a_refusal_is_no_text_but_output() -> None:
+    delta = only(said({"refusal": "I cannot.", "content": None}))
+    assert (delta.text, delta.refusal, delta.progress) == ("", "I cannot.", True)
+    assert not only(said({"refusal": None, "content": ""})).progress
+
+
+def test_audio_and_pictures_are_output_without_text() -> None:
+    spoken = only(said({"audio": {"id": "a", "data": "AAAA"}}))
+    assert (spoken.text, spoken.media, spoken.progress) == ("", ("",), True)
+    assert only(said({"audio": {"id": "a", "expires_at": 1}})).media == ()
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    drawn = only(said({"content": "", "images": [image, {"image_url": {"url": "https://x.example/y"}}, 3]}))
+    assert drawn.media == ("image/png", "", "")
+    assert only(said({"images": [], "audio": None})).media == ()
 
 
 # -- reasoning --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from kmon.simulator.request import (
 )
 from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
-from kmon.simulator.wire import DEFAULT_PROVIDER, ServerDialect, ServerRoute, Trait, provider_in
+from kmon.simulator.wire import DEFAULT_PROVIDER, SSE_TRAITS, ServerDialect, ServerRoute, Trait, provider_in
 
 PATH = "/chat/completions"
 CREATED = 1_763_690_000
@@ -119,20 +119,15 @@ class ChatServer(ServerDialect):
     """The request names model and streaming in its body."""
 
     name = "chat"
-    traits: frozenset[Trait] = frozenset(
-        {
-            "text-framed",
-            "keepalives",
-            "comments",
-            "stream-in-body",
-            "tools",
-            "tool-pieces",
-            "tool-text",
-            "tool-finish",
-            "terminal-event",
-            "chat-chunks",
-        }
-    )
+    traits: frozenset[Trait] = SSE_TRAITS | {
+        "stream-in-body",
+        "tools",
+        "tool-pieces",
+        "tool-text",
+        "tool-finish",
+        "terminal-event",
+        "chat-chunks",
+    }
 
     def route(self, path: str) -> ServerRoute | None:
         if not path.endswith(PATH):

@@ -15,7 +15,7 @@ from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import ChatMessage, ChatRequest, TokenUsage
 from kmon.simulator.script import Script, SendChunk, SendKind, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
-from kmon.simulator.wire import ServerDialect, ServerRoute, Trait, provider_in
+from kmon.simulator.wire import SSE_TRAITS, ServerDialect, ServerRoute, Trait, provider_in
 
 COST_PER_TOKEN_USD = 2e-6
 THINK, THOUGHT = "<think>", "</think>"
@@ -115,7 +115,7 @@ class DeepInfraServer(ServerDialect):
     """The model stands in the path. The finish reason is in the last event, so there is no terminal one after it."""
 
     name = "deepinfra"
-    traits: frozenset[Trait] = frozenset({"text-framed", "keepalives", "comments", "stream-in-body"})
+    traits: frozenset[Trait] = SSE_TRAITS | {"stream-in-body"}
 
     def route(self, path: str) -> ServerRoute | None:
         before, _, model = path.partition("/inference/")

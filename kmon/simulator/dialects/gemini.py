@@ -19,7 +19,7 @@ from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import ChatRequest, TokenUsage
 from kmon.simulator.script import Script, SendChunk, SendKind, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, arguments_of, to_json
-from kmon.simulator.wire import ServerDialect, ServerRoute, Trait, provider_in
+from kmon.simulator.wire import SSE_TRAITS, ServerDialect, ServerRoute, Trait, provider_in
 
 _PATH = re.compile(r"(?P<before>.*?)(?:/v1\w*)?(?:/projects/.+)?/models/(?P<model>.+):(?P<operation>\w+)\Z")
 _LIST = re.compile(r"/v1(?:alpha|beta)\w*/models\Z")
@@ -118,7 +118,7 @@ class GeminiServer(ServerDialect):
     """The path names the model and whether to stream, the query how."""
 
     name = "gemini"
-    traits: frozenset[Trait] = frozenset({"text-framed", "keepalives", "comments", "tools"})
+    traits: frozenset[Trait] = SSE_TRAITS | {"tools"}
 
     def route(self, path: str) -> ServerRoute | None:
         found = _PATH.match(path)

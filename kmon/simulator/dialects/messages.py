@@ -26,7 +26,7 @@ from kmon.simulator.request import (
 )
 from kmon.simulator.script import Script, SendChunk, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, arguments_of, event, to_json
-from kmon.simulator.wire import DEFAULT_PROVIDER, ServerDialect, ServerRoute, Trait, provider_in
+from kmon.simulator.wire import DEFAULT_PROVIDER, SSE_TRAITS, ServerDialect, ServerRoute, Trait, provider_in
 
 PATH = "/messages"
 VERSION_HEADER = "anthropic-version"
@@ -172,18 +172,7 @@ class MessagesServer(ServerDialect):
     """The request names model and streaming in its body, at Vertex in its path."""
 
     name = "messages"
-    traits: frozenset[Trait] = frozenset(
-        {
-            "text-framed",
-            "keepalives",
-            "comments",
-            "stream-in-body",
-            "tools",
-            "tool-pieces",
-            "tool-finish",
-            "terminal-event",
-        }
-    )
+    traits: frozenset[Trait] = SSE_TRAITS | {"stream-in-body", "tools", "tool-pieces", "tool-finish", "terminal-event"}
 
     def route(self, path: str) -> ServerRoute | None:
         if (found := VERTEX.search(path)) is not None:

@@ -19,7 +19,7 @@ from kmon.simulator.http import Headers, ServerRequest
 from kmon.simulator.request import ChatRequest, TokenUsage
 from kmon.simulator.script import Script, SendChunk, SendKind, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
-from kmon.simulator.wire import DEFAULT_PROVIDER, ServerDialect, ServerRoute, Trait, provider_in
+from kmon.simulator.wire import DEFAULT_PROVIDER, SSE_TRAITS, ServerDialect, ServerRoute, Trait, provider_in
 
 PATH = "/responses"
 IN_PROGRESS, COMPLETED, INCOMPLETE = "in_progress", "completed", "incomplete"
@@ -154,9 +154,7 @@ class ResponsesServer(ServerDialect):
     """The request names model and streaming in its body."""
 
     name = "responses"
-    traits: frozenset[Trait] = frozenset(
-        {"text-framed", "keepalives", "comments", "stream-in-body", "tools", "tool-pieces", "tool-text", "hidden-work"}
-    )
+    traits: frozenset[Trait] = SSE_TRAITS | {"stream-in-body", "tools", "tool-pieces", "tool-text", "hidden-work"}
 
     def route(self, path: str) -> ServerRoute | None:
         if not path.endswith(PATH):
