@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from kmon.dialects.delta import Delta, ToolFragment, Usage, whole_prompt
+from kmon.dialects.delta import Delta, ServerTool, ToolFragment, Usage, whole_prompt
 from kmon.dialects.dialect import (
     HttpDialect,
     Route,
@@ -23,6 +23,8 @@ from kmon.dialects.json_access import compact, count, items, members, position, 
 from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
 
+SERVER_TOOL = "server_tool_use"
+"""The type of a call that Bedrock runs itself (Nova's code interpreter)."""
 OPERATIONS = {"converse-stream": True, "converse": False}
 """Whether an operation, by the end of its path, streams."""
 
@@ -116,8 +118,11 @@ def converse_delta(name: str, event: dict[str, Any]) -> Delta:
     if name == "contentBlockStart":
         tool = members(event.get("start")).get("toolUse")
         if isinstance(tool, dict):
+            name = text(tool.get("name"))
+            on_server = tool.get("type") == SERVER_TOOL  # a call like any other on the wire, and as the SDK gives it
             return Delta(
-                tools=(ToolFragment(index, text(tool.get("toolUseId")), text(tool.get("name")), _input(tool)),)
+                tools=(ToolFragment(index, text(tool.get("toolUseId")), name, _input(tool)),),
+                server_tools=(ServerTool(SERVER_TOOL, name),) if on_server else (),
             )
         return Delta()
     if name == "messageStop":

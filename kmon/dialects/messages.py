@@ -39,7 +39,7 @@ class Messages(HttpDialect):
     auth: Auth = "x-api-key"
     finish_words = FinishWords(
         length=frozenset({"max_tokens", "model_context_window_exceeded"}),
-        without_output=frozenset({"refusal", "pause_turn"}),
+        without_output=frozenset({"refusal", "pause_turn", "stop_sequence"}),
     )
 
     def route(self, path: str) -> Route | None:

@@ -137,8 +137,9 @@ def _calls_again(request: RequestFacts, transcript: Transcript, stats: ChunkStat
 
 
 def _calls_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    run_by_server = {tool.name for tool in transcript.server_tools}
     for call in transcript.tool_calls:
-        problem = tool_problem(call, request.tools)
+        problem = None if call.name in run_by_server else tool_problem(call, request.tools)
         if problem is not None:
             return ContentFinding(problem.name, problem.sentence + _why_unfinished(problem.name, request, transcript))
     return None

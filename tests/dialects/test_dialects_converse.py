@@ -6,7 +6,7 @@ import pytest
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.converse import Converse, converse_delta
-from kmon.dialects.delta import Delta, ToolCall, Usage
+from kmon.dialects.delta import Delta, ServerTool, ToolCall, Usage
 from tests.support.event_frames import frame
 
 
@@ -121,3 +121,13 @@ def test_unknown_events_and_blocks_are_chunks_without_meaning() -> None:
         frame("contentBlockStart", {"start": {"toolResult": {}}}),
     ):
         assert only(body).kind == "other"
+
+
+def test_a_call_that_bedrock_runs_itself_is_a_tool_of_the_server() -> None:
+    use = {"toolUseId": "t", "name": "nova_code_interpreter"}
+    own = only(frame("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": use}}))
+    assert (own.tools[0].name, own.server_tools) == ("nova_code_interpreter", ())
+    run = {**use, "type": "server_tool_use"}
+    there = only(frame("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": run}}))
+    assert there.tools == own.tools
+    assert there.server_tools == (ServerTool("server_tool_use", "nova_code_interpreter"),)

@@ -69,6 +69,15 @@ def test_a_tool_that_was_not_offered_is_named_and_kimis_form_of_id_is_none() -> 
     assert found(call('{"city": "Oslo"}', call_id="functions.get_weather:0"), CALLED) is None
 
 
+def test_a_tool_that_the_server_runs_need_not_be_offered() -> None:
+    run = Delta(
+        tools=(ToolFragment(0, "c1", "interpreter", "{}"),),
+        server_tools=(ServerTool("server_tool_use", "interpreter"),),
+    )
+    assert found(run, Delta(text="42"), STOP) is None
+    assert found(Delta(tools=run.tools), Delta(text="42"), STOP) == "tool-not-offered"
+
+
 def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_about() -> None:
     leak = "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
     assert found(Delta(text=leak), STOP) == "tool-markers-leaked"
