@@ -69,16 +69,22 @@ def of_connecting(error: OSError, family: int, address: Any) -> LocalError | Non
 
 
 def of_resolving(error: OSError) -> LocalError | None:
-    """The failure of this machine that prevented a DNS lookup; None if a resolver may have answered."""
+    """The failure of this machine that prevented a DNS lookup; None if a resolver may have answered.
+
+    Without a free descriptor getaddrinfo fails as if the name were unknown, or with the number of an unrelated failure
+    (EBUSY), so whether there is one is tried, whatever it says.
+    """
     found = local_error(error.errno)
-    if isinstance(error, socket.gaierror):
+    if found is None:
         try:
             os.close(os.open(os.devnull, os.O_RDONLY))
-        except OSError as full:  # without a free descriptor getaddrinfo fails as if the name were unknown
+        except OSError as full:
             found = local_error(full.errno)
-        if found is None and error.errno == socket.EAI_AGAIN and not any(map(_answers, _resolvers())):
-            sentence = "this machine has no resolver that it can reach, so no name can be looked up"
-            found = StreamError("no-resolver", sentence)
+    unanswered = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+    if found is None and unanswered and not any(map(_answers, _resolvers())):
+        found = StreamError(
+            "no-resolver", "this machine has no resolver that it can reach, so no name can be looked up"
+        )
     return None if found is None else LocalError(found)
 
 
