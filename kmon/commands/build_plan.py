@@ -26,8 +26,8 @@ from kmon.model import DEFAULT_DIALECT, Target
 from kmon.openclaw.device_key import device_note
 from kmon.simulator.embedded import Embedded
 from kmon.stats.alerts import AlertThresholds
+from kmon.transport.authorities import check_authorities
 from kmon.transport.proxy import proxy_for
-from kmon.transport.tls import check_authorities
 
 TEST_TIMEOUT_S = 60.0
 """Total limit of an attempt of ``kmon test`` if none is set; the limit of a race (300 s) is too long for many hangs."""

@@ -77,8 +77,8 @@ def gateway_plan(url: str | None, api_key_env: str | None, loaded: Loaded) -> tu
     from kmon.engine.plan import Keys
     from kmon.openclaw.device_key import device_note
     from kmon.openclaw.plan import GatewayPlan
+    from kmon.transport.authorities import check_authorities
     from kmon.transport.proxy import proxy_for
-    from kmon.transport.tls import check_authorities
 
     if url and (problem := base_url_problem(url, websocket=True)):
         raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")

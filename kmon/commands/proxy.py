@@ -98,7 +98,7 @@ def proxy_plan(to: str | None, loaded: Loaded) -> ProxyPlan:
     from kmon.catalog.resolve import custom_target, resolve_target
     from kmon.catalog.trust import UntrustedHostError
     from kmon.proxy.plan import ProxyPlan
-    from kmon.transport.tls import check_authorities
+    from kmon.transport.authorities import check_authorities
 
     if not to:
         raise UsageError("where to? name a target or a base URL with --to, such as --to together")

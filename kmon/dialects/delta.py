@@ -96,6 +96,10 @@ def output(
     )
 
 
+CONNECT_TIMEOUT = "connect-timeout"
+"""The code of the error ``connect`` when a connection was neither refused nor accepted in time."""
+
+
 class StreamError(Struct, frozen=True):
     """Why an attempt, or one frame of it, failed.
 

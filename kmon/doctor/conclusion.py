@@ -20,7 +20,7 @@ from kmon.doctor.reach import Reach
 from kmon.doctor.repeat import spread
 from kmon.format import plural
 from kmon.model import Target
-from kmon.transport.tls import authorities
+from kmon.transport.authorities import authorities
 
 SLOW_MS: dict[Step, float] = {"dns": 1000.0, "tcp": 1000.0, "tls": 2000.0, "http": 5000.0}
 """Duration from which a step counts as slow, for any endpoint."""

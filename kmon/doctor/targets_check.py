@@ -20,10 +20,10 @@ from kmon.doctor.model_list import BODY_LIMIT_BYTES, ModelListCheck, ModelListRe
 from kmon.model import Target
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
+from kmon.transport.authorities import authorities
 from kmon.transport.errors import stream_error
 from kmon.transport.http import HttpRequest, exchange
 from kmon.transport.proxy import proxy_for, secrets
-from kmon.transport.tls import authorities
 
 LIMIT_S = 10.0
 

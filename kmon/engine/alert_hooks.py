@@ -18,7 +18,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import msgspec
 
 from kmon.address import host_and_port
@@ -26,8 +25,6 @@ from kmon.dialects.text import clean
 from kmon.process import spawn
 from kmon.stream.events import Notice
 from kmon.stream.target_events import Alert
-from kmon.transport.proxy import proxy_for
-from kmon.transport.tls import authorities
 
 LIMIT_S = 10.0
 """Longest duration of one program or one request, in s."""
@@ -116,16 +113,18 @@ class AlertHookRunner:
                 self._warn(f"the alert command {name!r} ended with {how}" + (f": {stderr}" if stderr else ""))
 
     async def _post(self, body: bytes) -> None:
+        from kmon.engine.webhook import UnreachableError, status_of
+
         async with self._running:
             url = self._hooks.webhook
             where = f"the alert webhook at {host_and_port(url)}"
             try:
                 async with asyncio.timeout(self._hooks.limit_s):
-                    status = await _status_of(url, body)
+                    status = await status_of(url, body)
             except TimeoutError:
                 self._warn(f"{where} had not answered after {self._hooks.limit_s:g} s")
-            except (httpx.HTTPError, OSError) as error:
-                self._warn(f"{where} could not be reached: {type(error).__name__}")
+            except UnreachableError as error:
+                self._warn(f"{where} could not be reached: {error}")
             else:
                 if not 200 <= status < 300:
                     self._warn(f"{where} answered HTTP {status}")
@@ -156,13 +155,3 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
-
-
-async def _status_of(url: str, body: bytes) -> int:
-    """The HTTP status of a POST. Redirects are not followed, the body is not read, and ``.netrc`` is not used."""
-    async with httpx.AsyncClient(
-        trust_env=False, proxy=proxy_for(url), follow_redirects=False, timeout=None, verify=authorities()
-    ) as client:
-        headers = {"Content-Type": "application/json"}
-        async with client.stream("POST", url, content=body, headers=headers) as answer:
-            return answer.status_code

@@ -11,14 +11,13 @@ from typing import NamedTuple
 from kmon.catalog.endings import FINISH_FAILED, MALFORMED, TRUNCATED, UNSTREAMED, broken, unclosed
 from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.delta import StreamError
+from kmon.dialects.delta import CONNECT_TIMEOUT, StreamError
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
 from kmon.findings.silence import SOCKET_OPEN, disturbed, resumed, unended
 from kmon.findings.tool_call import shown
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
-from kmon.transport.errors import CONNECT_TIMEOUT
 
 
 class Signature(NamedTuple):

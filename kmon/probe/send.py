@@ -17,11 +17,11 @@ from kmon.dialects.dialect import WireRequest
 from kmon.dialects.registry import dialect
 from kmon.errors import UsageError
 from kmon.model import Target
+from kmon.transport.authorities import authorities
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnPhase, OnSampler
 from kmon.transport.proxy import proxy_for
-from kmon.transport.tls import authorities
 
 if TYPE_CHECKING:
     from kmon.transport.bedrock import Bedrock

@@ -20,7 +20,7 @@ import httpcore
 import httpx
 
 from kmon.catalog.reading import UnreadableError, read_regular
-from kmon.dialects.delta import StreamError
+from kmon.dialects.delta import CONNECT_TIMEOUT, StreamError
 from kmon.process.files import open_files_limit
 
 RESOLVER_FILE = Path("/etc/resolv.conf")
@@ -30,8 +30,6 @@ DNS_PORT = 53
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL."""
-CONNECT_TIMEOUT = "connect-timeout"
-"""The code of a connection that was neither refused nor accepted in time."""
 
 
 class LocalError(OSError):

@@ -1,4 +1,4 @@
-"""TLS over a stream that stamps its arrivals, and the certificate authorities that this process trusts.
+"""TLS over a stream that stamps its arrivals.
 
 The TLS session is kept in memory (``ssl.MemoryBIO``), so that the socket stays kmon's own.
 """
@@ -7,51 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import ssl
 import time
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpcore
-import httpx
 
-from kmon.catalog.reading import UnreadableError, read_regular
-from kmon.errors import UsageError
 from kmon.transport.phase import OnPhase
 
-CERT_FILE = "SSL_CERT_FILE"
-CERT_FILE_LIMIT_BYTES = 16 * 1024 * 1024
 READ_BYTES = 65_536
 _T = TypeVar("_T")
-
-
-@cache
-def authorities() -> ssl.SSLContext:
-    """The TLS context with the authorities of SSL_CERT_FILE, or certifi's; read once per process (30 ms).
-
-    Raises :class:`UsageError` if the file or directory that the environment names cannot be used.
-    """
-    named = os.environ.get(CERT_FILE)
-    try:
-        if named and read_regular(Path(named), CERT_FILE_LIMIT_BYTES) is None:  # a pipe or device might never end
-            raise UnreadableError("there is no such file")
-        return httpx.create_ssl_context()
-    except UnreadableError as error:
-        why = str(error)
-    except ssl.SSLError:
-        why = "it holds no certificates"
-    except OSError as error:
-        why = error.strerror or "it cannot be opened"
-    raise UsageError(f"cannot read the authorities in {named or 'the certifi package'}: {why}; set {CERT_FILE} anew")
-
-
-def check_authorities() -> None:
-    """Read the authorities now if the environment names a file, so that a bad file is reported before the screen."""
-    if os.environ.get(CERT_FILE):
-        authorities()
 
 
 class TlsStream(httpcore.AsyncNetworkStream):

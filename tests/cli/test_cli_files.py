@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kmon.openclaw.simulated.embedded import EmbeddedGateway
-from kmon.transport.tls import authorities
+from kmon.transport.authorities import authorities
 from tests.support.cli import KMON, kmon
 
 SSE = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'

@@ -21,7 +21,7 @@ from typing import Any
 
 import httpcore
 
-from kmon.dialects.delta import StreamError
+from kmon.dialects.delta import CONNECT_TIMEOUT, StreamError
 from kmon.proxy.relay.closing import CLOSING_S, READ_BYTES, close_after, own_answer
 from kmon.proxy.relay.head import RequestHead
 from kmon.proxy.relay.observer import Delivery, End, ExchangeObserver, Observe
@@ -29,7 +29,7 @@ from kmon.proxy.relay.request_side import TOO_MANY, Check, OpenRequest, RequestS
 from kmon.proxy.relay.response_side import ResponseSide
 from kmon.proxy.relay.upstream import Upstream
 from kmon.transport.backend import StampedStream
-from kmon.transport.errors import CONNECT_TIMEOUT, stream_error
+from kmon.transport.errors import stream_error
 from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
