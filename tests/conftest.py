@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,9 @@ from tests.support.talk import Body
 SPEED = 200.0
 """Simulators of one test run this many times as fast as life."""
 
+REFERENCES = ("openai", "anthropic", "ollama", "google-genai", "scipy")
+"""What kmon is held against; not in the extra ``test``, because they take as long to install as all the rest."""
+
 # A property that holds, holds on a busy machine too: no deadline. CI runs the full profile, by KMON_HYPOTHESIS.
 settings.register_profile("small", deadline=None, max_examples=25)
 settings.register_profile("full", deadline=None, max_examples=100)
@@ -38,6 +42,15 @@ def pytest_collection_finish() -> None:
     """Let the garbage collections of the tests skip modules and test items, which are a million objects."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("references"):
+        for name in REFERENCES:
+            try:
+                distribution(name)
+            except PackageNotFoundError:
+                pytest.skip(f"the extra 'references' is not installed: there is no {name}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ from kmon.simulator.bench_report import ClientLine, lines_of
 from kmon.simulator.embedded import Embedded
 from tests.bench.torture import ledger, verdicts
 
-pytestmark = pytest.mark.xdist_group("measures")
+pytestmark = [pytest.mark.programs, pytest.mark.xdist_group("measures")]
 
 
 def account(simulator: Embedded, fault: str) -> ClientLine:
@@ -18,6 +18,7 @@ def account(simulator: Embedded, fault: str) -> ClientLine:
     return found
 
 
+@pytest.mark.references
 def test_openai_python_tries_a_server_error_three_times_and_takes_a_cut_answer_for_whole(
     provider_process: Embedded,
 ) -> None:

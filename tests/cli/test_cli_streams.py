@@ -11,6 +11,8 @@ from tests.support.cli import KMON, clean_env
 from tests.support.cli import kmon as in_process
 from tests.support.threaded_provider import chunk, provider
 
+pytestmark = pytest.mark.programs
+
 SAID = "hé, 日本, 😀"
 ENCODINGS = {
     "ascii": {"PYTHONIOENCODING": "ascii"},

@@ -13,6 +13,8 @@ from kmon.cli import main
 from kmon.config.sources import load_settings
 from kmon.errors import UsageError
 
+pytestmark = pytest.mark.programs
+
 FAILING = ("run", "--demo", "bedrock/kimi-k2.5", "--scenario", "tool-result", "--profile", "seed-002", "--count", "12",
            "--concurrency", "12", "--speed", "20", "--timeout", "1", "--alert-failures", "2")  # fmt: skip
 """Four of twelve streams never begin: at this seed they are the last four to end."""

@@ -36,7 +36,10 @@ IN_ENVIRONMENT = {
     "OPENCLAW_GATEWAY_TOKEN": "canary-gateway-0123456789ab",
     "HTTPS_PROXY": "http://user:canary-proxy-0123456789ab@127.0.0.1:9",
 }
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc, which only Linux has")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc, which only Linux has"),
+]
 
 
 @dataclass

@@ -16,6 +16,8 @@ import pytest
 from tests.commands.test_commands_canary import CANARY, ROOT, Place, place
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.programs
+
 __all__ = ["place"]
 
 BREAK = """

@@ -23,6 +23,8 @@ from tests.support.loopback import END, HEAD, serving
 from tests.support.racing import sse
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.programs
+
 KEY = "canary-key-0123456789"
 ROOT = Path(__file__).parents[2]
 ANSWER = HEAD + sse("hello", finish="stop", done=True) + END

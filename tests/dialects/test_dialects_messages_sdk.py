@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 
-import anthropic
 import pytest
 
 from kmon.dialects.assemble import Transcript
@@ -14,6 +13,7 @@ from kmon.simulator.server import Simulator
 from tests.support.loopback import END, chunked, serving
 from tests.support.talk import Body
 
+pytestmark = pytest.mark.references
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 CALL = {"type": "tool_use", "id": "t1", "name": "find", "input": {}}
 SEARCH = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}
@@ -80,6 +80,8 @@ def folded(body: bytes) -> Transcript:
 
 @pytest.mark.parametrize("name", STREAMS)
 async def test_the_accumulated_message_is_the_same(name: str) -> None:
+    import anthropic  # here, since every process of the tests imports all of them
+
     async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + chunked(STREAMS[name]) + END)
 
@@ -107,6 +109,8 @@ async def test_the_accumulated_message_is_the_same(name: str) -> None:
 
 
 async def test_the_client_reads_the_simulator_at_vertex_too(sim: Simulator) -> None:
+    import anthropic
+
     base_url = f"{sim.origin}/v1"
     async with anthropic.AsyncAnthropicVertex(region="eu", project_id="p", access_token="t", base_url=base_url) as ai:
         asked = [{"role": "user", "content": "Write a Python class that caches values."}]

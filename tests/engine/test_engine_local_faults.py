@@ -12,6 +12,8 @@ import pytest
 from tests.support.cli import clean_env
 from tests.support.threaded_provider import chunk, provider
 
+pytestmark = pytest.mark.programs
+
 FILES, STREAMS = 30, 60
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.golden.cases import CASES, NEEDS
 from tests.golden.make import DATA, made
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_output_for_other_programs_is_as_it_was(name: str) -> None:

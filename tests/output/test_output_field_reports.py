@@ -11,6 +11,8 @@ from kmon.catalog.signatures import field_reports, signatures
 from kmon.cli import main
 from kmon.simulator import profile
 
+pytestmark = pytest.mark.programs
+
 COMMANDS: dict[str, set[str]] = {}
 for told in field_reports().values():
     for complaint in told.fault:

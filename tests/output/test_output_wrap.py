@@ -18,6 +18,8 @@ import pytest
 from tests.support.cli import CLIENT, KMON, wrap
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.programs
+
 NOWHERE = "http://127.0.0.1:9/v1"
 ENDS_ON_TERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))"
 IGNORES_TERM = "signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told\\n'))"

@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.cli import clean_env
 
+pytestmark = pytest.mark.programs
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NOWHERE = "http://127.0.0.1:9/v1"
 STUCK = "import os, signal\nos.write(1, b'stuck')\nwhile True:\n    signal.pause()\n"

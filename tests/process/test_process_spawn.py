@@ -17,6 +17,8 @@ from kmon.openclaw.simulated.embedded import EmbeddedGateway
 from kmon.process import spawn
 from kmon.simulator.embedded import Embedded
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[2]
 NAMES = ("msgspec", "enum", "logging", "token", "types", "json", "asyncio", "ssl", "socket", "httpx", "httpcore",
          "anyio", "random", "yaml", "certifi", "h11", "selectors", "signal", "tempfile", "argparse",

@@ -31,6 +31,7 @@ def spoken(events: list[ev.Event]) -> str:
     return "\n".join(msgspec.json.encode(event).decode() for event in events)
 
 
+@pytest.mark.references
 async def test_openai_python_streams_through_and_is_a_run() -> None:
     import openai  # here, since every process of the tests imports all of them
 
@@ -56,6 +57,7 @@ async def test_openai_python_streams_through_and_is_a_run() -> None:
         assert middle.watched.view.runs["p1"].note == queued.note
 
 
+@pytest.mark.references
 async def test_an_answer_that_is_not_streamed_is_a_run_too_and_so_is_any_other_path() -> None:
     import openai
 

@@ -16,6 +16,8 @@ from kmon.errors import UsageError
 from kmon.simulator.embedded import Embedded
 from tests.support.talk import Body
 
+pytestmark = pytest.mark.programs
+
 CHILD = [sys.executable, "-m", "kmon.simulator"]
 
 

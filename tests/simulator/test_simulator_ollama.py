@@ -6,9 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import httpx
-import ollama
 import pytest
 
 from kmon.model import Target
@@ -18,12 +18,18 @@ from tests.support.racing import outcome, plan
 from tests.support.talk import Body
 from tests.support.watching import proxying
 
+if TYPE_CHECKING:
+    import ollama
+
+pytestmark = pytest.mark.references
 CODE = {"role": "user", "content": "Write a Python class that caches values."}
 OSLO = {"role": "user", "content": "What is the weather in Oslo?"}
 
 
 @asynccontextmanager
 async def client(sim: Simulator, fault: str = "smooth", origin: str = "") -> AsyncIterator[ollama.AsyncClient]:
+    import ollama  # here, since every process of the tests imports all of them
+
     host = origin or f"{sim.origin}/ollama"
     ai = ollama.AsyncClient(host=host, headers={"x-kmon-fault": fault}, trust_env=False)
     try:
@@ -80,6 +86,8 @@ async def test_what_does_not_mention_a_stream_is_streamed(sim: Simulator, http: 
 
 
 async def test_errors_are_raised_inside_a_stream_and_before_it(sim: Simulator) -> None:
+    import ollama
+
     with pytest.raises(ollama.ResponseError, match="upstream overloaded"):
         await chatted(sim, "error-in-200", messages=[CODE])
     with pytest.raises(ollama.ResponseError) as limited:

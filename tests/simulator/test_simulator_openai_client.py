@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import openai
     from openai.types.chat import ChatCompletionChunk
 
+pytestmark = pytest.mark.references
+
 
 def client(sim: Simulator, provider: str = "together") -> openai.AsyncOpenAI:
     import openai  # here, since every process of the tests imports all of them

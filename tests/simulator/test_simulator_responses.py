@@ -1,11 +1,10 @@
-"""The simulated Responses API: numbered events in their order, whole items, errors; and openai-python reads it."""
+"""The simulated Responses API: numbered events in their order, whole items, errors."""
 
 from __future__ import annotations
 
 import json
 
 import httpx
-import openai
 import pytest
 
 from kmon.simulator.server import Simulator
@@ -130,41 +129,3 @@ async def test_the_ledger_names_the_dialect(sim: Simulator, url: str, http: http
     assert [(row["provider"], row["dialect"]) for row in (await ledger(sim, http))["requests"]] == [
         ("openai", "responses")
     ]
-
-
-# -- openai-python -----------------------------------------------------------------------------------------------------
-
-
-def client(sim: Simulator) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=sim.base_url("openai"), api_key="none", max_retries=0, timeout=20)
-
-
-async def test_its_own_accumulator_agrees(sim: Simulator) -> None:
-    async with client(sim) as ai:
-        smooth = {"x-kmon-fault": "smooth"}
-        async with ai.responses.stream(
-            model=MODEL, input="Weather for Oslo?", tools=[WEATHER], extra_headers=smooth
-        ) as stream:
-            deltas = [event.delta async for event in stream if event.type == "response.output_text.delta"]
-            final = await stream.get_final_response()
-    assert "".join(deltas) == final.output_text
-    assert [item.type for item in final.output] == ["reasoning", "message", "function_call"]
-    assert final.usage is not None
-    assert final.usage.total_tokens == final.usage.input_tokens + final.usage.output_tokens
-
-
-async def test_a_plain_answer_is_read(sim: Simulator) -> None:
-    async with client(sim) as ai:
-        answer = await ai.responses.create(model=MODEL, input="Say hello.", extra_headers={"x-kmon-fault": "smooth"})
-    assert answer.status == "completed"
-    assert answer.output_text
-
-
-async def test_an_error_event_is_an_event_of_its_own(sim: Simulator) -> None:
-    async with client(sim) as ai:
-        stream = await ai.responses.create(
-            model=MODEL, input="Hi", stream=True, extra_headers={"x-kmon-fault": "error-first"}
-        )
-        assert [(event.type, event.message) async for event in stream] == [
-            ("error", "Failed to call a function. Please adjust your prompt."),
-        ]

@@ -17,6 +17,8 @@ from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.serve import SimOptions, line_of, main
 from tests.support.talk import Body
 
+pytestmark = pytest.mark.programs
+
 SERVE = "import sys; from kmon.simulator.serve import *; sys.exit(main(SimOptions(profile='demo', speed=200)))"
 
 

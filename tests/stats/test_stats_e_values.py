@@ -15,6 +15,7 @@ SHARES = st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.j
 RATES = st.floats(0.01, 0.99)
 
 
+@pytest.mark.references
 @given(SHARES, RATES)
 def test_evidence_against_a_rate_is_the_mixture_over_all_higher_rates(share: tuple[int, int], rate: float) -> None:
     from scipy import special  # here, since every process of the tests imports all of them
@@ -28,6 +29,7 @@ def test_evidence_against_a_rate_is_the_mixture_over_all_higher_rates(share: tup
     assert ln_e_rate_above(hits, n, rate) == pytest.approx(theirs, abs=1e-9, rel=1e-9)
 
 
+@pytest.mark.references
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_evidence_of_pairs_is_the_beta_binomial_mixture(b: int, c: int) -> None:
     from scipy import special
@@ -91,6 +93,7 @@ def test_a_hundred_thousand_runs_stay_finite(hits: int, rate: float) -> None:
     assert math.isfinite(ln_e_pairs_differ(hits, 100_000 - hits))
 
 
+@pytest.mark.references
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_the_beta_function_is_scipys(a: int, b: int) -> None:
     from scipy import special
@@ -98,6 +101,7 @@ def test_the_beta_function_is_scipys(a: int, b: int) -> None:
     assert ln_beta(a, b) == pytest.approx(float(special.betaln(a, b)), rel=1e-9, abs=1e-6)
 
 
+@pytest.mark.references
 @given(st.integers(8_000, 12_000), st.floats(0.9, 0.999), st.floats(-0.02, 0.02))
 def test_after_ten_thousand_rounds_the_tail_is_still_the_whole_tail(n: int, rate: float, off: float) -> None:
     from scipy import stats

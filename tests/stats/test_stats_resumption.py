@@ -49,6 +49,7 @@ def test_counts_and_share_are_those_of_a_count_by_hand(sample: list[tuple[int, F
     assert found.share == pytest.approx(by_hand(sample, gap_ns), abs=1e-9)
 
 
+@pytest.mark.references
 @given(st.lists(st.tuples(LENGTH, st.sampled_from(["ended", "cut-short"])), min_size=1, max_size=60))
 def test_the_share_is_what_scipys_curve_leaves(sample: list[tuple[int, Fate]]) -> None:
     from scipy import stats  # here, since every process of the tests imports all of them

@@ -23,6 +23,7 @@ COUNT = st.integers(0, 60)
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
+@pytest.mark.references
 @given(SHARES, st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_the_wilson_interval_is_scipys(share: tuple[int, int], confidence: float) -> None:
     from scipy import stats  # here, since every process of the tests imports all of them
@@ -53,6 +54,7 @@ def test_more_runs_at_the_same_rate_narrow_the_interval(passes: int, times: int)
     assert many.high - many.low < few.high - few.low
 
 
+@pytest.mark.references
 @given(st.integers(1, 100_000), st.sampled_from([0.9, 0.95, 0.99]))
 def test_no_failure_in_n_leaves_room_for_clopper_and_pearsons_bound(n: int, confidence: float) -> None:
     from scipy import stats
@@ -61,6 +63,7 @@ def test_no_failure_in_n_leaves_room_for_clopper_and_pearsons_bound(n: int, conf
     assert at_most(n, confidence) == pytest.approx(theirs, abs=AGREES)
 
 
+@pytest.mark.references
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_mcnemars_exact_test_is_scipys_binomial_test(b: int, c: int) -> None:
     from scipy import stats
@@ -70,6 +73,7 @@ def test_mcnemars_exact_test_is_scipys_binomial_test(b: int, c: int) -> None:
     assert mcnemar_exact(c, b) == mcnemar_exact(b, c)
 
 
+@pytest.mark.references
 @given(COUNT, COUNT, COUNT, COUNT)
 def test_fishers_exact_test_is_scipys(a: int, b: int, c: int, d: int) -> None:
     from scipy import stats
@@ -86,6 +90,7 @@ def test_fishers_test_does_not_mind_which_side_is_which(a: int, b: int, c: int, 
         assert fisher_exact(*turned) == pytest.approx(p, abs=AGREES)
 
 
+@pytest.mark.references
 @pytest.mark.parametrize("p_value", [mcnemar_exact(50_200, 49_800), fisher_exact(25_000, 25_000, 24_700, 25_300)])
 def test_a_hundred_thousand_runs_keep_their_digits(p_value: float) -> None:
     from scipy import stats

@@ -25,6 +25,7 @@ def censored_data(sample: list[SurvivalTime]) -> stats.CensoredData:
     return stats.CensoredData.right_censored([o.seconds for o in sample], [o.censored for o in sample])
 
 
+@pytest.mark.references
 @given(SAMPLE)
 def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[SurvivalTime]) -> None:
     from scipy import stats
@@ -35,6 +36,7 @@ def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[SurvivalTime])
         assert ours.at(seconds) == pytest.approx(float(theirs.evaluate(seconds)), abs=AGREES)
 
 
+@pytest.mark.references
 @given(SAMPLE, SAMPLE)
 def test_the_log_rank_test_is_scipys(first: list[SurvivalTime], second: list[SurvivalTime]) -> None:
     from scipy import stats

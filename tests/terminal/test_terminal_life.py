@@ -12,6 +12,8 @@ from tests.support.processes import all_gone, children
 from tests.support.terminal import DEMO, Terminal
 from tests.support.threaded_provider import chunk, provider
 
+pytestmark = pytest.mark.programs
+
 ALTERNATE_SCREEN_OFF = b"\x1b[?1049l"
 HOSTILE = (
     "\x1b]52;c;cHduZWQ=\x07", "\x1b]0;owned title\x07", "\x1b[2J\x1b[31m", "\x9b41m", "\u202egnp.exe",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.terminal import Terminal
 from tests.support.threaded_provider import chunk, provider
+
+pytestmark = pytest.mark.programs
 
 
 def test_with_stderr_in_a_file_the_screen_is_still_on_the_terminal(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.support.processes import all_gone, offspring, stopped
 from tests.support.terminal import DEMO, Terminal
 
+pytestmark = pytest.mark.programs
+
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 LIMIT_S = 40.0
 """Well above the sum of what may be waited for: 3 s for the engine, 4 s for last words, 3 s for each simulator."""

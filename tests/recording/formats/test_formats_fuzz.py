@@ -84,6 +84,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return data
 
 
+TRIED = settings().max_examples
 FILES = st.one_of(
     damaged(),
     st.binary(max_size=200),
@@ -94,7 +95,7 @@ FILES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * TRIED)
 @given(FILES)
 def test_a_file_is_read_or_refused_in_a_sentence(data: bytes) -> None:
     try:
@@ -110,7 +111,6 @@ def test_a_file_is_read_or_refused_in_a_sentence(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("one", FORMATS, ids=lambda one: one.name)
-@settings(max_examples=60, deadline=None)
 @given(data=FILES)
 def test_every_reader_alone_raises_nothing_else(one: Format, data: bytes) -> None:
     source = Source(data, "f")
@@ -133,7 +133,7 @@ PARTS: list[Callable[[bytes], object]] = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * TRIED)
 @given(st.sampled_from(PARTS), st.one_of(damaged(), st.binary(max_size=100)))
 def test_the_parts_of_readers_take_any_bytes(part: Callable[[bytes], object], data: bytes) -> None:
     try:
