@@ -61,7 +61,7 @@ def started(
         (["targets"], "argparse"),
         (["decode", "-"], "msgspec"),
         (["run", "--demo"], "msgspec"),
-        (["test", "--demo"], "httpx"),
+        (["test", "--demo"], "tomllib"),
         (["proxy", "--to", NOWHERE, "--headless"], "httpcore"),
         (["wrap", "--to", NOWHERE, "--", "true"], "asyncio"),
         (["sim"], "msgspec"),
