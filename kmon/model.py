@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 Role = Literal["system", "user", "assistant", "tool"]
-Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "aws"]
+Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "aws"]
 DEFAULT_DIALECT = "chat"
 """The dialect of a target that names none."""
 GATEWAY_KEY_ENV = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
@@ -52,6 +52,8 @@ class Target(Struct, frozen=True, kw_only=True):
     dialect: str = DEFAULT_DIALECT
     """One of the names of ``kmon/dialects/registry.py``; the catalog refuses any other."""
     base_url: str
+    url_variables: tuple[str, ...] = ()
+    """The variables in the base URL of its file, such as ``azure_resource``; the catalog fills them in."""
     key_env: tuple[str, ...] = ()
     """Environment variables that may hold the key, first match wins. Empty: no key is needed."""
     auth: Auth = "bearer"

@@ -20,7 +20,7 @@ PUBLIC = frozenset({"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"})
 """Variables of a credential that are not secret."""
 REGION_NAME = r"[a-z]{2,4}(?:-[a-z]+){1,3}-\d{1,2}"
 """Pattern of the name of an AWS region."""
-KEY_HEADERS = ("x-api-key", "x-goog-api-key")
+KEY_HEADERS = ("x-api-key", "x-goog-api-key", "api-key")
 """The kinds of :data:`Auth` that are the name of the header with the bare key."""
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 

@@ -11,6 +11,7 @@ from kmon.catalog.aws import FALLBACK_REGION, is_region
 from kmon.catalog.long_prompt import MARK, STEPS_LIMIT, TOKENS_LIMIT
 from kmon.catalog.toml_lines import KeyPath
 from kmon.catalog.toml_source import TomlSource
+from kmon.catalog.url_variables import URL_VARIABLES, unknown_in, with_examples
 from kmon.dialects.dialect import Dialect
 from kmon.dialects.registry import dialect, names
 from kmon.errors import UsageError
@@ -80,8 +81,7 @@ def check_target(entry: Entry) -> None:
         if key not in given:
             raise entry.error(key, f"target {entry.name!r} has no {key}; add one")
     spoken = _dialect(entry)
-    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION), websocket=spoken.websocket):
-        raise entry.error("base_url", problem)
+    _check_base_url(entry, websocket=spoken.websocket)
     for key in ("model", "control_model"):
         if key in given and (problem := model_problem(given[key])):
             raise entry.error(key, problem)
@@ -137,6 +137,15 @@ def _dialect(entry: Entry) -> Dialect:
     if spoken.transport == "aws" and entry.values.get("auth") != "aws":
         raise entry.error("auth", f'the {name} dialect is signed by AWS\'s rules; write auth = "aws"')
     return spoken
+
+
+def _check_base_url(entry: Entry, *, websocket: bool) -> None:
+    base_url = entry.values["base_url"]
+    if unknown := unknown_in(base_url):
+        known = ", ".join([REGION, *(f"{{{name}}}" for name in URL_VARIABLES)])
+        raise entry.error("base_url", f"has the variable {unknown}, which kmon does not fill in; use one of {known}")
+    if problem := base_url_problem(with_examples(base_url.replace(REGION, FALLBACK_REGION)), websocket=websocket):
+        raise entry.error("base_url", problem)
 
 
 def _check_region_and_template(entry: Entry) -> None:

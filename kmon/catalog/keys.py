@@ -10,6 +10,7 @@ from kmon.catalog import aws
 from kmon.catalog.credential import PUBLIC, Credential, host_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.trust import DEVICE, Trust, UntrustedHostError, Wish
+from kmon.catalog.url_variables import URL_VARIABLES, projects_variable, url_problem
 from kmon.dialects.registry import dialect
 from kmon.errors import UsageError
 from kmon.logs import log
@@ -26,11 +27,12 @@ def key_variable(target: Target, env: Mapping[str, str]) -> str | None:
 
 
 def keyed_targets(targets: Iterable[Target], env: Mapping[str, str]) -> tuple[Target, ...]:
-    """The targets whose key is set, one per key variable. Gateways are left out."""
+    """The targets whose key and base URL are set, one per key variable. Gateways are left out."""
     by_variable: dict[str, Target] = {}
     for target in targets:
         name = key_variable(target, env)
-        if name and not dialect(target.dialect).websocket:  # a gateway takes part only if it is named
+        reachable = all(URL_VARIABLES[each].value(env) for each in target.url_variables)
+        if name and reachable and not dialect(target.dialect).websocket:  # a gateway takes part only if it is named
             by_variable.setdefault(name, target)
     return tuple(by_variable.values())
 
@@ -67,6 +69,8 @@ def key_problem(target: Target, env: Environment) -> str | None:
         return f"{key_names(target)} is not set (needed by target {target.name}); put it in .env or run 'kmon --demo'"
     if not all(_sendable(secret) for secret in Credential(credential_variables(target, env)).secrets):
         return f"{key_source(target, env)} has spaces or characters no key has; copy the key again, without quotes"
+    if problem := url_problem(target, env) or _stray_problem(target, env):
+        return problem
     if (
         key_place(target, env)
         and urlsplit(target.base_url).scheme in ("http", "ws")
@@ -75,6 +79,17 @@ def key_problem(target: Target, env: Environment) -> str | None:
         where = host_and_port(target.base_url)
         return f"target {target.name} would send {key_source(target, env)} to {where} for all to read; use {_SECURE_SCHEME[urlsplit(target.base_url).scheme]}://"
     return None
+
+
+def _stray_problem(target: Target, env: Environment) -> str | None:
+    """Why the key may not follow a host that the ``.env`` of a project chooses: it is from somewhere else."""
+    chooser, key = projects_variable(target, env), key_variable(target, env)
+    if chooser is None or key is None or env.is_projects(key):
+        return None
+    return (
+        f"{chooser} in .env would have {key_source(target, env)} sent to {host_and_port(target.base_url)}, and .env "
+        f"may be a stranger's; set {chooser} in the environment as well"
+    )
 
 
 def credential_variables(target: Target, env: Environment) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from kmon.catalog.entry import Entry, check_scenario, check_target, provider_of
 from kmon.catalog.habits import sends_end_event
 from kmon.catalog.toml_source import TomlSource, parse_toml
+from kmon.catalog.url_variables import filled, variables_in
 from kmon.model import FileLine, Scenario, Target
 
 Kind = Literal["targets", "scenarios"]
@@ -28,15 +30,16 @@ class Catalog(Struct, frozen=True):
     scenarios: dict[str, Scenario]
 
 
-def load_catalog(sources: Sequence[TomlSource] = ()) -> Catalog:
+def load_catalog(sources: Sequence[TomlSource] = (), env: Mapping[str, str] = MappingProxyType({})) -> Catalog:
     """Overlay the built-in catalog with ``sources``; for each key the last source wins.
 
+    ``env`` fills the variables of base URLs; a target whose variable is missing keeps it in its base URL.
     Raises :class:`UsageError` with file, line and key of the first value that is not valid.
     """
     targets = _entries("targets", (_built_in("targets.toml"), *sources))
     scenarios = _entries("scenarios", (_built_in("scenarios.toml"), *sources))
     return Catalog(
-        targets={name: _target(entry) for name, entry in targets.items()},
+        targets={name: filled(_target(entry), env) for name, entry in targets.items()},
         scenarios={name: _scenario(entry, scenarios) for name, entry in scenarios.items()},
     )
 
@@ -57,7 +60,7 @@ def _partial(shape: type[Struct], without: frozenset[str], extra: Sequence[tuple
 
 
 _TABLES: dict[Kind, type[Struct]] = {
-    "targets": _partial(Target, frozenset({"name", "simulated", "named_in"}), ()),
+    "targets": _partial(Target, frozenset({"name", "simulated", "named_in", "url_variables"}), ()),
     "scenarios": _partial(Scenario, frozenset({"name"}), (("like", str),)),
 }
 
@@ -94,6 +97,7 @@ def _target(entry: Entry) -> Target:
     given["base_url"] = given["base_url"].rstrip("/")
     given["token_cap"] = given.get("token_cap", "max_tokens") or None  # TOML has no null: "" means None
     given["end_event"] = given.get("end_event", sends_end_event(given["base_url"]))
+    given["url_variables"] = variables_in(given["base_url"])
     return msgspec.convert({**given, "named_in": _named_in(entry)}, Target)
 
 

@@ -15,6 +15,7 @@ from kmon.catalog.resolve import custom_target, resolve_scenarios, resolve_targe
 from kmon.commands.build_policy import alarm_plan, policy_of
 from kmon.commands.check_flags import check_race, on_simulator
 from kmon.commands.demo_race import DEFAULT_SCENARIO, demo_race
+from kmon.commands.flags import seed_of
 from kmon.config.kinds import AUTO
 from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
@@ -70,6 +71,9 @@ def prepared(options: argparse.Namespace, demo: Demo, *, fall_back_to_demo: bool
         return
     if options.speed is not None:
         raise UsageError("--speed has no effect on real providers; add --demo to race the simulator, or leave it out")
+    if options.seed is not None and not once:
+        problem = f"--seed {options.seed} has no effect on real providers, whose answers kmon cannot repeat"
+        raise UsageError(f"{problem}; add --demo to race the simulator, or leave it out")
     scenarios = resolve_scenarios(loaded.catalog, options.scenario or [demo.scenario if once else DEFAULT_SCENARIO])
     plan = _flagged(plan_of(rows(named or keyed, scenarios), loaded, timeout_s=timeout_s, once=once), options)
     yield ready_to_start(plan, keys_for(plan, loaded.env, loaded.trust), loaded)
@@ -85,10 +89,10 @@ def _on_simulator(
         timeout_s = shown.timeout_s
     once = demo is TEST_DEMO
     with Embedded(
-        profile=shown.profile, speed=shown.speed, seed=options.seed, fault=options.fault
+        profile=shown.profile, speed=shown.speed, seed=seed_of(options), fault=options.fault
     ).running() as simulator:
         aimed = [simulated(target, simulator.origin_for(target.provider)) for target in shown.targets]
-        simulation = Simulation(simulator.origin, options.seed)
+        simulation = Simulation(simulator.origin, seed_of(options))
         plan = plan_of(rows(aimed, shown.scenarios), loaded, timeout_s=timeout_s, once=once, simulation=simulation)
         yield _flagged(plan, options)
 

@@ -10,6 +10,8 @@ from kmon.config.settings import SETTINGS
 from kmon.dialects.registry import names
 from kmon.errors import UsageError
 
+DEFAULT_SEED = 1
+
 
 class Parser(argparse.ArgumentParser):
     """A parser with the options of the log. It raises :class:`UsageError` where argparse would print usage and exit."""
@@ -107,13 +109,17 @@ def add_race(parser: Parser, *, rounds: int | None = None) -> None:
     demo.add_argument(
         "--seed",
         type=int,
-        default=1,
         metavar="N",
-        help="same seed, same streams; test: same order of targets (default 1)",
+        help=f"same seed, same streams; test: same order of targets (default {DEFAULT_SEED})",
     )
     demo.add_argument(
         "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
     )
+
+
+def seed_of(options: argparse.Namespace) -> int:
+    """The value of ``--seed``, or its default."""
+    return DEFAULT_SEED if options.seed is None else int(options.seed)
 
 
 def add_alerts(parser: Parser) -> None:

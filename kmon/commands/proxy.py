@@ -97,6 +97,7 @@ def proxy_plan(to: str | None, loaded: Loaded) -> ProxyPlan:
     from kmon.catalog.aws import base_url_of, region_variable
     from kmon.catalog.resolve import custom_target, resolve_target
     from kmon.catalog.trust import UntrustedHostError
+    from kmon.catalog.url_variables import projects_variable, url_problem
     from kmon.proxy.plan import ProxyPlan
     from kmon.transport.authorities import check_authorities
 
@@ -105,6 +106,11 @@ def proxy_plan(to: str | None, loaded: Loaded) -> ProxyPlan:
     target = custom_target(to, "any") if "://" in to else resolve_target(loaded.catalog, to)
     if wish := loaded.trust.passing(target):
         raise UntrustedHostError(loaded.trust.directory, [wish])
+    if problem := url_problem(target, loaded.env):
+        raise UsageError(problem)
+    if name := projects_variable(target, loaded.env):
+        problem = f"{name} in .env says where the keys of programs would go, and .env may be a stranger's"
+        raise UsageError(f"{problem}; set {name} in the environment")
     check_authorities()
     return ProxyPlan(
         upstream=target.provider,

@@ -38,7 +38,10 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")
     parser.add_argument(
-        "--fault", default="", metavar="NAME", help="for every request: NAME, NAME:key=value, or a place of --places"
+        "--fault",
+        default="",
+        metavar="NAME",
+        help="for every request that can have it (its line says if not): NAME, NAME:key=value, or a place of --places",
     )
     parser.add_argument(
         "--places", action="store_true", help="also open addresses that refuse, are mute, or bad at TLS"
@@ -104,6 +107,8 @@ def _serve_gateway(options: argparse.Namespace, simulated: SimOptions) -> int:
 
     if options.provider_url is not None and options.profile != DEFAULT_PROFILE:
         raise UsageError("--profile is for the simulated provider, which --provider-url replaces; leave one out")
+    if options.provider_url is not None and options.fault:
+        raise UsageError("--fault is for the simulated provider, which --provider-url replaces; leave one out")
     given = {name: getattr(options, name) for name in ("protocol", "token", "mechanism", "queue", "provider_url")}
     given |= {"fault": options.gateway_fault, "tick_s": options.tick}
     shared = {"host": options.host, "port": options.port, "speed": options.speed, "seed": options.seed}

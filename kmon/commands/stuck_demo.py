@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from kmon.catalog.credential import Credential, host_of
 from kmon.commands.build_plan import Prepared
 from kmon.commands.check_flags import check_race
+from kmon.commands.flags import seed_of
 from kmon.config.sources import load
 from kmon.dialects.sockets import OpenClawGateway
 from kmon.engine.plan import Keys, RacePlan, Row
@@ -61,7 +62,7 @@ def prepared(options: argparse.Namespace) -> Iterator[tuple[Prepared, GatewayWit
     check_race(options)
     loaded = load(vars(options))
     speed = options.speed or 1.0
-    with Embedded(profile="smooth", speed=speed, seed=options.seed).running() as provider:
+    with Embedded(profile="smooth", speed=speed, seed=seed_of(options)).running() as provider:
         proxies = [
             ProxyPlan(
                 upstream="provider",

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.commands.flags import Parser, add_race, add_screen, without_screen
+from kmon.commands.flags import Parser, add_race, add_screen, seed_of, without_screen
 from kmon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     with prepared(options, TEST_DEMO, fall_back_to_demo=False) as ready:
         plan = msgspec.structs.replace(
             ready.plan,
-            order_seed=options.seed,
+            order_seed=seed_of(options),
             nonce=not options.no_nonce,
             spacing_s=options.spacing,
             per_target=options.per_target,

@@ -82,16 +82,16 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str], proje
             raise UsageError(problem)
         values[name], provenance[name] = value, place
     settings = Settings(**values)
-    catalog = load_catalog(tables)
-    return Loaded(settings, provenance, env, tables, catalog, _trust(tables, project_dir, user_dir), notes)
+    catalog = load_catalog(tables, env)
+    return Loaded(settings, provenance, env, tables, catalog, _trust(tables, env, project_dir, user_dir), notes)
 
 
-def _trust(tables: tuple[TomlSource, ...], project_dir: Path, user_dir: Path) -> Trust:
+def _trust(tables: tuple[TomlSource, ...], env: Environment, project_dir: Path, user_dir: Path) -> Trust:
     """Which hosts a project may send keys to: by the catalog, the user's file and ``kmon trust``."""
     project = name_of(project_dir)
     if not any(source.project for source in tables):
         return Trust(project)
-    own = load_catalog(tuple(source for source in tables if not source.project))
+    own = load_catalog(tuple(source for source in tables if not source.project), env)
     target_hosts = {name: host_of(target.base_url) for name, target in own.targets.items()}
     hosts = frozenset(allowed(user_dir).get(project, ()))
     return Trust(project, key_hosts_of(own.targets.values()), target_hosts, hosts)

@@ -116,6 +116,7 @@ class StreamError(Struct, frozen=True):
     code: str | None = None
     frame: str | None = None
     retry_after_s: float | None = None
+    """How long the server asks to wait: ``Retry-After``, ``retry-after-ms``, or Google's RetryInfo."""
 
 
 class Delta(Struct, frozen=True, omit_defaults=True):

@@ -23,6 +23,8 @@ from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
 
 _PATH = re.compile(r"(?:/(?:models|tunedModels|endpoints)/(?P<model>.+)|/v1\w*):(?P<operation>\w+)\Z")
+_VERTEX = "/publishers/google"
+"""The end of a base URL at Google Vertex."""
 OPERATIONS = {"streamGenerateContent": True, "generateContent": False}
 """Whether an operation streams."""
 _CHECKS_SIGNATURES = re.compile(r"gemini-(?:[3-9]|\d\d)")
@@ -101,6 +103,10 @@ class Gemini(HttpDialect):
         offered = map(members, items(_asked(value).get("tools")))
         declared = (items(_either(tool, "functionDeclarations", "function_declarations")) for tool in offered)
         return [text(members(one).get("name")) for listed in declared for one in listed]
+
+    def models_url(self, base_url: str) -> str | None:
+        """None at Vertex, whose list is of all models that there are, and needs a quota project."""
+        return None if base_url.endswith(_VERTEX) else super().models_url(base_url)
 
     def models_in(self, value: object) -> list[str] | None:
         """The ids in ``{"models": [{"name": "models/ID"}]}``, in Vertex's ``publisherModels``, or a gateway's list."""

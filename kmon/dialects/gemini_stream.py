@@ -7,12 +7,12 @@ one was cut. Token counts are running totals; the last chunk that has some has a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolFragment, Usage
+from kmon.dialects.delta import Delta, HiddenWork, ServerTool, StreamError, ToolFragment, Usage
 from kmon.dialects.fault import fault
 from kmon.dialects.gemini_arguments import PathArguments
 from kmon.dialects.json_access import compact, count, items, members, text
@@ -23,9 +23,15 @@ from kmon.dialects.sse_deltas import JSONEventsDecoder
 FINISH_NUMBERS = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 """The words of ``enum-encoding=int``. From 6 on the Gemini API and Vertex count differently."""
 UNFINISHED = frozenset({"", "FINISH_REASON_UNSPECIFIED", "0"})
-SERVER_TOOLS = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
-"""Parts of tools that Google runs itself: code execution, search, maps."""
+RUN_THERE = {"executableCode": "codeExecutionResult", "toolCall": "toolResponse"}
+"""Parts of tools that Google runs itself (code execution; search, maps), and the part with the result of each.
+
+Source: https://ai.google.dev/api/caching#Part; code runs for up to 30 s, and nothing is sent meanwhile.
+"""
+SERVER_TOOLS = tuple(part for pair in RUN_THERE.items() for part in pair)
 MEDIA = ("inlineData", "fileData")
+OUTPUT = ("functionCall", *MEDIA)
+"""Parts that are output of the model, as text is."""
 
 
 class GeminiDecoder:
@@ -99,6 +105,9 @@ class GeminiAnswer:
         self.blocked = False
         """Whether the prompt was refused: an error that is a whole answer."""
         self._calls = 0
+        self._running: dict[str, int] = dict.fromkeys(RUN_THERE, 0)
+        """How many uses of each tool of the server have no result yet."""
+        self._hidden: HiddenWork = "none"
         self._open: PathArguments | None = None
         """The arguments of the last call, while they come in pieces."""
 
@@ -139,10 +148,27 @@ class GeminiAnswer:
             finish_reason=finish,
             usage=_usage(value.get("usageMetadata")),
             error=reported or blocked,
+            hidden_work=self._work(parts, over=bool(finish or reported or blocked)),
             response_id=text(value.get("responseId")) or None,
             model=text(value.get("modelVersion")) or None,
             raw=raw,
         )
+
+    def _work(self, parts: Sequence[Mapping[str, Any]], *, over: bool) -> HiddenWork | None:
+        """The work of the server's tools after this chunk; None if nothing changed. ``over``: no more of it comes.
+
+        Output of the model ends it as well: a result may be left out, and from then on text is due.
+        """
+        for part in parts:
+            for used, result in RUN_THERE.items():
+                begun, ended = isinstance(part.get(used), dict), isinstance(part.get(result), dict)
+                self._running[used] = max(0, self._running[used] + begun - ended)
+            if text(part.get("text")) or any(isinstance(part.get(kind), dict) for kind in OUTPUT):
+                self._running = dict.fromkeys(RUN_THERE, 0)
+        if over:
+            self._running = dict.fromkeys(RUN_THERE, 0)
+        before, self._hidden = self._hidden, "server-tool" if any(self._running.values()) else "none"
+        return None if self._hidden == before else self._hidden
 
     def _call(self, call: Mapping[str, Any]) -> list[ToolFragment]:
         """A whole call, or a piece of one: the name is in the first piece, and the last has no ``willContinue``."""

@@ -17,7 +17,7 @@ from kmon.dialects.bounds import FRAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.dialect import WireFormat, error_member
 from kmon.dialects.error_words import reported
-from kmon.dialects.fault import fault, fault_of_text
+from kmon.dialects.fault import RETRY_AFTER_LIMIT_S, fault, fault_of_text
 from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
 from kmon.dialects.text import clean
@@ -41,8 +41,6 @@ SERVER_LOAD, SERVER_PROMPT = "server-load-ms", "server-prompt-ms"
 """Keys for the times before the first token in ms, if the stream has them: the model was loaded, the prompt read."""
 LONG_WAIT_MS = 500
 """A shorter part of the wait for the first token explains nothing."""
-RETRY_AFTER_LIMIT_S = 1e9
-"""Thirty years; more means never."""
 LOCATION_LIMIT_CHARS = 1_000
 STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
@@ -81,6 +79,21 @@ def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
     return None if when is None else min(max(0.0, (when - now).total_seconds()), RETRY_AFTER_LIMIT_S)
 
 
+def asked_delay_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by ``retry-after-ms`` or ``Retry-After``, in the order of OpenAI's SDKs; None without either.
+
+    A date is a time of the server's clock, so it is compared with the Date header: this clock may be wrong.
+    """
+    now = http_date(headers.get("date")) or datetime.datetime.now(datetime.UTC)
+    try:
+        delay_ms = float(headers.get("retry-after-ms", "nan"))
+    except ValueError:
+        delay_ms = math.nan
+    if math.isfinite(delay_ms):
+        return min(max(0.0, delay_ms / 1000), RETRY_AFTER_LIMIT_S)
+    return retry_after_s(headers.get("retry-after"), now)
+
+
 def http_date(value: str | None) -> datetime.datetime | None:
     """The time of an HTTP date, or None if it is none."""
     try:
@@ -116,15 +129,14 @@ def answer_error(
     client library has read it; otherwise the body may have one.
     """
     text = clean(body.decode("utf-8", "replace"))
-    # Retry-After is a time of the server's clock, so it is compared with the Date header; this clock may be wrong.
-    now = http_date(headers.get("date")) or datetime.datetime.now(datetime.UTC)
-    retry_s = retry_after_s(headers.get("retry-after"), now)
     kind = "not-a-stream" if status == 200 else "http"
     error = body_error(text, kind, status, error_member if spoken is None else spoken.error_in)
     message = _redirection(status, headers.get("location", "")) or error.message
     if status == 200:
         what = "JSON" if "json" in content_type else content_type or "something else"
         return structs.replace(error, message=f"answered {what} instead of a stream: {message}", code=None)
+    header_s = asked_delay_s(headers)
+    retry_s = error.retry_after_s if header_s is None else header_s
     wait = f" (Retry-After {retry_s:g} s)" if retry_s is not None else ""
     return structs.replace(
         error, message=f"HTTP {status}: {message}{wait}", code=code or error.code, retry_after_s=retry_s

@@ -14,6 +14,7 @@ from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential, credential_variables, key_problem, key_source
 from kmon.catalog.trust import Trust
+from kmon.catalog.url_variables import url_problem
 from kmon.dialects.registry import dialect
 from kmon.doctor.certificates import Certificate, read_certificate
 from kmon.doctor.endpoint import EndpointRequest, Exchange, send, untrusted_certificate
@@ -21,6 +22,7 @@ from kmon.doctor.local_machine import shown_proxy
 from kmon.doctor.model_list import ModelListCheck, ModelListResponse, check_of, list_url
 from kmon.doctor.reach import Lookup, Reach, look_up, reach_all
 from kmon.doctor.repeat import try_five_times
+from kmon.errors import UsageError
 from kmon.model import Target
 from kmon.probe.request_secrets import own_keys
 from kmon.stream.sanitize import Sanitizer
@@ -63,9 +65,11 @@ async def examine(
     """Measure each step to ``target``; ``limit_s`` applies to each step of each try.
 
     No request has a cost: GET of the list of models, or, if the dialect has none, of the base URL without the key.
-    Raises :class:`UsageError` for a proxy of the environment that cannot be used, and :class:`UntrustedHostError` if a
-    project's file names a host for a key that the user has not allowed.
+    Raises :class:`UsageError` for a proxy of the environment or a variable of the base URL that cannot be used, and
+    :class:`UntrustedHostError` if a project's file names a host for a key that the user has not allowed.
     """
+    if problem := url_problem(target, env):
+        raise UsageError(problem)
     request, check = _request(target, env, trust)
     host, port = _peer(request)
     start = Examination(

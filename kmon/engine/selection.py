@@ -79,7 +79,7 @@ def simulated(target: Target, origin: str) -> Target:
     if not isinstance(http, HttpDialect):
         raise UsageError(f"target {target.name} cannot be raced on the simulated provider; leave it out")
     base_url = f"{origin}/{target.provider}{http.base_path}"
-    return msgspec.structs.replace(target, base_url=base_url, key_env=(), headers={}, simulated=True)
+    return msgspec.structs.replace(target, base_url=base_url, url_variables=(), key_env=(), headers={}, simulated=True)
 
 
 def keys_for(plan: RacePlan, env: Environment, trust: Trust) -> Keys:

@@ -9,6 +9,7 @@ from kmon.catalog.aws import base_url_of
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential_variables, has_key, is_allowed, key_names, key_place, key_source
 from kmon.catalog.trust import Trust
+from kmon.catalog.url_variables import url_env, url_problem
 from kmon.dialects.text import clean
 from kmon.doctor.model_list import ModelListCheck
 from kmon.model import Target
@@ -53,7 +54,9 @@ def key_status(target: Target, env: Environment) -> str:
     place = key_place(target, env)
     if place is None and target.auth == "aws":
         return "no AWS credentials found"
-    return f"{place.what} ({place.where})" if place else f"{key_names(target)} not set"
+    status = f"{place.what} ({place.where})" if place else f"{key_names(target)} not set"
+    problem = url_problem(target, env)
+    return status if problem is None else f"{status}; {problem.partition(' (')[0].partition('; ')[0]}"
 
 
 def _key(target: Target, env: Environment, trust: Trust) -> str:
@@ -76,7 +79,8 @@ def _described(target: Target, env: Environment) -> dict[str, object]:
         "auth": target.auth,
         "key_env": list(target.key_env),
         "key_source": key_source(target, env),
-        "ready": has_key(target, env),
+        "url_env": list(url_env(target)),
+        "ready": has_key(target, env) and url_problem(target, env) is None,
         "regions": list(target.regions),
         "quirks": list(target.quirks),
     }

@@ -39,6 +39,7 @@ from kmon.simulator.faults.base import Fault, Smooth
 from kmon.simulator.faults.path import ClockSkew
 from kmon.simulator.faults.registry import FaultError, from_header, read_fault
 from kmon.simulator.pacing import Pace, PaceChange, matches
+from kmon.simulator.wire import ServerDialect
 
 KEYS = ("title", "rule", "places", "pace")
 FLOOR = Pace(ttft_s=0.4, tokens_per_s=50.0, jitter=0.4, reasoning_tokens=0)
@@ -119,6 +120,8 @@ class Profile(Struct, frozen=True):
     paces: tuple[tuple[str, PaceChange], ...]
     places: tuple[tuple[str, str], ...] = ()
     """Patterns of provider names, and the place for each."""
+    wanted: Fault | None = None
+    """The fault that each request is to get, where it can have it."""
 
     def fault(self, facts: Facts, *, seed: int, turn: int, ordinal: int = 1) -> Fault:
         """The fault of the first rule that matches the ``turn``-th request of these facts; smooth when none does.
@@ -151,7 +154,15 @@ class Profile(Struct, frozen=True):
         fault = fault_or_place(name)
         if fault is None:
             return replace(self, places=(("*", name), *self.places))
-        return replace(self, rules=(FaultRule(Match(), fault), *self.rules))
+        return replace(self, rules=(FaultRule(Match(), fault), *self.rules), wanted=fault)
+
+    def unfit(self, dialect: ServerDialect, *, stream: bool) -> str:
+        """Why such a request cannot have the fault that each is to get, as a sentence; empty when it can."""
+        if self.wanted is None:
+            return ""
+        if (refusal := self.wanted.refusal(dialect)) or stream or not self.wanted.streams_only:
+            return refusal
+        return f"the fault {self.wanted.name} needs a stream, and none was asked for"
 
     def pace(self, provider: str, model: str) -> Pace:
         pace = FLOOR

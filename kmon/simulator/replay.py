@@ -26,7 +26,10 @@ EVENTS_PER_S = 40.0
 """The rate of a recording that does not know its own."""
 SCENARIO_NAME = "recorded"
 """What was asked is known by the stream it got, which names the target."""
-KEPT_HEADERS = ("content-type", "retry-after", "x-request-id", "request-id", "x-amzn-requestid", "x-amzn-errortype")
+KEPT_HEADERS = (
+    "content-type", "retry-after", "retry-after-ms", "x-request-id", "request-id", "x-amzn-requestid",
+    "x-amzn-errortype",
+)  # fmt: skip
 
 _UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9._-]+")
 

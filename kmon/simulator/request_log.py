@@ -33,6 +33,8 @@ class LoggedRequest:
     model: str = ""
     dialect: str = ""
     fault: str = ""
+    unfit: str = ""
+    """Why it could not have the fault that each request is to get, as a sentence; empty when it had it."""
     stream: bool = False
     tools: bool = False
     tool_result: bool = False

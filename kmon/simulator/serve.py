@@ -14,10 +14,12 @@ from msgspec import Struct
 from kmon.address import unusable
 from kmon.dialects.text import clean
 from kmon.errors import UsageError
+from kmon.format import listed
 from kmon.process.interrupts import handle_interrupts
 from kmon.simulator import profile
 from kmon.simulator.bench_report import client_name, table
 from kmon.simulator.client_behaviour import behaviour, in_words
+from kmon.simulator.dialects.registry import names_with, server_dialects
 from kmon.simulator.endpoints import PLACES
 from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.script import Script
@@ -115,6 +117,10 @@ def _greeting(options: SimOptions, simulator: Simulator, scratch: Path) -> Itera
     """How to aim a client at the simulator and at each of its places."""
     faulty = f", fault {options.fault}" if options.fault else ""
     yield f"kmon sim: listening on {simulator.origin}/v1 (profile {options.profile}{faulty}, seed {options.seed})"
+    wanted = simulator.profile.wanted
+    able = names_with(frozenset() if wanted is None else wanted.needs)
+    if wanted is not None and len(able) < len(server_dialects()):
+        yield f"  only {listed(able)} can have the fault {wanted.name}; other requests are answered without it"
     yield f"  aim a client at it: kmon run --base-url {simulator.base_url('together')} --model moonshotai/Kimi-K2.6"
     yield f"  for an AWS client: endpoint_url={simulator.origin}/bedrock; the ledger is at {LEDGER_PATH}"
     yield "  a fault by model name: --model sim/hang-mid-stream; by header: x-kmon-fault: stall:duration_s=8"
@@ -142,7 +148,8 @@ async def _report_waiting(simulator: Simulator, emit: Callable[[str], None]) -> 
 
 
 def line_of(logged: LoggedRequest) -> str:
-    """One request as a line of text: connection, client, model, fault, status, size, what the client did."""
+    """One request as a line of text: connection, client, model, fault, status, size, what the client did, and why it
+    was answered without the fault of all requests."""
     parts = [
         f"{logged.connection}:{logged.id}",
         client_name(logged.user_agent) or "(no User-Agent)",
@@ -151,6 +158,7 @@ def line_of(logged: LoggedRequest) -> str:
         str(logged.status or "no answer"),
         f"{logged.chunks} chunks" if logged.chunks else f"{logged.bytes} bytes",
         in_words(logged, time.monotonic_ns()),
+        *([f"without the fault: {logged.unfit}"] if logged.unfit else []),
     ]
     return clean("  ".join(parts)).replace("\n", " ")[:LINE_LIMIT_CHARS]
 

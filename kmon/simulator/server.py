@@ -234,6 +234,8 @@ class Simulator:
             fault=fault,
             releases=logged.released,
         )
+        if fault is None:
+            logged.unfit = self.profile.unfit(dialect, stream=logged.stream)
         built = build_script(chat, self.profile, context)
         logged.fault = built.fault
         await ScriptSender(connection, logged, self._held).send(built.script, talk)

@@ -26,6 +26,7 @@ Trait = Literal[
     "tool-text",
     "tool-finish",
     "hidden-work",
+    "server-tools",
     "terminal-event",
     "chat-chunks",
 ]
@@ -40,7 +41,8 @@ Trait = Literal[
 - ``tool-pieces``: the arguments of a call come in pieces, after an event with its name.
 - ``tool-text``: the arguments are text also in an answer that is not streamed, so that they can be invalid JSON.
 - ``tool-finish``: there is a finish reason that says that tools were called.
-- ``hidden-work``: there are items for work that sends no output, reasoning or a tool of the server.
+- ``hidden-work``: there are items for reasoning that sends no output.
+- ``server-tools``: there are items for a tool that the server runs, and it says when that begins and ends.
 - ``terminal-event``: an event after that of the finish reason ends the stream.
 - ``chat-chunks``: events are chunks of Chat Completions, whose members the fault rewrites.
 """

@@ -1,5 +1,6 @@
 """Promises about the built-in targets: each is usable as it stands and obeys what its provider is known to refuse."""
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,8 +17,14 @@ KNOWN = {
     "together", "fireworks", "groq", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "kimi-coding",
     "nvidia", "mistral", "openai", "ollama", "vllm", "lm-studio", "bedrock/kimi-k2.5", "bedrock/mistral-large-3",
     "bedrock/nova-pro", "ollama-native", "deepinfra-native", "kimi-code", "moonshot-messages", "gateway",
+    "anthropic", "xai", "deepseek", "cerebras", "zai", "minimax", "alibaba", "sambanova", "baseten", "huggingface",
+    "novita", "siliconflow", "chutes", "azure", "vertex", "vertex-anthropic", "openai-responses",
 }  # fmt: skip
 """Targets whose settings are checked here one by one. A further target needs no line here."""
+WITH_KIMI = (
+    "together", "fireworks", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "nvidia", "alibaba", "baseten",
+    "huggingface", "novita", "siliconflow", "chutes", "azure",
+)  # fmt: skip
 UNVERSIONED = ("converse", "ollama")
 """Dialects whose paths have no version."""
 
@@ -32,25 +39,30 @@ def test_a_target_reaches_a_versioned_url_and_keys_travel_encrypted(target: Targ
     if target.dialect == "openclaw":
         assert (parts.scheme, parts.path) == ("ws", "") and is_loopback(target.base_url)
         return
-    assert ("/v1" in parts.path or target.dialect in UNVERSIONED) and not target.base_url.endswith("/")
+    assert (re.search(r"/v\d", parts.path) or target.dialect in UNVERSIONED) and not target.base_url.endswith("/")
     assert parts.scheme == ("http" if is_loopback(target.base_url) else "https")
     assert bool(target.key_env) != is_loopback(target.base_url)
 
 
-@pytest.mark.parametrize(
-    "name", ["together", "fireworks", "deepinfra", "openrouter", "moonshot", "moonshot-cn", "nvidia"]
-)
+@pytest.mark.parametrize("name", WITH_KIMI)
 def test_a_host_of_kimi_defaults_to_kimi_and_controls_with_another_family(name: str) -> None:
     target = CATALOG.targets[name]
     assert "kimi-k2" in target.model.lower()
     assert target.control_model is not None and "kimi" not in target.control_model
 
 
-@pytest.mark.parametrize("name", ["groq", "mistral", "openai"])
+@pytest.mark.parametrize(
+    "name", ["groq", "mistral", "openai", "anthropic", "xai", "deepseek", "cerebras", "zai", "minimax", "sambanova"]
+)
 def test_a_host_without_kimi_has_a_default_of_its_own_and_says_so(name: str) -> None:
     target = CATALOG.targets[name]
     assert "kimi" not in target.model.lower()
     assert any("No Kimi here" in quirk for quirk in target.quirks)
+
+
+@pytest.mark.parametrize("target", CATALOG.targets.values(), ids=CATALOG.targets.keys())
+def test_the_control_is_another_model(target: Target) -> None:
+    assert target.control_model != target.model or target.name == "groq"
 
 
 def test_nobody_is_sent_sampling_parameters() -> None:
@@ -59,12 +71,12 @@ def test_nobody_is_sent_sampling_parameters() -> None:
 
 def test_the_token_cap_is_the_one_the_provider_reads() -> None:
     modern = {name for name in KNOWN if CATALOG.targets[name].token_cap == "max_completion_tokens"}
-    assert modern == {"groq", "moonshot", "moonshot-cn", "kimi-coding", "openai"}
+    assert modern == {"groq", "moonshot", "moonshot-cn", "kimi-coding", "openai", "xai", "cerebras", "azure"}
 
 
 def test_usage_is_not_asked_for_where_asking_hurts_or_is_not_needed() -> None:
     unasked = {name for name in KNOWN if not CATALOG.targets[name].stream_options}
-    assert unasked == {"nvidia", "mistral", "deepinfra", "openrouter"}
+    assert unasked == {"nvidia", "mistral", "deepinfra", "openrouter", "cerebras"}
 
 
 def test_bedrock_is_three_families_through_one_door_in_one_region() -> None:

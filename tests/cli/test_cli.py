@@ -47,6 +47,9 @@ BAD = {
     "real time in a hurry": (
         ["run", "--base-url", "http://127.0.0.1:1/v1", "--model", "m", "--speed", "2"], "--speed has no effect on real",
     ),
+    "real answers that are to repeat": (
+        ["run", "--base-url", "http://127.0.0.1:1/v1", "--model", "m", "--seed", "1"], "--seed 1 has no effect on real",
+    ),
     "a gateway's key without one": (
         ["proxy", "--to", "groq", "--api-key-env", "MINE"], "--api-key-env MINE has no effect without --gateway",
     ),
@@ -296,3 +299,9 @@ def test_a_test_retries_nothing_and_says_so(tmp_path: Path) -> None:
     assert "a test tries nothing again" in done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [e["attempts"] for e in events if e["type"] == "run_ended"] == [1]
+
+
+def test_the_seed_of_a_test_of_real_providers_is_used(tmp_path: Path) -> None:
+    aimed = ("--base-url", "http://127.0.0.1:1/v1", "--model", "m", "--scenario", "minimal", "--count", "1")
+    tried = kmon("test", *aimed, "--seed", "2", cwd=tmp_path)
+    assert tried.returncode == 1 and "no effect" not in tried.stderr

@@ -10,6 +10,7 @@ from kmon.catalog.environment import Environment, read_dotenv
 from kmon.catalog.keys import has_key, key_problem, key_source, keyed_targets
 from kmon.catalog.load import load_catalog
 from kmon.catalog.resolve import custom_target
+from kmon.catalog.url_variables import url_env
 from kmon.config.settings import SETTINGS
 from kmon.config.sources import load_settings
 from kmon.errors import UsageError
@@ -128,8 +129,9 @@ def test_no_repr_shows_a_key(tmp_path: Path) -> None:
 def test_the_example_lists_every_variable_kmon_reads() -> None:
     listed = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", EXAMPLE.read_text(), re.MULTILINE))
     keys = {variable for target in CATALOG.targets.values() for variable in target.key_env}
+    places = {variable for target in CATALOG.targets.values() for variable in url_env(target)}
     settings = {f"KMON_{name.upper()}" for name, rule in SETTINGS.items() if not rule.own}
-    assert listed == keys | settings | {"AWS_REGION"}
+    assert listed == keys | places | settings | {"AWS_REGION"}
 
 
 def test_the_example_is_a_valid_file_that_sets_nothing() -> None:

@@ -191,6 +191,44 @@ def test_tools_of_the_server_are_no_calls_and_no_text() -> None:
     assert found.server_tools == (ServerTool("executableCode", "PYTHON"), ServerTool("codeExecutionResult"))
 
 
+RUN = {"executableCode": {"language": "PYTHON", "code": "print(1)"}}
+RAN = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}}
+ASKED = {"toolCall": {"id": "t1", "toolType": "GOOGLE_SEARCH_WEB"}}
+GOT = {"toolResponse": {"id": "t1", "toolType": "GOOGLE_SEARCH_WEB"}}
+SIGNED = {"text": "", "thoughtSignature": "c2ln"}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "work"),
+    [
+        ([[RUN], [RAN], [{"text": "One."}]], ["server-tool", "none", None]),
+        ([[RUN, SIGNED], [SIGNED], [RAN]], ["server-tool", None, "none"]),  # recorded: an empty text is no output
+        ([[{"text": "Let me see."}, RUN], [RAN, {"text": "One."}]], ["server-tool", "none"]),
+        ([[RUN, RAN], [{"text": "One."}]], [None, None]),
+        ([[RUN], [{"text": "One."}]], ["server-tool", "none"]),  # the result is left out
+        ([[RUN], [{"text": "hm", "thought": True}]], ["server-tool", "none"]),
+        ([[RUN], [{"functionCall": {"name": "weather", "args": {}}}]], ["server-tool", "none"]),
+        ([[RUN], [{"inlineData": {"mimeType": "image/png", "data": ""}}]], ["server-tool", "none"]),
+        ([[RAN], [RUN], [RAN]], [None, "server-tool", "none"]),
+        ([[ASKED, ASKED], [GOT], [GOT]], ["server-tool", None, "none"]),  # two at once
+        ([[RUN], [GOT], [RAN]], ["server-tool", None, "none"]),  # the result of another tool
+        ([[{"executableCode": "print(1)"}], [{"executableCode": None}]], [None, None]),
+        ([[{"text": "One."}], [{"text": " Two."}]], [None, None]),
+    ],
+)
+def test_the_time_between_a_tool_of_the_server_and_its_result_is_hidden_work(
+    chunks: list[list[dict[str, object]]], work: list[str | None]
+) -> None:
+    found = deltas(sse(*(chunk(*parts) for parts in chunks)))
+    assert [delta.hidden_work for delta in found] == work
+
+
+def test_what_ends_an_answer_ends_the_work_of_its_tools() -> None:
+    for last in (chunk(finish="STOP"), OVERLOADED):
+        found = deltas(sse(chunk(RUN), last))
+        assert [delta.hidden_work for delta in found[:2]] == ["server-tool", "none"]
+
+
 def test_media_is_output_beside_the_text() -> None:
     image = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
     (delta, _) = deltas(sse(chunk(image, finish="STOP")))

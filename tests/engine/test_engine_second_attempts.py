@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from kmon.simulator import profile
 from kmon.simulator.server import Simulator
 from kmon.stream import events as ev
 from tests.support.racing import ASK, Watched, racing
+from tests.support.scripted_provider import in_turn, writing
+from tests.support.scripted_provider import provider as scripted
 
 SPEED = 50.0
 
@@ -75,7 +78,14 @@ def roles(watched: Watched) -> list[tuple[str, str]]:
 LIMITED = '[[rule]]\nprovider = "one"\nfirst = 1\nfault = "rate-limited"\nretry_after_s = {s}\nwritten = "{written}"\n'
 
 
-@pytest.mark.parametrize(("written", "words"), [("seconds", "HTTP 429, Retry-After"), ("absent", "HTTP 429")])
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("seconds", "HTTP 429, Retry-After"),
+        ("milliseconds", "HTTP 429, Retry-After"),
+        ("absent", "HTTP 429"),
+    ],
+)
 async def test_a_rate_limit_is_waited_out_and_the_second_request_is_answered(
     tmp_path: Path, written: str, words: str
 ) -> None:
@@ -103,6 +113,26 @@ async def test_a_retry_after_that_is_a_date_is_waited_for_on_the_wire_up_to_the_
     assert "cut to 1 s" in told.reason
     assert second["t_accept_ns"] - first["t_ended_ns"] >= 0.9e9
     assert ended.state == "done"
+
+
+async def test_the_wait_that_an_error_inside_a_stream_asks_for_is_kept() -> None:
+    """Gemini sends its errors in the body, also below a status 200, with the delay among their details."""
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.125s"}
+    limited = {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED", "details": [delay]}
+    whole = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP"}]}
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    async with scripted(in_turn(*(writing(head + event(said)) for said in ({"error": limited}, whole)))) as seen:
+        target = Target(name="g", provider="google", model="m", base_url=f"{seen.url}/v1beta", dialect="gemini")
+        policy = Policy(timeout_s=20.0, retries=1, retry_base_s=0.02, jitter_seed=1)
+        ended, watched = await race_of(RacePlan(rows=(Row(target, ASK),), policy=policy, stall_s=30.0))
+    (told,) = scheduled(watched)
+    assert told.retry_after_ms == 125 and told.delay_ms >= 125
+    assert told.reason == "error-in-stream 429, Retry-After"
+    assert (ended.state, ended.text, len(seen.asked)) == ("done", "Hello", 2)
+
+
+def event(value: object) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
 async def test_a_reset_after_the_first_token_is_retried_and_marked(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The commands whose output for other programs is kept: each case runs kmon and returns what it printed, normalised.
 
-Only what a user can start is used here, so the cases are the same whatever modules kmon is made of. A case is a
-function of an empty folder that returns JSON values, one per line of its file in ``data/``.
+Only what a user can start is used here, so the cases are the same whatever modules kmon is made of. The tables of
+dialects and faults alone are asked what there is, so that a new dialect is in the cases by itself. A case is a function
+of an empty folder that returns JSON values, one per line of its file in ``data/``.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from kmon.dialects.registry import http_dialects
+from kmon.simulator.dialects.registry import server_dialect
+from kmon.simulator.faults.registry import FAULTS
 from tests.golden.normalise import Json, digest, race
 from tests.golden.programs import Home, targets
 
 Lines = Iterable[object]
 FIXTURES = Path(__file__).parent / "fixtures"
 AWS = {"AWS_ACCESS_KEY_ID": "AKIAGOLDEN", "AWS_SECRET_ACCESS_KEY": "golden", "AWS_REGION": "us-west-2"}
-DIALECTS = ("chat", "messages", "deepinfra", "converse")
+SIDES = tuple(side for entry in http_dialects() if (side := server_dialect(entry.name)) is not None)
+"""The simulator's side of every dialect that goes over HTTP."""
 TOKEN = "kmon-gateway"
 """What the simulated gateway wants to be told, by default."""
 SPEED = "20"
@@ -33,12 +38,14 @@ SPEED = "20"
 def dialects(folder: Path) -> Lines:
     """A healthy answer in every dialect that goes over HTTP, with every delta."""
     quick = "moonshotai/Kimi-K2-Instruct-0905"  # one that does not think, so that the deltas are few
-    return _raced(folder, [{"name": f"a-{name}", "dialect": name, "model": quick} for name in DIALECTS], deltas=True)
+    return _raced(
+        folder, [{"name": f"a-{side.name}", "dialect": side.name, "model": quick} for side in SIDES], deltas=True
+    )
 
 
 def tools(folder: Path) -> Lines:
     """One tool call, its result, and a chain of calls, in every dialect that carries tools."""
-    asked = [{"name": f"t-{name}", "dialect": name} for name in ("chat", "messages", "converse")]
+    asked = [{"name": f"t-{side.name}", "dialect": side.name} for side in SIDES if "tools" in side.traits]
     return _raced(folder, asked, "--scenario", "tool-call,tool-result,tool-chain")
 
 
@@ -51,28 +58,27 @@ def rounds(folder: Path) -> Lines:
     return [done.end, *race(done.json)]
 
 
-ENDINGS: Mapping[str, Sequence[str]] = {
-    "chat": (
-        "error-in-200", "error-first", "truncated-no-finish", "finish-without-done", "done-without-finish",
-        "fin-mid-chunk", "content-length-short", "sized-body", "unframed-error", "malformed-frame",
-        "rate-limited", "rate-limited:written=absent", "http-500", "overloaded", "unknown-model", "html-200",
-        "json-200", "close-before-headers", "reset-before-headers", "not-http", "captive-redirect", "plain-text-type",
-        "empty-answer", "only-reasoning", "usage-missing", "usage-wrong", "usage-unannounced", "usage-on-finish",
-        "hidden-reasoning", "wrong-model", "model-alias:model=kimi-k2", "upstream-switched", "upstream-named",
-        "duplicate-chunks", "reordered-chunks", "split-anywhere", "crlf", "multi-line-data", "repetition-loop",
-        "one-word", "talks-about-errors", "talks-about-markers", "gzip-flushed", "no-close-notify",
-    ),
-    "messages": ("error-in-200", "truncated-no-finish", "finish-without-done", "rate-limited", "malformed-frame"),
-    "deepinfra": ("error-in-200", "truncated-no-finish", "rate-limited"),
-    "converse": ("exception-frame", "crc-error", "half-frame", "truncated-no-finish", "rate-limited"),
-}  # fmt: skip
-"""Faults that end, so that nothing about them depends on time."""
+ENDINGS = (
+    "error-in-200", "error-first", "truncated-no-finish", "finish-without-done", "done-without-finish",
+    "fin-mid-chunk", "content-length-short", "sized-body", "unframed-error", "malformed-frame",
+    "rate-limited", "rate-limited:written=absent", "http-500", "overloaded", "unknown-model", "html-200",
+    "json-200", "close-before-headers", "reset-before-headers", "not-http", "captive-redirect", "plain-text-type",
+    "empty-answer", "only-reasoning", "usage-missing", "usage-wrong", "usage-unannounced", "usage-on-finish",
+    "hidden-reasoning", "wrong-model", "model-alias:model=kimi-k2", "upstream-switched", "upstream-named",
+    "duplicate-chunks", "reordered-chunks", "split-anywhere", "crlf", "multi-line-data", "repetition-loop",
+    "one-word", "talks-about-errors", "talks-about-markers", "gzip-flushed", "no-close-notify",
+)  # fmt: skip
+"""Faults that end, so that nothing about them depends on time, of the first dialect."""
+ENDINGS_OF_ALL = (
+    "error-in-200", "truncated-no-finish", "finish-without-done", "rate-limited", "malformed-frame", "exception-frame",
+    "crc-error", "half-frame",
+)  # fmt: skip
+"""The same of every other dialect, as far as it can have them."""
 
 
 def endings(folder: Path) -> Lines:
     """Every fault of an answer's end, content or frames, by dialect."""
-    asked = [_faulty(dialect, fault) for dialect, faults in ENDINGS.items() for fault in faults]
-    return _raced(folder, asked)
+    return _raced(folder, _faulty_in_each(ENDINGS, ENDINGS_OF_ALL))
 
 
 TOOL_FAULTS = (
@@ -86,26 +92,23 @@ def tool_faults(folder: Path) -> Lines:
     return _raced(folder, [_faulty("chat", fault) for fault in TOOL_FAULTS], "--scenario", "tool-call")
 
 
-SILENCES: Mapping[str, Sequence[str]] = {
-    "chat": (
-        "no-headers", "headers-then-nothing", "hang-mid-stream", "stall:duration_s=100", "keepalives-only",
-        "empty-deltas", "linger-after-done", "half-open",
-    ),
-    "messages": ("hang-mid-stream", "keepalives-only"),
-    "converse": ("hang-mid-stream",),
-}  # fmt: skip
+SILENCES = (
+    "no-headers", "headers-then-nothing", "hang-mid-stream", "stall:duration_s=100", "keepalives-only", "empty-deltas",
+    "linger-after-done", "half-open",
+)  # fmt: skip
 """Faults of silence. Where kmon waits for them, it waits so long that a busy machine changes nothing."""
+SILENCES_OF_ALL = ("hang-mid-stream", "keepalives-only")
 
 
 def silences(folder: Path) -> Lines:
     """Every kind of silence: stalls that end, and what ends by the limit of the attempt."""
-    asked = [_faulty(dialect, fault) for dialect, faults in SILENCES.items() for fault in faults]
+    asked = _faulty_in_each(SILENCES, SILENCES_OF_ALL)
     return _raced(folder, asked, "--stall", "2.5", "--timeout", "8", counted=False)
 
 
 def resets(folder: Path) -> Lines:
     """A connection that is reset: how much of what was sent before can still be read is the system's affair."""
-    asked = [_faulty(dialect, "reset-mid-chunk") for dialect in DIALECTS]
+    asked = [_faulty(side.name, "reset-mid-chunk") for side in SIDES]
     end, *events = _raced(folder, asked, counted=False)
     return [end, *_unsaid(events)]
 
@@ -146,6 +149,13 @@ def _judged(events: Sequence[Json]) -> list[Json]:
 
 
 JUDGED = ("race_started", "target_health", "alert", "test_outcome", "verdict", "race_ended")
+
+
+def _faulty_in_each(of_the_first: Sequence[str], of_all: Sequence[str]) -> list[dict[str, str]]:
+    """Targets with these faults: the first dialect has the longer list, each other one what it can have of the rest."""
+    first, *others = SIDES
+    asked = [_faulty(first.name, fault) for fault in of_the_first]
+    return asked + [_faulty(side.name, one) for side in others for one in of_all if not FAULTS[one]().refusal(side)]
 
 
 def _faulty(dialect: str, fault: str) -> dict[str, str]:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from kmon.dialects.registry import http_dialect
+from kmon.model import DEFAULT_DIALECT
 from tests.golden.normalise import Json, sentence
 
 KMON = (sys.executable, "-m", "kmon")
@@ -153,12 +155,14 @@ def targets(port: str, entries: Sequence[Mapping[str, str]]) -> str:
     """
     tables = []
     for entry in entries:
-        name, dialect = entry["name"], entry.get("dialect", "chat")
-        path = f"/{name}/v1" if dialect == "chat" else f"/{name}"
-        auth = {"converse": 'auth = "aws"\n', "deepinfra": "", "chat": "", "messages": ""}[dialect]
+        name, dialect = entry["name"], entry.get("dialect", DEFAULT_DIALECT)
+        spoken = http_dialect(dialect)
+        signed = spoken.transport == "aws"  # its client sends no header of a target
+        path = f"/{name}{spoken.base_path}"
+        auth = 'auth = "aws"\n' if signed else ""
         fault = entry.get("fault", "")
-        headers = f'headers = {{"x-kmon-fault" = "{fault}"}}\n' if fault and dialect != "converse" else ""
-        model = entry.get("model", "moonshotai/Kimi-K2.6") + (f"-{fault}" if fault and dialect == "converse" else "")
+        headers = f'headers = {{"x-kmon-fault" = "{fault}"}}\n' if fault and not signed else ""
+        model = entry.get("model", "moonshotai/Kimi-K2.6") + (f"-{fault}" if fault and signed else "")
         tables.append(
             f'[targets.{name}]\nprovider = "{name}"\nmodel = "{model}"\ndialect = "{dialect}"\n{auth}{headers}'
             f'base_url = "http://127.0.0.1:{port}{path}"\n'

@@ -13,8 +13,9 @@ from kmon.errors import UsageError
 from kmon.model import PromptMessage, Scenario, Target, Tool
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
+from tests.support.loopback import Script
 from tests.support.racing import outcome
-from tests.support.scripted_provider import Play, provider, writing
+from tests.support.scripted_provider import provider, writing
 
 KEY = "sk-very-secret-0123456789"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nrequest-id: req_1\r\n\r\n"
@@ -46,7 +47,7 @@ def target(dialect: str, url: str, **members: object) -> Target:
     return Target(name=dialect, provider="p", model="org/m", base_url=url, dialect=dialect, **given)  # type: ignore[arg-type]
 
 
-def repeating(once: bytes, again: bytes) -> Play:
+def repeating(once: bytes, again: bytes) -> Script:
     async def play(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(once)
         while True:

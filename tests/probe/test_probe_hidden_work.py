@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from kmon.dialects.registry import http_dialect
 from kmon.engine.plan import RacePlan, Row
 from kmon.model import PromptMessage, Scenario, Target
 from kmon.retry.policy import Policy
@@ -27,11 +28,13 @@ async def paced() -> AsyncIterator[Simulator]:
         yield simulator
 
 
-async def asked(sim: Simulator, fault: str, *, timeout_s: float = 20.0) -> tuple[ev.RunEnded, list[ev.Event]]:
+async def asked(
+    sim: Simulator, fault: str, *, timeout_s: float = 20.0, dialect: str = "responses"
+) -> tuple[ev.RunEnded, list[ev.Event]]:
+    base_url = f"{sim.origin}/p{http_dialect(dialect).base_path}"
     aimed = Target(
-        name="r", provider="openai", model="m", dialect="responses", base_url=sim.base_url("openai"),
-        headers={HEADER: fault}, simulated=True,
-    )  # fmt: skip
+        name="r", provider="p", model="m", dialect=dialect, base_url=base_url, headers={HEADER: fault}, simulated=True
+    )
     plan = RacePlan(rows=(Row(aimed, ASK),), stall_s=0.4, policy=Policy(timeout_s=timeout_s))
     results, events = await outcome(plan, {})
     return results[0], events
@@ -41,17 +44,21 @@ def stalled(events: list[ev.Event]) -> list[str]:
     return [event.phase for event in events if isinstance(event, ev.StallStarted)]
 
 
-@pytest.mark.parametrize("fault", ["hidden-thinking", "server-tool-wait"])
-async def test_a_silence_of_hidden_work_is_no_stall(paced: Simulator, fault: str) -> None:
-    result, events = await asked(paced, f"{fault}:duration_s=10")
+@pytest.mark.parametrize(
+    ("dialect", "fault"),
+    [("responses", "hidden-thinking"), ("responses", "server-tool-wait"), ("gemini", "server-tool-wait")],
+)
+async def test_a_silence_of_hidden_work_is_no_stall(paced: Simulator, dialect: str, fault: str) -> None:
+    result, events = await asked(paced, f"{fault}:duration_s=10", dialect=dialect)
     assert (result.state, result.signature) == ("done", None)
     assert not {"mid-hidden-reasoning", "mid-server-tool", "before-first-token"} & set(stalled(events))
     work = [event.hidden_work for event in events if isinstance(event, ev.DeltaArrived) and event.hidden_work]
     assert work == ["reasoning" if fault == "hidden-thinking" else "server-tool", "none"]
 
 
-async def test_the_same_silence_of_a_text_is_one(paced: Simulator) -> None:
-    result, events = await asked(paced, "stall:after_tokens=20,duration_s=10")
+@pytest.mark.parametrize("dialect", ["responses", "gemini"])
+async def test_the_same_silence_of_a_text_is_one(paced: Simulator, dialect: str) -> None:
+    result, events = await asked(paced, "stall:after_tokens=20,duration_s=10", dialect=dialect)
     assert result.signature == "stall-resumed"
     assert stalled(events) == ["mid-text"]
 

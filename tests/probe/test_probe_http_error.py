@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from kmon.dialects.delta import StreamError
 from kmon.dialects.http_answer import answer_error
+from kmon.dialects.registry import http_dialect, wire_format
 from kmon.stream.sanitize import Sanitizer
 
 KEY = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
@@ -67,3 +70,77 @@ def test_a_date_to_retry_after_is_read_by_the_servers_own_clock() -> None:
     assert refused(429, "", **headers).retry_after_s == 7
     assert refused(429, "", **headers | {"date": "yesterday"}).retry_after_s == 0  # ours is long past it
     assert refused(429, "", **{"retry-after": "Fri, 31 Dec 9999 23:59:07 GMT"}).retry_after_s is not None
+
+
+# -- how long the server asks to wait ----------------------------------------------------------------------------------
+
+
+def with_details(*details: object) -> str:
+    error = {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED", "details": [*details]}
+    return json.dumps({"error": error})
+
+
+def retry_info(delay: object) -> dict[str, object]:
+    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+
+
+QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "PerMinute"}]}
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [
+        ("34s", 34.0), ("34.074824224s", 34.074824224), ("0s", 0.0), ("999999999999s", 1e9),
+        ("-3s", None), ("34", None), ("34 s", None), ("s", None), ("", None), ("1e3s", None), ("nans", None),
+        ("infs", None), ("1.s", None), ("\u0663s", None), ("9" * 4_000 + "s", None), (34, None), (None, None),
+        ({"seconds": 34}, None), (["34s"], None), ("34s\n", None),
+    ],
+)  # fmt: skip
+def test_googles_retry_info_says_how_long_to_wait(delay: object, seconds: float | None) -> None:
+    error = refused(429, with_details(QUOTA, retry_info(delay)))
+    assert error.retry_after_s == seconds and error.code == "RESOURCE_EXHAUSTED"
+    wait = "" if seconds is None else f" (Retry-After {seconds:g} s)"
+    assert error.message == f"HTTP 429: Quota exceeded.{wait}"
+
+
+def test_retry_info_is_found_in_every_envelope_of_google() -> None:
+    listed = f"[{with_details(retry_info('7s'))}]"  # without alt=sse, and of the OpenAI-compatible endpoint
+    assert refused(429, listed).retry_after_s == 7
+    assert answer_error(429, "", {}, listed.encode(), spoken=wire_format("gemini")).retry_after_s == 7
+    assert answer_error(429, "", {}, listed[1:-1].encode(), spoken=wire_format("gemini")).retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        (), (QUOTA,), ("34s",), (None, 1, [retry_info("34s")]), ({"retryDelay": "34s"},),
+        ({"@type": "type.googleapis.com/google.rpc.DebugInfo", "retryDelay": "34s"},),
+        ({"@type": ["google.rpc.RetryInfo"], "retryDelay": "34s"},), (*[QUOTA] * 32, retry_info("34s")),
+    ],
+)  # fmt: skip
+def test_other_details_ask_for_no_wait(details: tuple[object, ...]) -> None:
+    assert refused(429, with_details(*details)).retry_after_s is None
+    assert refused(429, '{"error":{"message":"m","details":{"retryDelay":"34s"}}}').retry_after_s is None
+
+
+def test_a_header_is_preferred_to_the_body_and_milliseconds_to_seconds() -> None:
+    body = with_details(retry_info("34s"))
+    assert refused(429, body, **{"retry-after": "5"}).retry_after_s == 5
+    assert refused(429, body, **{"retry-after": "5", "retry-after-ms": "1500"}).retry_after_s == 1.5
+    assert refused(429, body, **{"retry-after": "soon"}).retry_after_s == 34
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("250", 0.25), ("0", 0), ("-5", 0), ("1e300", 1e9), ("nan", 5), ("inf", 5), ("1 s", 5), ("", 5), ("1e400", 5)],
+)
+def test_milliseconds_that_are_none_leave_the_seconds(value: str, seconds: float) -> None:
+    assert refused(429, "{}", **{"retry-after": "5", "retry-after-ms": value}).retry_after_s == seconds
+
+
+def test_an_error_inside_a_stream_asks_for_a_wait_as_well() -> None:
+    said = f"data: {with_details(retry_info('2.5s'))}\n\n".encode()
+    for name in ("gemini", "chat"):  # Google's own API, and its OpenAI-compatible one
+        decoder = http_dialect(name).decoder()
+        errors = [delta.error for delta in [*decoder.feed(said), *decoder.end()] if delta.error is not None]
+        assert [error.retry_after_s for error in errors] == [2.5]

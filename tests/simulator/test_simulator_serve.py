@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
 from kmon.errors import UsageError
 from kmon.simulator.request_log import LoggedRequest
-from kmon.simulator.serve import SimOptions, line_of, main
+from kmon.simulator.serve import SimOptions, _greeting, line_of, listening, main
 from tests.support.talk import Body
 
 pytestmark = pytest.mark.programs
@@ -105,3 +106,56 @@ def test_a_port_in_use_is_refused_in_a_sentence() -> None:
 def test_bad_options_are_refused_in_a_sentence(options: SimOptions, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         main(options)
+
+
+# -- a fault that some dialects cannot have ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "path", "stream", "unfit"),
+    [
+        ("crc-error", "/p/v1/chat/completions", True, "chat cannot have the fault crc-error; converse can"),
+        ("crc-error", "/p/v1/chat/completions", False, "chat cannot have the fault crc-error; converse can"),
+        ("crc-error", "/p/api/chat", True, "ollama cannot have the fault crc-error; converse can"),
+        ("crlf", "/p/v1/chat/completions", False, "the fault crlf needs a stream, and none was asked for"),
+        ("crlf", "/p/v1/chat/completions", True, ""),
+        ("rate-limited", "/p/v1/chat/completions", False, ""),
+        ("crc-error", "/bedrock/model/m/converse-stream", True, ""),
+    ],
+)
+async def test_the_line_of_a_request_says_why_it_was_answered_without_the_fault_of_all(
+    fault: str, path: str, stream: bool, unfit: str, body: Body, http: httpx.AsyncClient
+) -> None:
+    done: list[LoggedRequest] = []
+    async with listening(SimOptions(fault=fault, speed=200), on_finished=done.append) as simulator:
+        asked = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]} if "bedrock" in path else body
+        await http.post(simulator.origin + path, json=asked | {"stream": stream, "max_tokens": 9})
+        (row,) = simulator.report(stamps=False)["requests"]
+    assert row["unfit"] == done[0].unfit == unfit
+    assert done[0].fault == ("smooth" if unfit else fault)
+    told = f"  without the fault: {unfit}"
+    assert line_of(done[0]).endswith(told) if unfit else "without the fault" not in line_of(done[0])
+
+
+async def test_a_request_that_names_a_fault_of_its_own_has_that_one(body: Body, http: httpx.AsyncClient) -> None:
+    done: list[LoggedRequest] = []
+    async with listening(SimOptions(fault="crc-error", speed=200), on_finished=done.append) as simulator:
+        url = f"{simulator.base_url('p')}/chat/completions"
+        await http.post(url, json=body, headers={"x-kmon-fault": "crlf"})
+    assert (done[0].fault, done[0].unfit) == ("crlf", "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("crc-error", "  only converse can have the fault crc-error; other requests are answered without it"),
+        ("hang-mid-stream", None),
+        ("refused", None),
+        ("", None),
+    ],
+)
+async def test_the_greeting_says_which_dialects_can_have_it(fault: str, told: str | None, tmp_path: Path) -> None:
+    options = SimOptions(fault=fault)
+    async with listening(options) as simulator:
+        lines = list(_greeting(options, simulator, tmp_path))
+    assert [line for line in lines if "can have the fault" in line] == ([told] if told else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmon.dialects.registry import http_dialect
+from kmon.simulator.answers import Piece
 from kmon.simulator.dialects.registry import server_dialects
 from kmon.simulator.faults.registry import FAULTS
 from kmon.simulator.wire import ServerDialect
@@ -48,6 +49,18 @@ def test_tool_calls(side: ServerDialect) -> None:
         finish = next(delta.finish_reason for delta in deltas if delta.finish_reason)
         assert ("tool-finish" in side.traits) == (finish in http_dialect(side.name).finish_words.tools)
     assert "tools" in side.traits or not {"tool-pieces", "tool-text", "tool-finish"} & side.traits
+
+
+@pytest.mark.parametrize(
+    "side", [side for side in server_dialects() if "server-tools" in side.traits], ids=lambda side: side.name
+)
+def test_tools_of_the_server(side: ServerDialect) -> None:
+    decoder = http_dialect(side.name).decoder()
+    sent = body(side, Piece("search", ""), Piece("text", "Hi."))
+    deltas = decoder.feed(sent) + decoder.end()
+    assert [delta.hidden_work for delta in deltas if delta.hidden_work] == ["server-tool", "none"]
+    assert any(delta.server_tools for delta in deltas) and not any(delta.tools for delta in deltas)
+    assert [chunk.kind for chunk in stream(side, Piece("search", ""), Piece("text", "Hi."))].count("hidden") == 1
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -11,8 +11,9 @@ from kmon.engine.plan import RacePlan, Row
 from kmon.model import PromptMessage, Scenario, Target, Tool, ToolUse
 from kmon.retry.policy import Policy
 from kmon.stream import events as ev
+from tests.support.loopback import Script
 from tests.support.racing import outcome
-from tests.support.scripted_provider import Play, Provider, provider
+from tests.support.scripted_provider import Provider, provider
 
 REQUEST_ID = "5f3e9a52-0000-4000-8000-000000000001"
 HEAD = (
@@ -105,7 +106,7 @@ def plan(aimed: Target, *, timeout_s: float = 30.0, stall_s: float = 20.0) -> Ra
 
 
 async def played(
-    play: Play, keys: dict[str, str] = KEYS, *, timeout_s: float = 30.0, **members: object
+    play: Script, keys: dict[str, str] = KEYS, *, timeout_s: float = 30.0, **members: object
 ) -> tuple[ev.RunEnded, list[ev.Event], Provider]:
     """Race once against a Bedrock that answers with ``play``."""
     async with provider(play) as fake:

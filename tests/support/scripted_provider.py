@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.support.loopback import Script, listening, read_request
 
 
-def writing(*parts: bytes, hold: bool = False) -> Play:
+def writing(*parts: bytes, hold: bool = False) -> Script:
     """Write these with a breath between them; then close, or hold the socket until the client leaves."""
 
-    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for part in parts:
             writer.write(part)
             await writer.drain()
@@ -22,7 +22,17 @@ def writing(*parts: bytes, hold: bool = False) -> Play:
         if hold:
             await reader.read()
 
-    return play
+    return script
+
+
+def in_turn(*scripts: Script) -> Script:
+    """The first for the first request, and so on."""
+    left = iter(scripts)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await next(left)(reader, writer)
+
+    return script
 
 
 @dataclass
@@ -40,45 +50,27 @@ class Provider:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a client has closed its connection or the answer was played."""
+    """Set when a client has closed its connection or the answer is through."""
 
 
 @contextlib.asynccontextmanager
-async def provider(play: Play) -> AsyncIterator[Provider]:
-    """Answer every request with ``play``."""
+async def provider(script: Script) -> AsyncIterator[Provider]:
+    """Answer every request with ``script``."""
     seen = Provider()
-    busy: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        busy.add(task)
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                seen.asked.append(await _request(reader))
-                await play(reader, writer)
-            seen.left.set()
-            writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
+            seen.asked.append(_asked(*await read_request(reader)))
+            await script(reader, writer)
         finally:
-            busy.discard(task)
+            seen.left.set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    seen.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(answer) as port:
+        seen.url = f"http://127.0.0.1:{port}"
         yield seen
-    finally:
-        server.close()
-        for task in busy:
-            task.cancel()
-        if busy:
-            await asyncio.wait(busy)
 
 
-async def _request(reader: asyncio.StreamReader) -> Asked:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    first, *lines = head.strip().split("\r\n")
+def _asked(head: bytes, body: bytes) -> Asked:
+    first, *lines = head.decode("latin-1").strip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Asked(first.split()[1], headers, json.loads(body or b"{}"), body)

@@ -26,11 +26,12 @@ from tests.support.fake_bedrock import (
     target,
     text,
 )
+from tests.support.loopback import Script
 from tests.support.racing import outcome, racing
-from tests.support.scripted_provider import Play, provider, writing
+from tests.support.scripted_provider import provider, writing
 
 
-def streaming(*parts: bytes, hold: bool = False) -> Play:
+def streaming(*parts: bytes, hold: bool = False) -> Script:
     return writing(HEAD, *map(in_chunks, parts), *([] if hold else [LAST_CHUNK]), hold=hold)
 
 

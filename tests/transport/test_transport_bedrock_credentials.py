@@ -18,14 +18,15 @@ from kmon.catalog.aws import BEARER
 from kmon.engine.process import EngineProcess
 from kmon.stream import events as ev
 from tests.support.fake_bedrock import HEAD, KEYS, LAST_CHUNK, answer, in_chunks, plan, played, target, text
+from tests.support.loopback import Script
 from tests.support.racing import Watched, keys_of, outcome
-from tests.support.scripted_provider import Asked, Play, provider, writing
+from tests.support.scripted_provider import Asked, provider, writing
 
 TOKEN = "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3M"
 GOOD = writing(HEAD, in_chunks(answer("22")), LAST_CHUNK)
 
 
-async def asked_with(keys: dict[str, str], play: Play = GOOD, **members: object) -> Asked:
+async def asked_with(keys: dict[str, str], play: Script = GOOD, **members: object) -> Asked:
     result, _, fake = await played(play, keys, **members)
     assert result.state == "done"
     (asked,) = fake.asked

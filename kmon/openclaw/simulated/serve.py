@@ -16,6 +16,8 @@ from kmon.errors import UsageError
 from kmon.openclaw.simulated.options import TOKEN, GatewayOptions, checked
 from kmon.openclaw.simulated.server import Gateway
 from kmon.process.interrupts import handle_interrupts
+from kmon.simulator.dialects.chat import CHAT
+from kmon.simulator.profile import fault_or_place
 from kmon.simulator.serve import SimOptions, listening
 from kmon.simulator.server import LEDGER_PATH, is_loopback
 
@@ -49,8 +51,12 @@ async def gateway_listening(
 async def serve(options: GatewayOptions, provider: SimOptions | None) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; protocol 4 then lets open runs end, and the next signal stops at once.
 
-    ``provider`` is the simulated provider to start; None to use ``options.provider_url``.
+    ``provider`` is the simulated provider to start; None to use ``options.provider_url``. Raises UsageError for a fault
+    of it that none of the gateway's model calls can have.
     """
+    fault = fault_or_place(provider.fault) if provider is not None and provider.fault else None
+    if fault is not None and (refusal := fault.refusal(CHAT)):
+        raise UsageError(f"--fault {fault.name}: {refusal}, and all model calls of the gateway are {CHAT.name}")
     signals: asyncio.Queue[int] = asyncio.Queue()
 
     def print_line(line: str) -> None:

@@ -27,6 +27,8 @@ OPERATIONS = {"streamGenerateContent": True, "generateContent": False}
 SENT: dict[PieceKind, SendKind] = {
     "reasoning": "reasoning", "text": "text", "tool-start": "tool", "tool": "tool", "search": "hidden",
 }  # fmt: skip
+CODE = {"language": "PYTHON", "code": "print(6 * 7)\n"}
+"""What the server runs as a tool of its own."""
 FINISH = {"stop": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS"}
 STATUS = {
     400: "INVALID_ARGUMENT",
@@ -55,19 +57,23 @@ class GeminiWire(Struct, frozen=True):
 
     def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         sent = thoughts = 0
+        begun = False
         for number, block in enumerate(answer.blocks):
             for pieces in [block] if block[0].kind == "tool-start" else ((piece,) for piece in block):
                 sent += len(pieces)
                 thoughts += pieces[0].kind == "reasoning"
                 so_far = TokenUsage(usage.prompt_tokens, sent, thoughts)
-                kind = SENT[pieces[0].kind]
-                data = self._event(self._response([self._part(number, pieces)], so_far), first=sent == len(pieces))
-                yield SendChunk(data, kind, text=pieces[0].text if kind == "text" else "")
+                parts = self._parts(number, pieces)
+                for at, part in enumerate(parts, 1):
+                    kind = SENT[pieces[0].kind] if at == len(parts) else "block"
+                    data = self._event(self._response([part], so_far), first=not begun)
+                    begun = True
+                    yield SendChunk(data, kind, text=pieces[0].text if kind == "text" else "")
         last = self._response([{"text": ""}], usage, FINISH[answer.finish])
-        yield SendChunk(self._event(last, first=not sent, last=True), "finish")
+        yield SendChunk(self._event(last, first=not begun, last=True), "finish")
 
     def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
-        parts = [self._part(number, block) for number, block in enumerate(answer.blocks)]
+        parts = [part for number, block in enumerate(answer.blocks) for part in self._parts(number, block)]
         return Whole(200, JSON_HEADERS, to_json(self._response(parts, usage, FINISH[answer.finish])))
 
     def timed(self, script: Script, usage: TokenUsage) -> Script:
@@ -90,17 +96,18 @@ class GeminiWire(Struct, frozen=True):
             return b"data: " + to_json(value) + b"\r\n\r\n"
         return (b"[" if first else b",\r\n") + to_json(value) + (b"\r\n]" if last else b"")
 
-    def _part(self, number: int, block: tuple[Piece, ...]) -> dict[str, Any]:
+    def _parts(self, number: int, block: tuple[Piece, ...]) -> list[dict[str, Any]]:
+        """One part; of a tool that the server runs, its use and its result."""
         words = "".join(piece.text for piece in block if piece.kind != "tool-start")
         match block[0].kind:
             case "reasoning":
-                return {"text": words, "thought": True}
+                return [{"text": words, "thought": True}]
             case "text":
-                return {"text": words}
-        name = block[0].text
-        return {
-            "functionCall": {"id": f"{self.response_id[:6]}{number:02d}", "name": name, "args": arguments_of(words)}
-        }
+                return [{"text": words}]
+            case "search":
+                return [{"executableCode": CODE}, {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "42\n"}}]
+        name, args = block[0].text, arguments_of(words)
+        return [{"functionCall": {"id": f"{self.response_id[:6]}{number:02d}", "name": name, "args": args}}]
 
     def _response(self, parts: list[dict[str, Any]], usage: TokenUsage, finish: str = "") -> dict[str, Any]:
         candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}}
@@ -118,7 +125,7 @@ class GeminiServer(ServerDialect):
     """The path names the model and whether to stream, the query how."""
 
     name = "gemini"
-    traits: frozenset[Trait] = SSE_TRAITS | {"tools"}
+    traits: frozenset[Trait] = SSE_TRAITS | {"tools", "server-tools"}
 
     def route(self, path: str) -> ServerRoute | None:
         found = _PATH.match(path)

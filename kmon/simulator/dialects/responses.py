@@ -154,7 +154,9 @@ class ResponsesServer(ServerDialect):
     """The request names model and streaming in its body."""
 
     name = "responses"
-    traits: frozenset[Trait] = SSE_TRAITS | {"stream-in-body", "tools", "tool-pieces", "tool-text", "hidden-work"}
+    traits: frozenset[Trait] = SSE_TRAITS | {
+        "stream-in-body", "tools", "tool-pieces", "tool-text", "hidden-work", "server-tools",
+    }  # fmt: skip
 
     def route(self, path: str) -> ServerRoute | None:
         if not path.endswith(PATH):

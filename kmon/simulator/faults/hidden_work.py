@@ -13,6 +13,7 @@ from kmon.simulator.script import KeepAlives, KeepOpen, Script, SendChunk, Step
 from kmon.simulator.wire import Trait
 
 HIDDEN_WORK: frozenset[Trait] = frozenset({"hidden-work"})
+SERVER_TOOLS: frozenset[Trait] = frozenset({"server-tools"})
 Tokens = Annotated[int, Meta(ge=1, le=100_000)]
 
 
@@ -74,9 +75,10 @@ class HiddenThinkingHang(_HiddenWork, frozen=True, tag="hidden-thinking-hang"):
 
 
 class ServerToolWait(HiddenThinking, frozen=True, tag="server-tool-wait"):
-    """Healthy: the server searches the web, without a byte meanwhile, then the answer."""
+    """Healthy: the server uses a tool of its own (a search, a program), without a byte meanwhile, then the answer."""
 
     healthy: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Trait]] = SERVER_TOOLS
 
     def answer(self, answer: ModelAnswer) -> ModelAnswer:
         return replace(answer, pieces=(Piece("search", ""), *answer.pieces))

@@ -52,11 +52,11 @@ class NotHttp(Fault, frozen=True, tag="not-http"):
 
 
 class RateLimited(Fault, frozen=True, tag="rate-limited"):
-    """429 with a Retry-After in seconds, as an HTTP date, or without one."""
+    """429 with a Retry-After in seconds, as an HTTP date, as ``retry-after-ms``, or without one."""
 
     streams_only: ClassVar[bool] = False
     retry_after_s: Annotated[int, Meta(ge=0, le=86_400)] = 3
-    written: Literal["seconds", "date", "absent"] = "seconds"
+    written: Literal["seconds", "date", "milliseconds", "absent"] = "seconds"
 
     def script(self, script: Script, setting: Setting) -> Script:
         refused = setting.frames.refusal(
@@ -66,6 +66,8 @@ class RateLimited(Fault, frozen=True, tag="rate-limited"):
         if self.written == "date":
             value = formatdate(time.time() + self.retry_after_s, usegmt=True)
         headers = () if self.written == "absent" else (("retry-after", value),)
+        if self.written == "milliseconds":
+            headers = (("retry-after-ms", str(self.retry_after_s * 1000)),)
         return (replace(refused, headers=(*refused.headers, *headers), after_s=0.1),)
 
 

@@ -53,6 +53,8 @@ async def test_it_says_where_it_listens_and_tells_each_run_and_stops_with_0(prot
         (["--gateway", "--provider-url", "x"], "must be http://"),
         (["--gateway", "--provider-url", "http://x:99999/v1"], "must be http://"),
         (["--gateway", "--provider-url", "http://x", "--profile", "demo"], "leave one out"),
+        (["--gateway", "--provider-url", "http://x", "--fault", "smooth"], "leave one out"),
+        (["--gateway", "--fault", "crc-error"], "converse can, and all model calls of the gateway are chat"),
         (["--gateway", "--tick", "0"], "above 0 seconds"),
         (["--gateway", "--tick", "nan"], "above 0 seconds"),
         (["--gateway", "--token", ""], "must not be empty"),
