@@ -19,7 +19,7 @@ from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.http_answer import kept, server_times, server_wait
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts
-from kmon.findings.signature import EndedAttempt, Signature, decide, describe
+from kmon.findings.signature import EndedAttempt, Signature, decide, describe, ending
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
@@ -163,9 +163,7 @@ class AttemptRecorder:
 
     def judge(self, error: StreamError | None) -> ev.Ending:
         """The ending of an attempt whose body has ended."""
-        if fatal(error):
-            return "failed"
-        return "done" if self.finished else "incomplete"
+        return ending(self.timeline, error)
 
     def end(
         self,
@@ -255,8 +253,3 @@ def coalesced(deltas: list[Delta]) -> list[Delta]:
 
 def _idle(delta: Delta) -> bool:
     return delta.keepalive and not delta.chunk and not delta.done
-
-
-def fatal(error: StreamError | None) -> bool:
-    """Whether an error ends an attempt. A single malformed frame does not."""
-    return error is not None and error.kind != "malformed-frame"

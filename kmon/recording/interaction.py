@@ -47,6 +47,11 @@ class Request(Struct, frozen=True):
         return spoken.streamed(self.members) or route.stream is True
 
     @property
+    def wants_usage(self) -> bool:
+        """Whether token counts at the end of the stream were asked for."""
+        return members(self.members.get("stream_options")).get("include_usage") is True
+
+    @property
     def _routed(self) -> tuple[WireFormat, Route] | None:
         return routed(urlsplit(self.url).path)
 
