@@ -260,6 +260,8 @@ class ProxiedExchange:
                         self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
                     continue
                 deltas = coalesced(self._decoder.feed(piece))
+                if isinstance(self._decoder, PlainDecoder) and self._decoder.dialect:
+                    recorder.unread(t_ns, stream=True, dialect=self._decoder.dialect)
                 if not deltas:
                     recorder.bytes(t_ns, len(piece))
                 for delta in deltas:
