@@ -70,6 +70,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """Whether ``stream_options: {include_usage: true}`` may be sent."""
     end_event: bool = True
     """Whether its streams have the dialect's terminal event, such as ``[DONE]``."""
+    finish_reason: bool = True
+    """Whether its streams say why an answer ended."""
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     """Extra members merged into the request body."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from kmon.catalog.entry import Entry, check_scenario, check_target, provider_of
-from kmon.catalog.habits import sends_end_event
+from kmon.catalog.habits import habits_of
 from kmon.catalog.toml_source import TomlSource, parse_toml
 from kmon.catalog.url_variables import filled, variables_in
 from kmon.model import FileLine, Scenario, Target
@@ -96,7 +96,8 @@ def _target(entry: Entry) -> Target:
     given = {"provider": provider_of(entry), **entry.values, "name": entry.name}
     given["base_url"] = given["base_url"].rstrip("/")
     given["token_cap"] = given.get("token_cap", "max_tokens") or None  # TOML has no null: "" means None
-    given["end_event"] = given.get("end_event", sends_end_event(given["base_url"]))
+    usual = habits_of(given["base_url"])
+    given = {"end_event": usual.end_event, "finish_reason": usual.finish_reason, **given}
     given["url_variables"] = variables_in(given["base_url"])
     return msgspec.convert({**given, "named_in": _named_in(entry)}, Target)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kmon.address import base_url_problem, env_name_problem, host_and_port, model_problem
 from kmon.catalog import aws
-from kmon.catalog.habits import sends_end_event
+from kmon.catalog.habits import habits_of
 from kmon.catalog.load import Catalog
 from kmon.catalog.long_prompt import STEPS_LIMIT, TOKENS_LIMIT, filled, with_steps
 from kmon.dialects.registry import dialect as dialect_named
@@ -53,14 +53,15 @@ def custom_target(
         raise UsageError(f"--model: {problem}")
     if api_key_env is not None and (problem := env_name_problem(api_key_env)):
         raise UsageError(f"--api-key-env {problem}")
-    host = host_and_port(base_url)
+    host, usual = host_and_port(base_url), habits_of(base_url)
     return Target(
         name=host,
         provider=host,
         model=model,
         dialect=dialect,
         base_url=base_url.rstrip("/"),
-        end_event=sends_end_event(base_url),
+        end_event=usual.end_event,
+        finish_reason=usual.finish_reason,
         auth=spoken.auth,
         key_env=(api_key_env,) if api_key_env else aws.KEY_ENV if spoken.auth == "aws" else spoken.key_env,
     )

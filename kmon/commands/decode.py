@@ -26,11 +26,12 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every recorded stream. Returns exit code 2 if a file could not be read; the others are printed."""
+    from kmon.findings.recorded import decode
     from kmon.openclaw import recording as gateway
     from kmon.openclaw.decode import decode_runs, run_block
     from kmon.output.decode import decoded_block, json_line
     from kmon.recording import interactions, read
-    from kmon.recording.decode import decodable, decode
+    from kmon.recording.decode import decodable
 
     status = 0
     for file in options.files:

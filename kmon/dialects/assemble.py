@@ -40,6 +40,7 @@ class _OpenCall:
     id: str = ""
     name: str = ""
     free_form: bool = False
+    from_code: bool = False
     arguments: _Text = field(default_factory=_Text)
 
 
@@ -100,7 +101,7 @@ class Transcript:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Calls in the order of their first fragments; a call without id, name and arguments is left out."""
         return tuple(
-            ToolCall(mended(call.id), mended(call.name), str(call.arguments), call.free_form)
+            ToolCall(mended(call.id), mended(call.name), str(call.arguments), call.free_form, call.from_code)
             for call in self._calls
             if call.id or call.name or call.arguments.chars
         )
@@ -161,4 +162,5 @@ class Transcript:
         if fragment.whole:
             call.arguments = _Text()
         call.free_form = call.free_form or fragment.free_form
+        call.from_code = call.from_code or fragment.from_code
         self.dropped_chars += call.arguments.add(fragment.arguments)

@@ -15,12 +15,12 @@ import msgspec
 from kmon.dialects.chat import chunk_delta
 from kmon.dialects.converse import converse_delta, model_in
 from kmon.dialects.delta import Delta, Usage, whole_prompt
-from kmon.dialects.dialect import Route, WireFormat
+from kmon.dialects.dialect import FinishWords, Route, WireFormat
 from kmon.dialects.eventstream_json import JSONFramesDecoder
 from kmon.dialects.fault import malformed
 from kmon.dialects.framing import AWS_EVENT_STREAM
 from kmon.dialects.json_access import count, items, members, parsed, text
-from kmon.dialects.messages_events import MessagesEvents, whole_message
+from kmon.dialects.messages_events import WITHOUT_OUTPUT, MessagesEvents, whole_message
 
 METRICS = "amazon-bedrock-invocationMetrics"
 """Member of the last chunk of every family: Bedrock's own token counts."""
@@ -32,6 +32,11 @@ class BedrockInvoke(WireFormat):
 
     name = "bedrock-invoke"
     framings = (AWS_EVENT_STREAM,)
+    finish_words = FinishWords(
+        length=frozenset({"length", "max_tokens", "model_context_window_exceeded", "LENGTH", "MAX_TOKENS"}),
+        without_output=WITHOUT_OUTPUT,
+    )
+    """Those of all families: Titan's and Cohere's are in capitals."""
 
     def route(self, path: str) -> Route | None:
         model, operation = model_in(path) or ("", "")

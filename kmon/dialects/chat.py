@@ -48,7 +48,7 @@ class Chat(HttpDialect):
 
     name = DEFAULT_DIALECT
     framings = (SERVER_SENT_EVENTS,)
-    final = False  # usage may follow [DONE]
+    final = False  # usage or an error may follow [DONE]
     base_path = "/v1"
     models_path = "/models"
 
@@ -56,7 +56,7 @@ class Chat(HttpDialect):
         return Route() if path.endswith(PATH) else None
 
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
-        return "choices" in value
+        return isinstance(value.get("choices"), list)
 
     def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body: dict[str, Any] = {

@@ -10,6 +10,7 @@ import msgspec
 
 from kmon.dialects.delta import Delta, ServerTool, ToolFragment, Usage, whole_prompt
 from kmon.dialects.dialect import (
+    FinishWords,
     HttpDialect,
     Route,
     Transport,
@@ -37,6 +38,9 @@ class Converse(HttpDialect):
 
     name = "converse"
     framings = (AWS_EVENT_STREAM,)
+    finish_words = FinishWords(
+        length=frozenset({"max_tokens", "model_context_window_exceeded"}), without_output=frozenset({"stop_sequence"})
+    )
     transport: Transport = "aws"
     auth: Auth = "aws"
 

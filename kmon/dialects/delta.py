@@ -46,17 +46,21 @@ class ToolFragment(Struct, frozen=True, omit_defaults=True):
     arguments: str = ""
     free_form: bool = False
     """Whether the arguments of the call are free text by the tool's definition, not JSON."""
+    from_code: bool = False
+    """Whether a program that the model wrote, and the server runs, makes the call: no output tokens are counted."""
     whole: bool = False
     """Whether ``arguments`` replaces what came before: some servers send an object that grows."""
 
 
 class ToolCall(Struct, frozen=True, omit_defaults=True):
-    """A whole tool call, merged from its fragments. ``arguments`` is raw JSON text, or any text if ``free_form``."""
+    """A whole tool call, merged from its fragments. ``arguments`` is raw JSON text, or any text if ``free_form``.
+    ``from_code`` is that of its fragments."""
 
     id: str
     name: str
     arguments: str
     free_form: bool = False
+    from_code: bool = False
 
 
 class ServerTool(Struct, frozen=True, omit_defaults=True):

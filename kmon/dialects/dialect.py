@@ -89,6 +89,8 @@ class WireFormat(ABC):
     """Recognises and decodes the answers of a dialect, and reads its requests. Has no state."""
 
     finish_words = FinishWords()
+    final = True
+    """Whether nothing about an answer follows its terminal event, so that kmon need not wait for the peer to close."""
 
     @property
     @abstractmethod
@@ -181,8 +183,6 @@ class Dialect(ABC):
 class HttpDialect(Dialect, WireFormat):
     """A dialect of one HTTP request and one streamed answer."""
 
-    final = True
-    """Whether the terminal event is the last, so that kmon need not wait for the peer to close."""
     base_path = ""
     """The end of base URLs of servers whose API is below a path (``/v1``)."""
     models_path: str | None = None

@@ -103,13 +103,18 @@ def http_date(value: str | None) -> datetime.datetime | None:
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
 
 
+def succeeded(status: int) -> bool:
+    """Whether an HTTP status is one of success; the official SDKs raise for every other."""
+    return 200 <= status < 300
+
+
 def is_stream(status: int, content_type: str, wanted: Collection[str]) -> bool:
     """Whether the body can be decoded as a stream of one of the media types ``wanted``.
 
     Some servers ignore ``stream: true`` and answer JSON or HTML. For event-stream frames any content type is accepted:
     clients do not check it, and the checksums show whether they are frames.
     """
-    if status != 200:
+    if not succeeded(status):
         return False
     return EVENT_STREAM_TYPE in wanted or content_type in wanted or content_type in STREAM_TYPES
 
@@ -129,10 +134,10 @@ def answer_error(
     client library has read it; otherwise the body may have one.
     """
     text = clean(body.decode("utf-8", "replace"))
-    kind = "not-a-stream" if status == 200 else "http"
+    kind = "not-a-stream" if succeeded(status) else "http"
     error = body_error(text, kind, status, error_member if spoken is None else spoken.error_in)
     message = _redirection(status, headers.get("location", "")) or error.message
-    if status == 200:
+    if succeeded(status):
         what = "JSON" if "json" in content_type else content_type or "something else"
         return structs.replace(error, message=f"answered {what} instead of a stream: {message}", code=None)
     header_s = asked_delay_s(headers)

@@ -16,7 +16,7 @@ import msgspec
 from kmon.dialects.delta import Delta
 from kmon.dialects.dialect import SSE_HEADERS, FinishWords, HttpDialect, Route, WireRequest
 from kmon.dialects.framing import SERVER_SENT_EVENTS
-from kmon.dialects.messages_events import EVENTS, MessagesEvents, whole_message
+from kmon.dialects.messages_events import EVENTS, WITHOUT_OUTPUT, MessagesEvents, whole_message
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.dialects.turns import Turn, system_of, turns_of
 from kmon.model import Auth, PromptMessage, Scenario, Target, Tool
@@ -39,7 +39,7 @@ class Messages(HttpDialect):
     auth: Auth = "x-api-key"
     finish_words = FinishWords(
         length=frozenset({"max_tokens", "model_context_window_exceeded"}),
-        without_output=frozenset({"refusal", "pause_turn", "stop_sequence"}),
+        without_output=WITHOUT_OUTPUT,
     )
 
     def route(self, path: str) -> Route | None:

@@ -24,6 +24,10 @@ CALL = "tool_use"
 THOUGHTS = ("thinking", "redacted_thinking")
 RUN_THERE = ("server_tool_use", "mcp_tool_use")
 """Blocks of tools that the provider runs, so that nothing is owed until their results."""
+CALLING_CODE = "code_execution"
+"""How the ``caller`` of a call begins that a program in the provider's sandbox makes (programmatic tool calling)."""
+WITHOUT_OUTPUT = frozenset({"refusal", "pause_turn", "stop_sequence"})
+"""Stop reasons of an answer that may be empty."""
 COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
 """The members of ``usage``; the first leaves out the next two."""
 THOUGHT_TOKENS = "thinking_tokens"
@@ -80,7 +84,7 @@ class MessagesEvents:
         if kind == CALL:
             if given := _input(block):
                 self._given[index] = given
-            tools += (ToolFragment(index, text(block.get("id")), text(block.get("name"))),)
+            tools += (_call(index, block),)
         self._running.discard(text(block.get("tool_use_id")))
         if kind in RUN_THERE:
             self._running.add(text(block.get("id")))
@@ -159,11 +163,15 @@ def block_delta(block: dict[str, Any], index: int = 0) -> Delta:
     """The meaning of a block with all that is in it."""
     kind = text(block.get("type"))
     if kind == CALL:
-        arguments = _input(block) or "{}"
-        return Delta(tools=(ToolFragment(index, text(block.get("id")), text(block.get("name")), arguments),))
+        return Delta(tools=(_call(index, block, _input(block) or "{}"),))
     if kind.endswith(CALL):
         return Delta(server_tools=(ServerTool(kind, text(block.get("name"))),))
     return Delta(text=text(block.get("text")), reasoning=text(block.get("thinking")))
+
+
+def _call(index: int, block: dict[str, Any], arguments: str = "") -> ToolFragment:
+    from_code = text(members(block.get("caller")).get("type")).startswith(CALLING_CODE)
+    return ToolFragment(index, text(block.get("id")), text(block.get("name")), arguments, from_code=from_code)
 
 
 def _input(block: dict[str, Any]) -> str:

@@ -21,8 +21,11 @@ from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder, Stray
 from kmon.dialects.sse_strays import StrayLines, certain_error, is_cut_field, json_of, whole_answer_error
+from kmon.dialects.unread_dialects import unread_name
 
 DONE = b"[DONE]"
+EVENTS_LOOKED_AT = 20
+"""How many events of an unknown dialect are parsed to find its name."""
 WORDS_LIMIT_CHARS = 200
 """Data that is no JSON, as it is quoted in the message."""
 
@@ -174,18 +177,34 @@ def cut_inside(raw: str) -> Delta:
 class PlainDecoder:
     """Server-sent events to deltas that hold only a description (``Delta.raw``): event name and size.
 
-    The content is not shown, because keys in an unknown format cannot be found and removed.
+    The content is not shown, because keys in an unknown format cannot be found and removed. ``dialect`` is the name of
+    a dialect that kmon recognises and does not read, once one of the first events shows it; else "".
     """
 
     def __init__(self) -> None:
         self._sse = SSEDecoder()
+        self.dialect = ""
+        self._looked_at = 0
 
     def feed(self, data: bytes) -> list[Delta]:
-        return [delta for item in self._sse.feed(data) if (delta := _delta(item)) is not None]
+        items = self._sse.feed(data)
+        for item in items:
+            if not self.dialect and isinstance(item, Event) and self._looked_at < EVENTS_LOOKED_AT:
+                self._looked_at += 1
+                self.dialect = _recognised(item.data)
+        return [delta for item in items if (delta := _delta(item)) is not None]
 
     def end(self) -> list[Delta]:
         """No delta: the transport reports a body that was cut."""
         return []
+
+
+def _recognised(data: bytes) -> str:
+    try:
+        value = parsed(data)
+    except ValueError:
+        return ""
+    return (unread_name(value) if isinstance(value, dict) else None) or ""
 
 
 def _delta(item: Item) -> Delta | None:

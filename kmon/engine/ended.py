@@ -71,6 +71,7 @@ def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
         dropped_tool_calls=transcript.dropped_calls,
         others_gap_ms=_ms(timeline.others_gap_ns()),
         unread=outcome.unread,
+        unread_dialect=outcome.unread_dialect,
         refusal=refusal,
     )
 

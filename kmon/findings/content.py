@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.dialect import FinishWords
+from kmon.dialects.registry import wire_format
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.damaged_text import blank_flood, garbled
 from kmon.findings.leaked_markup import leaked, leaked_into_arguments
@@ -23,7 +24,7 @@ from kmon.findings.repetition import loop_at_end, passage_sent_twice
 from kmon.findings.tool_call import shown, tool_problem
 from kmon.findings.usage import usage_problem
 from kmon.format import plural
-from kmon.model import Tool
+from kmon.model import PromptMessage, Scenario, Target, Tool
 
 LATE_CHUNKS = 3
 """From so many output chunks after the finish reason on, the order is wrong."""
@@ -51,6 +52,23 @@ class RequestFacts(Struct, frozen=True):
     finish_words: FinishWords = FinishWords()
     end_event: bool = True
     """Whether the provider's streams have a terminal event."""
+    finish_reason: bool = True
+    """Whether the provider's streams say why an answer ended."""
+
+
+def request_facts(target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> RequestFacts:
+    """The facts of a request to ``target`` for ``scenario``, with ``messages`` in place of its own."""
+    wire = wire_format(target.dialect)
+    return RequestFacts(
+        target.model,
+        scenario.tools,
+        prompt="\n".join(message.content for message in messages),
+        wants_usage=target.stream_options,
+        called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
+        finish_words=FinishWords() if wire is None else wire.finish_words,
+        end_event=target.end_event,
+        finish_reason=target.finish_reason,
+    )
 
 
 class ContentFinding(Struct, frozen=True):

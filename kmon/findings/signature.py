@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kmon.catalog.endings import FINISH_FAILED, MALFORMED, TRUNCATED, UNSTREAMED, broken, unclosed
 from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import CONNECT_TIMEOUT, StreamError
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
+from kmon.findings.endings import FINISH_FAILED, MALFORMED, TRUNCATED, UNSTREAMED, broken, unclosed
 from kmon.findings.silence import SOCKET_OPEN, disturbed, resumed, unended
 from kmon.findings.tool_call import shown
 from kmon.stream.events import Ending
@@ -60,13 +60,26 @@ class EndedAttempt:
 def decide(ended: EndedAttempt) -> Signature:
     """The signature of an ended attempt. The evidence may quote foreign text, which is raw. Never raises."""
     evidence = describe(ended.timeline, ended.end_ns)
-    name, sentence = _named(ended)
+    name, sentence = named(ended)
     socket_open = ended.ending == "timed-out" and name in SOCKET_OPEN
     said = ", ".join(part for part in (sentence, "socket open" * socket_open) if part)
     return Signature(name, f"{said}; {evidence}" if said else evidence, socket_open)
 
 
-def _named(ended: EndedAttempt) -> tuple[str | None, str]:
+def ending(timeline: Timeline, error: StreamError | None) -> Ending:
+    """How an attempt ended whose body has ended."""
+    if fatal(error):
+        return "failed"
+    return "incomplete" if timeline.t_finish is None and timeline.t_done is None else "done"
+
+
+def fatal(error: StreamError | None) -> bool:
+    """Whether an error ends an attempt. A single malformed frame does not."""
+    return error is not None and error.kind != MALFORMED
+
+
+def named(ended: EndedAttempt) -> tuple[str | None, str]:
+    """The name of what was wrong, and the sentence that decided it, which may be empty."""
     match ended.ending:
         case "failed" if ended.error is not None:
             return _failed(ended.error, ended.timeline, ended.stats)
@@ -81,7 +94,7 @@ def _named(ended: EndedAttempt) -> tuple[str | None, str]:
 
 def _failed(error: StreamError, timeline: Timeline, stats: ChunkStats) -> tuple[str, str]:
     if error.kind == "http":
-        return failure_name(error.kind, error.status), f"HTTP {error.status}"
+        return failure_name(error.kind, error.status), "" if error.status is None else f"HTTP {error.status}"
     if error.kind == "connect" and error.code == CONNECT_TIMEOUT:
         missing = "no TCP connection" if timeline.t_connect is None else "TCP is connected, no TLS"
         return "connect-timeout", f"nobody refused: {missing}"
@@ -102,7 +115,8 @@ def _done(ended: EndedAttempt) -> tuple[str | None, str]:
     if found := content_finding(ended.request, transcript, ended.stats):
         return found.name, found.sentence
     asked = ended.request
-    if name := unclosed(transcript, asked.finish_words, end_event=asked.end_event):
+    usual = asked.finish_reason and asked.finish_words.required
+    if name := unclosed(transcript, end_event=asked.end_event, finish_reason=usual):
         return name, UNCLOSED[name]
     if silence := resumed(ended.timeline, ended.stats):
         return silence

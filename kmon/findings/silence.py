@@ -94,16 +94,17 @@ def disturbed(timeline: Timeline) -> tuple[str, str]:
 def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
     """Signature and sentence of silences that ended in a finished answer, or None without a fault.
 
-    Silences that this machine caused do not count, nor does a slow first token, nor the time in which a server buffers
-    tool arguments until they are complete.
+    Silences that this machine caused do not count, nor does a slow first token, the time in which a server buffers
+    tool arguments until they are complete, or the wait for a finish reason after the last output.
     """
     silences = [stall for stall in timeline.stalls if stall.ended and not stall.own and stall.phase not in NOT_BROKEN]
     held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in stats.held_back]
+    last_output_ns = (timeline.progress.last_ns or 0) + SAME_NS
     broken_ms = []
     for stall in silences:
         start_ns = timeline.t_start + stall.start_ms * MS
         stop_ns = start_ns + stall.duration_ms * MS
-        if not any(low <= start_ns and stop_ns <= high for low, high in held):
+        if stop_ns <= last_output_ns and not any(low <= start_ns and stop_ns <= high for low, high in held):
             broken_ms.append(stall.duration_ms)
     if len(broken_ms) >= REPEATED:
         each = ", ".join(f"{ms / 1000:.1f}" for ms in broken_ms[:6])

@@ -28,7 +28,7 @@ def usage_problem(transcript: Transcript, *, announced: bool) -> tuple[str, str]
     the provider reports its reasoning tokens, because hidden reasoning is counted as well, and if no tool of the server
     has read anything.
     """
-    calls = "".join(call.name + call.arguments for call in transcript.tool_calls)
+    calls = "".join(call.name + call.arguments for call in transcript.tool_calls if not call.from_code)
     answer = transcript.text + transcript.refusal + calls
     said = answer + transcript.reasoning
     about = f"about {-(-len(said) // CHARS_PER_TOKEN)} by the length of the stream (an estimate)"

@@ -34,6 +34,8 @@ def decoded_block(decoded: Decoded, interaction: Interaction) -> str:
         lines.append(f"  longest gap {decoded.max_gap_ms / 1000:.2f} s, {place}")
     if decoded.signature:
         lines.append(f"  signature {decoded.signature}")
+    if decoded.evidence:
+        lines.append(f"  evidence {decoded.evidence}")
     if decoded.error:
         lines.append(f"  error {decoded.error.kind}: {decoded.error.message}")
     lines += _indented("reasoning", decoded.reasoning)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from kmon.dialects.http_answer import server_wait
+from kmon.dialects.unread_dialects import unread_words
 from kmon.format import plural
 from kmon.retry.policy import policy_words
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream import events as ev
-from kmon.stream.state import UNREAD, learned_sentence, retry_sentence
+from kmon.stream.state import learned_sentence, retry_sentence
 from kmon.stream.target_events import Alert, TargetHealth
 from kmon.stream.timeline import S
 from kmon.stream.view import RaceView, RunView
@@ -60,7 +61,8 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
         case ev.Blamed():
             return f"still silent; {event.blame.brief}; {event.blame.evidence}"
         case ev.Unread():
-            return f"{UNREAD}: its bytes are watched, its transport is judged" if event.stream else None
+            words = unread_words(event.dialect)
+            return f"{words}: its bytes are watched, its transport is judged" if event.stream else None
         case ev.WireSilence():
             whose = f" ({event.blame.brief})" if event.blame is not None else ""
             after = "over" if event.over else "and counting"
@@ -82,7 +84,7 @@ def _run_words(event: ev.Event, run: RunView, race: RaceView) -> str | None:
             chunks = f"{plural(event.chunks, 'chunk')} in {event.duration_ms / 1000:.1f} s"
             by = f", {fallen_back(event)}" if event.fallback_target else ""
             ending = event.state.upper() if event.state != "done" else "done"
-            unread = f", {UNREAD}" if event.unread else ""
+            unread = f", {unread_words(event.unread_dialect)}" if event.unread else ""
             wait = server_wait(event.request_ids)
             return f"{ending}{by}{unread}, {chunks}" + (f": {why}" if why else "") + (f"; {wait}" if wait else "")
     return None

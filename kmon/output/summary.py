@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kmon.catalog.signatures import KMON_LATE
+from kmon.dialects.unread_dialects import unread_words
 from kmon.format import Column, plural
 from kmon.format import table as table_lines
 from kmon.output.lines import fallen_back
 from kmon.stats.health import health_words
 from kmon.stream.events import RunEnded
-from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS, UNREAD
+from kmon.stream.state import ASCII_SYMBOLS, SYMBOLS
 from kmon.stream.view import RaceView
 
 WHAT = "what happened"
@@ -100,7 +101,7 @@ def _words(result: RunEnded) -> str:
     elif result.finish_reason:
         parts.append(f"finish {result.finish_reason}")
     if result.unread:
-        parts.append(UNREAD)
+        parts.append(unread_words(result.unread_dialect))
     if result.diagnosis:
         parts.append(result.diagnosis)
     if result.turns > 1:

@@ -20,14 +20,12 @@ from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.catalog.credential import Credential
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.dialect import FinishWords
-from kmon.dialects.registry import wire_format
-from kmon.findings.content import RequestFacts
-from kmon.findings.signature import Signature
+from kmon.findings.content import request_facts
+from kmon.findings.signature import Signature, fatal
 from kmon.logs import log
 from kmon.model import PromptMessage, Scenario, Target
 from kmon.probe.limits import Limits, LimitWatch
-from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, fatal
+from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder
 from kmon.probe.request_secrets import own_keys
 from kmon.probe.send import Shared
 from kmon.stream import events as ev
@@ -81,18 +79,9 @@ class Attempt(ABC):
         """When a follow-up in the same session was last sent."""
         self.on_request_sent: Callable[[int], None] | None = None
         """Called with the stamp when the request was sent."""
-        wire = wire_format(target.dialect)
         self._recorder = AttemptRecorder(
             id,
-            request=RequestFacts(
-                target.model,
-                scenario.tools,
-                prompt="\n".join(message.content for message in messages),
-                wants_usage=target.stream_options,
-                called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
-                finish_words=FinishWords() if wire is None else wire.finish_words,
-                end_event=target.end_event,
-            ),
+            request=request_facts(target, scenario, messages),
             secrets=(*credential.secrets, *own_keys(target)),
             stall_s=limits.stall_s,
             monitor=shared.monitor,

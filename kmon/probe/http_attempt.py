@@ -8,6 +8,7 @@ import time
 from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import Decoder
 from kmon.dialects.http_answer import answer_error, is_stream
+from kmon.dialects.one_answer import OneAnswer
 from kmon.dialects.registry import http_dialect
 from kmon.probe.attempt import Attempt
 from kmon.probe.recorder import coalesced
@@ -43,7 +44,7 @@ class HttpAttempt(Attempt):
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
                 response = (answer.status, answer.content_type, answer.headers, body)
                 return answer_error(*response, spoken=self._wire, code=answer.error_code)
-            await self._read(answer, self._wire.decoder())
+            await self._read(answer, OneAnswer(self._wire))
         return self.transcript.error
 
     async def _read(self, answer: Answer, decoder: Decoder) -> None:
@@ -52,9 +53,10 @@ class HttpAttempt(Attempt):
             if not deltas:
                 self._recorder.bytes(t_ns, len(data))
             for i, delta in enumerate(deltas):
-                if self.timeline.t_done is not None:
-                    break  # data after the terminal event is not part of the answer
-                self._shorten(progress=self._record(t_ns, delta))
+                ended = self.timeline.t_done is not None
+                progress = self._record(t_ns, delta)
+                if not ended:  # what is told after the end does not prolong the wait for it
+                    self._shorten(progress=progress)
                 if i % YIELD_EVERY_DELTAS == YIELD_EVERY_DELTAS - 1:
                     await asyncio.sleep(0)  # a fast stream must not block the others
             if self._wire.final and self.timeline.t_done is not None:

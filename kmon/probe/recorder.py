@@ -17,13 +17,13 @@ from kmon.blame.weigh import local_failure
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.http_answer import kept, server_times, server_wait
+from kmon.dialects.unread_dialects import unread_words
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts
-from kmon.findings.signature import EndedAttempt, Signature, decide, describe
+from kmon.findings.signature import EndedAttempt, Signature, decide, describe, ending
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.sanitize import Sanitizer
-from kmon.stream.state import UNREAD
 from kmon.stream.timeline import Timeline
 from kmon.stream.view import fold_chunk
 from kmon.transport.phase import Phase
@@ -45,6 +45,8 @@ class AttemptOutcome:
     blame: Blame | None = None
     unread: bool = False
     """Whether it is a stream that kmon does not read."""
+    unread_dialect: str = ""
+    """The name of its dialect, where kmon recognises it."""
 
 
 class AttemptId(NamedTuple):
@@ -90,6 +92,7 @@ class AttemptRecorder:
         self._request_ids: dict[str, str] = {}
         self._stats = ChunkStats()
         self._unread = False
+        self._unread_dialect = ""
 
     @property
     def finished(self) -> bool:
@@ -121,15 +124,19 @@ class AttemptRecorder:
         content_type = self.sanitizer.named("content-type", content_type)
         self._emit(ev.HeadersReceived(t_ns, self.run, self.attempt, status, self._request_ids, content_type))
 
-    def unread(self, t_ns: int, *, stream: bool) -> None:
-        """From now on the response is not read: its bytes are watched, and only its transport is judged."""
-        if self.timeline.watched == "byte" and stream == self._unread:
+    def unread(self, t_ns: int, *, stream: bool, dialect: str = "") -> None:
+        """From now on the response is not read: its bytes are watched, and only its transport is judged.
+
+        ``dialect`` is the name of one that kmon recognises and does not read.
+        """
+        dialect = dialect or self._unread_dialect
+        if self.timeline.watched == "byte" and (stream, dialect) == (self._unread, self._unread_dialect):
             return
-        self._unread = stream
+        self._unread, self._unread_dialect = stream, dialect
         stall = self.timeline.watch_bytes(t_ns)
         if stall is not None:
             self.stalls.closed(t_ns, stall)
-        self._emit(ev.Unread(t_ns, self.run, self.attempt, stream))
+        self._emit(ev.Unread(t_ns, self.run, self.attempt, stream, dialect))
 
     def start_over(self) -> None:
         """The server started its answer again: discard the output so far and its error."""
@@ -163,9 +170,7 @@ class AttemptRecorder:
 
     def judge(self, error: StreamError | None) -> ev.Ending:
         """The ending of an attempt whose body has ended."""
-        if fatal(error):
-            return "failed"
-        return "done" if self.finished else "incomplete"
+        return ending(self.timeline, error)
 
     def end(
         self,
@@ -203,7 +208,7 @@ class AttemptRecorder:
             part
             for part in (
                 note,
-                f"{UNREAD}, judged by its transport alone" * self._unread,
+                f"{unread_words(self._unread_dialect)}, judged by its transport alone" * self._unread,
                 found.evidence,
                 server_wait(self._request_ids),
             )
@@ -240,6 +245,7 @@ class AttemptRecorder:
             self.sanitizer,
             blame,
             self._unread,
+            self._unread_dialect,
         )
 
 
@@ -255,8 +261,3 @@ def coalesced(deltas: list[Delta]) -> list[Delta]:
 
 def _idle(delta: Delta) -> bool:
     return delta.keepalive and not delta.chunk and not delta.done
-
-
-def fatal(error: StreamError | None) -> bool:
-    """Whether an error ends an attempt. A single malformed frame does not."""
-    return error is not None and error.kind != "malformed-frame"

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 import httpx
 
 from kmon.blame.local_monitor import LocalMonitor
+from kmon.catalog.habits import Habits
 from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import Decoder, FinishWords
 from kmon.dialects.framing import SSE_TYPE
 from kmon.dialects.http_answer import answer_error
+from kmon.dialects.one_answer import OneAnswer
 from kmon.dialects.sse_deltas import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
 from kmon.engine.ended import RunFacts, run_ended
 from kmon.findings.content import RequestFacts
+from kmon.findings.signature import fatal
 from kmon.logs import log
-from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, coalesced, fatal
+from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, coalesced
 from kmon.probe.request_secrets import keys_in
 from kmon.proxy.provider_call import OnCall, ProviderCall
 from kmon.proxy.relay.head import RequestHead, ResponseHead
@@ -41,6 +44,7 @@ WAITING_LIMIT_BYTES = 8 * 1024 * 1024
 """How much may wait for the decoder. Above it the rest of the exchange is passed on unread, with a notice."""
 STEP_BYTES = 4_096
 """Decoded in one step, well under a millisecond, between two chances to pass bytes on."""
+USUAL = Habits()
 ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
 
@@ -58,8 +62,8 @@ class ExchangeSettings:
     over: Callable[[ProxiedExchange, ev.RunEnded], None]
     """Called at the end of each exchange."""
     on_call: OnCall | None = None
-    end_event: bool = True
-    """Whether the upstream's streams have a terminal event."""
+    usual: Habits = USUAL
+    """What the upstream's streams are like."""
 
 
 class ProxiedExchange:
@@ -198,7 +202,7 @@ class ProxiedExchange:
         """The decoder of a stream of this type; None where only its bytes can be counted."""
         known = self._request.format
         if known is not None and content_type in known.media_types:
-            return known.decoder()
+            return OneAnswer(known)
         self._recorder.unread(t_ns, stream=True)
         return PlainDecoder() if content_type == SSE_TYPE else None
 
@@ -256,6 +260,8 @@ class ProxiedExchange:
                         self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
                     continue
                 deltas = coalesced(self._decoder.feed(piece))
+                if isinstance(self._decoder, PlainDecoder) and self._decoder.dialect:
+                    recorder.unread(t_ns, stream=True, dialect=self._decoder.dialect)
                 if not deltas:
                     recorder.bytes(t_ns, len(piece))
                 for delta in deltas:
@@ -342,7 +348,8 @@ class ProxiedExchange:
             asked.prompt,
             asked.wants_usage,
             finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
-            end_event=self._settings.end_event,
+            end_event=self._settings.usual.end_event,
+            finish_reason=self._settings.usual.finish_reason,
         )
         agent = self._recorder.sanitizer.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
         dialect = "websocket" if self._head.upgrade else asked.dialect or "http"

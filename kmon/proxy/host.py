@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from kmon.address import host_and_port, is_loopback
 from kmon.blame.local_monitor import watch_lag
-from kmon.catalog.habits import sends_end_event
+from kmon.catalog.habits import habits_of
 from kmon.catalog.signatures import KMON_LATE
 from kmon.dialects.registry import formats
 from kmon.engine.api import Command
@@ -54,7 +54,7 @@ class ProxyHost:
             self._emit,
             self._over,
             on_call,
-            sends_end_event(f"https://{self._upstream.authority}"),
+            habits_of(f"https://{self._upstream.authority}"),
         )
         self._server: Server | None = None
         self._open: dict[str, ProxiedExchange] = {}

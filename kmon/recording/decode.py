@@ -1,22 +1,31 @@
-"""Decodes a recorded stream into the object that ``kmon decode --json`` prints."""
+"""Reads a recorded stream, with its times, into the object that ``kmon decode --json`` prints, but for its name."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from kmon.catalog.endings import ending_name
-from kmon.catalog.habits import sends_end_event
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.bounds import ID_LIMIT_CHARS, NAME_LIMIT_CHARS, QUOTED_LIMIT_CHARS, bounded, frame_text, one_line
-from kmon.dialects.delta import ServerTool, StreamError, ToolCall, Usage
+from kmon.dialects.bounds import (
+    ID_LIMIT_CHARS,
+    NAME_LIMIT_CHARS,
+    QUOTED_LIMIT_CHARS,
+    SENTENCE_LIMIT_CHARS,
+    bounded,
+    frame_text,
+    one_line,
+)
+from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolCall, Usage
 from kmon.dialects.dialect import WireFormat
 from kmon.dialects.error_words import reported
-from kmon.dialects.http_answer import body_error
+from kmon.dialects.http_answer import body_error, succeeded
 from kmon.dialects.json_access import parsed
+from kmon.dialects.one_answer import OneAnswer
 from kmon.dialects.registry import wire_format
 from kmon.dialects.text import clean
 from kmon.recording.interaction import Interaction
-from kmon.recording.pace import Pace
+from kmon.recording.pace import Gap
 from kmon.recording.sniff import framing_of, is_stream
 
 
@@ -50,6 +59,8 @@ class Decoded(Struct, frozen=True):
     max_gap_ms: float | UnsetType = UNSET
     max_gap_at_ms: float | UnsetType = UNSET
     max_gap_after_chunks: int | UnsetType = UNSET
+    evidence: str | UnsetType = UNSET
+    """The sentence that decided the signature; absent where the name says it all."""
 
 
 def decodable(interaction: Interaction) -> bool:
@@ -57,28 +68,42 @@ def decodable(interaction: Interaction) -> bool:
     return interaction.streaming and interaction.problem is None and wire_format(interaction.dialect) is not None
 
 
-def decode(file: str, interaction: Interaction) -> Decoded:
-    """Decode a :func:`decodable` interaction with the decoder of live streams."""
+def timed_deltas(interaction: Interaction) -> Iterator[tuple[Delta, float | None]]:
+    """The deltas of a :func:`decodable` interaction that is a stream, in order, each with its arrival in ms after the
+    first event where the recording has times. Read by the decoder of live streams."""
+    decoder = OneAnswer(_spoken(interaction))
+    ms: float | None = None
+    for piece, ms in _timed(interaction):
+        for delta in decoder.feed(piece):
+            yield delta, ms
+    for delta in decoder.end():
+        yield delta, ms
+
+
+def transcript_of(interaction: Interaction) -> Transcript:
+    """What a :func:`decodable` interaction says; empty if its response is no stream."""
     transcript = Transcript()
-    spoken = wire_format(interaction.dialect)
-    assert spoken is not None, "decodable() comes first"
-    error: StreamError | None = None
-    pace = Pace()
-    if _is_plain_response(interaction):
-        error = _refusal(interaction, spoken)
-    else:
-        decoder = spoken.decoder()
-        for piece, ms in _timed(interaction):
-            for delta in decoder.feed(piece):
-                transcript.add(delta)
-                if ms is not None:
-                    pace.add(delta, ms)
-        for delta in decoder.end():
-            transcript.add(delta)
-        error = transcript.error
-    gap = pace.longest
-    end_event = sends_end_event(interaction.request.url, interaction.request.model or transcript.model)
-    named = ending_name(transcript, error, spoken.finish_words, end_event=end_event, ends_kept=interaction.ends_kept)
+    for delta, _ in () if _is_plain_response(interaction) else timed_deltas(interaction):
+        transcript.add(delta)
+    return transcript
+
+
+def plain_error(interaction: Interaction) -> StreamError | None:
+    """The error of a :func:`decodable` interaction whose response is no stream; None for a stream."""
+    return _refusal(interaction, _spoken(interaction)) if _is_plain_response(interaction) else None
+
+
+def decoded(
+    file: str,
+    interaction: Interaction,
+    transcript: Transcript,
+    error: StreamError | None,
+    *,
+    gap: Gap | None = None,
+    signature: str | None = None,
+    evidence: str = "",
+) -> Decoded:
+    """What was read of an interaction, in the shape that is printed."""
     return Decoded(
         file,
         interaction.index,
@@ -92,14 +117,21 @@ def decode(file: str, interaction: Interaction) -> Decoded:
         transcript.done,
         transcript.chunks,
         fit_error(error),
-        named or pace.signature,
+        signature,
         transcript.refusal or UNSET,
         tuple(ServerTool(fit(tool.type), fit(tool.name)) for tool in transcript.server_tools) or UNSET,
         tuple(map(fit, transcript.media)) or UNSET,
         UNSET if gap is None else round(gap.ms, 3),
         UNSET if gap is None else round(gap.at_ms, 3),
         UNSET if gap is None else gap.after_chunks,
+        fit(evidence, SENTENCE_LIMIT_CHARS) or UNSET,
     )
+
+
+def _spoken(interaction: Interaction) -> WireFormat:
+    spoken = wire_format(interaction.dialect)
+    assert spoken is not None, "decodable() comes first"
+    return spoken
 
 
 def _timed(interaction: Interaction) -> list[tuple[bytes, float | None]]:
@@ -132,7 +164,7 @@ def fit_error(error: StreamError | None) -> StreamError | None:
 
 def _is_plain_response(interaction: Interaction) -> bool:
     """Whether the body is a plain HTTP response, not a stream."""
-    if interaction.status is not None and interaction.status >= 400:
+    if interaction.status is not None and not succeeded(interaction.status):
         return True
     return not is_stream(interaction.content_type, interaction.body)
 
@@ -140,8 +172,9 @@ def _is_plain_response(interaction: Interaction) -> bool:
 def _refusal(interaction: Interaction, spoken: WireFormat) -> StreamError:
     """The error of a response that is no stream; one without a status is taken as refused if its body says so."""
     body = frame_text(interaction.body)
-    refused = (interaction.status or 0) >= 400 or (interaction.status is None and reported(_value(interaction)))
-    error = body_error(body, "http" if refused else "not-a-stream", interaction.status, spoken.error_in)
+    status = interaction.status
+    refused = reported(_value(interaction)) if status is None else not succeeded(status)
+    error = body_error(body, "http" if refused else "not-a-stream", status, spoken.error_in)
     aws_code = interaction.headers.get("x-amzn-errortype", "").partition(":")[0]
     return structs.replace(error, code=error.code or aws_code or None)
 

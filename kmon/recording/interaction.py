@@ -47,6 +47,11 @@ class Request(Struct, frozen=True):
         return spoken.streamed(self.members) or route.stream is True
 
     @property
+    def wants_usage(self) -> bool:
+        """Whether token counts at the end of the stream were asked for."""
+        return members(self.members.get("stream_options")).get("include_usage") is True
+
+    @property
     def _routed(self) -> tuple[WireFormat, Route] | None:
         return routed(urlsplit(self.url).path)
 
@@ -57,10 +62,10 @@ class Interaction(Struct, frozen=True):
     ``index`` counts from 0 in the file. ``status`` is None if it is not recorded: for a raw body that is no stream (a
     raw stream is taken as the body of a 200). ``body`` is without content encodings. ``dialect`` is detected from the
     response: ``chat``, ``converse``, ``messages``, ``responses``, ``gemini``, ``deepinfra``, ``ollama``,
-    ``bedrock-invoke``, or one that is only named (``unread_dialects.py``). ``duration_ms`` is the time from request to
-    end, if recorded. ``arrivals_ms`` has the arrival times of the events and comments in ``body``, as its framing
-    splits it, relative to the first; it is empty where the file has no times. ``problem`` is a sentence about a body
-    that cannot be read, although the file can.
+    ``bedrock-invoke``, or one that is only named (``kmon/dialects/unread_dialects.py``). ``duration_ms`` is the time
+    from request to end, if recorded. ``arrivals_ms`` has the arrival times of the events and comments in ``body``, as
+    its framing splits it, relative to the first; it is empty where the file has no times. ``problem`` is a sentence
+    about a body that cannot be read, although the file can.
     """
 
     index: int

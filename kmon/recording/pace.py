@@ -1,14 +1,10 @@
-"""The silences of a recorded answer, from the arrival times of its events. Only output ends a silence."""
+"""The longest silence of a recorded answer, from the arrival times of its events. Only output ends a silence."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from kmon.config.settings import UNLEARNED_STALL_S
 from kmon.dialects.delta import Delta, output
-
-REPEATED = 3
-"""From so many stalls in one answer on, they are repeated."""
 
 
 class Gap(Struct, frozen=True):
@@ -25,35 +21,16 @@ class Pace:
 
     def __init__(self) -> None:
         self.longest: Gap | None = None
-        self._stalls = 0
         self._chunks = 0
         self._last_ms: float | None = None
         self._last_chunks = 0
-        self._begun_calls: set[int] = set()
 
     def add(self, delta: Delta, ms: float) -> None:
         self._chunks += delta.chunk
-        held_back = self._is_first_of_arguments(delta)
         if not any(output(delta.text, delta.reasoning, delta.tools)):
             return
         if self._last_ms is not None:
             gap = Gap(ms - self._last_ms, self._last_ms, self._last_chunks)
             if self.longest is None or gap.ms > self.longest.ms:
                 self.longest = gap
-            self._stalls += gap.ms >= UNLEARNED_STALL_S * 1000 and not held_back
         self._last_ms, self._last_chunks = ms, self._chunks
-
-    def _is_first_of_arguments(self, delta: Delta) -> bool:
-        """Whether all output of ``delta`` is the first arguments of a call: some servers hold them until they are
-        complete, which is no stall."""
-        said = {fragment.index for fragment in delta.tools if fragment.arguments}
-        first = bool(said) and not said & self._begun_calls and not (delta.text or delta.reasoning)
-        self._begun_calls |= said
-        return first
-
-    @property
-    def signature(self) -> str | None:
-        """The name of the stalls that ended; None without one."""
-        if self._stalls >= REPEATED:
-            return "repeated-stalls"
-        return "stall-resumed" if self._stalls else None

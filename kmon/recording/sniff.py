@@ -8,8 +8,8 @@ from typing import Any
 from kmon.dialects.framing import Framing
 from kmon.dialects.json_access import members
 from kmon.dialects.registry import formats, routed
+from kmon.dialects.unread_dialects import unread_name
 from kmon.model import DEFAULT_DIALECT
-from kmon.recording.unread_dialects import unread_name
 
 WHOLE_TYPES = ("application/json", "text/html")
 """Media types of answers that are no streams, unless their body is one."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from kmon.catalog.habits import sends_end_event
 from kmon.dialects.dialect import HttpDialect
 from kmon.dialects.framing import SERVER_SENT_EVENTS, SNIFF_BYTES, Framing
 from kmon.dialects.registry import http_dialects, wire_format
 from kmon.errors import UsageError
 from kmon.model import Scenario, Target
 from kmon.recording import Interaction
+from kmon.recording.decode import transcript_of
 from kmon.recording.sniff import framing_of
 from kmon.simulator.dialects.registry import server_dialect
-from kmon.simulator.replay_scenario import scenario
+from kmon.simulator.replay_scenario import UNSAFE_IN_PATH, recorded_target, scenario
 from kmon.simulator.script import EndBody, Script, SendChunk, SendHead, Whole, scaled
 from kmon.simulator.wire import ServerDialect
 
@@ -30,8 +28,6 @@ KEPT_HEADERS = (
     "content-type", "retry-after", "retry-after-ms", "x-request-id", "request-id", "x-amzn-requestid",
     "x-amzn-errortype",
 )  # fmt: skip
-
-_UNSAFE_IN_PATH = re.compile(r"[^A-Za-z0-9._-]+")
 
 Recordings = Mapping[str, Sequence[Interaction]]
 """Interactions by the file they were read from, in the order in which the files were named."""
@@ -57,7 +53,7 @@ def replayed(recordings: Recordings) -> list[Replayed]:
         if (server := server_dialect(dialect.name)) is not None
     }
     for position, (file, interactions) in enumerate(recordings.items()):
-        stem = _UNSAFE_IN_PATH.sub("-", Path(file).stem) or "recording"
+        stem = UNSAFE_IN_PATH.sub("-", Path(file).stem) or "recording"
         streams = [one for one in interactions if one.streaming and one.problem is None]
         if not streams:
             if (unreadable := next((one for one in interactions if one.streaming), None)) is not None:
@@ -133,36 +129,18 @@ def replay_targets(recordings: Recordings, origin: str) -> list[tuple[Target, Sc
 
 def replay_scenario(one: Replayed) -> Scenario:
     """What was asked for ``one``, as far as the recording holds it."""
-    return scenario(SCENARIO_NAME, one.server, one.interaction)
+    return scenario(SCENARIO_NAME, one.server, one.interaction.request, lambda: _called(one.interaction))
+
+
+def _called(interaction: Interaction) -> list[str]:
+    return [call.name for call in transcript_of(interaction).tool_calls]
 
 
 def replay_target(one: Replayed, origin: str) -> Target:
     """The target that serves ``one`` at a simulator of this ``origin``."""
-    request = one.interaction.request
-    return Target(
-        name=one.name,
-        provider=provider_of(request.url),
-        model=request.model or _model(one) or "unknown",
-        dialect=one.dialect.name,
-        base_url=f"{origin}{one.prefix}{one.dialect.base_path}",
-        end_event=one.interaction.ends_kept and sends_end_event(request.url, request.model or _model(one)),
-        simulated=True,
-    )
-
-
-def provider_of(url: str) -> str:
-    """The provider a URL belongs to: the name of its domain, ``groq`` for ``api.groq.com``."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        host = ""
-    if not host:
-        return "recorded"
-    if host == "localhost" or host.replace(".", "").isdigit() or ":" in host:
-        return "local"
-    if host.startswith("bedrock") and host.endswith(".amazonaws.com"):
-        return "bedrock"
-    return _UNSAFE_IN_PATH.sub("-", host.split(".")[-2] if "." in host else host)
+    base_url = f"{origin}{one.prefix}{one.dialect.base_path}"
+    model = one.interaction.request.model or _model(one)
+    return recorded_target(one.interaction, name=one.name, model=model, base_url=base_url)
 
 
 def _model(one: Replayed) -> str:

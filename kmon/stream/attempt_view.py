@@ -87,6 +87,8 @@ class AttemptView:
     opened_ns: int | None = None
     unread: bool = False
     """Whether it is a stream that kmon does not read."""
+    unread_dialect: str = ""
+    """The name of its dialect, where kmon recognises it."""
 
     def append(self, kind: str, text: str, name: str = "") -> None:
         """Append output; neighbouring pieces of one kind stay separate so that appending is O(1)."""

@@ -96,6 +96,8 @@ class Unread(Stamped, frozen=True, tag="unread"):
     attempt: int
     stream: bool
     """Whether it is a stream; False as well while the headers are missing."""
+    dialect: str = ""
+    """The name of its dialect, where kmon recognises it (``kmon/dialects/unread_dialects.py``)."""
 
 
 class WireSilence(Stamped, frozen=True, tag="wire_silence"):
@@ -299,6 +301,8 @@ class RunEnded(Stamped, frozen=True, tag="run_ended"):
     """The longest gap that this machine did not cause; None where it caused none. ``max_gap_ms`` includes all gaps."""
     unread: bool = False
     """A stream that kmon does not read: gaps are on the byte clock, and only its transport was judged."""
+    unread_dialect: str = ""
+    """The name of its dialect, where kmon recognises it."""
     refusal: str = ""
     """The words with which the model declined, if the wire has them apart from the text."""
 

@@ -119,6 +119,7 @@ class Sanitizer:
                 self.named("name", call.name),
                 self._redactor.whole_field("arguments", clean(call.arguments)),
                 call.free_form,
+                call.from_code,
             )
             for call in calls
         )
@@ -140,6 +141,7 @@ class Sanitizer:
             self.named(f"name {index}", fragment.name) if fragment.name else "",
             self._piece("tool", str(index) if 0 <= index < FRAGMENTS_LIMIT else "other", fragment.arguments),
             fragment.free_form,
+            fragment.from_code,
             whole=fragment.whole,
         )
 

@@ -30,7 +30,6 @@ ASCII_SYMBOLS: dict[State, str] = {
     "done": "+", "incomplete": "?", "failed": "x", "timed-out": "T", "cancelled": "-",
 }  # fmt: skip
 ENDED: frozenset[State] = frozenset({"done", "incomplete", "failed", "timed-out", "cancelled"})
-UNREAD = "a stream kmon does not read"
 
 
 @dataclass(frozen=True, slots=True)

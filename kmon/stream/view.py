@@ -227,7 +227,7 @@ def _fold(view: AttemptView, event: ev.Event) -> None:
             _fold_delta(view, event)
         case ev.Unread():
             timeline.watch_bytes(event.t_ns)
-            view.unread = event.stream
+            view.unread, view.unread_dialect = event.stream, event.dialect
         case ev.WireSilence():
             view.blame = None if event.over else event.blame
         case ev.StallThreshold():

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
+from kmon.dialects.unread_dialects import unread_words
 from kmon.engine.nudge import FOLLOW_UP
 from kmon.format import count, plural, seconds, threshold
 from kmon.stream.attempt_view import AttemptView
-from kmon.stream.state import ENDED, UNREAD, ObservedState, learned_sentence, retry_sentence
+from kmon.stream.state import ENDED, ObservedState, learned_sentence, retry_sentence
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
 from kmon.tui import status_text
@@ -249,7 +250,8 @@ def _notes(run: RunView, seen: ObservedState, width: int, limit: int, now_ns: in
         if run.ended and run.ended.diagnosis and limit > 0:
             return both_sides(run, seen.claim, width, limit)
         said = status_text.failure(run.main) if run.disturbed and run.main is not None else ""
-        said = said or (UNREAD if run.main is not None and run.main.unread else "")
+        if not said and run.main is not None and run.main.unread:
+            said = unread_words(run.main.unread_dialect)
         return [(Span(line, "muted"),) for line in wrap(said, width, limit)]
     sentence = status_text.called_off(run) or (status_text.failure(run.main) if run.main is not None else "")
     pen = "muted" if seen.state == "cancelled" else "error"

@@ -6,12 +6,13 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kmon.dialects.unread_dialects import unread_words
 from kmon.findings.signature import describe
 from kmon.format import rate, seconds
 from kmon.stats.resumption import resumption_of_gap
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.stall import StallPhase
-from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, UNREAD, ObservedState, State, retry_left_s, retry_sentence
+from kmon.stream.state import ASCII_SYMBOLS, ENDED, SYMBOLS, ObservedState, State, retry_left_s, retry_sentence
 from kmon.stream.timeline import S, Timeline
 from kmon.stream.view import RaceView, RunView
 from kmon.tui.spans import one_line
@@ -200,7 +201,7 @@ def _situation(run: RunView, seen: ObservedState, now_ns: int) -> str:
         return f"{_doing(seen)}, {seconds(seen.hidden_ns)}; no output is due"
     match seen.state:
         case "streaming":
-            what = UNREAD if attempt.unread else "streaming"
+            what = unread_words(attempt.unread_dialect) if attempt.unread else "streaming"
             return f"{what}, last {_unit(attempt)} {gap} ago"
         case "waiting":
             return f"waiting for the first {_unit(attempt)}, {gap}"
@@ -229,7 +230,7 @@ def _unit(attempt: AttemptView) -> str:
 def on_the_wire(attempt: AttemptView, seen: ObservedState) -> str:
     """That a stream is not read, and its silence on the wire where that is long; empty for any other."""
     gap_ns = seen.open_gap_ns or 0
-    parts = [UNREAD] if attempt.unread else []
+    parts = [unread_words(attempt.unread_dialect)] if attempt.unread else []
     if attempt.timeline.watched == "byte" and gap_ns >= attempt.timeline.threshold_ns():
         parts.append(f"silent {seconds(gap_ns)} on the wire")
         parts += [attempt.blame.brief] if attempt.blame is not None else []

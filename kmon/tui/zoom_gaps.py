@@ -6,13 +6,14 @@ import heapq
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from kmon.dialects.unread_dialects import unread_words
 from kmon.format import seconds, threshold
 from kmon.openclaw.diagnosis import diagnoses
 from kmon.stats.health import health_words
 from kmon.stream.attempt_view import AttemptView
 from kmon.stream.blame import Blame
 from kmon.stream.stall import StallPhase
-from kmon.stream.state import UNREAD, learned_sentence, shown_claim
+from kmon.stream.state import learned_sentence, shown_claim
 from kmon.stream.target_events import TargetHealth
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RunView
@@ -83,7 +84,7 @@ def _stalls(attempt: AttemptView, width: int, now_ns: int) -> Iterator[Spans]:
     number = len(timeline.stalls) + stalled_now
     yield (Span(f"Stalls over {timeline.stall_ns / S:g} s: {number}", "title"),)
     if attempt.unread:
-        yield (Span(f"  {UNREAD}: gaps are those between bytes", "muted"),)
+        yield (Span(f"  {unread_words(attempt.unread_dialect)}: gaps are those between bytes", "muted"),)
     for learned in timeline.learned.values():
         yield (Span(f"  {learned_sentence(learned)}", "muted"),)
     for stall, blame in zip_longest(timeline.stalls, attempt.blames[: len(timeline.stalls)]):

@@ -10,11 +10,10 @@ from typing import get_args
 
 import pytest
 
-from kmon.catalog import endings
 from kmon.catalog import signatures as names_of_failures
 from kmon.catalog.signatures import NUMBERS, beyond, coverage, signature_text, signatures
 from kmon.errors import UsageError
-from kmon.findings import content, signature, silence, tool_call, usage
+from kmon.findings import content, endings, signature, silence, tool_call, usage
 from kmon.findings import websocket as socket_faults
 from kmon.output.selftest_cases import cases
 from kmon.simulator.endpoints import PLACES

@@ -18,7 +18,7 @@ from kmon.config.sources import Loaded, load_settings
 from kmon.doctor.examine import examine
 from kmon.errors import UsageError
 from kmon.output.targets import list_targets
-from kmon.transport.tls import authorities
+from kmon.transport.authorities import authorities
 
 KEY = {"AZURE_OPENAI_API_KEY": "k"}
 AZURE = KEY | {"AZURE_RESOURCE_NAME": "my-res"}

@@ -51,9 +51,22 @@ COHERE = events(
 MCP = chunked(b": ping\n\n") + events({"jsonrpc": "2.0", "id": 1, "result": {"tools": []}})
 LINES = chunked(b'{"response":"Hel","done":false}\n') + chunked(b'{"response":"lo","done":true}\n')
 ERROR_INSIDE = events({"type": "error", "error": {"message": "overloaded"}}, named=True)
+AI_SDK = events({"type": "start"}, {"type": "text-delta", "id": "0", "delta": "Hi"}, {"type": "finish"}) + chunked(
+    b"data: [DONE]\n\n"
+)
+DASHSCOPE = events({"output": {"text": "Hi", "finish_reason": "stop"}, "usage": {}, "request_id": "r"})
+WORKERS_AI = events({"response": "Hi", "p": "ab"}) + chunked(b"data: [DONE]\n\n")
+LLAMA_CPP = events({"content": "Hi", "stop": False}, {"content": "", "stop": True, "timings": {}})
+KNOWN = {
+    "cohere": ("/v2/chat", COHERE, "a Cohere v2 stream"),
+    "mcp": ("/mcp", MCP, "an MCP stream"),
+    "ai-sdk-ui": ("/api/chat", AI_SDK, "an AI SDK UI stream"),
+    "dashscope": ("/api/v1/services/aigc/text-generation/generation", DASHSCOPE, "a DashScope native stream"),
+    "workers-ai": ("/client/v4/accounts/a/ai/run/@cf/meta/llama-3.1-8b-instruct", WORKERS_AI, "a Workers AI stream"),
+    "llama-cpp": ("/completion", LLAMA_CPP, "a llama.cpp completion stream"),
+}
+"""Path, answer and words of each dialect that is recognised and not read, by its name."""
 HEALTHY = {
-    "cohere": ("/v2/chat", EVENTS, COHERE),
-    "mcp": ("/mcp", EVENTS, MCP),
     "lines": ("/v1/chat", "application/x-ndjson", LINES),
     "eventstream": ("/endpoints/e/invocations-response-stream", "application/vnd.amazon.eventstream", chunked(b"\0\0")),
     "an error that only a reader would see": ("/v2/chat", EVENTS, ERROR_INSIDE),
@@ -98,6 +111,33 @@ async def test_a_healthy_stream_that_kmon_does_not_read_is_done_and_is_said_not_
     assert any("a stream kmon does not read: its bytes are watched" in said for said in lines)
     assert "a stream kmon does not read" in table([ended])
     assert middle.watched.view.runs["p1"].main is not None and middle.watched.view.runs["p1"].main.unread
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("whole", [True, False], ids=["in one read", "byte by byte"])
+async def test_a_dialect_that_is_recognised_is_named_and_judged_by_its_transport(name: str, whole: bool) -> None:
+    path, body, words = KNOWN[name]
+
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head())
+        for at in range(0, len(body), len(body) if whole else 1):
+            writer.write(body[at : at + (len(body) if whole else 1)])
+            await writer.drain()
+        writer.write(END)
+
+    async with serving(script) as url, proxying(url) as middle:
+        ended = await through(middle, path)
+        told = [event.dialect for event in middle.watched.events if isinstance(event, ev.Unread) and event.stream]
+        lines = [line(event, middle.watched.view) or "" for event in middle.watched.events]
+    said = f"{words}, which kmon does not read"
+    assert (ended.state, ended.signature, ended.unread, ended.unread_dialect) == ("done", None, True, name)
+    assert ended.evidence.startswith(f"{said}, judged by its transport alone; headers after")
+    assert told == ["", name], "once before its first event, and once when it is recognised"
+    assert any(said in one for one in lines)
+    assert said in table([ended])
+    assert middle.watched.view.runs["p1"].main is not None
+    assert middle.watched.view.runs["p1"].main.unread_dialect == name
+    assert not accused(middle.watched)
 
 
 async def test_its_events_are_counted_and_what_they_hold_is_shown_nowhere() -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from kmon.findings.recorded import decode
 from kmon.recording import Interaction, load
-from kmon.recording.decode import Decoded, decodable, decode
+from kmon.recording.decode import Decoded, decodable
 
 CORPUS = os.environ.get("KMON_CORPUS")
 pytestmark = pytest.mark.skipif(not CORPUS, reason="KMON_CORPUS is not set: no recorded streams to compare with")

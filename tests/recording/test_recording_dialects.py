@@ -6,9 +6,10 @@ import base64
 import json
 from pathlib import Path
 
+from kmon.findings.recorded import decode
 from kmon.output.decode import decoded_block, json_line
 from kmon.recording import load
-from kmon.recording.decode import Decoded, decodable, decode
+from kmon.recording.decode import Decoded, decodable
 from tests.support.fake_bedrock import START, answer, exception, text
 
 MESSAGES = (

@@ -8,11 +8,12 @@ import httpx
 import pytest
 
 from kmon.dialects.registry import http_dialect
+from kmon.findings.recorded import decode
 from kmon.output.selftest_bench import run_cases
 from kmon.output.selftest_cases import Case
 from kmon.probe.send import Shared
 from kmon.recording import load
-from kmon.recording.decode import Decoded, decodable, decode
+from kmon.recording.decode import Decoded, decodable
 from kmon.simulator import profile
 from kmon.simulator.dialects.registry import server_dialects
 from kmon.simulator.replay import replay_scripts, replay_targets

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from kmon.errors import UsageError
+from kmon.findings.recorded import decode
 from kmon.recording import Interaction, load
-from kmon.recording.decode import Decoded, decode
+from kmon.recording.decode import Decoded
 
 MS = 1_000_000
 END: dict[str, Any] = {

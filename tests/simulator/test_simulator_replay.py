@@ -13,11 +13,11 @@ from kmon.recording import Interaction, Request
 from kmon.simulator.embedded import Embedded
 from kmon.simulator.replay import (
     EVENTS_PER_S,
-    provider_of,
     recorded_script,
     replay_scripts,
     replay_targets,
 )
+from kmon.simulator.replay_scenario import provider_of
 from kmon.simulator.script import SendChunk, Whole, duration_s, offsets
 
 EVENTS = [b'data: {"choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n' % n for n in range(4)]

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kmon.findings.recorded import decode
 from kmon.recording import Interaction, load
-from kmon.recording.decode import Decoded, decodable, decode
+from kmon.recording.decode import Decoded, decodable
 
 URL = "https://api.example.com/v1/chat/completions"
 QUESTION = '{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}'

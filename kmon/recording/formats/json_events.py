@@ -45,10 +45,14 @@ def _streams(values: list[dict[str, Any]]) -> list[Interaction]:
 
 
 def _error(source: Source) -> bool:
-    """Whether it is the JSON answer with an error that a provider gave instead of a stream."""
+    """Whether it is the JSON answer with an error that a provider gave instead of a stream.
+
+    Beside the error such an answer has ids and words at most. What holds more is a note about an exchange.
+    """
     value = source.json
-    only = value[0] if isinstance(value, list) and len(value) == 1 else value
-    return bool(members(only).get("error")) and "choices" not in members(only)
+    only = members(value[0] if isinstance(value, list) and len(value) == 1 else value)
+    beside = [given for name, given in only.items() if name != "error"]
+    return bool(only.get("error")) and not any(given and isinstance(given, dict | list) for given in beside)
 
 
 def _enveloped(value: dict[str, Any]) -> TimedEvent | None:

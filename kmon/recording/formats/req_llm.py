@@ -13,7 +13,7 @@ from kmon.recording.source import Source
 
 
 def _looks_like(source: Source) -> bool:
-    return "chunks" in source.members and isinstance(source.members.get("request"), dict)
+    return isinstance(source.members.get("chunks"), list) and isinstance(source.members.get("request"), dict)
 
 
 def _read(source: Source) -> list[Interaction]:

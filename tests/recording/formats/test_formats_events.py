@@ -165,3 +165,41 @@ def test_objects_that_python_printed(tmp_path: Path) -> None:
 def test_objects_that_are_no_chunks_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"they are no chunks; save chunk.model_dump_json\(\), one per line"):
         recorded(tmp_path, "Response(status=200, text='hi')\n")
+
+
+NOTE = {
+    "request": {"url": "https://x/v1/chat/completions"},
+    "http_status": 200,
+    "text": "hi",
+    "chunks": 4,
+    "done": True,
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"error": {"message": "no", "status": 403}},
+        {"choices": {"0": {"text": "hi", "finish_reason": "stop"}}},
+    ],
+    ids=["with a count of chunks", "with an error", "with choices by number"],
+)
+def test_a_note_about_an_exchange_is_no_recording(tmp_path: Path, more: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="is no recording that kmon reads: it is a JSON object with 'request'"):
+        recorded(tmp_path, json.dumps(NOTE | more), "note.json")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"message": "no", "code": 401}},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "no"}, "request_id": "r1"},
+        {"error": "no", "status": 500, "messages": [], "metadata": {}},
+        [{"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}],
+    ],
+)
+def test_an_error_that_was_answered_instead_of_a_stream_is_read(tmp_path: Path, answer: object) -> None:
+    (only,) = recorded(tmp_path, json.dumps(answer), "answer.json")
+    assert (got := decoded(only).error) is not None
+    assert got.message == "no"

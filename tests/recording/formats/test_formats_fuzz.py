@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmon.errors import UsageError
-from kmon.recording.decode import decodable, decode
+from kmon.findings.recorded import decode
+from kmon.recording.decode import decodable
 from kmon.recording.formats import FORMATS, Format
 from kmon.recording.formats.python_output import values as printed
 from kmon.recording.formats.stamps import stamp_of

@@ -22,22 +22,42 @@ _AI_SDK = frozenset({
 
 
 class Unread(NamedTuple):
-    """One dialect that is only named."""
+    """One dialect that is only named: its name in JSON, what its stream is called in a sentence, and the test."""
 
     name: str
+    stream: str
     is_event: Callable[[Mapping[str, Any]], bool]
 
 
 UNREAD = (
-    Unread("cohere", lambda value: text(value.get("type")) in _COHERE),
-    Unread("ai-sdk-ui", lambda value: text(value.get("type")) in _AI_SDK),
-    Unread("dashscope", lambda value: "request_id" in value and bool(members(value.get("output")))),
-    Unread("workers-ai", lambda value: isinstance(value.get("response"), str) and "done" not in value),
-    Unread("llama-cpp", lambda value: isinstance(value.get("content"), str) and isinstance(value.get("stop"), bool)),
-    Unread("mcp", lambda value: text(value.get("jsonrpc")) == "2.0"),
+    Unread("cohere", "a Cohere v2 stream", lambda value: text(value.get("type")) in _COHERE),
+    Unread("ai-sdk-ui", "an AI SDK UI stream", lambda value: text(value.get("type")) in _AI_SDK),
+    Unread(
+        "dashscope",
+        "a DashScope native stream",
+        lambda value: "request_id" in value and bool(members(value.get("output"))),
+    ),
+    Unread(
+        "workers-ai",
+        "a Workers AI stream",
+        lambda value: isinstance(value.get("response"), str) and "done" not in value,
+    ),
+    Unread(
+        "llama-cpp",
+        "a llama.cpp completion stream",
+        lambda value: isinstance(value.get("content"), str) and isinstance(value.get("stop"), bool),
+    ),
+    Unread("mcp", "an MCP stream", lambda value: text(value.get("jsonrpc")) == "2.0"),
 )
+ANY = "a stream kmon does not read"
 
 
 def unread_name(value: Mapping[str, Any]) -> str | None:
     """The name of a dialect that has an event of these members; None for none of them."""
     return next((entry.name for entry in UNREAD if entry.is_event(value)), None)
+
+
+def unread_words(name: str) -> str:
+    """A stream of the dialect called ``name``, or of one that is not known (""), in words."""
+    found = next((entry.stream for entry in UNREAD if entry.name == name), None)
+    return ANY if found is None else f"{found}, which kmon does not read"
