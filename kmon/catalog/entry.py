@@ -80,7 +80,7 @@ def check_target(entry: Entry) -> None:
         if key not in given:
             raise entry.error(key, f"target {entry.name!r} has no {key}; add one")
     spoken = _dialect(entry)
-    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION), websocket=spoken.websocket):
+    if problem := base_url_problem(given["base_url"].replace(REGION, FALLBACK_REGION), spoken.schemes):
         raise entry.error("base_url", problem)
     for key in ("model", "control_model"):
         if key in given and (problem := model_problem(given[key])):

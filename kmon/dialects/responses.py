@@ -17,6 +17,7 @@ from kmon.dialects.dialect import OWN_MEMBERS, SSE_HEADERS, FinishWords, HttpDia
 from kmon.dialects.framing import SERVER_SENT_EVENTS
 from kmon.dialects.json_access import items, members, text
 from kmon.dialects.responses_events import ENDS, ResponsesDecoder, ResponsesEvents
+from kmon.dialects.responses_socket import ResponsesSocket
 from kmon.model import PromptMessage, Scenario, Target, Tool
 
 PATH = "/responses"
@@ -61,6 +62,9 @@ class Responses(HttpDialect):
 
     def decoder(self) -> ResponsesDecoder:
         return ResponsesDecoder()
+
+    def socket(self) -> ResponsesSocket:
+        return ResponsesSocket()
 
     def whole(self, value: dict[str, Any]) -> Delta:
         """A whole answer is read as the last event of a stream in which nothing came before."""
