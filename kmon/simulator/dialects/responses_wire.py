@@ -1,29 +1,26 @@
-"""The OpenAI Responses dialect as a server speaks it: numbered events, output items with their parts, one last event.
-
-``responses_request.py`` reads the requests.
-"""
+"""The answers of OpenAI Responses as a server encodes them: numbered events, output items with their parts, one last
+event."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct, field
 
-from kmon.recording.interaction import Request as RecordedRequest
 from kmon.simulator.answers import ModelAnswer, Piece
 from kmon.simulator.dialects.chat import CREATED, error_body
-from kmon.simulator.dialects.responses_request import read_recorded_request, read_request
-from kmon.simulator.http import Headers, ServerRequest
+from kmon.simulator.http import Headers
 from kmon.simulator.request import ChatRequest, TokenUsage
 from kmon.simulator.script import Script, SendChunk, SendKind, Whole
 from kmon.simulator.sse import JSON_HEADERS, SSE_HEADERS, event, to_json
-from kmon.simulator.wire import DEFAULT_PROVIDER, SSE_TRAITS, ServerDialect, ServerRoute, Trait, provider_in
+from kmon.simulator.wire import Trait
 
-PATH = "/responses"
 IN_PROGRESS, COMPLETED, INCOMPLETE = "in_progress", "completed", "incomplete"
 QUERY = "rivers that reach the sea"
+RESPONSES_TRAITS: frozenset[Trait] = frozenset({"tools", "tool-pieces", "tool-text", "hidden-work"})
+"""What is true of the answers, whatever carries them."""
 Members = dict[str, Any]
 
 
@@ -61,13 +58,28 @@ class ResponsesWire(Struct, frozen=True):
     max_output_tokens: int | None = None
     offered: list[Members] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, request: ChatRequest, rng: Random) -> Self:
+        """The encoder of the answer to ``request``."""
+        offered = [
+            {
+                "type": "function",
+                "name": tool.function.name,
+                "description": tool.function.description,
+                "parameters": tool.function.parameters,
+                "strict": False,
+            }
+            for tool in request.tools or ()
+        ]
+        return cls(f"resp_{rng.getrandbits(96):024x}", request.model, request.token_limit, offered)
+
     @property
     def head(self) -> Headers:
         return (*SSE_HEADERS, self._request_id)
 
     def stream(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[SendChunk]:
         for number, step in enumerate(self._steps(answer, usage)):
-            yield SendChunk(_event(step.type, step.members, number), step.kind, text=step.text)
+            yield SendChunk(self._event(step.type, step.members, number), step.kind, text=step.text)
 
     def whole(self, answer: ModelAnswer, usage: TokenUsage) -> Whole:
         body = self._ended(answer, usage, [_finished(item) for item in self._items(answer)])
@@ -77,20 +89,27 @@ class ResponsesWire(Struct, frozen=True):
         return script
 
     def keepalive(self) -> bytes:
-        return event({"type": "keepalive", "sequence_number": 0}, "keepalive")
+        return self.encoded({"type": "keepalive", "sequence_number": 0})
 
     def error(self, message: str, code: int, kind: str, *, named: bool = False) -> bytes:
         """An error as its own event if it is ``named``, else as the last event of an answer that failed."""
         if named:
             members = {"type": "error", "code": kind, "message": message, "param": None, "sequence_number": 0}
-            return event(members, "error")
+            return self.encoded(members)
         failed = self._answer("failed", [], None) | {"error": {"code": kind, "message": message}}
-        return _event("failed", {"response": failed}, 0)
+        return self._event("failed", {"response": failed}, 0)
 
     def refusal(self, status: int, message: str, kind: str, code: str | None = None) -> Whole:
         return Whole(status, (*JSON_HEADERS, self._request_id), error_body(message, kind, code))
 
+    def encoded(self, members: Members) -> bytes:
+        """One event on the wire."""
+        return event(members, members["type"])
+
     # -- the events ----------------------------------------------------------------------------------------------------
+
+    def _event(self, kind: str, members: Members, number: int) -> bytes:
+        return self.encoded({"type": f"response.{kind}", **members, "sequence_number": number})
 
     def _steps(self, answer: ModelAnswer, usage: TokenUsage) -> Iterator[_Step]:
         begun = {"response": self._answer(IN_PROGRESS, [], None)}
@@ -148,43 +167,6 @@ class ResponsesWire(Struct, frozen=True):
     @property
     def _request_id(self) -> tuple[str, str]:
         return ("x-request-id", f"req_{self.response_id[-12:]}")
-
-
-class ResponsesServer(ServerDialect):
-    """The request names model and streaming in its body."""
-
-    name = "responses"
-    traits: frozenset[Trait] = SSE_TRAITS | {"stream-in-body", "tools", "tool-pieces", "tool-text", "hidden-work"}
-
-    def route(self, path: str) -> ServerRoute | None:
-        if not path.endswith(PATH):
-            return None
-        return ServerRoute(self, provider_in(path.removesuffix(PATH), DEFAULT_PROVIDER))
-
-    def read(self, request: ServerRequest, model: str, stream: bool) -> ChatRequest:
-        return read_request(request.body)
-
-    def read_recorded(self, request: RecordedRequest) -> ChatRequest:
-        return read_recorded_request(request.model, request.members)
-
-    def wire(self, request: ChatRequest, rng: Random) -> ResponsesWire:
-        offered = [
-            {
-                "type": "function",
-                "name": tool.function.name,
-                "description": tool.function.description,
-                "parameters": tool.function.parameters,
-                "strict": False,
-            }
-            for tool in request.tools or ()
-        ]
-        return ResponsesWire(f"resp_{rng.getrandbits(96):024x}", request.model, request.token_limit, offered)
-
-    def refusal(self, status: int, message: str) -> Whole:
-        return Whole(status, JSON_HEADERS, error_body(message, "invalid_request_error"))
-
-
-RESPONSES = ResponsesServer()
 
 
 def _item_steps(item: _Item, finished: Members) -> Iterator[_Step]:
@@ -269,10 +251,6 @@ def _text_part(text: str) -> Members:
 
 def _summary(text: str) -> Members:
     return {"type": "summary_text", "text": text}
-
-
-def _event(kind: str, members: Members, number: int) -> bytes:
-    return event({"type": f"response.{kind}", **members, "sequence_number": number}, f"response.{kind}")
 
 
 def _counts(usage: TokenUsage) -> Members:
