@@ -79,6 +79,12 @@ class Responses(HttpDialect):
         system = [{"role": "system", "content": said}] if (said := text(value.get("instructions"))) else []
         return [*system, *(_turn(members(item)) for item in asked)]
 
+    def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
+        """Also of tools that an item of the input adds (``additional_tools``), and of those in a namespace."""
+        added = (tool for item in items(value.get("input")) for tool in items(members(item).get("tools")))
+        offered = map(members, (*items(value.get("tools")), *added))
+        return [text(one.get("name")) for tool in offered for one in (tool, *map(members, items(tool.get("tools"))))]
+
 
 def _turn(item: dict[str, Any]) -> dict[str, Any]:
     if "output" in item and text(item.get("type")).endswith("_output"):

@@ -36,7 +36,8 @@ HTTP_MEMBERS = ("stream", "stream_options", "background")
 LANES_LIMIT = 256
 TURNS_LIMIT = 1_000
 """Lanes, and open turns, that are told apart. OpenAI allows 32 and 16, and queues what is above."""
-_CREATE = re.compile(rb'"type"\s*:\s*"response\.create"')
+_TYPE = re.compile(rb'\A\s*\{\s*"type"\s*:\s*"([\w.]{1,100})"')
+"""Where OpenAI and its clients write it: first."""
 _LANE = re.compile(rb'"stream_id"\s*:\s*"([^"\\]{1,256})"')
 
 
@@ -45,8 +46,8 @@ class _Turn(Turn):
 
     __slots__ = ("answer_id", "events")
 
-    def __init__(self, request: bytes, lane: str, *, prepares: bool = False) -> None:
-        super().__init__(request, lane, prepares)
+    def __init__(self, request: bytes, lane: str, continues: str, *, prepares: bool) -> None:
+        super().__init__(request, lane, continues, prepares)
         self.events = ResponsesEvents()
         self.answer_id = ""
 
@@ -58,8 +59,8 @@ class ResponsesSocket:
         self._open: list[_Turn] = []
         self._latest: dict[str, _Turn] = {}
         """The newest turn by lane, also when it has ended."""
-        self._over: dict[str, str] = {}
-        """The id of the last answer that ended, by lane: after an ``error``, its ``response.failed`` may still come."""
+        self._broken: dict[str, str] = {}
+        """The id of an answer that an ``error`` ended, by lane: its ``response.failed`` may still come."""
 
     def message(self, body: bytes) -> bytes:
         asked = {name: value for name, value in json.loads(body).items() if name not in HTTP_MEMBERS}
@@ -73,19 +74,15 @@ class ResponsesSocket:
         return next((one for one in self._open if one.lane == turn.lane), None) is turn
 
     def asked(self, data: bytes, *, cut: bool = False) -> Turn | None:
-        if cut:
-            named = _LANE.search(data)
-            value: dict[str, Any] = {"type": CREATE} if _CREATE.search(data) else {}
-            value |= {"stream_id": named[1].decode("utf-8", "replace")} if named else {}
-        else:
-            value = _members(data) or {}
+        value = (_beginning(data) if cut else _members(data)) or {}
         if value.get("type") != CREATE:
             return None
-        return self._begin(data, text(value.get("stream_id")), prepares=value.get("generate") is False)
+        continues = text(value.get("previous_response_id"))
+        return self._begin(data, text(value.get("stream_id")), continues, prepares=value.get("generate") is False)
 
-    def said(self, data: bytes) -> Said:
+    def said(self, data: bytes, *, cut: bool = False) -> Said:
         raw = frame_text(data)
-        value = _members(data)
+        value = _beginning(data) if cut else _members(data)
         if value is None:
             return Said(
                 Delta(error=malformed("a message that is no JSON object", raw), raw=raw), self._concerned("", 1)
@@ -96,11 +93,12 @@ class ResponsesSocket:
         if kind in ("error", "response.error"):
             return self._failed(value, raw, lane)
         answer_id = text(members(value.get("response")).get("id"))
-        if answer_id and answer_id == self._over.get(lane):
+        broken = self._broken.pop(lane, "") if kind.startswith("response.") else ""
+        if answer_id and answer_id == broken and kind != CREATED:
             return Said(Delta(chunk=False, raw=raw))
         turn = next((one for one in self._open if one.lane == lane), None)
         if turn is None and kind == CREATED and (before := self._latest.get(lane)) is not None:
-            turn = self._begin(before.request, lane)
+            turn = self._begin(before.request, lane, before.answer_id)
         if turn is None:
             return Said(Delta(chunk=False, raw=raw))
         delta = turn.events.delta(value, raw)
@@ -113,6 +111,7 @@ class ResponsesSocket:
         turns = self._concerned(lane, len(self._open))
         fresh = not any(turn.answered for turn in turns)
         error = replace(_error(value, refused=fresh), frame=raw)
+        self._broken |= {turn.lane: turn.answer_id for turn in turns}
         due = tuple(turn for ended in turns for turn in self._ended(ended))
         return Said(Delta(error=error, raw=raw), turns, bool(turns), tuple(turn for turn in due if not turn.ended))
 
@@ -124,10 +123,10 @@ class ResponsesSocket:
         fresh = next((one for one in reversed(self._open) if not one.answered), None)
         return (fresh,) if fresh is not None else tuple(self._open) if len(self._open) <= most else ()
 
-    def _begin(self, request: bytes, lane: str, *, prepares: bool = False) -> _Turn | None:
+    def _begin(self, request: bytes, lane: str, continues: str, *, prepares: bool = False) -> _Turn | None:
         if len(self._open) >= TURNS_LIMIT or (lane not in self._latest and len(self._latest) >= LANES_LIMIT):
             return None
-        turn = self._latest[lane] = _Turn(request, lane, prepares=prepares)
+        turn = self._latest[lane] = _Turn(request, lane, continues, prepares=prepares)
         self._open.append(turn)
         return turn
 
@@ -135,7 +134,6 @@ class ResponsesSocket:
         """``turn`` is over; the turn of its lane that is due now, if there is one."""
         turn.ended = True
         self._open.remove(turn)
-        self._over[turn.lane] = turn.answer_id
         following = next((one for one in self._open if one.lane == turn.lane), None)
         return () if following is None else (following,)
 
@@ -146,6 +144,12 @@ def _members(data: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _beginning(data: bytes) -> dict[str, Any]:
+    """Type and lane of a message of which only the beginning is known."""
+    found = {"type": _TYPE.match(data), "stream_id": _LANE.search(data)}
+    return {name: match[1].decode("utf-8", "replace") for name, match in found.items() if match is not None}
 
 
 def _error(value: dict[str, Any], *, refused: bool) -> StreamError:

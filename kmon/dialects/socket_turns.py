@@ -18,6 +18,8 @@ class Turn:
     request: bytes
     """The message that asks. A turn that the server began by itself has that of the turn that it goes on with."""
     lane: str = ""
+    continues: str = ""
+    """The id of the answer that the request goes on with, if it names one: only what is new is said then."""
     prepares: bool = False
     """Whether no output is asked for: the request only prepares the server for a later one."""
     answered: bool = False
@@ -50,8 +52,11 @@ class SocketTurns(Protocol):
         """
         ...
 
-    def said(self, data: bytes) -> Said:
-        """The meaning of this message of the server. A turn that is not known yet begins with it."""
+    def said(self, data: bytes, *, cut: bool = False) -> Said:
+        """The meaning of this message of the server. A turn that is not known yet begins with it.
+
+        Of a message that is ``cut``, only the beginning is known.
+        """
         ...
 
     def is_due(self, turn: Turn) -> bool:
