@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.fault import fault, malformed
-from kmon.dialects.json_access import members, parsed, text
+from kmon.dialects.json_access import count, members, parsed, text
 from kmon.dialects.responses_events import ResponsesEvents
 from kmon.dialects.socket_turns import Said, Turn
 
@@ -170,5 +170,5 @@ def _error(value: dict[str, Any], *, refused: bool) -> StreamError:
 
 def _seconds(value: object) -> float | None:
     """A ``Retry-After`` in seconds; the form with a date is not read."""
-    said = str(value)
-    return float(said) if said.isascii() and said.isdigit() and len(said) <= 9 else None
+    said = text(value)
+    return float(said) if said.isascii() and said.isdigit() and len(said) <= 9 else count(value)

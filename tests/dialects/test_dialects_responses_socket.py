@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kmon.dialects.delta import Delta
 from kmon.dialects.responses import Responses
@@ -215,6 +217,33 @@ def test_the_dialect_takes_base_urls_of_both_and_the_url_decides_what_carries_it
     assert spoken.schemes == ("http", "https", "ws", "wss")
     assert spoken.transport_to("https://api.openai.com/v1") == "http"
     assert spoken.transport_to("wss://api.openai.com/v1") == "turns"
+
+
+NAMES = st.sampled_from(["type", "stream_id", "response", "id", "error", "status", "headers", "retry-after", "code"])
+WORDS = st.sampled_from(["response.create", "response.created", "response.completed", "response.failed", "error", "a"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=12,
+)
+MESSAGES = st.binary(max_size=20) | VALUES.map(lambda value: json.dumps(value).encode())
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), MESSAGES), max_size=20))
+def test_no_dialogue_breaks_it_and_every_turn_is_open_or_has_ended(
+    dialogue: list[tuple[bool, bool, bytes]],
+) -> None:
+    turns, known = ResponsesSocket(), set[Turn]()
+    for sent, cut, data in dialogue:
+        if sent:
+            asked = turns.asked(data, cut=cut)
+            known |= {asked} - {None}  # type: ignore[arg-type]
+        else:
+            said = turns.said(data, cut=cut)
+            known |= set(said.turns)
+            assert all(turn.ended == said.ends for turn in said.turns)
+            assert all(turns.is_due(turn) for turn in said.due)
+    assert {turn for turn in known if not turn.ended} == set(turns.open)
 
 
 def test_a_delta_without_a_turn_has_no_output() -> None:
