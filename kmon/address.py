@@ -12,15 +12,17 @@ import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
+from kmon.format import listed
+
 _EXAMPLE = "https://api.example.com/v1"
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,99}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?\Z")
 
 
-def base_url_problem(url: str, *, websocket: bool = False) -> str | None:
-    """Why ``url`` cannot be a base URL, or None if it can. ``websocket``: the schemes are ws and wss."""
-    schemes, example = (("ws", "wss"), "ws://127.0.0.1:18789") if websocket else (("http", "https"), _EXAMPLE)
+def base_url_problem(url: str, schemes: tuple[str, ...] = ("http", "https")) -> str | None:
+    """Why ``url`` cannot be a base URL, or None if it can. It must have one of ``schemes``."""
+    example = _EXAMPLE if "https" in schemes else "ws://127.0.0.1:18789"
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -29,7 +31,7 @@ def base_url_problem(url: str, *, websocket: bool = False) -> str | None:
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         return "has credentials inside; take them out and name the key's variable instead"
     if parts.scheme not in schemes:
-        return f"must begin with {schemes[0]}:// or {schemes[1]}://"
+        return f"must begin with {listed([f'{scheme}://' for scheme in schemes], 'or')}"
     if not parts.hostname or not (_HOST.match(parts.hostname) or _is_ip(parts.hostname)) or port == 0:
         return f"has no usable host and port; write it like {example}"
     if parts.query or parts.fragment:
@@ -61,6 +63,16 @@ def host_and_port(url: str) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return host if parts.port is None else f"{host}:{parts.port}"
+
+
+def over_http(url: str) -> str:
+    """The URL at which the server of a ws or wss URL answers plain HTTP; another URL as it is."""
+    return f"http{url.removeprefix('ws')}" if urlsplit(url).scheme in ("ws", "wss") else url
+
+
+def over_websocket(url: str) -> str:
+    """The ws or wss URL of the server that answers plain HTTP at an http or https URL; another URL as it is."""
+    return f"ws{url.removeprefix('http')}" if urlsplit(url).scheme in ("http", "https") else url
 
 
 def is_loopback(url: str) -> bool:

@@ -81,7 +81,7 @@ def check_target(entry: Entry) -> None:
         if key not in given:
             raise entry.error(key, f"target {entry.name!r} has no {key}; add one")
     spoken = _dialect(entry)
-    _check_base_url(entry, websocket=spoken.websocket)
+    _check_base_url(entry, spoken.schemes)
     for key in ("model", "control_model"):
         if key in given and (problem := model_problem(given[key])):
             raise entry.error(key, problem)
@@ -139,12 +139,12 @@ def _dialect(entry: Entry) -> Dialect:
     return spoken
 
 
-def _check_base_url(entry: Entry, *, websocket: bool) -> None:
+def _check_base_url(entry: Entry, schemes: tuple[str, ...]) -> None:
     base_url = entry.values["base_url"]
     if unknown := unknown_in(base_url):
         known = ", ".join([REGION, *(f"{{{name}}}" for name in URL_VARIABLES)])
         raise entry.error("base_url", f"has the variable {unknown}, which kmon does not fill in; use one of {known}")
-    if problem := base_url_problem(with_examples(base_url.replace(REGION, FALLBACK_REGION)), websocket=websocket):
+    if problem := base_url_problem(with_examples(base_url.replace(REGION, FALLBACK_REGION)), schemes):
         raise entry.error("base_url", problem)
 
 

@@ -46,7 +46,7 @@ def custom_target(
     Raises :class:`UsageError`.
     """
     spoken = dialect_named(dialect)
-    if problem := base_url_problem(base_url, websocket=spoken.websocket):
+    if problem := base_url_problem(base_url, spoken.schemes):
         raise UsageError(f"--base-url {problem}")
     model = model or spoken.unnamed_model
     if problem := model_problem(model):

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
+from kmon.address import over_websocket
 from kmon.catalog.load import Catalog
 from kmon.catalog.resolve import resolve_scenarios, resolve_target
 from kmon.dialects.registry import dialect
@@ -114,6 +117,8 @@ def _fault_demo(fault: str, wanted: str | None, catalog: Catalog) -> FaultDemo:
     target = _target_of(wanted or (case.dialect if case else DEFAULT_DIALECT), catalog)
     if case is None:
         return FaultDemo(target, DEFAULT_SCENARIO, FAULT_TIMEOUT_S)
+    if case.socket and target.dialect == case.dialect:
+        target = replace(target, base_url=over_websocket(target.base_url))
     return FaultDemo(target, FAULT_SCENARIOS[case.ask], case.timeout_s)
 
 
@@ -143,5 +148,7 @@ def _check_fault(fault: str, targets: Sequence[Target]) -> None:
     named = fault_or_place(fault)
     for target in targets:
         simulated = server_dialect(target.dialect)
+        if simulated is not None and dialect(target.dialect).transport_to(target.base_url) == "turns":
+            simulated = simulated.on_socket
         if named is not None and simulated is not None and (refused := named.refusal(simulated)):
             raise UsageError(f"--fault {fault}, target {target.name}: {refused}; use a target with such a dialect")

@@ -80,7 +80,11 @@ def add_race(parser: Parser, *, rounds: int | None = None) -> None:
     add_settings(aim, "concurrency")
     aim.add_argument("--max-requests", type=int, metavar="N", help="refuse to start what would send more requests")
     aim.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
-    aim.add_argument("--base-url", metavar="URL", help="any endpoint, with --model (openclaw and ws need none)")
+    aim.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="any endpoint, with --model (openclaw and ws need none); responses also as ws:// or wss://",
+    )
     aim.add_argument("--model", metavar="ID", help="the model to ask for at --base-url")
     aim.add_argument(
         "--dialect",

@@ -80,7 +80,7 @@ def gateway_plan(url: str | None, api_key_env: str | None, loaded: Loaded) -> tu
     from kmon.transport.authorities import check_authorities
     from kmon.transport.proxy import proxy_for
 
-    if url and (problem := base_url_problem(url, websocket=True)):
+    if url and (problem := base_url_problem(url, ("ws", "wss"))):
         raise UsageError(f"the gateway's URL {problem}; to race one beside other targets, use 'kmon run gateway ...'")
     target = resolve_target(loaded.catalog, "gateway")
     if url:

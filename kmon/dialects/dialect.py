@@ -18,6 +18,7 @@ from kmon.dialects.bounds import frame_text
 from kmon.dialects.delta import Delta
 from kmon.dialects.framing import SSE_TYPE, Framing
 from kmon.dialects.json_access import items, members, parsed, text
+from kmon.dialects.socket_turns import SocketTurns
 from kmon.model import Auth, PromptMessage, Scenario, Target
 
 SSE_HEADERS = {
@@ -26,9 +27,10 @@ SSE_HEADERS = {
     "Content-Type": "application/json",
 }
 """The headers of a request for server-sent events."""
-Transport = Literal["http", "aws", "websocket", "gateway"]
-"""What carries an attempt: plain HTTP, the AWS client (SigV4), a WebSocket that kmon only reads, or a gateway's
-protocol over a WebSocket."""
+Transport = Literal["http", "aws", "turns", "websocket", "gateway"]
+"""What carries an attempt: plain HTTP, the AWS client (SigV4), the messages of an HTTP dialect over a WebSocket, a
+WebSocket that kmon only reads, or a gateway's protocol over a WebSocket."""
+HTTP_SCHEMES, WEBSOCKET_SCHEMES = ("http", "https"), ("ws", "wss")
 OWN_MEMBERS = frozenset({"model", "messages", "tools", "stream"})
 
 
@@ -133,6 +135,10 @@ class WireFormat(ABC):
             return None
         return structs.replace(self.whole(value), done=True, raw=frame_text(body))
 
+    def socket(self) -> SocketTurns | None:
+        """A fresh fold over a WebSocket at a path of this format; None if none carries it."""
+        return None
+
     def error_in(self, value: object) -> object:
         """The part of an HTTP error's JSON body that describes the error; ``value`` itself if there is no envelope."""
         return error_member(value)
@@ -172,8 +178,17 @@ class Dialect(ABC):
 
     @property
     def websocket(self) -> bool:
-        """Whether a WebSocket carries it: base URLs begin with ws:// or wss://, and there is no HTTP request."""
+        """Whether only a WebSocket carries it, and there is no HTTP request."""
         return self.transport in ("websocket", "gateway")
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """The schemes that a base URL may have."""
+        return WEBSOCKET_SCHEMES if self.websocket else HTTP_SCHEMES
+
+    def transport_to(self, base_url: str) -> Transport:
+        """What carries an attempt at a target with this base URL."""
+        return self.transport
 
     def unsupported(self, target: Target, scenario: Scenario) -> str | None:
         """Why ``scenario`` cannot be sent to ``target``, in a sentence that says what to do; None if it can."""
@@ -187,6 +202,13 @@ class HttpDialect(Dialect, WireFormat):
     """The end of base URLs of servers whose API is below a path (``/v1``)."""
     models_path: str | None = None
     """The path of the list of models, after the base URL; None if there is none."""
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        return HTTP_SCHEMES if self.socket() is None else (*HTTP_SCHEMES, *WEBSOCKET_SCHEMES)
+
+    def transport_to(self, base_url: str) -> Transport:
+        return "turns" if base_url.partition("://")[0] in WEBSOCKET_SCHEMES else self.transport
 
     def models_url(self, base_url: str) -> str | None:
         """The URL of the list of models; None if there is none."""

@@ -17,6 +17,7 @@ from kmon.dialects.dialect import OWN_MEMBERS, SSE_HEADERS, FinishWords, HttpDia
 from kmon.dialects.framing import SERVER_SENT_EVENTS
 from kmon.dialects.json_access import items, members, text
 from kmon.dialects.responses_events import ENDS, ResponsesDecoder, ResponsesEvents
+from kmon.dialects.responses_socket import ResponsesSocket
 from kmon.model import PromptMessage, Scenario, Target, Tool
 
 PATH = "/responses"
@@ -62,6 +63,9 @@ class Responses(HttpDialect):
     def decoder(self) -> ResponsesDecoder:
         return ResponsesDecoder()
 
+    def socket(self) -> ResponsesSocket:
+        return ResponsesSocket()
+
     def whole(self, value: dict[str, Any]) -> Delta:
         """A whole answer is read as the last event of a stream in which nothing came before."""
         status = text(value.get("status"))
@@ -74,6 +78,12 @@ class Responses(HttpDialect):
         asked = [{"role": "user", "content": given}] if isinstance(given, str) and given else items(given)
         system = [{"role": "system", "content": said}] if (said := text(value.get("instructions"))) else []
         return [*system, *(_turn(members(item)) for item in asked)]
+
+    def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
+        """Also of tools that an item of the input adds (``additional_tools``), and of those in a namespace."""
+        added = (tool for item in items(value.get("input")) for tool in items(members(item).get("tools")))
+        offered = map(members, (*items(value.get("tools")), *added))
+        return [text(one.get("name")) for tool in offered for one in (tool, *map(members, items(tool.get("tools"))))]
 
 
 def _turn(item: dict[str, Any]) -> dict[str, Any]:

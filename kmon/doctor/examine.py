@@ -8,14 +8,13 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kmon.address import is_loopback
+from kmon.address import is_loopback, over_http
 from kmon.catalog.aws import base_url_of
 from kmon.catalog.credential import Credential
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import credential, credential_variables, key_problem, key_source
 from kmon.catalog.trust import Trust
 from kmon.catalog.url_variables import url_problem
-from kmon.dialects.registry import dialect
 from kmon.doctor.certificates import Certificate, read_certificate
 from kmon.doctor.endpoint import EndpointRequest, Exchange, send, untrusted_certificate
 from kmon.doctor.local_machine import shown_proxy
@@ -137,9 +136,7 @@ def _request(target: Target, env: Environment, trust: Trust) -> tuple[EndpointRe
     """The request to send, and the check result if it needs no list of models. Raises :class:`UntrustedHostError`."""
     problem = key_problem(target, env)
     held = Credential(credential_variables(target, env)) if problem else credential(target, env, trust)
-    base_url = base_url_of(target, held.by_env)
-    if dialect(target.dialect).websocket:  # a WebSocket server answers plain HTTP on the same port and path
-        base_url = "http" + base_url.removeprefix("ws")
+    base_url = over_http(base_url_of(target, held.by_env))
     models = list_url(target, base_url)
     url = models or f"{base_url}/"
     proxy = proxy_for(url)

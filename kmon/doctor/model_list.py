@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from kmon.address import over_http
 from kmon.dialects.bounds import NAME_LIMIT_CHARS
 from kmon.dialects.dialect import HttpDialect
 from kmon.dialects.http_answer import answer_error
@@ -51,7 +52,7 @@ class ModelListResponse:
 def list_url(target: Target, base_url: str) -> str | None:
     """The URL of the list of models under ``base_url``; None if the target's dialect has none."""
     spoken = dialect(target.dialect)
-    return spoken.models_url(base_url) if isinstance(spoken, HttpDialect) else None
+    return spoken.models_url(over_http(base_url)) if isinstance(spoken, HttpDialect) else None
 
 
 def check_of(target: Target, response: ModelListResponse, safe: Sanitizer) -> ModelListCheck:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.dialects.delta import StreamError
-from kmon.dialects.registry import dialect
 from kmon.engine.conversation import next_turn, results_in, with_nonce
 from kmon.engine.ended import RunFacts, run_ended
 from kmon.engine.nudge import follow_up, nudge_result
@@ -24,7 +23,7 @@ from kmon.model import PromptMessage
 from kmon.probe.attempt import Attempt, Conversation
 from kmon.probe.limits import Limits
 from kmon.probe.recorder import AttemptId, AttemptOutcome
-from kmon.probe.registry import attempt_in
+from kmon.probe.registry import attempt_at
 from kmon.probe.send import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint, NextAttempt
@@ -257,7 +256,7 @@ class Run:
 
     def _new_attempt(self, role: AttemptRole, messages: tuple[PromptMessage, ...], session: str = "") -> Attempt:
         self._attempts += 1
-        return attempt_in(dialect(self._row.target.dialect))(
+        return attempt_at(self._sequence.endpoint.target)(
             AttemptId(self.name, self._attempts, role, self._turns, self._sequence.fallen_back),
             Conversation(self._row.scenario, messages, session or self._session),
             target=self._sequence.endpoint.target,

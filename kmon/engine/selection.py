@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from kmon.address import over_websocket
 from kmon.catalog.environment import Environment
 from kmon.catalog.keys import check_trust, credential, key_source
 from kmon.catalog.trust import Trust
@@ -74,10 +75,11 @@ def in_dialect(target: Target, name: str) -> Target:
 
 
 def simulated(target: Target, origin: str) -> Target:
-    """The target at the simulator at ``origin``: the same dialect, model and body, without key and headers."""
+    """The target at the simulator at ``origin``: the same dialect, carrier, model and body, without key and headers."""
     http = dialect(target.dialect)
     if not isinstance(http, HttpDialect):
         raise UsageError(f"target {target.name} cannot be raced on the simulated provider; leave it out")
+    origin = over_websocket(origin) if http.transport_to(target.base_url) == "turns" else origin
     base_url = f"{origin}/{target.provider}{http.base_path}"
     return msgspec.structs.replace(target, base_url=base_url, url_variables=(), key_env=(), headers={}, simulated=True)
 

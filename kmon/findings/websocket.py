@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kmon.dialects.delta import StreamError
 from kmon.findings.signature import Signature
+from kmon.format import plural
 from kmon.stream.timeline import MS, Timeline
 
 HELD_WITHIN_NS = 300 * MS
@@ -33,6 +34,23 @@ def closed_signature(error: StreamError | None, pongs: int, found: Signature) ->
     if error.kind == "timeout" and pongs and found.name in ("no-first-token", "hang-mid-stream", "keep-alives-only"):
         return found.refined("websocket-silent", f"{pongs} pong(s) came, the line is open")
     return None
+
+
+def broken_turn_signature(error: StreamError | None, pongs: int, found: Signature) -> Signature:
+    """The signature of an answer that came over a WebSocket in the events of an HTTP dialect.
+
+    A silence has the name that it has over HTTP, because the same server is silent; ``pongs`` show that the line is
+    open.
+    """
+    if error is None:
+        return found
+    if error.kind == "websocket-closed":
+        return found.refined("websocket-closed", error.message)
+    if error.kind in ("no-upgrade", "protocol"):
+        return found.refined(REFUSALS[error.kind], error.message)
+    if error.kind == "timeout" and pongs:
+        return found.refined(found.name, f"{plural(pongs, 'pong')} came, so the line is open")
+    return found
 
 
 def held_delivery_signature(timeline: Timeline, followed_up_ns: int | None, found: Signature) -> Signature | None:

@@ -15,9 +15,9 @@ from kmon.catalog.signatures import KMON_LATE
 from kmon.model import Scenario, Target
 from kmon.output.selftest_cases import Case
 from kmon.probe.attempt import Conversation
-from kmon.probe.http_attempt import HttpAttempt
 from kmon.probe.limits import Limits
 from kmon.probe.recorder import AttemptId
+from kmon.probe.registry import attempt_at
 from kmon.probe.send import Shared, prepare
 from kmon.simulator.embedded import Embedded
 from kmon.stream.events import BytesArrived, DeltaArrived, Event
@@ -183,11 +183,11 @@ async def _attempt(
     stall_s: float = STALL_S,
     emit: Callable[[Event], None] = lambda _: None,
 ) -> _Outcome:
-    scenario = case.scenario(seed)
-    attempt = HttpAttempt(
+    scenario, target = case.scenario(seed), case.target(origin)
+    attempt = attempt_at(target)(
         AttemptId("bench", 1, "first"),
         Conversation(scenario, scenario.messages),
-        target=case.target(origin),
+        target=target,
         credential=Credential({}),
         limits=Limits(
             stall_s=stall_s / speed,

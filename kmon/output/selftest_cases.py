@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from kmon.address import over_websocket
 from kmon.catalog.signatures import signatures
 from kmon.catalog.toml_source import parse_toml
 from kmon.dialects.registry import http_dialect
@@ -42,12 +43,15 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     place: str = ""
     """One of the simulator's places (``simulator/endpoints.py``); empty for the simulator itself."""
     timeout_s: float = 90.0
+    socket: bool = False
+    """Whether a WebSocket carries the dialect, instead of HTTP."""
 
     @property
     def name(self) -> str:
         """The fault, and the parts of the request that are not the defaults."""
         place = "" if self.fault == f"({self.place})" else self.place
-        more = [word for word in (self.dialect, self.ask, place) if word not in (DEFAULT_DIALECT, "words", "")]
+        words = (self.dialect, self.ask, place, "over a WebSocket" * self.socket)
+        more = [word for word in words if word not in (DEFAULT_DIALECT, "words", "")]
         return " ".join([self.fault.partition(":")[0], *more])
 
     def scenario(self, seed: int) -> Scenario:
@@ -67,6 +71,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     def target(self, origin: str) -> Target:
         """The target at a simulator of this ``origin``."""
         spoken = http_dialect(self.dialect)
+        origin = over_websocket(origin) if self.socket else origin
         return Target(
             name=self.name,
             provider="bench",

@@ -6,32 +6,27 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import httpx
 
-from kmon.blame.local_monitor import LocalMonitor
-from kmon.catalog.habits import Habits
-from kmon.dialects.bounds import MESSAGE_LIMIT_CHARS, NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
-from kmon.dialects.dialect import Decoder, FinishWords
+from kmon.dialects.dialect import Decoder
 from kmon.dialects.framing import SSE_TYPE
 from kmon.dialects.http_answer import answer_error
 from kmon.dialects.one_answer import OneAnswer
+from kmon.dialects.socket_turns import SocketTurns
 from kmon.dialects.sse_deltas import STREAMED, PlainDecoder
 from kmon.dialects.text import clean
-from kmon.engine.ended import RunFacts, run_ended
-from kmon.findings.content import RequestFacts
 from kmon.findings.signature import fatal
 from kmon.logs import log
-from kmon.probe.recorder import AttemptId, AttemptOutcome, AttemptRecorder, coalesced
+from kmon.probe.recorder import AttemptOutcome, coalesced
 from kmon.probe.request_secrets import keys_in
-from kmon.proxy.provider_call import OnCall, ProviderCall
+from kmon.proxy.proxied_run import Caller, ProxiedRun, RunSettings
 from kmon.proxy.relay.head import RequestHead, ResponseHead
 from kmon.proxy.relay.observer import Abort, Delivery, End, Side
 from kmon.proxy.request import overheard
+from kmon.proxy.socket_runs import SocketRuns
 from kmon.proxy.tunnel import Tunnel
-from kmon.stream import events as ev
 from kmon.transport.http import Unpacker
 from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
@@ -44,53 +39,31 @@ WAITING_LIMIT_BYTES = 8 * 1024 * 1024
 """How much may wait for the decoder. Above it the rest of the exchange is passed on unread, with a notice."""
 STEP_BYTES = 4_096
 """Decoded in one step, well under a millisecond, between two chances to pass bytes on."""
-USUAL = Habits()
 ANNOUNCE_S = 0.5
 """A request whose body takes longer than this is shown before its model is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeSettings:
-    """What all exchanges of one proxy share."""
-
-    upstream: str
-    """Its name on the screen."""
-    origin: str
-    stall_s: float
-    monitor: LocalMonitor
-    emit: Callable[[ev.Event], None]
-    over: Callable[[ProxiedExchange, ev.RunEnded], None]
-    """Called at the end of each exchange."""
-    on_call: OnCall | None = None
-    usual: Habits = USUAL
-    """What the upstream's streams are like."""
 
 
 class ProxiedExchange:
     """Implements :class:`kmon.proxy.relay.observer.ExchangeObserver`."""
 
-    def __init__(self, number: int, t_ns: int, head: RequestHead, abort: Abort, settings: ExchangeSettings) -> None:
-        self.name = f"p{number}"
-        self._number, self._t_ns, self._head, self._abort = number, t_ns, head, abort
-        self._settings, self._emit = settings, settings.emit
+    def __init__(
+        self, t_ns: int, head: RequestHead, abort: Abort, settings: RunSettings, gone: Callable[[ProxiedExchange], None]
+    ) -> None:
         secrets = keys_in(head.headers, head.target.partition("?")[2])
         log.hide_overheard(secrets)
-        self._recorder = AttemptRecorder(
-            AttemptId(self.name, 1, "first"),
-            request=RequestFacts(""),
-            secrets=secrets,
-            stall_s=settings.stall_s,
-            monitor=settings.monitor,
-            emit=self._emit_or_hold,
-        )
-        self._path = self._recorder.sanitizer.redacted(head.path, NAME_LIMIT_CHARS)
+        self._head, self._settings, self._gone = head, settings, gone
+        self._caller = Caller(head, secrets, abort)
+        self._run = ProxiedRun(t_ns, self._caller, settings)
+        self._recorder = self._run.recorder
         self._request = overheard(head.path, b"", whole=False)
+        spoken = self._request.format
+        to_socket = head.upgrade and head.headers.get("upgrade", "").lower() == "websocket"
+        self._turns = spoken.socket() if spoken is not None and to_socket else None
+        """What an accepted upgrade will carry, if that is a dialect in turns."""
         self._asked_body = bytearray()
         self._asked_whole = True
-        self._held_events: list[ev.Event] | None = []
-        """Events before the run is announced; None after it."""
         self._announcing = asyncio.get_running_loop().call_later(ANNOUNCE_S, self._announce)
-        self._recorder.started(t_ns, f"{settings.origin}{self._path}")
+        self._run.started(t_ns)
         if not self._request.dialect:
             self._recorder.unread(t_ns, stream=False)
         self._answer: ResponseHead | None = None
@@ -99,51 +72,16 @@ class ProxiedExchange:
         self._whole: bytearray | None = None
         """The body of an answer that is no stream, parsed at its end."""
         self._tunnel: Tunnel | None = None
+        self._sockets: SocketRuns | None = None
+        self._sampler: TcpSampler | None = None
+        self._delivery: Delivery | None = None
         self._waiting: deque[tuple[int, bytes, Side]] = deque()
         self._waiting_bytes = 0
         self._unread_bytes = 0
         self._end: End | None = None
         self._working: asyncio.Task[None] | None = None
-        self._cancelled = False
-        self._ended: ev.RunEnded | None = None
-        self._first_byte_ns: int | None = None
+        self._concluded = False
         self._flowing = False
-
-    # -- state ---------------------------------------------------------------------------------------------------
-
-    @property
-    def label(self) -> str:
-        model = self._recorder.sanitizer.redacted(self._request.model, NAME_LIMIT_CHARS)
-        upstream = self._settings.upstream
-        return bounded(f"{upstream}/{model}", NAME_LIMIT_CHARS) if model else upstream
-
-    @property
-    def scenario(self) -> str:
-        known = self._request.dialect and self._tunnel is None
-        return "proxied" if known else f"{clean(self._head.method)} {self._path}"
-
-    def call(self) -> ProviderCall:
-        """A snapshot of this exchange."""
-        timeline, ended = self._recorder.timeline, self._ended
-        return ProviderCall(
-            self.name,
-            self._path,
-            self._request.model,
-            self._request.said_sha256,
-            self._t_ns,
-            self._first_byte_ns,
-            timeline.watched_clock.last_ns,
-            timeline.chunk.ticks,
-            ended.t_ns if ended else None,
-            ended.state if ended else None,
-            ended.signature if ended else None,
-            timeline.watched == "byte",
-        )
-
-    def cancel(self) -> None:
-        """Close the connection on both sides, now."""
-        self._cancelled = True
-        self._abort()
 
     async def settled(self) -> None:
         """Wait until all bytes are decoded."""
@@ -161,18 +99,23 @@ class ProxiedExchange:
 
     def phase(self, phase: Phase, t_ns: int, detail: str) -> None:
         self._recorder.phase(phase, t_ns, detail)
-        if phase == "request_sent":
+        if phase == "request_sent" and self._turns is None:  # an accepted upgrade to turns is no run
             self._announce()
 
     def upstream_sampler(self, sampler: TcpSampler) -> None:
+        self._sampler = sampler
         self._recorder.stalls.on_sampler(sampler)
 
     def delivered_by(self, delivery: Delivery) -> None:
+        self._delivery = delivery
         self._recorder.stalls.client_waiting_ns = delivery.waiting_ns
 
     def answered(self, t_ns: int, head: ResponseHead) -> None:
+        self._answer, self._run.first_byte_ns = head, t_ns
+        if head.status == 101 and self._turns is not None:
+            self._carry(self._turns, t_ns, head)
+            return
         self._announce()
-        self._answer, self._first_byte_ns = head, t_ns
         self._recorder.phase("headers", t_ns, str(head.status))
         self._recorder.headers(t_ns, head.status, head.headers, head.content_type)
         self._unpack = Unpacker(head.headers.get("content-encoding", ""))
@@ -185,7 +128,21 @@ class ProxiedExchange:
             self._whole = bytearray()
         else:
             self._recorder.unread(t_ns, stream=False)
-        self._report_call()
+        self._run.report_call()
+
+    def _carry(self, turns: SocketTurns, t_ns: int, head: ResponseHead) -> None:
+        """The upgrade was accepted: from now on each turn is a run, and this exchange is none, if it was not shown."""
+        self._announcing.cancel()
+        number = None if self._run.announced else self._run.number
+        self._sockets = SocketRuns(turns, head, self._caller, self._settings, number)
+        self._sockets.sampler, self._sockets.delivery = self._sampler, self._delivery
+        if number is not None:
+            self._run.forget()
+        else:
+            self._recorder.phase("headers", t_ns, str(head.status))
+            self._recorder.headers(t_ns, head.status, head.headers, head.content_type)
+            self._recorder.unread(t_ns, stream=False)
+            self._run.end(self._recorder.end("done", None))
 
     def _learn(self, keys: Sequence[str]) -> None:
         """Keep these keys of a WebSocket message out of the events and of the log."""
@@ -214,7 +171,8 @@ class ProxiedExchange:
 
     def ended(self, t_ns: int, end: End) -> None:
         self._end = end
-        self._announce()
+        if self._sockets is None:
+            self._announce()
         self._wake()
 
     # -- beside the passing --------------------------------------------------------------------------------------------
@@ -239,14 +197,19 @@ class ProxiedExchange:
                     self._read(t_ns, data[at : at + STEP_BYTES], side)
                     await asyncio.sleep(0)
             except httpx.DecodingError as error:
-                self._warn(f"it is passed on unread, {error}")
+                self._run.warn(f"it is passed on unread, {error}")
                 self._read_no_more(t_ns)
             self._waiting_bytes -= len(data)
-        if self._end is not None and self._ended is None:
+        if self._end is not None and not self._concluded:
+            self._concluded = True
             self._conclude(self._end)
+            self._gone(self)
 
     def _read(self, t_ns: int, data: bytes, side: Side) -> None:
         recorder = self._recorder
+        if self._sockets is not None:
+            self._sockets.feed(t_ns, side, data)
+            return
         if self._tunnel is not None:
             for delta in self._tunnel.feed(side, data):
                 recorder.record(t_ns, delta)
@@ -268,7 +231,7 @@ class ProxiedExchange:
                     recorder.record(t_ns, delta)
         if not self._flowing and recorder.timeline.progress.first_ns is not None:
             self._flowing = True
-            self._report_call()
+            self._run.report_call()
 
     def _read_no_more(self, t_ns: int) -> None:
         """Pass the rest on unread."""
@@ -278,25 +241,22 @@ class ProxiedExchange:
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def _conclude(self, end: End) -> None:
+        if self._sockets is not None:
+            if self._unread_bytes:
+                self._sockets.read_no_more(time.monotonic_ns(), "decoding could not keep up")
+            self._sockets.ended(end)
+            return
         if self._unread_bytes:
-            self._warn(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
+            self._run.warn(f"{self._unread_bytes} bytes were passed on unread: decoding could not keep up")
             self._read_no_more(time.monotonic_ns())
-        outcome = self._judged(end)
-        facts = RunFacts(self.name, self.label, self.label, self.scenario, self._number, self._t_ns)
-        self._ended = run_ended(outcome, facts)
-        self._emit(self._ended)
-        self._report_call()
-        self._settings.over(self, self._ended)
+        self._run.end(self._judged(end))
 
     def _judged(self, end: End) -> AttemptOutcome:
         recorder = self._recorder
         error = self._decode_rest() if end.how == "complete" else end.error
         error = recorder.transcript.error if error is None or fatal(recorder.transcript.error) else error
         if end.how in ("client-left", "aborted"):
-            if recorder.finished:
-                return recorder.end("done", None)
-            who = end.error.message if end.error is not None else self._who_left(end)
-            return recorder.end("cancelled", StreamError("cancelled", who), note=who)
+            return self._run.broken_off(end)
         if self._tunnel is not None and end.error is None and self._tunnel.cut:
             error = StreamError("cut", "the upstream closed the WebSocket without a close frame (1006, abnormal)")
         unread = recorder.timeline.watched == "byte"
@@ -306,11 +266,6 @@ class ProxiedExchange:
             return recorder.end("done", None)
         state = recorder.judge(error)  # without the request the answer cannot be checked against it
         return recorder.end(state, error, whole=self._request.read)
-
-    def _who_left(self, end: End) -> str:
-        if self._cancelled:
-            return "cancelled by the user of kmon"
-        return "the client closed the connection" if end.how == "client-left" else "kmon proxy was stopped"
 
     def _decode_rest(self) -> StreamError | None:
         """Decode what is complete only at the end of the body; the error of an answer that is no stream."""
@@ -334,42 +289,12 @@ class ProxiedExchange:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def _announce(self) -> None:
-        """Emit the run once its request is parsed, or after :data:`ANNOUNCE_S`, with the events held until then."""
-        held, self._held_events = self._held_events, None
+        """Emit the run once its request is parsed, or after :data:`ANNOUNCE_S`."""
         self._announcing.cancel()
-        if held is None:
+        if self._run.announced:
             return
-        asked = overheard(self._head.path, bytes(self._asked_body), whole=self._asked_whole)
+        asked = self._request = overheard(self._head.path, bytes(self._asked_body), whole=self._asked_whole)
         self._asked_body.clear()
-        self._request = asked
-        self._recorder.request = RequestFacts(
-            asked.model,
-            asked.tools,
-            asked.prompt,
-            asked.wants_usage,
-            finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
-            end_event=self._settings.usual.end_event,
-            finish_reason=self._settings.usual.finish_reason,
-        )
-        agent = self._recorder.sanitizer.redacted(self._head.headers.get("user-agent", ""), NAME_LIMIT_CHARS)
-        dialect = "websocket" if self._head.upgrade else asked.dialect or "http"
-        queued = ev.RunQueued(
-            self._t_ns, self.name, self.label, self.label, self.scenario, self._number, dialect, agent
-        )
-        for event in (queued, *held):
-            self._emit(event)
-        self._report_call()
-
-    def _emit_or_hold(self, event: ev.Event) -> None:
-        if self._held_events is None:
-            self._emit(event)
-        else:
-            self._held_events.append(event)
-
-    def _report_call(self) -> None:
-        if self._settings.on_call is not None:
-            self._settings.on_call(self.call())
-
-    def _warn(self, message: str) -> None:
-        message = self._recorder.sanitizer.redacted(message, MESSAGE_LIMIT_CHARS)
-        self._emit(ev.Notice(time.monotonic_ns(), "warning", f"{self.name}: {message}"))
+        known = asked.dialect and not self._head.upgrade
+        scenario = "proxied" if known else f"{clean(self._head.method)} {self._run.path}"
+        self._run.announce(asked, "websocket" if self._head.upgrade else asked.dialect or "http", scenario)

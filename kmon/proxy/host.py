@@ -19,9 +19,10 @@ from kmon.engine.event_queue import EventQueue
 from kmon.errors import UsageError
 from kmon.probe.request_secrets import signed_host
 from kmon.probe.send import Shared
-from kmon.proxy.exchange import ExchangeSettings, ProxiedExchange
+from kmon.proxy.exchange import ProxiedExchange
 from kmon.proxy.plan import ProxyPlan
 from kmon.proxy.provider_call import OnCall, ProviderCall
+from kmon.proxy.proxied_run import ProxiedRun, RunSettings
 from kmon.proxy.relay.head import RequestHead
 from kmon.proxy.relay.observer import Abort, ExchangeObserver
 from kmon.proxy.relay.server import Server, listener
@@ -46,21 +47,24 @@ class ProxyHost:
         self._upstream = Upstream.of(plan.base_url)
         self._outbox = EventQueue()
         self._shared = Shared()
-        self._settings = ExchangeSettings(
+        self._settings = RunSettings(
             plan.upstream,
             f"{self._upstream.scheme}://{self._upstream.authority}",
             plan.stall_s,
             self._shared.monitor,
             self._emit,
+            self._next_number,
+            self._opened,
             self._over,
             on_call,
             habits_of(f"https://{self._upstream.authority}"),
         )
         self._server: Server | None = None
-        self._open: dict[str, ProxiedExchange] = {}
+        self._exchanges: set[ProxiedExchange] = set()
+        self._open: dict[str, ProxiedRun] = {}
         self._ended: deque[str] = deque()
         self._counted = {"ok": 0, "failed": 0, "disturbed": 0}
-        self._requests = 0
+        self._runs = 0
         self._warned_signed = False
         self._t_start = 0
         self._lag: asyncio.Task[None] | None = None
@@ -73,8 +77,8 @@ class ProxyHost:
         return listening_url(self._plan, self._server.port if self._server is not None else self._plan.port)
 
     def calls(self) -> list[ProviderCall]:
-        """A snapshot of every open exchange."""
-        return [exchange.call() for exchange in self._open.values()]
+        """A snapshot of every open run."""
+        return [run.call() for run in self._open.values()]
 
     def has(self, run: str) -> bool:
         """Whether the request shown as ``run`` is open here."""
@@ -115,9 +119,9 @@ class ProxyHost:
 
     async def command(self, command: Command) -> None:
         """Only ``cancel`` is possible; for nudge and retry a notice says why not."""
-        exchange = self._open.get(command.run)
-        if command.action == "cancel" and exchange is not None:
-            exchange.cancel()
+        run = self._open.get(command.run)
+        if command.action == "cancel" and run is not None:
+            run.cancel()
         elif command.action in ("nudge", "retry"):
             self._say("info", NOT_HERE.format(command.action))
 
@@ -132,7 +136,7 @@ class ProxyHost:
         self._closed = True
         if self._server is not None:
             await self._server.close()
-        for exchange in list(self._open.values()):
+        for exchange in tuple(self._exchanges):
             await exchange.settled()
         if self._lag is not None:
             self._lag.cancel()
@@ -143,26 +147,35 @@ class ProxyHost:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _observe(self, t_ns: int, head: RequestHead, abort: Abort) -> ExchangeObserver:
-        self._requests += 1
         if not self._warned_signed and signed_host(head.headers, head.target.partition("?")[2]):
             self._warned_signed = True
             self._warn_signed(head)
-        exchange = ProxiedExchange(self._requests, t_ns, head, abort, self._settings)
-        self._open[exchange.name] = exchange
-        self._shared.monitor.busy.set()
+        exchange = ProxiedExchange(t_ns, head, abort, self._settings, self._exchanges.discard)
+        self._exchanges.add(exchange)
         return exchange
+
+    def _next_number(self) -> int:
+        self._runs += 1
+        return self._runs
+
+    def _opened(self, run: ProxiedRun) -> None:
+        self._open[run.name] = run
+        self._shared.monitor.busy.set()
 
     def _warn_signed(self, head: RequestHead) -> None:
         if head.headers.get("host", "") != self._upstream.authority and self._upstream.host.endswith("amazonaws.com"):
             self._say("warning", SIGNED.format(self._upstream.authority))
 
-    def _over(self, exchange: ProxiedExchange, ended: ev.RunEnded) -> None:
-        self._open.pop(exchange.name, None)
+    def _over(self, run: ProxiedRun) -> None:
+        self._open.pop(run.name, None)
         if not self._open:
             self._shared.monitor.busy.clear()
+        ended = run.ended
+        if ended is None:
+            return
         self._counted["ok" if ended.state == "done" else "failed"] += 1
         self._counted["disturbed"] += ended.signature == KMON_LATE
-        self._ended.append(exchange.name)
+        self._ended.append(run.name)
         while len(self._ended) > self._plan.keep:
             self._emit(ev.RunForgotten(time.monotonic_ns(), self._ended.popleft()))
 

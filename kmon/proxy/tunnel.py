@@ -26,14 +26,7 @@ class Tunnel:
     """
 
     def __init__(self, head: ResponseHead, learn: Callable[[Sequence[str]], None]) -> None:
-        self._readers: dict[Side, MessageReader] = {}
-        """The sides that can be read: none, if the tunnel is no WebSocket."""
-        if head.headers.get("upgrade", "").lower() == "websocket":
-            agreed = head.headers.get("sec-websocket-extensions", "")
-            self._readers = {
-                "upstream": _reader(agreed, "server_no_context_takeover", masked=False),
-                "client": _reader(agreed, "client_no_context_takeover", masked=True),
-            }
+        self._readers = readers_of(head, MESSAGE_LIMIT_BYTES)
         self._learn = learn
         self._keys: dict[Side, set[str]] = {"upstream": set(), "client": set()}
         self.close_code: int | None = None
@@ -81,7 +74,20 @@ class Tunnel:
         return bounded(shown, MESSAGE_LIMIT_CHARS)
 
 
-def _reader(agreed: str, fresh_context: str, *, masked: bool) -> MessageReader:
-    """``agreed`` is the answer's Sec-WebSocket-Extensions."""
-    inflate = Inflate(fresh_context=fresh_context in agreed) if "permessage-deflate" in agreed else None
-    return MessageReader(MESSAGE_LIMIT_BYTES, masked=masked, cut=True, inflate=inflate)
+def readers_of(head: ResponseHead, limit_bytes: int) -> dict[Side, MessageReader]:
+    """The sides that can be read after the answer ``head``: none, if the tunnel is no WebSocket.
+
+    Of a message the first ``limit_bytes`` are kept.
+    """
+    if head.headers.get("upgrade", "").lower() != "websocket":
+        return {}
+    agreed = head.headers.get("sec-websocket-extensions", "")
+
+    def reader(fresh_context: str, *, masked: bool) -> MessageReader:
+        inflate = Inflate(fresh_context=fresh_context in agreed) if "permessage-deflate" in agreed else None
+        return MessageReader(limit_bytes, masked=masked, cut=True, inflate=inflate)
+
+    return {
+        "upstream": reader("server_no_context_takeover", masked=False),
+        "client": reader("client_no_context_takeover", masked=True),
+    }

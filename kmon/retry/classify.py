@@ -52,6 +52,15 @@ BY_KIND: dict[str, Cause] = {
 """Transient kinds of error. ``tls`` and ``credentials`` do not change by themselves, ``protocol`` and ``not-a-stream``
 mean a server without this dialect, ``not-sent`` was never sent, and ``internal`` is a bug of kmon."""
 
+BY_CLOSE_CODE: dict[str, Cause] = {
+    "1001": "connection",  # going away: the server or a proxy shuts down
+    "1006": "connection",  # no close frame: as a reset
+    "1011": "server-error",
+    "1012": "connection",  # a restart
+    "1013": "server-error",  # overloaded, try again later
+}
+"""Transient close codes of a WebSocket. The others would come again: 1008 forbids, 1009 finds the request too big."""
+
 TARGET_SPECIFIC = frozenset({"tls", "wrong-clock", "blocked-here", "credentials", "protocol", "not-a-stream"})
 """Kinds that a retry at this target does not change, but another target may."""
 
@@ -80,6 +89,8 @@ def cause_of(state: Ending, error: StreamError | None) -> Cause | None:
         if any(word in code for word in (*REFUSED, *USED_UP)):
             return None
         return "rate-limit" if any(word in code for word in OVERLOADED) else "server-error"
+    if error.kind == "websocket-closed":
+        return BY_CLOSE_CODE.get(code)
     return BY_KIND.get(error.kind)
 
 

@@ -22,6 +22,8 @@ REQUEST_LIMIT_S = 30.0
 """The longest time for the bytes of one request."""
 UNREAD_LIMIT_BYTES = 1024 * 1024
 """The most that a client may send ahead while its answer is still streaming."""
+SOCKET_LIMIT_BYTES = 64 * 1024 * 1024
+"""The most that a client of a WebSocket may send before it is read."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 UNSENT_LIMIT_BYTES = 16 * 1024
 """The most that the kernel may hold unsent; without a limit, a client that does not read is noticed after megabytes."""
@@ -63,6 +65,8 @@ class HttpConnection(asyncio.Protocol):
         self._discard = False
         self._discarded_bytes = 0
         self._answering = False
+        self._socket: bytearray | None = None
+        """What a client of a WebSocket has sent and nobody read yet; None before an upgrade."""
         self._closing = False  # by this side
         self.client_left = False
         self.closed = asyncio.Event()
@@ -83,6 +87,12 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._discard:
             self._discarded_bytes += len(data)
+            self._woken.set()
+            return
+        if self._socket is not None:
+            self._socket += data
+            if len(self._socket) > SOCKET_LIMIT_BYTES:
+                self._leave()
             self._woken.set()
             return
         self._parser.feed(data)
@@ -129,6 +139,20 @@ class HttpConnection(asyncio.Protocol):
                 return None
         return None
 
+    def upgrade(self) -> None:
+        """What the client sends after the request that was read last is no HTTP: :meth:`read` returns it."""
+        self._socket = bytearray(self._parser.take_rest())
+
+    async def read(self) -> bytes:
+        """The next bytes after :meth:`upgrade`; none once this side closes. Cancelled when the client leaves."""
+        assert self._socket is not None
+        while not (self._socket or self._closing):
+            self._woken.clear()
+            await self._woken.wait()
+        data = bytes(self._socket)
+        self._socket.clear()
+        return data
+
     async def send(self, data: bytes) -> None:
         """Write, and wait while the client reads too slowly."""
         self.write(data)
@@ -168,6 +192,7 @@ class HttpConnection(asyncio.Protocol):
     def reset(self) -> None:
         """Close with RST instead of FIN."""
         self._closing = True
+        self._woken.set()
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._transport.abort()
@@ -175,6 +200,7 @@ class HttpConnection(asyncio.Protocol):
     def cut(self) -> None:
         """Close at once, without ending a body or a TLS session."""
         self._closing = True
+        self._woken.set()
         self._transport.abort()
 
     def drop_input(self) -> None:
@@ -197,6 +223,7 @@ class HttpConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close with FIN once all written bytes are sent, without ending a body."""
         self._closing = True
+        self._woken.set()
         self._transport.close()
 
     async def stop(self) -> None:

@@ -87,6 +87,12 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         self._buffer += data
 
+    def take_rest(self) -> bytes:
+        """What came after the last request, which is no HTTP any more."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
     def take_continue(self) -> bool:
         """True once per request whose client waits for ``100 Continue`` before it sends the body."""
         due, self._continue_due = self._continue_due, False

@@ -73,6 +73,14 @@ class Close(Struct, frozen=True):
     after_s: float = 0.0
 
 
+class CloseFrame(Struct, frozen=True):
+    """Close a WebSocket with this code, then its connection."""
+
+    code: int
+    reason: str = ""
+    after_s: float = 0.0
+
+
 class Cut(Struct, frozen=True):
     """Close the connection ``after_s`` later, over TLS without close_notify."""
 
@@ -98,7 +106,21 @@ class Whole(Struct, frozen=True):
     after_s: float = 0.0
 
 
-Step = SendHead | SendChunk | Raw | KeepAlives | Hold | KeepOpen | Reset | Close | Cut | DropInput | EndBody | Whole
+Step = (
+    SendHead
+    | SendChunk
+    | Raw
+    | KeepAlives
+    | Hold
+    | KeepOpen
+    | Reset
+    | Close
+    | CloseFrame
+    | Cut
+    | DropInput
+    | EndBody
+    | Whole
+)
 Script = tuple[Step, ...]
 
 
@@ -131,7 +153,7 @@ def offsets(script: Script) -> tuple[float, ...]:
                 at_s += duration_s
             case DropInput():
                 times.append(at_s)
-            case SendHead() | SendChunk() | Raw() | Reset() | Close() | Cut() | EndBody() | Whole():
+            case SendHead() | SendChunk() | Raw() | Reset() | Close() | CloseFrame() | Cut() | EndBody() | Whole():
                 at_s += step.after_s
                 times.append(at_s)
     return tuple(times)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from math import inf
+from typing import Protocol
 
 from kmon.simulator.connection import HttpConnection
 from kmon.simulator.held_answers import HeldAnswers, HeldConversation
@@ -12,6 +13,7 @@ from kmon.simulator.http import LAST_CHUNK, chunk, response_head, whole
 from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.script import (
     Close,
+    CloseFrame,
     Cut,
     DropInput,
     EndBody,
@@ -31,11 +33,50 @@ SETTLE_S = 0.05
 """Time for the client to acknowledge what was sent."""
 
 
+class Envelope(Protocol):
+    """What is around the pieces of an answer on the wire. Empty bytes are not sent."""
+
+    def head(self, step: SendHead) -> bytes: ...
+
+    def piece(self, data: bytes) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+    def whole(self, step: Whole) -> bytes: ...
+
+    def close(self, step: CloseFrame) -> bytes: ...
+
+
+class HttpEnvelope:
+    """A chunked body of HTTP/1.1, or a sized one."""
+
+    def head(self, step: SendHead) -> bytes:
+        return response_head(step.status, (*step.headers, ("transfer-encoding", "chunked")))
+
+    def piece(self, data: bytes) -> bytes:
+        return chunk(data)
+
+    def end(self) -> bytes:
+        return LAST_CHUNK
+
+    def whole(self, step: Whole) -> bytes:
+        return whole(step.status, step.headers, step.body)
+
+    def close(self, step: CloseFrame) -> bytes:
+        return b""  # HTTP has none
+
+
 class ScriptSender:
     """Sends one answer. Steps are due at absolute times, so that delays do not add up to drift."""
 
-    def __init__(self, connection: HttpConnection, logged: LoggedRequest, held: HeldAnswers) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        connection: HttpConnection,
+        logged: LoggedRequest,
+        held: HeldAnswers,
+        envelope: Envelope = HttpEnvelope(),  # noqa: B008 - it has no state
+    ) -> None:
+        self._connection, self._envelope = connection, envelope
         self._logged = logged
         self._held = held
         self._clock = asyncio.get_running_loop().time
@@ -49,11 +90,11 @@ class ScriptSender:
                 case SendHead():
                     await self._until(step.after_s)
                     self._log_head(step)
-                    await self._write(response_head(step.status, (*step.headers, ("transfer-encoding", "chunked"))))
+                    await self._write(self._envelope.head(step))
                 case SendChunk():
                     await self._until(step.after_s)
                     self._text.append(step.text)
-                    await self._write(chunk(step.data), is_chunk=True)
+                    await self._write(self._envelope.piece(step.data), is_chunk=True)
                 case KeepAlives():
                     await self._keep_alive(step)
                 case Hold() if conversation is not None:
@@ -63,7 +104,7 @@ class ScriptSender:
                 case Hold() | KeepOpen():
                     await asyncio.Event().wait()
                 case Reset():
-                    announced = chunk(step.data) if step.data else b""
+                    announced = self._envelope.piece(step.data) if step.data else b""
                     if announced:
                         await self._write(announced[: len(announced) // 2])
                     await self._until(step.after_s)
@@ -73,24 +114,26 @@ class ScriptSender:
                 case Raw():
                     await self._until(step.after_s)
                     await self._write(step.data)
-                case Close() | Cut():
+                case Close() | CloseFrame() | Cut():
                     await self._until(step.after_s)
+                    if isinstance(step, CloseFrame):
+                        await self._write(self._envelope.close(step))
                     self._logged.end("clean")
-                    if isinstance(step, Close):
-                        self._connection.close()
-                    else:
+                    if isinstance(step, Cut):
                         self._connection.cut()
+                    else:
+                        self._connection.close()
                     return
                 case DropInput():
                     await asyncio.sleep(SETTLE_S)
                     self._connection.drop_input()
                 case EndBody():
                     await self._until(step.after_s)
-                    await self._write(LAST_CHUNK)
+                    await self._write(self._envelope.end())
                 case Whole():
                     await self._until(step.after_s)
                     self._log_head(step)
-                    await self._write(whole(step.status, step.headers, step.body))
+                    await self._write(self._envelope.whole(step))
         self._logged.end("clean")
 
     def _log_head(self, step: SendHead | Whole) -> None:
@@ -105,10 +148,12 @@ class ScriptSender:
         end_s = inf if step.duration_s is None else self._due_s + step.duration_s
         while self._due_s + step.every_s < end_s:
             await self._until(step.every_s)
-            await self._write(chunk(step.data), is_chunk=True)
+            await self._write(self._envelope.piece(step.data), is_chunk=True)
         await self._until(end_s - self._due_s)
 
     async def _write(self, data: bytes, *, is_chunk: bool = False) -> None:
+        if not data:
+            return
         self._logged.sent(len(data), time.monotonic_ns(), chunk=is_chunk)
         self._connection.write(data)
         if not self._connection.keeps_up:

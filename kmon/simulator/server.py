@@ -6,10 +6,13 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from kmon.dialects.server_request import LocalOnly
 from kmon.dialects.text import clean
@@ -20,15 +23,17 @@ from kmon.simulator.dialects.registry import route, server_dialects
 from kmon.simulator.endpoints import Opened, opened
 from kmon.simulator.faults.path import date_header
 from kmon.simulator.faults.registry import FAULTS, HEADER, check, from_header, from_model
-from kmon.simulator.held_answers import HeldAnswers, conversation
+from kmon.simulator.held_answers import HeldAnswers, HeldConversation, conversation
 from kmon.simulator.http import HttpError, ServerRequest, response_head, whole
 from kmon.simulator.profile import Profile
 from kmon.simulator.request_log import LoggedRequest, RequestLog
 from kmon.simulator.script import Script, Whole
 from kmon.simulator.script_builder import BuildContext, Ordinals, build_script, conversation_hash, facts
 from kmon.simulator.script_sender import ScriptSender, send_whole
+from kmon.simulator.sockets import SocketEnvelope, asks_for_a_socket
+from kmon.simulator.sockets import serve as serve_socket
 from kmon.simulator.sse import JSON_HEADERS
-from kmon.simulator.wire import DEFAULT_PROVIDER, ServerRoute
+from kmon.simulator.wire import DEFAULT_PROVIDER, ServerRoute, SocketRequest, SocketTalk
 
 CONNECTION_LIMIT = 1_024
 USER_AGENT_LIMIT_CHARS = 200
@@ -177,19 +182,55 @@ class Simulator:
             await self._send_log(connection, client, request)
             return
         client.requests += 1
+        found = route(request.path) if asks_for_a_socket(request) else None
+        talk = None if found is None else found.dialect.socket()
+        if talk is not None:
+            await serve_socket(connection, request, talk, partial(self._turn, connection, client, request, talk))
+            return
+        await self._logged(connection, client, request, partial(self._route, connection, request))
+
+    async def _turn(
+        self,
+        connection: HttpConnection,
+        client: _Client,
+        upgrade: ServerRequest,
+        talk: SocketTalk,
+        asked: SocketRequest,
+    ) -> None:
+        """One request of a WebSocket, answered and logged like one over HTTP. A fault in the upgrade is for all."""
+        found = route(upgrade.path)
+        assert found is not None
+        request = replace(upgrade, body=asked.body)
+
+        async def answer(logged: LoggedRequest) -> None:
+            logged.provider = found.provider
+            script, held = self._scripted(logged, request, replace(found, dialect=asked.dialect))
+            sender = ScriptSender(connection, logged, self._held, SocketEnvelope(talk, asked))
+            talk.answered(asked, script)  # before it is sent: the client may go on at once
+            await sender.send(script, held)
+
+        await self._logged(connection, client, request, answer)
+
+    async def _logged(
+        self,
+        connection: HttpConnection,
+        client: _Client,
+        request: ServerRequest,
+        answer: Callable[[LoggedRequest], Awaitable[None]],
+    ) -> None:
         logged = self.request_log.add(client.number, connection.t_accept_ns, request.method, request.path)
         logged.amz_sdk_request = request.headers.get(AMZ_REQUEST, "")
         logged.amz_sdk_invocation_id = request.headers.get(AMZ_INVOCATION, "")
         logged.client_attempt = client_attempt(request.headers)
         logged.user_agent = clean(request.headers.get("user-agent", "")).replace("\n", " ")[:USER_AGENT_LIMIT_CHARS]
         try:
-            await self._route(connection, logged, request)
+            await answer(logged)
         finally:
             logged.end("client" if connection.client_left else "stopped")
             if self._on_finished is not None:
                 self._on_finished(logged)
 
-    async def _route(self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest) -> None:
+    async def _route(self, connection: HttpConnection, request: ServerRequest, logged: LoggedRequest) -> None:
         first, _, _ = request.path.removeprefix("/").partition("/")
         logged.provider = DEFAULT_PROVIDER if first == "v1" else first
         if request.path.startswith(REPLAY_ROOT):
@@ -207,18 +248,25 @@ class Simulator:
     async def _generate(
         self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest, found: ServerRoute
     ) -> None:
+        if request.method != "POST":
+            logged.provider, logged.model, logged.dialect = found.provider, found.model, found.dialect.name
+            await send_whole(connection, logged, found.dialect.refusal(405, "use POST"))
+            return
+        script, talk = self._scripted(logged, request, found)
+        await ScriptSender(connection, logged, self._held).send(script, talk)
+
+    def _scripted(
+        self, logged: LoggedRequest, request: ServerRequest, found: ServerRoute
+    ) -> tuple[Script, HeldConversation | None]:
+        """The answer to a request, and the conversation in which it may be held; a refusal is in none."""
         dialect = found.dialect
         logged.provider, logged.model, logged.dialect = found.provider, found.model, dialect.name
-        if request.method != "POST":
-            await send_whole(connection, logged, dialect.refusal(405, "use POST"))
-            return
         try:
             chat = dialect.read(request, found.model, found.stream)
             fault = from_header(request.headers[HEADER]) if HEADER in request.headers else from_model(chat.model)
             check(fault, dialect)
         except ValueError as error:
-            await send_whole(connection, logged, dialect.refusal(400, str(error)))
-            return
+            return (dialect.refusal(400, str(error)),), None
         talk = conversation(logged.provider, chat)
         logged.model, logged.conversation = chat.model, conversation_hash(chat)
         logged.stream, logged.tools, logged.tool_result = bool(chat.stream), bool(chat.tools), chat.tool_result
@@ -238,7 +286,7 @@ class Simulator:
             logged.unfit = self.profile.unfit(dialect, stream=logged.stream)
         built = build_script(chat, self.profile, context)
         logged.fault = built.fault
-        await ScriptSender(connection, logged, self._held).send(built.script, talk)
+        return built.script, talk
 
     async def _replay(self, connection: HttpConnection, logged: LoggedRequest, request: ServerRequest) -> None:
         prefix = "/".join(request.path.split("/")[:4])

@@ -46,6 +46,8 @@ Trait = Literal[
 - ``terminal-event``: an event after that of the finish reason ends the stream.
 - ``chat-chunks``: events are chunks of Chat Completions, whose members the fault rewrites.
 """
+Carrier = Literal["http", "websocket"]
+"""What carries the messages of a dialect."""
 SSE_TRAITS: frozenset[Trait] = frozenset({"text-framed", "keepalives", "comments"})
 """Those of every dialect over server-sent events."""
 DEFAULT_PROVIDER = "sim"
@@ -81,6 +83,31 @@ class Wire(Frames, Protocol):
         """The final script, with the times that the dialect itself reports set to those of the script."""
 
 
+class SocketRequest(Struct, frozen=True):
+    """One request of a WebSocket's client, as the HTTP request that would ask for the same."""
+
+    body: bytes
+    dialect: ServerDialect
+    lane: str = ""
+    """Requests of a lane are answered one after the other."""
+
+
+class SocketTalk(Protocol):
+    """The server's side of one WebSocket: what was said so far."""
+
+    def read(self, message: bytes) -> SocketRequest | bytes:
+        """The request in a message of the client, or the message that refuses it."""
+        ...
+
+    def refusal(self, whole: Whole, request: SocketRequest) -> bytes:
+        """The message that says what this HTTP answer says."""
+        ...
+
+    def answered(self, request: SocketRequest, script: Script) -> None:
+        """This is the answer that was sent."""
+        ...
+
+
 class ServerRoute(Struct, frozen=True):
     """The meaning of a path. ``model`` is empty and ``stream`` False where they are in the body."""
 
@@ -95,11 +122,19 @@ class ServerDialect(ABC):
 
     traits: frozenset[Trait] = frozenset()
     """What is true of it. A fault that needs another trait is refused, and ``kmon selftest`` does not try it here."""
+    carrier: Carrier = "http"
+    on_socket: ServerDialect | None = None
+    """The same dialect over a WebSocket, if one carries it."""
 
     @property
     @abstractmethod
     def name(self) -> str:
         """As in ``kmon/dialects/registry.py``."""
+
+    @property
+    def words(self) -> str:
+        """Its name, with its carrier if that is not HTTP."""
+        return self.name if self.carrier == "http" else f"{self.name} over a WebSocket"
 
     @abstractmethod
     def route(self, path: str) -> ServerRoute | None:
@@ -126,6 +161,10 @@ class ServerDialect(ABC):
     def read_recorded(self, request: RecordedRequest) -> ChatRequest:
         """The request of a recording, to be asked again. Raises ValueError when it makes no sense."""
         return self.read(ServerRequest("POST", "", {}, {}, request.body), request.model, True)
+
+    def socket(self) -> SocketTalk | None:
+        """A fresh conversation over a WebSocket at a path of this dialect; None if none carries it."""
+        return None
 
     def models(self, path: str, models: tuple[str, ...], owner: str) -> bytes | None:
         """The answer to a GET of the list of models; None when ``path`` does not ask for it."""

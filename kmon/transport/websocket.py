@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import httpcore
 from wsproto.frame_protocol import CloseReason, FrameProtocol
@@ -41,7 +41,7 @@ class WebSocket:
     """An open connection. Make one with :func:`open_websocket`."""
 
     def __init__(self, answer: Answer, limit_bytes: int) -> None:
-        self._answer, self._stream = answer, answer.stream
+        self.answer, self._stream = answer, answer.stream
         self._reader, self._frames = MessageReader(limit_bytes), FrameProtocol(client=True, extensions=[])
         self._writing = asyncio.Lock()
         self._last_ns = 0
@@ -86,7 +86,7 @@ class WebSocket:
                 data, lost = b"", str(error)
             else:
                 lost = "the connection ended without a close frame" if not data else ""
-            self._last_ns = max(self._last_ns, self._answer.last_read_ns)  # kernel stamps may step back by some ns
+            self._last_ns = max(self._last_ns, self.answer.last_read_ns)  # kernel stamps may step back by some ns
             t_ns = self._last_ns
             if not data:
                 self.closed = WebSocketMessage("close", lost.encode(), int(CloseReason.ABNORMAL_CLOSURE))
@@ -131,11 +131,13 @@ async def open_websocket(
     on_phase: OnPhase,
     on_sampler: OnSampler | None = None,
     headers: Mapping[str, str] | None = None,
+    refusal: Callable[[Answer, bytes], StreamError] | None = None,
 ) -> AsyncIterator[WebSocket]:
     """Open ``ws://`` or ``wss://`` within ``open_timeout_s``; leaving closes the socket, with a close frame if it can.
 
     Raises :class:`ExchangeError` if the server does not speak WebSocket or does not answer, and httpcore's exceptions
-    if there is no connection.
+    if there is no connection. ``refusal`` makes the error of an ordinary HTTP answer, of which it gets the body;
+    without it the error is that no WebSocket server is there.
     """
     key = generate_nonce()
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
@@ -153,7 +155,8 @@ async def open_websocket(
                     )
                 )
                 if answer.status != 101:
-                    raise ExchangeError(await _refusal(answer))
+                    body = await answer.body(REFUSAL_LIMIT_BYTES, REFUSAL_WAIT_S)
+                    raise ExchangeError((refusal or _not_a_websocket)(answer, body))
         except TimeoutError:
             raise ExchangeError(
                 StreamError("no-upgrade", f"nothing answered the WebSocket upgrade within {open_timeout_s:g} s")
@@ -167,9 +170,8 @@ async def open_websocket(
             await asyncio.shield(socket.close())
 
 
-async def _refusal(answer: Answer) -> StreamError:
+def _not_a_websocket(answer: Answer, body: bytes) -> StreamError:
     """The error for an ordinary HTTP answer to the upgrade request."""
-    body = await answer.body(REFUSAL_LIMIT_BYTES, REFUSAL_WAIT_S)
     body_text = bounded(" ".join(clean(body.decode("utf-8", "replace")).split()), QUOTED_LIMIT_CHARS)
     return StreamError(
         "not-a-websocket",

@@ -59,10 +59,13 @@ def test_a_fault_is_shown_in_each_dialect(name: str) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_shown_in_a_dialect_that_can_have_it_and_refused_in_the_others(fault: str) -> None:
     (target,) = shown("--fault", fault).targets
-    able = {entry.name for entry in server_dialects() if FAULTS[fault].needs <= entry.traits}
+    sides = {entry.on_socket if FAULTS[fault].carrier == "websocket" else entry for entry in server_dialects()}
+    able = {side.name for side in sides if side is not None and FAULTS[fault].needs <= side.traits}
     assert target.dialect in able
     for name in SIMULATED:
-        if name in able:
+        if name in able and FAULTS[fault].carrier == "websocket":
+            assert shown("--fault", fault, "--dialect", name).targets[0].base_url.startswith("ws")
+        elif name in able:
             assert shown("--fault", fault, "--dialect", name).targets[0].dialect == name
         else:
             with pytest.raises(UsageError, match=f"{name} cannot have the fault {fault}; .* can"):

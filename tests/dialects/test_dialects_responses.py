@@ -345,3 +345,13 @@ def test_the_conversation_of_a_request_for_the_proxy() -> None:
     assert [turn.get("role") for turn in turns if isinstance(turn, dict)] == ["system", "user", None, "tool"]
     assert Responses().turns({"input": "Hi"}) == [{"role": "user", "content": "Hi"}]
     assert Responses().tool_names(asked) == ["get", ""]
+
+
+def test_the_tools_of_a_request_are_also_those_that_its_input_adds_and_those_of_a_namespace() -> None:
+    look = {"type": "function", "name": "look", "parameters": {}}
+    group = {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}
+    added = {"type": "additional_tools", "role": "developer", "tools": [group]}
+    asked = {"tools": [look, {"type": "web_search"}], "input": [added, {"role": "user", "content": "hello"}]}
+    assert set(Responses().tool_names(asked)) == {"look", "", "functions", "exec"}
+    assert Responses().tool_names({"input": "hello"}) == []
+    assert Responses().tool_names({"tools": 7, "input": [{"tools": {"a": 1}}, 8, None]}) == []

@@ -12,7 +12,7 @@ from kmon.simulator.dialects.gemini import GEMINI
 from kmon.simulator.dialects.messages import MESSAGES
 from kmon.simulator.dialects.ollama import OLLAMA
 from kmon.simulator.dialects.responses import RESPONSES
-from kmon.simulator.wire import ServerDialect, ServerRoute, Trait
+from kmon.simulator.wire import Carrier, ServerDialect, ServerRoute, Trait
 
 _TABLE: dict[str, ServerDialect] = {
     entry.name: entry for entry in (CONVERSE, DEEPINFRA, GEMINI, CHAT, MESSAGES, RESPONSES, OLLAMA)
@@ -42,9 +42,10 @@ def server_dialect(name: str) -> ServerDialect | None:
     return _TABLE.get(name)
 
 
-def names_with(needs: frozenset[Trait]) -> list[str]:
-    """The names of those that have all of these traits."""
-    return sorted(entry.name for entry in _TABLE.values() if needs <= entry.traits)
+def names_with(needs: frozenset[Trait], carrier: Carrier | None = None) -> list[str]:
+    """Those that have all of these traits, in words; over a WebSocket, if that is the ``carrier``."""
+    sides = (entry.on_socket if carrier == "websocket" else entry for entry in _TABLE.values())
+    return sorted(side.words for side in sides if side is not None and needs <= side.traits)
 
 
 def route(path: str) -> ServerRoute | None:

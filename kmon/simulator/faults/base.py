@@ -19,7 +19,7 @@ from kmon.simulator.dialects.registry import names_with
 from kmon.simulator.pacing import Seconds
 from kmon.simulator.request import ChatRequest
 from kmon.simulator.script import Script, SendChunk, Whole
-from kmon.simulator.wire import Frames, ServerDialect, Trait
+from kmon.simulator.wire import Carrier, Frames, ServerDialect, Trait
 
 TEXT_FRAMED: frozenset[Trait] = frozenset({"text-framed"})
 EVENT_STREAM: frozenset[Trait] = frozenset({"event-stream"})
@@ -61,6 +61,8 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
     """Whether it needs a stream and leaves other answers unchanged."""
     needs: ClassVar[frozenset[Trait]] = frozenset()
     """The traits of the dialects that can have it."""
+    carrier: ClassVar[Carrier | None] = None
+    """The only one that can have it: its own framing, headers or end is what goes wrong. None if any can."""
 
     @classmethod
     def tag(cls) -> str:
@@ -85,9 +87,10 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fault"):
 
     def refusal(self, dialect: ServerDialect) -> str:
         """Why ``dialect`` cannot have this fault, as a sentence for the client; empty when it can."""
-        if self.needs <= dialect.traits:
+        if self.needs <= dialect.traits and self.carrier in (None, dialect.carrier):
             return ""
-        return f"{dialect.name} cannot have the fault {self.name}; {listed(names_with(self.needs))} can"
+        able = listed(names_with(self.needs, self.carrier))
+        return f"{dialect.words} cannot have the fault {self.name}; {able} can"
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from kmon.simulator.faults.base import CHAT_CHUNKS, Fault, Setting, TokensSpan, tokens_in
 from kmon.simulator.http import Headers, chunk, response_head
 from kmon.simulator.script import Close, EndBody, Raw, Reset, Script, SendChunk, SendHead, Step, split
-from kmon.simulator.wire import Trait
+from kmon.simulator.wire import Carrier, Trait
 
 _REASON = re.compile(rb'"finish_reason":\s*"\w+"')
 
@@ -19,6 +19,7 @@ _REASON = re.compile(rb'"finish_reason":\s*"\w+"')
 class TruncatedNoFinish(Fault, frozen=True, tag="truncated-no-finish"):
     """The body ends cleanly in the middle: no finish reason, no last event, no error."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -76,6 +77,7 @@ class ResetMidChunk(Fault, frozen=True, tag="reset-mid-chunk"):
 class FinMidChunk(Fault, frozen=True, tag="fin-mid-chunk"):
     """The connection is closed in the middle of an HTTP chunk."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -88,6 +90,7 @@ class FinMidChunk(Fault, frozen=True, tag="fin-mid-chunk"):
 class ContentLengthShort(Fault, frozen=True, tag="content-length-short"):
     """A body with a Content-Length, closed in its middle."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     after_tokens: TokensSpan = 60
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -98,6 +101,7 @@ class ContentLengthShort(Fault, frozen=True, tag="content-length-short"):
 class SizedBody(Fault, frozen=True, tag="sized-body"):
     """Healthy: a stream with a Content-Length."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     healthy: ClassVar[bool] = True
 
     def script(self, script: Script, setting: Setting) -> Script:

@@ -24,7 +24,7 @@ from kmon.simulator.script import (
     is_progress,
     split,
 )
-from kmon.simulator.wire import Trait
+from kmon.simulator.wire import Carrier, Trait
 
 PadBytes = Annotated[int, Meta(ge=1, le=1_000_000)]
 BufferBytes = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -69,6 +69,7 @@ class PaddedStream(Fault, frozen=True, tag="padded-stream"):
 class GzipFlushed(Fault, frozen=True, tag="gzip-flushed"):
     """Healthy: gzip that the client did not accept, flushed after each event."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     healthy: ClassVar[bool] = True
     needs: ClassVar[frozenset[Trait]] = TEXT_FRAMED  # botocore does not decompress an event stream
 
@@ -149,6 +150,7 @@ class Jitter(Fault, frozen=True, tag="jitter"):
 class ClockSkew(Fault, frozen=True, tag="clock-skew"):
     """Healthy: a good answer with a wrong server clock in its Date, as in that of the list of models."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     healthy: ClassVar[bool] = True
     streams_only: ClassVar[bool] = False
     skew_s: Annotated[float, Meta(ge=-1e9, le=1e9)] = -3600.0

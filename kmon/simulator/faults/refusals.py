@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from kmon.simulator.faults.base import Fault, Setting
 from kmon.simulator.http import Headers
 from kmon.simulator.script import Close, KeepOpen, Raw, Reset, Script, Whole, duration_s
-from kmon.simulator.wire import Trait
+from kmon.simulator.wire import Carrier, Trait
 
 
 class NoHeaders(Fault, frozen=True, tag="no-headers"):
@@ -45,6 +45,7 @@ class ResetBeforeHeaders(Fault, frozen=True, tag="reset-before-headers"):
 class NotHttp(Fault, frozen=True, tag="not-http"):
     """Another protocol answers: SSH."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     streams_only: ClassVar[bool] = False
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -103,6 +104,7 @@ class UnknownModel(Fault, frozen=True, tag="unknown-model"):
 class CaptiveRedirect(Fault, frozen=True, tag="captive-redirect"):
     """302 to a sign-in page, as from a captive portal."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     streams_only: ClassVar[bool] = False
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -113,6 +115,7 @@ class CaptiveRedirect(Fault, frozen=True, tag="captive-redirect"):
 class Html200(Fault, frozen=True, tag="html-200"):
     """A web page with status 200, as from a captive portal."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     streams_only: ClassVar[bool] = False
 
     def script(self, script: Script, setting: Setting) -> Script:
@@ -123,6 +126,7 @@ class Html200(Fault, frozen=True, tag="html-200"):
 class Json200(Fault, frozen=True, tag="json-200"):
     """The whole answer as one JSON document, though the request wants a stream."""
 
+    carrier: ClassVar[Carrier | None] = "http"
     needs: ClassVar[frozenset[Trait]] = frozenset({"stream-in-body"})
 
     def script(self, script: Script, setting: Setting) -> Script:

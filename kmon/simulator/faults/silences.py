@@ -34,7 +34,7 @@ from kmon.simulator.script import (
     is_progress,
     split,
 )
-from kmon.simulator.wire import Trait
+from kmon.simulator.wire import Carrier, Trait
 
 Times = Annotated[int, Meta(ge=1, le=1_000)]
 Factor = Annotated[float, Meta(gt=0, le=1_000)]
@@ -113,6 +113,8 @@ class HeadersThenNothing(Fault, frozen=True, tag="headers-then-nothing"):
 
 class LingerAfterDone(Fault, frozen=True, tag="linger-after-done"):
     """The whole answer with its last event, but the body never ends."""
+
+    carrier: ClassVar[Carrier | None] = "http"
 
     def script(self, script: Script, setting: Setting) -> Script:
         return (*(step for step in script if not isinstance(step, EndBody)), KeepOpen())
