@@ -10,8 +10,9 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from kmon.dialects.content_coding import codings
 from kmon.dialects.framing import Framing
 from kmon.recording.sniff import framing_of
 
@@ -43,16 +44,27 @@ def decoded_body(body: bytes, declared: str) -> bytes:
     A body that a recorder stored decoded, with its header kept, is returned as it is. Raises ``ValueError`` with a
     sentence, as :func:`expanded`.
     """
-    for coding in reversed([_NAMES.get(one.strip(), one.strip()) for one in declared.lower().split(",")]):
-        if coding in _CODINGS and not _plain(body):
-            body = _attempted(body, coding)
+    return next(reversed(layers(body, declared))).plain
+
+
+class Undone(NamedTuple):
+    """One compression that was undone, and the bytes before and after. ``coding`` is empty for a body without any."""
+
+    coding: str
+    packed: bytes
+    plain: bytes
+
+
+def layers(body: bytes, declared: str) -> list[Undone]:
+    """The compressions of a body as :func:`decoded_body` undoes them, the outermost first; never empty."""
+    found = [Undone("", body, body)]
+    for coding in codings(declared):
+        if coding in _CODINGS and not _plain(found[-1].plain):
+            found.append(_attempted(found[-1].plain, coding))
     for magic, coding in ((GZIP, "gzip"), (ZSTANDARD, "zstd")):
-        if body.startswith(magic):
-            body = _attempted(body, coding)
-    return body
-
-
-_NAMES = {"x-gzip": "gzip", "zstandard": "zstd", "brotli": "br"}
+        if found[-1].plain.startswith(magic):
+            found.append(_attempted(found[-1].plain, coding))
+    return found
 
 
 def _plain(body: bytes) -> bool:
@@ -60,11 +72,11 @@ def _plain(body: bytes) -> bool:
     return framing is not None or body.lstrip()[:1] in _PLAIN_STARTS
 
 
-def _attempted(body: bytes, coding: str) -> bytes:
+def _attempted(body: bytes, coding: str) -> Undone:
     try:
-        return expanded(body, coding)
+        return Undone(coding, body, expanded(body, coding))
     except NotCompressedError:
-        return body
+        return Undone("", body, body)
 
 
 def _gzip(data: bytes) -> bytes:

@@ -7,14 +7,15 @@ events in the framing of their dialect are read by its decoder and can be replay
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct, structs
 
 from kmon.dialects.eventstream_writer import event as aws_event
 from kmon.dialects.eventstream_writer import exception as aws_exception
-from kmon.dialects.framing import AWS_EVENT_STREAM, JSON_ARRAY, JSON_LINES, SERVER_SENT_EVENTS
+from kmon.dialects.framing import AWS_EVENT_STREAM, JSON_ARRAY, JSON_LINES, SERVER_SENT_EVENTS, SNIFF_BYTES, Framing
 from kmon.dialects.json_access import items, members, text
 from kmon.dialects.registry import wire_format
 from kmon.recording.arrivals import marked, within
@@ -24,6 +25,8 @@ from kmon.recording.several import streams
 from kmon.recording.sniff import recognised
 
 SENTINEL = "[DONE]"
+SAMPLE_EVENTS = 100
+"""So many events are written at first to recognise a dialect."""
 
 
 class TimedEvent(Struct, frozen=True):
@@ -42,12 +45,11 @@ def interactions_of(
 ) -> list[Interaction]:
     """The streams that these events are; none if no dialect recognises them."""
     for framing, pieces_of in _WRITERS:
-        pieces = pieces_of(events)
-        body, marks = marked(pieces)
-        name = recognised(framing, body) if pieces else None
-        if name is None or (framing is AWS_EVENT_STREAM and not _says_something(name, body)):
+        name = _recognised(framing, pieces_of, events)
+        body, marks = (b"", []) if name is None else marked(pieces_of(events))
+        if name is None or not body or (framing is AWS_EVENT_STREAM and not _says_something(name, body)):
             continue
-        if all(map(_is_whole, (event.value for event in events))):
+        if all(_is_whole(event.value) for event in events):
             return []
         headers = {"content-type": framing.media_types[0]}
         found = [
@@ -62,6 +64,18 @@ def interactions_of(
 Pieces = list[tuple[bytes, float | None]]
 
 
+def _recognised(
+    framing: Framing, pieces_of: Callable[[Sequence[TimedEvent]], Pieces], events: Sequence[TimedEvent]
+) -> str | None:
+    """The dialect of these events in ``framing``. No more of them are written than are looked at."""
+    shown = SAMPLE_EVENTS
+    while True:
+        body = b"".join(piece for piece, _ in pieces_of(events[:shown]))
+        if len(body) >= SNIFF_BYTES or shown >= len(events):
+            return recognised(framing, body) if body else None
+        shown *= 8
+
+
 def _server_sent(events: Iterable[TimedEvent]) -> Pieces:
     return [(server_sent(event.name, event.value), event.ms) for event in events]
 
@@ -72,15 +86,24 @@ def server_sent(name: str, value: dict[str, Any] | None) -> bytes:
         return b"data: " + SENTINEL.encode() + b"\n\n"
     named = " ".join((name or text(value.get("type"))).split())
     head = b"event: " + named.encode("utf-8", "replace") + b"\n" if named else b""
-    return head + b"data: " + json_bytes(value) + b"\n\n"
+    return head + b"data: " + _written(value) + b"\n\n"
+
+
+def _written(value: object) -> bytes:
+    """``value`` as JSON: by the fast encoder, which refuses what only Python's own accepts, such as half a surrogate
+    pair."""
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return json_bytes(value)
 
 
 def _lines(events: Iterable[TimedEvent]) -> Pieces:
-    return [(json_bytes(event.value) + b"\n", event.ms) for event in events if event.value is not None]
+    return [(_written(event.value) + b"\n", event.ms) for event in events if event.value is not None]
 
 
 def _array(events: Iterable[TimedEvent]) -> Pieces:
-    values = [(json_bytes(event.value), event.ms) for event in events if event.value is not None]
+    values = [(_written(event.value), event.ms) for event in events if event.value is not None]
     return [((b"," if place else b"[") + value, ms) for place, (value, ms) in enumerate(values)] + [(b"]", None)]
 
 
@@ -95,7 +118,7 @@ def _aws_frames(events: Iterable[TimedEvent]) -> Pieces:
         if isinstance(chunk := payload.get("bytes"), str) and chunk[:1] == "{":
             payload = {**payload, "bytes": b64encode(chunk.encode()).decode()}
         write = aws_exception if name.endswith("Exception") else aws_event
-        found.append((write(name, json_bytes(payload)), event.ms))
+        found.append((write(name, _written(payload)), event.ms))
     return found
 
 
@@ -110,7 +133,9 @@ _WRITERS = (
 def _says_something(name: str, body: bytes) -> bool:
     """Whether the dialect reads anything of these frames; it recognises a frame of any name."""
     spoken = wire_format(name)
-    deltas = [] if spoken is None else spoken.decoder().feed(body)
+    decoder = None if spoken is None else spoken.decoder()
+    pieces = (body[at : at + SNIFF_BYTES] for at in range(0, len(body), SNIFF_BYTES))
+    deltas = (delta for piece in pieces if decoder is not None for delta in decoder.feed(piece))
     return any(one.text or one.reasoning or one.tools or one.finish_reason or one.done for one in deltas)
 
 

@@ -11,8 +11,9 @@ from msgspec import structs
 
 from kmon.dialects.json_access import text
 from kmon.recording.arrivals import Marks, arrivals_ms
-from kmon.recording.content_codings import decoded_body
+from kmon.recording.content_codings import layers
 from kmon.recording.interaction import Interaction, Request
+from kmon.recording.packed_arrivals import unpacked_marks
 from kmon.recording.sniff import dialect_of, is_stream
 
 UNKNOWN_REQUEST = Request(body=b'{"stream":true}')
@@ -30,12 +31,13 @@ def interaction(
 ) -> Interaction:
     """An interaction without content codings, with its dialect, its streaming flag and the times of its events.
 
-    ``marks`` are those of ``body`` as it is given; they do not count for a compressed one.
+    ``marks`` are those of ``body`` as it is given.
     """
     problem: str | None = None
     plain = body
     try:
-        plain = decoded_body(body, headers.get("content-encoding", ""))
+        undone = layers(body, headers.get("content-encoding", ""))
+        plain, marks = undone[-1].plain, unpacked_marks(undone, marks)
     except ValueError as why:
         problem = f"its body cannot be read: {why}"
     found = Interaction(
@@ -47,7 +49,7 @@ def interaction(
         dialect_of(request.url, plain),
         request.wants_stream or problem is not None,
         duration_ms,
-        arrivals_ms(body, marks) if plain is body else (),
+        arrivals_ms(plain, marks),
         problem,
     )
     return structs.replace(found, streaming=found.streaming or is_stream(found.content_type, plain))

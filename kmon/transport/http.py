@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ssl
 import time
-import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,11 +17,10 @@ import httpcore
 import httpx
 
 from kmon import __version__
+from kmon.dialects.content_coding import CodingError, Layer, codings, layer, through
 from kmon.transport.backend import StampingBackend
 from kmon.transport.phase import OnPhase, OnSampler
 
-STEP_BYTES = 1 << 18
-_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 USER_AGENT = f"kmon/{__version__}"
 ERROR_BODY_LIMIT_BYTES = 65_536
 ERROR_BODY_WAIT_S = 10.0
@@ -30,33 +28,28 @@ ERROR_BODY_WAIT_S = 10.0
 
 
 class Unpacker:
-    """Decodes the pieces of a body: one layer of gzip or deflate; ``identity`` passes through."""
+    """Decodes the pieces of a body, through each of its content codings; ``identity`` passes through."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding.strip().lower()
-        bits = _WINDOW_BITS.get(self._encoding)
-        self._inflate = zlib.decompressobj(bits) if bits is not None else None
+        self._layers: list[Layer] = []
+        self._unknown = ""
+        try:
+            self._layers = [layer(coding) for coding in codings(self._encoding)]
+        except CodingError as why:
+            self._unknown = str(why)
 
     def __call__(self, packed: bytes) -> Iterator[bytes]:
-        """The decoded ``packed``, in steps of at most ``STEP_BYTES``. Raises ``httpx.DecodingError``.
-
-        The steps are bounded, because a small body may decode to gigabytes.
-        """
-        if self._encoding in ("", "identity"):
-            yield packed
-            return
-        if self._inflate is None:
+        """The decoded ``packed``, in bounded steps. Raises ``httpx.DecodingError``."""
+        if self._unknown:
             raise httpx.DecodingError(
                 f"the body is encoded as {self._encoding[:60]!r}, although identity was asked for"
             )
         try:
-            while packed:
-                data = self._inflate.decompress(packed, STEP_BYTES)
-                packed = self._inflate.unconsumed_tail
-                if data:
-                    yield data
-        except zlib.error as error:
-            raise httpx.DecodingError(f"the {self._encoding} body cannot be unpacked: {error}") from error
+            yield from through(self._layers, packed)
+        except CodingError as error:
+            why = f"the {self._encoding[:60]} body cannot be unpacked ({error}), although identity was asked for"
+            raise httpx.DecodingError(why) from error
 
 
 class Answer:

@@ -13,10 +13,15 @@ from pathlib import Path
 import brotli
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kmon.errors import UsageError
+from kmon.recording import Request
+from kmon.recording.arrivals import marked
 from kmon.recording.content_codings import EXPANDED_LIMIT_BYTES, decoded_body
-from tests.support.recorded_stream import HEAD, SSE, is_the_stream, recorded
+from kmon.recording.exchange import interaction
+from tests.support.recorded_stream import EVENTS, HEAD, SSE, is_the_stream, recorded
 
 BODY = SSE.encode()
 Compress = Callable[[bytes], bytes]
@@ -96,3 +101,67 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_file_in_utf_16(tmp_path: Path, encoding: str) -> None:
     """Windows PowerShell writes so what a program prints, with its own line ends."""
     is_the_stream(recorded(tmp_path, SSE.replace("\n", "\r\n").encode(encoding))[0])
+
+
+def flushed(coding: str, pieces: list[bytes]) -> list[bytes]:
+    """The pieces, each packed so far that it can be unpacked when it is there."""
+    if coding == "br":
+        packer = brotli.Compressor()
+        return [packer.process(piece) + packer.flush() for piece in pieces[:-1]] + [
+            packer.process(pieces[-1]) + packer.finish()
+        ]
+    if coding == "zstd":
+        frame = zstandard.ZstdCompressor().compressobj()
+        ends = [zstandard.COMPRESSOBJ_FLUSH_BLOCK] * (len(pieces) - 1) + [zstandard.COMPRESSOBJ_FLUSH_FINISH]
+        return [frame.compress(piece) + frame.flush(end) for piece, end in zip(pieces, ends, strict=True)]
+    deflate = zlib.compressobj(wbits={"gzip": 31, "deflate": 15, "deflate ": -15}[coding])
+    flushes = [zlib.Z_SYNC_FLUSH] * (len(pieces) - 1) + [zlib.Z_FINISH]
+    return [deflate.compress(piece) + deflate.flush(flush) for piece, flush in zip(pieces, flushes, strict=True)]
+
+
+TIMES_MS = (0.0, 10.0, 20.0, 7020.0, 7030.0)
+
+
+@pytest.mark.parametrize(
+    "layers", [["gzip"], ["deflate"], ["deflate "], ["br"], ["zstd"], ["gzip", "br"], ["br", "gzip"], ["zstd", "gzip"]],
+    ids=", ".join,
+)  # fmt: skip
+def test_the_events_of_a_compressed_body_keep_their_times(layers: list[str]) -> None:
+    pieces = [event.encode() for event in EVENTS]
+    for coding in layers:
+        pieces = flushed(coding, pieces)
+    body, marks = marked(zip(pieces, TIMES_MS, strict=True))
+    headers = {"content-type": "text/event-stream", "content-encoding": ", ".join(layers)}
+    found = interaction(0, Request(), 200, headers, body, None, marks)
+    assert found.body == BODY
+    assert found.arrivals_ms == TIMES_MS
+
+
+def test_an_event_that_was_not_flushed_came_when_it_could_be_unpacked() -> None:
+    body, ends = gzip.compress(BODY), [1.0, 9.0]
+    half = len(body) // 2
+    marks = [(half, ends[0]), (len(body), ends[1])]
+    headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
+    found = interaction(0, Request(), 200, headers, body, None, marks)
+    assert len(found.arrivals_ms) == len(EVENTS)
+    assert set(found.arrivals_ms) <= {0.0, 8.0}
+
+
+def test_a_body_that_only_says_that_it_is_compressed_keeps_its_times() -> None:
+    body, marks = marked(zip([event.encode() for event in EVENTS], TIMES_MS, strict=True))
+    headers = {"content-type": "text/event-stream", "content-encoding": "gzip, br"}
+    assert interaction(0, Request(), 200, headers, body, None, marks).arrivals_ms == TIMES_MS
+
+
+@given(
+    st.sampled_from(["gzip", "deflate", "br", "zstd", "gzip, br"]),
+    st.sampled_from([gzip.compress(BODY), zlib.compress(BODY), brotli.compress(BODY), zstandard.compress(BODY), BODY]),
+    st.integers(0, 400),
+    st.binary(max_size=4),
+    st.lists(st.integers(0, 500), max_size=4),
+)
+def test_a_damaged_body_raises_nothing(coding: str, packed: bytes, at: int, put: bytes, ends: list[int]) -> None:
+    body = packed[:at] + put + packed[at:]
+    marks = [(min(end, len(body)), float(place)) for place, end in enumerate([*sorted(ends), len(body)])]
+    headers = {"content-type": "text/event-stream", "content-encoding": coding}
+    interaction(0, Request(), 200, headers, body, None, marks)

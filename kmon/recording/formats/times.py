@@ -21,6 +21,9 @@ _SECONDS = (
 )
 _MILLISECONDS = ("t_ms", "ms", "time_ms", "timestamp_ms", "elapsed_ms", "offset_ms", "delay_ms", "at_ms")
 _NANOSECONDS = ("t_ns", "time_ns", "timestamp_ns")
+_UNITS_MS = dict.fromkeys(_MILLISECONDS, 1.0) | dict.fromkeys(_NANOSECONDS, 1e-6) | dict.fromkeys(_SECONDS, 1e3)
+"""The unit of each name in ms; the first that a value has is used."""
+_ORDER = {name: place for place, name in enumerate(_UNITS_MS)}
 _EPOCH_MS_FROM = 1e11
 """A larger number of seconds is a number of milliseconds since 1970: as seconds it would be after the year 5000."""
 _FRACTION = re.compile(r"([.,]\d{6})\d+")
@@ -30,10 +33,9 @@ def ms_of(value: object) -> float | None:
     """The time (ms after some moment) in a JSON object, by the name of its member; None if it has none."""
     if not isinstance(value, dict):
         return None
-    for names, unit_ms in ((_MILLISECONDS, 1.0), (_NANOSECONDS, 1e-6), (_SECONDS, 1e3)):
-        for name in names:
-            if (found := _ms(value.get(name), unit_ms)) is not None:
-                return found
+    for name in sorted(value.keys() & _UNITS_MS.keys(), key=_ORDER.__getitem__):
+        if (found := _ms(value[name], _UNITS_MS[name])) is not None:
+            return found
     return None
 
 

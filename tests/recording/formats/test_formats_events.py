@@ -203,3 +203,18 @@ def test_an_error_that_was_answered_instead_of_a_stream_is_read(tmp_path: Path, 
     (only,) = recorded(tmp_path, json.dumps(answer), "answer.json")
     assert (got := decoded(only).error) is not None
     assert got.message == "no"
+
+
+def test_a_dialect_is_recognised_wherever_it_would_be_in_the_body(tmp_path: Path) -> None:
+    """Only as many events are written for it as are looked at, which is more where they are small."""
+    noise: list[dict[str, Any]] = [{"n": number} for number in range(150)]
+    (only,) = recorded(tmp_path, lines([*noise, *CHUNKS]))
+    assert (decoded(only).text, decoded(only).chunks) == (TEXT, len(noise) + len(CHUNKS))
+
+
+def test_what_only_pythons_encoder_writes_is_kept(tmp_path: Path) -> None:
+    half = json.loads(json.dumps(CHUNKS))
+    half[1]["choices"][0]["delta"]["content"] = "\ud83d"
+    half[2]["choices"][0]["delta"]["content"] = "\ude00 " + TEXT
+    (only,) = recorded(tmp_path, lines(half))
+    assert decoded(only).text.endswith(TEXT)
