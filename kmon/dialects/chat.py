@@ -40,6 +40,8 @@ REASONING = frozenset({*REASONING_KEYS, "reasoning_details"})
 NO_REASON = frozenset({"", "null", "none"})
 """Finish reasons that are none: some servers write the word for it (DashScope)."""
 PATH = "/chat/completions"
+READ_PATHS = "/completions"
+"""The end of the paths that are read: also of the older completions, whose choices have ``text``."""
 NAMED_CHOICES = ("auto", "none", "required", "any")
 
 
@@ -53,7 +55,7 @@ class Chat(HttpDialect):
     models_path = "/models"
 
     def route(self, path: str) -> Route | None:
-        return Route() if path.endswith(PATH) else None
+        return Route() if path.endswith(READ_PATHS) else None
 
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
         return "choices" in value

@@ -144,7 +144,7 @@ class WireFormat(ABC):
         return messages_member(value)
 
     def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
-        """The names of the tools that a request offers; "" for an unreadable one."""
+        """The names of the tools that a request offers; "" for one whose name it does not say."""
         return named_tools(value)
 
 
@@ -223,9 +223,9 @@ def messages_member(value: Mapping[str, Any]) -> Sequence[object]:
 
 
 def named_tools(value: Mapping[str, Any]) -> Sequence[str]:
-    """``name`` of each of ``tools``, or of its ``function``."""
-    offered = map(members, items(value.get("tools")))
-    return [text(members(tool.get("function")).get("name")) or text(tool.get("name")) for tool in offered]
+    """``name`` of each of ``tools``, or of its ``function`` or ``custom``, and of the older ``functions``."""
+    offered = map(members, items(value.get("tools")) + items(value.get("functions")))
+    return [text(members(tool.get("function") or tool.get("custom") or tool).get("name")) for tool in offered]
 
 
 def carries_calls(scenario: Scenario) -> bool:

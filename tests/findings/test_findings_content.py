@@ -78,6 +78,12 @@ def test_a_tool_that_the_server_runs_need_not_be_offered() -> None:
     assert found(Delta(tools=run.tools), Delta(text="42"), STOP) == "tool-not-offered"
 
 
+def test_a_tool_that_is_offered_without_its_name_may_have_any() -> None:
+    request = RequestFacts("m", (Tool(name="get_weather"), Tool(name="")))
+    assert found(call("{}", "web_search"), CALLED, request=request) is None
+    assert found(call("{}", ""), CALLED, request=request) == "tool-not-offered"
+
+
 def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_about() -> None:
     leak = "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
     assert found(Delta(text=leak), STOP) == "tool-markers-leaked"
