@@ -153,7 +153,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
             answer += text(choice.get("text"))
         if (reason := text(choice.get("finish_reason"))) and reason.lower() not in NO_REASON:
             finish = reason
-        if error is None and (cause := choice.get("error")):
+        if error is None and (cause := choice.get("error") or members(delta).get("error")):
             error = fault(cause, frame=raw)
     if counts := chunk.get("usage"):
         usage = usage_of(counts) or usage

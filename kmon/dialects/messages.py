@@ -39,7 +39,7 @@ class Messages(HttpDialect):
     auth: Auth = "x-api-key"
     finish_words = FinishWords(
         length=frozenset({"max_tokens", "model_context_window_exceeded"}),
-        without_output=frozenset({"refusal", "pause_turn", "stop_sequence"}),
+        without_output=frozenset({"refusal", "pause_turn", "stop_sequence", "compaction"}),
     )
 
     def route(self, path: str) -> Route | None:
@@ -48,7 +48,7 @@ class Messages(HttpDialect):
         return Route() if _PATH.search(path) else None
 
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
-        return value.get("type") in EVENTS
+        return value.get("type", event) in EVENTS
 
     def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body: dict[str, Any] = {

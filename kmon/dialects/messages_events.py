@@ -31,11 +31,14 @@ THOUGHT_TOKENS = "thinking_tokens"
 STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
+    "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "conflict_error": 409,
     "request_too_large": 413,
     "rate_limit_error": 429,
     "api_error": 500,
+    "timeout_error": 504,
     "overloaded_error": 529,
 }
 """HTTP status by error type, as sent when the error comes before the stream."""
@@ -70,6 +73,9 @@ class MessagesEvents:
             return self._end(event)
         if kind == "message_stop":
             return Delta(tools=self._left(), done=True)
+        if kind == "message":  # a server that does not stream, in one event
+            whole = whole_message(event)
+            return replace(whole, done=True, unstreamed=whole.progress)
         if kind == "error" or event.get("error"):
             return Delta(error=_error(event.get("error") or event))
         return Delta(keepalive=kind == "ping")

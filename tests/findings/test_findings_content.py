@@ -286,6 +286,7 @@ def test_a_told_refusal_a_pause_and_a_tool_of_the_provider_are_no_empty_answer()
     used = Delta(server_tools=(ServerTool("server_tool_use", "web_search"),))
     assert ended(messages, Delta(finish_reason="refusal", done=True)) is None
     assert ended(messages, used, Delta(finish_reason="pause_turn", done=True)) is None
+    assert ended(messages, Delta(finish_reason="compaction", done=True)) is None
     assert ended(messages, used, Delta(finish_reason="tool_use", done=True)) is None
     assert ended(messages, Delta(finish_reason="end_turn", done=True)) == "empty-answer"
     assert ended(messages, Delta(finish_reason="tool_use", done=True)) == "finish-mismatch"
