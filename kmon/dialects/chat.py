@@ -37,7 +37,7 @@ REASONING_KEYS = (
 )
 """Names of the thinking in a delta: DeepSeek's, OpenRouter's, GitHub Copilot's, and others in use."""
 REASONING = frozenset({*REASONING_KEYS, "reasoning_details"})
-NO_REASON = frozenset({"", "null", "none"})
+NO_REASON = frozenset({"", "null", "none", "finish_reason_unspecified"})
 """Finish reasons that are none: some servers write the word for it (DashScope)."""
 PATH = "/chat/completions"
 READ_PATHS = "/completions"

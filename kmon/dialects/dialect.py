@@ -8,6 +8,7 @@ of them does I/O.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -60,19 +61,30 @@ class Route(Struct, frozen=True):
     stream: bool | None = None
 
 
+FAILED_PARTS = frozenset({
+    "error", "failed", "failure", "abort", "aborted", "cancel", "cancelled", "canceled", "timeout", "interrupted",
+    "overloaded", "unavailable", "exception", "insufficient", "malformed", "invalid", "unexpected", "filter",
+    "filtered", "safety", "sensitive", "blocked", "prohibited", "intervened",
+})  # fmt: skip
+"""Parts of the words for a failed answer, as in ``network_error`` or ``function_call_filter: MALFORMED_FUNCTION_CALL``;
+no word for a good end has one. In lower case; any case is read."""
+FAILED = frozenset({
+    "recitation", "language", "blocklist", "spii", "image_recitation", "no_image", "model_armor", "too_many_tool_calls",
+    "missing_thought_signature", "repetition",
+})  # fmt: skip
+"""Further words for one: Google's, which its other endpoints pass on, and vLLM's for a repetition that it broke off."""
+_PART = re.compile(r"[a-z]+")
+
+
 class FinishWords(Struct, frozen=True):
     """The finish reasons that findings need, by meaning. Any other word is an ordinary end."""
 
     tools: frozenset[str] = frozenset({"tool_calls", "function_call", "tool_use"})
     """The answer ends in tool calls. Gateways pass on the words of several vendors."""
-    length: frozenset[str] = frozenset({"length", "max_tokens"})
+    length: frozenset[str] = frozenset({"length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length"})
     """The output cap cut the answer."""
-    failed: frozenset[str] = frozenset({
-        "error", "error_finish", "network_error", "server_error", "internal_error", "insufficient_system_resource",
-        "abort", "aborted", "timeout", "malformed_tool_use", "malformed_model_output", "malformed_function_call",
-        "content_filter", "content_filtered", "guardrail_intervened", "sensitive",
-    })  # fmt: skip
-    """The server gave up, produced something unusable, or withheld the rest. In lower case; any case is read."""
+    failed: frozenset[str] = FAILED
+    """The server gave up, produced something unusable, or withheld the rest, beside what :data:`FAILED_PARTS` finds."""
     required: bool = True
     """Whether an answer that ended without a reason may be cut: not where the terminal event alone says it is whole."""
     without_output: frozenset[str] = frozenset()
@@ -82,7 +94,10 @@ class FinishWords(Struct, frozen=True):
 
     def is_failure(self, reason: str | None) -> bool:
         """Whether the finish reason says that the answer failed."""
-        return reason is not None and reason.lower() in self.failed
+        if reason is None:
+            return False
+        word = reason.lower()
+        return word in self.failed or not FAILED_PARTS.isdisjoint(_PART.findall(word))
 
 
 class WireFormat(ABC):
