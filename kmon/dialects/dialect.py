@@ -120,6 +120,10 @@ class WireFormat(ABC):
         """The media types of a streamed answer."""
         return frozenset(media_type for framing in self.framings for media_type in framing.media_types)
 
+    def begins(self, body: bytes) -> bool:
+        """Whether a body that begins like this certainly is a streamed answer, whatever its content type says."""
+        return any(framing.certain and framing.begins(body) for framing in self.framings)
+
     @abstractmethod
     def route(self, path: str) -> Route | None:
         """What the path of a request says; any prefix is ignored. None for another dialect."""

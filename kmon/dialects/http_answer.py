@@ -44,6 +44,7 @@ LONG_WAIT_MS = 500
 RETRY_AFTER_LIMIT_S = 1e9
 """Thirty years; more means never."""
 LOCATION_LIMIT_CHARS = 1_000
+NO_CONTENT = 204
 STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
 
@@ -90,13 +91,19 @@ def http_date(value: str | None) -> datetime.datetime | None:
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
 
 
-def is_stream(status: int, content_type: str, wanted: Collection[str]) -> bool:
-    """Whether the body can be decoded as a stream of one of the media types ``wanted``.
+def may_stream(status: int) -> bool:
+    """Whether an answer with this status can be the stream that was asked for: clients accept every success."""
+    return 200 <= status < 300 and status != NO_CONTENT
 
-    Some servers ignore ``stream: true`` and answer JSON or HTML. For event-stream frames any content type is accepted:
-    clients do not check it, and the checksums show whether they are frames.
+
+def is_stream(status: int, content_type: str, wanted: Collection[str]) -> bool:
+    """Whether the body can be decoded as a stream of one of the media types ``wanted``, by the head of the answer.
+
+    Some servers ignore ``stream: true`` and answer JSON or HTML; others stream under such a type, which no client looks
+    at, so of those the body must be looked at. For event-stream frames any content type is accepted: the checksums show
+    whether they are frames.
     """
-    if status != 200:
+    if not may_stream(status):
         return False
     return EVENT_STREAM_TYPE in wanted or content_type in wanted or content_type in STREAM_TYPES
 
