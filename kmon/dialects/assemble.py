@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kmon.dialects.bounds import ID_LIMIT_CHARS
-from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolCall, ToolFragment, Usage
+from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolCall, ToolFragment, Usage, counted
 from kmon.dialects.text import mended
 
 TEXT_LIMIT_CHARS = 4_000_000
@@ -122,7 +122,7 @@ class Transcript:
         if delta.finish_reason is not None:
             self.finish_reason = mended(delta.finish_reason)
         if delta.usage is not None:
-            self.usage = delta.usage
+            self.usage = counted(self.usage, delta.usage)
         if delta.error is not None:
             self._add_error(delta.error)
             self.cut_frames += delta.cut

@@ -1,9 +1,8 @@
 """Chat Completions (OpenAI's dialect and the variants of other providers): requests, streams and whole answers.
 
 Rules where the format is ambiguous: text is the ``delta`` of choice 0, never the ``text`` or ``message`` that some
-providers put beside it, unless nothing else ever comes; reasoning is the first of :data:`REASONING_KEYS`, else of
-``reasoning_details`` or the thinking parts of a content list, which repeat it; usage may be in the chunk, in the choice
-or under ``x_groq``; an unreadable frame is an error and decoding continues.
+providers put beside it, unless nothing else ever comes; reasoning has many names (``chat_words.py``); usage may be in
+the chunk, in the choice or under ``x_groq``; an unreadable frame is an error and decoding continues.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 
 from kmon.dialects.chat_calls import ChatCalls
+from kmon.dialects.chat_words import ChatWords, media
 from kmon.dialects.delta import Delta, StreamError, ToolFragment, Usage
 from kmon.dialects.dialect import SSE_HEADERS, HttpDialect, Route, WireRequest
 from kmon.dialects.error_words import reported
@@ -24,22 +24,13 @@ from kmon.dialects.json_access import count, items, members, position, text
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool
 
-PARTS_DEPTH = 4
-"""How deep content parts are searched for text (a thinking part holds a list of text parts)."""
-THINKING_PARTS = ("thinking", "reasoning")
-REASONING_KEYS = (
-    "reasoning_content",
-    "reasoning",
-    "reasoning_text",
-    "thinking",
-    "reasoning_summary",
-    "thinking_content",
-)
-"""Names of the thinking in a delta: DeepSeek's, OpenRouter's, GitHub Copilot's, and others in use."""
-REASONING = frozenset({*REASONING_KEYS, "reasoning_details"})
-NO_REASON = frozenset({"", "null", "none"})
+NO_REASON = frozenset({"", "null", "none", "finish_reason_unspecified"})
 """Finish reasons that are none: some servers write the word for it (DashScope)."""
 PATH = "/chat/completions"
+READ_PATHS = "/completions"
+"""The end of the paths that are read: also of the older completions, whose choices have ``text``."""
+COMPARED_CHARS = 100_000
+"""How much of a text under ``message`` is kept to find out whether the next one repeats it."""
 NAMED_CHOICES = ("auto", "none", "required", "any")
 
 
@@ -53,7 +44,7 @@ class Chat(HttpDialect):
     models_path = "/models"
 
     def route(self, path: str) -> Route | None:
-        return Route() if path.endswith(PATH) else None
+        return Route() if path.endswith(READ_PATHS) else None
 
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
         return isinstance(value.get("choices"), list)
@@ -90,20 +81,28 @@ class ChatDecoder(JSONEventsDecoder):
 
     def __init__(self) -> None:
         super().__init__(self._interpreted)
-        self._calls = ChatCalls()
-        self._silent = True
-        """Whether nothing of the answer has come."""
+        self._calls, self._spoken = ChatCalls(), ChatWords()
+        self._streamed = False
+        """Whether some of the answer came in a delta."""
+        self._said = ""
+        """The text that came under ``message`` instead."""
 
     def _interpreted(self, chunk: dict[str, Any], raw: str, name: str) -> Delta:
-        delta = chunk_delta(chunk, raw, name, self._calls)
-        if self._silent:
+        delta = chunk_delta(chunk, raw, name, self._calls, self._spoken)
+        if not self._streamed:
             if delta.progress:
-                self._silent = False
+                self._streamed = True
             elif _is_whole(chunk):
-                self._silent = False
-                delta = chunk_delta(_as_chunk(chunk), raw, name, self._calls)
-                return msgspec.structs.replace(delta, unstreamed=delta.progress)
+                return self._whole(chunk_delta(_as_chunk(chunk), raw, name, self._calls, self._spoken))
         return delta
+
+    def _whole(self, delta: Delta) -> Delta:
+        """The delta of a message: the whole answer, a piece of it, or all so far."""
+        said = delta.text
+        if self._said and said.startswith(self._said):
+            delta = msgspec.structs.replace(delta, text=said.removeprefix(self._said))
+        self._said = (self._said + delta.text)[:COMPARED_CHARS]
+        return msgspec.structs.replace(delta, unstreamed=delta.progress)
 
 
 def _is_whole(chunk: dict[str, Any]) -> bool:
@@ -116,10 +115,17 @@ def _as_chunk(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "choices": choices}
 
 
-def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: ChatCalls | None = None) -> Delta:
-    """The meaning of one chunk object. ``name`` is the SSE event name, ``calls`` the tool calls so far."""
+def chunk_delta(
+    chunk: dict[str, Any],
+    raw: str = "",
+    name: str = "",
+    calls: ChatCalls | None = None,
+    words: ChatWords | None = None,
+) -> Delta:
+    """The meaning of one chunk object. ``name`` is the SSE event name; ``calls`` and ``words`` are those so far."""
+    words = words or ChatWords()
     answer = reasoning = refusal = ""
-    media: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     tools: tuple[ToolFragment, ...] = ()
     finish: str | None = None
     usage: Usage | None = None
@@ -134,24 +140,20 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
             continue
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            content = delta.get("content")
-            if isinstance(content, str):
-                answer += content
-            elif isinstance(content, list):
-                answer += _parts(content, thinking=False)
-            if not REASONING.isdisjoint(delta) or isinstance(content, list):
-                reasoning += _reasoning(delta, content)
+            said, thought = words.of(delta)
+            answer += said
+            reasoning += thought
             if "refusal" in delta:
                 refusal += text(delta["refusal"])
             if "audio" in delta or "images" in delta:
-                media += _media(delta)
+                shown += media(delta)
             if "tool_calls" in delta or "function_call" in delta:
                 tools += (calls or ChatCalls()).fragments(delta)
         elif not text(chunk.get("object")).startswith("chat."):
             answer += text(choice.get("text"))
         if (reason := text(choice.get("finish_reason"))) and reason.lower() not in NO_REASON:
             finish = reason
-        if error is None and (cause := choice.get("error")):
+        if error is None and (cause := choice.get("error") or members(delta).get("error")):
             error = fault(cause, frame=raw)
     if counts := chunk.get("usage"):
         usage = usage_of(counts) or usage
@@ -162,7 +164,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
         text=answer,
         reasoning=reasoning,
         tools=tools,
-        media=media,
+        media=shown,
         refusal=refusal,
         finish_reason=finish,
         usage=usage,
@@ -182,16 +184,17 @@ def usage_of(value: object) -> Usage | None:
     prompt = members(value.get("prompt_tokens_details") or value.get("input_tokens_details"))
     completion = members(value.get("completion_tokens_details") or value.get("output_tokens_details"))
     usage = Usage(
-        _first(value, "prompt_tokens", "input_tokens"),
-        _first(value, "completion_tokens", "output_tokens"),
-        _first(value, "total_tokens"),
+        _first(value, "prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_eval_count"),
+        _first(value, "completion_tokens", "output_tokens", "completionTokens", "outputTokens", "eval_count"),
+        _first(value, "total_tokens", "totalTokens"),
         _either(_first(completion, "reasoning_tokens"), _first(value, "reasoning_tokens")),
         _either(
             _first(prompt, "cached_tokens"),
             _first(value, "cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"),
         ),
         _either(
-            _first(prompt, "cache_write_tokens", "cache_creation_tokens"), _first(value, "cache_creation_input_tokens")
+            _first(prompt, "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"),
+            _first(value, "cache_creation_input_tokens"),
         ),
     )
     return None if usage == Usage(None, None, None) else usage
@@ -217,55 +220,6 @@ def _error(chunk: dict[str, Any], raw: str, name: str) -> StreamError | None:
     else:
         return None
     return fault(cause, frame=raw) if cause else None
-
-
-def _reasoning(delta: dict[str, Any], content: object) -> str:
-    for key in REASONING_KEYS:
-        if (value := delta.get(key)) and (found := _part_text(value, PARTS_DEPTH)):
-            return found
-    listed = content if isinstance(content, list) else []
-    return _details(items(delta.get("reasoning_details"))) or _parts(listed, thinking=True)
-
-
-def _details(details: list[Any]) -> str:
-    """The readable details: texts and summaries. Encrypted ones, and signatures, say nothing."""
-    found = (members(detail) for detail in details)
-    return "".join(text(detail.get("text")) or text(detail.get("summary")) for detail in found)
-
-
-def _parts(parts: list[Any], *, thinking: bool) -> str:
-    """The text of the thinking parts of a content list, or of its other parts."""
-    pieces = []
-    for part in parts:
-        if isinstance(part, str):
-            pieces.append("" if thinking else part)
-        elif isinstance(part, dict) and (part.get("type") in THINKING_PARTS) == thinking:
-            pieces.append(_part_text(part, PARTS_DEPTH))
-    return "".join(pieces)
-
-
-def _part_text(part: object, depth: int) -> str:
-    if isinstance(part, str) or depth == 0:
-        return text(part)
-    if isinstance(part, list):
-        return "".join(_part_text(inner, depth - 1) for inner in part)
-    found = members(part)
-    return next(
-        (
-            piece
-            for key in ("text", "thinking", "reasoning", "summary")
-            if (piece := _part_text(found.get(key), depth - 1))
-        ),
-        "",
-    )
-
-
-def _media(delta: dict[str, Any]) -> tuple[str, ...]:
-    """A MIME type for each piece of audio or picture, "" where the chunk does not say it (OpenAI, OpenRouter)."""
-    audio = members(delta.get("audio"))
-    urls = (text(members(members(image).get("image_url")).get("url")) for image in items(delta.get("images")))
-    pictures = tuple(url[5:].partition(";")[0] if url.startswith("data:") else "" for url in urls)
-    return ("",) * bool(audio.get("data") or audio.get("transcript")) + pictures
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Which tool call a piece of a Chat Completions stream belongs to: by index, by id, by name, or by none of them.
 
-OpenAI keys the pieces of a call by ``index``. Compatible servers leave it out, send 0 for every call, repeat the id or
-the name with each piece, cut the name into pieces, or send the arguments as an object that grows. The pieces leave this
-module with one index per call, the first id, and a name that is said once, so that no later part has to know of it.
+OpenAI keys the pieces of a call by ``index``. Compatible servers leave it out, send 0 for every call or another one for
+every piece, repeat the id or the name with each piece, write the word "null" for none, cut the name into pieces, or
+send the arguments as an object that grows. The pieces leave this module with one index per call, the first id, and a
+name that is said once, so that no later part has to know of it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ CALLS_LIMIT = 1_000
 """Calls that are told apart in one answer; the pieces of further ones are passed on, each as a call of its own."""
 PIECES_LIMIT = 256
 """Pieces of arguments that are kept before they are searched for the end of their object."""
+NO_VALUE = ("null", "None")
+"""What servers write that make a text of an id or a name that is none."""
 _OUTSIDE = re.compile(r'["{}\[\]]')
 _IN_STRING = re.compile(r'["\\]')
 
@@ -33,6 +36,8 @@ class _Call:
     """Whether some of its arguments came."""
     value: object = None
     """Its arguments, if they came as an object instead of a text."""
+    named_again: bool = False
+    """Whether its name came alone after its whole arguments: a repetition, or the beginning of the next call."""
     pieces: list[str] = field(default_factory=list)
     depth: int = 0
     opened: bool = False
@@ -107,7 +112,7 @@ class ChatCalls:
         if type(index) is not int or entry.get("id") or called.get("name") or not isinstance(arguments, str):
             return None
         call = self._at.get(index)
-        if call is None:
+        if call is None or call.named_again:
             return None
         self._last = call
         if arguments:
@@ -116,12 +121,19 @@ class ChatCalls:
 
     def _fragment(self, index: int, place: int | None, entry: dict[str, Any]) -> ToolFragment:
         """The piece in ``entry``. ``index`` is -1 if it has none, ``place`` None if it is the only one of its list."""
-        called = members(entry.get("function"))
+        custom = members(entry.get("custom"))
+        called = members(entry.get("function")) or custom or entry  # some servers leave the inner object out
         id, name = _id(entry.get("id")), text(called.get("name"))
-        given = called.get("arguments")
+        given = called.get("input" if called is custom else "arguments")
         arguments = compact(given) if isinstance(given, dict | list) else text(given)
         known = index if index >= 0 else place
+        here = self._spoken_of(known)
+        if name in NO_VALUE and self._last is not None:
+            name = ""
+        if here is not None and here.named_again and not id and not name and arguments.lstrip()[:1] == "{":
+            name = here.name
         call = self._call(known, id, name, given if isinstance(given, dict) else arguments)
+        call.named_again = bool(name == call.name != "" and not id and not arguments and call.complete)
         self._at[known or 0] = self._last = call
         if id and not call.id:
             call.id, self._by_id[id] = id, call
@@ -131,10 +143,15 @@ class ChatCalls:
         piece = _name_piece(call, name)
         if arguments:
             call.add(arguments)
-        return ToolFragment(call.number, id if id == call.id else "", piece, arguments, whole=whole)
+        return ToolFragment(
+            call.number, id if id == call.id else "", piece, arguments, free_form=called is custom, whole=whole
+        )
+
+    def _spoken_of(self, index: int | None) -> _Call | None:
+        return self._last if index is None else self._at.get(index)
 
     def _call(self, index: int | None, id: str, name: str, arguments: object) -> _Call:
-        here = self._last if index is None else self._at.get(index)
+        here = self._spoken_of(index)
         if here is not None and (not id or id == here.id):
             return self._new(index) if _begins_another(here, id, name, arguments) else here
         known = self._by_id.get(id)
@@ -142,6 +159,9 @@ class ChatCalls:
         if known is not None and (here is not None or index is None or not name):
             return known
         if here is None:
+            # Some servers count the pieces instead of the calls (Nebius, Cerebras).
+            if arguments and not id and not name and self._last is not None and not self._last.complete:
+                return self._last
             return self._new(index)
         if not here.id:  # the id may come late
             other = bool(here.name and name and here.name != name)
@@ -176,7 +196,9 @@ def _begins_another(here: _Call, id: str, name: str, arguments: object) -> bool:
         return False
     if here.name and name != here.name:
         return here.began  # else it is the next piece of the name
-    if id == here.id != "" or not arguments or not here.complete:
+    if id == here.id != "" or not arguments or (isinstance(arguments, str) and arguments.isspace()):
+        return False
+    if not here.complete:
         return False
     return not (isinstance(arguments, dict) and here.value is not None and grown(here.value, arguments))
 
@@ -196,4 +218,5 @@ def _is_object(value: object) -> bool:
 
 
 def _id(value: object) -> str:
-    return str(value) if isinstance(value, int) and count(value) is not None else text(value)
+    id = str(value) if isinstance(value, int) and count(value) is not None else text(value)
+    return "" if id in NO_VALUE else id

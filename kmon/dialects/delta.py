@@ -32,6 +32,23 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     cache_write_tokens: int | None = None
 
 
+def counted(before: Usage | None, now: Usage | None) -> Usage | None:
+    """The counts after ``now``: those of the last whole report, which has both a prompt and an answer.
+
+    A report with some counts, or with none but a price, takes back no other. A total belongs to the counts beside it,
+    so an older one is dropped once they have changed.
+    """
+    if before is None or now is None or None not in (now.prompt_tokens, now.completion_tokens):
+        return now or before
+    kept, told = (
+        {name: number for name in Usage.__struct_fields__ if (number := getattr(usage, name)) is not None}
+        for usage in (before, now)
+    )
+    if not told.keys() <= {"total_tokens"}:
+        kept.pop("total_tokens", None)
+    return Usage(**(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens")) | kept | told))
+
+
 def whole_prompt(uncached: int | None, read: int | None, written: int | None) -> int | None:
     """The prompt tokens of a dialect that counts those read from a cache, or written to it, apart from the others."""
     return None if uncached is None else uncached + (read or 0) + (written or 0)

@@ -8,6 +8,7 @@ of them does I/O.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -62,19 +63,30 @@ class Route(Struct, frozen=True):
     stream: bool | None = None
 
 
+FAILED_PARTS = frozenset({
+    "error", "failed", "failure", "abort", "aborted", "cancel", "cancelled", "canceled", "timeout", "interrupted",
+    "overloaded", "unavailable", "exception", "insufficient", "malformed", "invalid", "unexpected", "filter",
+    "filtered", "safety", "sensitive", "blocked", "prohibited", "intervened",
+})  # fmt: skip
+"""Parts of the words for a failed answer, as in ``network_error`` or ``function_call_filter: MALFORMED_FUNCTION_CALL``;
+no word for a good end has one. In lower case; any case is read."""
+FAILED = frozenset({
+    "recitation", "language", "blocklist", "spii", "image_recitation", "no_image", "model_armor", "too_many_tool_calls",
+    "missing_thought_signature", "repetition",
+})  # fmt: skip
+"""Further words for one: Google's, which its other endpoints pass on, and vLLM's for a repetition that it broke off."""
+_PART = re.compile(r"[a-z]+")
+
+
 class FinishWords(Struct, frozen=True):
     """The finish reasons that findings need, by meaning. Any other word is an ordinary end."""
 
     tools: frozenset[str] = frozenset({"tool_calls", "function_call", "tool_use"})
     """The answer ends in tool calls. Gateways pass on the words of several vendors."""
-    length: frozenset[str] = frozenset({"length", "max_tokens"})
+    length: frozenset[str] = frozenset({"length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length"})
     """The output cap cut the answer."""
-    failed: frozenset[str] = frozenset({
-        "error", "error_finish", "network_error", "server_error", "internal_error", "insufficient_system_resource",
-        "abort", "aborted", "timeout", "malformed_tool_use", "malformed_model_output", "malformed_function_call",
-        "content_filter", "content_filtered", "guardrail_intervened", "sensitive",
-    })  # fmt: skip
-    """The server gave up, produced something unusable, or withheld the rest. In lower case; any case is read."""
+    failed: frozenset[str] = FAILED
+    """The server gave up, produced something unusable, or withheld the rest, beside what :data:`FAILED_PARTS` finds."""
     required: bool = True
     """Whether an answer that ended without a reason may be cut: not where the terminal event alone says it is whole."""
     without_output: frozenset[str] = frozenset()
@@ -84,7 +96,10 @@ class FinishWords(Struct, frozen=True):
 
     def is_failure(self, reason: str | None) -> bool:
         """Whether the finish reason says that the answer failed."""
-        return reason is not None and reason.lower() in self.failed
+        if reason is None:
+            return False
+        word = reason.lower()
+        return word in self.failed or not FAILED_PARTS.isdisjoint(_PART.findall(word))
 
 
 class WireFormat(ABC):
@@ -108,6 +123,10 @@ class WireFormat(ABC):
     def media_types(self) -> frozenset[str]:
         """The media types of a streamed answer."""
         return frozenset(media_type for framing in self.framings for media_type in framing.media_types)
+
+    def begins(self, body: bytes) -> bool:
+        """Whether a body that begins like this certainly is a streamed answer, whatever its content type says."""
+        return any(framing.certain and framing.begins(body) for framing in self.framings)
 
     @abstractmethod
     def route(self, path: str) -> Route | None:
@@ -152,7 +171,7 @@ class WireFormat(ABC):
         return messages_member(value)
 
     def tool_names(self, value: Mapping[str, Any]) -> Sequence[str]:
-        """The names of the tools that a request offers; "" for an unreadable one."""
+        """The names of the tools that a request offers; "" for one whose name it does not say."""
         return named_tools(value)
 
 
@@ -245,9 +264,9 @@ def messages_member(value: Mapping[str, Any]) -> Sequence[object]:
 
 
 def named_tools(value: Mapping[str, Any]) -> Sequence[str]:
-    """``name`` of each of ``tools``, or of its ``function``."""
-    offered = map(members, items(value.get("tools")))
-    return [text(members(tool.get("function")).get("name")) or text(tool.get("name")) for tool in offered]
+    """``name`` of each of ``tools``, or of its ``function`` or ``custom``, and of the older ``functions``."""
+    offered = map(members, items(value.get("tools")) + items(value.get("functions")))
+    return [text(members(tool.get("function") or tool.get("custom") or tool).get("name")) for tool in offered]
 
 
 def carries_calls(scenario: Scenario) -> bool:

@@ -1,8 +1,9 @@
 """What a server says about a failure, in any of the forms that servers use: JSON of many shapes, a page, plain words.
 
 There is no standard. Seen in use: ``error`` as object, text or list; ``errors``; MiniMax's ``base_resp``; FastAPI's
-``detail``; bare ``code`` and ``message`` (DashScope, API gateways); any of these inside a list; a proxy's HTML page.
-The same members stand in healthy answers, with the code 0 or the message "success".
+``detail``; bare ``code`` and ``message`` (DashScope, API gateways); Hunyuan's ``ErrorMsg``; any of these inside a list
+or one object further in (Tencent, Volcengine), in any case; a proxy's HTML page. The same members stand in healthy
+answers, with the code 0 or the message "success", and in notices.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MESSAGE_KEYS = (
     "error_description", "originalmessage", "error", "errors", "title", "reason", "type",
 )  # fmt: skip
 """Members with the words of an error, lower case; the first that has some is taken."""
-CODE_KEYS = ("code", "error_code", "errorcode", "errcode", "__type", "type", "status", "status_code")
+CODE_KEYS = ("code", "error_code", "errorcode", "errcode", "__type", "error_type", "type", "status", "status_code")
 STATUS_KEYS = ("status_code", "statuscode", "code", "status", "error_code")
 HEALTHY_CODES = frozenset({"", "success", "ok", "true", "none"})
 FAILED_STATES = frozenset({"error", "fail", "failed", "failure"})
@@ -30,6 +31,15 @@ BESIDE = frozenset({
     "traceid", "connectionid", "id", "sid", "log_id", "request-id",
 })  # fmt: skip
 """The members of an object that is nothing but a message."""
+OWN_WORDS = ("error_message", "errormessage", "error_msg", "errmsg")
+"""Members that hold the words of an error whatever else is there."""
+WRAPPERS = ("response", "responsemetadata", "result", "data", "body")
+"""Members that may hold the object with the ``error``."""
+NOTICES = frozenset({
+    "info", "notice", "notification", "warning", "status", "progress", "log", "debug", "ping", "heartbeat", "keepalive",
+    "keep-alive", "message", "meta", "metadata", "start", "queue",
+})  # fmt: skip
+"""Types of messages that are no errors."""
 BESIDE_KIND = ("message", "detail", "error_description")
 """Members with the words of an error whose ``error`` may be a word for its kind."""
 DEPTH = 4
@@ -47,19 +57,22 @@ def reported(value: object) -> object:
         return next((found for item in value[:SHOWN_ITEMS] if (found := reported(item)) is not None), None)
     if not isinstance(value, dict):
         return None
-    error = value.get("error")
-    if error and not (isinstance(error, dict) and _empty(error)):
-        # A text may be the kind of an error whose words stand beside it.
-        named = not isinstance(error, dict | list) and any(text(value.get(key)) for key in BESIDE_KIND)
-        return value if named or error is True else error
-    if errors := items(value.get("errors")) or members(value.get("errors")):
+    lower = lowered(value)
+    if (error := _member(lower)) is not None:
+        # A text may be the kind of an error whose words stand beside it, and a number is none of them.
+        named = not isinstance(error, dict | list) and any(text(lower.get(key)) for key in BESIDE_KIND)
+        return value if named or not isinstance(error, str | dict | list) else error
+    if errors := items(lower.get("errors")) or members(lower.get("errors")):
         return errors
-    base = members(value.get("base_resp"))
+    base = members(lower.get("base_resp"))
     if not _healthy_code(base.get("status_code")):
         return base
+    for key in WRAPPERS:
+        if (error := _member(lowered(members(lower.get(key))))) is not None:
+            return error
     if "error" in (value.get("type"), value.get("object")):
         return value
-    if value.get("choices") or not _speaks(value):
+    if lower.get("choices") or not _speaks(lower):
         return None
     return value
 
@@ -74,7 +87,8 @@ def words(value: object, depth: int = DEPTH) -> str:
         return "; ".join(filter(None, (words(item, depth - 1) for item in value[:SHOWN_ITEMS])))
     if depth and isinstance(value, dict):
         lower = lowered(value)
-        found = next((said for key in MESSAGE_KEYS if (said := words(lower.get(key), depth - 1))), "")
+        given = sorted((lower[key] for key in MESSAGE_KEYS if key in lower), key=_is_number)
+        found = next((said for member in given if (said := words(member, depth - 1))), "")
         place = ".".join(str(step) for step in items(lower.get("loc"))[:DEPTH])
         if found:
             return f"{found} ({place})" if place else found
@@ -98,9 +112,18 @@ def lowered(value: dict[str, Any]) -> dict[str, Any]:
     return {str(key).lower(): member for key, member in value.items()}
 
 
-def _speaks(value: dict[str, Any]) -> bool:
-    """Whether an object without choices is a message about a failure."""
-    lower = lowered(value)
+def _member(lower: dict[str, Any]) -> object:
+    """The ``error`` among these members; None if there is none, or if it says so itself."""
+    error = lower.get("error") or members(lower.get("errormsg"))
+    return None if not error or (isinstance(error, dict) and _empty(error)) else error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _speaks(lower: dict[str, Any]) -> bool:
+    """Whether an object without choices, with these members, is a message about a failure."""
     if lower.get("detail"):
         return not _healthy_words(lower["detail"])
     said = next((lower[key] for key in MESSAGE_KEYS[:8] if lower.get(key)), None)
@@ -110,7 +133,11 @@ def _speaks(value: dict[str, Any]) -> bool:
     states = [lower[key] for key in ("status", "status_code", "statuscode") if key in lower]
     if codes or states:
         return not all(map(_healthy_code, codes)) or any(map(_failed_state, states))
-    return lower.get("success") is not True and {key for key, member in lower.items() if member} <= BESIDE
+    if any(text(lower.get(key)) for key in OWN_WORDS):
+        return True
+    if text(lower.get("type")).lower() in NOTICES or lower.get("success") is True:
+        return False
+    return {key for key, member in lower.items() if member} <= BESIDE
 
 
 def _empty(error: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from kmon.dialects.delta import Delta
-from kmon.dialects.dialect import SSE_HEADERS, FinishWords, HttpDialect, Route, WireRequest, error_member
+from kmon.dialects.dialect import FAILED, SSE_HEADERS, FinishWords, HttpDialect, Route, WireRequest, error_member
 from kmon.dialects.framing import JSON_ARRAY, SERVER_SENT_EVENTS
 from kmon.dialects.gemini_stream import GeminiAnswer, GeminiDecoder, described, unwrapped
 from kmon.dialects.json_access import items, members, text
@@ -31,13 +31,9 @@ _CHECKS_SIGNATURES = re.compile(r"gemini-(?:[3-9]|\d\d)")
 UNSIGNED = "skip_thought_signature_validator"
 """Google's word in place of the signature that Gemini 3 and later demand of a call in the conversation."""
 ROLES = {"model": "assistant"}
-FAILED = frozenset({
-    "safety", "recitation", "language", "blocklist", "prohibited_content", "spii", "image_safety",
-    "image_prohibited_content", "image_recitation", "image_other", "no_image", "model_armor", "other",
-    "malformed_function_call", "malformed_response", "unexpected_tool_call", "too_many_tool_calls",
-    "missing_thought_signature",
-})  # fmt: skip
-"""Finish reasons of an answer that was withheld or is not usable. ``STOP`` and ``MAX_TOKENS`` are the only others."""
+NO_REASON_TOLD = frozenset({"other", "image_other"})
+"""Finish reasons of an answer that was withheld, beside those of all dialects: only ``STOP`` and ``MAX_TOKENS`` are no
+failures."""
 
 
 class Gemini(HttpDialect):
@@ -48,7 +44,9 @@ class Gemini(HttpDialect):
     auth: Auth = "x-goog-api-key"
     base_path = "/v1beta"
     models_path = "/models?pageSize=1000"
-    finish_words = FinishWords(tools=frozenset(), length=frozenset({"MAX_TOKENS"}), failed=FAILED, more_follows=True)
+    finish_words = FinishWords(
+        tools=frozenset(), length=frozenset({"MAX_TOKENS"}), failed=FAILED | NO_REASON_TOLD, more_follows=True
+    )
     own_members = frozenset({"contents", "tools"})
 
     def route(self, path: str) -> Route | None:

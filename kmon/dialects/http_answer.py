@@ -42,6 +42,7 @@ SERVER_LOAD, SERVER_PROMPT = "server-load-ms", "server-prompt-ms"
 LONG_WAIT_MS = 500
 """A shorter part of the wait for the first token explains nothing."""
 LOCATION_LIMIT_CHARS = 1_000
+NO_CONTENT = 204
 STREAM_TYPES = (SSE_TYPE, EVENT_STREAM_TYPE, "application/octet-stream", "text/plain", "")
 
 
@@ -103,18 +104,19 @@ def http_date(value: str | None) -> datetime.datetime | None:
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
 
 
-def succeeded(status: int) -> bool:
-    """Whether an HTTP status is one of success; the official SDKs raise for every other."""
-    return 200 <= status < 300
+def may_stream(status: int) -> bool:
+    """Whether an answer with this status can be the stream that was asked for: clients accept every other success."""
+    return 200 <= status < 300 and status != NO_CONTENT
 
 
 def is_stream(status: int, content_type: str, wanted: Collection[str]) -> bool:
-    """Whether the body can be decoded as a stream of one of the media types ``wanted``.
+    """Whether the body can be decoded as a stream of one of the media types ``wanted``, by the head of the answer.
 
-    Some servers ignore ``stream: true`` and answer JSON or HTML. For event-stream frames any content type is accepted:
-    clients do not check it, and the checksums show whether they are frames.
+    Some servers ignore ``stream: true`` and answer JSON or HTML; others stream under such a type, which no client looks
+    at, so of those the body must be looked at. For event-stream frames any content type is accepted: the checksums show
+    whether they are frames.
     """
-    if not succeeded(status):
+    if not may_stream(status):
         return False
     return EVENT_STREAM_TYPE in wanted or content_type in wanted or content_type in STREAM_TYPES
 
@@ -134,10 +136,10 @@ def answer_error(
     client library has read it; otherwise the body may have one.
     """
     text = clean(body.decode("utf-8", "replace"))
-    kind = "not-a-stream" if succeeded(status) else "http"
+    kind = "not-a-stream" if may_stream(status) else "http"
     error = body_error(text, kind, status, error_member if spoken is None else spoken.error_in)
     message = _redirection(status, headers.get("location", "")) or error.message
-    if succeeded(status):
+    if may_stream(status):
         what = "JSON" if "json" in content_type else content_type or "something else"
         return structs.replace(error, message=f"answered {what} instead of a stream: {message}", code=None)
     header_s = asked_delay_s(headers)

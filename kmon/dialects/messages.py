@@ -48,7 +48,7 @@ class Messages(HttpDialect):
         return Route() if _PATH.search(path) else None
 
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
-        return value.get("type") in EVENTS
+        return value.get("type", event) in EVENTS
 
     def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body: dict[str, Any] = {

@@ -26,7 +26,7 @@ RUN_THERE = ("server_tool_use", "mcp_tool_use")
 """Blocks of tools that the provider runs, so that nothing is owed until their results."""
 CALLING_CODE = "code_execution"
 """How the ``caller`` of a call begins that a program in the provider's sandbox makes (programmatic tool calling)."""
-WITHOUT_OUTPUT = frozenset({"refusal", "pause_turn", "stop_sequence"})
+WITHOUT_OUTPUT = frozenset({"refusal", "pause_turn", "stop_sequence", "compaction"})
 """Stop reasons of an answer that may be empty."""
 COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
 """The members of ``usage``; the first leaves out the next two."""
@@ -35,11 +35,14 @@ THOUGHT_TOKENS = "thinking_tokens"
 STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
+    "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "conflict_error": 409,
     "request_too_large": 413,
     "rate_limit_error": 429,
     "api_error": 500,
+    "timeout_error": 504,
     "overloaded_error": 529,
 }
 """HTTP status by error type, as sent when the error comes before the stream."""
@@ -74,6 +77,9 @@ class MessagesEvents:
             return self._end(event)
         if kind == "message_stop":
             return Delta(tools=self._left(), done=True)
+        if kind == "message":  # a server that does not stream, in one event
+            whole = whole_message(event)
+            return replace(whole, done=True, unstreamed=whole.progress)
         if kind == "error" or event.get("error"):
             return Delta(error=_error(event.get("error") or event))
         return Delta(keepalive=kind == "ping")

@@ -41,7 +41,7 @@ class Responses(HttpDialect):
         return Route() if _PATH.search(path) else None
 
     def recognises(self, event: str, value: Mapping[str, Any]) -> bool:
-        return text(value.get("type")).startswith("response.")
+        return text(value.get("type", event)).startswith("response.")
 
     def request(self, target: Target, scenario: Scenario, messages: Sequence[PromptMessage]) -> WireRequest:
         body: dict[str, Any] = {

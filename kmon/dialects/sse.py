@@ -2,8 +2,8 @@
 
 Lines end at CR LF, LF or CR only; a CR ends its line at once, and an LF directly after it is skipped, even in the next
 read. Comments are kept, because they are keep-alives. kmon does not reconnect, so ``id`` and ``retry`` are ignored.
-Beyond the rules, three things are reported instead of dropped: an unterminated last event, lines that are no field
-(some gateways print a bare JSON error), and an event that is too large.
+Beyond the rules, four things are reported instead of dropped: an unterminated last event, lines that are no field
+(some gateways print a bare JSON error), an event that is too large, and one that is called ``error`` and has no data.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Overflow(Struct, frozen=True):
 
 
 Item = Event | Comment | Stray | Overflow
+ERROR_NAME = "error"
 _FIELDS = (b"data", b"event", b"id", b"retry")
 
 
@@ -128,6 +129,8 @@ class SSEDecoder:
         if not line:
             if self._data:
                 items.append(Event(self._data[0] if len(self._data) == 1 else b"\n".join(self._data), self._name))
+            elif self._name == ERROR_NAME and not self._dropping:
+                items.append(Event(b"", self._name))
             self._data, self._data_bytes, self._name, self._dropping = [], 0, "", False
         elif len(line) > self._limit_bytes:
             self._overflow(line, items)

@@ -8,6 +8,7 @@ chunk and a comment is a keep-alive; nothing is progress, a finish or an error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from kmon.dialects.error_words import page_words, reported
 from kmon.dialects.fault import CUT_INSIDE, fault, fault_of_text, malformed
 from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
-from kmon.dialects.sse import EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder, Stray
+from kmon.dialects.sse import ERROR_NAME, EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder, Stray
 from kmon.dialects.sse_strays import StrayLines, certain_error, is_cut_field, json_of, whole_answer_error
 from kmon.dialects.unread_dialects import unread_name
 
@@ -28,6 +29,9 @@ EVENTS_LOOKED_AT = 20
 """How many events of an unknown dialect are parsed to find its name."""
 WORDS_LIMIT_CHARS = 200
 """Data that is no JSON, as it is quoted in the message."""
+
+_JSON = re.compile(rb'\s*(?:\{|\[\s*[\[\]{"\d-])')
+"""How JSON begins, and words in brackets do not: ``[ERROR] timed out``."""
 
 Interpret = Callable[[dict[str, Any], str, str], Delta]
 """A data object, its text as evidence (``Delta.raw``) and the SSE event name to a delta."""
@@ -138,9 +142,10 @@ class JSONEventsDecoder:
         except ValueError:
             return _unreadable(event, raw)
         if not isinstance(value, dict):
-            cause = value if event.name == "error" else reported(value)
-            if cause is None:
-                return Delta(error=malformed("a frame that is no JSON object", raw), raw=raw)
+            cause = reported(value)
+            if cause is None and event.name != ERROR_NAME:
+                return Delta(error=malformed(f"no JSON object: {bounded(raw, WORDS_LIMIT_CHARS)}", raw), raw=raw)
+            cause = value if cause is None else cause
             return Delta(error=fault(cause, frame=raw), raw=raw)
         delta = self._interpret(value, raw, event.name)
         if not delta.text and delta.error is None and _says_nothing(delta) and (cause := reported(value)) is not None:
@@ -156,16 +161,16 @@ def _says_nothing(delta: Delta) -> bool:
 def _unreadable(event: Event, raw: str) -> Delta:
     """The delta of an event whose data is no JSON."""
     data = event.data
+    if event.name == ERROR_NAME or page_words(raw) is not None:
+        return Delta(error=fault_of_text(raw, frame=raw), raw=raw)
     if not data.strip():
         return Delta(keepalive=True, chunk=False, raw=raw)
-    if event.name == "error" or page_words(raw) is not None:
-        return Delta(error=fault_of_text(raw, frame=raw), raw=raw)
     first, more, _ = data.partition(b"\n")
     if more and (first.startswith(DONE) or isinstance(json_of(first.decode("utf-8", "replace")), dict)):
         return Delta(error=malformed("events that are not separated by a blank line", raw), raw=raw)
     if not event.complete and data.lstrip()[:1] == b"{":
         return cut_inside(raw)
-    said = "invalid JSON" if data.lstrip()[:1] in (b"{", b"[") else f"no JSON: {bounded(raw, WORDS_LIMIT_CHARS)}"
+    said = "invalid JSON" if _JSON.match(data) else f"no JSON: {bounded(raw, WORDS_LIMIT_CHARS)}"
     return Delta(error=malformed(said, raw), raw=raw)
 
 

@@ -136,7 +136,7 @@ def _broken(ended: EndedAttempt) -> tuple[str, str] | None:
     if name == FINISH_FAILED:
         return name, f"finish reason {shown(transcript.finish_reason or '')}, which reports a failure"
     if name == UNSTREAMED:
-        return name, "the whole answer came at once under message, which a client that reads deltas does not see"
+        return name, "the answer came under message, not in deltas, and a client that reads deltas does not see it"
     return None
 
 

@@ -38,8 +38,10 @@ def tool_problem(call: ToolCall, tools: Sequence[Tool]) -> ToolProblem | None:
 
     Blank arguments count as ``{}``, since several providers send them for a call without arguments.
     """
-    tool = next((tool for tool in tools if tool.name == call.name), None)
+    tool = next((tool for tool in tools if tool.name and tool.name == call.name), None)
     if tool is None:
+        if call.name and any(not offered.name for offered in tools):
+            return None  # the name of a provider's own tool is not in the request that offers it
         named = f"called {shown(call.name)!r}, a tool that was not offered" if call.name else ""
         return ToolProblem("tool-not-offered", named or "called a tool without a name")
     if call.free_form:

@@ -7,7 +7,7 @@ import time
 
 from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import Decoder
-from kmon.dialects.http_answer import answer_error, is_stream
+from kmon.dialects.http_answer import answer_error, is_stream, may_stream
 from kmon.dialects.one_answer import OneAnswer
 from kmon.dialects.registry import http_dialect
 from kmon.probe.attempt import Attempt
@@ -39,13 +39,19 @@ class HttpAttempt(Attempt):
             connect_timeout_s=self._limits.connect_timeout_s,
         ) as answer:
             self._recorder.headers(answer.headers_ns, answer.status, answer.headers, answer.content_type)
-            if not is_stream(answer.status, answer.content_type, self._wire.media_types):
+            if not await self._streams(answer):
                 left_s = self._total_deadline_s - asyncio.get_running_loop().time()
                 body = await answer.body(ERROR_BODY_LIMIT_BYTES, min(ERROR_BODY_WAIT_S, left_s * 0.9))
                 response = (answer.status, answer.content_type, answer.headers, body)
                 return answer_error(*response, spoken=self._wire, code=answer.error_code)
             await self._read(answer, OneAnswer(self._wire))
         return self.transcript.error
+
+    async def _streams(self, answer: Answer) -> bool:
+        """Whether the answer is a stream, by its head or else by how its body begins."""
+        if is_stream(answer.status, answer.content_type, self._wire.media_types):
+            return True
+        return may_stream(answer.status) and self._wire.begins(await answer.beginning())
 
     async def _read(self, answer: Answer, decoder: Decoder) -> None:
         async for t_ns, data in answer.reads():

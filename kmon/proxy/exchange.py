@@ -12,7 +12,7 @@ import httpx
 from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import Decoder
 from kmon.dialects.framing import SSE_TYPE
-from kmon.dialects.http_answer import answer_error
+from kmon.dialects.http_answer import answer_error, may_stream
 from kmon.dialects.one_answer import OneAnswer
 from kmon.dialects.socket_turns import SocketTurns
 from kmon.dialects.sse_deltas import STREAMED, PlainDecoder
@@ -27,7 +27,7 @@ from kmon.proxy.relay.observer import Abort, Delivery, End, Side
 from kmon.proxy.request import overheard
 from kmon.proxy.socket_runs import SocketRuns
 from kmon.proxy.tunnel import Tunnel
-from kmon.transport.http import Unpacker
+from kmon.transport.http import BEGINNING_BYTES, Unpacker
 from kmon.transport.phase import Phase
 from kmon.transport.tcp_info import TcpSampler
 
@@ -122,9 +122,9 @@ class ProxiedExchange:
         if head.status == 101:
             self._tunnel = Tunnel(head, self._learn)
             self._recorder.unread(t_ns, stream=True)
-        elif 200 <= head.status < 300 and self._is_streamed(head.content_type):
+        elif may_stream(head.status) and self._is_streamed(head.content_type):
             self._decoder = self._decoder_of(t_ns, head.content_type)
-        elif head.status >= 400 or (self._request.dialect and "json" in head.content_type):
+        elif head.status >= 400 or (self._request.dialect and ("json" in head.content_type or self._request.stream)):
             self._whole = bytearray()
         else:
             self._recorder.unread(t_ns, stream=False)
@@ -219,8 +219,8 @@ class ProxiedExchange:
             for piece in self._unpack(data):
                 if self._decoder is None:
                     recorder.bytes(t_ns, len(piece))
-                    if self._whole is not None:
-                        self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
+                    piece = self._kept(piece)
+                if self._decoder is None:
                     continue
                 deltas = coalesced(self._decoder.feed(piece))
                 if isinstance(self._decoder, PlainDecoder) and self._decoder.dialect:
@@ -232,6 +232,20 @@ class ProxiedExchange:
         if not self._flowing and recorder.timeline.progress.first_ns is not None:
             self._flowing = True
             self._run.report_call()
+
+    def _kept(self, piece: bytes) -> bytes:
+        """Keep ``piece`` of an answer that is no stream by its head. If it begins like one, decode all of it so far."""
+        if self._whole is None:
+            return piece
+        undecided = len(self._whole.strip()) < BEGINNING_BYTES
+        self._whole += piece[: WHOLE_LIMIT_BYTES - len(self._whole)]
+        asked, answer = self._request, self._answer
+        if undecided and asked.format is not None and asked.stream and answer is not None and may_stream(answer.status):
+            so_far = bytes(self._whole)
+            if asked.format.begins(so_far):
+                self._decoder = OneAnswer(asked.format)
+                return so_far
+        return piece
 
     def _read_no_more(self, t_ns: int) -> None:
         """Pass the rest on unread."""

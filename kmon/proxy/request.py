@@ -59,7 +59,7 @@ def overheard(path: str, body: bytes, *, whole: bool) -> Overheard:
         at.model or text(value.get("model")),
         _streamed(known, at, value),
         # without their schemas, which may be invalid
-        tuple(Tool(name=name, parameters={}) for name in names[:TOOLS_LIMIT] if name),
+        tuple(Tool(name=name, parameters={}) for name in names[:TOOLS_LIMIT]),
         "\n".join(_message_text(members(message)) for message in messages),
         members(value.get("stream_options")).get("include_usage") is True,
         said_hash(last) if last else "",

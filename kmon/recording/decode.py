@@ -19,7 +19,7 @@ from kmon.dialects.bounds import (
 from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolCall, Usage
 from kmon.dialects.dialect import WireFormat
 from kmon.dialects.error_words import reported
-from kmon.dialects.http_answer import body_error, succeeded
+from kmon.dialects.http_answer import body_error, may_stream
 from kmon.dialects.json_access import parsed
 from kmon.dialects.one_answer import OneAnswer
 from kmon.dialects.registry import wire_format
@@ -164,7 +164,7 @@ def fit_error(error: StreamError | None) -> StreamError | None:
 
 def _is_plain_response(interaction: Interaction) -> bool:
     """Whether the body is a plain HTTP response, not a stream."""
-    if interaction.status is not None and not succeeded(interaction.status):
+    if interaction.status is not None and not may_stream(interaction.status):
         return True
     return not is_stream(interaction.content_type, interaction.body)
 
@@ -173,7 +173,7 @@ def _refusal(interaction: Interaction, spoken: WireFormat) -> StreamError:
     """The error of a response that is no stream; one without a status is taken as refused if its body says so."""
     body = frame_text(interaction.body)
     status = interaction.status
-    refused = reported(_value(interaction)) if status is None else not succeeded(status)
+    refused = reported(_value(interaction)) if status is None else not may_stream(status)
     error = body_error(body, "http" if refused else "not-a-stream", status, spoken.error_in)
     aws_code = interaction.headers.get("x-amzn-errortype", "").partition(":")[0]
     return structs.replace(error, code=error.code or aws_code or None)

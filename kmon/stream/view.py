@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from kmon.catalog.signatures import KMON_LATE
+from kmon.dialects.delta import counted
 from kmon.stream import events as ev
 from kmon.stream.attempt_view import AttemptView, RawChunk, Retention
 from kmon.stream.claim import Claim
@@ -267,7 +268,7 @@ def _fold_delta(view: AttemptView, event: ev.DeltaArrived) -> None:
     for tool in event.tools:
         view.append("tool", tool.arguments, tool.name or "")
     view.finish_reason = event.finish_reason or view.finish_reason
-    view.usage = event.usage or view.usage
+    view.usage = counted(view.usage, event.usage)
     view.model = event.model or view.model
     view.upstream = event.upstream or view.upstream
     view.error = event.error or view.error

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import httpcore
@@ -25,6 +25,8 @@ USER_AGENT = f"kmon/{__version__}"
 ERROR_BODY_LIMIT_BYTES = 65_536
 ERROR_BODY_WAIT_S = 10.0
 """Limits for the body of an answer that is no stream."""
+BEGINNING_BYTES = 16
+"""Enough to tell what a body is."""
 
 
 class Unpacker:
@@ -65,6 +67,9 @@ class Answer:
         self.error_code: str | None = None
         """The error code, if a client library has read it from the body."""
         self._whole: bytes | None = None
+        self._looked_at: list[tuple[int, bytes]] = []
+        """Reads of :meth:`beginning`, to be given again."""
+        self._unpacked = self._unpack()
 
     @property
     def stream(self) -> httpcore.AsyncNetworkStream:
@@ -84,11 +89,33 @@ class Answer:
         der: bytes | None = None if session is None else session.getpeercert(binary_form=True)
         return der
 
-    async def reads(self) -> AsyncIterator[tuple[int, bytes]]:
+    async def reads(self) -> AsyncGenerator[tuple[int, bytes]]:
         """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone.
 
         Raises ``httpx.DecodingError`` for an encoding that was not asked for and cannot be undone.
         """
+        while self._looked_at:
+            yield self._looked_at.pop(0)
+        async for read in self._unpacked:
+            yield read
+
+    async def beginning(self) -> bytes:
+        """The body up to its first :data:`BEGINNING_BYTES` that are not blank; :meth:`reads` gives them again.
+
+        Waits as long as they take. Raises what :meth:`reads` raises.
+        """
+        begun = b""
+        looked_at: list[tuple[int, bytes]] = []
+        async with contextlib.aclosing(self.reads()) as reads:
+            async for read in reads:
+                looked_at.append(read)
+                begun += read[1]
+                if len(begun.strip()) >= BEGINNING_BYTES:
+                    break
+        self._looked_at = looked_at
+        return begun
+
+    async def _unpack(self) -> AsyncGenerator[tuple[int, bytes]]:
         undo = Unpacker(self._response.headers.get("content-encoding", ""))
         async for packed in self._response.aiter_raw():
             t_ns = self._last_read_ns()

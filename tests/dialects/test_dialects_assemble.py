@@ -88,3 +88,23 @@ def test_what_is_beyond_the_limits_is_counted(monkeypatch: pytest.MonkeyPatch) -
         Delta(tools=(ToolFragment(0, "a"), ToolFragment(1, "b", "", "xy"))),
     )
     assert (folded.text, folded.dropped_chars, len(folded.tool_calls)) == ("abcd", 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ([Usage(3, 1, 4), Usage(3, 2, 5)], Usage(3, 2, 5)),
+        ([Usage(3, 2, 5, 1, 2), Usage(None, None, None)], Usage(3, 2, 5, 1, 2)),
+        ([Usage(3, None, None), Usage(None, 2, None)], Usage(3, 2, None)),
+        ([Usage(3, 1, 4), Usage(None, 2, None)], Usage(3, 2, None)),
+        ([Usage(3, 2, None), Usage(None, None, 5)], Usage(3, 2, 5)),
+        ([Usage(0, 0, 0), Usage(3, 2, 5)], Usage(3, 2, 5)),
+        ([Usage(3, 2, 5, 1), Usage(3, 4, 7)], Usage(3, 4, 7)),
+    ],
+)
+def test_a_count_is_the_last_one_told_and_none_is_taken_back(told: list[Usage], usage: Usage) -> None:
+    folded = Transcript()
+    for counts in told:
+        folded.add(Delta(usage=counts))
+    folded.add(Delta())
+    assert folded.usage == usage

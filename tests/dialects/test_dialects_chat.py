@@ -122,10 +122,69 @@ def test_audio_and_pictures_are_output_without_text() -> None:
 # -- reasoning --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text", "thinking"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "reasoning_content", "reasoning", "reasoning_text", "reasoning_summary", "reasoning_delta", "thinking",
+        "thinking_content", "thought", "thoughts", "cot_summary", "chain_of_thought",
+    ],
+)  # fmt: skip
 def test_reasoning_under_any_name(field: str) -> None:
     delta = only(said({field: "hm", "content": "", "reasoning_details": [{"text": "hm"}]}))
     assert (delta.reasoning, delta.kind) == ("hm", "reasoning")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"reasoning_opaque": "AAAA"}, {"reasoning_effort": "high"}, {"reasoning_id": "x"},
+        {"reasoning": {"effort": "x"}}, {"thought_signature": "AAAA"}, {"thinking": {"type": "enabled"}},
+        {"thought": True}, {"cot_id": "x"},
+        {"provider_specific_fields": {"citations": []}}, {"extra_content": {"google": {"thought_signature": "AAAA"}}},
+    ],
+)  # fmt: skip
+def test_what_is_about_the_reasoning_is_none(beside: dict[str, Any]) -> None:
+    delta = only(said({"content": "hm"} | beside))
+    assert (delta.text, delta.reasoning) == ("hm", "")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"reasoning": {"content": "hm"}},
+        {"reasoning_content": {"text": "hm"}},
+        {"reasoning_content": ["h", "m"]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "AAAA"}]},
+        {"provider_specific_fields": {"reasoning_content": "hm"}},
+        {"reasoning_content": "hm", "thinking_blocks": [{"type": "thinking", "thinking": "hm"}]},
+        {"content": [{"type": "reasoning_text", "text": "hm"}]},
+    ],
+)
+def test_reasoning_in_any_form(form: dict[str, Any]) -> None:
+    delta = only(said({"content": ""} | form))
+    assert (delta.text, delta.reasoning) == ("", "hm")
+
+
+def words(*pieces: dict[str, Any]) -> tuple[str, str]:
+    told = deltas(*map(said, pieces))
+    return "".join(delta.text for delta in told), "".join(delta.reasoning for delta in told)
+
+
+def test_content_that_google_marks_as_thought_is_reasoning_without_its_tags() -> None:
+    mark = {"extra_content": {"google": {"thought": True}}}
+    first, more = {"content": "<thought>Count "} | mark, {"content": "them."} | mark
+    assert words(first, more, {"content": "</thought>Four"}, {"content": "."}) == ("Four.", "Count them.")
+    assert words({"content": "<thought>hm</thought>Four"} | mark, {"content": "</thought>"}) == ("Four</thought>", "hm")
+    assert words({"content": "<thought>Count</thought>"}) == ("<thought>Count</thought>", "")  # nobody marked it
+
+
+def test_details_may_hold_all_so_far() -> None:
+    def told(*texts: str) -> str:
+        return words(*({"reasoning_details": [{"type": "reasoning.text", "text": text}]} for text in texts))[1]
+
+    assert told("Count all", "Count all of them", "Count all of them", "Count all of them.") == "Count all of them."
+    assert told("Count all", " of them", ", Count all") == "Count all of them, Count all"
+    assert told("ha", "haha") == "hahaha"  # too short to tell
 
 
 def test_reasoning_under_both_names_is_read_once() -> None:
@@ -150,6 +209,19 @@ def test_a_message_where_no_delta_ever_came_is_the_answer_at_once() -> None:
     delta = only({"object": "chat.completion", "choices": [WHOLE | {"finish_reason": "stop"}], "usage": COUNTS})
     assert (delta.text, delta.finish_reason, delta.usage, delta.unstreamed) == ("Hi", "stop", Usage(3, 2, 5), True)
     assert [tool.id for tool in delta.tools] == ["c"]
+
+
+def test_messages_instead_of_deltas_are_pieces_or_all_so_far() -> None:
+    def told(*texts: str) -> str:
+        return "".join(delta.text for delta in deltas(*({"choices": [{"message": {"content": t}}]} for t in texts)))
+
+    assert told("Hel", "lo", "!") == "Hello!"
+    assert told("Hel", "Hello", "Hello!") == "Hello!"
+    assert told("Hel", "lo", "Hello") == "Hello"
+
+
+def test_content_may_be_one_part() -> None:
+    assert only(said({"content": {"type": "text", "text": "Hi"}})).text == "Hi"
 
 
 def test_a_message_that_repeats_the_deltas_is_not_read() -> None:
@@ -217,6 +289,12 @@ def test_usage_details_are_read_wherever_they_stand() -> None:
     cached = {"cache_read_input_tokens": 2, "cache_creation_input_tokens": 4}
     assert only({"usage": named | cached}).usage == Usage(3, 2, 5, 1, 2, 4)
     assert only({"usage": named | {"prompt_tokens": 9}}).usage == Usage(9, 2, 5, 1)
+    assert only({"usage": COUNTS | {"prompt_tokens_details": {"cache_creation_input_tokens": 2}}}).usage == Usage(
+        3, 2, 5, cache_write_tokens=2
+    )
+    assert only({"usage": {"promptTokens": 3, "completionTokens": 2, "totalTokens": 5}}).usage == Usage(3, 2, 5)
+    assert only({"usage": {"prompt_eval_count": 3, "eval_count": 2}}).usage == Usage(3, 2, None)
+    assert only({"usage": {"cost": 0.1}}).usage is None
     assert only({"usage": {"prompt_tokens": "many", "completion_tokens": 2.0}}).usage == Usage(None, 2, None)
 
 

@@ -100,6 +100,27 @@ def test_entries_of_one_list_with_one_index_are_one_call() -> None:
     assert calls([piece(index=0, id="a", name="f"), piece("{}", index=0)]) == [("a", "f", "{}")]
 
 
+def test_bare_arguments_at_a_new_index_go_on_with_unfinished_ones() -> None:
+    assert calls(piece(index=0, id="a", name="f"), piece('{"q":', index=1), piece("1}", index=2)) == [
+        ("a", "f", '{"q":1}')
+    ]
+
+
+def test_bare_arguments_at_a_new_index_after_finished_ones_wait_for_their_name() -> None:
+    assert calls(
+        piece("{}", index=0, id="a", name="f"), piece("[", index=1), piece("]", index=1, id="b", name="g")
+    ) == [
+        ("a", "f", "{}"),
+        ("b", "g", "[]"),
+    ]
+
+
+def test_an_index_that_counted_pieces_may_be_that_of_the_next_call() -> None:
+    assert calls(
+        piece("{", index=0, id="a", name="f"), piece("}", index=1), piece("{}", index=1, id="b", name="f")
+    ) == [("a", "f", "{}"), ("b", "f", "{}")]
+
+
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +141,25 @@ def test_a_name_repeated_after_the_arguments_and_without_any_is_a_repetition() -
     assert calls(piece("{}", index=0, name="f"), piece("", index=0, name="f")) == [("", "f", "{}")]
 
 
+def test_a_name_repeated_alone_begins_a_call_if_an_object_follows() -> None:
+    again = piece(index=0, name="f")
+    assert calls(again, piece('{"a":1}', index=0), again, piece('{"a"', index=0), piece(":2}", index=0)) == [
+        ("", "f", '{"a":1}'),
+        ("", "f", '{"a":2}'),
+    ]
+    assert calls(again, piece('{"a":1}', index=0), again, piece("\n", index=0)) == [("", "f", '{"a":1}\n')]
+
+
+def test_blank_arguments_begin_no_call() -> None:
+    assert calls(piece("{}", index=0, name="f"), piece("\n", index=0, name="f")) == [("", "f", "{}\n")]
+
+
+@pytest.mark.parametrize("word", ["null", "None"])
+def test_a_word_for_no_name_or_no_id_is_none(word: str) -> None:
+    assert calls(piece("{", index=0, id="a", name="f"), piece("}", index=0, id=word, name=word)) == [("a", "f", "{}")]
+    assert calls(piece("{}", index=0, id=word, name=word)) == [("", word, "{}")]  # the only name there is
+
+
 def test_another_name_after_arguments_begins_a_call_even_if_they_are_unfinished() -> None:
     assert calls(piece('{"a', index=0, name="f"), piece("{}", index=0, name="g")) == [("", "f", '{"a'), ("", "g", "{}")]
 
@@ -128,6 +168,24 @@ def test_a_name_may_come_in_pieces_or_grow_until_the_arguments_begin() -> None:
     pieces = [piece(index=0, id="a", name="get_"), piece(index=0, name="weather"), piece("{}", index=0)]
     assert calls(*pieces) == [("a", "get_weather", "{}")]
     assert calls(piece(index=0, name="get_"), piece("{}", index=0, name="get_weather")) == [("", "get_weather", "{}")]
+
+
+# -- other forms ------------------------------------------------------------------------------------------------------
+
+
+def test_a_custom_tool_has_free_text_for_arguments() -> None:
+    told, transcript = ChatCalls(), Transcript()
+    for entry in (
+        {"index": 0, "id": "a", "type": "custom", "custom": {"name": "sql", "input": "select "}},
+        {"index": 0, "custom": {"input": "1"}},
+    ):
+        transcript.add(Delta(tools=told.fragments({"tool_calls": [entry]})))
+    assert transcript.tool_calls == (ToolCall("a", "sql", "select 1", free_form=True),)
+
+
+def test_a_call_without_its_inner_object() -> None:
+    assert calls({"index": 0, "id": "a", "name": "f", "arguments": "{}"}) == [("a", "f", "{}")]
+    assert calls(piece("{}", index=0, id="a", name="f"), {"index": 1, "type": "function"}) == [("a", "f", "{}")]
 
 
 # -- objects ----------------------------------------------------------------------------------------------------------

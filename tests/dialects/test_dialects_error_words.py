@@ -54,6 +54,23 @@ ERRORS: list[tuple[dict[str, Any] | list[Any], str]] = [
     ({"detail": [{"msg": "m", "loc": ["body", 0]}]}, "m (body.0)"),
     ({"type": "error", "message": "m"}, "m"),
     ({"object": "error", "message": "m", "choices": []}, "m"),
+    (
+        {
+            "id": "r",
+            "object": "c",
+            "created": 1,
+            "choices": None,
+            "error_type": "BadRequestError",
+            "error_message": "m",
+        },
+        "m",
+    ),
+    ({"Error": {"Code": "AuthFailure", "Message": "m"}}, "m"),
+    ({"ErrorMsg": {"Msg": "m", "Code": 2003}}, "m"),
+    ({"Response": {"Error": {"Code": "LimitExceeded", "Message": "m"}, "RequestId": "r"}}, "m"),
+    ({"ResponseMetadata": {"RequestId": "r", "Error": {"Message": "m"}}}, "m"),
+    ({"error": 1, "reason": "m"}, "m"),
+    ({"error": 17}, "17"),
     ({"choices": [{"index": 0, "delta": {}}], "error": {"message": "m"}}, "m"),
 ]
 HEALTHY: list[dict[str, Any]] = [
@@ -75,6 +92,13 @@ HEALTHY: list[dict[str, Any]] = [
     {"id": "r", "status": "in_progress", "message": "warming up"},
     {"detail": ""},
     {"message": {"role": "assistant"}},
+    {"type": "info", "message": "queue position 3"},
+    {"type": "status", "message": "loading"},
+    {"error": 0, "message": {}},
+    {"ErrorMsg": {"Msg": "", "Code": 0}},
+    {"response": {"error": None}},
+    {"result": {"error": {"code": 0}}},
+    {"error_code": 0, "error_msg": "fine"},
     {"type": "ping", "cost": 1},
 ]
 
@@ -86,6 +110,13 @@ def test_an_error_in_any_form(value: object, message: str) -> None:
     assert found is not None
     assert (found.kind, found.message) == ("in-stream", message)
     assert reported(value) is not None
+
+
+def test_an_error_in_a_choice_or_its_delta() -> None:
+    for choice in ({"delta": {}, "error": {"message": "m"}}, {"delta": {"error": {"message": "m"}}}):
+        found = error(b"data: " + json.dumps({"choices": [{"index": 0} | choice]}).encode() + b"\n\n")
+        assert found is not None and found.message == "m"
+    assert error(b'data: {"choices":[{"delta":{"content":"Hi","error":null},"error":null}]}\n\n', STOP, DONE) is None
 
 
 @pytest.mark.parametrize("value", HEALTHY)
@@ -114,6 +145,27 @@ def test_deepinfra_reports_them_as_well() -> None:
     decoder = DeepInfra().decoder()
     (delta,) = decoder.feed(b'data: {"detail":{"error":"m"}}\n\n')
     assert delta.error is not None and delta.error.message == "m"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "message"),
+    [
+        (b"event: error\n\n", "in-stream", "the provider reported an error without a message"),
+        (b"event: error\ndata: null\n\n", "in-stream", "the provider reported an error without a message"),
+        (b"event: error\ndata: m\n\n", "in-stream", "m"),
+        (b'data: "timed out"\n\n', "malformed-frame", 'no JSON object: "timed out"'),
+        (b"data: [ERROR] timed out\n\n", "malformed-frame", "no JSON: [ERROR] timed out"),
+        (b"data: [1\n\n", "malformed-frame", "invalid JSON"),
+    ],
+)
+def test_an_event_that_is_no_object_is_told_by_its_words(lines: bytes, kind: str, message: str) -> None:
+    found = error(TEXT, lines, DONE)
+    assert found is not None
+    assert (found.kind, found.message) == (kind, message)
+
+
+def test_another_event_without_data_says_nothing() -> None:
+    assert error(TEXT, b"event: ping\n\n", b"event: ping\ndata:\n\n", STOP, DONE) is None
 
 
 # -- between the events -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from kmon.dialects.delta import Delta, ServerTool, ToolCall, Usage
 from kmon.dialects.dialect import Route
 from kmon.dialects.messages import Messages
 from kmon.model import PromptMessage, Scenario, Target
+from kmon.recording.sniff import dialect_of
 
 
 def event(kind: str, **members: object) -> bytes:
@@ -203,6 +204,18 @@ def test_a_message_may_be_whole_in_its_start() -> None:
     said = folded(event("message_start", message=message) + END)
     assert (said.text, said.finish_reason, said.done) == ("On it.", "tool_use", True)
     assert said.tool_calls == (ToolCall("t1", "find", '{"q":"fox"}'),)
+
+
+def test_a_message_in_one_event_was_not_streamed() -> None:
+    whole = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hi"}]}
+    body = f"data: {json.dumps(whole | {'stop_reason': 'end_turn'})}\n\n".encode()
+    said = folded(body)
+    assert (said.text, said.finish_reason, said.done, said.unstreamed) == ("Hi", "end_turn", True, True)
+
+
+def test_the_dialect_is_known_by_the_names_of_the_events_alone() -> None:
+    assert dialect_of("", b'event: content_block_delta\ndata: {"index":0,"delta":{"text":"a"}}\n\n') == "messages"
+    assert dialect_of("", b'event: content_block_delta\ndata: {"type":"x","choices":[]}\n\n') == "chat"
 
 
 def test_a_refusal_has_its_explanation_apart_from_the_text() -> None:

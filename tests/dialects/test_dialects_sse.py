@@ -41,8 +41,12 @@ def test_data_lines_are_joined_and_at_most_one_space_is_taken() -> None:
 
 
 def test_an_event_without_data_is_silent_and_its_name_is_forgotten() -> None:
-    assert decode(b"event: error\n\ndata: a\n\n") == [Event(b"a")]
-    assert decode(b"event: error\ndata: a\n\n") == [Event(b"a", "error")]
+    assert decode(b"event: note\n\ndata: a\n\n") == [Event(b"a")]
+    assert decode(b"event: note\ndata: a\n\n") == [Event(b"a", "note")]
+
+
+def test_an_event_called_error_is_told_without_data_as_well() -> None:
+    assert decode(b"event: error\n\ndata: a\n\n") == [Event(b"", "error"), Event(b"a")]
 
 
 def test_unicode_separators_and_form_feeds_are_no_line_ends() -> None:

@@ -78,6 +78,12 @@ def test_a_tool_that_the_server_runs_need_not_be_offered() -> None:
     assert found(Delta(tools=run.tools), Delta(text="42"), STOP) == "tool-not-offered"
 
 
+def test_a_tool_that_is_offered_without_its_name_may_have_any() -> None:
+    request = RequestFacts("m", (Tool(name="get_weather"), Tool(name="")))
+    assert found(call("{}", "web_search"), CALLED, request=request) is None
+    assert found(call("{}", ""), CALLED, request=request) == "tool-not-offered"
+
+
 def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_about() -> None:
     leak = "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
     assert found(Delta(text=leak), STOP) == "tool-markers-leaked"
@@ -280,6 +286,7 @@ def test_a_told_refusal_a_pause_and_a_tool_of_the_provider_are_no_empty_answer()
     used = Delta(server_tools=(ServerTool("server_tool_use", "web_search"),))
     assert ended(messages, Delta(finish_reason="refusal", done=True)) is None
     assert ended(messages, used, Delta(finish_reason="pause_turn", done=True)) is None
+    assert ended(messages, Delta(finish_reason="compaction", done=True)) is None
     assert ended(messages, used, Delta(finish_reason="tool_use", done=True)) is None
     assert ended(messages, Delta(finish_reason="end_turn", done=True)) == "empty-answer"
     assert ended(messages, Delta(finish_reason="tool_use", done=True)) == "finish-mismatch"

@@ -24,6 +24,7 @@ from kmon.proxy.request import overheard, said_hash
         ("/model/m/invoke-with-response-stream", ("bedrock-invoke", "m", True)),
         ("/v1/inference/moonshotai/Kimi-K2.5", ("deepinfra", "moonshotai/Kimi-K2.5", None)),
         ("/inference/v1/chat/completions", ("chat", "", None)),
+        ("/v1/completions", ("chat", "", None)),
         ("/v1/threads/x/messages/3", None),
         ("/v1/models", None),
     ],
@@ -57,6 +58,19 @@ def test_the_last_thing_the_user_said_is_known_by_its_hash_only() -> None:
 def test_of_half_a_body_the_model_is_still_found() -> None:
     found = overheard("/v1/chat/completions", b'{"stream": true, "model": "kimi", "messages": [{"ro', whole=False)
     assert (found.model, found.stream, found.read, found.said_sha256) == ("kimi", True, False, "")
+
+
+def test_offered_tools_are_found_in_every_form() -> None:
+    offered = {
+        "tools": [
+            {"type": "function", "function": {"name": "look"}},
+            {"type": "custom", "custom": {"name": "sql"}},
+            {"type": "web_search"},
+        ],
+        "functions": [{"name": "weigh"}],
+    }
+    found = overheard("/v1/chat/completions", json.dumps(offered).encode(), whole=True)
+    assert [tool.name for tool in found.tools] == ["look", "sql", "", "weigh"]
 
 
 @given(st.binary(max_size=200), st.booleans())
