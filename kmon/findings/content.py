@@ -22,6 +22,7 @@ from kmon.findings.model_names import TREATED_AS_EQUAL, may_be_same
 from kmon.findings.repetition import loop_at_end, passage_sent_twice
 from kmon.findings.tool_call import shown, tool_problem
 from kmon.findings.usage import usage_problem
+from kmon.findings.written_calls import written_call
 from kmon.format import plural
 from kmon.model import Tool
 
@@ -83,6 +84,18 @@ def markers_leaked(request: RequestFacts, transcript: Transcript, stats: ChunkSt
             "tool-markers-leaked", f"{shown(marker.text)} ({marker.family.name}) in the {where}, {beside}"
         )
     return None
+
+
+def _call_in_words(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    """A tool call without markup, which came as the whole text."""
+    if transcript.tool_calls or transcript.server_tools or not request.tools:
+        return None
+    name = written_call(transcript.text, {tool.name for tool in request.tools})
+    if name is None or f'"{name}"' in request.prompt:
+        return None  # the prompt may have shown this form and asked for it
+    return ContentFinding(
+        "tool-markers-leaked", f"the text is a call of {shown(name)} in words, no tool call beside it"
+    )
 
 
 def looping(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
@@ -233,7 +246,7 @@ def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStat
 
 
 CHECKS: tuple[Check, ...] = (
-    looping, _damaged, _calls_amiss, _calls_again, markers_leaked, _silent_answer, _calls_missing,
+    looping, _damaged, _calls_amiss, _calls_again, markers_leaked, _call_in_words, _silent_answer, _calls_missing,
     _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The most serious first: what breaks an agent, then what spoils a comparison, then what affects the bill."""

@@ -86,6 +86,14 @@ def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_ab
     assert found(Delta(text=leak), STOP, request=RequestFacts("m", prompt=f"What is {leak}?")) is None
 
 
+def test_a_call_in_words_is_named_unless_the_prompt_shows_its_form() -> None:
+    written = Delta(text='{"name": "get_weather", "parameters": {"city": "Oslo"}}')
+    assert found(written, STOP) == "tool-markers-leaked"
+    assert found(written, call('{"city": "Oslo"}'), CALLED) is None
+    assert found(written, STOP, request=RequestFacts("m", prompt="Hi")) is None
+    assert found(written, STOP, request=RequestFacts("m", (WEATHER,), 'Answer {"name": "get_weather", …}')) is None
+
+
 def test_an_answer_without_an_answer_is_told_apart_by_what_it_did_hold() -> None:
     assert found(STOP) == "empty-answer"
     assert found(Delta(reasoning="hm"), Delta(finish_reason="length")) == "only-reasoning"
