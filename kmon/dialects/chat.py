@@ -37,6 +37,8 @@ REASONING_KEYS = (
 )
 """Names of the thinking in a delta: DeepSeek's, OpenRouter's, GitHub Copilot's, and others in use."""
 REASONING = frozenset({*REASONING_KEYS, "reasoning_details"})
+UNSEEN_TOKENS = ("audio_tokens", "image_tokens", "video_tokens", "rejected_prediction_tokens")
+"""Names of the output tokens that are neither text nor reasoning."""
 NO_REASON = frozenset({"", "null", "none"})
 """Finish reasons that are none: some servers write the word for it (DashScope)."""
 PATH = "/chat/completions"
@@ -124,6 +126,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
     finish: str | None = None
     usage: Usage | None = None
     error = _error(chunk, raw, name)
+    other_choices = False
     for place, choice in enumerate(items(chunk.get("choices"))):
         if not isinstance(choice, dict):
             continue
@@ -131,6 +134,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
             usage = usage_of(counts)
         index = choice.get("index", place)
         if index != 0 and position(index, place) != 0:
+            other_choices = True
             continue
         delta = choice.get("delta")
         if isinstance(delta, dict):
@@ -168,6 +172,7 @@ def chunk_delta(chunk: dict[str, Any], raw: str = "", name: str = "", calls: Cha
         usage=usage,
         error=error,
         keepalive=name == "ping",
+        other_choices=other_choices,
         response_id=response_id if isinstance(response_id, str) and response_id else None,
         model=model if isinstance(model, str) and model else None,
         upstream=upstream if isinstance(upstream, str) and upstream else None,
@@ -193,6 +198,7 @@ def usage_of(value: object) -> Usage | None:
         _either(
             _first(prompt, "cache_write_tokens", "cache_creation_tokens"), _first(value, "cache_creation_input_tokens")
         ),
+        sum(count(completion.get(name)) or 0 for name in UNSEEN_TOKENS) or None,
     )
     return None if usage == Usage(None, None, None) else usage
 

@@ -191,6 +191,8 @@ def test_usage_is_missed_only_where_it_was_announced_and_doubted_only_where_it_c
     assert found(*words(PROSE), STOP, Delta(usage=Usage(1, 3_000, 3_001))) is None
     assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, reasoning_tokens=10))) == "usage-mismatch"
     assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, reasoning_tokens=890))) is None
+    assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, 0, unseen_tokens=880))) is None
+    assert found(Delta(text="Hi"), Delta(other_choices=True), STOP, Delta(usage=Usage(1, 900, 901, 0))) is None
     assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 0, 1))) == "usage-zero"
     assert found(call('{"city": "Oslo"}'), CALLED, Delta(usage=Usage(1, 0, 1))) == "usage-zero"
 
