@@ -6,7 +6,6 @@ Every check prefers to miss a fault over reporting one in a healthy answer.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
@@ -19,7 +18,8 @@ from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.damaged_text import blank_flood, garbled
 from kmon.findings.leaked_markup import leaked, leaked_into_arguments
 from kmon.findings.model_names import TREATED_AS_EQUAL, may_be_same
-from kmon.findings.repetition import loop_at_end, passage_sent_twice
+from kmon.findings.repetition import endless_ruler, loop_at_end, passage_sent_twice, sent_again
+from kmon.findings.repetition_asked import asked_for
 from kmon.findings.tool_call import shown, tool_problem
 from kmon.findings.usage import usage_problem
 from kmon.findings.written_calls import written_call
@@ -32,12 +32,6 @@ TEXT_CHUNKS = 2
 """From so many on, text follows the finish reason; one may be a late last word."""
 SAME_CALLS = 2
 """After so many earlier calls with the same arguments, one more is a loop."""
-
-
-_REPETITION_ASKED = re.compile(
-    r"\b(?:repeat(?:edly)?|again and again|over and over|as often as|\d+ (?:times|lines|rows|copies|items|entries))\b",
-    re.IGNORECASE,
-)
 
 
 class RequestFacts(Struct, frozen=True):
@@ -106,8 +100,8 @@ def looping(request: RequestFacts, transcript: Transcript, stats: ChunkStats) ->
     """
     ended_itself = transcript.finish_reason not in (None, *request.finish_words.length)
     for where, text in (*_words(transcript), *_arguments(transcript)):
-        loop = loop_at_end(text)
-        if loop is None or loop.unit.strip() in request.prompt or _REPETITION_ASKED.search(request.prompt):
+        loop = loop_at_end(text) or (None if ended_itself else endless_ruler(text))
+        if loop is None or asked_for(loop, request.prompt, ended_itself=ended_itself, thinking=where == "reasoning"):
             continue
         if "\n" not in loop.unit or not ended_itself:
             return ContentFinding("repetition-loop", f"the {where} ends in {shown(loop.unit)!r} {loop.times} times")
@@ -231,6 +225,8 @@ def _out_of_order(request: RequestFacts, transcript: Transcript, stats: ChunkSta
 
 
 def _sent_twice(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    if (how := sent_again(stats.pieces)) is not None:
+        return ContentFinding("duplicate-chunks", how)
     passage = passage_sent_twice(stats.pieces)
     if passage is None:
         return None

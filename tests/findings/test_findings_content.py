@@ -123,6 +123,54 @@ def test_a_refrain_a_log_and_what_was_asked_for_are_no_loop() -> None:
     assert found(*words(line * 20), length, request=RequestFacts("m", prompt=f"Set this to music: {line}")) is None
 
 
+@pytest.mark.parametrize(
+    ("prompt", "said", "ending", "name"),
+    [
+        ("Say banana 100 times.", "BANANA " * 100, "stop", None),
+        ("Say banana 100 times.", "banana " * 100, "length", None),
+        ("Say banana 100 times.", "banana " * 900, "length", "repetition-loop"),
+        ("Print two hundred lines of a log.", "2026 INFO heartbeat ok\n" * 200, "length", None),
+        ("Print 200 lines of a log.", "2026 INFO heartbeat ok\n" * 900, "length", "repetition-loop"),
+        ("Sing it over and over.", "Row your boat, gently. " * 90, "length", None),
+        ("Print it as often as I asked.", "Row your boat, gently. " * 90, "stop", None),
+        ("Print it as often as I asked.", "Row your boat, gently. " * 90, "length", "repetition-loop"),
+        ("How do rivers find the sea?", "the " * 300, "length", "repetition-loop"),
+        ("How?", "Title\n" + "=" * 700 + "\nThe body.", "length", None),
+        ("How?", "Title\n" + "=" * 300, "length", None),
+        ("How?", "Rivers run" + "!" * 900, "length", "repetition-loop"),
+        ("How?", "Rivers run" + "!" * 900, "stop", None),
+        ("How?", "AAAA" * 900, "length", None),
+    ],
+)
+def test_a_loop_is_weighed_against_what_was_asked(prompt: str, said: str, ending: str, name: str | None) -> None:
+    asked = RequestFacts("m", prompt=prompt)
+    assert found(Delta(text=said), Delta(finish_reason=ending), request=asked) == name
+
+
+def test_a_long_passage_that_comes_again_and_again_is_a_loop() -> None:
+    passage = " ".join(f"word{n} of the {n}th kind" for n in range(120)) + "\n\n"
+    assert found(Delta(text=passage * 4), Delta(finish_reason="length")) == "repetition-loop"
+    assert found(Delta(text=passage * 2), Delta(finish_reason="length")) is None
+
+
+def test_nobody_asks_the_thinking_to_repeat() -> None:
+    asked = RequestFacts("m", prompt="Print banana as often as I asked.")
+    loop = Delta(reasoning="Wait, let me check that again. " * 40)
+    assert found(loop, Delta(text="Four."), STOP, request=asked) == "repetition-loop"
+    assert found(Delta(reasoning="banana " * 100), Delta(text="Four."), STOP, request=asked) is None
+
+
+def test_chunks_that_are_sent_more_than_once_are_named() -> None:
+    pieces = [f"word{n} " for n in range(40)]
+    whole = "".join(pieces)
+    assert found(*(Delta(text=piece) for piece in pieces for _ in (0, 1)), STOP) == "duplicate-chunks"
+    assert found(*(Delta(text=piece) for piece in [*pieces, whole]), STOP) == "duplicate-chunks"
+    assert found(*(Delta(text=whole[:end]) for end in range(10, len(whole), 10)), STOP) == "duplicate-chunks"
+    assert found(*(Delta(text=piece) for piece in [*pieces, "word1 word1 "]), STOP) is None
+    assert found(*(Delta(text=piece) for piece in ["00 ", "00 "] * 40), STOP) is None
+    assert found(*(Delta(text="a" * n) for n in range(1, 9)), STOP) is None
+
+
 def test_damaged_words_are_named_and_a_prompt_may_have_them() -> None:
     assert found(Delta(text="T\ufffd\ufffdky\ufffd"), STOP) == "garbled-text"
     assert found(Delta(text="T\ufffd\ufffd"), STOP, request=RequestFacts("m", prompt="What is \ufffd\ufffd?")) is None
