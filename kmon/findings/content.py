@@ -15,6 +15,7 @@ from msgspec import Struct
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.dialect import FinishWords
 from kmon.findings.chunk_stats import ChunkStats
+from kmon.findings.cut_text import cut_off
 from kmon.findings.damaged_text import blank_flood, garbled
 from kmon.findings.leaked_markup import leaked, leaked_into_arguments
 from kmon.findings.model_names import TREATED_AS_EQUAL, may_be_same
@@ -43,6 +44,8 @@ class RequestFacts(Struct, frozen=True):
     wants_usage: bool = False
     called: tuple[tuple[str, dict[str, Any]], ...] = ()
     """Tool calls (name, arguments) made and answered earlier in the conversation."""
+    ends_elsewhere: bool = False
+    """Whether it names a text to stop at, or one that follows the answer."""
     finish_words: FinishWords = FinishWords()
     end_event: bool = True
     """Whether the provider's streams have a terminal event."""
@@ -195,6 +198,15 @@ def _calls_missing(request: RequestFacts, transcript: Transcript, stats: ChunkSt
     return None
 
 
+def _cut_short(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    """A text that stops inside of something, though its finish reason says that the model ended it."""
+    other_output = transcript.tool_calls or transcript.server_tools or transcript.media or transcript.refusal
+    ended_itself = (transcript.finish_reason or "").lower() in request.finish_words.whole
+    if request.ends_elsewhere or other_output or not ended_itself or (inside := cut_off(transcript.text)) is None:
+        return None
+    return ContentFinding("text-unfinished", f"the text ends inside {shown(inside)}, {_finish(transcript)}")
+
+
 def _other_model(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     served = stats.models[0] if stats.models else ""
     if not request.model or not served or may_be_same(request.model, served):
@@ -243,6 +255,6 @@ def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStat
 
 CHECKS: tuple[Check, ...] = (
     looping, _damaged, _calls_amiss, _calls_again, markers_leaked, _call_in_words, _silent_answer, _calls_missing,
-    _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
+    _cut_short, _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The most serious first: what breaks an agent, then what spoils a comparison, then what affects the bill."""

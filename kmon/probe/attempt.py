@@ -20,7 +20,7 @@ from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.catalog.credential import Credential
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, StreamError
-from kmon.dialects.dialect import FinishWords
+from kmon.dialects.dialect import FinishWords, ends_elsewhere
 from kmon.dialects.registry import wire_format
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
@@ -90,6 +90,7 @@ class Attempt(ABC):
                 prompt="\n".join(message.content for message in messages),
                 wants_usage=target.stream_options,
                 called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
+                ends_elsewhere=ends_elsewhere(target.body),
                 finish_words=FinishWords() if wire is None else wire.finish_words,
                 end_event=target.end_event,
             ),

@@ -341,6 +341,7 @@ class ProxiedExchange:
             asked.tools,
             asked.prompt,
             asked.wants_usage,
+            ends_elsewhere=asked.ends_elsewhere,
             finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
             end_event=self._settings.end_event,
         )

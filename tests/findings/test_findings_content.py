@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolFragment, Usage
-from kmon.dialects.dialect import FinishWords
+from kmon.dialects.dialect import FinishWords, ends_elsewhere
 from kmon.dialects.messages import Messages
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
@@ -84,6 +84,34 @@ def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_ab
     assert found(Delta(reasoning=leak), Delta(text="Done."), STOP) == "tool-markers-leaked"
     assert found(Delta(text=f"It writes `{leak}` first."), STOP) is None
     assert found(Delta(text=leak), STOP, request=RequestFacts("m", prompt=f"What is {leak}?")) is None
+
+
+def test_a_text_that_stops_in_a_sentence_is_unfinished_where_nothing_else_explains_it() -> None:
+    cut = Delta(text="Rivers begin in the hills. They gather rain. Near the sea they slow and")
+    assert found(cut, STOP) == "text-unfinished"
+    assert found(cut, Delta(finish_reason="STOP")) == "text-unfinished"
+    assert found(cut, Delta(finish_reason="length")) is None
+    assert found(cut, Delta(finish_reason="stop_sequence")) is None
+    assert found(cut, call('{"city": "Oslo"}'), STOP) is None
+    assert found(cut, STOP, request=RequestFacts("m", ends_elsewhere=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"stop": ["\n"]}, True),
+        ({"stop": "x", "messages": []}, True),
+        ({"stop_sequences": ["x"]}, True),
+        ({"suffix": "end"}, True),
+        ({"options": {"stop": ["x"]}}, True),
+        ({"generationConfig": {"stopSequences": ["x"]}}, True),
+        ({"inferenceConfig": {"stopSequences": ["x"]}}, True),
+        ({"stop": None, "stop_sequences": [], "options": "x"}, False),
+        ({}, False),
+    ],
+)
+def test_a_request_may_say_where_its_answer_ends(body: dict[str, object], named: bool) -> None:
+    assert ends_elsewhere(body) is named
 
 
 def test_a_call_in_words_is_named_unless_the_prompt_shows_its_form() -> None:
