@@ -68,6 +68,8 @@ class Transcript:
         self.malformed_frames = 0
         self.cut_frames = 0
         """Those of them in which the body ended: one or none."""
+        self.other_choices = False
+        """Whether the stream holds other answers to the same request."""
         self.unstreamed = False
         """Whether the answer came at once, where a stream has pieces."""
         self.dropped_chars = 0
@@ -128,6 +130,8 @@ class Transcript:
             self.cut_frames += delta.cut
         if delta.unstreamed:
             self.unstreamed = True
+        if delta.other_choices:
+            self.other_choices = True
         if delta.done:
             self.done = True
         if delta.response_id and not self.response_id:

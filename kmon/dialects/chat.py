@@ -24,6 +24,8 @@ from kmon.dialects.json_access import count, items, members, position, text
 from kmon.dialects.sse_deltas import JSONEventsDecoder
 from kmon.model import DEFAULT_DIALECT, PromptMessage, Scenario, Target, Tool
 
+UNSEEN_TOKENS = ("audio_tokens", "image_tokens", "video_tokens", "rejected_prediction_tokens")
+"""Names of the output tokens that are neither text nor reasoning."""
 NO_REASON = frozenset({"", "null", "none", "finish_reason_unspecified"})
 """Finish reasons that are none: some servers write the word for it (DashScope)."""
 PATH = "/chat/completions"
@@ -130,6 +132,7 @@ def chunk_delta(
     finish: str | None = None
     usage: Usage | None = None
     error = _error(chunk, raw, name)
+    other_choices = False
     for place, choice in enumerate(items(chunk.get("choices"))):
         if not isinstance(choice, dict):
             continue
@@ -137,6 +140,7 @@ def chunk_delta(
             usage = usage_of(counts)
         index = choice.get("index", place)
         if index != 0 and position(index, place) != 0:
+            other_choices = True
             continue
         delta = choice.get("delta")
         if isinstance(delta, dict):
@@ -170,6 +174,7 @@ def chunk_delta(
         usage=usage,
         error=error,
         keepalive=name == "ping",
+        other_choices=other_choices,
         response_id=response_id if isinstance(response_id, str) and response_id else None,
         model=model if isinstance(model, str) and model else None,
         upstream=upstream if isinstance(upstream, str) and upstream else None,
@@ -196,6 +201,7 @@ def usage_of(value: object) -> Usage | None:
             _first(prompt, "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"),
             _first(value, "cache_creation_input_tokens"),
         ),
+        sum(count(completion.get(name)) or 0 for name in UNSEEN_TOKENS) or None,
     )
     return None if usage == Usage(None, None, None) else usage
 

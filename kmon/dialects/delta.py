@@ -30,6 +30,8 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    unseen_tokens: int | None = None
+    """Output tokens that are neither text nor reasoning: audio, pictures, and predictions that were rejected."""
 
 
 def counted(before: Usage | None, now: Usage | None) -> Usage | None:
@@ -163,6 +165,8 @@ class Delta(Struct, frozen=True, omit_defaults=True):
     """A piece of the words with which the model declines, if the wire has them apart from the text."""
     server_tools: tuple[ServerTool, ...] = ()
     """Uses of tools that begin with this chunk and are no calls of the client's functions."""
+    other_choices: bool = False
+    """Whether it is part of another answer to the same request, which is not read but counts in usage."""
     hidden_work: HiddenWork | None = None
     """What the server works on from now on without output; ``none`` if that is over, None if nothing changed."""
     cut: bool = False

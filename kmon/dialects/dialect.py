@@ -28,6 +28,8 @@ SSE_HEADERS = {
     "Content-Type": "application/json",
 }
 """The headers of a request for server-sent events."""
+_ENDS = ("stop", "stop_sequences", "stopSequences", "stop_token_ids", "suffix")
+"""Names of the members by which a request says where an answer is to end."""
 Transport = Literal["http", "aws", "turns", "websocket", "gateway"]
 """What carries an attempt: plain HTTP, the AWS client (SigV4), the messages of an HTTP dialect over a WebSocket, a
 WebSocket that kmon only reads, or a gateway's protocol over a WebSocket."""
@@ -87,6 +89,8 @@ class FinishWords(Struct, frozen=True):
     """The output cap cut the answer."""
     failed: frozenset[str] = FAILED
     """The server gave up, produced something unusable, or withheld the rest, beside what :data:`FAILED_PARTS` finds."""
+    whole: frozenset[str] = frozenset({"stop", "end_turn", "eos", "eos_token", "completed"})
+    """The model ended its answer by itself, as far as the server says. In lower case; any case is read."""
     required: bool = True
     """Whether an answer that ended without a reason may be cut: not where the terminal event alone says it is whole."""
     without_output: frozenset[str] = frozenset()
@@ -258,9 +262,18 @@ def error_member(value: object) -> object:
 
 
 def messages_member(value: Mapping[str, Any]) -> Sequence[object]:
-    """``messages``, else ``input`` or ``prompt`` as one user message."""
-    prompt = text(value.get("input")) or text(value.get("prompt"))
-    return items(value.get("messages")) or ([{"role": "user", "content": prompt}] if prompt else [])
+    """``system``, then ``messages``, else ``input`` or ``prompt`` as one user message."""
+    system, prompt = value.get("system"), text(value.get("input")) or text(value.get("prompt"))
+    return [
+        *([{"role": "system", "content": system}] if system else []),
+        *(items(value.get("messages")) or ([{"role": "user", "content": prompt}] if prompt else [])),
+    ]
+
+
+def ends_elsewhere(value: Mapping[str, Any]) -> bool:
+    """Whether a request names a text to stop at, or one that the answer leads up to: then it may end anywhere."""
+    inside = (members(value.get(name)) for name in ("options", "generationConfig", "inferenceConfig", "request"))
+    return any(given.get(name) for given in (value, *inside) for name in _ENDS)
 
 
 def named_tools(value: Mapping[str, Any]) -> Sequence[str]:

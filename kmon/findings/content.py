@@ -6,7 +6,6 @@ Every check prefers to miss a fault over reporting one in a healthy answer.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
@@ -14,15 +13,18 @@ from typing import Any
 from msgspec import Struct
 
 from kmon.dialects.assemble import Transcript
-from kmon.dialects.dialect import FinishWords
+from kmon.dialects.dialect import FinishWords, ends_elsewhere
 from kmon.dialects.registry import wire_format
 from kmon.findings.chunk_stats import ChunkStats
+from kmon.findings.cut_text import cut_off
 from kmon.findings.damaged_text import blank_flood, garbled
 from kmon.findings.leaked_markup import leaked, leaked_into_arguments
 from kmon.findings.model_names import TREATED_AS_EQUAL, may_be_same
-from kmon.findings.repetition import loop_at_end, passage_sent_twice
+from kmon.findings.repetition import endless_ruler, loop_at_end, passage_sent_twice, sent_again
+from kmon.findings.repetition_asked import asked_for
 from kmon.findings.tool_call import shown, tool_problem
 from kmon.findings.usage import usage_problem
+from kmon.findings.written_calls import written_call
 from kmon.format import plural
 from kmon.model import PromptMessage, Scenario, Target, Tool
 
@@ -34,12 +36,6 @@ SAME_CALLS = 2
 """After so many earlier calls with the same arguments, one more is a loop."""
 
 
-_REPETITION_ASKED = re.compile(
-    r"\b(?:repeat(?:edly)?|again and again|over and over|as often as|\d+ (?:times|lines|rows|copies|items|entries))\b",
-    re.IGNORECASE,
-)
-
-
 class RequestFacts(Struct, frozen=True):
     """The parts of a request by which its answer is judged."""
 
@@ -49,6 +45,8 @@ class RequestFacts(Struct, frozen=True):
     wants_usage: bool = False
     called: tuple[tuple[str, dict[str, Any]], ...] = ()
     """Tool calls (name, arguments) made and answered earlier in the conversation."""
+    ends_elsewhere: bool = False
+    """Whether it names a text to stop at, or one that follows the answer."""
     finish_words: FinishWords = FinishWords()
     end_event: bool = True
     """Whether the provider's streams have a terminal event."""
@@ -65,6 +63,7 @@ def request_facts(target: Target, scenario: Scenario, messages: Sequence[PromptM
         prompt="\n".join(message.content for message in messages),
         wants_usage=target.stream_options,
         called=tuple((use.name, use.arguments) for message in messages for use in message.tool_calls),
+        ends_elsewhere=ends_elsewhere(target.body),
         finish_words=FinishWords() if wire is None else wire.finish_words,
         end_event=target.end_event,
         finish_reason=target.finish_reason,
@@ -103,6 +102,18 @@ def markers_leaked(request: RequestFacts, transcript: Transcript, stats: ChunkSt
     return None
 
 
+def _call_in_words(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    """A tool call without markup, which came as the whole text."""
+    if transcript.tool_calls or transcript.server_tools or not request.tools:
+        return None
+    name = written_call(transcript.text, {tool.name for tool in request.tools})
+    if name is None or f'"{name}"' in request.prompt:
+        return None  # the prompt may have shown this form and asked for it
+    return ContentFinding(
+        "tool-markers-leaked", f"the text is a call of {shown(name)} in words, no tool call beside it"
+    )
+
+
 def looping(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     """Output that ends in a repetition loop, which was not asked for.
 
@@ -111,8 +122,8 @@ def looping(request: RequestFacts, transcript: Transcript, stats: ChunkStats) ->
     """
     ended_itself = transcript.finish_reason not in (None, *request.finish_words.length)
     for where, text in (*_words(transcript), *_arguments(transcript)):
-        loop = loop_at_end(text)
-        if loop is None or loop.unit.strip() in request.prompt or _REPETITION_ASKED.search(request.prompt):
+        loop = loop_at_end(text) or (None if ended_itself else endless_ruler(text))
+        if loop is None or asked_for(loop, request.prompt, ended_itself=ended_itself, thinking=where == "reasoning"):
             continue
         if "\n" not in loop.unit or not ended_itself:
             return ContentFinding("repetition-loop", f"the {where} ends in {shown(loop.unit)!r} {loop.times} times")
@@ -206,6 +217,15 @@ def _calls_missing(request: RequestFacts, transcript: Transcript, stats: ChunkSt
     return None
 
 
+def _cut_short(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    """A text that stops inside of something, though its finish reason says that the model ended it."""
+    other_output = transcript.tool_calls or transcript.server_tools or transcript.media or transcript.refusal
+    ended_itself = (transcript.finish_reason or "").lower() in request.finish_words.whole
+    if request.ends_elsewhere or other_output or not ended_itself or (inside := cut_off(transcript.text)) is None:
+        return None
+    return ContentFinding("text-unfinished", f"the text ends inside {shown(inside)}, {_finish(transcript)}")
+
+
 def _other_model(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
     served = stats.models[0] if stats.models else ""
     if not request.model or not served or may_be_same(request.model, served):
@@ -236,6 +256,8 @@ def _out_of_order(request: RequestFacts, transcript: Transcript, stats: ChunkSta
 
 
 def _sent_twice(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
+    if (how := sent_again(stats.pieces)) is not None:
+        return ContentFinding("duplicate-chunks", how)
     passage = passage_sent_twice(stats.pieces)
     if passage is None:
         return None
@@ -251,7 +273,7 @@ def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStat
 
 
 CHECKS: tuple[Check, ...] = (
-    looping, _damaged, _calls_amiss, _calls_again, markers_leaked, _silent_answer, _calls_missing,
-    _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
+    looping, _damaged, _calls_amiss, _calls_again, markers_leaked, _call_in_words, _silent_answer, _calls_missing,
+    _cut_short, _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The most serious first: what breaks an agent, then what spoils a comparison, then what affects the bill."""

@@ -1,68 +1,44 @@
 """Finds the markup of chat templates in what a model said: tool calls as words, thinking tags, control tokens. Pure.
 
-One table has the markup of all families. Markup that is talked about is no leak: in code, in quotation marks, as a
-word of a sentence, or when the prompt has it as well.
+Markup that is talked about is no leak: in code, in quotation marks, as a word of a sentence, in a list or a table of
+markers, or when the prompt has markup of the same family.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from itertools import islice
 
-Use = Literal["tools", "thinking", "control"]
-"""What the markup is for: a tool call, the model's thinking, or the turns of the conversation."""
+from kmon.dialects.json_access import parsed
+from kmon.findings.markup_families import Family, Marker, markers
 
-
-class Family(NamedTuple):
-    """The markup of one family of models. ``pattern`` finds one marker."""
-
-    name: str
-    use: Use
-    pattern: str
-
-
-_BAR = "[|｜]"
-FAMILIES = (
-    Family("Kimi", "tools", r"<\|tool_calls?_(?:section_begin|begin|argument_begin|section_end|end)\|>"),
-    Family("DSML", "tools", rf"</?{_BAR}DSML{_BAR}[^<>\n]{{0,80}}>?"),
-    Family(
-        "DeepSeek", "tools", rf"<{_BAR}tool[▁_](?:calls?|outputs?)[▁_](?:begin|end){_BAR}>|<{_BAR}tool[▁_]sep{_BAR}>"
-    ),
-    Family("Llama", "tools", r"<\|(?:python_tag|eom_id)\|>"),
-    Family("Mistral", "tools", r"\[(?:TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|ARGS)\]"),
-    Family("Qwen, Hermes or GLM", "tools", r"</?(?:tool_call|tool_response|arg_key|arg_value)>"),
-    Family("Qwen Coder", "tools", r"<(?:function|parameter)=[\w.:-]{1,64}>"),
-    Family("MiniMax", "tools", r"</?minimax:tool_call>|\]<\]minimax\[>\["),
-    Family("Claude", "tools", r'</?(?:antml:)?function_calls>|<(?:antml:)?invoke name="[^"\n<>]{1,64}">'),
-    Family("harmony", "tools", r"<\|(?:channel|constrain|call)\|>"),
-    Family("thinking", "thinking", r"</?(?:think|thinking|thought|reasoning|seed:think)>|\[/?THINK\]|◁/?think▷"),
-    Family("thinking", "thinking", r"<\|(?:begin|end)_of_thought\|>"),
-    Family("ChatML", "control", r"<\|im_(?:start|end|sep)\|>"),
-    Family("Llama", "control", r"<\|(?:eot_id|start_header_id|end_header_id|begin_of_text|end_of_text)\|>"),
-    Family("DeepSeek", "control", rf"<{_BAR}(?:begin|end)[▁_]of[▁_]sentence{_BAR}>|<｜(?:User|Assistant)｜>"),
-    Family("Mistral", "control", r"\[/?INST\]"),
-    Family("Gemma", "control", r"<(?:start|end)_of_turn>"),
-    Family("harmony", "control", r"<\|(?:message|return)\|>|<\|start\|>(?=assistant|system|user|functions)"),
-    Family("GPT", "control", r"<\|endoftext\|>"),
-    Family("GLM", "control", r"<\|(?:observation|assistant|user)\|>"),
+_CODE = re.compile(
+    r"(?<!`)(?P<fence>`{3,}|~{3,})(?!tool_code\b).*?(?:(?P=fence)[`~]*|\Z)|(?<!`)(?P<tick>`{1,2})(?!`)[^\n]*?(?P=tick)(?!`)",
+    re.DOTALL,
 )
-_MARKER = re.compile("|".join(f"({family.pattern})" for family in FAMILIES))
-_MAY_BEGIN = ("<", "[", "◁")
-_CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`", re.DOTALL)
-_OPENING, _CLOSING = "\"'“”‘’«»„‹›「『(", "\"'“”‘’«»„‹›」』)"
+_INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:(?: {4}|\t)[^\n]*(?:\n|\Z))+")
+_OPENING, _CLOSING = "\"'“”‘’«»„‹›「『(*/\\", "\"'“”‘’«»„‹›」』)*/\\"
 _SENTENCE_BEFORE = re.compile(r"[^\W\d_][ \t]+$|[,:][ \t]+$")
 _SENTENCE_AFTER = re.compile(r"[ \t]+[^\W\d_]|[ \t]*[.,;:!?)](?:\s|$)")
 _SUBJECT = re.compile(r"[ \t]+(?:is|are|was|were|means|marks|begins|starts|ends|opens|closes|tags?|tokens?|and|or)\b")
+_DEFINED = re.compile(r"[ \t]*(?:[:=–—→⇒](?!=)|[-=]>)[ \t]|[ \t]+-[ \t]")
+_IN_LIST = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\Z")
+_IN_TABLE = re.compile(r"(?:\A|\s)\|[ \t]*\Z")
+_ENUMERATED_BEFORE, _ENUMERATED_AFTER = re.compile(r"[>\]][,/;][ ]?\Z"), re.compile(r"[,/;][ ]?[<\[]")
+_ELLIPSIS = r"(?:\.{3}|…)"
+_ELIDED_BEFORE = re.compile(rf"{_ELLIPSIS}\s*(?:</[^<>\n]{{1,40}}>\s*)*\Z")
+_ELIDED_AFTER = re.compile(rf"[^\n]{{0,60}}?{_ELLIPSIS}\s*</|\s*{_ELLIPSIS}")
 _LINE_START = re.compile(r"(?:\A|\n)[ \t]*\Z")
 _THINKING_PLACE = re.compile(r"(?:\A|\n)\s*\Z")
-
-
-class Marker(NamedTuple):
-    """One leaked marker, and what it is for."""
-
-    text: str
-    family: Family
+_BAR = re.compile("[|｜]")
+_LINE_END = re.compile(r"[ \t]*(?:\n|\Z)")
+_ARGUMENT_END = re.compile(r"(?:</arg_value>|</parameter>\s*</(?:function|invoke)>|</tool_call>)\s*\Z")
+_ARGUMENT_BEGIN = re.compile(r"<(?:arg_value|parameter|tool_call)[\s=>]")
+_ARGUMENT_TAGS = Family("Qwen, GLM or Claude", "tools", _ARGUMENT_END.pattern)
+VALUES_LIMIT = 200
+"""Values of the arguments of a call that are searched."""
+VALUES_DEPTH = 4
 
 
 def leaked(text: str, prompt: str = "") -> Marker | None:
@@ -70,38 +46,98 @@ def leaked(text: str, prompt: str = "") -> Marker | None:
 
     A thinking tag counts only at the beginning of a line, or if it closes what was opened there.
     """
-    if not any(sign in text for sign in _MAY_BEGIN):
-        return None
-    found = list(_markers(_CODE.sub(" ", text), prompt))
-    return min(found, key=lambda marker: marker.family.use != "tools", default=None)
+    first = None
+    for marker in _leaks(_INDENTED.sub("\n", _CODE.sub(" ", text)), prompt):
+        if marker.family.use == "tools":
+            return marker
+        first = first or marker
+    return first
 
 
 def leaked_into_arguments(arguments: str, prompt: str = "") -> Marker | None:
-    """The first control token or tool marker in the arguments of a call; None if there is none.
+    """The token or tag that an argument of a call begins or ends with, and that a parser should have taken; or None.
 
-    Arguments may well hold tags, since a file that a model writes may be about them. Only tokens that a template writes
-    with bars count there, which no file has by chance.
+    A file that a model writes may be about markup: then it holds it inside, in pairs, or in code. What a parser left
+    behind stands at one edge of a value, and nothing else in the value is like it.
     """
-    return next((marker for marker in _markers(arguments, prompt) if marker.text[1:2] in ("|", "｜")), None)
+    told = _told_of(prompt)
+    found = (marker for value in _values(arguments) if (marker := _at_edge(value.strip())) is not None)
+    return next((marker for marker in found if marker.family.name not in told), None)
 
 
-def _markers(text: str, prompt: str) -> Iterator[Marker]:
-    for match in _MARKER.finditer(text):
-        family = FAMILIES[(match.lastindex or 1) - 1]
-        before, after = text[max(0, match.start() - 80) : match.start()], text[match.end() : match.end() + 80]
-        if match[0] in prompt or _talked_about(before, after):
+def _told_of(prompt: str) -> set[str]:
+    """The families whose markup a prompt has."""
+    return {marker.family.name for marker in markers(prompt)}
+
+
+def _values(arguments: str) -> Iterator[str]:
+    """The strings in the arguments, or the arguments themselves if they are no JSON."""
+    try:
+        value = parsed(arguments.encode("utf-8", "replace"))
+    except ValueError:
+        return iter((arguments,))
+    return islice(_strings(value, VALUES_DEPTH), VALUES_LIMIT)
+
+
+def _strings(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif depth and isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner, depth - 1)
+
+
+def _at_edge(value: str) -> Marker | None:
+    """The marker that ``value`` begins or ends with, if it has no other."""
+    left = _ARGUMENT_END.search(value)
+    if left is not None and not _ARGUMENT_BEGIN.search(value):
+        return Marker(left[0], _ARGUMENT_TAGS, left.start(), left.end())
+    found = [marker for marker in markers(value) if _BAR.search(marker.text)]
+    first, last = 0, len(found)
+    start, end = 0, len(value)
+    while first < last and found[first].start == start:
+        start, first = found[first].end, first + 1
+    while last > first and found[last - 1].end == end:
+        end, last = found[last - 1].start, last - 1
+    one_edge = (first > 0) != (last < len(found))
+    if found and first == last and (one_edge or all('"' in marker.text for marker in found)):
+        return found[0]
+    return None
+
+
+def _leaks(text: str, prompt: str) -> Iterator[Marker]:
+    found, opened = markers(text), False
+    told = _told_of(prompt) if found else set()
+    for marker in found:
+        before, after = text[max(0, marker.start - 80) : marker.start], text[marker.end : marker.end + 80]
+        if marker.family.name in told or _talked_about(marker, before, after):
             continue
-        if family.use == "thinking" and not (_THINKING_PLACE.search(before) or after[:1] in ("\n", "")):
-            continue
-        yield Marker(match[0], family)
+        if marker.text == "</s>" and "<s>" in text:
+            continue  # struck out in HTML
+        closing = "/" in marker.text
+        if marker.family.use == "thinking":
+            glued = closing and not opened and not before[-1:].isspace() and after[:1].isalnum()
+            if not (glued or _THINKING_PLACE.search(before) or after[:1] in ("\n", "")):
+                continue
+            opened = True
+        yield marker
 
 
-def _talked_about(before: str, after: str) -> bool:
-    """Whether a marker between these texts is quoted, or a word of a sentence."""
+def _talked_about(marker: Marker, before: str, after: str) -> bool:
+    """Whether a marker between these texts is quoted, a word of a sentence, or one of a list."""
     opened, closed = before[-1:], after[:1]
     if opened and closed and opened in _OPENING and closed in _CLOSING + ",;":
         return True
+    if _DEFINED.match(after) or _ELIDED_AFTER.match(after) or _ELIDED_BEFORE.search(before):
+        return True
+    if _ENUMERATED_BEFORE.search(before) or _ENUMERATED_AFTER.match(after):
+        return True
+    if _IN_LIST.search(before) or (_IN_TABLE.search(before) and after.lstrip(" \t")[:1] == "|"):
+        return True
     if _LINE_START.search(before):
         return _SUBJECT.match(after) is not None
-    enumerated = bool(closed) and closed in _CLOSING
-    return bool(_SENTENCE_BEFORE.search(before) and (enumerated or _SENTENCE_AFTER.match(after)))
+    if not _SENTENCE_BEFORE.search(before):
+        return False
+    if marker.family.use == "control" and _LINE_END.match(after):
+        return True
+    return (bool(closed) and closed in _CLOSING) or _SENTENCE_AFTER.match(after) is not None

@@ -15,8 +15,10 @@ from msgspec import Struct
 TREATED_AS_EQUAL = "spelling, vendor, region, number format, and a date, size or version that only one name states"
 _FAMILY = re.compile(
     r"gpt[-_ ]?oss|gpt|chatgpt|claude|kimi|llama|codellama|qwen|qwq|qvq|deepseek|mixtral|ministral|codestral|devstral"
-    r"|magistral|pixtral|voxtral|mistral|nova|gemma|gemini|glm|minimax|command|phi|grok|sonar|hermes|nemotron|jamba"
-    r"|ernie|hunyuan|doubao|longcat|granite|olmo|solar|exaone|palmyra|titan|mercury|mimo|(?<![a-z0-9])o[1-9](?![0-9a-z])"
+    r"|magistral|pixtral|voxtral|mistral|nova|gemma|gemini|glm|minimax|command[-_ ]?[ar](?![a-z])|command"
+    r"|phi|grok|sonar|hermes|nemotron|jamba"
+    r"|ernie|hunyuan|doubao|longcat|granite|olmo|solar|exaone|palmyra|titan|mercury|mimo"
+    r"|moonshot(?=-v\d)|(?<![a-z])step(?=[-_ ]?\d)|(?<![a-z])yi(?=-)|(?<![a-z0-9])o[1-9](?![0-9a-z])"
 )
 _TIERS = frozenset({
     "mini", "nano", "micro", "lite", "flash", "pro", "opus", "sonnet", "haiku", "fable", "large", "medium", "small",
@@ -29,11 +31,19 @@ _REASONING = re.compile(r"(?<![a-z])(non|no|not)?[-_ ]?reasoning(?![a-z])")
 _NOT_THINKING = re.compile(r"(?<![a-z])(?:non|no|not)[-_ ]?thinking(?![a-z])")
 _REGION = re.compile(r"^(?:us|eu|apac|ap|jp|au|ca|sa|global|us-gov)\.(?=[a-z])")
 _VENDOR = re.compile(r"^[a-z0-9-]+\.(?=[a-z])")
-_REVISION = re.compile(r"-v\d+:\d+$|@(?:default|latest|\d{8}|\d{3})$|:[a-z][\w-]*$")
+_REVISION = re.compile(r"-v\d+:\d+$|@(?:default|latest|\d{8}|\d{3})$|:(?!scout|maverick)[a-z][\w-]*$")
 _DATE = re.compile(
     r"(?<!\d)((?:0[1-9]|1[0-2])-20\d\d|20\d\d[-_.]?[01]\d[-_.]?[0-3]\d|2[3-9](?:0[1-9]|1[0-2])"
     r"|(?:0[1-9]|1[0-2])[0-3]\d)(?!\d)"
 )
+_ANY_OF_FAMILY = frozenset({"claude", "gpt", "gemini", "kimi", "deepseek", "glm", "grok"})
+"""Families of which no model has the bare name: it stands for whichever is current."""
+_MODES = {
+    "claude": frozenset({"thinking", "fast"}), "gemini": frozenset({"thinking", "search"}),
+    "gpt": frozenset({"medium", "fast"}), "llama": frozenset({"vision", "fast"}), "grok": frozenset[str](),
+}  # fmt: skip
+"""Words that ask the same weights of a family for something: to think, to search, an effort, a faster host."""
+_R1_SIZE = "671b"
 _SIZE = re.compile(r"(?<![a-z0-9.])(?:(\d+)x)?(\d+(?:[.p]\d+)?)([bmt])(?![a-z0-9])")
 _ACTIVE = re.compile(r"(?<![a-z0-9])a\d+(?:\.\d+)?b(?![a-z0-9])|(?<![a-z0-9])\d+e(?![a-z0-9])")
 _FORMAT = re.compile(r"(?<![a-z0-9])(?:(?:fp|bf|int|nvfp|mxfp|w|q)\d+(?:a\d+)?(?:_\w+)?|\d+bit)(?![a-z0-9])")
@@ -48,6 +58,8 @@ class _Name(Struct, frozen=True):
     reasoning: str
     """``yes``, ``no``, or empty where the name does not say."""
     tiers: frozenset[str]
+    bare: bool
+    """Whether it says nothing but the family, of which any model may be meant."""
 
 
 def may_be_same(asked: str, served: str) -> bool:
@@ -56,6 +68,8 @@ def may_be_same(asked: str, served: str) -> bool:
         return True
     one, other = _name(asked), _name(served)
     if one is None or other is None:
+        return True
+    if one.family == other.family and (one.bare or other.bare):
         return True
     if one.family != other.family or one.tiers != other.tiers:
         return False
@@ -80,20 +94,23 @@ def _name(model: str) -> _Name | None:
     size = _SIZE.search(low)
     low = _ACTIVE.sub(" ", _SIZE.sub(" ", low))
     words = set(re.split(r"[^a-z]+", low))
+    words_and_digits = re.split(r"[^a-z0-9]+", low)
     tiers = words.intersection(_TIERS)
     name = re.sub(r"[-_ ]", "", family[0]).removeprefix("chat")
     if name != "gpt" or "preview" in words:
-        tiers -= {
-            "turbo"
-        }  # with the others a faster host of the same weights; gpt-4-turbo-preview is gpt-4-0125-preview
+        tiers -= {"turbo"}  # of others a faster host of the same weights; gpt-4-turbo-preview is gpt-4-0125-preview
+    tiers -= _MODES.get("gpt" if re.fullmatch(r"o\d", name) else name, {"fast"})
+    if name == "deepseek" and "r1" in words_and_digits and size is not None and _size(size) != _R1_SIZE:
+        tiers |= {"distill"}  # Ollama's deepseek-r1:70b, and deepseek-r1-0528-qwen3-8b
+    bare = name in _ANY_OF_FAMILY and not re.sub(r"latest|[^a-z0-9]", "", low[family.end() :])
     said = "" if reasoning is None else "no" if reasoning[1] else "yes"
-    return _Name(name, _version(low, family), _size(size), dates[-1] if dates else "", said, frozenset(tiers))
+    return _Name(name, _version(low, family), _size(size), dates[-1] if dates else "", said, frozenset(tiers), bare)
 
 
 def _version(low: str, family: re.Match[str]) -> str:
     """``3.1`` from ``v3p1``, ``3-1`` or ``3.1``; a letter that names a line of models is kept (``k2``, ``4o``)."""
     rest = low[family.end() :]
-    glued = re.match(r"[-_ ]?(\d{1,2})(?:[.p-](\d{1,2})(?![\d]))?(o?)(?![a-z0-9])", rest)
+    glued = re.match(r"[-_ ]?(\d{1,2})(?:[.p_-](\d{1,2})(?![\d]))?(o?)(?![a-z0-9])", rest)
     if glued is None:
         after = _VERSION.search(rest)
         before = None if after else _VERSION.search(low[: family.start()])

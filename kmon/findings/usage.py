@@ -25,8 +25,8 @@ def usage_problem(transcript: Transcript, *, announced: bool) -> tuple[str, str]
     """The signature and a sentence about the usage of an answer; None if there is nothing to say.
 
     ``announced``: the stream said that usage would come. A count can be too small for any text, but too large only if
-    the provider reports its reasoning tokens, because hidden reasoning is counted as well, and if no tool of the server
-    has read anything.
+    the provider reports its reasoning tokens, because hidden reasoning is counted as well, and if neither a tool of the
+    server nor another answer to the same request is counted with it.
     """
     calls = "".join(call.name + call.arguments for call in transcript.tool_calls if not call.from_code)
     answer = transcript.text + transcript.refusal + calls
@@ -41,8 +41,10 @@ def usage_problem(transcript: Transcript, *, announced: bool) -> tuple[str, str]
     chars = len(_RUN.sub(" ", said))
     if chars >= LEAST_CHARS and (counted + (reasoned or 0)) * MOST_CHARS_PER_TOKEN < chars:
         return "usage-mismatch", f"usage counts {counted} output tokens, {about}"
-    visible, most = counted - (reasoned or 0), len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
-    unseen = transcript.media or transcript.server_tools  # counted as output, and not in the text
+    visible = counted - (reasoned or 0) - (usage.unseen_tokens or 0)
+    most = len(answer.encode("utf-8", "replace")) + SPARE_TOKENS
+    # What is counted as output, and is not in the text.
+    unseen = transcript.media or transcript.server_tools or transcript.other_choices
     if reasoned is not None and not unseen and visible > most:
         counts = f"usage counts {visible} output tokens beside {reasoned} of reasoning"
         return "usage-mismatch", f"{counts}, more than the answer has bytes; {about}"

@@ -107,6 +107,7 @@ class ProxiedRun:
             asked.tools,
             asked.prompt,
             asked.wants_usage,
+            ends_elsewhere=asked.ends_elsewhere,
             finish_words=FinishWords() if asked.format is None else asked.format.finish_words,
             end_event=self._settings.usual.end_event,
             finish_reason=self._settings.usual.finish_reason,

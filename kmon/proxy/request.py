@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from kmon.dialects.dialect import Route, WireFormat, messages_member, named_tools
+from kmon.dialects.dialect import Route, WireFormat, ends_elsewhere, messages_member, named_tools
 from kmon.dialects.json_access import items, members, parsed, text
 from kmon.dialects.registry import routed
 from kmon.model import Tool
@@ -29,6 +29,8 @@ class Overheard(Struct, frozen=True):
     tools: tuple[Tool, ...] = ()
     prompt: str = ""
     wants_usage: bool = False
+    ends_elsewhere: bool = False
+    """Whether it says where the answer is to end."""
     said_sha256: str = ""
     read: bool = False
     """Whether the whole body was parsed; only then can the answer be checked against it."""
@@ -62,6 +64,7 @@ def overheard(path: str, body: bytes, *, whole: bool) -> Overheard:
         tuple(Tool(name=name, parameters={}) for name in names[:TOOLS_LIMIT]),
         "\n".join(_message_text(members(message)) for message in messages),
         members(value.get("stream_options")).get("include_usage") is True,
+        ends_elsewhere(value),
         said_hash(last) if last else "",
         read=True,
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta, ServerTool, StreamError, ToolFragment, Usage
-from kmon.dialects.dialect import FinishWords
+from kmon.dialects.dialect import FinishWords, ends_elsewhere
 from kmon.dialects.messages import Messages
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding
@@ -92,6 +92,42 @@ def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_ab
     assert found(Delta(text=leak), STOP, request=RequestFacts("m", prompt=f"What is {leak}?")) is None
 
 
+def test_a_text_that_stops_in_a_sentence_is_unfinished_where_nothing_else_explains_it() -> None:
+    cut = Delta(text="Rivers begin in the hills. They gather rain. Near the sea they slow and")
+    assert found(cut, STOP) == "text-unfinished"
+    assert found(cut, Delta(finish_reason="STOP")) == "text-unfinished"
+    assert found(cut, Delta(finish_reason="length")) is None
+    assert found(cut, Delta(finish_reason="stop_sequence")) is None
+    assert found(cut, call('{"city": "Oslo"}'), STOP) is None
+    assert found(cut, STOP, request=RequestFacts("m", ends_elsewhere=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"stop": ["\n"]}, True),
+        ({"stop": "x", "messages": []}, True),
+        ({"stop_sequences": ["x"]}, True),
+        ({"suffix": "end"}, True),
+        ({"options": {"stop": ["x"]}}, True),
+        ({"generationConfig": {"stopSequences": ["x"]}}, True),
+        ({"inferenceConfig": {"stopSequences": ["x"]}}, True),
+        ({"stop": None, "stop_sequences": [], "options": "x"}, False),
+        ({}, False),
+    ],
+)
+def test_a_request_may_say_where_its_answer_ends(body: dict[str, object], named: bool) -> None:
+    assert ends_elsewhere(body) is named
+
+
+def test_a_call_in_words_is_named_unless_the_prompt_shows_its_form() -> None:
+    written = Delta(text='{"name": "get_weather", "parameters": {"city": "Oslo"}}')
+    assert found(written, STOP) == "tool-markers-leaked"
+    assert found(written, call('{"city": "Oslo"}'), CALLED) is None
+    assert found(written, STOP, request=RequestFacts("m", prompt="Hi")) is None
+    assert found(written, STOP, request=RequestFacts("m", (WEATHER,), 'Answer {"name": "get_weather", …}')) is None
+
+
 def test_an_answer_without_an_answer_is_told_apart_by_what_it_did_hold() -> None:
     assert found(STOP) == "empty-answer"
     assert found(Delta(reasoning="hm"), Delta(finish_reason="length")) == "only-reasoning"
@@ -119,6 +155,54 @@ def test_a_refrain_a_log_and_what_was_asked_for_are_no_loop() -> None:
     assert found(*words(line.strip() * 20), STOP) == "repetition-loop"
     assert found(*words(line * 20), length, request=RequestFacts("m", prompt="Print one line 20 times.")) is None
     assert found(*words(line * 20), length, request=RequestFacts("m", prompt=f"Set this to music: {line}")) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said", "ending", "name"),
+    [
+        ("Say banana 100 times.", "BANANA " * 100, "stop", None),
+        ("Say banana 100 times.", "banana " * 100, "length", None),
+        ("Say banana 100 times.", "banana " * 900, "length", "repetition-loop"),
+        ("Print two hundred lines of a log.", "2026 INFO heartbeat ok\n" * 200, "length", None),
+        ("Print 200 lines of a log.", "2026 INFO heartbeat ok\n" * 900, "length", "repetition-loop"),
+        ("Sing it over and over.", "Row your boat, gently. " * 90, "length", None),
+        ("Print it as often as I asked.", "Row your boat, gently. " * 90, "stop", None),
+        ("Print it as often as I asked.", "Row your boat, gently. " * 90, "length", "repetition-loop"),
+        ("How do rivers find the sea?", "the " * 300, "length", "repetition-loop"),
+        ("How?", "Title\n" + "=" * 700 + "\nThe body.", "length", None),
+        ("How?", "Title\n" + "=" * 300, "length", None),
+        ("How?", "Rivers run" + "!" * 900, "length", "repetition-loop"),
+        ("How?", "Rivers run" + "!" * 900, "stop", None),
+        ("How?", "AAAA" * 900, "length", None),
+    ],
+)
+def test_a_loop_is_weighed_against_what_was_asked(prompt: str, said: str, ending: str, name: str | None) -> None:
+    asked = RequestFacts("m", prompt=prompt)
+    assert found(Delta(text=said), Delta(finish_reason=ending), request=asked) == name
+
+
+def test_a_long_passage_that_comes_again_and_again_is_a_loop() -> None:
+    passage = " ".join(f"word{n} of the {n}th kind" for n in range(120)) + "\n\n"
+    assert found(Delta(text=passage * 4), Delta(finish_reason="length")) == "repetition-loop"
+    assert found(Delta(text=passage * 2), Delta(finish_reason="length")) is None
+
+
+def test_nobody_asks_the_thinking_to_repeat() -> None:
+    asked = RequestFacts("m", prompt="Print banana as often as I asked.")
+    loop = Delta(reasoning="Wait, let me check that again. " * 40)
+    assert found(loop, Delta(text="Four."), STOP, request=asked) == "repetition-loop"
+    assert found(Delta(reasoning="banana " * 100), Delta(text="Four."), STOP, request=asked) is None
+
+
+def test_chunks_that_are_sent_more_than_once_are_named() -> None:
+    pieces = [f"word{n} " for n in range(40)]
+    whole = "".join(pieces)
+    assert found(*(Delta(text=piece) for piece in pieces for _ in (0, 1)), STOP) == "duplicate-chunks"
+    assert found(*(Delta(text=piece) for piece in [*pieces, whole]), STOP) == "duplicate-chunks"
+    assert found(*(Delta(text=whole[:end]) for end in range(10, len(whole), 10)), STOP) == "duplicate-chunks"
+    assert found(*(Delta(text=piece) for piece in [*pieces, "word1 word1 "]), STOP) is None
+    assert found(*(Delta(text=piece) for piece in ["00 ", "00 "] * 40), STOP) is None
+    assert found(*(Delta(text="a" * n) for n in range(1, 9)), STOP) is None
 
 
 def test_damaged_words_are_named_and_a_prompt_may_have_them() -> None:
@@ -189,6 +273,8 @@ def test_usage_is_missed_only_where_it_was_announced_and_doubted_only_where_it_c
     assert found(*words(PROSE), STOP, Delta(usage=Usage(1, 3_000, 3_001))) is None
     assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, reasoning_tokens=10))) == "usage-mismatch"
     assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, reasoning_tokens=890))) is None
+    assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 900, 901, 0, unseen_tokens=880))) is None
+    assert found(Delta(text="Hi"), Delta(other_choices=True), STOP, Delta(usage=Usage(1, 900, 901, 0))) is None
     assert found(Delta(text="Hi"), STOP, Delta(usage=Usage(1, 0, 1))) == "usage-zero"
     assert found(call('{"city": "Oslo"}'), CALLED, Delta(usage=Usage(1, 0, 1))) == "usage-zero"
 

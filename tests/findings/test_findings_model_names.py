@@ -61,6 +61,20 @@ SAME = [
     ("my-model", "something-else"),
     ("grok-4-fast", "grok-4-fast-reasoning"),
     ("gpt-4-turbo-preview", "gpt-4-0125-preview"),
+    ("claude-sonnet-4-5-20250929-thinking", "claude-sonnet-4-5-20250929"),
+    ("gemini-2.5-pro-thinking", "gemini-2.5-pro"),
+    ("claude-opus-4-6-fast", "claude-opus-4-6"),
+    ("gpt-5-medium", "gpt-5-2025-08-07"),
+    ("o3-mini-medium", "o3-mini-2025-01-31"),
+    ("company-claude", "claude-sonnet-4-5"),
+    ("llama4:scout", "meta-llama/Llama-4-Scout-17B-16E-Instruct"),
+    ("Llama-3.2-11B-Vision-Instruct", "llama-3.2-11b"),
+    ("deepseek-r1:70b", "deepseek-r1-distill-llama-70b"),
+    ("deepseek-r1:671b", "deepseek-r1"),
+    ("@cf/meta/llama-3.1-8b-instruct-fp8-fast", "llama-3.1-8b-instruct"),
+    ("llama-3.3-nemotron-super-49b-v1.5", "Llama-3_3-Nemotron-Super-49B-v1_5"),
+    ("moonshot.kimi-k2-thinking", "kimi-k2-thinking"),
+    ("step-3", "stepfun/step-3"),
 ]
 DIFFERENT = [
     ("meta-llama/Llama-3.1-405B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
@@ -93,6 +107,14 @@ DIFFERENT = [
     ("gpt-4o-2024-05-13", "gpt-4o-2024-08-06"),
     ("moonshotai/Kimi-K2.6", "moonshotai/kimi-k2.5"),
     ("kimi-k2-thinking", "kimi-k2-instruct"),
+    ("grok-4", "grok-4-fast"),
+    ("command-a", "command-r"),
+    ("step-3", "step-2-mini"),
+    ("yi-large", "yi-lightning"),
+    ("moonshot-v1-128k", "kimi-k2"),
+    ("deepseek-r1-0528", "deepseek-r1-0528-qwen3-8b"),
+    ("llama4:scout", "llama4:maverick"),
+    ("claude", "gpt-4o"),
 ]
 NAMES = st.sampled_from([name for pair in SAME + DIFFERENT for name in pair]) | st.text(max_size=20)
 

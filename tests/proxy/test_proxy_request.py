@@ -73,6 +73,14 @@ def test_offered_tools_are_found_in_every_form() -> None:
     assert [tool.name for tool in found.tools] == ["look", "sql", "", "weigh"]
 
 
+@pytest.mark.parametrize("system", ['"Use <thinking> tags."', '[{"type": "text", "text": "Use <thinking> tags."}]'])
+def test_the_system_text_of_every_dialect_is_part_of_the_prompt(system: str) -> None:
+    body = b'{"model": "c", "messages": [{"role": "user", "content": "Hi"}], "system": ' + system.encode() + b"}"
+    found = overheard("/v1/messages", body, whole=True)
+    assert found.prompt == "Use <thinking> tags.\nHi"
+    assert found.said_sha256 == said_hash("Hi")
+
+
 @given(st.binary(max_size=200), st.booleans())
 def test_no_body_is_too_odd(body: bytes, whole: bool) -> None:
     overheard("/v1/chat/completions", body, whole=whole)

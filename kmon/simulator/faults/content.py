@@ -17,6 +17,7 @@ from kmon.simulator.wire import Trait
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 LOOPED = " The user wants me to check the file again. Let me check the file again."
 TABLE_ROWS = 24
+SENTENCES = "A river begins as a thread of water. It gathers rain and the seep of springs."
 
 
 class _Words(Fault, frozen=True):
@@ -109,6 +110,22 @@ class RepetitiveTable(_Words, frozen=True, tag="repetitive-table"):
         rows = "".join(f"| item {n} | not available | {n * 7 % 10} |\n" for n in range(TABLE_ROWS))
         table = f"{'-' * 80}\n| name | state | count |\n|---|---|---|\n{rows}{'-' * 80}\n"
         return replace(answer, pieces=_text(table), finish="stop")
+
+
+class TextUnfinished(_Words, frozen=True, tag="text-unfinished"):
+    """The text stops in a sentence, with finish reason stop."""
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=_text(f"{SENTENCES} Near the sea it slows down and"), finish="stop")
+
+
+class NoFullStop(_Words, frozen=True, tag="no-full-stop"):
+    """Healthy: the last sentence has no full stop."""
+
+    healthy: ClassVar[bool] = True
+
+    def answer(self, answer: ModelAnswer) -> ModelAnswer:
+        return replace(answer, pieces=_text(f"{SENTENCES} That is what the sand was waiting for"), finish="stop")
 
 
 class ThinkingInText(_Words, frozen=True, tag="thinking-in-text"):
