@@ -89,6 +89,9 @@ def words(value: object, depth: int = DEPTH) -> str:
         lower = lowered(value)
         given = sorted((lower[key] for key in MESSAGE_KEYS if key in lower), key=_is_number)
         found = next((said for member in given if (said := words(member, depth - 1))), "")
+        behind = text(members(lower.get("metadata")).get("raw"))  # what the provider behind OpenRouter said
+        if found and behind and behind not in found:
+            found = f"{found}: {behind}"
         place = ".".join(str(step) for step in items(lower.get("loc"))[:DEPTH])
         if found:
             return f"{found} ({place})" if place else found

@@ -21,7 +21,7 @@ from kmon.dialects.fault import CUT_INSIDE, fault, fault_of_text, malformed
 from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import ERROR_NAME, EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder, Stray
-from kmon.dialects.sse_strays import StrayLines, certain_error, is_cut_field, json_of, whole_answer_error
+from kmon.dialects.sse_strays import StrayLines, certain_error, is_cut_field, json_of, spoiled_field, whole_answer_error
 
 DONE = b"[DONE]"
 WORDS_LIMIT_CHARS = 200
@@ -82,6 +82,11 @@ class JSONEventsDecoder:
         return deltas if cut is None else [*deltas, cut]
 
     def _take(self, item: Item, deltas: list[Delta]) -> None:
+        if isinstance(item, Stray) and not self._strays and spoiled_field(item.line):
+            raw = frame_text(item.line)
+            said = f"a line that clients do not read as data: {bounded(raw, WORDS_LIMIT_CHARS)}"
+            deltas.append(Delta(error=malformed(said, raw), raw=raw))
+            return
         if isinstance(item, Stray):
             self._strays.add(item.line)
             if self._strays.closed() and (found := self._told(self._strays.text())) is not None:
