@@ -150,9 +150,10 @@ class JSONEventsDecoder:
             cause = value if cause is None else cause
             return Delta(error=fault(cause, frame=raw), raw=raw)
         delta = self._interpret(value, raw, event.name)
-        if not delta.text and delta.error is None and _says_nothing(delta) and (cause := reported(value)) is not None:
-            return structs.replace(delta, error=fault(cause, frame=raw))
-        return delta
+        if delta.text or delta.error is not None or not _says_nothing(delta):
+            return delta
+        cause = reported(value, event.name)
+        return delta if cause is None else structs.replace(delta, error=fault(cause, frame=raw))
 
 
 def _says_nothing(delta: Delta) -> bool:
