@@ -16,8 +16,8 @@ from typing import Any
 from kmon.dialects.json_access import items, members, text
 
 MESSAGE_KEYS = (
-    "message", "detail", "msg", "error_message", "errormessage", "error_msg", "errmsg", "status_msg",
-    "error_description", "originalmessage", "error", "errors", "title", "reason", "type",
+    "faultstring", "message", "detail", "msg", "error_message", "errormessage", "error_msg", "errmsg", "status_msg",
+    "error_description", "originalmessage", "error", "errors", "title", "description", "reason", "type",
 )  # fmt: skip
 """Members with the words of an error, lower case; the first that has some is taken."""
 CODE_KEYS = ("code", "error_code", "errorcode", "errcode", "__type", "error_type", "type", "status", "status_code")
@@ -37,9 +37,9 @@ WRAPPERS = ("response", "responsemetadata", "result", "data", "body")
 """Members that may hold the object with the ``error``."""
 NOTICES = frozenset({
     "info", "notice", "notification", "warning", "status", "progress", "log", "debug", "ping", "heartbeat", "keepalive",
-    "keep-alive", "message", "meta", "metadata", "start", "queue",
+    "keep-alive", "meta", "metadata", "start", "queue",
 })  # fmt: skip
-"""Types of messages that are no errors."""
+"""Types of messages, and names of events, that are no errors."""
 BESIDE_KIND = ("message", "detail", "error_description")
 """Members with the words of an error whose ``error`` may be a word for its kind."""
 DEPTH = 4
@@ -51,8 +51,8 @@ _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|center|h1|title|\?xml|error)
 _HEADING = re.compile(r"<(title|h1|message)\b[^>]*>(.{1,500}?)</\1\s*>", re.DOTALL | re.IGNORECASE)
 
 
-def reported(value: object) -> object:
-    """The part of a JSON value that reports an error; None if it reports none."""
+def reported(value: object, event: str = "") -> object:
+    """The part of a JSON value that reports an error; None if it reports none. ``event`` is the name of its event."""
     if isinstance(value, list):
         return next((found for item in value[:SHOWN_ITEMS] if (found := reported(item)) is not None), None)
     if not isinstance(value, dict):
@@ -72,7 +72,7 @@ def reported(value: object) -> object:
             return error
     if "error" in (value.get("type"), value.get("object")):
         return value
-    if lower.get("choices") or not _speaks(lower):
+    if lower.get("choices") or not _speaks(lower, event):
         return None
     return value
 
@@ -89,6 +89,9 @@ def words(value: object, depth: int = DEPTH) -> str:
         lower = lowered(value)
         given = sorted((lower[key] for key in MESSAGE_KEYS if key in lower), key=_is_number)
         found = next((said for member in given if (said := words(member, depth - 1))), "")
+        behind = text(members(lower.get("metadata")).get("raw"))  # what the provider behind OpenRouter said
+        if found and behind and behind not in found:
+            found = f"{found}: {behind}"
         place = ".".join(str(step) for step in items(lower.get("loc"))[:DEPTH])
         if found:
             return f"{found} ({place})" if place else found
@@ -114,7 +117,7 @@ def lowered(value: dict[str, Any]) -> dict[str, Any]:
 
 def _member(lower: dict[str, Any]) -> object:
     """The ``error`` among these members; None if there is none, or if it says so itself."""
-    error = lower.get("error") or members(lower.get("errormsg"))
+    error = lower.get("error") or members(lower.get("errormsg")) or members(lower.get("fault"))
     return None if not error or (isinstance(error, dict) and _empty(error)) else error
 
 
@@ -122,11 +125,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _speaks(lower: dict[str, Any]) -> bool:
+def _speaks(lower: dict[str, Any], event: str) -> bool:
     """Whether an object without choices, with these members, is a message about a failure."""
+    if lower.get("ok") is False or lower.get("success") is False:
+        return True
     if lower.get("detail"):
         return not _healthy_words(lower["detail"])
-    said = next((lower[key] for key in MESSAGE_KEYS[:8] if lower.get(key)), None)
+    said = next((lower[key] for key in MESSAGE_KEYS[:9] if lower.get(key)), None)
     if not isinstance(said, str) or _healthy_words(said):
         return False
     codes = [lower[key] for key in ("code", "error_code", "errorcode", "errcode", "__type") if key in lower]
@@ -135,7 +140,7 @@ def _speaks(lower: dict[str, Any]) -> bool:
         return not all(map(_healthy_code, codes)) or any(map(_failed_state, states))
     if any(text(lower.get(key)) for key in OWN_WORDS):
         return True
-    if text(lower.get("type")).lower() in NOTICES or lower.get("success") is True:
+    if (text(lower.get("type")) or event).lower() in NOTICES or lower.get("success") is True:
         return False
     return {key for key, member in lower.items() if member} <= BESIDE
 

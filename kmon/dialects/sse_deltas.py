@@ -21,7 +21,7 @@ from kmon.dialects.fault import CUT_INSIDE, fault, fault_of_text, malformed
 from kmon.dialects.framing import EVENT_STREAM_TYPE, SSE_TYPE
 from kmon.dialects.json_access import parsed
 from kmon.dialects.sse import ERROR_NAME, EVENT_LIMIT_BYTES, Comment, Event, Item, Overflow, SSEDecoder, Stray
-from kmon.dialects.sse_strays import StrayLines, certain_error, is_cut_field, json_of, whole_answer_error
+from kmon.dialects.sse_strays import StrayLines, certain_error, is_cut_field, json_of, spoiled_field, whole_answer_error
 from kmon.dialects.unread_dialects import unread_name
 
 DONE = b"[DONE]"
@@ -85,6 +85,11 @@ class JSONEventsDecoder:
         return deltas if cut is None else [*deltas, cut]
 
     def _take(self, item: Item, deltas: list[Delta]) -> None:
+        if isinstance(item, Stray) and not self._strays and spoiled_field(item.line):
+            raw = frame_text(item.line)
+            said = f"a line that clients do not read as data: {bounded(raw, WORDS_LIMIT_CHARS)}"
+            deltas.append(Delta(error=malformed(said, raw), raw=raw))
+            return
         if isinstance(item, Stray):
             self._strays.add(item.line)
             if self._strays.closed() and (found := self._told(self._strays.text())) is not None:
@@ -148,9 +153,10 @@ class JSONEventsDecoder:
             cause = value if cause is None else cause
             return Delta(error=fault(cause, frame=raw), raw=raw)
         delta = self._interpret(value, raw, event.name)
-        if not delta.text and delta.error is None and _says_nothing(delta) and (cause := reported(value)) is not None:
-            return structs.replace(delta, error=fault(cause, frame=raw))
-        return delta
+        if delta.text or delta.error is not None or not _says_nothing(delta):
+            return delta
+        cause = reported(value, event.name)
+        return delta if cause is None else structs.replace(delta, error=fault(cause, frame=raw))
 
 
 def _says_nothing(delta: Delta) -> bool:

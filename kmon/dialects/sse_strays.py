@@ -6,6 +6,8 @@ called ``error``. A healthy stream may hold such lines, too, so plain words coun
 
 from __future__ import annotations
 
+import re
+
 from kmon.dialects.delta import StreamError
 from kmon.dialects.error_words import page_words, reported, words
 from kmon.dialects.fault import fault, fault_of_text
@@ -17,6 +19,7 @@ CLOSINGS_LIMIT = 100
 """How often lines are tried as a whole before something else follows, since each try reads all of them."""
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 _ERROR_FIELD = "error:"
+_SPOILED = re.compile(rb"(?:\xef\xbb\xbf|[ \t])*data:[ \t]*[{\[]", re.IGNORECASE)
 
 
 class StrayLines:
@@ -83,6 +86,11 @@ def whole_answer_error(text: str) -> StreamError | None:
     what = "text" if value is None else "JSON"
     shown = words(members(value).get("message")) or said
     return fault(f"answered {what} instead of a stream: {shown}", kind="not-a-stream", frame=text)
+
+
+def spoiled_field(line: bytes) -> bool:
+    """Whether a stray line would be data but for what stands before it, or for its case. No client reads it."""
+    return _SPOILED.match(line) is not None
 
 
 def is_cut_field(line: bytes) -> bool:

@@ -69,7 +69,10 @@ class Answer:
         self._whole: bytes | None = None
         self._looked_at: list[tuple[int, bytes]] = []
         """Reads of :meth:`beginning`, to be given again."""
+        self._raw = response.aiter_raw()
         self._unpacked = self._unpack()
+        self._undone = b""
+        """The read that could not be unpacked."""
 
     @property
     def stream(self) -> httpcore.AsyncNetworkStream:
@@ -117,32 +120,53 @@ class Answer:
 
     async def _unpack(self) -> AsyncGenerator[tuple[int, bytes]]:
         undo = Unpacker(self._response.headers.get("content-encoding", ""))
-        async for packed in self._response.aiter_raw():
+        async for packed in self._raw:
             t_ns = self._last_read_ns()
-            for data in undo(packed):
-                yield t_ns, data
-                await asyncio.sleep(0)
+            try:
+                for data in undo(packed):
+                    yield t_ns, data
+                    await asyncio.sleep(0)
+            except httpx.DecodingError:
+                self._undone = packed
+                raise
 
     async def body(self, limit_bytes: int, limit_s: float) -> bytes:
         """The body as far as it arrives within both limits, for answers that are no streams; it may be cut.
 
-        It is read once; later calls return the same bytes.
+        One that cannot be unpacked is given as it is, if it is text, since some servers only say that they pack it;
+        else as a sentence that says so. It is read once; later calls return the same bytes.
         """
         if self._whole is not None:
             return self._whole
         out = bytearray()
-        with contextlib.suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError, httpx.DecodingError):
+        with contextlib.suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
             async with asyncio.timeout(limit_s):
-                async for _, data in self.reads():
-                    out += data
-                    if len(out) >= limit_bytes:
-                        break
+                try:
+                    async for _, data in self.reads():
+                        out += data
+                        if len(out) >= limit_bytes:
+                            break
+                except httpx.DecodingError as error:
+                    out += self._undone
+                    async for packed in self._raw:
+                        out += packed
+                        if len(out) >= limit_bytes:
+                            break
+                    if not _is_text(out):
+                        out = bytearray(str(error).encode())
         self._whole = bytes(out[:limit_bytes])
         return self._whole
 
     def _last_read_ns(self) -> int:
         stream = self._backend.stream
         return stream.last_read_ns if stream is not None else time.monotonic_ns()
+
+
+def _is_text(data: bytearray) -> bool:
+    try:
+        return b"\0" not in data and bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 class HttpRequest(NamedTuple):

@@ -71,6 +71,9 @@ ERRORS: list[tuple[dict[str, Any] | list[Any], str]] = [
     ({"ResponseMetadata": {"RequestId": "r", "Error": {"Message": "m"}}}, "m"),
     ({"error": 1, "reason": "m"}, "m"),
     ({"error": 17}, "17"),
+    ({"ok": False, "description": "m"}, "m"),
+    ({"fault": {"faultstring": "m", "detail": {"errorcode": "c"}}}, "m"),
+    ({"error": {"message": "n", "metadata": {"raw": "m", "provider_name": "p"}}}, "n: m"),
     ({"choices": [{"index": 0, "delta": {}}], "error": {"message": "m"}}, "m"),
 ]
 HEALTHY: list[dict[str, Any]] = [
@@ -162,6 +165,27 @@ def test_an_event_that_is_no_object_is_told_by_its_words(lines: bytes, kind: str
     found = error(TEXT, lines, DONE)
     assert found is not None
     assert (found.kind, found.message) == (kind, message)
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"  ", b"\t"])
+def test_a_line_of_data_that_no_client_reads_is_told(before: bytes) -> None:
+    assert deltas(TEXT, before + STOP, DONE)[1].error == error(TEXT, before + STOP, DONE)
+    found = error(TEXT, before + STOP, DONE)
+    assert found is not None and found.kind == "malformed-frame"
+    assert found.message.startswith("a line that clients do not read as data: ")
+
+
+def test_a_line_of_data_in_another_case_is_told_and_words_are_not() -> None:
+    found = error(TEXT, STOP.replace(b"data", b"Data"), DONE)
+    assert found is not None and found.kind == "malformed-frame"
+    assert error(TEXT, b"\n  data: for nobody\n\n", STOP, DONE) is None
+
+
+def test_words_of_an_event_that_is_called_a_notice_are_no_error() -> None:
+    words = b'data: {"message":"Loading model"}\n\n'
+    assert error(b"event: status\n" + words, TEXT, STOP, DONE) is None
+    assert error(b"event: message\n" + words) is not None
+    assert error(b'event: status\ndata: {"error":"m"}\n\n') is not None
 
 
 def test_another_event_without_data_says_nothing() -> None:

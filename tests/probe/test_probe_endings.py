@@ -151,6 +151,22 @@ async def test_a_stream_under_another_type_or_another_success_is_read(status: st
     assert (result.state, result.signature, result.text) == ("done", None, "Hello")
 
 
+@pytest.mark.parametrize(
+    ("coding", "body", "words"),
+    [
+        ("gzip", gzip.compress(b'{"error":{"message":"slow down"}}'), "HTTP 429: slow down"),
+        ("gzip", b'{"error":{"message":"slow down"}}', "HTTP 429: slow down"),
+        ("br", b"\x0b\x02\x80abc\x03", "HTTP 429: the body is encoded as 'br', although identity was asked for"),
+    ],
+)
+async def test_a_refusal_is_told_whatever_its_coding(coding: str, body: bytes, words: str) -> None:
+    head = f"HTTP/1.1 429 Slow\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\n".encode()
+    result, _ = await ending(
+        answering(head + b"transfer-encoding: chunked\r\n\r\n", chunked(body[:9]), chunked(body[9:]) + END)
+    )
+    assert result.error is not None and result.error.message == words
+
+
 async def test_no_content_is_no_stream() -> None:
     result, _ = await ending(answering(b"HTTP/1.1 204 No Content\r\n\r\n"))
     assert (result.state, result.signature) == ("failed", "http-error")
