@@ -58,7 +58,12 @@ class DeepInfra(HttpDialect):
 
     def whole(self, value: dict[str, Any]) -> Delta:
         answer = text(members(next(iter(items(value.get("results"))), None)).get("generated_text"))
-        return Delta(text=answer, finish_reason="stop" if answer else None, usage=_usage(value, {}))
+        return Delta(
+            text=answer,
+            finish_reason="stop" if answer else None,
+            usage=_usage(value, {}),
+            response_id=text(value.get("request_id")) or None,
+        )
 
     def unsupported(self, target: Target, scenario: Scenario) -> str | None:
         if not scenario.tools and not carries_calls(scenario):

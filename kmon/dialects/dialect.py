@@ -265,7 +265,7 @@ def messages_member(value: Mapping[str, Any]) -> Sequence[object]:
     """``system``, then ``messages``, else ``input`` or ``prompt`` as one user message."""
     system, prompt = value.get("system"), text(value.get("input")) or text(value.get("prompt"))
     return [
-        *([{"role": "system", "content": system}] if system else []),
+        *([{"role": "system", "content": system}] if isinstance(system, str | list) and system else []),
         *(items(value.get("messages")) or ([{"role": "user", "content": prompt}] if prompt else [])),
     ]
 

@@ -55,6 +55,22 @@ def test_the_last_thing_the_user_said_is_known_by_its_hash_only() -> None:
     assert [tool.name for tool in found.tools] == ["look"]
 
 
+@pytest.mark.parametrize(
+    ("system", "prompt"),
+    [
+        ("Be brief.", "Be brief.\nHi"),
+        ([{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}], "Be brief.\nHi"),
+        (None, "Hi"),
+        (7, "Hi"),
+    ],
+)
+def test_what_the_system_says_is_part_of_the_prompt_where_it_stands_beside_the_messages(
+    system: object, prompt: str
+) -> None:
+    body = {"model": "m", "system": system, "messages": [{"role": "user", "content": "Hi"}]}
+    assert overheard("/v1/messages", json.dumps(body).encode(), whole=True).prompt == prompt
+
+
 def test_of_half_a_body_the_model_is_still_found() -> None:
     found = overheard("/v1/chat/completions", b'{"stream": true, "model": "kimi", "messages": [{"ro', whole=False)
     assert (found.model, found.stream, found.read, found.said_sha256) == ("kimi", True, False, "")
