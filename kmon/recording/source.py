@@ -15,6 +15,7 @@ from kmon.recording.content_codings import BZIP2, GZIP, XZ, ZSTANDARD, NotCompre
 LAYERS_LIMIT = 3
 """How often a file may be compressed."""
 VALUES_LIMIT = 1_000_000
+BINARY_SAMPLE_BYTES = 4096
 _FILE_CODINGS = ((GZIP, "gzip"), (ZSTANDARD, "zstd"), (BZIP2, "bzip2"), (XZ, "xz"))
 _ENDINGS = ("gz", "zst", "bz2", "xz", "br")
 _UTF_16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -61,6 +62,11 @@ class Source:
     def __init__(self, data: bytes, name: str = "") -> None:
         self.data = data
         self.name = name
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it has a zero byte near its beginning, which no text has."""
+        return b"\0" in self.data[:BINARY_SAMPLE_BYTES]
 
     @cached_property
     def is_json(self) -> bool:
