@@ -16,7 +16,7 @@ from kmon.dialects.eventstream_writer import event as aws_event
 from kmon.dialects.eventstream_writer import exception as aws_exception
 from kmon.dialects.framing import AWS_EVENT_STREAM, JSON_ARRAY, JSON_LINES, SERVER_SENT_EVENTS
 from kmon.dialects.json_access import items, members, text
-from kmon.dialects.registry import wire_format
+from kmon.dialects.registry import formats, wire_format
 from kmon.recording.arrivals import marked, within
 from kmon.recording.exchange import UNKNOWN_REQUEST, interaction, json_bytes
 from kmon.recording.interaction import Interaction, Request
@@ -57,6 +57,27 @@ def interactions_of(
         ends_kept = any(event.value is None for event in events)
         return [structs.replace(one, ends_kept=ends_kept) for one in found]
     return []
+
+
+def only_events(events: list[TimedEvent]) -> list[TimedEvent]:
+    """The events that a dialect recognises, and errors, where other objects stand between them; all if none is."""
+    known = [_is_known(event) for event in events]
+    if not any(known):
+        return events
+    return [
+        event
+        for event, is_known in zip(events, known, strict=True)
+        if (is_known and not _is_whole(event.value)) or event.value is None or members(event.value).get("error")
+    ]
+
+
+def _is_known(event: TimedEvent) -> bool:
+    value = event.value
+    return value is not None and any(
+        spoken.recognises(event.name or text(value.get("type")), value)
+        for spoken in formats()
+        if AWS_EVENT_STREAM not in spoken.framings
+    )
 
 
 Pieces = list[tuple[bytes, float | None]]

@@ -98,6 +98,19 @@ class Source:
         return _rows(self.data)
 
     @cached_property
+    def listed_rows(self) -> list[Any]:
+        """The JSON values of a file that has one per line, and lists among them; empty if a line is no JSON."""
+        found: list[Any] = []
+        lines = self.data.removeprefix(BOM).splitlines() if self.is_json else []
+        for line in lines:
+            if line.strip():
+                try:
+                    found.append(parsed(line))
+                except ValueError:
+                    return []
+        return found if any(isinstance(value, list) for value in found) else []
+
+    @cached_property
     def whole_rows(self) -> list[dict[str, Any]]:
         """As :attr:`rows`, of a file that may have been cut inside its last line."""
         return self.rows or _rows(self.data[: self.data.rfind(b"\n") + 1])
