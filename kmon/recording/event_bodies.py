@@ -19,6 +19,7 @@ from kmon.dialects.json_access import items, members, text
 from kmon.dialects.registry import formats, wire_format
 from kmon.recording.arrivals import marked, within
 from kmon.recording.exchange import UNKNOWN_REQUEST, interaction, json_bytes
+from kmon.recording.google_names import on_the_wire
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.several import streams
 from kmon.recording.sniff import recognised
@@ -41,6 +42,9 @@ def interactions_of(
     events: Sequence[TimedEvent], *, request: Request = UNKNOWN_REQUEST, first_index: int = 0
 ) -> list[Interaction]:
     """The streams that these events are; none if no dialect recognises them."""
+    events = [
+        event if event.value is None else structs.replace(event, value=on_the_wire(event.value)) for event in events
+    ]
     for framing, pieces_of in _WRITERS:
         pieces = pieces_of(events)
         body, marks = marked(pieces)

@@ -18,13 +18,25 @@ TEXT_OPCODE = 1
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
 
+def _entries(source: Source) -> list[dict[str, Any]] | None:
+    """The entries of a HAR, or those that a person copied out of one; None if it is none."""
+    if isinstance(listed := members(source.members.get("log")).get("entries"), list):
+        return [members(entry) for entry in listed]
+    copied = [members(entry) for entry in items(source.json) or items(source.members.get("entries")) or [source.json]]
+    return copied if copied and all(map(_is_entry, copied)) else None
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    return "startedDateTime" in entry and isinstance(members(entry.get("response")).get("content"), dict)
+
+
 def _looks_like(source: Source) -> bool:
-    return isinstance(members(source.members.get("log")).get("entries"), list)
+    return _entries(source) is not None
 
 
 def _read(source: Source) -> list[Interaction]:
     found: list[Interaction] = []
-    for entry in map(members, items(members(source.members.get("log")).get("entries"))):
+    for entry in _entries(source) or []:
         messages = _messages(entry)
         if messages:
             found += interactions_of(_request(entry), messages, first_index=len(found))
@@ -35,10 +47,7 @@ def _read(source: Source) -> list[Interaction]:
 
 def dialogues(source: Source) -> list[Dialogue]:
     """The messages of each WebSocket in a HAR; none if it is none."""
-    if not _looks_like(source):
-        return []
-    entries = map(members, items(members(source.members.get("log")).get("entries")))
-    return [messages for entry in entries if (messages := _messages(entry))]
+    return [messages for entry in _entries(source) or [] if (messages := _messages(entry))]
 
 
 def _messages(entry: dict[str, Any]) -> Dialogue:

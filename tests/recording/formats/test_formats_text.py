@@ -233,6 +233,16 @@ def test_a_followed_stream_in_yaml_has_the_times_of_its_packets(tmp_path: Path) 
     assert only.arrivals_ms == (0, 1000, 2000, 3000, 4000)
 
 
+def test_one_time_for_a_whole_body_says_nothing_of_its_events(tmp_path: Path) -> None:
+    packed = [base64.b64encode(piece.encode()).decode() for piece in (ASKED, HEAD, SSE)]
+    rows = "".join(
+        f"  - peer: 0\n    timestamp: {9 * n}.5\n    data: !!binary |\n      {p}\n" for n, p in enumerate(packed)
+    )
+    (only,) = recorded(tmp_path, "packets:\n" + rows)
+    is_the_stream(only)
+    assert only.arrivals_ms == ()
+
+
 def test_a_followed_stream_that_is_encrypted_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="without HTTP/1 text in it; decrypt it"):
         recorded(tmp_path, tshark("raw", "1603010200\n\t16030300\n"))
