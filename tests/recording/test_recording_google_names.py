@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ PRINTED = """sdk_http_response=None candidates=[Candidate(
 
 
 @pytest.mark.parametrize("write", [json.dumps, lambda rows: "".join(json.dumps(row) + "\n" for row in rows)])
-def test_a_dump_is_whole(tmp_path: Path, write: Any) -> None:
+def test_a_dump_is_whole(tmp_path: Path, write: Callable[[object], str]) -> None:
     (only,) = recorded(tmp_path, write(DUMPED))
     got = decoded(only)
     assert (got.dialect, got.text, got.finish_reason, got.done, got.signature) == (

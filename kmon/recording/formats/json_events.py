@@ -14,7 +14,7 @@ from kmon.recording.event_bodies import SENTINEL, TimedEvent, interactions_of, o
 from kmon.recording.exchange import UNKNOWN_REQUEST, interaction
 from kmon.recording.formats.event_lines import FIELD, Line, streams_of
 from kmon.recording.formats.format import Format
-from kmon.recording.formats.own_times import times_ms
+from kmon.recording.formats.own_times import WIRE_TIMES, times_ms
 from kmon.recording.interaction import Interaction
 from kmon.recording.source import Source
 
@@ -25,8 +25,6 @@ _LISTS = ("stream", "events", "chunks", "responses", "messages", "data")
 """Members that hold the events where a whole object was dumped, as boto3's answer is. They are tried first."""
 _CONTENTS = ("data", "chunk", "event", "value", "json", "raw", "line", "payload")
 """Members of an envelope that may hold the event. They are tried first."""
-_WIRE_TIMES = frozenset({"created_at"})
-"""Of Ollama's lines: when the server made one, not when it came."""
 
 Path = tuple[str, ...]
 
@@ -60,7 +58,7 @@ def _made_members(listed: Sequence[object]) -> Iterator[dict[str, Any]]:
 
 
 def _streams(values: list[dict[str, Any]], depth: int = 0) -> list[Interaction]:
-    times = times_ms(values, own=_WIRE_TIMES)
+    times = times_ms(values, own=WIRE_TIMES)
     found = interactions_of([TimedEvent(value, ms=ms) for value, ms in zip(values, times, strict=True)])
     if not found:
         found = _in_envelopes(values)

@@ -16,6 +16,8 @@ from kmon.dialects.json_access import members
 from kmon.recording.formats.stamps import Clock, stamp_of
 from kmon.recording.formats.times import iso_ms
 
+WIRE_TIMES = frozenset({"created_at"})
+"""Of Ollama's lines: when the server made one, not when it came."""
 NAME_LIMIT_CHARS = 40
 SAMPLE_VALUES = 200
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")

@@ -235,9 +235,8 @@ def test_a_followed_stream_in_yaml_has_the_times_of_its_packets(tmp_path: Path) 
 
 def test_one_time_for_a_whole_body_says_nothing_of_its_events(tmp_path: Path) -> None:
     packed = [base64.b64encode(piece.encode()).decode() for piece in (ASKED, HEAD, SSE)]
-    rows = "".join(
-        f"  - peer: 0\n    timestamp: {9 * n}.5\n    data: !!binary |\n      {p}\n" for n, p in enumerate(packed)
-    )
+    packet = "  - peer: 0\n    timestamp: {}\n    data: !!binary |\n      {}\n"
+    rows = "".join(packet.format(9.5 * n, data) for n, data in enumerate(packed))
     (only,) = recorded(tmp_path, "packets:\n" + rows)
     is_the_stream(only)
     assert only.arrivals_ms == ()
