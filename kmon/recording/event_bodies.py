@@ -49,7 +49,7 @@ def interactions_of(
         pieces = pieces_of(events)
         body, marks = marked(pieces)
         name = recognised(framing, body) if pieces else None
-        if name is None or (framing is AWS_EVENT_STREAM and not _says_something(name, body)):
+        if name is None or (framing is AWS_EVENT_STREAM and not says_something(name, body)):
             continue
         if all(map(_is_whole, (event.value for event in events))):
             return []
@@ -132,7 +132,7 @@ _WRITERS = (
 )
 
 
-def _says_something(name: str, body: bytes) -> bool:
+def says_something(name: str, body: bytes) -> bool:
     """Whether the dialect reads anything of these frames; it recognises a frame of any name."""
     spoken = wire_format(name)
     deltas = [] if spoken is None else spoken.decoder().feed(body)

@@ -20,6 +20,7 @@ _FILE_CODINGS = ((GZIP, "gzip"), (ZSTANDARD, "zstd"), (BZIP2, "bzip2"), (XZ, "xz
 _ENDINGS = ("gz", "zst", "bz2", "xz", "br")
 _UTF_16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SAMPLE_CHARS = 8
+_COLOURS = re.compile(rb"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 _OBJECTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{")
 
 
@@ -40,7 +41,12 @@ def unpacked(data: bytes, name: str = "") -> bytes:
                 raise ValueError(f"it begins like {coding}, and is damaged; save it again") from None
         stem, _, ending = name.rpartition(".")
         name = stem if ending in _ENDINGS else name
-    return _utf_8(data)
+    return _without_colours(_utf_8(data))
+
+
+def _without_colours(data: bytes) -> bytes:
+    """Text that was printed for a terminal, without its control sequences. Neither JSON nor HTTP has one as it is."""
+    return _COLOURS.sub(b"", data) if _COLOURS.search(data, 0, BINARY_SAMPLE_BYTES) and b"\0" not in data else data
 
 
 def _utf_8(data: bytes) -> bytes:

@@ -14,10 +14,11 @@ from kmon.recording.formats.httpmock import HTTPMOCK
 from kmon.recording.formats.httprr import HTTPRR
 from kmon.recording.formats.json_events import JSON_EVENTS
 from kmon.recording.formats.kmon_json import KMON_JSON
+from kmon.recording.formats.log_lines import LOG_LINES
 from kmon.recording.formats.mitmproxy import MITMPROXY
 from kmon.recording.formats.nock import NOCK
 from kmon.recording.formats.pasted import PASTED
-from kmon.recording.formats.python_output import PYTHON_OUTPUT
+from kmon.recording.formats.printed import PRINTED
 from kmon.recording.formats.raw_stream import RAW_ANSWER, RAW_CHUNKS, RAW_STREAM
 from kmon.recording.formats.req_llm import REQ_LLM
 from kmon.recording.formats.stamped_lines import STAMPED_LINES
@@ -49,12 +50,13 @@ FORMATS: tuple[Format, ...] = (
     VCR_JSON,
     WIREMOCK,
     JSON_EVENTS,
-    PYTHON_OUTPUT,
     RAW_ANSWER,
     HTTPMOCK,
     WIRESHARK_YAML,
     VCR_YAML,
     PASTED,
+    LOG_LINES,
+    PRINTED,
 )
 """The first that a file looks like reads it: what only one program writes stands before what many do."""
 

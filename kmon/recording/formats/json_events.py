@@ -12,7 +12,8 @@ from typing import Any
 from kmon.dialects.json_access import members, parsed, text
 from kmon.recording.event_bodies import SENTINEL, TimedEvent, interactions_of, only_events
 from kmon.recording.exchange import UNKNOWN_REQUEST, interaction
-from kmon.recording.formats.event_lines import FIELD, Line, streams_of
+from kmon.recording.formats.event_lines import FIELD, Line
+from kmon.recording.formats.event_lines import streams_of as streams_of_lines
 from kmon.recording.formats.format import Format
 from kmon.recording.formats.own_times import WIRE_TIMES, times_ms
 from kmon.recording.interaction import Interaction
@@ -57,11 +58,19 @@ def _made_members(listed: Sequence[object]) -> Iterator[dict[str, Any]]:
             yield value
 
 
+def streams_of(values: list[dict[str, Any]], times: Sequence[float | None]) -> list[Interaction]:
+    """The streams in objects that stand among others; ``times`` (ms) are those that were told beside them."""
+    events = only_events([TimedEvent(value, ms=ms) for value, ms in zip(values, times, strict=True)])
+    if any(time is not None for time in times) and (found := interactions_of(events) or _in_envelopes(values, times)):
+        return found
+    return _streams([event.value for event in events if event.value is not None])
+
+
 def _streams(values: list[dict[str, Any]], depth: int = 0) -> list[Interaction]:
     times = times_ms(values, own=WIRE_TIMES)
     found = interactions_of([TimedEvent(value, ms=ms) for value, ms in zip(values, times, strict=True)])
     if not found:
-        found = _in_envelopes(values)
+        found = _in_envelopes(values, times_ms(values))
     for listed in _lists(values[0], depth) if not found and len(values) == 1 else ():
         if found := _streams(list(_made_members(listed)), depth + 1):
             break
@@ -85,8 +94,7 @@ def _error(source: Source) -> bool:
     return bool(members(only).get("error")) and "choices" not in members(only)
 
 
-def _in_envelopes(values: list[dict[str, Any]]) -> list[Interaction]:
-    times = times_ms(values)
+def _in_envelopes(values: list[dict[str, Any]], times: Sequence[float | None]) -> list[Interaction]:
     for path in _paths(values[:SAMPLE_VALUES]):
         contents = [(_at(value, path), ms, value) for value, ms in zip(values, times, strict=True)]
         lines = [(content, ms) for content, ms, _ in contents if isinstance(content, str)]
@@ -137,7 +145,7 @@ def _in_lines(texts: list[tuple[str, float | None]]) -> list[Interaction]:
         for line in data.splitlines() or [b""]:
             if FIELD.match(line) or not line.strip():
                 lines.append((line + b"\n", ms))
-    return streams_of(lines)
+    return streams_of_lines(lines)
 
 
 def _event(content: object, ms: float | None, envelope: dict[str, Any]) -> TimedEvent | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kmon.errors import UsageError
 from kmon.recording.decode import decodable, decode
 from kmon.recording.formats import FORMATS, Format
-from kmon.recording.formats.python_output import values as printed
+from kmon.recording.formats.printed_objects import printed_objects
 from kmon.recording.formats.stamps import stamp_of
 from kmon.recording.formats.tnetstrings import values as tnetstrings
 from kmon.recording.http_dialogue import dechunked, messages
@@ -128,7 +128,7 @@ PARTS: list[Callable[[bytes], object]] = [
     dechunked,
     messages,
     streams,
-    lambda data: printed(data.decode("utf-8", "replace")),
+    lambda data: printed_objects(data.decode("utf-8", "replace")),
     lambda data: Source(data).objects,
 ]
 
