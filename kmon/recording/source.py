@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -63,11 +64,15 @@ def _utf_8(data: bytes) -> bytes:
 
 
 class Source:
-    """The bytes of a recording, each view of them made once. ``name`` is that of its file, for its ending."""
+    """The bytes of a recording, each view of them made once. ``name`` is that of its file, for its ending.
 
-    def __init__(self, data: bytes, name: str = "") -> None:
+    ``beside`` gives another file that was saved with it, by the name that the recording says; None if there is none.
+    """
+
+    def __init__(self, data: bytes, name: str = "", beside: Callable[[str], bytes | None] = lambda name: None) -> None:
         self.data = data
         self.name = name
+        self.beside = beside
 
     @property
     def is_binary(self) -> bool:

@@ -41,7 +41,7 @@ def _read(source: Source) -> list[Interaction]:
         if messages:
             found += interactions_of(_request(entry), messages, first_index=len(found))
         else:
-            found.append(_interaction(len(found), entry))
+            found.append(_interaction(len(found), entry, source))
     return found
 
 
@@ -58,7 +58,7 @@ def _messages(entry: dict[str, Any]) -> Dialogue:
     ]
 
 
-def _interaction(index: int, entry: dict[str, Any]) -> Interaction:
+def _interaction(index: int, entry: dict[str, Any], source: Source) -> Interaction:
     request, response = _request(entry), members(entry.get("response"))
     content = members(response.get("content"))
     headers = headers_of(response.get("headers"))
@@ -68,7 +68,11 @@ def _interaction(index: int, entry: dict[str, Any]) -> Interaction:
     if events := items(entry.get("_eventSourceMessages")):
         body, marks = marked((_event(members(one)), _seconds_ms(members(one).get("time"))) for one in events)
         return interaction(index, request, status, headers, body, duration_ms, marks)
-    body = _body(content)
+    attached = text(content.get("_file"))
+    body = source.beside(attached) or b"" if attached else _body(content)
+    if attached and not body:
+        why = f"its body is in a file of its own, {attached[:200]!r}, which is not beside the HAR; keep both together"
+        return without_body(index, request, status, headers, why)
     if (
         not body
         and status is not None

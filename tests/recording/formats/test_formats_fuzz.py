@@ -24,6 +24,7 @@ from kmon.recording.source import Source, unpacked
 from tests.recording.formats.test_formats_events import BOTO3, PRINTED, lines, session
 from tests.recording.formats.test_formats_har import entry, har, received, socket
 from tests.recording.formats.test_formats_mitmproxy import flow, tnet
+from tests.recording.formats.test_formats_mock_servers import FILES as MOCKED
 from tests.recording.formats.test_formats_recorders import RECORDERS
 from tests.recording.formats.test_formats_text import FOLLOWED, HEAD, LEFT, RAW_CHUNKS, VERBOSE, dump, stamped
 from tests.support.recorded_stream import CHUNKS, MESSAGES, SSE
@@ -31,7 +32,7 @@ from tests.support.recorded_stream import CHUNKS, MESSAGES, SSE
 SAMPLES = [
     *(
         content.encode() if isinstance(content, str) else content
-        for content in (*RECORDERS.values(), *FOLLOWED.values())
+        for content in (*RECORDERS.values(), *FOLLOWED.values(), *MOCKED.values())
     ),
     SSE.encode(),
     (HEAD + SSE).encode(),
