@@ -6,7 +6,7 @@ import argparse
 
 from kmon.commands.flags import Parser
 
-FILES_HELP = "at most 64 MiB; .gz, .bz2, .xz, .zst and .br are unpacked"
+FILES_HELP = "at most 64 MiB; .gz, .bz2, .xz, .zst, .br and .zip are unpacked"
 
 
 def names_formats(parser: Parser) -> None:

@@ -12,6 +12,8 @@ from itertools import chain
 STEP_BYTES = 1 << 18
 NAMES = {"x-gzip": "gzip", "zstandard": "zstd", "brotli": "br"}
 """Other names of codings, which HTTP or its servers use."""
+OF_EVERY_CLIENT = frozenset({"gzip", "deflate"})
+"""Codings that need no package beside an HTTP client."""
 _GZIP = b"\x1f\x8b"
 
 Layer = Callable[[bytes], Iterator[bytes]]

@@ -17,10 +17,12 @@ Marks = Sequence[tuple[int, float]]
 def arrivals_ms(body: bytes, marks: Marks) -> tuple[float, ...]:
     """The arrival of each event of ``body``, relative to the first; empty if it is not known of each.
 
+    One time for the whole body is that of a tool which had put it together, and tells nothing of its events.
+
     An event arrived with the piece that completed it. A clock that was set back gives no negative times.
     """
     framing = framing_of(body) if marks else None
-    if framing is None:
+    if framing is None or marks[0][0] >= len(body):
         return ()
     ends = [end for end, _ in marks]
     found: list[float] = []

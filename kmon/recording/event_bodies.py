@@ -17,9 +17,10 @@ from kmon.dialects.eventstream_writer import event as aws_event
 from kmon.dialects.eventstream_writer import exception as aws_exception
 from kmon.dialects.framing import AWS_EVENT_STREAM, JSON_ARRAY, JSON_LINES, SERVER_SENT_EVENTS, SNIFF_BYTES, Framing
 from kmon.dialects.json_access import items, members, text
-from kmon.dialects.registry import wire_format
+from kmon.dialects.registry import formats, wire_format
 from kmon.recording.arrivals import marked, within
 from kmon.recording.exchange import UNKNOWN_REQUEST, interaction, json_bytes
+from kmon.recording.google_names import on_the_wire
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.several import streams
 from kmon.recording.sniff import recognised
@@ -44,10 +45,13 @@ def interactions_of(
     events: Sequence[TimedEvent], *, request: Request = UNKNOWN_REQUEST, first_index: int = 0
 ) -> list[Interaction]:
     """The streams that these events are; none if no dialect recognises them."""
+    events = [
+        event if event.value is None else structs.replace(event, value=on_the_wire(event.value)) for event in events
+    ]
     for framing, pieces_of in _WRITERS:
         name = _recognised(framing, pieces_of, events)
         body, marks = (b"", []) if name is None else marked(pieces_of(events))
-        if name is None or not body or (framing is AWS_EVENT_STREAM and not _says_something(name, body)):
+        if name is None or not body or (framing is AWS_EVENT_STREAM and not says_something(name, body)):
             continue
         if all(_is_whole(event.value) for event in events):
             return []
@@ -59,6 +63,27 @@ def interactions_of(
         ends_kept = any(event.value is None for event in events)
         return [structs.replace(one, ends_kept=ends_kept) for one in found]
     return []
+
+
+def only_events(events: list[TimedEvent]) -> list[TimedEvent]:
+    """The events that a dialect recognises, and errors, where other objects stand between them; all if none is."""
+    known = [_is_known(event) for event in events]
+    if not any(known):
+        return events
+    return [
+        event
+        for event, is_known in zip(events, known, strict=True)
+        if (is_known and not _is_whole(event.value)) or event.value is None or members(event.value).get("error")
+    ]
+
+
+def _is_known(event: TimedEvent) -> bool:
+    value = event.value
+    return value is not None and any(
+        spoken.recognises(event.name or text(value.get("type")), value)
+        for spoken in formats()
+        if AWS_EVENT_STREAM not in spoken.framings
+    )
 
 
 Pieces = list[tuple[bytes, float | None]]
@@ -130,7 +155,7 @@ _WRITERS = (
 )
 
 
-def _says_something(name: str, body: bytes) -> bool:
+def says_something(name: str, body: bytes) -> bool:
     """Whether the dialect reads anything of these frames; it recognises a frame of any name."""
     spoken = wire_format(name)
     decoder = None if spoken is None else spoken.decoder()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+from msgspec import structs
 
 from kmon.catalog.reading import NotRegularError, TooLargeError, UnreadableError, read_regular, read_to_end
 from kmon.errors import UsageError
+from kmon.recording import archives
 from kmon.recording.formats import FORMATS
 from kmon.recording.interaction import Interaction
 from kmon.recording.source import Source, unpacked
@@ -52,13 +56,52 @@ def read(path: Path, notify: Callable[[str], None]) -> Source:
 def source_of(path: Path, data: bytes) -> Source:
     """The bytes of ``path`` without compression. Raises :class:`UsageError` if they cannot be had."""
     try:
-        return Source(unpacked(data, path.name.lower()), path.name.lower())
+        return Source(unpacked(data, path.name.lower()), path.name.lower(), beside=partial(_beside, path))
     except ValueError as why:
         raise UsageError(f"cannot read {_shown(path)}: {why}") from None
 
 
+def _beside(path: Path, name: str) -> bytes | None:
+    """The file that a recording names and that lies in its folder; None if it does not."""
+    if path == STANDARD_INPUT or name != Path(name).name:
+        return None
+    try:
+        return read_regular(path.parent / name, FILE_LIMIT_BYTES)
+    except UnreadableError:
+        return None
+
+
 def interactions(path: Path, source: Source) -> list[Interaction]:
     """The interactions in ``source``, the content of ``path``. Raises :class:`UsageError` if it is no recording."""
+    return _in_archive(path, source.data) if source.data.startswith(archives.MAGIC) else _in_file(path, source)
+
+
+def _in_archive(path: Path, data: bytes) -> list[Interaction]:
+    """Those of all files in a zip archive; with a HAR in it, the other files are bodies of its answers."""
+    try:
+        files = archives.files_of(data)
+    except ValueError as why:
+        raise UsageError(f"cannot read {_shown(path)}: {why}") from None
+    if sessions := archives.sessions_of(files):
+        return _in_file(path, Source(sessions))
+    found: list[Interaction] = []
+    problem = UsageError(f"{_shown(path)} is an archive without files; give {KINDS}")
+    for name in [name for name in files if name.endswith(".har")] or files:
+        try:
+            inside = Source(unpacked(files[name], name.lower()), name.lower(), beside=files.get)
+            read = _in_file(path / name, inside)
+        except UsageError as why:
+            problem = why
+        except ValueError as why:
+            problem = UsageError(f"cannot read {path / name}: {why}")
+        else:
+            found += [structs.replace(one, index=len(found) + one.index) for one in read]
+    if not found:
+        raise problem
+    return found
+
+
+def _in_file(path: Path, source: Source) -> list[Interaction]:
     if not source.data.strip():
         raise UsageError(f"{_shown(path)} is empty; give {KINDS}")
     for one in FORMATS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +16,12 @@ from kmon.recording.content_codings import BZIP2, GZIP, XZ, ZSTANDARD, NotCompre
 LAYERS_LIMIT = 3
 """How often a file may be compressed."""
 VALUES_LIMIT = 1_000_000
+BINARY_SAMPLE_BYTES = 4096
 _FILE_CODINGS = ((GZIP, "gzip"), (ZSTANDARD, "zstd"), (BZIP2, "bzip2"), (XZ, "xz"))
 _ENDINGS = ("gz", "zst", "bz2", "xz", "br")
 _UTF_16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SAMPLE_CHARS = 8
+_COLOURS = re.compile(rb"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 _OBJECTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{")
 
 
@@ -39,7 +42,12 @@ def unpacked(data: bytes, name: str = "") -> bytes:
                 raise ValueError(f"it begins like {coding}, and is damaged; save it again") from None
         stem, _, ending = name.rpartition(".")
         name = stem if ending in _ENDINGS else name
-    return _utf_8(data)
+    return _without_colours(_utf_8(data))
+
+
+def _without_colours(data: bytes) -> bytes:
+    """Text that was printed for a terminal, without its control sequences. Neither JSON nor HTTP has one as it is."""
+    return _COLOURS.sub(b"", data) if _COLOURS.search(data, 0, BINARY_SAMPLE_BYTES) and b"\0" not in data else data
 
 
 def _utf_8(data: bytes) -> bytes:
@@ -56,11 +64,20 @@ def _utf_8(data: bytes) -> bytes:
 
 
 class Source:
-    """The bytes of a recording, each view of them made once. ``name`` is that of its file, for its ending."""
+    """The bytes of a recording, each view of them made once. ``name`` is that of its file, for its ending.
 
-    def __init__(self, data: bytes, name: str = "") -> None:
+    ``beside`` gives another file that was saved with it, by the name that the recording says; None if there is none.
+    """
+
+    def __init__(self, data: bytes, name: str = "", beside: Callable[[str], bytes | None] = lambda name: None) -> None:
         self.data = data
         self.name = name
+        self.beside = beside
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it has a zero byte near its beginning, which no text has."""
+        return b"\0" in self.data[:BINARY_SAMPLE_BYTES]
 
     @cached_property
     def is_json(self) -> bool:
@@ -90,6 +107,19 @@ class Source:
     def rows(self) -> list[dict[str, Any]]:
         """The JSON objects of a file that has one per line; empty if a line is anything else."""
         return _rows(self.data)
+
+    @cached_property
+    def listed_rows(self) -> list[Any]:
+        """The JSON values of a file that has one per line, and lists among them; empty if a line is no JSON."""
+        found: list[Any] = []
+        lines = self.data.removeprefix(BOM).splitlines() if self.is_json else []
+        for line in lines:
+            if line.strip():
+                try:
+                    found.append(parsed(line))
+                except ValueError:
+                    return []
+        return found if any(isinstance(value, list) for value in found) else []
 
     @cached_property
     def whole_rows(self) -> list[dict[str, Any]]:

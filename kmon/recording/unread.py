@@ -18,7 +18,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x4d\x3c\xb2\xa1", "it is a packet capture; follow its HTTP stream in Wireshark and save that as YAML"),
     (b"\xa1\xb2\x3c\x4d", "it is a packet capture; follow its HTTP stream in Wireshark and save that as YAML"),
     (b"\x0a\x0d\x0d\x0a", "it is a packet capture; follow its HTTP stream in Wireshark and save that as YAML"),
-    (b"PK\x03\x04", "it is a zip archive (Fiddler's .saz is one, too); unpack it, or export a HAR"),
     (b"7z\xbc\xaf", "it is a 7z archive; unpack it"),
     (b"Rar!", "it is a RAR archive; unpack it"),
     (b"SQLite format 3\0", "it is a SQLite database; export what it recorded, as HAR or as lines of JSON"),

@@ -17,7 +17,7 @@ import httpcore
 import httpx
 
 from kmon import __version__
-from kmon.dialects.content_coding import CodingError, Layer, codings, layer, through
+from kmon.dialects.content_coding import OF_EVERY_CLIENT, CodingError, Layer, codings, layer, through
 from kmon.transport.backend import StampingBackend
 from kmon.transport.phase import OnPhase, OnSampler
 
@@ -30,16 +30,20 @@ BEGINNING_BYTES = 16
 
 
 class Unpacker:
-    """Decodes the pieces of a body, through each of its content codings; ``identity`` passes through."""
+    """Decodes the pieces of a body, through each of its content codings; ``identity`` passes through.
 
-    def __init__(self, encoding: str) -> None:
+    ``of_every_client``: only through codings that every HTTP client undoes, whatever is installed beside it.
+    """
+
+    def __init__(self, encoding: str, *, of_every_client: bool = False) -> None:
         self._encoding = encoding.strip().lower()
         self._layers: list[Layer] = []
-        self._unknown = ""
+        named = codings(self._encoding)
+        self._unknown = of_every_client and not OF_EVERY_CLIENT.issuperset(named)
         try:
-            self._layers = [layer(coding) for coding in codings(self._encoding)]
-        except CodingError as why:
-            self._unknown = str(why)
+            self._layers = [layer(coding) for coding in named]
+        except CodingError:
+            self._unknown = True
 
     def __call__(self, packed: bytes) -> Iterator[bytes]:
         """The decoded ``packed``, in bounded steps. Raises ``httpx.DecodingError``."""
@@ -119,7 +123,8 @@ class Answer:
         return begun
 
     async def _unpack(self) -> AsyncGenerator[tuple[int, bytes]]:
-        undo = Unpacker(self._response.headers.get("content-encoding", ""))
+        # kmon asked for identity, as a client does that has no package for br: what that cannot read is a fault
+        undo = Unpacker(self._response.headers.get("content-encoding", ""), of_every_client=True)
         async for packed in self._raw:
             t_ns = self._last_read_ns()
             try:

@@ -26,6 +26,13 @@ ARGUED: dict[tuple[str, str], str] = {
         "0xPlaygrounds+rig/doubleword/doubleword__error_matrix__invalid_key_streaming.yaml.0",
         "status",
     ): "a bare body does not tell its HTTP status; the recorder's file that did is not in the corpus",
+    **{
+        (stream, "error"): "kmon adds what the provider behind OpenRouter said"
+        for stream in (
+            "charmbracelet+fantasy/openrouter/TestOpenRouterCommon__simple_streaming_kimi-k2_wandb.yaml.0",
+            "valiot+req_llm/openrouter/openrouter__google_gemini_2_5_flash_lite__object_streaming.json.0",
+        )
+    },
 }
 """Differences from the SDKs' view that are right as they are: (stream, field) to the reason."""
 

@@ -14,7 +14,6 @@ from tests.support.recorded_stream import recorded
     ("content", "sentence"),
     [
         (b"\x0a\x0d\x0d\x0a" + bytes(40), "it is a packet capture; follow its HTTP stream in Wireshark"),
-        (b"PK\x03\x04" + bytes(40), "it is a zip archive"),
         (b"SQLite format 3\0" + bytes(40), "it is a SQLite database"),
         (b"\x16\x03\x01\x02\x00", "it is encrypted TLS"),
         (b"\x89PNG\r\n\x1a\n", "it is a picture"),
@@ -50,3 +49,5 @@ def test_a_damaged_cassette_is_told_where_it_is_damaged(tmp_path: Path) -> None:
 def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it begins like gzip, and is damaged"):
         recorded(tmp_path, b"\x1f\x8b\x08" + bytes(range(40)), "x.gz")
+    with pytest.raises(UsageError, match="it begins like a zip archive, and is damaged"):
+        recorded(tmp_path, b"PK\x03\x04" + bytes(40), "x.zip")

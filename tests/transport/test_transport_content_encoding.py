@@ -65,3 +65,9 @@ def test_no_bytes_raise_anything_else(encoding: str, packed: bytes) -> None:
     with contextlib.suppress(httpx.DecodingError):
         for at in range(0, len(packed), 7):
             list(undo(packed[at : at + 7]))
+
+
+def test_of_what_kmon_asked_for_only_the_codings_of_every_client_are_undone() -> None:
+    assert b"".join(Unpacker("gzip", of_every_client=True)(gzip.compress(b"hello"))) == b"hello"
+    with pytest.raises(httpx.DecodingError, match="the body is encoded as 'gzip, br', although identity was asked for"):
+        list(Unpacker("gzip, br", of_every_client=True)(brotli.compress(gzip.compress(b"hello"))))

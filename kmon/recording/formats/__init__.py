@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kmon.recording.formats.burp import BURP
 from kmon.recording.formats.charles import CHARLES
 from kmon.recording.formats.claude_code import CLAUDE_CODE
 from kmon.recording.formats.curl_trace import CURL_TRACE
@@ -10,14 +11,18 @@ from kmon.recording.formats.format import Format
 from kmon.recording.formats.har import HAR
 from kmon.recording.formats.hoverfly import HOVERFLY
 from kmon.recording.formats.http_dump import HTTP_DUMP
+from kmon.recording.formats.httpie import HTTPIE
 from kmon.recording.formats.httpmock import HTTPMOCK
 from kmon.recording.formats.httprr import HTTPRR
 from kmon.recording.formats.json_events import JSON_EVENTS
 from kmon.recording.formats.kmon_json import KMON_JSON
+from kmon.recording.formats.log_lines import LOG_LINES
 from kmon.recording.formats.mitmproxy import MITMPROXY
+from kmon.recording.formats.mock_servers import MOCK_SERVERS
 from kmon.recording.formats.nock import NOCK
 from kmon.recording.formats.pasted import PASTED
-from kmon.recording.formats.python_output import PYTHON_OUTPUT
+from kmon.recording.formats.postman import POSTMAN
+from kmon.recording.formats.printed import PRINTED
 from kmon.recording.formats.raw_stream import RAW_ANSWER, RAW_CHUNKS, RAW_STREAM
 from kmon.recording.formats.req_llm import REQ_LLM
 from kmon.recording.formats.stamped_lines import STAMPED_LINES
@@ -28,6 +33,7 @@ from kmon.recording.formats.wiremock import WIREMOCK
 from kmon.recording.formats.wireshark import WIRESHARK_TEXT, WIRESHARK_YAML
 
 FORMATS: tuple[Format, ...] = (
+    HTTPIE,
     RAW_STREAM,
     HTTP_DUMP,
     HTTPRR,
@@ -44,17 +50,21 @@ FORMATS: tuple[Format, ...] = (
     TEST_PROXY,
     HOVERFLY,
     CHARLES,
+    POSTMAN,
+    MOCK_SERVERS,
+    BURP,
     NOCK,
     UNDICI,
     VCR_JSON,
     WIREMOCK,
     JSON_EVENTS,
-    PYTHON_OUTPUT,
     RAW_ANSWER,
     HTTPMOCK,
     WIRESHARK_YAML,
     VCR_YAML,
     PASTED,
+    LOG_LINES,
+    PRINTED,
 )
 """The first that a file looks like reads it: what only one program writes stands before what many do."""
 

@@ -13,7 +13,7 @@ from kmon.dialects.json_access import items, members, text
 from kmon.recording.event_bodies import TimedEvent, interactions_of
 from kmon.recording.exchange import json_bytes
 from kmon.recording.formats.format import Format
-from kmon.recording.formats.times import ms_of
+from kmon.recording.formats.own_times import times_ms
 from kmon.recording.interaction import Interaction
 from kmon.recording.source import Source
 
@@ -45,7 +45,7 @@ def _streamed(rows: list[dict[str, Any]]) -> list[list[TimedEvent]]:
     """The events by answer. Subagents answer at the same time; their lines name the tool call that began them."""
     streams: list[list[TimedEvent]] = []
     open_at: dict[tuple[str, str], list[TimedEvent]] = {}
-    for row in rows:
+    for row, ms in zip(rows, times_ms(rows), strict=True):
         speaker = (
             next((text(row.get(name)) for name in _SESSIONS if name in row), ""),
             text(row.get("parent_tool_use_id")),
@@ -54,17 +54,17 @@ def _streamed(rows: list[dict[str, Any]]) -> list[list[TimedEvent]]:
         if speaker not in open_at or event.get("type") == "message_start":
             open_at[speaker] = []
             streams.append(open_at[speaker])
-        open_at[speaker].append(TimedEvent(event, ms=ms_of(row)))
+        open_at[speaker].append(TimedEvent(event, ms=ms))
     return streams
 
 
 def _whole(rows: list[dict[str, Any]]) -> list[list[TimedEvent]]:
     """The events of each answer, of which every line has the id and some blocks."""
     answers: dict[str, list[tuple[dict[str, Any], float | None]]] = {}
-    for row in rows:
+    for row, ms in zip(rows, times_ms(rows), strict=True):
         message = members(row.get("message"))
         if row.get("type") == "assistant" and message:
-            answers.setdefault(text(message.get("id")), []).append((message, ms_of(row)))
+            answers.setdefault(text(message.get("id")), []).append((message, ms))
     return [list(_events(lines)) for lines in answers.values()]
 
 

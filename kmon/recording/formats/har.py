@@ -18,27 +18,36 @@ TEXT_OPCODE = 1
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
 
+def _entries(source: Source) -> list[dict[str, Any]] | None:
+    """The entries of a HAR, or those that a person copied out of one; None if it is none."""
+    if isinstance(listed := members(source.members.get("log")).get("entries"), list):
+        return [members(entry) for entry in listed]
+    copied = [members(entry) for entry in items(source.json) or items(source.members.get("entries")) or [source.json]]
+    return copied if copied and all(map(_is_entry, copied)) else None
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    return "startedDateTime" in entry and isinstance(members(entry.get("response")).get("content"), dict)
+
+
 def _looks_like(source: Source) -> bool:
-    return isinstance(members(source.members.get("log")).get("entries"), list)
+    return _entries(source) is not None
 
 
 def _read(source: Source) -> list[Interaction]:
     found: list[Interaction] = []
-    for entry in map(members, items(members(source.members.get("log")).get("entries"))):
+    for entry in _entries(source) or []:
         messages = _messages(entry)
         if messages:
             found += interactions_of(_request(entry), messages, first_index=len(found))
         else:
-            found.append(_interaction(len(found), entry))
+            found.append(_interaction(len(found), entry, source))
     return found
 
 
 def dialogues(source: Source) -> list[Dialogue]:
     """The messages of each WebSocket in a HAR; none if it is none."""
-    if not _looks_like(source):
-        return []
-    entries = map(members, items(members(source.members.get("log")).get("entries")))
-    return [messages for entry in entries if (messages := _messages(entry))]
+    return [messages for entry in _entries(source) or [] if (messages := _messages(entry))]
 
 
 def _messages(entry: dict[str, Any]) -> Dialogue:
@@ -49,7 +58,7 @@ def _messages(entry: dict[str, Any]) -> Dialogue:
     ]
 
 
-def _interaction(index: int, entry: dict[str, Any]) -> Interaction:
+def _interaction(index: int, entry: dict[str, Any], source: Source) -> Interaction:
     request, response = _request(entry), members(entry.get("response"))
     content = members(response.get("content"))
     headers = headers_of(response.get("headers"))
@@ -59,7 +68,11 @@ def _interaction(index: int, entry: dict[str, Any]) -> Interaction:
     if events := items(entry.get("_eventSourceMessages")):
         body, marks = marked((_event(members(one)), _seconds_ms(members(one).get("time"))) for one in events)
         return interaction(index, request, status, headers, body, duration_ms, marks)
-    body = _body(content)
+    attached = text(content.get("_file"))
+    body = source.beside(attached) or b"" if attached else _body(content)
+    if attached and not body:
+        why = f"its body is in a file of its own, {attached[:200]!r}, which is not beside the HAR; keep both together"
+        return without_body(index, request, status, headers, why)
     if (
         not body
         and status is not None

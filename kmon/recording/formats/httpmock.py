@@ -12,11 +12,11 @@ from kmon.recording.formats.vcr import message_body
 from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.source import Source
 
-_KEYS = re.compile(rb"(?m)^then:")
+_KEYS = (re.compile(rb"(?m)^when:"), re.compile(rb"(?m)^then:"))
 
 
 def _looks_like(source: Source) -> bool:
-    return source.is_yaml_with(_KEYS)
+    return all(map(source.is_yaml_with, _KEYS))
 
 
 def _read(source: Source) -> list[Interaction]:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from kmon.dialects.framing import Framing
 from kmon.recording.arrivals import Marks, within
 from kmon.recording.exchange import UNKNOWN_REQUEST, interaction
 from kmon.recording.formats.format import Format
+from kmon.recording.formats.own_times import WIRE_TIMES, times_ms
+from kmon.recording.google_names import on_the_wire
 from kmon.recording.http_dialogue import dechunked
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.several import streams
 from kmon.recording.sniff import framing_of
 from kmon.recording.source import Source
 
+SAMPLE_EVENTS = 5
+
 
 def _looks_like(source: Source) -> bool:
-    return framing_of(source.data) is not None
+    framing = framing_of(source.data)
+    return framing is not None and (framing.certain or _is_of_the_wire(framing, source.data))
+
+
+def _is_of_the_wire(framing: Framing, data: bytes) -> bool:
+    """Whether the first objects are as a server sends them, without times or spellings that a program gave them."""
+    values = [value for _, value in islice(framing.events(data), SAMPLE_EVENTS)]
+    return all(on_the_wire(value) is value for value in values) and not any(times_ms(values, own=WIRE_TIMES))
 
 
 def _read(source: Source) -> list[Interaction]:

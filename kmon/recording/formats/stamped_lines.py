@@ -8,6 +8,7 @@ from kmon.recording.arrivals import marked
 from kmon.recording.event_bodies import TimedEvent
 from kmon.recording.event_bodies import interactions_of as events_of
 from kmon.recording.formats import curl_verbose
+from kmon.recording.formats.event_lines import Line, with_event_ends
 from kmon.recording.formats.format import Format
 from kmon.recording.formats.raw_stream import bodies
 from kmon.recording.formats.stamps import Clock, Stamp, stamp_of
@@ -16,8 +17,6 @@ from kmon.recording.http_dialogue import interactions_of as dialogue
 from kmon.recording.interaction import Interaction
 from kmon.recording.sniff import framing_of
 from kmon.recording.source import Source
-
-Line = tuple[bytes, float | None]
 
 SAMPLE_LINES = 40
 
@@ -45,7 +44,7 @@ def _read(source: Source) -> list[Interaction]:
     if begins(data):
         return dialogue(*marked(lines))
     if framing_of(data) is not None:
-        return bodies(*marked(_with_event_ends(lines)))
+        return bodies(*marked(with_event_ends(lines)))
     rows = [(Source(line).members, ms) for line, ms in lines]
     return events_of([TimedEvent(value, ms=ms) for value, ms in rows if value])
 
@@ -74,14 +73,6 @@ def _are_increments(stamps: list[Stamp | None]) -> bool:
 
 def _joined(lines: list[Line]) -> bytes:
     return b"".join(line for line, _ in lines)
-
-
-def _with_event_ends(lines: list[Line]) -> list[Line]:
-    """Lines of which ``grep data:`` removed the blank ones between events get them back."""
-    data_lines = sum(line.startswith(b"data:") for line, _ in lines)
-    if data_lines < 2 or any(not line.strip() for line, _ in lines):
-        return lines
-    return [(line.rstrip(b"\r\n") + b"\n\n" if line.startswith(b"data:") else line, ms) for line, ms in lines]
 
 
 STAMPED_LINES = Format("lines with a time before each (ts)", _looks_like, _read)

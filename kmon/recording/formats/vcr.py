@@ -15,7 +15,10 @@ from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.source import Source
 
 _LISTS = ("interactions", "http_interactions")
-_KEYS = re.compile(rb"(?m)^[ \t]*(?:- )?[\"']?(?:http_interactions|interactions|response)[\"']?[ \t]*:")
+_LIST_KEY = re.compile(rb"(?m)^[ \t]*[\"']?(?:http_interactions|interactions)[\"']?[ \t]*:")
+_ENTRY_KEYS = tuple(
+    re.compile(rb"(?m)^[ \t]*(?:- )?[\"']?%b[\"']?[ \t]*:" % name) for name in (b"request", b"response")
+)
 _GO_DURATION = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNIT_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
 _ERLANG_BINARY = b"\x83m"
@@ -31,7 +34,7 @@ def _read_json(source: Source) -> list[Interaction]:
 
 
 def _looks_like_yaml(source: Source) -> bool:
-    return source.is_yaml_with(_KEYS)
+    return source.is_yaml_with(_LIST_KEY) or all(map(source.is_yaml_with, _ENTRY_KEYS))
 
 
 def _read_yaml(source: Source) -> list[Interaction]:

@@ -15,7 +15,7 @@ from kmon.errors import UsageError
 from kmon.findings.recorded import decode
 from kmon.recording.decode import decodable
 from kmon.recording.formats import FORMATS, Format
-from kmon.recording.formats.python_output import values as printed
+from kmon.recording.formats.printed_objects import printed_objects
 from kmon.recording.formats.stamps import stamp_of
 from kmon.recording.formats.tnetstrings import values as tnetstrings
 from kmon.recording.http_dialogue import dechunked, messages
@@ -25,6 +25,7 @@ from kmon.recording.source import Source, unpacked
 from tests.recording.formats.test_formats_events import BOTO3, PRINTED, lines, session
 from tests.recording.formats.test_formats_har import entry, har, received, socket
 from tests.recording.formats.test_formats_mitmproxy import flow, tnet
+from tests.recording.formats.test_formats_mock_servers import FILES as MOCKED
 from tests.recording.formats.test_formats_recorders import RECORDERS
 from tests.recording.formats.test_formats_text import FOLLOWED, HEAD, LEFT, RAW_CHUNKS, VERBOSE, dump, stamped
 from tests.support.recorded_stream import CHUNKS, MESSAGES, SSE
@@ -32,7 +33,7 @@ from tests.support.recorded_stream import CHUNKS, MESSAGES, SSE
 SAMPLES = [
     *(
         content.encode() if isinstance(content, str) else content
-        for content in (*RECORDERS.values(), *FOLLOWED.values())
+        for content in (*RECORDERS.values(), *FOLLOWED.values(), *MOCKED.values())
     ),
     SSE.encode(),
     (HEAD + SSE).encode(),
@@ -129,7 +130,7 @@ PARTS: list[Callable[[bytes], object]] = [
     dechunked,
     messages,
     streams,
-    lambda data: printed(data.decode("utf-8", "replace")),
+    lambda data: printed_objects(data.decode("utf-8", "replace")),
     lambda data: Source(data).objects,
 ]
 

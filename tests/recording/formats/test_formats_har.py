@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ def test_a_body_in_every_notation(tmp_path: Path, content: dict[str, Any]) -> No
     is_asked(only)
     assert only.duration_ms == 812.5
     assert "authorization" not in only.request.headers
+
+
+@pytest.mark.parametrize("copied", [lambda one: one, lambda one: [one], lambda one: {"entries": [one]}])
+def test_an_entry_that_a_person_copied_out(tmp_path: Path, copied: Callable[[object], object]) -> None:
+    (only,) = loaded(tmp_path, json.dumps(copied(entry({"text": SSE}))))
+    is_the_stream(only)
+    is_asked(only)
 
 
 def test_other_exchanges_of_a_page_are_no_streams(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from kmon.errors import UsageError
-from tests.support.recorded_stream import EVENTS, SSE, is_the_stream, recorded
+from tests.support.recorded_stream import EVENTS, MESSAGES, SSE, TEXT, decoded, is_the_stream, recorded
 
 TITLE = (
     "  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current\n"
@@ -45,3 +46,28 @@ def test_each_block_of_a_report_is_a_stream(tmp_path: Path) -> None:
 def test_text_without_a_recognised_event_is_no_stream(tmp_path: Path, content: str) -> None:
     with pytest.raises(UsageError, match="it is text, and no stream"):
         recorded(tmp_path, content)
+
+
+def test_other_lines_between_the_events_of_one_answer_leave_it_whole(tmp_path: Path) -> None:
+    log = "".join(f'INFO:     127.0.0.1:5 - "GET /health HTTP/1.1" 200 OK\n{event}' for event in EVENTS)
+    (only,) = recorded(tmp_path, log)
+    is_the_stream(only)
+
+
+def test_a_cut_answer_before_a_whole_one_stays_apart(tmp_path: Path) -> None:
+    other = SSE.replace('"c1"', '"c2"')
+    cut, whole = recorded(tmp_path, f"First:\n{''.join(EVENTS[:2])}then:\n{other}.\n")
+    assert decoded(cut).signature == "truncated-no-finish"
+    is_the_stream(whole)
+
+
+def test_typed_events_with_lines_between_them(tmp_path: Path) -> None:
+    events = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in MESSAGES]
+    found = recorded(tmp_path, "".join(f"got:\n{event}" for event in events + events))
+    assert [(decoded(one).text, decoded(one).done) for one in found] == [(TEXT, True)] * 2
+
+
+def test_bytes_that_are_no_text_are_no_paste(tmp_path: Path) -> None:
+    packets = b"".join(b"\x45\x00\x00\x05\n" + event.encode() + bytes(16) for event in EVENTS)
+    with pytest.raises(UsageError, match="it is binary"):
+        recorded(tmp_path, packets)

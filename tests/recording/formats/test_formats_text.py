@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 from pathlib import Path
 
 import pytest
 
 from kmon.errors import UsageError
-from tests.support.recorded_stream import EVENTS, HEAD, QUESTION, SSE, TEXT, chunked, decoded, is_the_stream, recorded
+from tests.support.recorded_stream import (
+    CHUNKS,
+    EVENTS,
+    HEAD,
+    QUESTION,
+    SSE,
+    TEXT,
+    chunked,
+    decoded,
+    is_the_stream,
+    recorded,
+)
 
 REQUEST = "POST /v1/chat/completions HTTP/1.1\r\nHost: api.example.com\r\n"
 ASKED = f"{REQUEST}Content-Length: {len(QUESTION)}\r\n\r\n{QUESTION}"
@@ -233,6 +245,28 @@ def test_a_followed_stream_in_yaml_has_the_times_of_its_packets(tmp_path: Path) 
     assert only.arrivals_ms == (0, 1000, 2000, 3000, 4000)
 
 
+def test_one_time_for_a_whole_body_says_nothing_of_its_events(tmp_path: Path) -> None:
+    packed = [base64.b64encode(piece.encode()).decode() for piece in (ASKED, HEAD, SSE)]
+    packet = "  - peer: 0\n    timestamp: {}\n    data: !!binary |\n      {}\n"
+    rows = "".join(packet.format(9.5 * n, data) for n, data in enumerate(packed))
+    (only,) = recorded(tmp_path, "packets:\n" + rows)
+    is_the_stream(only)
+    assert only.arrivals_ms == ()
+
+
 def test_a_followed_stream_that_is_encrypted_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="without HTTP/1 text in it; decrypt it"):
         recorded(tmp_path, tshark("raw", "1603010200\n\t16030300\n"))
+
+
+@pytest.mark.parametrize("head", ["", HEAD, f"{ASKED}\r\n\r\n{HEAD}"], ids=["body", "head", "both sides"])
+def test_events_that_httpie_formats(tmp_path: Path, head: str) -> None:
+    rows = [f"data: {json.dumps(chunk, indent=4, sort_keys=True)}\n\n" for chunk in CHUNKS]
+    (only,) = recorded(tmp_path, head + "".join(rows) + "data: [DONE]\n\n")
+    is_the_stream(only)
+
+
+def test_an_event_that_a_server_broke_into_lines_is_no_format(tmp_path: Path) -> None:
+    broken = f"data: {json.dumps(CHUNKS[2], indent=4)}\n\n"
+    (only,) = recorded(tmp_path, "".join(EVENTS[:2]) + broken + "".join(EVENTS[3:]))
+    assert decoded(only).text != TEXT
