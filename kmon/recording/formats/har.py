@@ -22,11 +22,12 @@ def _entries(source: Source) -> list[dict[str, Any]] | None:
     """The entries of a HAR, or those that a person copied out of one; None if it is none."""
     if isinstance(listed := members(source.members.get("log")).get("entries"), list):
         return [members(entry) for entry in listed]
-    copied = [members(entry) for entry in items(source.json) or items(source.members.get("entries")) or [source.json]]
-    return copied if copied and all(map(_is_entry, copied)) else None
+    copied = items(source.json) or items(source.members.get("entries")) or [source.json]
+    return copied if all(map(_is_entry, copied)) else None
 
 
-def _is_entry(entry: dict[str, Any]) -> bool:
+def _is_entry(value: object) -> bool:
+    entry = members(value)
     return "startedDateTime" in entry and isinstance(members(entry.get("response")).get("content"), dict)
 
 

@@ -21,6 +21,7 @@ SAMPLE_BYTES = 256 * 1024
 PREFIX_LIMIT_BYTES = 400
 _PLAIN = re.compile(rb"(?:^|[\s:=|\]>)-])(data: ?(?:\{|\[DONE\])[^\r\n]*|event: ?[\w.]{1,60}[ \t]*$)")
 _LITERAL = re.compile(rb"[bBrRuU]{0,2}('(?:\\.|[^'\\\r\n])*'|\"(?:\\.|[^\"\\\r\n])*\")")
+_BEGUN = re.compile(rb"[bBrRuU]{0,2}['\"](?:data|event|id|retry):")
 _BEGINS = re.compile(rb"(?:data|event|id|retry):|: ")
 
 
@@ -51,7 +52,8 @@ def _literals(data: bytes) -> Iterator[Line]:
     """What the literals say that are events, or go on with one that a chunk of the body had cut."""
     clock, is_open = Clock(), False
     for line in data.splitlines():
-        for found in _LITERAL.finditer(line):
+        begun = None if is_open else _BEGUN.search(line)
+        for found in _LITERAL.finditer(line, begun.start() if begun else 0) if is_open or begun else ():
             said = _value(found[0])
             if _BEGINS.match(said) is None and not is_open:
                 continue

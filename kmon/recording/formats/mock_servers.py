@@ -16,8 +16,11 @@ Exchange = tuple[dict[str, Any], dict[str, Any]]
 """What is asked, and the answer."""
 
 
-def _exchanges(source: Source) -> list[Exchange]:
-    return [*_imposters(source), *_expectations(source)]
+def _exchanges(source: Source) -> Iterator[Exchange]:
+    yield from _imposters(source)
+    listed = items(source.json) or [source.json]
+    if "httpResponse" in members(listed[0]):
+        yield from _expectations(listed)
 
 
 def _imposters(source: Source) -> Iterator[Exchange]:
@@ -31,14 +34,14 @@ def _imposters(source: Source) -> Iterator[Exchange]:
                     yield asked, response["is"]
 
 
-def _expectations(source: Source) -> Iterator[Exchange]:
-    for entry in map(members, items(source.json) or [source.json]):
+def _expectations(listed: list[Any]) -> Iterator[Exchange]:
+    for entry in map(members, listed):
         if isinstance(entry.get("httpResponse"), dict):
             yield members(entry.get("httpRequest")), entry["httpResponse"]
 
 
 def _looks_like(source: Source) -> bool:
-    return source.is_json and bool(_exchanges(source))
+    return source.is_json and next(_exchanges(source), None) is not None
 
 
 def _read(source: Source) -> list[Interaction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from kmon.dialects.json_access import count, items, members, text
@@ -14,8 +15,8 @@ from kmon.recording.source import Source
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
 
-def _entries(source: Source) -> list[dict[str, Any]]:
-    return [members(entry) for entry in (items(source.json) or [source.json])]
+def _entries(source: Source) -> Iterator[dict[str, Any]]:
+    return map(members, items(source.json) or [source.json])
 
 
 def _looks_like(source: Source) -> bool:

@@ -35,6 +35,7 @@ _TOKEN = re.compile(
 _JOINED = re.compile(r"(['\"`])[ \t]*\+[ \t]*\r?\n[ \t]*\1")
 """JavaScript prints a text with line ends in it as several, joined."""
 _NO_PROTOTYPE = "[Object: null prototype] "
+_QUOTES = ("'", '"', "`")
 _ENUM_VALUE = re.compile(r":\s*(['\"])(.*)\1>")
 _NAMES: dict[str, object] = {"True": True, "False": False, "true": True, "false": False}
 
@@ -168,7 +169,7 @@ def _literal(kind: str, token: str) -> object:
 
 
 def _string(token: str) -> str:
-    if token.startswith("`"):
+    if "\\" not in token and token[0] in _QUOTES:
         return token[1:-1]
     if token.startswith('"'):
         with suppress(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from kmon.dialects.json_access import count, items, members, text
@@ -11,13 +12,14 @@ from kmon.recording.interaction import Interaction, Request, headers_of
 from kmon.recording.source import Source
 
 
-def _snapshots(source: Source) -> list[dict[str, Any]]:
-    return [members(members(entry).get("snapshot")) for entry in items(source.json)]
+def _snapshots(source: Source) -> Iterator[dict[str, Any]]:
+    return (members(members(entry).get("snapshot")) for entry in items(source.json))
 
 
 def _looks_like(source: Source) -> bool:
-    found = _snapshots(source)
-    return bool(found) and all("request" in one and ("responses" in one or "response" in one) for one in found)
+    return bool(items(source.json)) and all(
+        "request" in one and ("responses" in one or "response" in one) for one in _snapshots(source)
+    )
 
 
 def _read(source: Source) -> list[Interaction]:

@@ -49,10 +49,13 @@ def _entries(document: object) -> list[dict[str, Any]] | None:
     for key in _LISTS:
         if isinstance(found := members(document).get(key), list):
             return [members(entry) for entry in found]
-    listed = [members(entry) for entry in items(document)]
-    if listed and all(isinstance(entry.get("response"), dict) and "request" in entry for entry in listed):
-        return listed
-    return None
+    listed = items(document)
+    return [members(entry) for entry in listed] if listed and all(map(_is_entry, listed)) else None
+
+
+def _is_entry(value: object) -> bool:
+    entry = members(value)
+    return isinstance(entry.get("response"), dict) and "request" in entry
 
 
 def _interactions(entries: list[dict[str, Any]]) -> list[Interaction]:

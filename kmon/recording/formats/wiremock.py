@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from kmon.dialects.json_access import count, items, members, text
@@ -24,9 +25,9 @@ _BODIES = (
 )
 
 
-def _mappings(source: Source) -> list[dict[str, Any]]:
+def _mappings(source: Source) -> Iterator[dict[str, Any]]:
     listed = items(source.json) or items(source.members.get("mappings")) or [source.json]
-    return [insensitive(members(entry)) for entry in listed]
+    return (insensitive(members(entry)) for entry in listed)
 
 
 def _looks_like(source: Source) -> bool:
