@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from kmon.catalog.signatures import KMON_LATE
@@ -9,14 +10,13 @@ from kmon.dialects.assemble import Transcript
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, looping
 from kmon.findings.tool_call import shown
+from kmon.recording.pace import REPEATED, nearly_stalled
 from kmon.stream.timeline import HIDDEN_PHASES, MS, S, Timeline
 
 SOCKET_OPEN = frozenset({"no-headers", "keep-alives-only", "empty-deltas-only", "no-first-token"})
 """Silences up to the timeout on a socket that stayed open, which their evidence says."""
 NOT_BROKEN = ("before-first-token", "after-last-delta", *HIDDEN_PHASES.values())
 """Phases in which a silence that ended interrupted no output."""
-REPEATED = 3
-"""From so many stalls in one answer on, they are repeated."""
 EMPTY_CHUNKS = 3
 """From so many empty chunks on, they are more than a role announcement."""
 QUARTERS_LEAST_TOKENS = 40
@@ -95,7 +95,7 @@ def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
     """Signature and sentence of silences that ended in a finished answer, or None without a fault.
 
     Silences that this machine caused do not count, nor does a slow first token, nor the time in which a server buffers
-    tool arguments until they are complete.
+    tool arguments until they are complete. Many silences just under the threshold do, if they are most of the answer.
     """
     silences = [stall for stall in timeline.stalls if stall.ended and not stall.own and stall.phase not in NOT_BROKEN]
     held = [(start_ns - SAME_NS, stop_ns + SAME_NS) for start_ns, stop_ns in stats.held_back]
@@ -110,9 +110,26 @@ def resumed(timeline: Timeline, stats: ChunkStats) -> tuple[str, str] | None:
         return "repeated-stalls", f"{len(broken_ms)} silences of {each} s, each of which ended"
     if sentence := slowing_down(timeline):
         return "slowing-down", sentence
+    if near_ms := _nearly_stalled(timeline, held):
+        each = f"{min(near_ms) / 1000:.1f} to {max(near_ms) / 1000:.1f} s"
+        under = f"near the threshold of {timeline.stall_ns / S:g} s"
+        return "repeated-stalls", f"{len(near_ms)} silences of {each}, {under}, are most of the answer's time"
     if broken_ms:
         return "stall-resumed", f"longest silence {max(broken_ms) / 1000:.1f} s, then it went on"
     return None
+
+
+def _nearly_stalled(timeline: Timeline, held: Sequence[tuple[int, int]]) -> list[float]:
+    """The silences of an answer that stood still for most of its time, in ms, where they are the server's alone."""
+    stamps = timeline.arrivals_ns
+    if len(stamps) < 2 or timeline.varying or any(stall.own for stall in timeline.stalls):
+        return []
+    gaps_ms = [
+        (later - earlier) / MS
+        for earlier, later in pairwise(stamps)
+        if not any(low <= earlier and later <= high for low, high in held)
+    ]
+    return nearly_stalled(gaps_ms, (stamps[-1] - stamps[0]) / MS, timeline.stall_ns / MS)
 
 
 def slowing_down(timeline: Timeline) -> str:
