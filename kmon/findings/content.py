@@ -198,8 +198,11 @@ def _calls_missing(request: RequestFacts, transcript: Transcript, stats: ChunkSt
     return None
 
 
-def _cut_short(request: RequestFacts, transcript: Transcript, stats: ChunkStats) -> ContentFinding | None:
-    """A text that stops inside of something, though its finish reason says that the model ended it."""
+def cut_short(request: RequestFacts, transcript: Transcript) -> ContentFinding | None:
+    """A text that stops inside of something, though its finish reason says that the model ended it.
+
+    The words alone are the evidence, so that anything else that is wrong with the stream comes first.
+    """
     other_output = transcript.tool_calls or transcript.server_tools or transcript.media or transcript.refusal
     ended_itself = (transcript.finish_reason or "").lower() in request.finish_words.whole
     if request.ends_elsewhere or other_output or not ended_itself or (inside := cut_off(transcript.text)) is None:
@@ -255,6 +258,6 @@ def _usage_amiss(request: RequestFacts, transcript: Transcript, stats: ChunkStat
 
 CHECKS: tuple[Check, ...] = (
     looping, _damaged, _calls_amiss, _calls_again, markers_leaked, _call_in_words, _silent_answer, _calls_missing,
-    _cut_short, _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
+    _other_model, _switched, _out_of_order, _sent_twice, _usage_amiss,
 )  # fmt: skip
 """The most serious first: what breaks an agent, then what spoils a comparison, then what affects the bill."""

@@ -13,7 +13,7 @@ from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import CONNECT_TIMEOUT, StreamError
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.content import RequestFacts, content_finding
+from kmon.findings.content import RequestFacts, content_finding, cut_short
 from kmon.findings.silence import SOCKET_OPEN, disturbed, resumed, unended
 from kmon.findings.tool_call import shown
 from kmon.stream.events import Ending
@@ -108,7 +108,10 @@ def _done(ended: EndedAttempt) -> tuple[str | None, str]:
         return silence
     if ended.lingered:
         return "linger-after-done", "the end event came, the body did not end"
-    return disturbed(ended.timeline) if any(stall.own for stall in ended.timeline.stalls) else (None, "")
+    if any(stall.own for stall in ended.timeline.stalls):
+        return disturbed(ended.timeline)
+    cut = cut_short(asked, transcript)
+    return (None, "") if cut is None else (cut.name, cut.sentence)
 
 
 def _broken(ended: EndedAttempt) -> tuple[str, str] | None:

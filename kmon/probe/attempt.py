@@ -37,8 +37,11 @@ from kmon.transport.phase import Phase
 from kmon.transport.proxy import proxy_for, secrets, shown
 
 _log = logging.getLogger(__name__)
-FINISH_GRACE_S = 2.0
-"""How long to wait after a finish reason, or an error, for usage, late content and ``[DONE]``."""
+FINISH_GRACE_S = 5.0
+"""How long to wait after a finish reason for usage, late content and ``[DONE]``: as long as a silence is no stall by
+default, since what comes before that is late, not missing."""
+ERROR_GRACE_S = 2.0
+"""The same after an error."""
 ROUND_GRACE_S = 30.0
 """The same in a dialect where more output may follow: Gemini's code execution takes up to 30 s."""
 DONE_GRACE_S = 0.5
@@ -57,7 +60,7 @@ class Conversation(NamedTuple):
 class Attempt(ABC):
     """An attempt in progress. ``timeline`` and ``transcript`` may be read at any time (a nudge does)."""
 
-    error_grace_s = FINISH_GRACE_S
+    error_grace_s = ERROR_GRACE_S
     """How long to read on after an error in the stream."""
 
     def __init__(

@@ -88,12 +88,14 @@ def test_markup_among_the_words_is_leaked_but_not_in_code_marks_or_when_asked_ab
 
 def test_a_text_that_stops_in_a_sentence_is_unfinished_where_nothing_else_explains_it() -> None:
     cut = Delta(text="Rivers begin in the hills. They gather rain. Near the sea they slow and")
-    assert found(cut, STOP) == "text-unfinished"
-    assert found(cut, Delta(finish_reason="STOP")) == "text-unfinished"
-    assert found(cut, Delta(finish_reason="length")) is None
-    assert found(cut, Delta(finish_reason="stop_sequence")) is None
-    assert found(cut, call('{"city": "Oslo"}'), STOP) is None
-    assert found(cut, STOP, request=RequestFacts("m", ends_elsewhere=True)) is None
+    assert ended(ASKED, cut, STOP, DONE) == "text-unfinished"
+    assert ended(ASKED, cut, Delta(finish_reason="STOP"), DONE) == "text-unfinished"
+    assert ended(ASKED, cut, Delta(finish_reason="length"), DONE) is None
+    assert ended(ASKED, cut, Delta(finish_reason="stop_sequence"), DONE) is None
+    assert ended(ASKED, cut, call('{"city": "Oslo"}'), STOP, DONE) is None
+    assert ended(RequestFacts("m", ends_elsewhere=True), cut, STOP, DONE) is None
+    assert ended(ASKED, cut, Delta(model="gpt-4o"), STOP, DONE) == "wrong-model"
+    assert ended(ASKED, cut, STOP) == "finish-without-done"
 
 
 @pytest.mark.parametrize(
