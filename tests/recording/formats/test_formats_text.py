@@ -14,6 +14,7 @@ from tests.support.recorded_stream import (
     CHUNKS,
     EVENTS,
     HEAD,
+    MESSAGES,
     QUESTION,
     SSE,
     TEXT,
@@ -184,11 +185,47 @@ def test_the_trace_of_curl_has_every_byte_and_its_time(tmp_path: Path) -> None:
     assert (only.request.method, only.arrivals_ms) == ("POST", (0, 1000, 2000, 3000, 4000))
 
 
-def test_the_ascii_trace_of_curl_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"curl --trace-ascii, which loses the ends of lines; save --trace, or -i"):
+def ascii_dump(data: bytes) -> str:
+    """Rows as curl writes them: of 64 bytes, or up to a CRLF, which is not shown."""
+    rows, at = "", 0
+    while at < len(data):
+        found = data.find(b"\r\n", at, at + 65)
+        end = min(at + 64, len(data)) if found < 0 else found
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[at:end])
+        rows += f"{at:04x}: {shown}\n"
+        at = end if found < 0 else end + 2
+    return rows
+
+
+def ascii_block(title: str, data: bytes, second: float = 5) -> str:
+    return f"03:04:{second:09.6f} {title}, {len(data)} bytes ({len(data):#x})\n{ascii_dump(data)}"
+
+
+@pytest.mark.parametrize("in_chunks", [True, False])
+def test_the_ascii_trace_of_curl_gets_its_line_ends_back(tmp_path: Path, in_chunks: bool) -> None:
+    events = [event.replace("ö", "o").encode() for event in EVENTS]
+    head = (CHUNKED_HEAD if in_chunks else HEAD).encode()
+    pieces = [chunked(event)[:-5] if in_chunks else event for event in events]
+    blocks = [ascii_block("=> Send header", REQUEST.encode() + CRLF), ascii_block("<= Recv header", head)]
+    blocks += [ascii_block("<= Recv data", piece, 6 + 6 * n) for n, piece in enumerate(pieces)]
+    (only,) = recorded(tmp_path, "".join(blocks))
+    got = decoded(only)
+    assert (got.text, got.finish_reason, got.done, got.signature) == ("two words", "stop", True, "stall-resumed")
+    assert only.arrivals_ms == (0, 6000, 12000, 18000, 24000)
+
+
+def test_the_ascii_trace_of_typed_events(tmp_path: Path) -> None:
+    body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in MESSAGES)
+    (only,) = recorded(
+        tmp_path, ascii_block("<= Recv header", HEAD.encode()) + ascii_block("<= Recv data", body.encode())
+    )
+    assert (decoded(only).finish_reason, decoded(only).done, decoded(only).error) == ("end_turn", True, None)
+
+
+def test_an_ascii_trace_that_cuts_an_event_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="it is of curl --trace-ascii, with an event that is cut in it; save --trace"):
         recorded(
-            tmp_path,
-            "<= Recv header, 17 bytes (0x11)\n0000: HTTP/1.1 200 OK\n<= Recv data, 9 bytes (0x9)\n0000: data: {}\n",
+            tmp_path, ascii_block("<= Recv header", HEAD.encode()) + ascii_block("<= Recv data", SSE[:90].encode())
         )
 
 
