@@ -9,7 +9,7 @@ import pytest
 from tests.bench.long_race import Front, windows
 
 pytestmark = [
-    pytest.mark.programs,
+    pytest.mark.slow,
     pytest.mark.xdist_group("measures"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]

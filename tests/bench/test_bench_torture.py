@@ -10,7 +10,7 @@ from kmon.simulator.bench_report import ClientLine, lines_of
 from kmon.simulator.embedded import Embedded
 from tests.bench.torture import ledger, verdicts
 
-pytestmark = [pytest.mark.programs, pytest.mark.xdist_group("measures")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("measures")]
 
 
 def account(simulator: Embedded, fault: str) -> ClientLine:

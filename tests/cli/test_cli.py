@@ -269,6 +269,7 @@ def test_a_chain_is_told_turn_by_turn_in_lines(tmp_path: Path) -> None:
     assert "tool results sent, request 3 of the conversation started" in told.stdout
 
 
+@pytest.mark.slow
 def test_retries_and_a_fallback_are_told_in_json(tmp_path: Path) -> None:
     options = ["--profile", "retries", "--speed", "20", "--scenario", "minimal", "--retry-base", "0.1", "--json"]
     policy = ["--retries", "2", "--first-token-timeout", "2", "--fallback", "mistral"]

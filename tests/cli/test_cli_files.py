@@ -15,7 +15,7 @@ from tests.support.cli import KMON, kmon
 
 SSE = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
 
-pytestmark = [pytest.mark.programs, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:

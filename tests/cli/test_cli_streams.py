@@ -11,7 +11,7 @@ from tests.support.cli import KMON, clean_env
 from tests.support.cli import kmon as in_process
 from tests.support.threaded_provider import chunk, provider
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 SAID = "hé, 日本, 😀"
 ENCODINGS = {

@@ -13,7 +13,7 @@ from kmon.cli import main
 from kmon.config.sources import load_settings
 from kmon.errors import UsageError
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 FAILING = ("run", "--demo", "bedrock/kimi-k2.5", "--scenario", "tool-result", "--profile", "seed-002", "--count", "12",
            "--concurrency", "12", "--speed", "20", "--timeout", "1", "--alert-failures", "2")  # fmt: skip

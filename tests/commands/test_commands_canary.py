@@ -37,7 +37,7 @@ IN_ENVIRONMENT = {
     "HTTPS_PROXY": "http://user:canary-proxy-0123456789ab@127.0.0.1:9",
 }
 pytestmark = [
-    pytest.mark.programs,
+    pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc, which only Linux has"),
 ]
 

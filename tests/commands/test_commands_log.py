@@ -16,7 +16,7 @@ import pytest
 from tests.commands.test_commands_canary import CANARY, ROOT, Place, place
 from tests.support.terminal import Terminal
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 __all__ = ["place"]
 

@@ -23,7 +23,7 @@ from tests.support.loopback import END, HEAD, serving
 from tests.support.racing import sse
 from tests.support.terminal import Terminal
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 KEY = "canary-key-0123456789"
 ROOT = Path(__file__).parents[2]

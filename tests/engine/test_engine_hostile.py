@@ -72,6 +72,7 @@ async def told_of(dialect: str, head: bytes, body: bytes) -> list[ev.Event]:
     return events
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", sorted(STREAMS))
 async def test_a_hostile_stream_is_told_clean_without_the_key_and_bounded(dialect: str) -> None:
     hostile = Hostile()
@@ -231,6 +232,7 @@ async def test_a_watch_of_a_hostile_gateway_is_told_clean_without_the_token_and_
     assert wrong_with(watched.events) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", sorted(STREAMS))
 async def test_a_proxy_between_hostile_ends_tells_clean_without_the_key_and_bounded(dialect: str) -> None:
     hostile = Hostile()

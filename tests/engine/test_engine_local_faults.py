@@ -12,7 +12,7 @@ import pytest
 from tests.support.cli import clean_env
 from tests.support.threaded_provider import chunk, provider
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 FILES, STREAMS = 30, 60
 

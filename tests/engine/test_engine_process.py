@@ -17,7 +17,7 @@ from tests.support.loopback import serving
 from tests.support.processes import all_gone, children, doomed, heard_of_all_ends, stopped
 from tests.support.racing import Held, Watched, good, is_text, keys_of, plan, target
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 

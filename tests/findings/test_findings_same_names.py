@@ -79,6 +79,7 @@ def decoded() -> dict[str, str | None]:
     return {name: decode(name, found).signature for name, (_, found) in recorded().items()}
 
 
+@pytest.mark.slow
 async def test_every_fault_and_twin_that_ends_its_body_has_one_name() -> None:
     named = decoded()
     replays = await replayed_names({name: [found] for name, (_, found) in recorded().items()})

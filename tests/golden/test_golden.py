@@ -9,7 +9,7 @@ import pytest
 from tests.golden.cases import CASES, NEEDS
 from tests.golden.make import DATA, made
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", CASES)

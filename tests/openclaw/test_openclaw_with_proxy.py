@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.cli import clean_env, kmon
 
-pytestmark = [pytest.mark.programs, pytest.mark.xdist_group("measures")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("measures")]
 
 
 def events(*arguments: str, cwd: Path) -> list[dict[str, object]]:

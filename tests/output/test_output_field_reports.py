@@ -11,7 +11,7 @@ from kmon.catalog.signatures import field_reports, signatures
 from kmon.cli import main
 from kmon.simulator import profile
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 COMMANDS: dict[str, set[str]] = {}
 for told in field_reports().values():

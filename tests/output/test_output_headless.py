@@ -17,7 +17,7 @@ from kmon.catalog.clients import base_url_variables
 from tests.support.cli import CLIENT, KMON, kmon, wrap
 from tests.support.threaded_provider import chunk, provider
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 
 def test_a_wrapped_program_keeps_its_streams_and_its_exit_code(upstream: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from kmon.output.selftest import as_object, matrix, rates
 from kmon.output.selftest_bench import Bench, RowResult, run_bench
 from kmon.output.selftest_cases import Case, cases
 
-pytestmark = [pytest.mark.programs, pytest.mark.xdist_group("measures")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("measures")]
 
 
 async def test_every_case_is_called_by_its_name() -> None:

@@ -18,7 +18,7 @@ import pytest
 from tests.support.cli import CLIENT, KMON, wrap
 from tests.support.terminal import Terminal
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 NOWHERE = "http://127.0.0.1:9/v1"
 ENDS_ON_TERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))"

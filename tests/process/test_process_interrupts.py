@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.cli import clean_env
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NOWHERE = "http://127.0.0.1:9/v1"

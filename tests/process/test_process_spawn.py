@@ -17,7 +17,7 @@ from kmon.openclaw.simulated.embedded import EmbeddedGateway
 from kmon.process import spawn
 from kmon.simulator.embedded import Embedded
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("msgspec", "enum", "logging", "token", "types", "json", "asyncio", "ssl", "socket", "httpx", "httpcore",

@@ -72,6 +72,7 @@ def full_when(writer: asyncio.StreamWriter, full: asyncio.Event, before: int = -
         asyncio.get_running_loop().call_later(0.05, full_when, writer, full, now, same)
 
 
+@pytest.mark.slow
 async def test_a_client_that_stops_reading_is_to_blame_until_it_reads_on() -> None:
     full = asyncio.Event()
 

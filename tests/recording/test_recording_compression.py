@@ -58,6 +58,7 @@ def test_a_cut_file_gives_what_there_is(tmp_path: Path) -> None:
     assert recorded(tmp_path, gzip.compress(BODY * 40)[:-9])[0].body.startswith(BODY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", FILES)
 def test_a_file_that_expands_without_end_is_refused(tmp_path: Path, ending: str) -> None:
     bomb = FILES[ending](bytes(EXPANDED_LIMIT_BYTES + 1))

@@ -16,7 +16,7 @@ from kmon.errors import UsageError
 from kmon.simulator.embedded import Embedded
 from tests.support.talk import Body
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 CHILD = [sys.executable, "-m", "kmon.simulator"]
 

@@ -18,7 +18,7 @@ from kmon.simulator.request_log import LoggedRequest
 from kmon.simulator.serve import SimOptions, _greeting, line_of, listening, main
 from tests.support.talk import Body
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 SERVE = "import sys; from kmon.simulator.serve import *; sys.exit(main(SimOptions(profile='demo', speed=200)))"
 

@@ -12,7 +12,7 @@ from tests.support.processes import all_gone, children
 from tests.support.terminal import DEMO, Terminal
 from tests.support.threaded_provider import chunk, provider
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 ALTERNATE_SCREEN_OFF = b"\x1b[?1049l"
 HOSTILE = (

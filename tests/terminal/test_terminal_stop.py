@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.terminal import DEMO, KMON, Terminal
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 FOUND = {"1049": "l", "25": "h", "7": "h", "1000": "l", "1003": "l", "1006": "l", "1015": "l", "1004": "l", "2004": "l"}
 """DEC private modes as a shell wants them: no alternate screen, cursor and line wrap on; no mouse, focus, or paste."""

@@ -9,7 +9,7 @@ import pytest
 from tests.support.terminal import Terminal
 from tests.support.threaded_provider import chunk, provider
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 
 def test_with_stderr_in_a_file_the_screen_is_still_on_the_terminal(tmp_path: Path) -> None:

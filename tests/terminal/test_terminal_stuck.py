@@ -11,7 +11,7 @@ import pytest
 from tests.support.processes import all_gone, offspring, stopped
 from tests.support.terminal import DEMO, Terminal
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc, which only Linux has")
 LIMIT_S = 40.0

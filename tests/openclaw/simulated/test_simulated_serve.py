@@ -17,7 +17,7 @@ from kmon.openclaw.simulated.embedded import EmbeddedGateway
 from kmon.simulator.embedded import Embedded
 from tests.support.gateway_client import connected
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow
 
 SIM = [sys.executable, "-m", "kmon", "sim", "--gateway", "--speed", "200"]
 

@@ -112,6 +112,7 @@ def test_a_file_is_read_or_refused_in_a_sentence(data: bytes) -> None:
             decode("f", one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", FORMATS, ids=lambda one: one.name)
 @given(data=FILES)
 def test_every_reader_alone_raises_nothing_else(one: Format, data: bytes) -> None:
