@@ -20,6 +20,7 @@ from kmon.recording.formats.log_lines import LOG_LINES
 from kmon.recording.formats.mitmproxy import MITMPROXY
 from kmon.recording.formats.mock_servers import MOCK_SERVERS
 from kmon.recording.formats.nock import NOCK
+from kmon.recording.formats.packet_text import PACKET_TEXT
 from kmon.recording.formats.pasted import PASTED
 from kmon.recording.formats.postman import POSTMAN
 from kmon.recording.formats.printed import PRINTED
@@ -40,6 +41,7 @@ FORMATS: tuple[Format, ...] = (
     MITMPROXY,
     CURL_TRACE,
     CURL_VERBOSE,
+    PACKET_TEXT,
     STAMPED_LINES,
     RAW_CHUNKS,
     WIRESHARK_TEXT,
