@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import aiohttp
-import openai
 import pytest
 from aiohttp import web
 
@@ -24,7 +23,10 @@ def queued(middle: Middle) -> list[ev.RunQueued]:
     return [event for event in middle.watched.events if isinstance(event, ev.RunQueued)]
 
 
+@pytest.mark.references
 async def test_the_official_client_has_a_run_for_each_turn() -> None:
+    import openai  # here, since every process of the tests imports all of them
+
     calls: list[ProviderCall] = []
     async with before_simulator(on_call=calls.append) as middle:
         async with openai.AsyncOpenAI(base_url=middle.url, api_key=KEY, max_retries=0) as client:
