@@ -158,6 +158,7 @@ async def test_a_stream_under_another_type_or_another_success_is_read(status: st
         ("gzip", b'{"error":{"message":"slow down"}}', "HTTP 429: slow down"),
         ("br", b"\x0b\x02\x80abc\x03", "HTTP 429: the body is encoded as 'br', although identity was asked for"),
     ],
+    ids=["gzip", "plain under gzip", "br"],  # the bytes of gzip hold the time
 )
 async def test_a_refusal_is_told_whatever_its_coding(coding: str, body: bytes, words: str) -> None:
     head = f"HTTP/1.1 429 Slow\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\n".encode()
