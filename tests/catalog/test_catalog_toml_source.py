@@ -84,6 +84,7 @@ def test_a_syntax_error_is_found_by_file_and_line(text: str, sentence: str) -> N
 FEW_STATEMENTS = "[defaults]\nstall_s = 3\nlost = 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(10)  # each took a minute, or hours, where every line was tried anew
 @pytest.mark.parametrize(
     ("text", "line"),

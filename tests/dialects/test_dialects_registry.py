@@ -57,6 +57,7 @@ def test_a_dialect_that_forgets_a_part_cannot_be_made() -> None:
                 type("Forgetful", (base,), others)()
 
 
+@pytest.mark.slow
 def test_no_other_file_knows_a_dialect_by_its_name() -> None:
     """Whatever is particular to one is asked of its object: comparing names is how places were forgotten."""
     house = Path(kmon.__file__).parent

@@ -113,6 +113,7 @@ async def test_every_fault_and_twin_that_ends_its_body_has_one_name() -> None:
     assert runs == named
 
 
+@pytest.mark.slow
 def test_there_is_a_case_of_every_kind_of_name() -> None:
     assert {
         None, "truncated-no-finish", "malformed-frame", "error-in-stream", "finish-without-done", "rate-limited",

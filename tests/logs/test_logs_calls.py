@@ -100,6 +100,7 @@ def test_the_rule_lets_pass_what_is_right(source: str) -> None:
     assert not list(silent(ast.parse(source)))
 
 
+@pytest.mark.slow
 def test_whatever_takes_any_error_logs_it_or_raises_it_again() -> None:
     found = {(str(path.relative_to(KMON)), *place) for path, tree in sources() for place in silent(tree)}
     assert {place for place in found if place[:2] not in KNOWN} == set()
@@ -120,6 +121,7 @@ def test_no_log_call_passes_content_on() -> None:
             assert not isinstance(one, ast.JoinedStr | ast.Subscript), place
 
 
+@pytest.mark.slow
 def test_loggers_are_named_by_their_modules() -> None:
     for path, tree in sources():
         for node in ast.walk(tree):

@@ -294,6 +294,7 @@ async def test_an_engine_that_cannot_start_is_said_on_the_board() -> None:
     raise AssertionError(stage.text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
 async def test_every_size_draws_the_board_and_resizes(ended: bool) -> None:
     stage = board_stage(conclude=lambda _race: VERDICT * 20)

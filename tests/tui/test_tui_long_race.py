@@ -24,6 +24,8 @@ from tests.support.board_scripts import ARMS, BoardScript, board_plan
 from tests.support.scripted import MS, S, Script, plan
 from tests.support.tui_stage import Stage
 
+pytestmark = pytest.mark.slow
+
 ROUND_S = 1.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from textual.events import Resize
 from textual.geometry import Region, Size
 from textual.widgets._toast import Toast
@@ -17,6 +18,7 @@ from tests.support.tui_stage import Stage
 SIZE = (80, 24)
 
 
+@pytest.mark.slow
 async def test_every_size_draws_and_resizes() -> None:
     stage = Stage(showcase())
     async with stage.app.run_test(size=(1, 1)) as pilot:
