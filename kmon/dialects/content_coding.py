@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 STEP_BYTES = 1 << 18
+INSTALL = "pip install 'kmon-tui[compression]'"
 NAMES = {"x-gzip": "gzip", "zstandard": "zstd", "brotli": "br"}
 """Other names of codings, which HTTP or its servers use."""
 OF_EVERY_CLIENT = frozenset({"gzip", "deflate"})
@@ -22,6 +23,10 @@ Layer = Callable[[bytes], Iterator[bytes]]
 
 class CodingError(Exception):
     """The bytes are not of their coding, or nothing here undoes it."""
+
+
+class PackageError(CodingError):
+    """A package is missing or too old; the message is a predicate of the coding that needs it."""
 
 
 def codings(declared: str) -> list[str]:
@@ -99,7 +104,7 @@ class _Brotli:
         try:
             import brotli
         except ImportError:
-            raise CodingError("'br' needs a package: pip install 'kmon-tui[compression]'") from None
+            raise PackageError(f"needs a package: {INSTALL}") from None
         self._brotli, self._error = brotli.Decompressor(), brotli.error
 
     def __call__(self, packed: bytes) -> Iterator[bytes]:
@@ -110,5 +115,7 @@ class _Brotli:
                 if not data:
                     return
                 yield data
-        except (self._error, TypeError) as error:  # before 1.2 nothing bounds the memory
-            raise CodingError(str(error) or "the package for 'br' is too old") from error
+        except self._error as error:
+            raise CodingError(str(error) or "it is not brotli") from error
+        except TypeError:  # before 1.2 nothing bounds the memory
+            raise PackageError(f"needs a newer package: {INSTALL}") from None

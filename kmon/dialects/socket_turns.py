@@ -60,7 +60,7 @@ class SocketTurns(Protocol):
         ...
 
     def is_due(self, turn: Turn) -> bool:
-        """Whether the server owes the answer now, and no other turn is before it."""
+        """Whether the server is to answer it now, and no other turn is before it."""
         ...
 
     @property

@@ -15,6 +15,10 @@ from msgspec import Struct
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, FrameProtocol, Opcode, ParseFailed, RsvBits
 
+from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
+from kmon.dialects.delta import StreamError
+from kmon.dialects.text import clean
+
 Kind = Literal["text", "binary", "ping", "pong", "close"]
 INFLATED_LIMIT_BYTES = 32 << 20
 """A compressed message that inflates to more is refused: it may be a decompression bomb."""
@@ -26,6 +30,7 @@ _DEFLATE_TAIL = b"\x00\x00\xff\xff"
 _NO_BITS = RsvBits(False, False, False)
 TICK_TIMEOUT = 4000
 ABNORMAL = 1006
+"""The code of a connection that ended without a close frame; it is never sent."""
 _WORDS = {
     1000: "closed normally",
     1001: "the other side is going away",
@@ -202,3 +207,10 @@ def explained(code: int, reason: str = "") -> str:
     whose = "" if code in OWN else "it said: "
     quotation = f", {whose}{reason}" if reason and code != ABNORMAL else ""
     return f"{code} ({known}){quotation}"
+
+
+def close_error(closed: WebSocketMessage) -> StreamError:
+    """The error of an answer that this close frame interrupts; its reason is cleaned and bounded."""
+    reason = bounded(clean(closed.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS)
+    sentence = f"the WebSocket closed with {explained(closed.code, reason)}"
+    return StreamError("websocket-closed", sentence, code=str(closed.code))

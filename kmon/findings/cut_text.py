@@ -70,5 +70,5 @@ def _open_sentence(line: str) -> str | None:
     last = word[1]
     begun = line[ends[-1].end() :]
     if last in _NEVER_LAST or (last in _SELDOM_LAST and _RELATIVE.search(begun) is None):
-        return f"a sentence ({begun[-60:]!r})"
+        return f'a sentence, "{begun[-60:]}"'
     return None

@@ -5,15 +5,12 @@ The phase ``request_sent`` is reached with the message that asks, not with the u
 
 from __future__ import annotations
 
-import asyncio
 import time
 
-from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.http_answer import answer_error
 from kmon.dialects.registry import http_dialect
-from kmon.dialects.text import clean
-from kmon.dialects.websocket import WebSocketMessage, explained
+from kmon.dialects.websocket import close_error
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import broken_turn_signature
 from kmon.probe.attempt import Attempt
@@ -56,12 +53,8 @@ class TurnAttempt(Attempt):
         ) as socket:
             opened = socket.answer
             self._recorder.headers(opened.headers_ns, opened.status, opened.headers, opened.content_type)
-            pinging = asyncio.create_task(socket.pinging())
-            try:
+            async with socket.pinged():
                 await self._converse(socket)
-            finally:
-                pinging.cancel()
-                await asyncio.wait([pinging])
         return self.transcript.error
 
     async def _converse(self, socket: WebSocket) -> None:
@@ -79,10 +72,10 @@ class TurnAttempt(Attempt):
                 if asked.ended:
                     return
             elif heard.kind == "close":
-                raise ExchangeError(_closed(heard))
+                raise ExchangeError(close_error(heard))
             elif heard.kind == "ping":
                 self._record(t_ns, Delta(keepalive=True, chunk=False))
-            else:  # it answers a ping of kmon, so it is no sign that the server owes
+            else:  # it answers a ping of kmon, so it is no sign of work on the answer
                 self._pongs += 1
                 self._recorder.bytes(t_ns, heard.size)
 
@@ -99,9 +92,3 @@ class TurnAttempt(Attempt):
         if state == "timed-out" and opening:
             return found.refined("no-headers", "nothing answered the WebSocket upgrade")
         return broken_turn_signature(error, self._pongs, found)
-
-
-def _closed(message: WebSocketMessage) -> StreamError:
-    reason = bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS)
-    sentence = f"the WebSocket closed with {explained(message.code, reason)}"
-    return StreamError("websocket-closed", sentence, code=str(message.code))

@@ -5,13 +5,9 @@ A message is a chunk. The attempt ends when the peer closes, or at its timeout.
 
 from __future__ import annotations
 
-import asyncio
-
-from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.sockets import decoded
-from kmon.dialects.text import clean
-from kmon.dialects.websocket import CLEAN, WebSocketMessage, explained
+from kmon.dialects.websocket import CLEAN, WebSocketMessage, close_error
 from kmon.findings.content import RequestFacts
 from kmon.findings.signature import Signature
 from kmon.findings.websocket import closed_signature
@@ -44,12 +40,8 @@ class WebSocketAttempt(Attempt):
             on_sampler=self._recorder.stalls.on_sampler,
             headers=self._target.headers,
         ) as socket:
-            pinging = asyncio.create_task(socket.pinging())
-            try:
+            async with socket.pinged():
                 await self._listen(socket)
-            finally:
-                pinging.cancel()
-                await asyncio.wait([pinging])
         return self.transcript.error
 
     async def _listen(self, socket: WebSocket) -> None:
@@ -64,11 +56,8 @@ class WebSocketAttempt(Attempt):
                     self._record(t_ns, decoded(message.data, binary=message.kind == "binary"))
 
     def _closed(self, t_ns: int, message: WebSocketMessage) -> None:
-        closing = explained(message.code, bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS))
         if message.code not in CLEAN:
-            raise ExchangeError(
-                StreamError("websocket-closed", f"the WebSocket closed with {closing}", code=str(message.code))
-            )
+            raise ExchangeError(close_error(message))
         self._record(t_ns, Delta(finish_reason=f"closed {message.code}", done=True, chunk=False))
 
     def _on_open_phase(self, phase: Phase, t_ns: int, detail: str) -> None:

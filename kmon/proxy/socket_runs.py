@@ -1,6 +1,6 @@
 """A WebSocket that passes through the proxy and carries a dialect in turns: each turn is a run.
 
-The socket itself is none, so what passes between two turns, and its close there, is no fault of anyone. A client that
+The socket itself is none, so what passes between two turns belongs to no run, nor does a close there. A client that
 asks before an answer has ended waits: its run begins when its answer is due.
 """
 
@@ -12,11 +12,9 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from kmon.dialects.bounds import NAME_LIMIT_CHARS, bounded
 from kmon.dialects.delta import Delta, StreamError
 from kmon.dialects.socket_turns import SocketTurns, Turn
-from kmon.dialects.text import clean
-from kmon.dialects.websocket import ABNORMAL, WebSocketMessage, explained
+from kmon.dialects.websocket import ABNORMAL, WebSocketMessage, close_error
 from kmon.findings.signature import fatal
 from kmon.findings.websocket import broken_turn_signature
 from kmon.probe.recorder import AttemptOutcome
@@ -79,7 +77,7 @@ class SocketRuns:
 
     def ended(self, end: End) -> None:
         """The connection has ended; without a turn that is nothing."""
-        lost = StreamError("websocket-closed", f"the WebSocket closed with {explained(ABNORMAL)}", code=str(ABNORMAL))
+        lost = close_error(WebSocketMessage("close", b"", ABNORMAL))
         for run in self._take_all():
             if end.how in ("client-left", "aborted"):
                 run.end(run.broken_off(end))
@@ -111,7 +109,7 @@ class SocketRuns:
         return run
 
     def _due(self, t_ns: int, run: ProxiedRun) -> None:
-        """The upstream owes the answer of this run from now on."""
+        """From now on the upstream is to answer this run."""
         run.started(t_ns)
         recorder, opened = run.recorder, self._opened
         if self.sampler is not None:
@@ -163,14 +161,14 @@ class SocketRuns:
         first, self._closed = not self._closed, True
         if not first:
             return
-        reason = bounded(clean(message.data.decode("utf-8", "replace")), NAME_LIMIT_CHARS)
-        closing = f"the WebSocket closed with {explained(message.code, reason)}"
+        closed = close_error(message)
         for run in self._take_all():
             if side == "client":
-                run.end(run.broken_off(End("client-left", StreamError("cancelled", f"the client left: {closing}"))))
+                run.end(
+                    run.broken_off(End("client-left", StreamError("cancelled", f"the client left: {closed.message}")))
+                )
             else:
-                error = StreamError("websocket-closed", closing, code=str(message.code))
-                run.end(self._judged(run, error, whole=False))
+                run.end(self._judged(run, closed, whole=False))
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

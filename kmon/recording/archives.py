@@ -10,7 +10,7 @@ import re
 import zipfile
 import zlib
 
-from kmon.recording.content_codings import EXPANDED_LIMIT_BYTES
+from kmon.recording.compression import EXPANDED_LIMIT_BYTES
 
 MAGIC = b"PK\x03\x04"
 FILES_LIMIT = 2000

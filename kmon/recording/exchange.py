@@ -11,7 +11,7 @@ from msgspec import structs
 
 from kmon.dialects.json_access import text
 from kmon.recording.arrivals import Marks, arrivals_ms
-from kmon.recording.content_codings import layers
+from kmon.recording.compression import layers
 from kmon.recording.interaction import Interaction, Request
 from kmon.recording.packed_arrivals import unpacked_marks
 from kmon.recording.sniff import dialect_of, is_stream

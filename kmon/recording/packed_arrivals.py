@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from kmon.dialects.content_coding import CodingError, layer
 from kmon.recording.arrivals import Marks
-from kmon.recording.content_codings import Undone
+from kmon.recording.compression import Undone
 
 Sizes = Callable[[bytes], int]
 """Takes the packed bytes as they come; returns how many bytes they unpack to."""

@@ -11,7 +11,7 @@ from typing import Any
 from kmon.dialects.json_access import members, parsed
 from kmon.dialects.json_pieces import ArrayDecoder
 from kmon.dialects.sse import BOM
-from kmon.recording.content_codings import BZIP2, GZIP, XZ, ZSTANDARD, NotCompressedError, expanded
+from kmon.recording.compression import BZIP2, GZIP, XZ, ZSTANDARD, NotCompressedError, expanded
 
 LAYERS_LIMIT = 3
 """How often a file may be compressed."""

@@ -66,7 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._discarded_bytes = 0
         self._answering = False
         self._socket: bytearray | None = None
-        """What a client of a WebSocket has sent and nobody read yet; None before an upgrade."""
+        """What a client of a WebSocket has sent and the server has not read yet; None before an upgrade."""
         self._closing = False  # by this side
         self.client_left = False
         self.closed = asyncio.Event()

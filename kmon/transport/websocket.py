@@ -105,6 +105,16 @@ class WebSocket:
                 await asyncio.sleep(every_s)
                 await self._send(self._frames.ping(b"kmon"))
 
+    @contextlib.asynccontextmanager
+    async def pinged(self) -> AsyncIterator[None]:
+        """Send pings in this context."""
+        pinging = asyncio.create_task(self.pinging())
+        try:
+            yield
+        finally:
+            pinging.cancel()
+            await asyncio.wait([pinging])
+
     async def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
         """Send a close frame; leaving the context closes the socket."""
         if self.closed is None:

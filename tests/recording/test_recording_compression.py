@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kmon.errors import UsageError
 from kmon.recording import Request
 from kmon.recording.arrivals import marked
-from kmon.recording.content_codings import EXPANDED_LIMIT_BYTES, decoded_body
+from kmon.recording.compression import EXPANDED_LIMIT_BYTES, decoded_body
 from kmon.recording.exchange import interaction
 from tests.support.recorded_stream import EVENTS, HEAD, SSE, is_the_stream, recorded
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import zlib
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from kmon.dialects.content_coding import codings
+from kmon.dialects.content_coding import INSTALL, CodingError, PackageError, codings, layer
 from kmon.dialects.framing import Framing
 from kmon.recording.sniff import framing_of
 
 EXPANDED_LIMIT_BYTES = 64 * 1024 * 1024
-INSTALL = "pip install 'kmon-tui[compression]'"
 
 GZIP, ZSTANDARD, BZIP2, XZ = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 _PLAIN_STARTS = (b"{", b"[", b"<")
@@ -79,38 +77,25 @@ def _attempted(body: bytes, coding: str) -> Undone:
         return Undone("", body, body)
 
 
-def _gzip(data: bytes) -> bytes:
-    """All members, one after the other: of a file that was appended to."""
-    if not data.startswith(GZIP):
-        raise NotCompressedError
-    found = b""
-    while data.startswith(GZIP):
-        member = zlib.decompressobj(wbits=31)
-        found += _inflated(member, data, EXPANDED_LIMIT_BYTES - len(found))
-        data = member.unused_data.lstrip(b"\0")
-    return found
+def _content_coding(coding: str) -> Callable[[bytes], bytes]:
+    """The whole of what :func:`kmon.dialects.content_coding.layer` undoes piece by piece."""
 
+    def whole(data: bytes) -> bytes:
+        found, size = [], 0
+        try:
+            for piece in layer(coding)(data):
+                found.append(piece)
+                size += len(piece)
+                if size > EXPANDED_LIMIT_BYTES:
+                    break
+        except PackageError as why:
+            raise ValueError(f"it is compressed with {coding}, which {why}") from None
+        except CodingError:
+            if not found:
+                raise NotCompressedError from None
+        return _bounded(b"".join(found))
 
-def _deflate(data: bytes) -> bytes:
-    """zlib by the standard, and the bare deflate that some servers send under the same name."""
-    try:
-        return _inflated(zlib.decompressobj(), data, EXPANDED_LIMIT_BYTES)
-    except NotCompressedError:
-        return _inflated(zlib.decompressobj(wbits=-15), data, EXPANDED_LIMIT_BYTES)
-
-
-class _Inflates(Protocol):
-    """A decompression object of zlib, which does not export its type."""
-
-    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
-
-
-def _inflated(decompressor: _Inflates, data: bytes, limit_bytes: int) -> bytes:
-    try:
-        plain = decompressor.decompress(data, limit_bytes + 1)
-    except zlib.error:
-        raise NotCompressedError from None
-    return _bounded(plain, limit_bytes)
+    return whole
 
 
 def _bzip2(data: bytes) -> bytes:
@@ -128,26 +113,6 @@ def _xz(data: bytes) -> bytes:
     except (lzma.LZMAError, EOFError):
         raise NotCompressedError from None
     return _bounded(plain)
-
-
-def _brotli(data: bytes) -> bytes:
-    try:
-        import brotli
-    except ImportError:
-        raise ValueError(f"it is compressed with br, which needs a package: {INSTALL}") from None
-    decompressor, found = brotli.Decompressor(), b""
-    try:
-        while len(found) <= EXPANDED_LIMIT_BYTES:
-            piece = decompressor.process(data, output_buffer_limit=EXPANDED_LIMIT_BYTES + 1 - len(found))
-            found, data = found + piece, b""
-            if decompressor.is_finished() or (not piece and decompressor.can_accept_more_data()):
-                break
-    except brotli.error:
-        if not found:
-            raise NotCompressedError from None
-    except TypeError:  # before 1.2 nothing bounds the memory
-        raise ValueError(f"it is compressed with br, and the package for it is too old: {INSTALL}") from None
-    return _bounded(found)
 
 
 def _zstandard(data: bytes) -> bytes:
@@ -171,16 +136,16 @@ def _zstandard(data: bytes) -> bytes:
     return _bounded(b"".join(found))
 
 
-def _bounded(plain: bytes, limit_bytes: int = EXPANDED_LIMIT_BYTES) -> bytes:
-    if len(plain) > limit_bytes:
+def _bounded(plain: bytes) -> bytes:
+    if len(plain) > EXPANDED_LIMIT_BYTES:
         raise ValueError(f"what is compressed expands to more than {EXPANDED_LIMIT_BYTES // 2**20} MiB")
     return plain
 
 
 _CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": _gzip,
-    "deflate": _deflate,
-    "br": _brotli,
+    "gzip": _content_coding("gzip"),
+    "deflate": _content_coding("deflate"),
+    "br": _content_coding("br"),
     "zstd": _zstandard,
     "bzip2": _bzip2,
     "xz": _xz,
