@@ -94,10 +94,9 @@ async def test_a_client_that_stops_reading_is_to_blame_until_it_reads_on() -> No
                     pass
             ended = await middle.watched.ended()
     assert ended.state == "done"
-    assert ended.blame is not None
-    assert ended.blame.name == "client"
     names = {e.blame.name for e in middle.watched.events if isinstance(e, ev.StallEnded) and e.blame is not None}
-    assert names - {"us"} == {"client"}  # on a busy machine, kmon may be late as well
+    assert names - {"us"} == {"client"}  # on a busy machine, kmon may be late as well, and last
+    assert ended.blame is not None and ended.blame.name in names
 
 
 async def test_a_client_that_leaves_without_having_read_is_to_blame_at_the_end() -> None:
