@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kmon.stream import events as ev
-from tests.support.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, Script, serving
 from tests.support.racing import Watched, sse
 from tests.support.watching import proxying
 
@@ -53,15 +53,6 @@ async def blamed(watched: Watched, name: str) -> ev.Event:
     return event
 
 
-async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    piece = sse("word " * 200)
-    writer.write(HEAD)
-    for _n in range(PIECES):
-        writer.write(piece)
-        await writer.drain()
-    writer.write(sse(finish="stop", done=True) + END)
-
-
 def full_when(writer: asyncio.StreamWriter, full: asyncio.Event, before: int = -1, same: int = 0) -> None:
     """Set ``full`` when the provider's own buffer has not got any emptier, or fuller, for half a second."""
     now = writer.transport.get_write_buffer_size()
@@ -72,15 +63,25 @@ def full_when(writer: asyncio.StreamWriter, full: asyncio.Event, before: int = -
         asyncio.get_running_loop().call_later(0.05, full_when, writer, full, now, same)
 
 
+def flooding(full: asyncio.Event) -> Script:
+    """A provider that sends without a pause, and sets ``full`` when all buffers on the way are full."""
+
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asyncio.get_running_loop().call_soon(full_when, writer, full)
+        piece = sse("word " * 200)
+        writer.write(HEAD)
+        for _n in range(PIECES):
+            writer.write(piece)
+            await writer.drain()
+        writer.write(sse(finish="stop", done=True) + END)
+
+    return script
+
+
 @pytest.mark.slow
 async def test_a_client_that_stops_reading_is_to_blame_until_it_reads_on() -> None:
     full = asyncio.Event()
-
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asyncio.get_running_loop().call_soon(full_when, writer, full)
-        await flood(reader, writer)
-
-    async with serving(script) as url, proxying(f"{url}/v1", stall_s=STALL_S) as middle:
+    async with serving(flooding(full)) as url, proxying(f"{url}/v1", stall_s=STALL_S) as middle:
         async with client(middle.url) as (reader, _):
             await reader.read(1_000)
             event = await blamed(middle.watched, "client")
@@ -99,10 +100,14 @@ async def test_a_client_that_stops_reading_is_to_blame_until_it_reads_on() -> No
     assert ended.blame is not None and ended.blame.name in names
 
 
+@pytest.mark.slow
 async def test_a_client_that_leaves_without_having_read_is_to_blame_at_the_end() -> None:
-    async with serving(flood) as url, proxying(f"{url}/v1", stall_s=STALL_S) as middle:
+    full = asyncio.Event()
+    async with serving(flooding(full)) as url, proxying(f"{url}/v1", stall_s=STALL_S) as middle:
         async with client(middle.url):
             await blamed(middle.watched, "client")
+            await full.wait()
+            await asyncio.sleep(2 * STALL_S)  # a slow machine is still filling the buffers when the stall is announced
         ended = await middle.watched.ended()
     assert ended.state == "cancelled"
     assert ended.blame is not None
