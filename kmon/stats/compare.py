@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
+from kmon.stats.latency import Latency, latency
 from kmon.stats.pairs import Comparison, compare_pairs
 from kmon.stats.summary import ArmFigures, figures
 from kmon.stats.trial import Trial, arm_names, by_arm
@@ -21,6 +22,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", tag_field=
     comparisons: tuple[Comparison, ...]
     watched: bool = False
     """A sequential test could stop the race: the conclusion is valid, the p-values of the comparisons are not."""
+    latency: Latency = Latency()
 
 
 def compare(
@@ -43,11 +45,13 @@ def compare(
     names = arm_names(list(arms))
     comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios})
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
+    found_latency = latency(arms, names)
     return Verdict(
-        conclusion=watched or conclude(all_figures, comparisons),
+        conclusion=watched or conclude(all_figures, comparisons, found_latency),
         arms=all_figures,
         comparisons=comparisons,
         watched=bool(watched),
+        latency=found_latency,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kmon.format import listed, p_equals, p_value, percent, plural
+from kmon.stats.latency import Latency
+from kmon.stats.latency_words import latency_sentence
 from kmon.stats.pairs import Comparison, Factor
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, at_most
 from kmon.stats.summary import ArmFigures
 
 
-def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> str:
+def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison], latency: Latency) -> str:
     """The sentence for a test whose number of rounds was fixed before it began."""
     counted = [arm for arm in arms if arm.n]
     limited = sum(arm.rate_limited for arm in arms)
@@ -21,12 +23,15 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
         return f"nothing was measured: no run counts{left_out}"
     if not comparisons:
         return _alone(counted[0]) + left_out
+    times = latency_sentence(latency, comparisons)
     if not any(arm.failed for arm in counted):
         n = min(arm.n for arm in counted)
         hidden = f"{n} runs each leave room for up to {percent(at_most(n), up=True)} % of failures (95 %)"
+        if times:
+            return f"{times}; no run failed; {hidden}{left_out}"
         return f"no run failed, so there is no difference to explain; {hidden}{left_out}"
     clearest = min(comparisons, key=lambda c: (c.p_holm, c.p, len(c.factors)))
-    return _pair(clearest, comparisons) + left_out
+    return "; ".join(part for part in (_pair(clearest, comparisons), times) if part) + left_out
 
 
 def cause(factors: Sequence[Factor]) -> str:

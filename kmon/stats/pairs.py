@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Literal
 
@@ -11,8 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kmon.model import Scenario, Target
+from kmon.stats.latency_pairs import paired_p
 from kmon.stats.statistics import fisher_exact, holm, mcnemar_exact, need_more
-from kmon.stats.survival import SurvivalTime, logrank
+from kmon.stats.survival import SurvivalTime
 from kmon.stats.trial import Arm, Trial
 
 ALPHA = 0.05
@@ -30,7 +31,8 @@ class Comparison(Struct, frozen=True):
 
     With McNemar's test all counts are of the rounds that both arms took part in; ``only_worse`` and ``only_better``
     count the rounds in which only one arm failed. Fisher's test is used when too few rounds are shared; both are then
-    None. ``p_holm`` and ``ttft_p_holm`` are corrected over all comparisons of the test and compare with 5 %.
+    None. ``p_holm`` and ``ttft_p_holm`` are corrected over all comparisons of the test and compare with 5 %. ``ttft_p``
+    is of the exact signed-rank test of the times to the first token, over the rounds that both arms took part in.
     """
 
     worse: str
@@ -101,7 +103,7 @@ def _compare(
         p = mcnemar_exact(alone, alone_theirs)
     else:
         p = fisher_exact(sum(ours), len(ours) - sum(ours), sum(theirs), len(theirs) - sum(theirs))
-    ttft_p = logrank(_first_tokens(first.values()), _first_tokens(second.values()))
+    ttft_p = paired_p(_first_tokens(first), _first_tokens(second))
     return Comparison(
         worse=names[0],
         better=names[1],
@@ -120,8 +122,8 @@ def _compare(
     )
 
 
-def _first_tokens(trials: Iterable[Trial]) -> list[SurvivalTime]:
-    return [wait for trial in trials if (wait := trial.first_token()) is not None]
+def _first_tokens(rounds: Mapping[int, Trial]) -> dict[int, SurvivalTime]:
+    return {n: wait for n, trial in rounds.items() if (wait := trial.first_token()) is not None}
 
 
 def _more_rounds(comparison: Comparison, comparisons: int) -> int | None:
