@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kmon.format import listed, p_equals, p_value, percent, plural
 from kmon.stats.pairs import Comparison, Factor
-from kmon.stats.statistics import MORE_ROUNDS_LIMIT, at_most
+from kmon.stats.statistics import MORE_ROUNDS_LIMIT, clopper_pearson
 from kmon.stats.summary import ArmFigures
 
 
@@ -23,7 +23,7 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
         return _alone(counted[0]) + left_out
     if not any(arm.failed for arm in counted):
         n = min(arm.n for arm in counted)
-        hidden = f"{n} runs each leave room for up to {percent(at_most(n), up=True)} % of failures (95 %)"
+        hidden = f"{n} runs each leave room for up to {percent(clopper_pearson(0, n).high)} % of failures (95 %)"
         return f"no run failed, so there is no difference to explain; {hidden}{left_out}"
     clearest = min(comparisons, key=lambda c: (c.p_holm, c.p, len(c.factors)))
     return _pair(clearest, comparisons) + left_out

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from math import exp, lgamma, log, log1p
+from math import exp, log, log1p
 from typing import NamedTuple
 
 from kmon.errors import UsageError
@@ -20,7 +20,7 @@ from kmon.format import percent, plural
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import cause
 from kmon.stats.pairs import differing
-from kmon.stats.statistics import ln_binomial_tail
+from kmon.stats.statistics import ln_beta, ln_binomial_tail
 from kmon.stats.trial import Arm, Trial, arm_names
 
 
@@ -158,8 +158,3 @@ def ln_e_pairs_differ(b: int, c: int) -> float:
     The null hypothesis is that the single failure of a round is equally likely in either arm.
     """
     return ln_beta(b + 1, c + 1) + (b + c) * log(2)
-
-
-def ln_beta(a: int, b: int) -> float:
-    """Natural logarithm of the beta function."""
-    return lgamma(a) + lgamma(b) - lgamma(a + b)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from kmon.format import Column
 from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
-from kmon.stats.statistics import Interval, at_most, compound, rate_words, wilson
+from kmon.stats.statistics import Interval, clopper_pearson, compound, rate_words
 from kmon.stats.survival import Percentile, SurvivalTime, kaplan_meier
 from kmon.stats.trial import Trial
 
@@ -34,7 +34,8 @@ class Compound(Struct, frozen=True, omit_defaults=True):
 class ArmFigures(Struct, frozen=True):
     """One arm of a test. Rates are shares of the ``n`` runs that count; times are in seconds.
 
-    ``at_most_failing`` replaces the interval when no run failed: the upper bound of the failure rate.
+    ``interval`` is exact and two-sided. ``at_most_failing`` is the same interval seen from the other side when no run
+    failed: the highest failure rate that it holds.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Rate(Protocol):
 
 
 PASS_RATE = Column[Rate](
-    "pass rate (95 %)", lambda rate: rate.words, width=42, help="the share that passed, with its 95 % interval"
+    "pass rate (95 %)", lambda rate: rate.words, width=34, help="the share that passed, with its 95 % interval"
 )
 """The column in the table of a verdict and on the board."""
 
@@ -80,6 +81,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
     outcomes = Counter(trial.outcome for trial in trials)
     n = sum(trial.counted for trial in trials)
     passes = outcomes["pass"]
+    interval = clopper_pearson(passes, n) if n else None
     return ArmFigures(
         name=name,
         target=trials[0].target,
@@ -88,8 +90,8 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         passes=passes,
         words=rate_words(passes, n),
         rate=passes / n if n else None,
-        interval=wilson(passes, n) if n else None,
-        at_most_failing=at_most(n) if n and passes == n else None,
+        interval=interval,
+        at_most_failing=1 - interval.low if interval is not None and passes == n else None,
         failures={
             outcome: outcomes[outcome]
             for outcome in OUTCOMES
@@ -120,10 +122,11 @@ def _compounds(trials: Sequence[Trial]) -> tuple[Compound, ...]:
         passes, n = sum(not trial.failed for trial in trials), len(trials)
     if not n:
         return ()
+    of_one = clopper_pearson(passes, n)
     longest = max(chains, default=0)
     rows = []
     for uses in USES:
-        rate, interval = compound(passes / n, wilson(passes, n), uses)
+        rate, interval = compound(passes / n, of_one, uses)
         measured = sum(done >= uses for done in chains) if uses <= longest else None
         rows.append(Compound(uses, rate, interval, measured, None if measured is None else len(chains)))
     return tuple(rows)
