@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from kmon.format import Column
+from kmon.stats.episodes import Clustering, clustering
 from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
 from kmon.stats.statistics import Interval, clopper_pearson, compound, rate_words
 from kmon.stats.survival import Percentile, SurvivalTime, kaplan_meier
@@ -57,6 +58,8 @@ class ArmFigures(Struct, frozen=True):
     max_gap_s: tuple[Percentile, ...]
     duration_s: tuple[Percentile, ...]
     compound: tuple[Compound, ...]
+    clustered: Clustering | None = None
+    """Whether the failures came in runs; None without a failure."""
 
     @property
     def failed(self) -> int:
@@ -105,6 +108,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         max_gap_s=_percentiles([trial.longest_gap() for trial in trials]),
         duration_s=_percentiles([trial.whole() for trial in trials]),
         compound=_compounds([trial for trial in trials if trial.counted]),
+        clustered=clustering([trial.failed for trial in sorted(trials, key=lambda t: t.round) if trial.counted]),
     )
 
 

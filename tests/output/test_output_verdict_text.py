@@ -59,13 +59,13 @@ tool uses  bedrock/kimi-k2.5  bedrock/nova-pro
 10         1 % (0.000-27 %)   100 % (2-100 %)
 (the chance that so many in a row go well, if each goes as these runs did and none minds the others)
 
-fails more         than              failed             alone  p                after Holm  ttft p after Holm\
+fails more         than              failed             alone  episodes  p              after Holm  ttft p after Holm\
   they differ in
-bedrock/kimi-k2.5  bedrock/nova-pro  4 of 10 : 0 of 10  4 : 0  0.125 (McNemar)  0.125       0.0293           \
+bedrock/kimi-k2.5  bedrock/nova-pro  4 of 10 : 0 of 10  4 : 0  2 : 0     0.5 (McNemar)  0.5         0.0293           \
   model
 
 Conclusion: bedrock/kimi-k2.5 fails more than bedrock/nova-pro on the same rounds (4 of 10 against 0 of 10, \
-McNemar p = 0.125): not proven at 5 %; about 5 more rounds at these rates would be needed"""
+in 2 episodes against 0, McNemar p = 0.5): not proven at 5 %; about 20 more rounds at these rates would be needed"""
     )
 
 
