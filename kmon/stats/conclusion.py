@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kmon.format import listed, p_equals, p_value, percent, plural
+from kmon.format import listed, p_equals, p_value, percent
+from kmon.stats.left_out import left_out, nothing_counts
 from kmon.stats.pairs import Comparison, Factor
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, at_most
 from kmon.stats.summary import ArmFigures
@@ -13,20 +14,17 @@ from kmon.stats.summary import ArmFigures
 def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> str:
     """The sentence for a test whose number of rounds was fixed before it began."""
     counted = [arm for arm in arms if arm.n]
-    limited = sum(arm.rate_limited for arm in arms)
-    disturbed = sum(arm.disturbed for arm in arms)
-    left_out = f"; {plural(limited, 'rate-limited run')} left out" if limited else ""
-    left_out += f"; {plural(disturbed, 'run')} disturbed by this machine left out" if disturbed else ""
+    beside = left_out(arms)
     if not counted:
-        return f"nothing was measured: no run counts{left_out}"
+        return nothing_counts(arms)
     if not comparisons:
-        return _alone(counted[0]) + left_out
+        return _alone(counted[0]) + beside
     if not any(arm.failed for arm in counted):
         n = min(arm.n for arm in counted)
         hidden = f"{n} runs each leave room for up to {percent(at_most(n), up=True)} % of failures (95 %)"
-        return f"no run failed, so there is no difference to explain; {hidden}{left_out}"
+        return f"no run failed, so there is no difference to explain; {hidden}{beside}"
     clearest = min(comparisons, key=lambda c: (c.p_holm, c.p, len(c.factors)))
-    return _pair(clearest, comparisons) + left_out
+    return _pair(clearest, comparisons) + beside
 
 
 def cause(factors: Sequence[Factor]) -> str:

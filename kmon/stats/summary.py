@@ -56,6 +56,17 @@ class ArmFigures(Struct, frozen=True):
     max_gap_s: tuple[Percentile, ...]
     duration_s: tuple[Percentile, ...]
     compound: tuple[Compound, ...]
+    cut_short: int = 0
+    """Runs that the user ended before they had passed or failed; no rate includes them."""
+    worst: float | None = None
+    """The pass rate if all runs that were cut short had failed; None if none counts and none was cut short."""
+    best: float | None = None
+    """The same if all of them had passed."""
+
+    @property
+    def mostly_limited(self) -> bool:
+        """Whether more than half of its runs were refused for their rate, so that the others say little."""
+        return self.rate_limited > self.n + self.cut_short
 
     @property
     def failed(self) -> int:
@@ -79,7 +90,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
     """The figures of the runs of one arm. ``trials`` must not be empty."""
     outcomes = Counter(trial.outcome for trial in trials)
     n = sum(trial.counted for trial in trials)
-    passes = outcomes["pass"]
+    passes, cut_short = outcomes["pass"], outcomes["cut-short"]
     return ArmFigures(
         name=name,
         target=trials[0].target,
@@ -103,6 +114,9 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         max_gap_s=_percentiles([trial.longest_gap() for trial in trials]),
         duration_s=_percentiles([trial.whole() for trial in trials]),
         compound=_compounds([trial for trial in trials if trial.counted]),
+        cut_short=cut_short,
+        worst=passes / (n + cut_short) if n + cut_short else None,
+        best=(passes + cut_short) / (n + cut_short) if n + cut_short else None,
     )
 
 
