@@ -49,6 +49,26 @@ def at_most(n: int, confidence: float = 0.95) -> float:
     return -expm1(log1p(-confidence) / n)
 
 
+def exact_bounds(passes: int, n: int, confidence: float = 0.95) -> Interval:
+    """The two one-sided bounds of a rate, each exact at ``confidence`` (Clopper and Pearson 1934).
+
+    The rate is at least ``low`` with that confidence, and at most ``high`` with that confidence; the two together hold
+    with ``2 * confidence - 1``. Found by bisection to the last digit of a float. Raises ValueError unless
+    0 <= passes <= n > 0.
+    """
+    _counts(passes, n)
+    return Interval(1 - _upper_bound(n - passes, n, confidence), _upper_bound(passes, n, confidence))
+
+
+def _upper_bound(hits: int, n: int, confidence: float) -> float:
+    if hits == n:
+        return 1.0
+    ln_alpha, low, high = log1p(-confidence), hits / n, 1.0
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if ln_binomial_tail(hits, n, middle) > ln_alpha else (low, middle)
+    return high
+
+
 def interval_words(interval: Interval) -> str:
     """``31-83 %``."""
     return f"{percent(interval.low)}-{percent(interval.high)} %"

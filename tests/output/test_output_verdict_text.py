@@ -64,6 +64,7 @@ fails more         than              failed             alone  p                
 bedrock/kimi-k2.5  bedrock/nova-pro  4 of 10 : 0 of 10  4 : 0  0.125 (McNemar)  0.125       0.0293           \
   model
 
+Measured over 30 s.
 Conclusion: bedrock/kimi-k2.5 fails more than bedrock/nova-pro on the same rounds (4 of 10 against 0 of 10, \
 McNemar p = 0.125): not proven at 5 %; about 5 more rounds at these rates would be needed"""
     )
