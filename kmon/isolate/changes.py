@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from kmon.model import PromptMessage, Scenario
+from kmon.model import AnswerCheck, PromptMessage, Scenario
 
 LONG_CHARS = 2_000
 """A message that is longer than this makes a prompt long."""
@@ -19,6 +19,11 @@ def without_tools(scenario: Scenario) -> Scenario:
     """No tools are offered, and no call is expected."""
     check = replace(scenario.check, tool_call=False)
     return replace(scenario, tools=(), tool_choice=None, parallel_calls=None, check=check)
+
+
+def unchecked(scenario: Scenario) -> Scenario:
+    """Any answer will do, and any valid call: where the question changes, a right answer may change, too."""
+    return replace(scenario, check=AnswerCheck())
 
 
 def results_as_text(scenario: Scenario) -> Scenario:
@@ -69,14 +74,3 @@ def _cut(message: PromptMessage) -> PromptMessage:
         return message
     text = message.content
     return replace(message, content=f"{text[:KEPT_CHARS].rstrip()}{LEFT_OUT}{text[-KEPT_CHARS:].lstrip()}")
-
-
-def lost_needle(scenario: Scenario, changed: Scenario) -> str | None:
-    """What the check of a scenario looks for and only the part that was left out holds; None if nothing."""
-    before, after = (_text(each).casefold() for each in (scenario, changed))
-    needles = (needle for needle in scenario.check.contains if needle.casefold() in before)
-    return next((needle for needle in needles if needle.casefold() not in after), None)
-
-
-def _text(scenario: Scenario) -> str:
-    return "\n".join(message.content for message in scenario.messages)

@@ -25,7 +25,8 @@ PARALLEL_DIALECTS = ("chat", "responses", "messages")
 
 
 class Factor(NamedTuple):
-    """A factor. ``words`` say what is as reported, ``changed`` what stands in its place, ``mark`` names a changed row.
+    """A factor. ``words`` say what is as reported, ``changed`` what stands in its place, ``mark`` names a changed row,
+    and ``when`` goes on after "it fails when".
 
     ``present`` tells whether a row still has it, beside the row as reported. ``change`` returns the row without it;
     None where there is no such row. ``obstacle`` says why it cannot be changed at all; empty if it can.
@@ -36,9 +37,12 @@ class Factor(NamedTuple):
     words: str
     changed: str
     mark: str
+    when: str
     present: Callable[[Row, Row], bool]
     change: Callable[[Row, Places], Row | None]
     obstacle: Callable[[Row, Places], str]
+    asks_otherwise: bool = False
+    """Whether the change alters the question, so that another answer may be right."""
 
 
 def _asking(change: Callable[[Scenario], Scenario]) -> Callable[[Row, Places], Row | None]:
@@ -49,18 +53,6 @@ def _asking(change: Callable[[Scenario], Scenario]) -> Callable[[Row, Places], R
 def _unless(present: Callable[[Row, Row], bool], why: str) -> Callable[[Row, Places], str]:
     """The obstacle of a request that never had the factor."""
     return lambda row, _: "" if present(row, row) else why
-
-
-def _needle(
-    change: Callable[[Scenario], Scenario], present: Callable[[Row, Row], bool], why: str
-) -> Callable[[Row, Places], str]:
-    def obstacle(row: Row, _: Places) -> str:
-        if not present(row, row):
-            return why
-        needle = changes.lost_needle(row.scenario, change(row.scenario))
-        return "" if needle is None else f"the check looks for {needle!r}, which would be left out"
-
-    return obstacle
 
 
 # -- what is asked -----------------------------------------------------------------------------------------------------
@@ -159,33 +151,47 @@ def _other_model(row: Row, places: Places) -> Row | None:
 
 FACTORS = (
     Factor("elsewhere", "place", "this provider", "the same model at another provider", "-here",
+        "it is asked at this provider",
         _here, lambda row, places: _at(places.elsewhere, row),
         lambda _, places: "" if places.elsewhere else places.why_not_elsewhere),
     Factor("other-model", "place", "this model", "another model here", "-model",
+        "this model is asked",
         _same_model, _other_model, lambda _, places: "" if places.other_model else places.why_not_other_model),
     Factor("dialect", "request", "this dialect", "another dialect of the provider", "-dialect",
+        "it is asked in this dialect",
         _same_dialect, lambda row, places: _at(places.other_dialect, row),
         lambda _, places: "" if places.other_dialect else places.why_not_other_dialect),
     Factor("tools", "request", "tools in the request", "no tools", "-tools",
-        _has_tools, _asking(changes.without_tools), _unless(_has_tools, "the scenario offers no tools")),
+        "the request offers tools",
+        _has_tools, _asking(changes.without_tools),
+        _unless(_has_tools, "the scenario offers no tools"), asks_otherwise=True),
     Factor("tool-result", "request", "a tool result in its history", "the result told in words", "-result",
-        _has_result, _asking(changes.results_as_text), _unless(_has_result, "no tool result is in its history")),
+        "the request has a tool result in its history",
+        _has_result, _asking(changes.results_as_text),
+        _unless(_has_result, "no tool result is in its history"), asks_otherwise=True),
     Factor("history", "request", "earlier messages", "the last question only", "-history",
+        "earlier messages stand before the question",
         _has_history, _asking(changes.last_question),
-        _needle(changes.last_question, _has_history, "nothing stands before the last question")),
+        _unless(_has_history, "nothing stands before the last question"), asks_otherwise=True),
     Factor("prompt-size", "request", "a long prompt", "long messages cut in the middle", "-long",
+        "the prompt is long",
         _is_long, _asking(changes.shortened),
-        _needle(changes.shortened, _is_long, f"no message is longer than {changes.LONG_CHARS:,} characters")),
+        _unless(_is_long, f"no message is longer than {changes.LONG_CHARS:,} characters"), asks_otherwise=True),
     Factor("parallel-calls", "request", "parallel calls allowed", "one call at a time", "-parallel",
+        "parallel calls are allowed",
         _may_call_in_parallel, _asking(_one_call),
         _unless(_may_call_in_parallel, "without tools, or in this dialect, the request does not say")),
     Factor("streaming", "request", "a streamed answer", "the answer in one piece", "-stream",
+        "the answer is streamed",
         _streams, _asking(_whole), _why_not_whole),
     Factor("include-usage", "request", "include_usage", "no usage asked for", "-usage",
+        "the request asks for usage (include_usage)",
         _asks_for_usage, _without_usage, _why_not_usage),
     Factor("http-version", "request", "HTTP/1.1", "HTTP/2", "-http1",
+        "it is sent by HTTP/1.1",
         lambda _row, _reported: True, lambda _row, _places: None, _never("kmon speaks HTTP/1.1 only")),
     Factor("connection", "request", "a fresh connection", "one that was used before", "-fresh",
+        "it has a connection of its own",
         lambda _row, _reported: True, lambda _row, _places: None,
         _never("kmon opens a connection for every request")),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,15 +29,15 @@ class Places(Struct, frozen=True):
     why_not_other_dialect: str = "the provider is known in one dialect only"
 
 
-def places_of(target: Target, known: Iterable[Target], env: Environment, trust: Trust) -> Places:
-    """The places beside ``target`` among the ``known`` targets, as far as their keys are set and may be sent there."""
+def places_of(target: Target, known: Iterable[Target], usable: Callable[[Target], bool]) -> Places:
+    """The places beside ``target`` among the ``known`` targets; ``usable`` tells whether one may be asked."""
     alike = [other for other in known if _is_same_model(target, other) and _over_http(other)]
     elsewhere = [other for other in alike if other.provider != target.provider]
     here = [other for other in alike if other.provider == target.provider and other.dialect != target.dialect]
     found = Places(
-        next((other for other in elsewhere if _usable(other, env, trust)), None),
+        next(filter(usable, elsewhere), None),
         None if target.control_model is None else control_of(target, target.control_model),
-        next((other for other in here if _usable(other, env, trust)), None),
+        next(filter(usable, here), None),
     )
     if elsewhere:
         names = ", ".join(other.name for other in elsewhere)
@@ -45,6 +45,12 @@ def places_of(target: Target, known: Iterable[Target], env: Environment, trust: 
     if here:
         found = replace(found, why_not_other_dialect=f"no key is set for {', '.join(other.name for other in here)}")
     return found
+
+
+def has_own_key(target: Target, env: Environment, trust: Trust) -> bool:
+    """Whether the target has a key that may be sent to it. A server on this machine, without one, may not even run."""
+    named = bool(target.key_env) and not is_loopback(target.base_url)
+    return named and key_problem(target, env) is None and is_allowed(target, env, trust)
 
 
 def control_of(target: Target, model: str) -> Target:
@@ -79,11 +85,3 @@ def _is_same_model(target: Target, other: Target) -> bool:
 
 def _over_http(target: Target) -> bool:
     return isinstance(dialect(target.dialect), HttpDialect)
-
-
-def _usable(target: Target, env: Environment, trust: Trust) -> bool:
-    """Whether the target has a key that may be sent to it. A server on this machine may not even run."""
-    if target.simulated:
-        return True
-    named = bool(target.key_env) and not is_loopback(target.base_url)
-    return named and key_problem(target, env) is None and is_allowed(target, env, trust)
