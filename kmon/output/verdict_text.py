@@ -111,6 +111,7 @@ COMPARISON = (
     Column[Comparison]("than", lambda c: c.better),
     Column[Comparison]("failed", lambda c: f"{c.worse_failed} of {c.worse_n} : {c.better_failed} of {c.better_n}"),
     Column[Comparison]("alone", lambda c: "-" if c.only_worse is None else f"{c.only_worse} : {c.only_better}"),
+    Column[Comparison]("episodes", lambda c: f"{c.episodes_worse} : {c.episodes_better}" if c.clean_rounds else "-"),
     Column[Comparison]("p", lambda c: f"{p_value(c.p)} ({c.test})"),
     Column[Comparison]("after Holm", lambda c: p_value(c.p_holm)),
     Column[Comparison]("ttft p after Holm", lambda c: p_value(c.ttft_p_holm)),
@@ -119,7 +120,8 @@ COMPARISON = (
 
 
 def _comparisons(verdict: Verdict) -> list[TextLine]:
-    shown = sorted((c for c in verdict.comparisons if c.p < 1 or c.ttft_p_holm <= 0.05), key=lambda c: (c.p_holm, c.p))
+    differing = (c for c in verdict.comparisons if c.p_rounds < 1 or c.ttft_p_holm <= 0.05)
+    shown = sorted(differing, key=lambda c: (c.p_holm, c.p_rounds_holm, c.p_rounds))
     lines = [TextLine(line.rstrip(), table=True) for line in table(COMPARISON, shown)] if shown else []
     if alike := len(verdict.comparisons) - len(shown):
         lines.append(TextLine(f"No difference at all in {plural(alike, 'other pair' if shown else 'pair')}."))

@@ -9,6 +9,7 @@ from msgspec import Struct
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
 from kmon.stats.pairs import Comparison, compare_pairs
+from kmon.stats.question import Question
 from kmon.stats.summary import ArmFigures, figures
 from kmon.stats.trial import Trial, arm_names, by_arm
 
@@ -21,6 +22,8 @@ class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", tag_field=
     comparisons: tuple[Comparison, ...]
     watched: bool = False
     """A sequential test could stop the race: the conclusion is valid, the p-values of the comparisons are not."""
+    question: Question | None = None
+    """What the test was made to compare; None for all pairs."""
 
 
 def compare(
@@ -29,25 +32,27 @@ def compare(
     scenarios: Sequence[Scenario] = (),
     *,
     watched: str = "",
+    question: Question | None = None,
 ) -> Verdict:
     """The verdict on ``trials``, with the arms in the order of ``targets``.
 
     ``scenarios`` are needed to name tools as the difference between two arms. ``watched`` is the summary of a
     :class:`~kmon.stats.sequential_test.SequentialTest` that could stop the race. It then is the conclusion, because a
-    p-value that is computed after every round exceeds its error rate.
+    p-value that is computed after every round exceeds its error rate. ``question`` says which comparisons come first.
     """
     by_name = {target.name: target for target in targets}
     order = {name: at for at, name in enumerate(by_name)}
     found = by_arm(trials)
     arms = {arm: found[arm] for arm in sorted(found, key=lambda arm: order.get(arm.target, len(order)))}
     names = arm_names(list(arms))
-    comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios})
+    comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios}, question)
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
     return Verdict(
         conclusion=watched or conclude(all_figures, comparisons),
         arms=all_figures,
         comparisons=comparisons,
         watched=bool(watched),
+        question=question,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kmon.format import listed, p_equals, p_value, percent, plural
+from kmon.stats.episode_words import episodes_against, seen_words
 from kmon.stats.pairs import Comparison, Factor
-from kmon.stats.statistics import MORE_ROUNDS_LIMIT, at_most
+from kmon.stats.statistics import MORE_ROUNDS_LIMIT, clopper_pearson
 from kmon.stats.summary import ArmFigures
 
 
@@ -23,10 +24,15 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> s
         return _alone(counted[0]) + left_out
     if not any(arm.failed for arm in counted):
         n = min(arm.n for arm in counted)
-        hidden = f"{n} runs each leave room for up to {percent(at_most(n), up=True)} % of failures (95 %)"
+        hidden = f"{n} runs each leave room for up to {percent(clopper_pearson(0, n).high)} % of failures (95 %)"
         return f"no run failed, so there is no difference to explain; {hidden}{left_out}"
-    clearest = min(comparisons, key=lambda c: (c.p_holm, c.p, len(c.factors)))
-    return _pair(clearest, comparisons) + left_out
+    return _pair(min(comparisons, key=_clarity), comparisons) + left_out
+
+
+def _clarity(pair: Comparison) -> tuple[bool, float, float, int]:
+    """The order of comparisons: what is proven to last, then what was clearest while the test ran."""
+    by_rounds, by_episodes = (pair.p_rounds_holm, pair.p_rounds), (pair.p_holm, pair.p)
+    return (not pair.proven, *(by_episodes if pair.proven else by_rounds), len(pair.factors))
 
 
 def cause(factors: Sequence[Factor]) -> str:
@@ -53,13 +59,19 @@ def _alone(arm: ArmFigures) -> str:
 def _pair(pair: Comparison, comparisons: Sequence[Comparison]) -> str:
     counts = f"{pair.worse_failed} of {pair.worse_n} against {pair.better_failed} of {pair.better_n}"
     corrected = f", after Holm {p_value(pair.p_holm)}" if len(comparisons) > 1 else ""
-    evidence = f"({counts}, {pair.test} {p_equals(pair.p)}{corrected})"
+    evidence = f"({counts}{episodes_against(pair)}, {pair.test} {p_equals(pair.p)}{corrected})"
     if pair.worse_failed * pair.better_n == pair.better_failed * pair.worse_n:
         return f"no target fails more than another: {pair.worse} and {pair.better} fail alike {evidence}"
     same = " on the same rounds" if pair.test == "McNemar" else ""
     claim = f"{pair.worse} fails more than {pair.better}{same} {evidence}"
     if pair.proven:
         return f"{claim}: at 95 % confidence the difference is real; {_causes(pair, comparisons)}"
+    if pair.seen:
+        claim = seen_words(pair, corrected=len(comparisons) > 1)
+        if pair.unbroken:
+            return claim
+    else:
+        claim += ": not proven at 5 %"
     if pair.more_rounds is not None:
         rounds = "1 more round" if pair.more_rounds == 1 else f"{pair.more_rounds} more rounds"
         needed = f"about {rounds} at these rates would be needed"
@@ -67,7 +79,7 @@ def _pair(pair: Comparison, comparisons: Sequence[Comparison]) -> str:
         needed = f"at these rates {MORE_ROUNDS_LIMIT} more rounds would not prove it"
     else:
         needed = "race them in the same rounds to see more with fewer runs"
-    return f"{claim}: not proven at 5 %; {needed}"
+    return f"{claim}; {needed}"
 
 
 def _causes(clearest: Comparison, comparisons: Sequence[Comparison]) -> str:
