@@ -26,6 +26,8 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     For repeated experiments: ``order_seed`` shuffles the rows of each round reproducibly, ``nonce`` makes every
     request unique so that no prompt cache answers it. ``spacing_s`` is the least time between two requests to one
     target and ``per_target`` bounds its open requests, so that rate limits do not bias the result.
+    ``over_s`` spreads the rounds evenly over so many seconds instead. ``first_round`` is the number of the first round
+    of a test that goes on with an earlier one.
 
     A race that is ``fed`` has no rounds of its own: the front end sends the rows of each, at most ``fed`` in all, until
     it says that there are enough. The ``rows`` of the plan then tell which targets may be asked, and with which keys.
@@ -41,6 +43,8 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     order_seed: int | None = None
     nonce: bool = False
     spacing_s: float = 0.0
+    over_s: float | None = None
+    first_round: int = 1
     per_target: int | None = None
     session: str = ""
     """The session to continue at a gateway; empty for a new one per run."""

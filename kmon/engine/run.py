@@ -61,6 +61,8 @@ class RunSettings(NamedTuple):
     """The session to continue at a gateway; if empty, each attempt begins one, and its nudges join that."""
     nudge_after_s: float | None = None
     """Silence in s after which a run is nudged automatically; None: never."""
+    t_race: int | None = None
+    """The start of the race, CLOCK_MONOTONIC ns."""
 
 
 class Run:
@@ -78,7 +80,7 @@ class Run:
         companion: Companion | None = None,
     ) -> None:
         name, row, self.index, self._round, self._attempts = which
-        policy, self._limits, nonce, self._session, self._nudge_after_s = settings
+        policy, self._limits, nonce, self._session, self._nudge_after_s, self._t_race = settings
         self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
@@ -92,6 +94,7 @@ class Run:
         self._turns = 1
         self._t_begin = 0
         self._retries = 0
+        self._earlier_gap_ns = self._earlier_late_ns = 0
         self._current: Attempt | None = None
         self._attempt_task: asyncio.Task[AttemptOutcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
@@ -123,24 +126,34 @@ class Run:
         """Whether the run waits for a scheduled attempt."""
         return self._sleep.open
 
+    @property
+    def restarting(self) -> bool:
+        """Whether another answer follows the one that is being ended."""
+        return self._restart
+
     def reopen(self) -> None:
         """Forget an earlier :meth:`cancel`; call it before the run begins or begins again."""
         self._cancelled = False
 
     async def go(self) -> RunEnded:
-        """Make the attempts of all turns, and all of them again after each manual retry. Returns ``run_ended``."""
+        """Make the attempts of all turns, and all of them again after each manual retry, with a ``run_ended`` for each
+        time. Returns the last."""
         while True:
             self._restart = False
             self._nudge_sentence, self._diagnosis, self._retries = "", "", 0
             self._sequence.restart()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
+            self._earlier_gap_ns = self._earlier_late_ns = 0
             outcome = await self._request("retry" if self._attempts else "first")
             while (messages := self._next_messages(outcome)) is not None and not self._restart:
                 self._conversation, self._turns = messages, self._turns + 1
+                self._earlier_gap_ns = max(self._earlier_gap_ns, outcome.timeline.mid_gap_ns() or 0)
+                self._earlier_late_ns += outcome.late_ns
                 self._sequence.next_request()
                 outcome = await self._request("turn")
             if not self._restart:
                 break
+            self._emit(self._ended(outcome))  # the first answer stays on record; a test may not lose it
             self._cancelled = False
         ended = self._ended(outcome)
         self._emit(ended)
@@ -308,6 +321,9 @@ class Run:
                 retries=self._retries,
                 fallback_target=self._sequence.fallen_back,
                 diagnosis=self._diagnosis,
+                earlier_gap_ns=self._earlier_gap_ns,
+                earlier_late_ns=self._earlier_late_ns,
+                t_race=self._t_race,
             ),
         )
 

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from kmon.format import Column, TextLine, listed, p_value, percent, plural, table
+from kmon.format import Column, TextLine, duration_words, listed, p_value, percent, plural, table
 from kmon.stats.compare import Verdict
 from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import interval_words
 from kmon.stats.summary import PASS_RATE, USES, ArmFigures
 from kmon.stats.survival import Percentile
+from kmon.stats.thresholds import Decision
 
+DECISIONS: dict[Decision, str] = {"met": "met", "missed": "broken", "undecided": "undecided"}
 COLUMNS_ABREAST = 4
 """Targets side by side in the table of chains; more go into another table below."""
 
 
 def verdict_lines(verdict: Verdict) -> list[TextLine]:
-    """The summary of a test: tables, comparisons, and the conclusion as the last line. ASCII except names."""
+    """The summary of a test: tables, comparisons, the conclusion, and last the thresholds. ASCII except names."""
     parts = [_rates(verdict.arms), _times(verdict.arms), _chains(verdict.arms), _comparisons(verdict)]
     blocks = [[*part, TextLine("")] for part in parts if part]
-    return [*(line for block in blocks for line in block), TextLine(f"Conclusion: {verdict.conclusion}")]
+    lines = [line for block in blocks for line in block]
+    if verdict.duration_s:  # what was seen in minutes says little about a day
+        lines.append(TextLine(f"Measured over {duration_words(verdict.duration_s)}."))
+    lines.append(TextLine(f"Conclusion: {verdict.conclusion}"))
+    if verdict.thresholds:
+        lines.append(TextLine(""))
+    return [*lines, *(TextLine(f"threshold {DECISIONS[of.decision]}: {of.sentence}") for of in verdict.thresholds)]
 
 
 def _table(columns: Sequence[Column[ArmFigures]], arms: Sequence[ArmFigures]) -> list[TextLine]:
@@ -39,12 +47,19 @@ def _failures(arm: ArmFigures) -> Iterator[str]:
         yield f"{arm.not_asked} never sent (not counted)"
     if arm.cancelled:
         yield f"{arm.cancelled} cancelled (not counted)"
+    if arm.cut_short and arm.worst is not None and arm.best is not None:
+        yield f"{arm.cut_short} cut short ({percent(arm.worst)}-{percent(arm.best)} % with them)"
     if arm.disturbed:
         yield f"{arm.disturbed} disturbed by this machine (not counted)"
 
 
+def failures_of(arm: ArmFigures) -> str:
+    """``4 hang-mid-stream, 1 rate-limited (not counted)``; ``none``."""
+    return ", ".join(_failures(arm)) or "none"
+
+
 TARGET = Column[ArmFigures]("target", lambda arm: arm.name)
-FAILURES = Column[ArmFigures]("failures", lambda arm: ", ".join(_failures(arm)) or "none")
+FAILURES = Column[ArmFigures]("failures", failures_of)
 
 
 def _rates(arms: Sequence[ArmFigures]) -> list[TextLine]:

@@ -1,8 +1,8 @@
 """What proven differences say about their cause, in words.
 
-A test sends the requests of its arms in random order. Scenarios are therefore randomised at one target, and what only
-they differ in is a cause. Providers and models are not: nobody can draw by lot which provider serves a model. Two models
-at one provider differ in the deployment: this provider's serving of that model.
+A test sends the requests of its arms in random order. Scenarios are therefore randomised at one target, and the only
+thing they differ in is a cause. Providers and models are not: nobody can draw by lot which provider serves a model. Two
+models at one provider differ in the deployment: this provider's serving of that model.
 """
 
 from __future__ import annotations

@@ -74,8 +74,11 @@ class Comparison(Struct, frozen=True):
 
     @property
     def proven(self) -> bool:
-        """Whether the difference is proven to last."""
-        return self.p_holm <= ALPHA
+        """Whether the difference is proven to last.
+
+        Not if the other arm had more episodes, as when one long outage outweighs many short ones of the other.
+        """
+        return self.p_holm <= ALPHA and (self.test == "Fisher" or self.episodes_worse > self.episodes_better)
 
     @property
     def seen(self) -> bool:

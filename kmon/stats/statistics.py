@@ -96,6 +96,15 @@ def ln_beta(a: float, b: float) -> float:
     return lgamma(a) + lgamma(b) - lgamma(a + b)
 
 
+def exact_bounds(passes: int, n: int, confidence: float = 0.95) -> Interval:
+    """The two one-sided bounds of a rate, each exact at ``confidence`` (Clopper and Pearson 1934).
+
+    The rate is at least ``low`` with that confidence, and at most ``high`` with that confidence; the two together hold
+    with ``2 * confidence - 1``. Raises ValueError unless 0 <= passes <= n > 0.
+    """
+    return clopper_pearson(passes, n, 2 * confidence - 1)
+
+
 def interval_words(interval: Interval) -> str:
     """``31-83 %``."""
     return f"{percent(interval.low)}-{percent(interval.high)} %"

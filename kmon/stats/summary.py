@@ -60,6 +60,17 @@ class ArmFigures(Struct, frozen=True):
     compound: tuple[Compound, ...]
     clustered: Clustering | None = None
     """Whether the failures came in runs; None without a failure."""
+    cut_short: int = 0
+    """Runs that the user ended before they had passed or failed; no rate includes them."""
+    worst: float | None = None
+    """The pass rate if all runs that were cut short had failed; None if none counts and none was cut short."""
+    best: float | None = None
+    """The same if all of them had passed."""
+
+    @property
+    def mostly_limited(self) -> bool:
+        """Whether more than half of its runs were refused for their rate, so that the others say little."""
+        return self.rate_limited > self.n + self.cut_short
 
     @property
     def failed(self) -> int:
@@ -83,7 +94,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
     """The figures of the runs of one arm. ``trials`` must not be empty."""
     outcomes = Counter(trial.outcome for trial in trials)
     n = sum(trial.counted for trial in trials)
-    passes = outcomes["pass"]
+    passes, cut_short = outcomes["pass"], outcomes["cut-short"]
     interval = clopper_pearson(passes, n) if n else None
     return ArmFigures(
         name=name,
@@ -109,6 +120,9 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         duration_s=_percentiles([trial.whole() for trial in trials]),
         compound=_compounds([trial for trial in trials if trial.counted]),
         clustered=clustering([trial.failed for trial in sorted(trials, key=lambda t: t.round) if trial.counted]),
+        cut_short=cut_short,
+        worst=passes / (n + cut_short) if n + cut_short else None,
+        best=(passes + cut_short) / (n + cut_short) if n + cut_short else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -24,15 +24,20 @@ class PlanScreen(PageScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
 
     def __init__(self, options: ScreenOptions, *, again: bool) -> None:
-        content = plan_content(options.plan, options.key_notes, options.shown_origin, again=again)
+        content = plan_content(
+            options.plan, options.key_notes, options.shown_origin, notes=options.plan_notes, again=again
+        )
         super().__init__(content, id="plan-screen", page_id="plan", ascii=options.ascii)
 
     def action_decide(self, go: bool) -> None:
         self.dismiss(go)
 
 
-def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, again: bool = False) -> Content:
-    """The plan in words: rows, rounds, the number of paid requests, and the upper bound of output tokens."""
+def plan_content(
+    plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, notes: Sequence[str] = (), again: bool = False
+) -> Content:
+    """The plan in words: rows, rounds, the number of paid requests, and the upper bound of output tokens; ``notes``
+    are further sentences."""
     parts: list[str | tuple[str, str]] = [
         ("\nkmon", "bold"),
         f"  {_verb(plan, again=again)}\n\n",
@@ -53,6 +58,7 @@ def plan_content(plan: RacePlan, key_notes: Mapping[str, str], origin: str, *, a
     parts.append(f"  a stall is {plan.stall_s:g} s without a token{learned}; {limit}\n")
     if policy := policy_words(plan.policy.non_default()):
         parts.append(f"  {one_line(policy)}\n")
+    parts += [f"  {one_line(note)}\n" for note in notes]
     parts.append("\n")
     if origin:
         parts.append((f"  {origin}: no provider is asked, nothing is paid\n", "bold"))

@@ -64,6 +64,7 @@ fails more         than              failed             alone  episodes  p      
 bedrock/kimi-k2.5  bedrock/nova-pro  4 of 10 : 0 of 10  4 : 0  2 : 0     0.5 (McNemar)  0.5         0.0293           \
   model
 
+Measured over 30 s.
 Conclusion: bedrock/kimi-k2.5 fails more than bedrock/nova-pro on the same rounds (4 of 10 against 0 of 10, \
 in 2 episodes against 0, McNemar p = 0.5): not proven at 5 %; about 20 more rounds at these rates would be needed"""
     )
