@@ -28,7 +28,7 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison], dura
         return _alone(counted[0]) + beside
     if not any(arm.failed for arm in counted):
         return _no_failure(counted) + beside
-    return _compared(comparisons, f" over {duration_words(duration_s)}" if duration_s else "") + beside
+    return _compared(comparisons, f", over {duration_words(duration_s)}" if duration_s else "") + beside
 
 
 def _alone(arm: ArmFigures) -> str:
