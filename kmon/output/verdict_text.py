@@ -144,7 +144,7 @@ def _comparisons(verdict: Verdict) -> list[TextLine]:
     if alike := len(verdict.comparisons) - len(shown):
         lines.append(TextLine(f"No difference in failures in {plural(alike, 'other pair' if shown else 'pair')}."))
     if verdict.watched and verdict.comparisons:
-        note = "The race could be stopped by what it showed: the conclusion allows for that, p-values do not."
+        note = "The race could be stopped by what it showed: the conclusion allows for that, this table does not."
         lines.append(TextLine(note))
     return lines
 
