@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.commands.flags import Parser, add_race, add_screen, without_screen
+from kmon.commands.flags import Parser, add_race, add_screen, duration_s, without_screen
 
 if TYPE_CHECKING:
     from kmon.commands.build_plan import Prepared
@@ -18,8 +18,6 @@ ROUNDS = 10
 
 
 def arguments(parser: Parser) -> None:
-    from kmon.commands.test_options import duration_s
-
     add_race(parser, rounds=ROUNDS)
     design = parser.add_argument_group("experiment")
     design.add_argument("--no-nonce", action="store_true", help="let prompt caches answer: send the very same request")
