@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.commands.flags import Parser, add_race, add_screen, without_screen
+from kmon.commands.flags import Parser, add_race, add_screen, duration_s, without_screen
 
 if TYPE_CHECKING:
     from kmon.commands.build_plan import Prepared
@@ -17,7 +17,6 @@ HELP = "Repeat identical requests, count what passes, and say what that proves."
 
 
 def arguments(parser: Parser) -> None:
-    from kmon.commands.test_options import duration_s
     from kmon.stats.budget import USUAL_ROUNDS
 
     add_race(parser, rounds=USUAL_ROUNDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ from kmon.stats.trial import Arm
 
 LONGEST_S = 86_400
 LONGEST_OVER_S = 30 * 86_400
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,6 @@ class PreparedTest:
     file: TestFile | None
     junit: Path | None
     summary: Path | None
-
-
-def duration_s(text: str) -> float:
-    """``6h``, ``90m``, ``1h30m``, ``45s`` in seconds."""
-    found = _DURATION.match(text)
-    if not text or found is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no duration; write hours, minutes or seconds: 6h, 90m, 1h30m, 45s"
-        )
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return hours * 3_600 + minutes * 60 + seconds
 
 
 def prepared_test(race: RacePlan, options: argparse.Namespace) -> PreparedTest:
