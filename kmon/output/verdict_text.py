@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from kmon.format import Column, TextLine, duration_words, listed, p_value, percent, plural, table
+from kmon.output.latency_text import latency_lines
 from kmon.stats.cause import factor_words
 from kmon.stats.compare import Verdict
 from kmon.stats.effect_words import point_words
@@ -22,7 +23,8 @@ COLUMNS_ABREAST = 4
 
 def verdict_lines(verdict: Verdict) -> list[TextLine]:
     """The summary of a test: tables, comparisons, the conclusion, and last the thresholds. ASCII except names."""
-    parts = [_rates(verdict.arms), _times(verdict.arms), _chains(verdict.arms), _comparisons(verdict)]
+    slower = latency_lines(verdict.latency, watched=verdict.watched)
+    parts = [_rates(verdict.arms), _times(verdict.arms), slower, _chains(verdict.arms), _comparisons(verdict)]
     blocks = [[*part, TextLine("")] for part in parts if part]
     lines = [line for block in blocks for line in block]
     if verdict.duration_s:  # what was seen in minutes says little about a day
