@@ -97,6 +97,8 @@ class SequentialTest:
         return f"nothing proven in {rounds}; nearest to it: {nearest}"
 
     def _decide(self) -> None:
+        if all(max(h.ln_e, h.ln_e_now) < self._ln_needed for h in self._hypotheses):
+            return  # a correction only lowers them
         at, ln_e = _largest(self._corrected())
         if ln_e >= self._ln_needed:
             proof = f"{self._hypotheses[at].lasting()} ({self._evidence(ln_e)})"
