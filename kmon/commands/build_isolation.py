@@ -15,6 +15,7 @@ from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.build_plan import TEST_TIMEOUT_S, Prepared, Simulation, plan_of, ready_to_start
 from kmon.commands.check_flags import check_aim, on_simulator
 from kmon.commands.flags import seed_of
+from kmon.commands.pass_limits import limited
 from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
 from kmon.engine.plan import Keys, RacePlan, Row
@@ -137,7 +138,7 @@ def _subject(options: argparse.Namespace, loaded: Loaded, target: Target, places
     name = options.scenario or default
     if name is None:
         raise UsageError("say what is asked with --scenario NAME; 'kmon scenarios' lists what there is")
-    scenario = resolve_scenario(loaded.catalog, name)
+    scenario = limited(resolve_scenario(loaded.catalog, name), options)
     if scenario.chain is not None:
         raise UsageError(f"scenario {name} takes several requests per run; isolate one request, such as tool-result")
     if problem := unjudgeable(scenario) or dialect(target.dialect).unsupported(target, scenario):

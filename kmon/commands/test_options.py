@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kmon.commands.flags import seed_of
+from kmon.commands.pass_limits import given_limits, limited
 from kmon.engine.plan import RacePlan, Row
 from kmon.errors import UsageError
 from kmon.findings.tool_call import unjudgeable
@@ -56,7 +57,7 @@ def prepared_test(race: RacePlan, options: argparse.Namespace) -> PreparedTest:
     """The test that the flags describe. Raises :class:`UsageError`; nothing has been sent by then."""
     plan = replace(
         race,
-        rows=tuple(_limited(row, options) for row in race.rows),
+        rows=tuple(Row(row.target, limited(row.scenario, options)) for row in race.rows),
         order_seed=seed_of(options),
         nonce=not options.no_nonce,
         spacing_s=options.spacing,
@@ -88,13 +89,6 @@ def prepared_test(race: RacePlan, options: argparse.Namespace) -> PreparedTest:
     return PreparedTest(plan, experiment, notes, file, junit, summary)
 
 
-def _limited(row: Row, options: argparse.Namespace) -> Row:
-    """The row with the limits that the flags set."""
-    flags = {"max_gap_s": options.pass_max_gap, "ttft_s": options.pass_ttft, "duration_s": options.pass_duration}
-    given = {name: value for name, value in flags.items() if value is not None}
-    return Row(row.target, replace(row.scenario, limits=replace(row.scenario.limits, **given)))
-
-
 def _new_watch(plan: RacePlan, options: argparse.Namespace, saved: Saved | None) -> Callable[[], SequentialTest] | None:
     """The sequential test of a race that may stop early, or of a test that is continued."""
     cells, rate = [(row.target, row.scenario) for row in plan.rows], options.pass_rate
@@ -120,9 +114,7 @@ def check_test(options: argparse.Namespace) -> None:
         ("--fail-under", options.fail_under, 1),
         ("--max-stall", options.max_stall, LONGEST_S),
         ("--max-ttft", options.max_ttft, LONGEST_S),
-        ("--pass-max-gap", options.pass_max_gap, LONGEST_S),
-        ("--pass-ttft", options.pass_ttft, LONGEST_S),
-        ("--pass-duration", options.pass_duration, LONGEST_S),
+        *((flag, value, LONGEST_S) for flag, value in given_limits(options)),
         ("--spacing", options.spacing, 3_600),
     ):
         if value is not None and not 0 <= value <= high:

@@ -61,7 +61,7 @@ def _found(stage: Stage, conclusion: Conclusion, state: IsolationState) -> str:
                         f"fails when {_cause(stage, conclusion.kind, conclusion.factors)}: {_with(conclusion)}",
                         _made_no_difference(stage, conclusion, state),
                         _alternatives(stage, conclusion),
-                        *_warnings(conclusion, state),
+                        *_warnings(stage, conclusion, state),
                     ),
                 )
             )
@@ -148,7 +148,9 @@ def _likeliest(stage: Stage, state: IsolationState) -> str:
     return f"; the likeliest is {_explanation(stage, best)} ({percent(best.probability)} %)"
 
 
-def _warnings(conclusion: Conclusion, state: IsolationState) -> Iterator[str]:
+def _warnings(stage: Stage, conclusion: Conclusion, state: IsolationState) -> Iterator[str]:
+    if any(stage.factors[at].name == "streaming" for at in conclusion.factors):
+        yield "an answer in one piece has no gaps, so that only its end is judged"
     if conclusion.unbroken:
         yield "no request passed in between, so that one outage would look the same"
     if state.clustered_p < UNUSUAL:

@@ -16,7 +16,7 @@ from kmon.dialects.registry import dialect
 from kmon.engine.plan import Row
 from kmon.isolate import changes
 from kmon.isolate.places import Places, control_of
-from kmon.model import DEFAULT_DIALECT, Scenario, Target
+from kmon.model import DEFAULT_DIALECT, PassLimits, Scenario, Target
 from kmon.stats.pairs import model_family
 
 Stage = Literal["request", "place"]
@@ -88,7 +88,9 @@ def _streams(row: Row, _: Row) -> bool:
 
 
 def _whole(scenario: Scenario) -> Scenario:
-    return replace(scenario, stream=False)
+    """An answer in one piece has no first token and no gaps: only its end can be late."""
+    limits = PassLimits(duration_s=scenario.limits.duration_s)
+    return replace(scenario, stream=False, limits=limits)
 
 
 def _why_not_whole(row: Row, _: Places) -> str:

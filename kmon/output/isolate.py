@@ -17,6 +17,7 @@ from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject
 from kmon.output.headless import Reporter, hosted_race
 from kmon.output.isolate_json import IsolationJson
+from kmon.output.plan_notes import limit_words
 from kmon.process.interrupts import INTERRUPTED
 from kmon.stats.isolation.state import FactorState
 from kmon.stats.outcome import SIGNS
@@ -36,6 +37,14 @@ def factor_lines(subject: Subject) -> Iterator[str]:
         why = subject.obstacles[factor.name]
         how = f"no: {why}" if why else f"{factor.words}  ->  {subject.changed(factor)}"
         yield f"  {factor.name:<{width}}  {how}"
+
+
+def plan_notes(subject: Subject) -> list[str]:
+    """What passes, and what is not varied, with the reason."""
+    passes = limit_words({subject.reported.scenario.name: subject.reported.scenario.limits})
+    if not subject.checked:
+        passes = passes.replace("a right answer", "any answer, because the question itself is changed (--keep-check)")
+    return [passes, *(f"not varied: {name}, {why}" for name, why in subject.not_varied.items())]
 
 
 class IsolationLines:
@@ -60,10 +69,7 @@ class IsolationLines:
         yield f"What makes {reported.target.name} fail with {reported.scenario.name}? Varied at random:"
         for factor in self._subject.factors:
             yield f"  {factor.mark:<10} {factor.words}  ->  {self._subject.changed(factor)}"
-        for name, why in self._subject.not_varied.items():
-            yield f"  not varied: {name} ({why})"
-        if not self._subject.checked:
-            yield "  any answer passes, right or wrong: the question itself is changed (--keep-check)"
+        yield from (f"  {note}" for note in plan_notes(self._subject))
         yield ""
 
     def closing(self, view: RaceView) -> str:

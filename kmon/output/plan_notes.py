@@ -15,7 +15,7 @@ SHOWN_HEX = 12
 
 def plan_notes(plan: RacePlan, thresholds: Thresholds, fingerprint: str, *, earlier_rounds: int = 0) -> list[str]:
     """One sentence each. ``earlier_rounds`` are those of a test that is continued."""
-    notes = [_limits({row.scenario.name: row.scenario.limits for row in plan.rows})]
+    notes = [limit_words({row.scenario.name: row.scenario.limits for row in plan.rows})]
     if plan.over_s is not None:
         each = duration_words(plan.over_s / plan.rounds)
         notes.append(f"{plural(plan.rounds, 'round')} over {duration_words(plan.over_s)}, one about every {each}")
@@ -27,7 +27,7 @@ def plan_notes(plan: RacePlan, thresholds: Thresholds, fingerprint: str, *, earl
     return [*notes, f"plan {fingerprint[:SHOWN_HEX]}, by its SHA-256 before the first request"]
 
 
-def _limits(limits: Mapping[str, PassLimits]) -> str:
+def limit_words(limits: Mapping[str, PassLimits]) -> str:
     """What a run has to keep to pass, besides a right answer."""
     by_words: dict[str, list[str]] = {}
     for scenario, of in limits.items():
