@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kmon.commands.build_isolation import Isolating
 
 HELP = "Find the factor by which a request fails: tools, a tool result, streaming, the dialect, the provider, ..."
-MAX_REQUESTS = 120
+MAX_REQUESTS = 150
 PER_TARGET = 4
 HOUR_S = 3_600
 
@@ -43,7 +43,7 @@ def arguments(parser: Parser) -> None:
         type=int,
         default=MAX_REQUESTS,
         metavar="N",
-        help=f"requests at most, in both stages (default {MAX_REQUESTS})",
+        help=f"requests at most, in all stages (default {MAX_REQUESTS})",
     )
     limits.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
     limits.add_argument(

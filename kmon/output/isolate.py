@@ -10,9 +10,10 @@ from kmon.engine.plan import Keys, RacePlan
 from kmon.format import Column, table
 from kmon.hosts import host
 from kmon.isolate.answer import answer, answered, e_words, rate_words
-from kmon.isolate.experiment import Experiment, Round, Stage
+from kmon.isolate.experiment import Experiment, Round
 from kmon.isolate.factors import FACTORS
 from kmon.isolate.fed_source import FedHost
+from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject
 from kmon.output.headless import Reporter, hosted_race
@@ -91,8 +92,8 @@ def _round_line(done: Round) -> str:
 
 def closing_lines(experiment: Experiment) -> list[str]:
     """The table of each stage that began, and the answer."""
-    begun = [stage for stage in experiment.stages if stage.isolation is not None]
-    return [*(line for stage in begun for line in (*stage_table(stage), "")), answer(experiment)]
+    tables = [line for stage in experiment.stages for line in (*stage_table(stage), "")]
+    return [*tables, answer(experiment)]
 
 
 def stage_table(stage: Stage) -> list[str]:
