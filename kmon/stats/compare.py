@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
+from kmon.stats.latency import Latency, latency
 from kmon.stats.pairs import Comparison, compare_pairs
 from kmon.stats.question import Question
 from kmon.stats.summary import ArmFigures, figures
@@ -28,6 +29,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", tag_field=
     """A sequential test could stop the race: the conclusion is valid, the p-values of the comparisons are not."""
     question: Question | None = None
     """What the test was made to compare; None for all pairs."""
+    latency: Latency = Latency()
 
 
 def compare(
@@ -51,12 +53,14 @@ def compare(
     names = arm_names(list(arms))
     comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios}, question)
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
+    found_latency = latency(arms, names)
     duration_s = span_s([trial for rounds in arms.values() for trial in rounds.values()])
     return Verdict(
-        conclusion=watched or conclude(all_figures, comparisons, duration_s),
+        conclusion=watched or conclude(all_figures, comparisons, found_latency, duration_s),
         arms=all_figures,
         comparisons=comparisons,
         duration_s=duration_s,
         watched=bool(watched),
         question=question,
+        latency=found_latency,
     )

@@ -12,13 +12,17 @@ from kmon.format import duration_words, listed, p_equals, p_value, percent, plur
 from kmon.stats.cause import cause
 from kmon.stats.effect_words import Effect, effect_words, points
 from kmon.stats.episode_words import UNBROKEN, episodes_against
+from kmon.stats.latency import Latency
+from kmon.stats.latency_words import latency_sentence
 from kmon.stats.left_out import left_out, nothing_counts
 from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, clopper_pearson
 from kmon.stats.summary import ArmFigures
 
 
-def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison], duration_s: float = 0.0) -> str:
+def conclude(
+    arms: Sequence[ArmFigures], comparisons: Sequence[Comparison], latency: Latency, duration_s: float = 0.0
+) -> str:
     """The conclusion of a test whose number of rounds was fixed before it began; it took ``duration_s`` if known."""
     counted = [arm for arm in arms if arm.n]
     beside = left_out(arms)
@@ -26,9 +30,11 @@ def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison], dura
         return nothing_counts(arms)
     if not comparisons:
         return _alone(counted[0]) + beside
+    times = latency_sentence(latency, comparisons)
     if not any(arm.failed for arm in counted):
-        return _no_failure(counted) + beside
-    return _compared(comparisons, f" over {duration_words(duration_s)}" if duration_s else "") + beside
+        return (f"{times}; " if times else "") + _no_failure(counted) + beside
+    failures = _compared(comparisons, f" over {duration_words(duration_s)}" if duration_s else "")
+    return (f"{failures}. {times}" if times else failures) + beside
 
 
 def _alone(arm: ArmFigures) -> str:

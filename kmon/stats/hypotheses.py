@@ -71,7 +71,8 @@ class PairDiffers:
         """How much more often one of the two failed. At least one round must count."""
         alone, episodes = (self._counter.first_alone, self._counter.second_alone), self._episodes[1:3]
         swap = alone[1] > alone[0]
-        (worse, better), alone = (pair[::-1] if swap else pair for pair in (self._pair, alone))
+        worse, better = self._pair[::-1] if swap else self._pair
+        alone = alone[::-1] if swap else alone
         both = self._failed[worse] - alone[0]
         counts = PairedCounts(both, *alone, self._rounds - both - sum(alone))
         unit = "episode" if self._episodes.clean_rounds else "round in which it failed alone"

@@ -93,7 +93,7 @@ def test_more_than_four_targets_get_a_second_table_of_chains() -> None:
         ["t0", "t1", "t2", "t3"],
         ["t4", "t5"],
     ]
-    assert "No difference at all in 15 pairs." in text
+    assert "No difference in failures in 15 pairs." in text
 
 
 def test_a_measured_chain_stands_beside_the_chance() -> None:
