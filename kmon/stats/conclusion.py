@@ -34,7 +34,7 @@ def conclude(
     if not any(arm.failed for arm in counted):
         unseen = _no_failure(counted)
         return (f"{times.text}. {unseen[0].upper()}{unseen[1:]}" if times.text else unseen) + beside
-    failures = _compared(comparisons, f" over {duration_words(duration_s)}" if duration_s else "")
+    failures = _compared(comparisons, f", over {duration_words(duration_s)}" if duration_s else "")
     if times.proven and not any(comparison.proven or comparison.seen for comparison in comparisons):
         return f"{times.text}. By failures alone: {failures}{beside}"
     return (f"{failures}. {times.text}" if times.text else failures) + beside
