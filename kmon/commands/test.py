@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kmon.commands.flags import Parser, add_race, add_screen, duration_s, without_screen
+from kmon.commands.pass_limits import add_pass_limits
 
 if TYPE_CHECKING:
     from kmon.commands.build_plan import Prepared
@@ -40,10 +41,7 @@ def arguments(parser: Parser) -> None:
     )
     design.add_argument("--until-proven", action="store_true", help="stop as soon as a difference is proven")
     design.add_argument("--pass-rate", type=float, metavar="R", help="with --until-proven: also prove R kept or missed")
-    limits = parser.add_argument_group("what a run must keep to pass", "0: no limit; default: as the scenario says.")
-    limits.add_argument("--pass-max-gap", type=float, metavar="S", help="longest silence after the first token")
-    limits.add_argument("--pass-ttft", type=float, metavar="S", help="longest wait for the first token")
-    limits.add_argument("--pass-duration", type=float, metavar="S", help="longest time of the whole run")
+    add_pass_limits(parser)
     thresholds = parser.add_argument_group(
         "thresholds that decide the exit code", "0 all met, 1 one missed, 4 undecided: too few runs to tell."
     )

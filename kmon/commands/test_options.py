@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from kmon.catalog.resolve import CONTROL
 from kmon.commands.check_flags import on_simulator
 from kmon.commands.flags import seed_of
+from kmon.commands.pass_limits import given_limits, limited
 from kmon.engine.plan import RacePlan, Row
 from kmon.engine.selection import TEST_DEMO, check_cost
 from kmon.errors import UsageError
@@ -49,7 +50,7 @@ def prepared_test(race: RacePlan, options: argparse.Namespace) -> PreparedTest:
     """The test that the flags describe. Raises :class:`UsageError`; nothing has been sent by then."""
     plan = replace(
         race,
-        rows=tuple(_limited(row, options) for row in race.rows),
+        rows=tuple(Row(row.target, limited(row.scenario, options)) for row in race.rows),
         order_seed=seed_of(options),
         nonce=not options.no_nonce,
         spacing_s=options.spacing,
@@ -84,13 +85,6 @@ def prepared_test(race: RacePlan, options: argparse.Namespace) -> PreparedTest:
     notes = plan_notes(plan, thresholds, experiment.plan_line, earlier_rounds=earlier_rounds)
     notes += [saved.note] if saved is not None and saved.note else []
     return PreparedTest(plan, experiment, notes, file, junit, summary)
-
-
-def _limited(row: Row, options: argparse.Namespace) -> Row:
-    """The row with the limits that the flags set."""
-    flags = {"max_gap_s": options.pass_max_gap, "ttft_s": options.pass_ttft, "duration_s": options.pass_duration}
-    given = {name: value for name, value in flags.items() if value is not None}
-    return Row(row.target, replace(row.scenario, limits=replace(row.scenario.limits, **given)))
 
 
 def _question(plan: RacePlan, options: argparse.Namespace) -> Question | None:
@@ -160,9 +154,7 @@ def check_test(options: argparse.Namespace) -> None:
         ("--fail-under", options.fail_under, 1),
         ("--max-stall", options.max_stall, LONGEST_S),
         ("--max-ttft", options.max_ttft, LONGEST_S),
-        ("--pass-max-gap", options.pass_max_gap, LONGEST_S),
-        ("--pass-ttft", options.pass_ttft, LONGEST_S),
-        ("--pass-duration", options.pass_duration, LONGEST_S),
+        *((flag, value, LONGEST_S) for flag, value in given_limits(options)),
         ("--spacing", options.spacing, 3_600),
     ):
         if value is not None and not 0 <= value <= high:

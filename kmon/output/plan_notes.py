@@ -17,7 +17,7 @@ SHOWN_HEX = 12
 
 def plan_notes(plan: RacePlan, thresholds: Thresholds, line: TestPlan, *, earlier_rounds: int = 0) -> list[str]:
     """One sentence each. ``earlier_rounds`` are those of a test that is continued."""
-    notes = [_limits({row.scenario.name: row.scenario.limits for row in plan.rows})]
+    notes = [limit_words({row.scenario.name: row.scenario.limits for row in plan.rows})]
     if line.question is not None:
         notes.append(f"the question: does {line.question.suspect} fail as often as {listed(line.question.controls)}?")
     if line.budget is not None and (can := budget_words(line.budget)):
@@ -33,7 +33,7 @@ def plan_notes(plan: RacePlan, thresholds: Thresholds, line: TestPlan, *, earlie
     return [*notes, f"plan {line.fingerprint[:SHOWN_HEX]}, by its SHA-256 before the first request"]
 
 
-def _limits(limits: Mapping[str, PassLimits]) -> str:
+def limit_words(limits: Mapping[str, PassLimits]) -> str:
     """What a run has to keep to pass, besides a right answer."""
     by_words: dict[str, list[str]] = {}
     for scenario, of in limits.items():
