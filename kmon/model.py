@@ -164,3 +164,5 @@ class Scenario(Struct, frozen=True, kw_only=True):
     """How long an answer may take and still be right for a test."""
     chain: Chain | None = None
     """None for a scenario of one request and one answer."""
+    stream: bool = True
+    """Whether the answer is streamed; else it comes as one document. Files cannot set it: ``kmon isolate`` does."""

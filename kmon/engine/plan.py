@@ -28,6 +28,9 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     target and ``per_target`` bounds its open requests, so that rate limits do not bias the result.
     ``over_s`` spreads the rounds evenly over so many seconds instead. ``first_round`` is the number of the first round
     of a test that goes on with an earlier one.
+
+    A race that is ``fed`` has no rounds of its own: the front end sends the rows of each, at most ``fed`` in all, until
+    it says that there are enough. The ``rows`` of the plan then tell which targets may be asked, and with which keys.
     """
 
     rows: tuple[Row, ...]
@@ -48,6 +51,7 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     nudge_after_s: float | None = None
     """Silence in s after which a run is nudged once automatically; None: never."""
     alerts: AlertThresholds = AlertThresholds()
+    fed: int | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -70,11 +74,15 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
 
         It includes all turns of a chain, and all retries and fallbacks of the policy.
         """
+        if self.fed is not None:
+            return self.fed
         return self.rounds * sum(_turns(row.scenario) + self._added(row) for row in self.rows)
 
     @property
     def max_output_tokens(self) -> int:
         """Upper bound of output tokens over all requests."""
+        if self.fed is not None:
+            return self.fed * max(row.scenario.max_tokens for row in self.rows)
         return self.rounds * sum(
             (_turns(row.scenario) + self._added(row)) * row.scenario.max_tokens for row in self.rows
         )

@@ -84,7 +84,7 @@ class Run:
         self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
-        self._row, self._shared, self._emit = row, shared, emit
+        self.row, self._shared, self._emit = row, shared, emit
         self._sequence, self._sleep = AttemptSequence(policy, endpoints, name), SkippableSleep()
         self._target_gaps = target_gaps or {}
         """Learned stall thresholds, by the name of the target."""
@@ -103,14 +103,14 @@ class Run:
 
     def announce(self) -> None:
         """Emit ``run_queued``."""
-        target = self._row.target
+        target = self.row.target
         self._emit(
             RunQueued(
                 time.monotonic_ns(),
                 self.name,
                 target.name,
                 target.label,
-                self._row.scenario.name,
+                self.row.scenario.name,
                 self._round,
                 target.dialect,
             )
@@ -216,7 +216,7 @@ class Run:
         self.nudge()
 
     def _next_messages(self, outcome: AttemptOutcome) -> tuple[PromptMessage, ...] | None:
-        chain = self._row.scenario.chain
+        chain = self.row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
         return next_turn(chain, self._conversation, outcome.transcript, one_call=self._one_call)
@@ -251,12 +251,12 @@ class Run:
         """Send the follow-up while the attempt is open. One nudge is open at a time; a refusal emits a notice."""
         if self.waiting:
             self._emit_notice(
-                f"{self._row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)"
+                f"{self.row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)"
             )
         elif self._current is None or not self.active:
-            self._emit_notice(ALREADY_ENDED.format(self._row.target.name))
+            self._emit_notice(ALREADY_ENDED.format(self.row.target.name))
         elif self._nudge_task is not None and not self._nudge_task.done():
-            self._emit_notice(f"{self._row.target.name}: the last nudge is still open")
+            self._emit_notice(f"{self.row.target.name}: the last nudge is still open")
         else:
             self._nudge_task = asyncio.create_task(self._run_nudge(self._current), name=f"{self.name} nudge")
 
@@ -271,7 +271,7 @@ class Run:
         self._attempts += 1
         return attempt_at(self._sequence.endpoint.target)(
             AttemptId(self.name, self._attempts, role, self._turns, self._sequence.fallen_back),
-            Conversation(self._row.scenario, messages, session or self._session),
+            Conversation(self.row.scenario, messages, session or self._session),
             target=self._sequence.endpoint.target,
             credential=self._sequence.endpoint.credential,
             limits=self._limits,
@@ -309,9 +309,9 @@ class Run:
             outcome,
             RunFacts(
                 self.name,
-                self._row.target.name,
-                self._row.target.label,
-                self._row.scenario.name,
+                self.row.target.name,
+                self.row.target.label,
+                self.row.scenario.name,
                 self._round,
                 self._t_begin or outcome.timeline.t_start,
                 attempts=self._attempts,

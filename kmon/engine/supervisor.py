@@ -43,7 +43,9 @@ RETRIES_AT_ONCE = 32
 class EndedRun(NamedTuple):
     """The record of a run that has ended: what a retry and the totals of the race need."""
 
-    row: int
+    row: Row
+    place: int
+    """Of the row in its round, from 0."""
     round: int
     attempts: int
     ok: bool
@@ -142,8 +144,7 @@ class Supervisor:
             return
         match command.action:
             case "nudge":
-                target = self._plan.rows[ended.row].target.name
-                self._emit(ev.Notice(time.monotonic_ns(), "info", ALREADY_ENDED.format(target)))
+                self._emit(ev.Notice(time.monotonic_ns(), "info", ALREADY_ENDED.format(ended.row.target.name)))
             case "cancel" if command.run in self._retries:
                 self._retries.remove(command.run)
             case "retry" if command.run not in self._retries:
@@ -159,9 +160,7 @@ class Supervisor:
         while self._retries and len(self._open) < room and not self._closed:
             name = self._retries.popleft()
             ended = self._ended[name]
-            run = self._runs.get(name) or self._create_run(
-                self._plan.rows[ended.row], ended.row, ended.round, ended.attempts
-            )
+            run = self._runs.get(name) or self._create_run(ended.row, ended.place, ended.round, ended.attempts)
             self._alerts.follow(name, run.target)
             self._begin(run)
 
@@ -195,6 +194,8 @@ class Supervisor:
     async def _race(self) -> None:
         """All rounds, then the end, which a front end waits for even if kmon itself fails between the runs."""
         try:
+            for target in self._plan.asked:
+                await prepare(target, self._keys.for_target(target.name), self._shared, self._limits.connect_timeout_s)
             await self._rounds()
         except Exception as error:
             _log.exception("kmon failed between the runs")
@@ -204,8 +205,6 @@ class Supervisor:
         await self._end_race()
 
     async def _rounds(self) -> None:
-        for target in self._plan.asked:
-            await prepare(target, self._keys.for_target(target.name), self._shared, self._limits.connect_timeout_s)
         for ordinal in range(self._plan.rounds):
             if self._stopping:
                 break
@@ -295,7 +294,7 @@ class Supervisor:
     def _record_end(self, run: Run, ended: ev.RunEnded) -> None:
         """Keep the record of a run that has ended, not the run."""
         self._ended[run.name] = EndedRun(
-            run.index, ended.round, ended.attempts, ended.state == "done", ended.signature == KMON_LATE
+            run.row, run.index, ended.round, ended.attempts, ended.state == "done", ended.signature == KMON_LATE
         )
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:

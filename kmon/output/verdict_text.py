@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from kmon.format import Column, TextLine, duration_words, listed, p_value, percent, plural, table
+from kmon.output.latency_text import latency_lines
 from kmon.stats.compare import Verdict
 from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import interval_words
@@ -20,7 +21,8 @@ COLUMNS_ABREAST = 4
 
 def verdict_lines(verdict: Verdict) -> list[TextLine]:
     """The summary of a test: tables, comparisons, the conclusion, and last the thresholds. ASCII except names."""
-    parts = [_rates(verdict.arms), _times(verdict.arms), _chains(verdict.arms), _comparisons(verdict)]
+    slower = latency_lines(verdict.latency, watched=verdict.watched)
+    parts = [_rates(verdict.arms), _times(verdict.arms), slower, _chains(verdict.arms), _comparisons(verdict)]
     blocks = [[*part, TextLine("")] for part in parts if part]
     lines = [line for block in blocks for line in block]
     if verdict.duration_s:  # what was seen in minutes says little about a day
@@ -126,18 +128,19 @@ COMPARISON = (
     Column[Comparison]("than", lambda c: c.better),
     Column[Comparison]("failed", lambda c: f"{c.worse_failed} of {c.worse_n} : {c.better_failed} of {c.better_n}"),
     Column[Comparison]("alone", lambda c: "-" if c.only_worse is None else f"{c.only_worse} : {c.only_better}"),
+    Column[Comparison]("episodes", lambda c: f"{c.episodes_worse} : {c.episodes_better}" if c.clean_rounds else "-"),
     Column[Comparison]("p", lambda c: f"{p_value(c.p)} ({c.test})"),
     Column[Comparison]("after Holm", lambda c: p_value(c.p_holm)),
-    Column[Comparison]("ttft p after Holm", lambda c: p_value(c.ttft_p_holm)),
     Column[Comparison]("they differ in", lambda c: listed(c.factors)),
 )
 
 
 def _comparisons(verdict: Verdict) -> list[TextLine]:
-    shown = sorted((c for c in verdict.comparisons if c.p < 1 or c.ttft_p_holm <= 0.05), key=lambda c: (c.p_holm, c.p))
+    differing = (c for c in verdict.comparisons if c.p_rounds < 1)
+    shown = sorted(differing, key=lambda c: (c.p_holm, c.p_rounds_holm, c.p_rounds))
     lines = [TextLine(line.rstrip(), table=True) for line in table(COMPARISON, shown)] if shown else []
     if alike := len(verdict.comparisons) - len(shown):
-        lines.append(TextLine(f"No difference at all in {plural(alike, 'other pair' if shown else 'pair')}."))
+        lines.append(TextLine(f"No difference in failures in {plural(alike, 'other pair' if shown else 'pair')}."))
     if verdict.watched and verdict.comparisons:
         note = "The race could be stopped by what it showed: the conclusion allows for that, p-values do not."
         lines.append(TextLine(note))

@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
+from kmon.stats.latency import Latency, latency
 from kmon.stats.pairs import Comparison, compare_pairs
+from kmon.stats.question import Question
 from kmon.stats.summary import ArmFigures, figures
 from kmon.stats.thresholds import ThresholdResult
 from kmon.stats.trial import Trial, arm_names, by_arm, span_s
@@ -25,6 +27,9 @@ class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", tag_field=
     thresholds: tuple[ThresholdResult, ...] = ()
     watched: bool = False
     """A sequential test could stop the race: the conclusion is valid, the p-values of the comparisons are not."""
+    question: Question | None = None
+    """What the test was made to compare; None for all pairs."""
+    latency: Latency = Latency()
 
 
 def compare(
@@ -33,24 +38,29 @@ def compare(
     scenarios: Sequence[Scenario] = (),
     *,
     watched: str = "",
+    question: Question | None = None,
 ) -> Verdict:
     """The verdict on ``trials``, with the arms in the order of ``targets``.
 
     ``scenarios`` are needed to name tools as the difference between two arms. ``watched`` is the summary of a
     :class:`~kmon.stats.sequential_test.SequentialTest` that could stop the race. It then is the conclusion, because a
-    p-value that is computed after every round exceeds its error rate.
+    p-value that is computed after every round exceeds its error rate. ``question`` says which comparisons come first.
     """
     by_name = {target.name: target for target in targets}
     order = {name: at for at, name in enumerate(by_name)}
     found = by_arm(trials)
     arms = {arm: found[arm] for arm in sorted(found, key=lambda arm: order.get(arm.target, len(order)))}
     names = arm_names(list(arms))
-    comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios})
+    comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios}, question)
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
+    found_latency = latency(arms, names)
+    duration_s = span_s([trial for rounds in arms.values() for trial in rounds.values()])
     return Verdict(
-        conclusion=watched or conclude(all_figures, comparisons),
+        conclusion=watched or conclude(all_figures, comparisons, found_latency, duration_s),
         arms=all_figures,
         comparisons=comparisons,
-        duration_s=span_s([trial for rounds in arms.values() for trial in rounds.values()]),
+        duration_s=duration_s,
         watched=bool(watched),
+        question=question,
+        latency=found_latency,
     )

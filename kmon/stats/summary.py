@@ -9,8 +9,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from kmon.format import Column
+from kmon.stats.episodes import Clustering, clustering
 from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
-from kmon.stats.statistics import Interval, at_most, compound, rate_words, wilson
+from kmon.stats.statistics import Interval, clopper_pearson, compound, rate_words
 from kmon.stats.survival import Percentile, SurvivalTime, kaplan_meier
 from kmon.stats.trial import Trial
 
@@ -34,7 +35,8 @@ class Compound(Struct, frozen=True, omit_defaults=True):
 class ArmFigures(Struct, frozen=True):
     """One arm of a test. Rates are shares of the ``n`` runs that count; times are in seconds.
 
-    ``at_most_failing`` replaces the interval when no run failed: the upper bound of the failure rate.
+    ``interval`` is exact and two-sided. ``at_most_failing`` is the same interval seen from the other side when no run
+    failed: the highest failure rate that it holds.
     """
 
     name: str
@@ -56,6 +58,8 @@ class ArmFigures(Struct, frozen=True):
     max_gap_s: tuple[Percentile, ...]
     duration_s: tuple[Percentile, ...]
     compound: tuple[Compound, ...]
+    clustered: Clustering | None = None
+    """Whether the failures came in runs; None without a failure."""
     cut_short: int = 0
     """Runs that the user ended before they had passed or failed; no rate includes them."""
     worst: float | None = None
@@ -81,7 +85,7 @@ class Rate(Protocol):
 
 
 PASS_RATE = Column[Rate](
-    "pass rate (95 %)", lambda rate: rate.words, width=42, help="the share that passed, with its 95 % interval"
+    "pass rate (95 %)", lambda rate: rate.words, width=34, help="the share that passed, with its 95 % interval"
 )
 """The column in the table of a verdict and on the board."""
 
@@ -91,6 +95,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
     outcomes = Counter(trial.outcome for trial in trials)
     n = sum(trial.counted for trial in trials)
     passes, cut_short = outcomes["pass"], outcomes["cut-short"]
+    interval = clopper_pearson(passes, n) if n else None
     return ArmFigures(
         name=name,
         target=trials[0].target,
@@ -99,8 +104,8 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         passes=passes,
         words=rate_words(passes, n),
         rate=passes / n if n else None,
-        interval=wilson(passes, n) if n else None,
-        at_most_failing=at_most(n) if n and passes == n else None,
+        interval=interval,
+        at_most_failing=1 - interval.low if interval is not None and passes == n else None,
         failures={
             outcome: outcomes[outcome]
             for outcome in OUTCOMES
@@ -114,6 +119,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         max_gap_s=_percentiles([trial.longest_gap() for trial in trials]),
         duration_s=_percentiles([trial.whole() for trial in trials]),
         compound=_compounds([trial for trial in trials if trial.counted]),
+        clustered=clustering([trial.failed for trial in sorted(trials, key=lambda t: t.round) if trial.counted]),
         cut_short=cut_short,
         worst=passes / (n + cut_short) if n + cut_short else None,
         best=(passes + cut_short) / (n + cut_short) if n + cut_short else None,
@@ -134,10 +140,11 @@ def _compounds(trials: Sequence[Trial]) -> tuple[Compound, ...]:
         passes, n = sum(not trial.failed for trial in trials), len(trials)
     if not n:
         return ()
+    of_one = clopper_pearson(passes, n)
     longest = max(chains, default=0)
     rows = []
     for uses in USES:
-        rate, interval = compound(passes / n, wilson(passes, n), uses)
+        rate, interval = compound(passes / n, of_one, uses)
         measured = sum(done >= uses for done in chains) if uses <= longest else None
         rows.append(Compound(uses, rate, interval, measured, None if measured is None else len(chains)))
     return tuple(rows)

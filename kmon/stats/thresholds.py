@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from kmon.format import percent, plural
-from kmon.stats.sequential_test import ln_e_rate_above
+from kmon.stats.e_values import ln_e_rate_above
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, exact_bounds
 from kmon.stats.summary import ArmFigures
 from kmon.stats.trial import Arm, Trial

@@ -23,8 +23,9 @@ class Trial(Struct, frozen=True, kw_only=True):
     """One run. Trials of the same ``round`` were started together and can be paired. Times are seconds.
 
     ``max_gap_s`` excludes gaps that this machine caused. ``tool_uses`` is the number of tool uses of a chain that
-    passed before the run ended; None for any other run. ``started_s`` counts from the start of the race, and
-    ``sentence`` gives the reason of the outcome.
+    passed before the run ended; None for any other run. ``tokens_per_s`` is the rate of output tokens over the whole
+    run, as the provider counts them; None where it does not, and for runs of several requests. ``started_s`` counts
+    from the start of the race, and ``sentence`` gives the reason of the outcome.
     """
 
     target: str
@@ -35,6 +36,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     max_gap_s: float | None = None
     duration_s: float = 0.0
     tool_uses: int | None = None
+    tokens_per_s: float | None = None
     started_s: float = 0.0
     cut_short: bool = False
     """Whether the user ended it while it was open, whatever the outcome."""
@@ -81,6 +83,12 @@ class Trial(Struct, frozen=True, kw_only=True):
         """The time to the end of the answer; censored if the answer was cut off."""
         return SurvivalTime(self.duration_s, self.censored) if self.censored or self.outcome in FINISHED else None
 
+    def output_rate(self) -> SurvivalTime | None:
+        """The output tokens per second of an answer that came to its end, in place of seconds."""
+        if self.tokens_per_s is None or self.outcome not in FINISHED:
+            return None
+        return SurvivalTime(self.tokens_per_s)
+
 
 def trial_of(result: RunEnded, scenario: Scenario, tool_uses: int | None = None) -> Trial:
     """The trial of a finished run."""
@@ -94,10 +102,22 @@ def trial_of(result: RunEnded, scenario: Scenario, tool_uses: int | None = None)
         max_gap_s=longest_gap_s(result),
         duration_s=result.duration_ms / 1000,
         tool_uses=tool_uses,
+        tokens_per_s=_tokens_per_s(result),
         started_s=result.started_ms / 1000,
         cut_short=result.state == "cancelled" and outcome.name != "cancelled",
         sentence=outcome.sentence,
     )
+
+
+def _tokens_per_s(result: RunEnded) -> float | None:
+    """Over the whole run, because an answer that was held back and came at once did not flow at that speed.
+
+    Chunks are no substitute: a chunk holds one token here and twenty there.
+    """
+    tokens = None if result.usage is None else result.usage.completion_tokens
+    if not tokens or result.duration_ms <= 0 or result.turns > 1 or result.attempts > 1:
+        return None
+    return tokens / (result.duration_ms / 1000)
 
 
 def by_arm(trials: Iterable[Trial]) -> dict[Arm, dict[int, Trial]]:

@@ -17,7 +17,7 @@ from kmon.stats.pairs import differing, model_family
 from kmon.stats.statistics import fisher_exact, rate_words
 from kmon.stats.trial import Arm, Trial, trial_of
 from tests.support.ended import SCENARIOS, ended, failed, scenario
-from tests.support.seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, experiment, run, target
+from tests.support.seed import ALL, FAILING, KIMI, MISTRAL, NOVA, OPENROUTER, SCATTERED, experiment, run, target
 
 TIMEOUT: OutcomeName = "timeout-before-first-token"
 
@@ -28,31 +28,33 @@ def words(verdict: Verdict) -> dict[str, str]:
 
 def test_the_field_reports_rates_with_their_intervals() -> None:
     assert words(compare(experiment(), ALL)) == {
-        "bedrock/kimi-k2.5": "60 % (31-83 %), 10 runs",
-        "bedrock/mistral-large-3": "100 %, at most 26 % fail (95 %), 10 runs",
-        "bedrock/nova-pro": "100 %, at most 26 % fail (95 %), 10 runs",
-        "openrouter": "100 %, at most 26 % fail (95 %), 10 runs",
+        "bedrock/kimi-k2.5": "60 % (26-88 %), 10 runs",
+        "bedrock/mistral-large-3": "100 % (69-100 %), 10 runs",
+        "bedrock/nova-pro": "100 % (69-100 %), 10 runs",
+        "openrouter": "100 % (69-100 %), 10 runs",
     }
 
 
 def test_the_field_reports_root_cause_was_not_proven() -> None:
     assert compare(experiment(), ALL).conclusion == (
         "bedrock/kimi-k2.5 fails more than bedrock/mistral-large-3 on the same rounds (4 of 10 against 0 of 10, "
-        "McNemar p = 0.125, after Holm 0.75): not proven at 5 %; about 10 more rounds at these rates would be needed"
+        "in 2 episodes against 0, McNemar p = 0.5, after Holm 1): not proven at 5 %; "
+        "about 30 more rounds at these rates would be needed"
     )
 
 
 def test_the_rounds_said_to_be_needed_prove_it() -> None:
-    late = (7, 8, 9, 10)
-    assert not any(pair.proven for pair in compare(experiment(19, late), ALL).comparisons)
-    proven = compare(experiment(20, late), ALL)
+    assert compare(experiment(10, SCATTERED), ALL).comparisons[0].more_rounds == 10
+    assert not any(pair.proven for pair in compare(experiment(18, SCATTERED), ALL).comparisons)
+    proven = compare(experiment(20, SCATTERED), ALL)
     assert [pair.proven for pair in proven.comparisons] == [True, True, True, False, False, False]
 
 
 def test_with_two_controls_and_the_model_elsewhere_the_factor_is_the_two_together() -> None:
-    assert compare(experiment(30), ALL).conclusion == (
+    assert compare(experiment(30, SCATTERED), ALL).conclusion == (
         "bedrock/kimi-k2.5 fails more than bedrock/mistral-large-3 on the same rounds (12 of 30 against 0 of 30, "
-        "McNemar p = 0.000488, after Holm 0.00293): at 95 % confidence the difference is real; "
+        "in 12 episodes against 0, McNemar p = 0.000488, after Holm 0.00293): "
+        "at 95 % confidence the difference is real; "
         "only the model differs from bedrock/mistral-large-3 and bedrock/nova-pro, so the model plays a part; "
         "the provider and the dialect differ from openrouter, which does not tell them apart; "
         "neither the model alone nor the provider alone explains it"
@@ -61,7 +63,7 @@ def test_with_two_controls_and_the_model_elsewhere_the_factor_is_the_two_togethe
 
 def test_a_proven_difference_in_two_factors_does_not_tell_which_is_the_cause() -> None:
     two = (KIMI, OPENROUTER)
-    sentence = compare(experiment(30, targets=two), two).conclusion
+    sentence = compare(experiment(30, SCATTERED, two), two).conclusion
     assert sentence.endswith(
         "at 95 % confidence the difference is real; it does not tell whether the provider or the dialect is the cause"
     )
@@ -70,7 +72,7 @@ def test_a_proven_difference_in_two_factors_does_not_tell_which_is_the_cause() -
 
 def test_a_proven_difference_in_one_factor_names_it() -> None:
     two = (KIMI, NOVA)
-    sentence = compare(experiment(30, targets=two), two).conclusion
+    sentence = compare(experiment(30, SCATTERED, two), two).conclusion
     assert sentence.endswith("; only the model differs between the two, so the model plays a part")
 
 
@@ -86,14 +88,14 @@ def test_one_scenario_with_tools_and_one_without_isolates_the_tools() -> None:
 
 def test_one_target_alone_explains_nothing() -> None:
     assert compare(experiment(targets=[KIMI]), [KIMI]).conclusion == (
-        "bedrock/kimi-k2.5 passes 60 % (31-83 %), 10 runs; nothing was raced beside it, so it does not tell whether "
+        "bedrock/kimi-k2.5 passes 60 % (26-88 %), 10 runs; nothing was raced beside it, so it does not tell whether "
         "the provider, the model or the request is the cause"
     )
 
 
 def test_without_a_failure_there_is_nothing_to_explain_but_something_may_hide() -> None:
     assert compare(experiment(failing=()), ALL).conclusion == (
-        "no run failed, so there is no difference to explain; 10 runs each leave room for up to 26 % of failures (95 %)"
+        "no run failed, so there is no difference to explain; 10 runs each leave room for up to 31 % of failures (95 %)"
     )
 
 
@@ -140,7 +142,8 @@ def test_rounds_of_their_own_are_compared_by_fishers_test() -> None:
     trials = [run(KIMI, n, TIMEOUT if n <= 4 else "pass") for n in range(1, 11)]
     trials += [run(NOVA, n) for n in range(11, 21)]
     (pair,) = compare(trials, ALL).comparisons
-    assert (pair.test, pair.only_worse, pair.p) == ("Fisher", None, fisher_exact(4, 6, 0, 10))
+    assert (pair.test, pair.only_worse, pair.p_rounds) == ("Fisher", None, fisher_exact(4, 6, 0, 10))
+    assert pair.p == 1  # one episode, which had begun before; after the passes none did
     assert "race them in the same rounds" in compare(trials, ALL).conclusion
 
 
@@ -266,10 +269,10 @@ def test_any_runs_get_a_verdict_of_one_sentence_whose_counts_add_up(trials: list
 @pytest.mark.parametrize(
     ("passes", "n", "said"),
     [
-        (6, 10, "60 % (31-83 %), 10 runs"),
-        (0, 10, "0 % (0-28 %), 10 runs"),
-        (1, 1, "100 %, at most 95 % fail (95 %), 1 run"),
-        (499, 500, "99.8 % (99-99.96 %), 500 runs"),
+        (6, 10, "60 % (26-88 %), 10 runs"),
+        (0, 10, "0 % (0-31 %), 10 runs"),
+        (1, 1, "100 % (3-100 %), 1 run"),
+        (499, 500, "99.8 % (99-99.99 %), 500 runs"),
         (0, 0, "no run counts"),
     ],
 )
