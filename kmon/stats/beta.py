@@ -35,7 +35,7 @@ def beta_quantile(share: float, a: float, b: float) -> float:
     for _ in range(_STEPS):
         over = beta_share(x, a, b) - share
         low, high = (low, x) if over > 0 else (x, high)
-        if high - low < _CLOSE:
+        if high - low < _CLOSE * high:
             break
         slope = exp(min(700.0, ln_norm + (a - 1) * log(x) + (b - 1) * log1p(-x)))
         step = x - over / slope if slope else low

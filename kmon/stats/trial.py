@@ -23,7 +23,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     """One run. Trials of the same ``round`` were started together and can be paired. Times are seconds.
 
     ``max_gap_s`` excludes gaps that this machine caused. ``tool_uses`` is the number of tool uses of a chain that
-    passed before the run ended; None for any other run.
+    passed before the run ended, of ``chain_steps`` that were asked for; None for any other run.
     """
 
     target: str
@@ -34,6 +34,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     max_gap_s: float | None = None
     duration_s: float = 0.0
     tool_uses: int | None = None
+    chain_steps: int | None = None
 
     @property
     def arm(self) -> Arm:
@@ -83,6 +84,7 @@ def trial_of(result: RunEnded, scenario: Scenario, tool_uses: int | None = None)
         max_gap_s=_seconds(result.max_gap_ms if result.others_gap_ms is None else result.others_gap_ms),
         duration_s=result.duration_ms / 1000,
         tool_uses=tool_uses,
+        chain_steps=None if scenario.chain is None else scenario.chain.steps,
     )
 
 

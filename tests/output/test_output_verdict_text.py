@@ -51,13 +51,13 @@ bedrock/nova-pro     0.40 s  10 of 29  10 of 299       0.10 s  10 of 29  10 of 2
 (n of m: a percentile that needs m observations and has n; > : so many never came)
 
 tool uses  bedrock/kimi-k2.5  bedrock/nova-pro
-1          60 % (31-83 %)     100 % (72-100 %)
-2          36 % (10-69 %)     100 % (52-100 %)
-3          22 % (3-58 %)      100 % (38-100 %)
-4          13 % (1-48 %)      100 % (27-100 %)
-5          8 % (0.3-40 %)     100 % (20-100 %)
-10         1 % (0.001-16 %)   100 % (4-100 %)
-(the chance that so many in a row go well, if each goes as these runs did and none minds the others)
+1          60 % (26-88 %)     100 % (69-100 %)
+2          36 % (7-77 %)      100 % (48-100 %)
+3          22 % (2-68 %)      100 % (33-100 %)
+4          13 % (0.5-60 %)    100 % (23-100 %)
+5          8 % (0.1-52 %)     100 % (16-100 %)
+10         1 % (0.000-27 %)   100 % (3-100 %)
+(the chance that so many in a row go well, if each use fails independently of the others)
 
 fails more         than              failed             alone  p                after Holm  ttft p after Holm\
   they differ in
@@ -97,7 +97,12 @@ def test_more_than_four_targets_get_a_second_table_of_chains() -> None:
 
 def test_a_measured_chain_stands_beside_the_chance() -> None:
     chains = [Trial(target="t", round=n, outcome="pass", tool_uses=3) for n in range(1, 9)]
-    assert "3          100 % (64-100 %), measured 8 of 8" in verdict_text(compare(chains, []))
+    text = verdict_text(compare(chains, []))
+    assert "3          100 % (63-100 %), 8 of 8 chains" in text
+    assert "4          100 % (54-100 %), if independent" in text
+    assert "measured on chains as a whole" in text and "if independent: longer than" in text
+    single = verdict_text(compare(trials(), [KIMI, NOVA]))
+    assert "if each use fails independently of the others" in single and "chains" not in single
 
 
 def test_a_watched_race_says_what_its_p_values_are_worth() -> None:
