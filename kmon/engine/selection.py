@@ -17,6 +17,8 @@ from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.errors import UsageError
 from kmon.model import Scenario, Target
 
+SPED_LEAST_S = 1.0
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -56,6 +58,18 @@ def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row,
         if problem := dialect(row.target.dialect).unsupported(row.target, row.scenario):
             raise UsageError(problem)
     return found
+
+
+def at_speed(scenario: Scenario, speed: float) -> Scenario:
+    """The scenario for a simulator that compresses time: its limits shrink with everything else, to
+    ``SPED_LEAST_S`` at least, so that the lag of a busy machine breaks none."""
+    limits = scenario.limits
+    if speed <= 1:
+        return scenario
+    sped = {
+        name: max(SPED_LEAST_S, s / speed) if (s := getattr(limits, name)) else 0.0 for name in limits.__struct_fields__
+    }
+    return msgspec.structs.replace(scenario, limits=msgspec.structs.replace(limits, **sped))
 
 
 def one_call_at_a_time(row: Row) -> Row:

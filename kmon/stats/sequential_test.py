@@ -1,42 +1,36 @@
 """A sequential test: evidence that may be examined after every round, and may stop a race, without inflating the error.
 
-Evidence is an e-value: the factor by which a bet against the null hypothesis has multiplied. While the null hypothesis
-holds its expected value never exceeds 1, so the chance that it *ever* reaches 1/alpha is at most alpha (Ville's
-inequality). Stopping at the first 20 keeps the error at 5 %; stopping at the first p-value below 5 % does not.
-
-The bets are beta-binomial mixtures: every rate that the alternative allows has equal weight. All values are natural
-logarithms.
+What it proves are lasting differences, by e-values over episodes of failures, so that one long outage proves nothing.
+That a difference was there while the test ran is a weaker statement, for which every round counts. The summary tells
+it, and it stops a race only when the worse target never passed, since more requests to it would tell no more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
-from math import exp, lgamma, log, log1p
-from typing import NamedTuple
+from math import exp, log
 
 from kmon.errors import UsageError
-from kmon.format import percent, plural
+from kmon.format import plural
 from kmon.model import Scenario, Target
-from kmon.stats.conclusion import cause
-from kmon.stats.pairs import differing
-from kmon.stats.statistics import ln_binomial_tail
+from kmon.stats.cause import cause
+from kmon.stats.e_values import closed
+from kmon.stats.effect_words import effect_words
+from kmon.stats.episode_words import UNBROKEN
+from kmon.stats.hypotheses import AboveRate, BelowRate, Hypothesis, PairDiffers
+from kmon.stats.pairs import Factor, differing
+from kmon.stats.question import Question, claims
 from kmon.stats.trial import Arm, Trial, arm_names
 
-
-class Hypothesis(NamedTuple):
-    """A statement that may be proven, in words, with the natural logarithm of its e-value and the cause to report."""
-
-    ln_e: float
-    words: str
-    cause: str
+_TIED = 1e-9
+"""Log e-values that differ by less are the same evidence."""
 
 
 class SequentialTest:
     """Tests whether arms differ, and whether each differs from ``pass_rate`` if there is one. Add trials as they end.
 
     Rounds count in order and only when complete: a timeout is known later than a pass, so that counting results as
-    they arrive would favour targets that fail slowly. ``alpha`` is shared between all hypotheses (Bonferroni).
+    they arrive would favour targets that fail slowly. ``alpha`` is shared between all hypotheses (closed testing).
     """
 
     def __init__(
@@ -44,122 +38,108 @@ class SequentialTest:
         rows: Sequence[tuple[Target, Scenario]],
         *,
         pass_rate: float | None = None,
+        question: Question | None = None,
         alpha: float = 0.05,
     ) -> None:
-        """Raises :class:`UsageError` for a single arm without a pass rate, and for a pass rate outside 0 to 1."""
-        self._targets = {target.name: target for target, _ in rows}
-        self._scenarios = {scenario.name: scenario for _, scenario in rows}
+        """Raises :class:`UsageError` for a single arm without a pass rate, and for a pass rate outside 0 to 1.
+
+        With a ``question`` only the pairs that it asks for are tested.
+        """
+        targets = {target.name: target for target, _ in rows}
+        scenarios = {scenario.name: scenario for _, scenario in rows}
         self._arms = list(dict.fromkeys(Arm(target.name, scenario.name) for target, scenario in rows))
         if pass_rate is not None and not 0 < pass_rate < 1:
             raise UsageError(f"a pass rate of {pass_rate:g} cannot be proven; give one between 0 and 1, such as 0.95")
         if len(self._arms) < 2 and pass_rate is None:
             raise UsageError("one target alone proves nothing; add another, or a pass rate to hold it against")
-        self._names = arm_names(self._arms)
-        self._pass_rate = pass_rate
-        self._pairs = list(combinations(self._arms, 2))
-        hypotheses = len(self._pairs) + (2 * len(self._arms) if pass_rate is not None else 0)
-        self._ln_needed = log(hypotheses / alpha)
-        self._confidence = percent(1 - alpha)
+        names = arm_names(self._arms)
+        self._hypotheses: list[Hypothesis] = [
+            PairDiffers(pair, names, differing(*pair, targets, scenarios)) for pair in claims(self._arms, question)
+        ]
+        if pass_rate is not None:
+            for arm in self._arms:
+                self._hypotheses += (BelowRate(arm, names[arm], pass_rate), AboveRate(arm, names[arm], pass_rate))
+        self._ln_needed = log(1 / alpha)
         self._waiting: dict[int, dict[Arm, Trial]] = {}
         self._rounds = 0
-        self._proof: str | None = None
-        self._alone: dict[tuple[Arm, Arm], int] = {}
-        self._failed = dict.fromkeys(self._arms, 0)
-        self._counted = dict.fromkeys(self._arms, 0)
+        self._decided: str | None = None
+        self.proven = False
+        """Whether the decision is about more than the time of the test."""
 
     def add(self, trial: Trial) -> None:
         """Add one run that has ended; of several runs of an arm in one round only the first counts."""
-        if trial.round <= self._rounds or trial.arm not in self._failed:
+        if trial.round <= self._rounds or trial.arm not in self._arms:
             return
         self._waiting.setdefault(trial.round, {}).setdefault(trial.arm, trial)
         while len(self._waiting.get(self._rounds + 1, ())) == len(self._arms):
             self._rounds += 1
-            self._count(self._waiting.pop(self._rounds))
-            self._proof = self._proof or self._proven()
+            runs = self._waiting.pop(self._rounds)
+            if self._decided is None:
+                for hypothesis in self._hypotheses:
+                    hypothesis.add(runs)
+                self._decide()
 
     def decided(self) -> str | None:
-        """The proven statement with its evidence, or None. Later trials do not change it."""
-        return self._proof
+        """The decision with its evidence, or None. Later trials do not change it."""
+        return self._decided
 
     def summary(self) -> str:
-        """The proven statement, or the strongest evidence so far."""
-        if self._proof is not None:
-            return self._proof
-        hypothesis = self._strongest()
-        if hypothesis.ln_e <= 0:
-            return f"nothing proven in {self._rounds_text()}: no evidence of a difference"
-        return (
-            f"nothing proven in {self._rounds_text()}; nearest to it: {hypothesis.words} ({self._evidence(hypothesis)})"
-        )
+        """The decision, or the strongest evidence so far."""
+        if self._decided is not None:
+            return self._decided
+        rounds = plural(self._rounds, "round")
+        lasting, now = self._lasting(), self._now()
+        if max(now) >= self._ln_needed:
+            strongest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed]
+            chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+            but = f"that it lasts is not proven in {rounds}: counted by episodes {self._evidence(max(lasting))}"
+            text = f"{told(strongest, ' while the test ran')}. {chance}, but {but}"
+            return f"{text}, so outages that all of them have alike may explain it"
+        nearest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if max(now) - ln_e < _TIED]
+        if max(of.ln_e_now for of in nearest) <= 0:
+            return f"nothing proven in {rounds}: no evidence of a difference"
+        unproven = f"This is not proven in {rounds}: chance alone may do that ({self._evidence(max(now))})"
+        return f"{told(nearest, ' here')}. {unproven}"
 
-    def _proven(self) -> str | None:
-        hypothesis = self._strongest()
-        if hypothesis.ln_e < self._ln_needed:
-            return None
-        sure = f"proven after {self._rounds_text()}, at {self._confidence} % confidence however often one looked"
-        return f"{hypothesis.words} ({self._evidence(hypothesis)}): {sure}; {hypothesis.cause}"
+    def _decide(self) -> None:
+        lasting, now = self._lasting(), self._now()
+        if max(lasting) >= self._ln_needed:
+            proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]
+            evidence = f"after {plural(self._rounds, 'round')}, however often one looked"
+            sure = f"This is proven {evidence} ({self._evidence(max(lasting))})"
+            self._decided, self.proven = f"{told(proven)}. {sure}. {causes(proven)}", True
+            return
+        unbroken = [
+            of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed and of.unbroken()
+        ]
+        if unbroken:
+            chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+            self._decided = f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
 
-    def _count(self, runs: dict[Arm, Trial]) -> None:
-        for arm, trial in runs.items():
-            self._counted[arm] += trial.counted
-            self._failed[arm] += trial.failed
-        for first, second in self._pairs:
-            if runs[first].counted and runs[second].counted and runs[first].failed != runs[second].failed:
-                loser = (first, second) if runs[first].failed else (second, first)
-                self._alone[loser] = self._alone.get(loser, 0) + 1
+    def _lasting(self) -> list[float]:
+        return closed([hypothesis.ln_e for hypothesis in self._hypotheses])
 
-    def _strongest(self) -> Hypothesis:
-        hypotheses = [self._pair(first, second) for first, second in self._pairs]
-        if self._pass_rate is not None:
-            for arm in self._arms:
-                hypotheses += self._against_rate(arm, self._pass_rate)
-        return max(hypotheses, key=lambda hypothesis: hypothesis.ln_e)
+    def _now(self) -> list[float]:
+        return closed([hypothesis.ln_e_now for hypothesis in self._hypotheses])
 
-    def _pair(self, first: Arm, second: Arm) -> Hypothesis:
-        b, c = self._alone.get((first, second), 0), self._alone.get((second, first), 0)
-        worse, better = (first, second) if b >= c else (second, first)
-        alone = f"it alone failed in {max(b, c)} rounds, the other alone in {min(b, c)}"
-        words = f"{self._names[worse]} fails more than {self._names[better]}, {alone}"
-        return Hypothesis(
-            ln_e_pairs_differ(b, c), words, cause(differing(first, second, self._targets, self._scenarios))
-        )
-
-    def _against_rate(self, arm: Arm, rate: float) -> tuple[Hypothesis, Hypothesis]:
-        n, failed = self._counted[arm], self._failed[arm]
-        limit, passed = f"{percent(rate)} %", f"{n - failed} of {n} passed"
-        cause_words = "it does not tell why"
-        less = f"{self._names[arm]} passes less than {limit} of its runs, {passed}"
-        more = f"{self._names[arm]} passes more than {limit} of its runs, {passed}"
-        return (
-            Hypothesis(ln_e_rate_above(failed, n, 1 - rate), less, cause_words),
-            Hypothesis(ln_e_rate_above(n - failed, n, rate), more, cause_words),
-        )
-
-    def _evidence(self, hypothesis: Hypothesis) -> str:
-        return f"e = {exp(min(hypothesis.ln_e, 30.0)):.3g}, {exp(self._ln_needed):.3g} needed"
-
-    def _rounds_text(self) -> str:
-        return plural(self._rounds, "round")
+    def _evidence(self, ln_e: float) -> str:
+        several = f", corrected for {len(self._hypotheses)} claims" if len(self._hypotheses) > 1 else ""
+        return f"e = {exp(min(ln_e, 30.0)):.3g}{several}; {exp(self._ln_needed):.3g} needed"
 
 
-def ln_e_rate_above(hits: int, n: int, rate: float) -> float:
-    """Log e-value that hits come more often than ``rate`` (null: at most as often). ``rate`` is inside 0 to 1.
-
-    For "less often than", give the misses and ``1 - rate``.
-    """
-    misses = n - hits
-    ln_mixture = ln_beta(hits + 1, misses + 1) + ln_binomial_tail(hits, n + 1, rate) - log1p(-rate)
-    return ln_mixture - hits * log(rate) - misses * log1p(-rate)
+def told(hypotheses: Sequence[Hypothesis], here: str = "") -> str:
+    """The statements with their effects; ``here`` limits those about pairs."""
+    effects = [of.effect() for of in hypotheses if isinstance(of, PairDiffers)]
+    rates = [of.words() for of in hypotheses if isinstance(of, BelowRate | AboveRate)]
+    return ". ".join([*([effect_words(effects, here=here)] if effects else []), *rates])
 
 
-def ln_e_pairs_differ(b: int, c: int) -> float:
-    """Log e-value that one of two arms fails more, from rounds where only the first (b) or only the second (c) failed.
-
-    The null hypothesis is that the single failure of a round is equally likely in either arm.
-    """
-    return ln_beta(b + 1, c + 1) + (b + c) * log(2)
-
-
-def ln_beta(a: int, b: int) -> float:
-    """Natural logarithm of the beta function."""
-    return lgamma(a) + lgamma(b) - lgamma(a + b)
+def causes(hypotheses: Sequence[Hypothesis]) -> str:
+    """What the proofs say about causes."""
+    differing_from: dict[str, list[tuple[str, tuple[Factor, ...]]]] = {}
+    for of in hypotheses:
+        if isinstance(of, PairDiffers):
+            effect = of.effect()
+            differing_from.setdefault(effect.worse, []).append((effect.better, of.factors))
+    unsaid = dict.fromkeys(of.unsaid for of in hypotheses if isinstance(of, BelowRate | AboveRate))
+    return ". ".join([*(cause(others) for others in differing_from.values()), *unsaid])

@@ -1,8 +1,9 @@
 """Confidence intervals of rates, exact tests and Holm's correction: pure functions of counts, without dependencies.
 
-Definitions are those of scipy (``binomtest``, ``fisher_exact``). Sums are computed in log space, so that counts up to
-100,000 neither overflow nor lose precision. All of them need a sample size that was fixed in advance; for repeated
-looks see ``sequential_test.py``.
+One convention: every interval of a rate is two-sided, exact (Clopper-Pearson) and 95 %, also where everything or
+nothing passed. Definitions are those of scipy (``binomtest``, ``fisher_exact``). Sums are computed in log space, so
+that counts up to 100,000 neither overflow nor lose precision. All of them need a sample size that was fixed in advance;
+for repeated looks see ``sequential_test.py``.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import chain, takewhile
-from math import exp, expm1, fsum, lgamma, log, log1p, sqrt
-from statistics import NormalDist
+from math import exp, fsum, lgamma, log, log1p
 
 from msgspec import Struct
 
 from kmon.format import percent, plural
+from kmon.stats.beta import beta_quantile
 
 TIE_TOLERANCE = 1e-7
 """Relative tolerance within which two tables are equally probable, so that rounding splits no tie (as in R)."""
@@ -32,21 +33,24 @@ class Interval(Struct, frozen=True):
     high: float
 
 
-def wilson(passes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a rate, accurate for small counts. Raises ValueError unless 0 <= passes <= n > 0."""
-    _counts(passes, n)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    centre = passes + z * z / 2
-    spread = z * sqrt(passes * (n - passes) / n + z * z / 4)
-    low = 0.0 if passes == 0 else (centre - spread) / (n + z * z)
-    high = 1.0 if passes == n else (centre + spread) / (n + z * z)
-    return Interval(low, high)
+def clopper_pearson(hits: float, n: float, confidence: float = 0.95) -> Interval:
+    """The exact two-sided interval of a rate: it holds the true rate in at least ``confidence`` of all samples.
+
+    Each end is the rate at which a count as extreme as ``hits`` has the probability (1 - confidence) / 2. Counts may be
+    fractions, for an effective sample size (Korn and Graubard 1998). Raises ValueError unless 0 <= hits <= n, n >= 1.
+    """
+    _counts(hits, n)
+    tail = (1 - confidence) / 2
+    return Interval(beta_quantile(tail, hits, n - hits + 1), 1 - beta_quantile(tail, n - hits, hits + 1))
 
 
-def at_most(n: int, confidence: float = 0.95) -> float:
-    """The upper bound of a rate after 0 hits in ``n`` (Clopper-Pearson, one-sided): ``1 - alpha^(1/n)``."""
-    _counts(0, n)
-    return -expm1(log1p(-confidence) / n)
+def exact_bounds(passes: int, n: int, confidence: float = 0.95) -> Interval:
+    """The two one-sided bounds of a rate, each exact at ``confidence`` (Clopper and Pearson 1934).
+
+    The rate is at least ``low`` with that confidence, and at most ``high`` with that confidence; the two together hold
+    with ``2 * confidence - 1``. Raises ValueError unless 0 <= passes <= n > 0.
+    """
+    return clopper_pearson(passes, n, 2 * confidence - 1)
 
 
 def interval_words(interval: Interval) -> str:
@@ -55,13 +59,10 @@ def interval_words(interval: Interval) -> str:
 
 
 def rate_words(passes: int, n: int) -> str:
-    """``60 % (31-83 %), 10 runs``; without a failure ``100 %, at most 26 % fail (95 %), 10 runs``."""
+    """``60 % (26-88 %), 10 runs``."""
     if n == 0:
         return "no run counts"
-    runs = plural(n, "run")
-    if passes == n:
-        return f"100 %, at most {percent(at_most(n), up=True)} % fail (95 %), {runs}"
-    return f"{percent(passes / n)} % ({interval_words(wilson(passes, n))}), {runs}"
+    return f"{percent(passes / n)} % ({interval_words(clopper_pearson(passes, n))}), {plural(n, 'run')}"
 
 
 def compound(rate: float, interval: Interval, uses: int) -> tuple[float, Interval]:
@@ -142,6 +143,6 @@ def ln_binomial_tail(k: int, n: int, rate: float) -> float:
     return min(0.0, top + log(fsum(exp(ln_term - top) for ln_term in chain(below, above))))
 
 
-def _counts(hits: int, n: int) -> None:
+def _counts(hits: float, n: float) -> None:
     if not 0 <= hits <= n or n < 1:
-        raise ValueError(f"{hits} of {n} is no share; there must be at least one run")
+        raise ValueError(f"{hits:g} of {n:g} is no share; there must be at least one run")

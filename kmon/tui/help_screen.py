@@ -52,6 +52,18 @@ def _outcome(name: OutcomeName) -> str:
     return f"{name.replace('-', ' ')}, not counted" if name in UNCOUNTED else name.replace("-", " ")
 
 
+def isolation_lines(*, ascii: bool) -> list[tuple[str, str]]:
+    """What the factors of ``kmon isolate`` show."""
+    bar = "..==o==." if ascii else "··━━●━━·"
+    return [
+        ("as reported", "requests in which the factor is as in the request that fails, and how many failed"),
+        ("changed", "the same for requests without it"),
+        (bar, "the rate from 0 to 100 % with its exact interval (95 %)"),
+        ("cause", "how probable it is that the factor is the cause, or a part of it"),
+        ("-tools -stream", "a request with these changes: no tools, the answer in one piece"),
+    ]
+
+
 def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS, columns: BoardColumns = COLUMNS) -> Content:
     """The whole page."""
     parts: list[str | tuple[str, str]] = []
@@ -70,6 +82,7 @@ def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS, columns: BoardColum
     outcomes = [(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}", _outcome(name)) for name in SIGNS]
     shown = [(column.title, column.help) for column in (*columns.beside, *columns.wide)]
     section("Board", [*outcomes, ("[ ]", "the run in focus; a number is its silence in seconds"), *shown])
+    section("Isolation", isolation_lines(ascii=ascii))
     gutters = ASCII_GUTTERS if ascii else GUTTERS
     section("Token flow", [("no mark", "text"), (gutters["reasoning"], "reasoning"), (gutters["tool"], "a tool call")])
     scale = "one column per second, the worst gap in it, from 50 ms (low) to 60 s (full), always this scale"

@@ -2,13 +2,15 @@
 
 import math
 import random
+from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.stats import statistics
-from kmon.stats.sequential_test import ln_beta, ln_e_pairs_differ, ln_e_rate_above
+from kmon.stats.beta import ln_beta
+from kmon.stats.e_values import closed, ln_e_pairs_differ, ln_e_rate_above
 
 LN_20 = math.log(20)
 SHARES = st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -34,7 +36,7 @@ def test_evidence_against_a_rate_is_the_mixture_over_all_higher_rates(share: tup
 def test_evidence_of_pairs_is_the_beta_binomial_mixture(b: int, c: int) -> None:
     from scipy import special
 
-    theirs = special.betaln(b + 1, c + 1) + (b + c) * math.log(2)
+    theirs = special.betaln(b + 0.2, c + 0.2) - special.betaln(0.2, 0.2) + (b + c) * math.log(2)
     assert ln_e_pairs_differ(b, c) == pytest.approx(theirs, abs=1e-9)
     assert ln_e_pairs_differ(b, c) == ln_e_pairs_differ(c, b)
 
@@ -55,8 +57,33 @@ def test_at_or_below_the_rate_the_expected_evidence_is_at_most_one(n: int, rate:
     assert expected <= 1 + 1e-9
 
 
-def test_eight_rounds_all_to_one_side_prove_a_difference_and_seven_do_not() -> None:
-    assert ln_e_pairs_differ(8, 0) > LN_20 > ln_e_pairs_differ(7, 0)
+def test_six_episodes_all_to_one_side_prove_a_difference_and_five_do_not() -> None:
+    assert ln_e_pairs_differ(6, 0) > LN_20 > ln_e_pairs_differ(5, 0)
+
+
+E_VALUES = st.lists(st.floats(-50, 50), min_size=1, max_size=6)
+
+
+@given(E_VALUES)
+def test_a_corrected_e_value_is_the_least_mean_over_all_families_that_hold_it(ln_e_values: list[float]) -> None:
+    values = [math.exp(ln_e) for ln_e in ln_e_values]
+    for at, corrected in enumerate(closed(ln_e_values)):
+        others = values[:at] + values[at + 1 :]
+        families = (family for size in range(len(values)) for family in combinations(others, size))
+        least = min((values[at] + math.fsum(family)) / (1 + len(family)) for family in families)
+        assert corrected == pytest.approx(math.log(least), rel=1e-9, abs=1e-9)
+        assert corrected >= ln_e_values[at] - math.log(len(values)) - 1e-9
+
+
+@given(E_VALUES, st.permutations(range(6)))
+def test_the_order_of_hypotheses_does_not_matter(ln_e_values: list[float], order: list[int]) -> None:
+    kept = [at for at in order if at < len(ln_e_values)]
+    shuffled = closed([ln_e_values[at] for at in kept])
+    assert shuffled == pytest.approx([closed(ln_e_values)[at] for at in kept])
+
+
+def test_evidence_too_large_for_a_float_stays_finite() -> None:
+    assert all(map(math.isfinite, closed([10_000.0, -10_000.0, 800.0])))
 
 
 def test_looking_after_every_round_raises_few_false_alarms() -> None:

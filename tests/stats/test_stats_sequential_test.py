@@ -11,7 +11,8 @@ from kmon.stats.compare import compare
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.trial import Trial
 from tests.support.ended import scenario
-from tests.support.seed import ALL, KIMI, NOVA, OPENROUTER, experiment, run
+from tests.support.outages import outages
+from tests.support.seed import ALL, KIMI, NOVA, OPENROUTER, SCATTERED, experiment, run
 
 TOKYO = scenario("tool-result")
 
@@ -29,22 +30,70 @@ def fed(watch: SequentialTest, trials: Iterable[Trial]) -> int:
     return 0
 
 
-def test_two_targets_are_told_apart_after_eight_rounds_in_which_one_failed_alone() -> None:
+def test_two_targets_are_told_apart_after_six_episodes_in_which_one_failed_alone() -> None:
     watch = watching(KIMI, OPENROUTER)
-    assert fed(watch, experiment(100, range(1, 11), (KIMI, OPENROUTER))) == 8
+    assert fed(watch, experiment(100, SCATTERED, (KIMI, OPENROUTER))) == 14
+    assert watch.proven
     assert watch.decided() == (
-        "bedrock/kimi-k2.5 fails more than openrouter, it alone failed in 8 rounds, the other alone in 0 "
-        "(e = 28.4, 20 needed): proven after 8 rounds, at 95 % confidence however often one looked; "
+        "bedrock/kimi-k2.5 fails more than openrouter, alone in 6 episodes against 0 (e = 21.8, 20 needed): "
+        "proven after 14 rounds, at 95 % confidence however often one looked; "
         "it does not tell whether the provider or the dialect is the cause"
     )
     assert watch.summary() == watch.decided()
 
 
+def test_a_target_that_never_passes_is_told_early_as_what_it_is() -> None:
+    watch = watching(KIMI, OPENROUTER)
+    assert fed(watch, experiment(100, range(1, 11), (KIMI, OPENROUTER))) == 6
+    assert not watch.proven
+    assert (
+        watch.decided()
+        == watch.summary()
+        == (
+            "bedrock/kimi-k2.5 failed more than openrouter, alone in 6 rounds against 0 (e = 21.8, 20 needed): "
+            "it failed in every round, which is one episode, so an outage explains it as well as a lasting fault; "
+            "test again later, or spread the rounds over hours"
+        )
+    )
+
+
+def test_one_outage_however_long_proves_nothing_but_is_told() -> None:
+    watch = watching(KIMI, OPENROUTER)
+    for n in range(1, 61):
+        watch.add(run(KIMI, n, "hang-mid-stream" if 10 < n <= 50 else "pass"))
+        watch.add(run(OPENROUTER, n))
+    assert watch.decided() is None
+    assert watch.summary() == (
+        "nothing proven to last in 60 rounds; while the test ran, bedrock/kimi-k2.5 failed more than openrouter, "
+        "alone in 40 rounds against 0 (e = 2.54e+11, 20 needed); outages of equal targets explain it as well"
+    )
+
+
+def test_an_outage_of_both_explains_nothing_between_two_scenarios_of_one_target() -> None:
+    rows = [(KIMI, TOKYO), (KIMI, scenario("code"))]
+    watch = SequentialTest(rows)
+    for n in range(1, 11):
+        watch.add(run(KIMI, n, "hang-mid-stream"))
+        watch.add(run(KIMI, n, scenario="code"))
+    assert watch.proven
+    assert "alone in 6 rounds against 0" in (watch.decided() or "")
+
+
+def test_a_disturbed_or_limited_round_does_not_end_an_episode() -> None:
+    for outcome in ("disturbed", "rate-limited", "not-asked"):
+        watch = watching(KIMI, OPENROUTER)
+        for n in range(1, 41):
+            watch.add(run(KIMI, n, outcome if n % 2 else "hang-mid-stream"))
+            watch.add(run(OPENROUTER, n))
+        assert not watch.proven
+        assert "it failed in every round" in watch.summary()
+
+
 def test_what_is_proven_stays_proven_while_the_last_runs_end() -> None:
     watch = watching(KIMI, OPENROUTER)
-    fed(watch, experiment(8, range(1, 11), (KIMI, OPENROUTER)))
+    fed(watch, experiment(14, SCATTERED, (KIMI, OPENROUTER)))
     proof = watch.decided()
-    for n in range(9, 20):
+    for n in range(15, 40):
         watch.add(run(KIMI, n))
         watch.add(run(OPENROUTER, n, "hang-mid-stream"))
     assert proof is not None
@@ -52,7 +101,7 @@ def test_what_is_proven_stays_proven_while_the_last_runs_end() -> None:
 
 
 def test_more_targets_need_more_evidence() -> None:
-    assert fed(watching(*ALL), experiment(100, range(1, 11), ALL)) == 11
+    assert fed(watching(*ALL), experiment(100, SCATTERED, ALL)) == 19
 
 
 def test_ten_rounds_of_the_field_report_decide_nothing() -> None:
@@ -61,7 +110,7 @@ def test_ten_rounds_of_the_field_report_decide_nothing() -> None:
     assert watch.decided() is None
     assert watch.summary() == (
         "nothing proven in 10 rounds; nearest to it: bedrock/kimi-k2.5 fails more than openrouter, "
-        "it alone failed in 4 rounds, the other alone in 0 (e = 3.2, 20 needed)"
+        "alone in 2 episodes against 0 (e = 1.71, 20 needed)"
     )
 
 
@@ -79,7 +128,7 @@ def test_the_order_in_which_runs_end_does_not_matter() -> None:
 
 def test_a_round_counts_only_when_it_and_all_before_it_are_complete() -> None:
     watch = watching(KIMI, NOVA)
-    for trial in experiment(30, range(1, 11), (KIMI, NOVA)):
+    for trial in experiment(30, SCATTERED, (KIMI, NOVA)):
         if (trial.target, trial.round) != (NOVA.name, 3):
             watch.add(trial)
     assert watch.decided() is None
@@ -107,18 +156,28 @@ def test_a_retry_adds_no_evidence() -> None:
 
 def test_one_target_can_be_held_against_a_pass_rate() -> None:
     watch = watching(KIMI, pass_rate=0.95)
-    stopped = fed(watch, experiment(100, targets=[KIMI]))
+    stopped = fed(watch, experiment(100, SCATTERED, targets=[KIMI]))
     sentence = watch.decided()
     assert 0 < stopped <= 10
-    assert sentence is not None
+    assert watch.proven and sentence is not None
     assert sentence.startswith("bedrock/kimi-k2.5 passes less than 95 % of its runs, ")
     assert sentence.endswith("; it does not tell why")
+
+
+def test_one_outage_does_not_prove_a_pass_rate_missed() -> None:
+    watch = watching(KIMI, pass_rate=0.9)
+    for n in range(1, 41):
+        watch.add(run(KIMI, n, "hang-mid-stream" if 10 < n <= 30 else "pass"))
+    assert watch.decided() is None
+    assert "nothing proven to last" in watch.summary()
+    assert "20 of 40 passed, with failures in 1 episode" in watch.summary()
 
 
 def test_a_good_target_is_proven_good() -> None:
     watch = watching(NOVA, pass_rate=0.8)
     assert 0 < fed(watch, experiment(200, targets=[NOVA])) < 60
-    assert "passes more than 80 % of its runs" in (watch.decided() or "")
+    assert "passed more than 80 % of its runs while the test ran" in (watch.decided() or "")
+    assert (watch.decided() or "").endswith("; it does not tell of outages at other times")
 
 
 def test_two_equal_targets_are_hardly_ever_told_apart() -> None:
@@ -135,6 +194,32 @@ def test_two_equal_targets_are_hardly_ever_told_apart() -> None:
     assert alarms <= 18
 
 
+@pytest.mark.parametrize("rounds", [3, 10, 30])
+def test_equal_targets_with_outages_are_hardly_ever_told_apart(rounds: int) -> None:
+    """100 races of 200 rounds between four targets with one outage law: down 30 % of the time, ``rounds`` at a time."""
+    draw, alarms = random.Random(rounds), 0
+    for _ in range(100):
+        laws = [outages(draw, down=0.3, rounds=rounds) for _ in ALL]
+        watch = watching(*ALL)
+        for n in range(1, 201):
+            for of, law in zip(ALL, laws, strict=True):
+                watch.add(run(of, n, "hang-mid-stream" if next(law) else "pass"))
+        alarms += watch.proven
+    assert alarms <= 9
+
+
+def test_a_target_with_more_outages_is_told_from_one_with_few() -> None:
+    draw, proven = random.Random(7), 0
+    for _ in range(50):
+        laws = outages(draw, down=0.4, rounds=3), outages(draw, down=0.02, rounds=3)
+        watch = watching(KIMI, NOVA)
+        for n in range(1, 301):
+            for of, law in zip((KIMI, NOVA), laws, strict=True):
+                watch.add(run(of, n, "hang-mid-stream" if next(law) else "pass"))
+        proven += watch.proven and (watch.decided() or "").startswith("bedrock/kimi-k2.5 fails more")
+    assert proven >= 45
+
+
 def test_what_cannot_be_proven_is_refused() -> None:
     with pytest.raises(UsageError, match="one target alone proves nothing; add another"):
         watching(KIMI)
@@ -144,7 +229,7 @@ def test_what_cannot_be_proven_is_refused() -> None:
 
 def test_the_conclusion_of_a_watched_race_is_what_was_watched() -> None:
     watch = watching(KIMI, OPENROUTER)
-    trials = list(experiment(8, range(1, 11), (KIMI, OPENROUTER)))
+    trials = list(experiment(14, SCATTERED, (KIMI, OPENROUTER)))
     fed(watch, trials)
     verdict = compare(trials, ALL, watched=watch.summary())
     assert verdict.watched and verdict.conclusion == watch.summary()
