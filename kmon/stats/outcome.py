@@ -165,7 +165,7 @@ def _ended_by_user(result: RunEnded, limits: PassLimits) -> RunOutcome:
 def _over_limit(result: RunEnded, limits: PassLimits) -> RunOutcome | None:
     """The outcome of a run that took longer than a limit of its scenario. Time that kmon took does not count."""
     late_s = result.late_ms / 1000
-    gap_s = (result.mid_gap_ms or 0.0) / 1000
+    gap_s = (result.mid_gap_ms or 0.0) / 1000 - late_s
     ttft_s = None if result.ttft_ms is None else result.ttft_ms / 1000 - late_s
     took_s = result.duration_ms / 1000 - late_s
     if limits.ttft_s and ttft_s is not None and ttft_s > limits.ttft_s:
