@@ -56,7 +56,7 @@ tool uses  bedrock/kimi-k2.5  bedrock/nova-pro
 3          22 % (2-68 %)      100 % (33-100 %)
 4          13 % (0.5-60 %)    100 % (23-100 %)
 5          8 % (0.1-52 %)     100 % (16-100 %)
-10         1 % (0.000-27 %)   100 % (3-100 %)
+10         1 % (0-27 %)       100 % (2-100 %)
 (the chance that so many in a row go well, if each use fails independently of the others)
 
 fails more         than              failed             alone  episodes  p              after Holm  ttft p after Holm\
