@@ -2,7 +2,7 @@
 
 What it proves are lasting differences, by e-values over episodes of failures, so that one long outage proves nothing.
 That a difference was there while the test ran is a weaker statement, for which every round counts. The summary tells
-it, and it stops a race only when the worse target never passed, since more requests to it would tell no more.
+it, and it stops a race only when the worse target never passed in 20 rounds: more requests to it would tell no more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from kmon.stats.episode_words import UNBROKEN
 from kmon.stats.hypotheses import AboveRate, BelowRate, Hypothesis, PairDiffers
 from kmon.stats.pairs import differing
 from kmon.stats.trial import Arm, Trial, arm_names
+
+DEAD_ROUNDS = 20
+"""A target that has not passed in so many rounds ends the test: shorter outages are common, and may pass."""
 
 
 class SequentialTest:
@@ -82,19 +85,17 @@ class SequentialTest:
         if self._decided is not None:
             return self._decided
         rounds = plural(self._rounds, "round")
+        if unbroken := self._unbroken():
+            return f"nothing proven to last in {rounds}; {unbroken}"
         (at, ln_e), (at_now, ln_e_now) = _largest(self._corrected()), _largest(self._corrected_now())
-        nearest = f"{self._hypotheses[at].lasting()} ({self._evidence(ln_e)})"
+        nearest = f"{self._hypotheses[at].lasting()} ({self._evidence(ln_e)})" if self._hypotheses[at].ln_e > 0 else ""
         if ln_e_now >= self._ln_needed:
             now = f"{self._hypotheses[at_now].now()} ({self._evidence(ln_e_now)})"
-            but = (
-                f"counted by episodes: {nearest}"
-                if self._hypotheses[at].ln_e > 0
-                else "outages of equal targets explain it as well"
-            )
+            but = f"counted by episodes: {nearest}" if nearest else "outages of equal targets explain it as well"
             return f"nothing proven to last in {rounds}; while the test ran, {now}; {but}"
-        if self._hypotheses[at].ln_e <= 0:
-            return f"nothing proven in {rounds}: no evidence of a difference"
-        return f"nothing proven in {rounds}; nearest to it: {nearest}"
+        if nearest:
+            return f"nothing proven in {rounds}; nearest to it: {nearest}"
+        return f"nothing proven in {rounds}: no evidence of a difference"
 
     def _decide(self) -> None:
         if all(max(h.ln_e, h.ln_e_now) < self._ln_needed for h in self._hypotheses):
@@ -105,11 +106,15 @@ class SequentialTest:
             sure = f"at {self._confidence} % confidence however often one looked"
             after = f"proven after {plural(self._rounds, 'round')}, {sure}; {self._hypotheses[at].cause()}"
             self._decided, self.proven = f"{proof}: {after}", True
-            return
+        elif self._rounds >= DEAD_ROUNDS:
+            self._decided = self._unbroken()
+
+    def _unbroken(self) -> str | None:
+        """The statement about a target that never passed, once that is beyond chance."""
         for hypothesis, ln_e in zip(self._hypotheses, self._corrected_now(), strict=True):
             if ln_e >= self._ln_needed and hypothesis.unbroken():
-                self._decided = f"{hypothesis.now()} ({self._evidence(ln_e)}): {UNBROKEN}"
-                return
+                return f"{hypothesis.now()} ({self._evidence(ln_e)}): {UNBROKEN}"
+        return None
 
     def _corrected(self) -> list[float]:
         return closed([hypothesis.ln_e for hypothesis in self._hypotheses])
