@@ -19,7 +19,7 @@ from kmon.probe.send import Shared
 from kmon.recording import Interaction, load
 from kmon.simulator.embedded import Embedded
 from kmon.simulator.replay import Replayed, replay_scenario, replay_target, replayed
-from kmon.stats.statistics import interval_words, wilson
+from kmon.stats.statistics import clopper_pearson, interval_words
 
 TIMEOUT_S = 600.0
 """In recorded seconds."""
@@ -98,7 +98,7 @@ def report(found: Found, bench: Bench[RecordedCase]) -> list[str]:
         lines.append(f"{name}  {len(rows)}")
         lines += [f"  {row.case.name}: {row.evidence[name]}" for row in rows]
     hits = sum(map(len, named.values()))
-    share = f" ({hits / total:.1%}, 95 % interval {interval_words(wilson(hits, total))})" if total else ""
+    share = f" ({hits / total:.1%}, 95 % interval {interval_words(clopper_pearson(hits, total))})" if total else ""
     lines += [
         "",
         f"{plural(total, 'recorded stream')} in {plural(len(found.recordings), 'file')}; "
@@ -114,7 +114,7 @@ def as_object(found: Found, bench: Bench[RecordedCase]) -> str:
     """The same as one JSON object."""
     named, total = _named(bench.rows), sum(row.runs for row in bench.rows)
     hits = sum(map(len, named.values()))
-    interval = wilson(hits, total) if total else None
+    interval = clopper_pearson(hits, total) if total else None
     return json.dumps(
         {
             "type": "selftest_recordings",

@@ -5,6 +5,7 @@ provider = "together"         # with * as a wildcard; model likewise
 dialect = "chat"              # by any name that `kmon run --dialect` takes for HTTP
 tools = true                  # only requests that offer tools; tool_result and nudge likewise
 prompt_chars = 4000           # only conversations at least so long; include_usage = true: only requests for usage
+stream = true                 # only answers that are streamed
 probability = 0.4             # exactly four of every ten equal requests (see struck()); the seed decides which
 episode = 5                   # the faults of probability come in outages of five such requests in a row
 first = 2                     # only the first two requests of one conversation: a client that retries succeeds then
@@ -61,6 +62,7 @@ class Facts(Struct, frozen=True):
     include_usage: bool = False
     prompt_chars: int = 0
     """Of all messages."""
+    stream: bool = True
 
     @property
     def counted(self) -> Facts:
@@ -79,6 +81,7 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
     nudge: bool | None = None
     first: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     include_usage: bool | None = None
+    stream: bool | None = None
     prompt_chars: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
     episode: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
@@ -93,6 +96,7 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
             and self.tool_result in (None, facts.tool_result)
             and self.nudge in (None, facts.nudge)
             and self.include_usage in (None, facts.include_usage)
+            and self.stream in (None, facts.stream)
             and facts.prompt_chars >= self.prompt_chars
         )
 

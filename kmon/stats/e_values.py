@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import exp, lgamma, log, log1p
+from math import exp, log, log1p
 
-from kmon.stats.statistics import ln_binomial_tail
+from kmon.stats.statistics import ln_beta, ln_binomial_tail
 
 PAIR_PRIOR = 0.2
 """The bet on a pair is the beta(0.2, 0.2) mixture: most of it on one arm that nearly always fails alone.
@@ -57,8 +57,3 @@ def closed(ln_e_values: Sequence[float]) -> list[float]:
         least = min((values[rank] + below[others]) / (others + 1) for others in range(rank + 1))
         corrected[at] = log(least) if least else -_LARGEST_LN
     return corrected
-
-
-def ln_beta(a: float, b: float) -> float:
-    """Natural logarithm of the beta function."""
-    return lgamma(a) + lgamma(b) - lgamma(a + b)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal
 
@@ -11,9 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kmon.model import Scenario, Target
+from kmon.stats.difference import PairedCounts, paired_difference, unpaired_difference
+from kmon.stats.latency_pairs import paired_p
 from kmon.stats.pair_evidence import paired_evidence, unpaired_evidence
-from kmon.stats.statistics import holm, need_more
-from kmon.stats.survival import SurvivalTime, logrank
+from kmon.stats.question import Question, corrected
+from kmon.stats.statistics import Interval, need_more
+from kmon.stats.survival import SurvivalTime
 from kmon.stats.trial import Arm, Trial
 
 ALPHA = 0.05
@@ -32,12 +36,16 @@ class Comparison(Struct, frozen=True):
     With McNemar's test all counts are of the rounds that both arms took part in; ``only_worse`` and ``only_better``
     count the rounds in which only one arm failed. Fisher's test is used when too few rounds are shared; both are then
     None. ``p_holm``, ``p_rounds_holm`` and ``ttft_p_holm`` are corrected over all comparisons of the test and compare
-    with 5 %.
+    with 5 %. ``ttft_p`` is of the exact signed-rank test of the times to the first token, over the rounds that both
+    arms took part in.
 
     ``p`` is by episodes (``episodes.py``): whether the difference lasts. ``p_rounds`` counts every round: whether there
     was one while the test ran, with its outages taken as given. The episodes of an arm are those in which it was the
     first to fail alone; with Fisher's test, all of its own. ``clean_rounds`` had to lie between two of them; 0 for two
     scenarios of one target, where each round counts.
+
+    ``difference`` is the failure rate of the worse arm minus that of the better one while the test ran, as a share, and
+    ``difference_interval`` its 95 % interval. Both are of this pair alone.
     """
 
     worse: str
@@ -61,11 +69,18 @@ class Comparison(Struct, frozen=True):
     clean_rounds: int = 1
     p_rounds: float = 1.0
     p_rounds_holm: float = 1.0
+    difference: float = 0.0
+    difference_interval: Interval = Interval(-1.0, 1.0)
+    asked: bool = True
+    """Whether it is one of the comparisons that the test was made for; all others wait until these are proven."""
 
     @property
     def proven(self) -> bool:
-        """Whether the difference is proven to last."""
-        return self.p_holm <= ALPHA
+        """Whether the difference is proven to last.
+
+        Not if the other arm had more episodes, as when one long outage outweighs many short ones of the other.
+        """
+        return self.p_holm <= ALPHA and (self.test == "Fisher" or self.episodes_worse > self.episodes_better)
 
     @property
     def seen(self) -> bool:
@@ -83,6 +98,7 @@ def compare_pairs(
     names: Mapping[Arm, str],
     targets: Mapping[str, Target],
     scenarios: Mapping[str, Scenario],
+    question: Question | None = None,
 ) -> tuple[Comparison, ...]:
     """The comparisons of all pairs of arms that have runs that count, in the order of ``arms``."""
     counted = {arm: {n: trial for n, trial in rounds.items() if trial.counted} for arm, rounds in arms.items()}
@@ -96,16 +112,18 @@ def compare_pairs(
         )
         for first, second in pairs
     ]
-    p_holm = holm([comparison.p for comparison in raw])
-    p_rounds_holm = holm([comparison.p_rounds for comparison in raw])
-    ttft_p_holm = holm([comparison.ttft_p for comparison in raw])
+    asked = [question is None or question.asks(pair) for pair in pairs]
+    p_holm = corrected([comparison.p for comparison in raw], asked)
+    p_rounds_holm = corrected([comparison.p_rounds for comparison in raw], asked)
+    ttft_p_holm = corrected([comparison.ttft_p for comparison in raw], asked)
     return tuple(
         replace(
             comparison,
             p_holm=p_holm[at],
             p_rounds_holm=p_rounds_holm[at],
             ttft_p_holm=ttft_p_holm[at],
-            more_rounds=0 if p_holm[at] <= ALPHA else _more_rounds(comparison, len(raw)),
+            more_rounds=0 if p_holm[at] <= ALPHA else _more_rounds(comparison, sum(asked) or len(raw)),
+            asked=asked[at],
         )
         for at, comparison in enumerate(raw)
     )
@@ -125,7 +143,7 @@ def _compare(
         evidence = paired_evidence(ours, theirs, shared_outages=one_target)
     else:
         evidence = unpaired_evidence(ours, theirs)
-    ttft_p = logrank(_first_tokens(first.values()), _first_tokens(second.values()))
+    ttft_p = paired_p(_first_tokens(first), _first_tokens(second))
     return Comparison(
         worse=names[0],
         better=names[1],
@@ -146,11 +164,21 @@ def _compare(
         clean_rounds=evidence.clean_rounds,
         p_rounds=evidence.p_rounds,
         p_rounds_holm=evidence.p_rounds,
+        difference=sum(ours) / len(ours) - sum(theirs) / len(theirs),
+        difference_interval=_difference(ours, theirs, paired=paired, differ=evidence.p_rounds <= ALPHA),
     )
 
 
-def _first_tokens(trials: Iterable[Trial]) -> list[SurvivalTime]:
-    return [wait for trial in trials if (wait := trial.first_token()) is not None]
+def _difference(ours: Sequence[bool], theirs: Sequence[bool], *, paired: bool, differ: bool) -> Interval:
+    if not paired:
+        return unpaired_difference((sum(ours), len(ours)), (sum(theirs), len(theirs)), differ=differ)
+    cells = Counter(zip(ours, theirs, strict=True))
+    order = ((True, True), (True, False), (False, True), (False, False))
+    return paired_difference(PairedCounts(*(cells[cell] for cell in order)), differ=differ)
+
+
+def _first_tokens(rounds: Mapping[int, Trial]) -> dict[int, SurvivalTime]:
+    return {n: wait for n, trial in rounds.items() if (wait := trial.first_token()) is not None}
 
 
 def _more_rounds(comparison: Comparison, comparisons: int) -> int | None:

@@ -1,8 +1,9 @@
 """Confidence intervals of rates, exact tests and Holm's correction: pure functions of counts, without dependencies.
 
-Definitions are those of scipy (``binomtest``, ``fisher_exact``). Sums are computed in log space, so that counts up to
-100,000 neither overflow nor lose precision. All of them need a sample size that was fixed in advance; for repeated
-looks see ``sequential_test.py``.
+One convention: every interval of a rate is two-sided, exact (Clopper-Pearson) and 95 %, also where everything or
+nothing passed. Definitions are those of scipy (``binomtest``, ``fisher_exact``). Sums are computed in log space, so
+that counts up to 100,000 neither overflow nor lose precision. All of them need a sample size that was fixed in advance;
+for repeated looks see ``sequential_test.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import chain, takewhile
-from math import exp, expm1, fsum, lgamma, log, log1p, sqrt
-from statistics import NormalDist
+from math import exp, fsum, lgamma, log, log1p
 
 from msgspec import Struct
 
@@ -23,6 +23,12 @@ MORE_ROUNDS_LIMIT = 10_000
 """Largest number of further rounds that is reported."""
 LN_UNSEEN = -50.0
 """Terms of a sum that are smaller than the largest by this natural logarithm are lost in rounding."""
+_NEWTON_STEPS = 30
+"""Upper bound; four to eight are usual."""
+_FRACTION_TERMS = 10_000
+"""Upper bound; a continued fraction of n runs needs about the root of n."""
+_CONVERGED = 1e-15
+_NEGLIGIBLE = 1e-5
 
 
 class Interval(Struct, frozen=True):
@@ -32,36 +38,86 @@ class Interval(Struct, frozen=True):
     high: float
 
 
-def wilson(passes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a rate, accurate for small counts. Raises ValueError unless 0 <= passes <= n > 0."""
-    _counts(passes, n)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    centre = passes + z * z / 2
-    spread = z * sqrt(passes * (n - passes) / n + z * z / 4)
-    low = 0.0 if passes == 0 else (centre - spread) / (n + z * z)
-    high = 1.0 if passes == n else (centre + spread) / (n + z * z)
-    return Interval(low, high)
+def clopper_pearson(hits: float, n: float, confidence: float = 0.95) -> Interval:
+    """The exact two-sided interval of a rate: it holds the true rate in at least ``confidence`` of all samples.
+
+    Each end is the rate at which a count as extreme as ``hits`` has the probability (1 - confidence) / 2. Counts may be
+    fractions, for an effective sample size (Korn and Graubard 1998). Raises ValueError unless 0 <= hits <= n, n >= 1.
+    """
+    _counts(hits, n)
+    tail = (1 - confidence) / 2
+    return Interval(_lowest_rate(hits, n, tail), 1 - _lowest_rate(n - hits, n, tail))
 
 
-def at_most(n: int, confidence: float = 0.95) -> float:
-    """The upper bound of a rate after 0 hits in ``n`` (Clopper-Pearson, one-sided): ``1 - alpha^(1/n)``."""
-    _counts(0, n)
-    return -expm1(log1p(-confidence) / n)
+def _lowest_rate(hits: float, n: float, tail: float) -> float:
+    """The rate at which ``hits`` or more of ``n`` have the probability ``tail``: a quantile of a beta distribution.
+
+    Newton's method on the logarithms of both. That curve is concave, so from the second step on the rate only rises
+    towards the root.
+    """
+    if hits == 0:
+        return 0.0
+    a, b = hits, n - hits + 1
+    ln_rate = log(a / (a + b))
+    for _ in range(_NEWTON_STEPS):
+        ln_tail = ln_beta_tail(exp(ln_rate), a, b)
+        ln_slope = a * ln_rate + (b - 1) * log1p(-exp(ln_rate)) - ln_beta(a, b) - ln_tail
+        step = (log(tail) - ln_tail) / exp(ln_slope)
+        ln_rate += step
+        if abs(step) <= 1e-12:
+            break
+    return exp(ln_rate)
+
+
+def ln_beta_tail(rate: float, a: float, b: float) -> float:
+    """Natural logarithm of the regularised incomplete beta function I(a, b) at ``rate`` (strictly between 0 and 1).
+
+    It is the probability of ``a`` or more hits in ``a + b - 1`` at that rate. By the continued fraction of DLMF
+    8.17.22, evaluated with Lentz's algorithm.
+    """
+    if rate > (a + 1) / (a + b + 2):  # it converges quickly on the other side
+        return log1p(-exp(ln_beta_tail(1 - rate, b, a)))
+    upper, lower = 1.0, 1 / (1 - (a + b) * rate / (a + 1))
+    fraction = lower
+    for m in range(1, _FRACTION_TERMS):
+        even = m * (b - m) * rate / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * rate / ((a + 2 * m) * (a + 2 * m + 1))
+        before = fraction
+        for term in (even, odd):
+            lower = 1 / (1 + term * lower)
+            upper = 1 + term / upper
+            fraction *= lower * upper
+        if abs(fraction / before - 1) <= _CONVERGED:
+            break
+    return a * log(rate) + b * log1p(-rate) - log(a) - ln_beta(a, b) + log(fraction)
+
+
+def ln_beta(a: float, b: float) -> float:
+    """Natural logarithm of the beta function."""
+    return lgamma(a) + lgamma(b) - lgamma(a + b)
+
+
+def exact_bounds(passes: int, n: int, confidence: float = 0.95) -> Interval:
+    """The two one-sided bounds of a rate, each exact at ``confidence`` (Clopper and Pearson 1934).
+
+    The rate is at least ``low`` with that confidence, and at most ``high`` with that confidence; the two together hold
+    with ``2 * confidence - 1``. Raises ValueError unless 0 <= passes <= n > 0.
+    """
+    return clopper_pearson(passes, n, 2 * confidence - 1)
 
 
 def interval_words(interval: Interval) -> str:
-    """``31-83 %``."""
-    return f"{percent(interval.low)}-{percent(interval.high)} %"
+    """``31-83 %``; an end within a thousandth of a percent of 0 or 100 is told as that."""
+    low = 0.0 if interval.low < _NEGLIGIBLE else interval.low
+    high = 1.0 if interval.high > 1 - _NEGLIGIBLE else interval.high
+    return f"{percent(low)}-{percent(high)} %"
 
 
 def rate_words(passes: int, n: int) -> str:
-    """``60 % (31-83 %), 10 runs``; without a failure ``100 %, at most 26 % fail (95 %), 10 runs``."""
+    """``60 % (26-88 %), 10 runs``."""
     if n == 0:
         return "no run counts"
-    runs = plural(n, "run")
-    if passes == n:
-        return f"100 %, at most {percent(at_most(n), up=True)} % fail (95 %), {runs}"
-    return f"{percent(passes / n)} % ({interval_words(wilson(passes, n))}), {runs}"
+    return f"{percent(passes / n)} % ({interval_words(clopper_pearson(passes, n))}), {plural(n, 'run')}"
 
 
 def compound(rate: float, interval: Interval, uses: int) -> tuple[float, Interval]:
@@ -142,6 +198,6 @@ def ln_binomial_tail(k: int, n: int, rate: float) -> float:
     return min(0.0, top + log(fsum(exp(ln_term - top) for ln_term in chain(below, above))))
 
 
-def _counts(hits: int, n: int) -> None:
+def _counts(hits: float, n: float) -> None:
     if not 0 <= hits <= n or n < 1:
-        raise ValueError(f"{hits} of {n} is no share; there must be at least one run")
+        raise ValueError(f"{hits:g} of {n:g} is no share; there must be at least one run")

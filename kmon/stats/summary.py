@@ -11,7 +11,7 @@ from msgspec import Struct
 from kmon.format import Column
 from kmon.stats.episodes import Clustering, clustering
 from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
-from kmon.stats.statistics import Interval, at_most, compound, rate_words, wilson
+from kmon.stats.statistics import Interval, clopper_pearson, compound, rate_words
 from kmon.stats.survival import Percentile, SurvivalTime, kaplan_meier
 from kmon.stats.trial import Trial
 
@@ -35,7 +35,8 @@ class Compound(Struct, frozen=True, omit_defaults=True):
 class ArmFigures(Struct, frozen=True):
     """One arm of a test. Rates are shares of the ``n`` runs that count; times are in seconds.
 
-    ``at_most_failing`` replaces the interval when no run failed: the upper bound of the failure rate.
+    ``interval`` is exact and two-sided. ``at_most_failing`` is the same interval seen from the other side when no run
+    failed: the highest failure rate that it holds.
     """
 
     name: str
@@ -59,6 +60,17 @@ class ArmFigures(Struct, frozen=True):
     compound: tuple[Compound, ...]
     clustered: Clustering | None = None
     """Whether the failures came in runs; None without a failure."""
+    cut_short: int = 0
+    """Runs that the user ended before they had passed or failed; no rate includes them."""
+    worst: float | None = None
+    """The pass rate if all runs that were cut short had failed; None if none counts and none was cut short."""
+    best: float | None = None
+    """The same if all of them had passed."""
+
+    @property
+    def mostly_limited(self) -> bool:
+        """Whether more than half of its runs were refused for their rate, so that the others say little."""
+        return self.rate_limited > self.n + self.cut_short
 
     @property
     def failed(self) -> int:
@@ -73,7 +85,7 @@ class Rate(Protocol):
 
 
 PASS_RATE = Column[Rate](
-    "pass rate (95 %)", lambda rate: rate.words, width=42, help="the share that passed, with its 95 % interval"
+    "pass rate (95 %)", lambda rate: rate.words, width=34, help="the share that passed, with its 95 % interval"
 )
 """The column in the table of a verdict and on the board."""
 
@@ -82,7 +94,8 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
     """The figures of the runs of one arm. ``trials`` must not be empty."""
     outcomes = Counter(trial.outcome for trial in trials)
     n = sum(trial.counted for trial in trials)
-    passes = outcomes["pass"]
+    passes, cut_short = outcomes["pass"], outcomes["cut-short"]
+    interval = clopper_pearson(passes, n) if n else None
     return ArmFigures(
         name=name,
         target=trials[0].target,
@@ -91,8 +104,8 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         passes=passes,
         words=rate_words(passes, n),
         rate=passes / n if n else None,
-        interval=wilson(passes, n) if n else None,
-        at_most_failing=at_most(n) if n and passes == n else None,
+        interval=interval,
+        at_most_failing=1 - interval.low if interval is not None and passes == n else None,
         failures={
             outcome: outcomes[outcome]
             for outcome in OUTCOMES
@@ -107,6 +120,9 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         duration_s=_percentiles([trial.whole() for trial in trials]),
         compound=_compounds([trial for trial in trials if trial.counted]),
         clustered=clustering([trial.failed for trial in sorted(trials, key=lambda t: t.round) if trial.counted]),
+        cut_short=cut_short,
+        worst=passes / (n + cut_short) if n + cut_short else None,
+        best=(passes + cut_short) / (n + cut_short) if n + cut_short else None,
     )
 
 
@@ -124,10 +140,11 @@ def _compounds(trials: Sequence[Trial]) -> tuple[Compound, ...]:
         passes, n = sum(not trial.failed for trial in trials), len(trials)
     if not n:
         return ()
+    of_one = clopper_pearson(passes, n)
     longest = max(chains, default=0)
     rows = []
     for uses in USES:
-        rate, interval = compound(passes / n, wilson(passes, n), uses)
+        rate, interval = compound(passes / n, of_one, uses)
         measured = sum(done >= uses for done in chains) if uses <= longest else None
         rows.append(Compound(uses, rate, interval, measured, None if measured is None else len(chains)))
     return tuple(rows)

@@ -104,8 +104,9 @@ async def test_retry_of_an_open_run_is_a_new_attempt_in_the_same_run() -> None:
         await race.do("retry")
         await race.until(is_text, 2)
         held.release.set()
-        result = await race.ended()
+        first, result = await race.ended(), await race.ended(2)
         run = race.view.runs["r1.1"]
+    assert (first.attempts, first.state, first.text) == (1, "cancelled", "one ")
     assert (result.attempts, result.state, held.requests) == (2, "done", 2)
     assert [(a.role, a.ending) for a in run.attempts] == [("first", "cancelled"), ("retry", "done")]
 

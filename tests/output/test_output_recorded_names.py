@@ -19,7 +19,7 @@ from kmon.findings.recorded import decode
 from kmon.recording import Interaction, load
 from kmon.recording.decode import decodable
 from kmon.simulator.replay import replayed
-from kmon.stats.statistics import interval_words, wilson
+from kmon.stats.statistics import clopper_pearson, interval_words
 from tests.support.same_names import replayed_names
 
 CORPUS = os.environ.get("KMON_CORPUS")
@@ -104,6 +104,6 @@ def test_readme_tells_how_many_healthy_recordings_get_a_name() -> None:
     deserved = sum(map(len, RIGHT.values()))
     wrong = sum(len(set(names(place)) - set(RIGHT[place.name])) for place in below)
     healthy = streams - deserved
-    told = f"{wrong} of {healthy} healthy ones (95 % interval {interval_words(wilson(wrong, healthy))})"
+    told = f"{wrong} of {healthy} healthy ones (95 % interval {interval_words(clopper_pearson(wrong, healthy))})"
     assert f"{streams} recorded streams" in README.read_text("utf-8")
     assert told in " ".join(README.read_text("utf-8").split())

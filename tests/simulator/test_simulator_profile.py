@@ -23,7 +23,17 @@ def written(tmp_path: Path, text: str) -> Profile:
 
 
 def test_the_built_in_profiles_load() -> None:
-    assert built_in() == ("demo", "outages", "retries", "seed-000", "seed-001", "seed-002", "seed-003", "smooth")
+    assert built_in() == (
+        "demo",
+        "isolate",
+        "outages",
+        "retries",
+        "seed-000",
+        "seed-001",
+        "seed-002",
+        "seed-003",
+        "smooth",
+    )
     assert [load(name).name for name in built_in()] == list(built_in())
 
 
@@ -131,5 +141,15 @@ def test_a_bad_profile_is_refused_with_file_line_key_and_what_to_do(
 
 
 def test_a_profile_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UsageError, match="demo, outages, retries, seed-000, seed-001, seed-002, seed-003, smooth"):
+    with pytest.raises(
+        UsageError, match="demo, isolate, outages, retries, seed-000, seed-001, seed-002, seed-003, smooth"
+    ):
         load("nope")
+
+
+def test_a_rule_can_be_about_streams_or_about_whole_answers(tmp_path: Path) -> None:
+    profile = written(tmp_path, '[[rule]]\nstream = true\nfault = "no-headers"\n')
+    streamed = Facts("p", "m", tools=False, tool_result=False, nudge=False)
+    whole = Facts("p", "m", tools=False, tool_result=False, nudge=False, stream=False)
+    assert profile.fault(streamed, seed=1, turn=1).name == "no-headers"
+    assert profile.fault(whole, seed=1, turn=1).name == "smooth"

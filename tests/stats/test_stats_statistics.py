@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from kmon.stats.statistics import (
     Interval,
-    at_most,
+    clopper_pearson,
     compound,
     fisher_exact,
     holm,
+    ln_beta_tail,
     mcnemar_exact,
     need_more,
-    wilson,
 )
 
 AGREES = 1e-9
@@ -25,11 +25,11 @@ P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 @pytest.mark.references
 @given(SHARES, st.sampled_from([0.8, 0.9, 0.95, 0.99]))
-def test_the_wilson_interval_is_scipys(share: tuple[int, int], confidence: float) -> None:
+def test_the_interval_is_scipys_exact_one(share: tuple[int, int], confidence: float) -> None:
     from scipy import stats  # here, since every process of the tests imports all of them
 
-    ours = wilson(*share, confidence)
-    theirs = stats.binomtest(*share).proportion_ci(confidence, "wilson")
+    ours = clopper_pearson(*share, confidence)
+    theirs = stats.binomtest(*share).proportion_ci(confidence, "exact")
     assert ours.low == pytest.approx(theirs.low, abs=AGREES)
     assert ours.high == pytest.approx(theirs.high, abs=AGREES)
 
@@ -37,30 +37,65 @@ def test_the_wilson_interval_is_scipys(share: tuple[int, int], confidence: float
 @given(SHARES)
 def test_an_interval_holds_its_rate_and_stays_within_0_and_1(share: tuple[int, int]) -> None:
     passes, n = share
-    interval = wilson(passes, n)
+    interval = clopper_pearson(passes, n)
     assert 0 <= interval.low <= passes / n <= interval.high <= 1
 
 
 @given(SHARES)
 def test_the_interval_of_the_failures_mirrors_that_of_the_passes(share: tuple[int, int]) -> None:
     passes, n = share
-    ours, mirrored = wilson(passes, n), wilson(n - passes, n)
+    ours, mirrored = clopper_pearson(passes, n), clopper_pearson(n - passes, n)
     assert ours.low == pytest.approx(1 - mirrored.high, abs=AGREES)
 
 
 @given(st.integers(1, 50), st.integers(2, 40))
 def test_more_runs_at_the_same_rate_narrow_the_interval(passes: int, times: int) -> None:
-    few, many = wilson(passes, 50), wilson(passes * times, 50 * times)
+    few, many = clopper_pearson(passes, 50), clopper_pearson(passes * times, 50 * times)
     assert many.high - many.low < few.high - few.low
 
 
 @pytest.mark.references
-@given(st.integers(1, 100_000), st.sampled_from([0.9, 0.95, 0.99]))
-def test_no_failure_in_n_leaves_room_for_clopper_and_pearsons_bound(n: int, confidence: float) -> None:
+@given(st.integers(1, 100_000), st.floats(0, 1), st.sampled_from([0.9, 0.95, 0.99]))
+def test_an_interval_of_many_runs_keeps_its_digits(n: int, share: float, confidence: float) -> None:
     from scipy import stats
 
-    theirs = stats.binomtest(0, n, alternative="less").proportion_ci(confidence, "exact").high
-    assert at_most(n, confidence) == pytest.approx(theirs, abs=AGREES)
+    hits = round(n * share)
+    ours = clopper_pearson(hits, n, confidence)
+    theirs = stats.binomtest(hits, n).proportion_ci(confidence, "exact")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=AGREES)
+
+
+@pytest.mark.references
+@given(st.floats(1, 500), st.floats(0.01, 1))
+def test_the_interval_of_an_effective_sample_size_is_a_quantile_of_the_beta_distribution(
+    n: float, share: float
+) -> None:
+    from scipy import stats
+
+    hits = n * share
+    assert clopper_pearson(hits, n).low == pytest.approx(float(stats.beta.ppf(0.025, hits, n - hits + 1)), abs=AGREES)
+
+
+@pytest.mark.references
+@given(st.floats(0.001, 0.999), st.floats(0.5, 3_000), st.floats(0.5, 3_000))
+def test_the_tail_of_the_beta_distribution_is_scipys(rate: float, a: float, b: float) -> None:
+    from scipy import special
+
+    theirs = float(special.betainc(a, b, rate))
+    if 1e-250 < theirs < 1 - 1e-9:  # beyond, scipy has run out of digits
+        assert ln_beta_tail(rate, a, b) == pytest.approx(math.log(theirs), abs=1e-8, rel=1e-9)
+
+
+def test_an_interval_holds_the_true_rate_in_at_least_95_percent_of_all_samples() -> None:
+    for n in (1, 3, 10, 50):
+        intervals = [clopper_pearson(hits, n) for hits in range(n + 1)]
+        for true in (step / 200 for step in range(1, 200)):
+            holding = math.fsum(
+                math.comb(n, hits) * true**hits * (1 - true) ** (n - hits)
+                for hits, interval in enumerate(intervals)
+                if interval.low <= true <= interval.high
+            )
+            assert holding >= 0.95 - AGREES
 
 
 @pytest.mark.references
@@ -105,9 +140,9 @@ def test_a_hundred_thousand_runs_keep_their_digits(p_value: float) -> None:
 def test_the_counts_of_the_field_report() -> None:
     assert mcnemar_exact(4, 0) == 0.125
     assert fisher_exact(4, 6, 0, 10) == pytest.approx(0.08668730650154799)
-    interval = wilson(6, 10)
-    assert (round(interval.low, 4), round(interval.high, 4)) == (0.3127, 0.8318)
-    assert at_most(10) == pytest.approx(0.2588655508)
+    interval = clopper_pearson(6, 10)
+    assert (round(interval.low, 4), round(interval.high, 4)) == (0.2624, 0.8784)
+    assert clopper_pearson(10, 10).low == pytest.approx(0.025**0.1)
 
 
 @given(P_VALUES)
@@ -135,14 +170,14 @@ def test_nothing_to_correct_is_nothing() -> None:
 @given(SHARES, st.integers(1, 20))
 def test_a_chain_carries_the_interval_through(share: tuple[int, int], uses: int) -> None:
     passes, n = share
-    rate, interval = compound(passes / n, wilson(passes, n), uses)
+    rate, interval = compound(passes / n, clopper_pearson(passes, n), uses)
     assert interval.low <= rate <= interval.high
-    assert interval == Interval(wilson(passes, n).low ** uses, wilson(passes, n).high ** uses)
+    assert interval == Interval(clopper_pearson(passes, n).low ** uses, clopper_pearson(passes, n).high ** uses)
 
 
 def test_eighteen_of_twenty_over_ten_uses() -> None:
-    rate, interval = compound(0.9, wilson(18, 20), 10)
-    assert (round(rate, 3), round(interval.low, 3), round(interval.high, 3)) == (0.349, 0.028, 0.754)
+    rate, interval = compound(0.9, clopper_pearson(18, 20), 10)
+    assert (round(rate, 3), round(interval.low, 3), round(interval.high, 3)) == (0.349, 0.022, 0.883)
 
 
 def test_four_of_ten_against_none_needs_five_more_rounds() -> None:
@@ -166,7 +201,7 @@ def test_the_rounds_said_to_be_needed_suffice_at_the_observed_rates(b: int, c: i
 @pytest.mark.parametrize(("hits", "n"), [(0, 0), (-1, 3), (4, 3)])
 def test_a_share_of_nothing_is_refused(hits: int, n: int) -> None:
     with pytest.raises(ValueError, match="is no share"):
-        wilson(hits, n)
+        clopper_pearson(hits, n)
 
 
 def test_a_negative_count_is_refused() -> None:
