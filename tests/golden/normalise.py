@@ -21,8 +21,8 @@ CONFIGURED = ("stall_ms", "timeout_ms", "threshold_ms", "policy", "retry_after_s
 """Durations that were asked for, not measured."""
 OF_TIMES = ("seconds", "ttft_p", "ttft_p_holm")
 """Figures that are computed from measured durations."""
-OF_THE_MACHINE = ("blame", "witness")
-"""Objects that tell of the machine kmon runs on: only their keys are compared, since the values depend on load."""
+OF_THE_MACHINE = ("blame", "witness", "latency")
+"""Objects whose values depend on the load of the machine: only their keys are compared."""
 TEXTS = ("text", "reasoning", "arguments", "raw", "frame")
 """What a provider said: written as it is up to so many characters, of a longer one its length and digest."""
 LONG_TEXT = 100
