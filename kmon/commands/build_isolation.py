@@ -15,6 +15,7 @@ from kmon.catalog.resolve import custom_target, resolve_scenario, resolve_target
 from kmon.commands.build_plan import TEST_TIMEOUT_S, Prepared, Simulation, plan_of, ready_to_start
 from kmon.commands.check_flags import check_aim, on_simulator
 from kmon.commands.flags import seed_of
+from kmon.commands.pass_limits import limited
 from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
 from kmon.engine.plan import Keys, RacePlan, Row
@@ -25,7 +26,8 @@ from kmon.format import listed
 from kmon.isolate.changes import unchecked
 from kmon.isolate.experiment import Experiment
 from kmon.isolate.places import Places, check_elsewhere, check_other_model, has_own_key, places_of
-from kmon.isolate.requests import Requests, chosen, obstacles
+from kmon.isolate.requests import chosen, obstacles
+from kmon.isolate.stages import Stages, StageSettings
 from kmon.isolate.subject import Subject
 from kmon.model import DEFAULT_DIALECT, Target
 from kmon.simulator.embedded import Embedded
@@ -137,7 +139,7 @@ def _subject(options: argparse.Namespace, loaded: Loaded, target: Target, places
     name = options.scenario or default
     if name is None:
         raise UsageError("say what is asked with --scenario NAME; 'kmon scenarios' lists what there is")
-    scenario = resolve_scenario(loaded.catalog, name)
+    scenario = limited(resolve_scenario(loaded.catalog, name), options)
     if scenario.chain is not None:
         raise UsageError(f"scenario {name} takes several requests per run; isolate one request, such as tool-result")
     if problem := unjudgeable(scenario) or dialect(target.dialect).unsupported(target, scenario):
@@ -154,9 +156,7 @@ def _subject(options: argparse.Namespace, loaded: Loaded, target: Target, places
 def _ready(
     options: argparse.Namespace, loaded: Loaded, subject: Subject, simulation: Simulation | None = None
 ) -> Isolating:
-    found = [[factor for factor in subject.factors if factor.stage == stage] for stage in ("request", "place")]
-    stages = [Requests(subject.reported, subject.places, factors) for factors in found if factors]
-    experiment = _experiment(options, stages)
+    experiment = _experiment(options, subject)
     plan = _plan(options, loaded, experiment, simulation)
     hosts = list(dict.fromkeys(host_of(to.base_url) for to in experiment.targets))
     tokens = f"at most {plan.max_output_tokens} output tokens"
@@ -169,9 +169,14 @@ def _names(given: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (given or "").split(",") if name.strip())
 
 
-def _experiment(options: argparse.Namespace, stages: list[Requests]) -> Experiment:
+def _experiment(options: argparse.Namespace, subject: Subject) -> Experiment:
+    settings = StageSettings(seed=seed_of(options), block=BLOCK)
+
+    def stages() -> Stages:
+        return Stages(subject.reported, subject.places, subject.factors, settings)
+
     try:
-        return Experiment(stages, max_requests=options.max_requests, seed=seed_of(options), block=BLOCK)
+        return Experiment(stages, max_requests=options.max_requests)
     except ValueError as error:
         raise UsageError(f"--max-requests {options.max_requests}: {error}") from None
 

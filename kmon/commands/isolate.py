@@ -8,14 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kmon.commands.flags import DEFAULT_SEED, Parser, add_screen, add_settings, without_screen
+from kmon.commands.pass_limits import add_pass_limits, given_limits
 from kmon.errors import UsageError
 
 if TYPE_CHECKING:
     from kmon.commands.build_isolation import Isolating
 
 HELP = "Find the factor by which a request fails: tools, a tool result, streaming, the dialect, the provider, ..."
-MAX_REQUESTS = 120
+MAX_REQUESTS = 150
 PER_TARGET = 4
+HOUR_S = 3_600
 
 
 def arguments(parser: Parser) -> None:
@@ -41,7 +43,7 @@ def arguments(parser: Parser) -> None:
         type=int,
         default=MAX_REQUESTS,
         metavar="N",
-        help=f"requests at most, in both stages (default {MAX_REQUESTS})",
+        help=f"requests at most, in all stages (default {MAX_REQUESTS})",
     )
     limits.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
     limits.add_argument(
@@ -56,6 +58,7 @@ def arguments(parser: Parser) -> None:
     )
     add_settings(limits, "concurrency", "stall_s", "timeout_s", "connect_timeout_s")
     limits.add_argument("--seed", type=int, metavar="N", help=f"same seed, same order (default {DEFAULT_SEED})")
+    add_pass_limits(parser)
     demo = parser.add_argument_group("simulator")
     demo.add_argument("--demo", action="store_true", help="on the embedded simulator, free, with a cause to be found")
     demo.add_argument("--profile", metavar="NAME|FILE", help="--demo with this behaviour (see 'kmon sim --help')")
@@ -86,7 +89,7 @@ def _show(ready: Isolating, *, start_now: bool) -> int:
     from kmon.commands.screen import exit_code_of, screen_of
     from kmon.engine.api import EventSource
     from kmon.isolate.fed_source import FedSource
-    from kmon.output.isolate import closing_lines, exit_code
+    from kmon.output.isolate import closing_lines, exit_code, plan_notes
     from kmon.tui.isolation_screen import IsolationScreen
     from kmon.tui.launch import run_app
 
@@ -96,7 +99,7 @@ def _show(ready: Isolating, *, start_now: bool) -> int:
         experiment.begin()
         return FedSource(await screen.open_source(), experiment)
 
-    options = replace(screen, open_source=source, start_now=start_now, board=True)
+    options = replace(screen, open_source=source, start_now=start_now, board=True, plan_notes=plan_notes(ready.subject))
     outcome = run_app(options, lambda shown: IsolationScreen(shown, experiment))
     if experiment.rounds:
         print("\n".join(closing_lines(experiment)))
@@ -106,8 +109,9 @@ def _show(ready: Isolating, *, start_now: bool) -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.per_target < 1:
         raise UsageError(f"--per-target must be 1 or more, not {options.per_target}")
-    if not 0 <= options.spacing <= 3_600:
-        raise UsageError(f"--spacing must be from 0 to 3600, not {options.spacing:g}")
+    for flag, value in (("--spacing", options.spacing), *given_limits(options)):
+        if value is not None and not 0 <= value <= HOUR_S:
+            raise UsageError(f"{flag} must be from 0 to {HOUR_S}, not {value:g}")
     if options.max_tokens is not None and options.max_tokens < 1:
         raise UsageError(f"--max-tokens must be 1 or more, not {options.max_tokens}")
     if options.speed is not None and not 0 < options.speed < float("inf"):

@@ -30,6 +30,8 @@ class Demo:
     profile: str
     timeout_s: float
     speed: float = 1.0
+    suspect: str = ""
+    """The target that the others are controls of, if the race asks about one."""
 
 
 RACE_DEMO = Demo(
@@ -45,6 +47,7 @@ TEST_DEMO = Demo(
     profile="seed-002",
     timeout_s=3.0,
     speed=10.0,
+    suspect="bedrock/kimi-k2.5",
 )
 """The report that Kimi on Bedrock hangs on four of ten tool results, with its controls, at ten times the speed."""
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import exp, log
 
 from kmon.format import listed, percent, plural
-from kmon.isolate.experiment import Experiment, Stage
-from kmon.isolate.factors import Factor
+from kmon.isolate.experiment import Experiment
+from kmon.isolate.stages import CAUSES, Stage
 from kmon.stats.isolation.state import Conclusion, Explanation, IsolationState, Rate
 from kmon.stats.statistics import interval_words
 
@@ -16,15 +16,14 @@ POSSIBLE = 0.01
 UNUSUAL = 0.05
 """Probability below which clusters and drift of failures are told."""
 E_LIMIT = 1_000_000
-CAUSES = frozenset({"factor", "pair", "either"})
 
 
 def answer(experiment: Experiment) -> str:
     """What is known now: the conclusion of each stage, or what is missing. Names in it are the user's own."""
-    first = experiment.stages[0]
-    parts = [_of_stage(experiment, first)]
-    if len(experiment.stages) > 1 and experiment.stages[1].isolation is not None:
-        parts.append(_place(experiment.stages[1]))
+    first, *others = experiment.stages
+    part = next((stage for stage in others if stage.name == "part"), None)
+    parts = [_of_stage(experiment, first, part)]
+    parts += [_place(stage) for stage in others if stage.name == "place"]
     if experiment.left_out:
         parts.append(experiment.left_out)
     if refused := experiment.refusals():
@@ -38,7 +37,7 @@ def answered(experiment: Experiment) -> bool:
     return conclusion is not None and conclusion.kind != "not-explained"
 
 
-def _of_stage(experiment: Experiment, stage: Stage) -> str:
+def _of_stage(experiment: Experiment, stage: Stage, part: Stage | None) -> str:
     name = experiment.reported.target.name
     conclusion, state = stage.conclusion, stage.state
     if state is None or not state.requests:
@@ -46,25 +45,41 @@ def _of_stage(experiment: Experiment, stage: Stage) -> str:
     if conclusion is None:
         why = experiment.given_up or "it was ended before there was an answer"
         return f"{name}: not explained, {why}; {_counts(state)}{_likeliest(stage, state)}"
-    if conclusion.kind in CAUSES and stage.factors[0].stage == "place":
+    if conclusion.kind not in CAUSES:
+        return f"{name} {_no_cause(stage, conclusion, state)}"
+    if stage.name == "place":
         return f"{name} fails: {_place(stage)}"
-    return f"{name} {_found(stage, conclusion, state)}"
+    return f"{name} fails when {_found(experiment, stage, conclusion, part)}"
 
 
-def _found(stage: Stage, conclusion: Conclusion, state: IsolationState) -> str:
+def _found(experiment: Experiment, stage: Stage, conclusion: Conclusion, part: Stage | None) -> str:
+    """The cause, by its part if that was told apart."""
+    of_part = None if part is None else part.conclusion
+    if part is not None and of_part is not None and of_part.kind in CAUSES:
+        whole = listed([factor.words for factor in stage.found])
+        told = f"{_cause(part, of_part)}: {_with(of_part)}; {whole} alone makes no difference"
+        return "; ".join(filter(None, (told, *_beside(stage, conclusion), *_beside(part, of_part))))
+    told = f"{_cause(stage, conclusion)}: {_with(conclusion)}"
+    parts = [each for factor in stage.found for each in experiment.plan.parts(factor)]
+    words = listed(list(dict.fromkeys(each.words for each in parts)), "or")
+    if of_part is not None and of_part.kind == "none-of-them":
+        told += f"; {words} makes no difference by itself"
+    elif words:
+        told += f"; whether it is by {words} alone is not known"
+    return "; ".join(filter(None, (told, *_beside(stage, conclusion))))
+
+
+def _beside(stage: Stage, conclusion: Conclusion) -> Iterator[str]:
+    """What else there is to say of a cause."""
+    state = stage.state
+    assert state is not None, "it has a conclusion"
+    yield _made_no_difference(stage, conclusion, state)
+    yield _alternatives(stage, conclusion)
+    yield from _warnings(stage, conclusion, state)
+
+
+def _no_cause(stage: Stage, conclusion: Conclusion, state: IsolationState) -> str:
     match conclusion.kind:
-        case "factor" | "pair" | "either":
-            return "; ".join(
-                filter(
-                    None,
-                    (
-                        f"fails when {_cause(stage, conclusion.kind, conclusion.factors)}: {_with(conclusion)}",
-                        _made_no_difference(stage, conclusion, state),
-                        _alternatives(stage, conclusion),
-                        *_warnings(conclusion, state),
-                    ),
-                )
-            )
         case "none-of-them":
             changed = listed([factor.words for factor in stage.factors])
             rates = f"{_of(conclusion.with_cause)} as reported, {_of(conclusion.without)} changed"
@@ -80,11 +95,11 @@ def _found(stage: Stage, conclusion: Conclusion, state: IsolationState) -> str:
             return f"is not explained by so few requests: {_counts(state)}{_likeliest(stage, state)}; {more}"
 
 
-def _cause(stage: Stage, kind: str, factors: tuple[int, ...]) -> str:
-    clauses = [stage.factors[at].when for at in factors]
-    if kind == "either":
+def _cause(stage: Stage, conclusion: Conclusion) -> str:
+    clauses = [factor.when for factor in stage.found]
+    if conclusion.kind == "either":
         return f"{clauses[0]}, and also when {clauses[1]}: each is enough alone"
-    return listed(clauses) + (", only both together" if kind == "pair" else "")
+    return listed(clauses) + (", only both together" if conclusion.kind == "pair" else "")
 
 
 def _with(conclusion: Conclusion) -> str:
@@ -148,7 +163,9 @@ def _likeliest(stage: Stage, state: IsolationState) -> str:
     return f"; the likeliest is {_explanation(stage, best)} ({percent(best.probability)} %)"
 
 
-def _warnings(conclusion: Conclusion, state: IsolationState) -> Iterator[str]:
+def _warnings(stage: Stage, conclusion: Conclusion, state: IsolationState) -> Iterator[str]:
+    if any(stage.factors[at].name == "streaming" for at in conclusion.factors):
+        yield "an answer in one piece has no gaps, so that only its end is judged"
     if conclusion.unbroken:
         yield "no request passed in between, so that one outage would look the same"
     if state.clustered_p < UNUSUAL:
@@ -161,33 +178,17 @@ def _warnings(conclusion: Conclusion, state: IsolationState) -> Iterator[str]:
 
 
 def _place(stage: Stage) -> str:
-    """Where it fails: of the cause that was found, or of the request as it was reported."""
-    conclusion, state = stage.conclusion, stage.state
-    names = {factor.name: at for at, factor in enumerate(stage.factors)}
-    if state is None or not state.requests:
+    """Whether it fails at another place, too."""
+    conclusion, state, factor = stage.conclusion, stage.state, stage.factors[0]
+    row = stage.requests.row((False,))
+    if state is None or not state.requests or row is None:
         return ""
-    if conclusion is None or conclusion.kind == "not-explained":
-        return f"where it fails could not be told ({_counts(state)})"
-    if conclusion.kind == "does-not-fail":
-        return "it did not fail any more when that was asked"
-    if conclusion.kind == "none-of-them":
-        where = listed([factor.changed for factor in stage.factors])
-        return f"it fails the same with {where}: {_of(conclusion.without)}"
-    found = [stage.factors[at] for at in conclusion.factors]
-    others = [factor for factor in stage.factors if factor not in found]
-    only = {
-        "factor": lambda: f"only with {found[0].words}",
-        "pair": lambda: f"only with {found[0].words} and {found[1].words} together",
-        "either": lambda: f"with {found[0].words} or with {found[1].words}",
-    }[conclusion.kind]()
-    changed = listed([_changed(stage, factor, names) for factor in found], "or")
-    same = f", and {others[0].words} makes no difference" if others else ""
-    rates = f"{_of(conclusion.with_cause)}, against {_of(conclusion.without)} with {changed}"
-    return f"{only}: {rates} (e = {e_words(conclusion.ln_e)}){same}"
-
-
-def _changed(stage: Stage, factor: Factor, names: dict[str, int]) -> str:
-    """What stood in the place of a factor, with the name of its target."""
-    config = tuple(at != names[factor.name] for at in range(len(stage.factors)))
-    row = stage.requests.row(config)
-    return factor.changed if row is None else f"{factor.changed} ({row.target.name})"
+    there = f"{'at' if factor.name == 'elsewhere' else 'with'} {row.target.name}"
+    if conclusion is not None and conclusion.kind in CAUSES:
+        rates = f"{_of(conclusion.with_cause)}, against {_of(conclusion.without)} {there}"
+        return f"only {factor.only}: {rates} (e = {e_words(conclusion.ln_e)})"
+    if conclusion is not None and conclusion.kind == "none-of-them":
+        return f"it fails {there}, too: {_of(conclusion.without)}, against {_of(conclusion.with_cause)}"
+    if conclusion is not None and conclusion.kind == "does-not-fail":
+        return f"it did not fail any more when it was tried {there} ({_counts(state)})"
+    return f"whether it fails {there}, too, could not be told ({_counts(state)})"

@@ -1,31 +1,21 @@
-"""One isolation: the rounds that it wants sent, and what they showed.
-
-It has up to two stages. The first varies what is asked, and how; the second asks where the cause that was found, or the
-request as it was reported, fails: at this provider only, or with this model only. A cause in the request usually needs
-the place as well, and three conditions at once would take too many requests to find.
-"""
+"""One isolation: the rounds that it wants sent, and what they showed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kmon.engine.plan import Row
-from kmon.isolate.factors import Factor
-from kmon.isolate.requests import Config, Requests
+from kmon.isolate.requests import Config
+from kmon.isolate.stages import CAUSES, FURTHER, Stage, Stages
 from kmon.model import Target
-from kmon.stats.isolation.design import Design
-from kmon.stats.isolation.isolation import Isolation
-from kmon.stats.isolation.state import Conclusion, IsolationState
 from kmon.stats.outcome import RunOutcome, classify
 from kmon.stream.events import RunEnded
 
 MUTE_ROUNDS = 3
 """After so many rounds in a row of which no request said anything, such as when all are rate-limited, it gives up."""
-MOST_REQUESTS = 100_000
-FURTHER = frozenset({"factor", "pair", "either", "none-of-them"})
-"""Conclusions after which it is worth asking where the request fails."""
 REFUSED = range(400, 429)
 """HTTP statuses that say that a changed request cannot be sent like this, not that it fails sometimes."""
 
@@ -34,7 +24,7 @@ class Sent(Struct, frozen=True):
     """One request of a round and its outcome; None while it is open."""
 
     label: str
-    target: str
+    row: Row
     config: Config
     outcome: RunOutcome | None = None
     failed: bool | None = None
@@ -42,7 +32,7 @@ class Sent(Struct, frozen=True):
 
 
 class Round(Struct, frozen=True):
-    """The requests of a round, in the order in which they are sent."""
+    """The requests of a round, in the order in which they are sent. ``stage`` counts from 0."""
 
     number: int
     stage: int
@@ -54,85 +44,44 @@ class Round(Struct, frozen=True):
         return all(each.outcome is not None for each in self.sent)
 
 
-class Stage:
-    """One design and what came of it. It has not begun while ``isolation`` is None."""
-
-    def __init__(self, requests: Requests, seed: int, block: int) -> None:
-        self.requests = requests
-        self._seed, self._block = seed, block
-        self.isolation: Isolation | None = None
-        self.least_requests = self.design(MOST_REQUESTS).least_requests
-        """Fewer decide nothing."""
-
-    def design(self, max_requests: int) -> Design:
-        """The design with so many requests. Raises ValueError, with a sentence, if it cannot be carried out."""
-        return Design(
-            factors=len(self.requests.factors),
-            linked=self.requests.linked(),
-            max_requests=max_requests,
-            seed=self._seed,
-            block=self._block,
-            own_outages=tuple(at for at, factor in enumerate(self.factors) if factor.name == "elsewhere"),
-        )
-
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        return self.requests.factors
-
-    @property
-    def name(self) -> str:
-        """``request`` or ``place``."""
-        return self.factors[0].stage
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the factors."""
-        return tuple(factor.name for factor in self.factors)
-
-    @property
-    def state(self) -> IsolationState | None:
-        return None if self.isolation is None else self.isolation.state()
-
-    @property
-    def conclusion(self) -> Conclusion | None:
-        return None if self.isolation is None else self.isolation.conclusion()
-
-    def begin(self, max_requests: int) -> None:
-        """Begin with so many requests at most."""
-        self.isolation = Isolation(self.design(max_requests))
-
-
 class Experiment:
     """Hands out rounds (:meth:`next_round`) and takes the ends of their runs (:meth:`add`) until it is ``over``."""
 
-    def __init__(self, stages: Sequence[Requests], *, max_requests: int, seed: int, block: int) -> None:
+    def __init__(self, new_stages: Callable[[], Stages], *, max_requests: int) -> None:
         """Raises ValueError, with a sentence, for a design that cannot be carried out."""
-        self.max_requests, self.seed = max_requests, seed
-        self._stages, self._block = tuple(stages), block
-        self.reported = stages[0].reported
+        self.max_requests = max_requests
+        self._new_stages = new_stages
         self.begin()
 
     def begin(self) -> None:
         """Forget everything; an isolation that is started again is a new one."""
-        self.stages = [Stage(requests, self.seed + at, self._block) for at, requests in enumerate(self._stages)]
-        kept = sum(stage.least_requests for stage in self.stages[1:])
-        self.stages[0].begin(max(self.max_requests - kept, min(self.max_requests, self.stages[0].least_requests)))
+        self.plan = self._new_stages()
+        self.reported = self.plan.reported
+        self.stages: list[Stage] = []
+        """Those that have begun."""
+        self._coming = list(self.plan.first())
         self.rounds: list[Round] = []
-        self._at = 0
         self._symptoms: set[int] = set()
         self._mute = 0
         self.given_up = self.left_out = ""
+        kept = sum(stage.least_requests for stage in self._coming[1:])
+        least = min(self.max_requests, self._coming[0].least_requests)
+        self._begin_stage(self._coming.pop(0), max(self.max_requests - kept, least))
 
     @property
     def targets(self) -> tuple[Target, ...]:
         """Every target that may be asked."""
-        found = {target.name: target for requests in self._stages for target in requests.targets}
-        return tuple(found.values())
+        return tuple({target.name: target for target in self.plan.targets()}.values())
 
     @property
     def stage(self) -> Stage:
         """The stage that is under way, or was last."""
-        return self.stages[self._at]
+        return self.stages[-1]
+
+    @property
+    def coming(self) -> tuple[Stage, ...]:
+        """The stages that may follow."""
+        return tuple(self._coming)
 
     @property
     def requests(self) -> int:
@@ -150,20 +99,18 @@ class Experiment:
 
     def next_round(self) -> tuple[Row, ...]:
         """The rows to send together now; none while a round is open, and none when it is over."""
-        if self.given_up or self._waiting:
-            return ()
         isolation = self.stage.isolation
-        configs = () if isolation is None else isolation.next_block()
-        if not configs:
+        if self.given_up or self._waiting or isolation is None:
             return ()
-        rows = [self.stage.requests.row(config) for config in configs]
+        requests = self.stage.requests
         sent = tuple(
-            Sent(self.stage.requests.label(config), row.target.name, config)
-            for config, row in zip(configs, rows, strict=True)
-            if row is not None
+            Sent(requests.label(config), row, config)
+            for config in isolation.next_block()
+            if (row := requests.row(config)) is not None
         )
-        self.rounds.append(Round(len(self.rounds) + 1, self._at, sent))
-        return tuple(row for row in rows if row is not None)
+        if sent:
+            self.rounds.append(Round(len(self.rounds) + 1, len(self.stages) - 1, sent))
+        return tuple(each.row for each in sent)
 
     def sent(self, run: str) -> Sent | None:
         """The request of a run by its name (``r3.2``); None for a run that is none of this experiment's."""
@@ -175,19 +122,15 @@ class Experiment:
 
     def add(self, ended: RunEnded) -> None:
         """Add the end of a run. That of a retry changes nothing: it must not replace a failure."""
-        place = int(ended.run.partition(".")[2]) - 1
-        if not 1 <= ended.round <= len(self.rounds):
+        was = self.sent(ended.run)
+        if was is None or was.outcome is not None:
             return
-        sent = list(self.rounds[ended.round - 1].sent)
-        if sent[place].outcome is not None:
-            return
-        row = self.stages[self.rounds[ended.round - 1].stage].requests.row(sent[place].config)
-        assert row is not None, "it was sent"
-        outcome = classify(ended, row.scenario)
-        failed = self._failed(ended, outcome, reported=all(sent[place].config))
-        was = sent[place]
-        sent[place] = Sent(was.label, was.target, was.config, outcome, failed)
-        self.rounds[ended.round - 1] = Round(ended.round, self.rounds[ended.round - 1].stage, tuple(sent))
+        outcome = classify(ended, was.row.scenario)
+        failed = self._failed(ended, outcome, reported=all(was.config))
+        number, place = (int(part) for part in ended.run.removeprefix("r").split("."))
+        sent = list(self.rounds[number - 1].sent)
+        sent[place - 1] = replace(was, outcome=outcome, failed=failed)
+        self.rounds[number - 1] = replace(self.rounds[number - 1], sent=tuple(sent))
         if self.rounds[-1].over:
             self._take(self.rounds[-1])
 
@@ -205,24 +148,31 @@ class Experiment:
 
     def _take(self, done: Round) -> None:
         isolation = self.stage.isolation
-        assert isolation is not None
+        assert isolation is not None, "a round of it was sent"
         isolation.add([(sent.config, sent.failed) for sent in done.sent])
         self._mute = self._mute + 1 if all(sent.failed is None for sent in done.sent) else 0
         if self._mute >= MUTE_ROUNDS:
-            self.given_up = mute_reason(done)
-        elif (found := isolation.conclusion()) is not None and found.kind in FURTHER:
-            self._begin_next_stage()
+            self.given_up = mute_reason(done.sent)
+        elif (found := isolation.conclusion()) is not None:
+            if self.stage.name == "request" and found.kind in CAUSES:
+                part = self.plan.part(self.stage.found)
+                self._coming[:0] = [] if part is None else [part]
+            if found.kind in FURTHER or self.stage.name == "part":
+                self._begin_next_stage()
 
     def _begin_next_stage(self) -> None:
-        if self._at + 1 >= len(self.stages):
-            return
-        following = self.stages[self._at + 1]
         left = self.max_requests - self.requests
-        if left < following.least_requests:
-            self.left_out = f"{left} requests were left, too few to tell where it fails"
-            return
-        self._at += 1
-        following.begin(left)
+        while self._coming:
+            following = self._coming.pop(0)
+            if left >= following.least_requests:
+                self._begin_stage(following, left)
+                return
+            what = "where it fails" if following.name == "place" else "which part of it"
+            self.left_out = f"{left} requests were left, too few to tell {what}"
+
+    def _begin_stage(self, stage: Stage, max_requests: int) -> None:
+        stage.begin(max_requests)
+        self.stages.append(stage)
 
     def refusals(self) -> Mapping[str, str]:
         """Changed requests that were refused, by label, with the last refusal."""
@@ -234,9 +184,9 @@ class Experiment:
         }
 
 
-def mute_reason(done: Round) -> str:
+def mute_reason(sent: Iterable[Sent]) -> str:
     """Why a round said nothing, by its commonest outcome."""
-    names = [sent.outcome.name for sent in done.sent if sent.outcome is not None]
+    names = [each.outcome.name for each in sent if each.outcome is not None]
     commonest = max(set(names), key=names.count)
     words = {
         "rate-limited": "all requests were rate-limited; wait, or send fewer with --spacing and --per-target 1",

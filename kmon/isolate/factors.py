@@ -16,7 +16,7 @@ from kmon.dialects.registry import dialect
 from kmon.engine.plan import Row
 from kmon.isolate import changes
 from kmon.isolate.places import Places, control_of
-from kmon.model import DEFAULT_DIALECT, Scenario, Target
+from kmon.model import DEFAULT_DIALECT, PassLimits, Scenario, Target
 from kmon.stats.pairs import model_family
 
 Stage = Literal["request", "place"]
@@ -43,6 +43,8 @@ class Factor(NamedTuple):
     obstacle: Callable[[Row, Places], str]
     asks_otherwise: bool = False
     """Whether the change alters the question, so that another answer may be right."""
+    only: str = ""
+    """Of a place: goes on after "it fails only"."""
 
 
 def _asking(change: Callable[[Scenario], Scenario]) -> Callable[[Row, Places], Row | None]:
@@ -88,7 +90,9 @@ def _streams(row: Row, _: Row) -> bool:
 
 
 def _whole(scenario: Scenario) -> Scenario:
-    return replace(scenario, stream=False)
+    """An answer in one piece has no first token and no gaps: only its end can be late."""
+    limits = PassLimits(duration_s=scenario.limits.duration_s)
+    return replace(scenario, stream=False, limits=limits)
 
 
 def _why_not_whole(row: Row, _: Places) -> str:
@@ -124,6 +128,12 @@ def _at(target: Target | None, row: Row) -> Row | None:
     return Row(replace(target, stream_options=target.stream_options and row.target.stream_options), row.scenario)
 
 
+def _why_not_dialect(row: Row, places: Places) -> str:
+    if places.other_dialect is None:
+        return places.why_not_other_dialect
+    return dialect(places.other_dialect.dialect).unsupported(places.other_dialect, row.scenario) or ""
+
+
 def _never(why: str) -> Callable[[Row, Places], str]:
     return lambda _row, _places: why
 
@@ -153,14 +163,14 @@ FACTORS = (
     Factor("elsewhere", "place", "this provider", "the same model at another provider", "-here",
         "it is asked at this provider",
         _here, lambda row, places: _at(places.elsewhere, row),
-        lambda _, places: "" if places.elsewhere else places.why_not_elsewhere),
+        lambda _, places: "" if places.elsewhere else places.why_not_elsewhere, only="at this provider"),
     Factor("other-model", "place", "this model", "another model here", "-model",
         "this model is asked",
-        _same_model, _other_model, lambda _, places: "" if places.other_model else places.why_not_other_model),
+        _same_model, _other_model,
+        lambda _, places: "" if places.other_model else places.why_not_other_model, only="with this model"),
     Factor("dialect", "request", "this dialect", "another dialect of the provider", "-dialect",
         "it is asked in this dialect",
-        _same_dialect, lambda row, places: _at(places.other_dialect, row),
-        lambda _, places: "" if places.other_dialect else places.why_not_other_dialect),
+        _same_dialect, lambda row, places: _at(places.other_dialect, row), _why_not_dialect),
     Factor("tools", "request", "tools in the request", "no tools", "-tools",
         "the request offers tools",
         _has_tools, _asking(changes.without_tools),

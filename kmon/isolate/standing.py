@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kmon.format import percent
-from kmon.isolate.experiment import Stage
+from kmon.isolate.stages import Stage
 from kmon.stats.isolation.state import FactorState
 
 

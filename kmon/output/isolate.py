@@ -10,13 +10,15 @@ from kmon.engine.plan import Keys, RacePlan
 from kmon.format import Column, table
 from kmon.hosts import host
 from kmon.isolate.answer import answer, answered, e_words, rate_words
-from kmon.isolate.experiment import Experiment, Round, Stage
+from kmon.isolate.experiment import Experiment, Round
 from kmon.isolate.factors import FACTORS
 from kmon.isolate.fed_source import FedHost
+from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject
 from kmon.output.headless import Reporter, hosted_race
 from kmon.output.isolate_json import IsolationJson
+from kmon.output.plan_notes import pass_words
 from kmon.process.interrupts import INTERRUPTED
 from kmon.stats.isolation.state import FactorState
 from kmon.stats.outcome import SIGNS
@@ -36,6 +38,13 @@ def factor_lines(subject: Subject) -> Iterator[str]:
         why = subject.obstacles[factor.name]
         how = f"no: {why}" if why else f"{factor.words}  ->  {subject.changed(factor)}"
         yield f"  {factor.name:<{width}}  {how}"
+
+
+def plan_notes(subject: Subject) -> list[str]:
+    """What passes, and what is not varied, with the reason."""
+    any_answer = "any answer, because the question itself is changed (--keep-check)"
+    passes = pass_words(subject.reported.scenario.limits, "right answer" if subject.checked else any_answer)
+    return [f"a run passes: {passes}", *(f"not varied: {name}, {why}" for name, why in subject.not_varied.items())]
 
 
 class IsolationLines:
@@ -60,10 +69,7 @@ class IsolationLines:
         yield f"What makes {reported.target.name} fail with {reported.scenario.name}? Varied at random:"
         for factor in self._subject.factors:
             yield f"  {factor.mark:<10} {factor.words}  ->  {self._subject.changed(factor)}"
-        for name, why in self._subject.not_varied.items():
-            yield f"  not varied: {name} ({why})"
-        if not self._subject.checked:
-            yield "  any answer passes, right or wrong: the question itself is changed (--keep-check)"
+        yield from (f"  {note}" for note in plan_notes(self._subject))
         yield ""
 
     def closing(self, view: RaceView) -> str:
@@ -85,8 +91,8 @@ def _round_line(done: Round) -> str:
 
 def closing_lines(experiment: Experiment) -> list[str]:
     """The table of each stage that began, and the answer."""
-    begun = [stage for stage in experiment.stages if stage.isolation is not None]
-    return [*(line for stage in begun for line in (*stage_table(stage), "")), answer(experiment)]
+    tables = [line for stage in experiment.stages for line in (*stage_table(stage), "")]
+    return [*tables, answer(experiment)]
 
 
 def stage_table(stage: Stage) -> list[str]:

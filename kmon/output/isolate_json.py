@@ -34,7 +34,6 @@ class IsolateStarted(Struct, frozen=True, tag="isolate_started", tag_field="type
     factors: tuple[PrintedFactor, ...]
     not_varied: dict[str, str]
     max_requests: int
-    seed: int
 
 
 class PrintedRequest(Struct, frozen=True):
@@ -110,7 +109,6 @@ def _started(experiment: Experiment, subject: Subject) -> IsolateStarted:
         tuple(factors),
         subject.not_varied,
         experiment.max_requests,
-        experiment.seed,
     )
 
 
@@ -118,17 +116,16 @@ def _state(experiment: Experiment, done: Round) -> IsolateState:
     stage = experiment.stages[done.stage]
     assert stage.state is not None, "the stage has begun"
     sent = [
-        PrintedRequest(each.label, each.target, "" if each.outcome is None else each.outcome.name, each.failed)
+        PrintedRequest(each.label, each.row.target.name, "" if each.outcome is None else each.outcome.name, each.failed)
         for each in done.sent
     ]
     return IsolateState(done.number, stage.name, tuple(sent), stage.names, stage.state, answer(experiment))
 
 
 def _concluded(experiment: Experiment) -> IsolateConclusion:
-    begun = [stage for stage in experiment.stages if stage.isolation is not None]
     return IsolateConclusion(
         answered(experiment),
         answer(experiment),
         experiment.requests,
-        tuple(ConcludedStage(stage.name, stage.names, stage.conclusion) for stage in begun),
+        tuple(ConcludedStage(stage.name, stage.names, stage.conclusion) for stage in experiment.stages),
     )

@@ -32,8 +32,8 @@ def conclude(
         return _alone(counted[0], [arm.name for arm in arms if not arm.n]) + beside
     times = latency_sentence(latency, comparisons)
     if not any(arm.failed for arm in counted):
-        return (f"{times}; " if times else "") + _no_failure(counted) + beside
-    failures = _compared(comparisons, f" over {duration_words(duration_s)}" if duration_s else "")
+        return (f"{times}. " if times else "") + _no_failure(counted) + beside
+    failures = _compared(comparisons, f", over {duration_words(duration_s)}" if duration_s else "")
     return (f"{failures}. {times}" if times else failures) + beside
 
 

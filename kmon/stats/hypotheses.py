@@ -53,7 +53,8 @@ class PairDiffers:
             self._failed[trial.arm] += trial.failed
         if first.failed != second.failed:
             self.ln_e_now = ln_e_pairs_differ(self._counter.first_alone, self._counter.second_alone)
-        self._episodes, self.ln_e = self._weakest()
+        if first.failed != second.failed or self.ln_e > 0:  # a clean round may only widen the spacing
+            self._episodes, self.ln_e = self._weakest()
 
     def _weakest(self) -> tuple[Episodes, float]:
         most = next(self._counter.spaced())
@@ -75,7 +76,7 @@ class PairDiffers:
         alone = alone[::-1] if swap else alone
         both = self._failed[worse] - alone[0]
         counts = PairedCounts(both, *alone, self._rounds - both - sum(alone))
-        unit = "episode" if self._episodes.clean_rounds else "round in which it failed alone"
+        told = f", in {plural(episodes[swap], 'episode')} against {episodes[not swap]}"
         return Effect(
             worse=self._names[worse],
             better=self._names[better],
@@ -84,7 +85,7 @@ class PairDiffers:
             better_failed=self._failed[better],
             better_n=self._rounds,
             interval=watched_difference(counts, differ=self.ln_e_now >= log(20)),
-            evidence=f", in {plural(episodes[swap], unit)} against {episodes[not swap]}",
+            evidence=told if self._episodes.clean_rounds else "",
         )
 
     def unbroken(self) -> bool:
@@ -94,7 +95,8 @@ class PairDiffers:
 class BelowRate:
     """An arm passes less than ``rate`` of its runs.
 
-    By episodes: a failure is bet on only after enough clean rounds, when the arm is up.
+    Where failures come together, the evidence is that an episode begins too often after clean rounds; where they keep
+    apart, as behind a load balancer with one broken server, that too many rounds fail. It counts the weaker of the two.
     """
 
     unsaid = "It does not tell why"
@@ -109,9 +111,9 @@ class BelowRate:
             self._rounds += 1
             self._counter.add(runs[self._arm].failed)
             self.ln_e_now = ln_e_rate_above(self._counter.first_alone, self._rounds, 1 - self._rate)
-            self.ln_e = self._evidence(self._counter.at(1))
+            self.ln_e = min(self.ln_e_now, self._evidence(self._counter.at(1)))
             if self.ln_e > 0:
-                self.ln_e = min(self._evidence(spaced) for spaced in self._counter.spaced())
+                self.ln_e = min(self.ln_e, *(self._evidence(spaced) for spaced in self._counter.spaced()))
 
     def _evidence(self, spaced: Episodes) -> float:
         return ln_e_rate_above(spaced.begun, spaced.chances, 1 - self._rate)

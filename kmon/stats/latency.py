@@ -72,11 +72,21 @@ def latency(arms: Mapping[Arm, Mapping[int, Trial]], names: Mapping[Arm, str]) -
             for name, found in times[metric.name].items()
         ),
         tuple(
-            replace(one, p_adjusted=p, more_rounds=more_for_pair(one, claimed / weight, _MORE_ROUNDS))
+            replace(
+                one,
+                p_adjusted=p,
+                p_slow_spells=min(1.0, one.p_slow_spells * len(pairs)),
+                more_rounds=more_for_pair(one, claimed / weight, _MORE_ROUNDS),
+            )
             for one, p, weight in zip(comparisons, adjusted, weights, strict=False)
         ),
         tuple(
-            replace(one, p_adjusted=p, more_rounds=more_for_stand_out(one, claimed, _MORE_ROUNDS))
+            replace(
+                one,
+                p_adjusted=p,
+                p_slow_spells=min(1.0, one.p_slow_spells * len(pairs)),
+                more_rounds=more_for_stand_out(one, claimed, _MORE_ROUNDS),
+            )
             for one, p in zip(alone, adjusted[len(comparisons) :], strict=True)
         ),
     )

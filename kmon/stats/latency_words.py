@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kmon.format import listed, p_equals, p_value, plural
+from kmon.stats.cause import factor_words
 from kmon.stats.latency import WAITS, Latency
 from kmon.stats.latency_pairs import ALPHA, LatencyComparison, MetricName
 from kmon.stats.pairs import Comparison
@@ -136,6 +137,6 @@ def _difference(one: StandOut | LatencyComparison, comparisons: Sequence[Compari
         if arm == slower and other in (None, faster) and len(pair.factors) == 1
     ]
     if one.proven and only:
-        told = listed([f"the {factor} from {faster}" for factor, faster in only], "and only in")
+        told = listed([f"the {factor_words([factor])} from {faster}" for factor, faster in only], "and only in")
         both = ", so it takes both" if len({factor for factor, _ in only}) == 2 else ""
         yield f"it differs only in {told}{both}"

@@ -102,6 +102,8 @@ class SequentialTest:
         return f"{told(nearest, ' here')}. {unproven}"
 
     def _decide(self) -> None:
+        if all(max(of.ln_e, of.ln_e_now) < self._ln_needed for of in self._hypotheses):
+            return  # a correction only lowers them
         lasting, now = self._lasting(), self._now()
         if max(lasting) >= self._ln_needed:
             proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]

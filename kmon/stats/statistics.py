@@ -28,6 +28,7 @@ _NEWTON_STEPS = 30
 _FRACTION_TERMS = 10_000
 """Upper bound; a continued fraction of n runs needs about the root of n."""
 _CONVERGED = 1e-15
+_NEGLIGIBLE = 1e-5
 
 
 class Interval(Struct, frozen=True):
@@ -106,8 +107,10 @@ def exact_bounds(passes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def interval_words(interval: Interval) -> str:
-    """``31-83 %``."""
-    return f"{percent(interval.low)}-{percent(interval.high)} %"
+    """``31-83 %``; an end within a thousandth of a percent of 0 or 100 is told as that."""
+    low = 0.0 if interval.low < _NEGLIGIBLE else interval.low
+    high = 1.0 if interval.high > 1 - _NEGLIGIBLE else interval.high
+    return f"{percent(low)}-{percent(high)} %"
 
 
 def rate_words(passes: int, n: int) -> str:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from kmon.format import plural
 from kmon.isolate.answer import answer
-from kmon.isolate.experiment import Experiment, Sent, Stage
+from kmon.isolate.experiment import Experiment, Sent
+from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.stats.isolation.state import FactorState, Rate
 from kmon.stats.outcome import SIGNS
@@ -20,7 +21,7 @@ MARGIN = 1
 COUNT_CELLS, BAR_LEAST, BAR_MOST, PROBABILITY_CELLS, STANDING_CELLS = 7, 8, 40, 7, 18
 LABEL_CELLS = 44
 SENTENCE_LINES = 6
-STAGE_TITLES = {"request": "the request", "place": "then: where"}
+HEADING = "factor"
 
 
 class Moment(NamedTuple):
@@ -48,9 +49,7 @@ def draw(
 ) -> list[Spans]:
     """As many rows as ``size`` (cells, lines) has room for: factors first, the answer last, requests between them."""
     width, height = size
-    top = [_summary(experiment, width), BLANK]
-    for stage in experiment.stages:
-        top += [*_stage_rows(experiment, stage, width, moment.ascii), BLANK]
+    top = [_summary(experiment, width), BLANK, *factor_rows(experiment, width, moment.ascii), BLANK]
     bottom = sentence_rows(experiment, width)
     room = max(1, height - len(top) - len(bottom) - 1)
     listed = [request_row(each, each.run.run == focus, width, moment) for each in requests[:room]]
@@ -76,29 +75,32 @@ def bar_cells(width: int, names: int) -> int:
     return max(BAR_LEAST, min(BAR_MOST, left // 2))
 
 
-def _stage_rows(experiment: Experiment, stage: Stage, width: int, ascii: bool) -> Iterator[Spans]:
-    names = max(len(word) for each in experiment.stages for word in (*each.names, STAGE_TITLES[each.name]))
+def factor_rows(experiment: Experiment, width: int, ascii: bool) -> Iterator[Spans]:
+    """A heading, and a row per factor of every stage, those of parts set in a little."""
+    stages = (*experiment.stages, *experiment.coming)
+    names = max(len(HEADING), *(len(name) + 2 * (stage.name == "part") for stage in stages for name in stage.names))
     bar = bar_cells(width, names)
     level = COUNT_CELLS + bar + 2
-    title = f"{STAGE_TITLES[stage.name]:<{names + 1}}"
     yield (
-        Span(f"{' ' * MARGIN}{title}", "muted"),
+        Span(f"{' ' * MARGIN}{HEADING:<{names + 1}}", "muted"),
         Span(f"{'failed as reported':<{level}}{'failed when changed':<{level}}", "muted"),
         Span(f"{'cause':>{PROBABILITY_CELLS - 1}}", "muted"),
     )
-    state = stage.state
-    for at, name in enumerate(stage.names):
-        if state is None:
-            yield (Span(f"{' ' * MARGIN}{name:<{names + 1}}", "muted"), Span("not asked yet", "muted"))
-        else:
-            yield _factor_row(stage, state.factors[at], names, bar, ascii)
+    for stage in stages:
+        state = stage.state
+        for at, name in enumerate(stage.names):
+            shown = f"{' ' * MARGIN}{'  ' * (stage.name == 'part') + name:<{names + 1}}"
+            if state is None:
+                yield (Span(shown, "muted"), Span("not asked yet", "muted"))
+            else:
+                yield _factor_row(stage, state.factors[at], shown, bar, ascii)
 
 
-def _factor_row(stage: Stage, each: FactorState, names: int, bar: int, ascii: bool) -> Spans:
+def _factor_row(stage: Stage, each: FactorState, shown: str, bar: int, ascii: bool) -> Spans:
     found = stage.conclusion is not None and each.factor in stage.conclusion.factors
     style = "border.focus" if found else "muted" if each.dropped else "text"
     return (
-        Span(f"{' ' * MARGIN}{stage.names[each.factor]:<{names + 1}}", style),
+        Span(shown, style),
         *_level(each.as_reported, bar, "gap.stall", ascii),
         *_level(each.changed, bar, "gap.calm", ascii),
         Span(f"{probability_words(each.probability):>{PROBABILITY_CELLS - 1}}", "figure.bold" if found else "figure"),

@@ -12,6 +12,7 @@ from kmon.commands.flags import duration_s
 from tests.support.cli import kmon
 
 DEMO = ("test", "--demo", "groq", "--profile", "smooth", "--scenario", "minimal", "--speed", "20", "--no-tui")
+PAIR = ("test", "groq", "together", *DEMO[1:2], *DEMO[3:])
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,14 @@ def test_durations(text: str, seconds: float) -> None:
         (("--github", "--json"), "annotations between the lines of --json"),
         (("--pass-max-gap", "-1"), "--pass-max-gap must be from 0"),
         (("--fail-under", "2"), "--fail-under must be from 0 to 1"),
+        (("--suspect", "grok"), "--suspect grok: no such target is raced here; did you mean groq?"),
+        (("--suspect", "groq"), "--suspect groq needs at least one control beside it"),
+        (("--suspect", "groq", "--control", "groq"), "groq cannot be the suspect and a control"),
+        (("--control", "groq"), "--control groq needs --suspect"),
+        (
+            ("--until-proven", "--pass-rate", "0.95", "--count", "2"),
+            "a pass rate of 95 % kept or missed; give --count 3",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(tmp_path: Path, flags: tuple[str, ...], said: str) -> None:
@@ -104,3 +113,55 @@ def test_github_gets_a_summary_and_annotations(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert done.stdout.splitlines()[-1].startswith("::warning title=groq%3A --fail-under::groq: ")
     assert summary.read_text().startswith("### kmon test")
+
+
+def test_a_plan_says_what_its_rounds_can_prove(tmp_path: Path) -> None:
+    done = kmon(*PAIR, "--count", "2", "--json", cwd=tmp_path)
+    assert "kmon: 2 rounds x 2 targets: cannot prove a difference that lasts, which takes 6 failures" in done.stderr
+    (plan,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "test_plan")
+    assert (plan["rounds"], plan["question"]) == (2, None)
+    assert plan["budget"]["least_rounds"] == 11 and plan["budget"]["rounds_for_power"] == 30
+
+
+def test_a_declared_question_is_in_the_plan_and_in_the_verdict(tmp_path: Path) -> None:
+    targets = ("test", "together@control", *PAIR[1:], "--count", "1", "--json")
+    done = kmon(*targets, "--suspect", "groq", "--control", "together", cwd=tmp_path)
+    assert "kmon: the question: does groq fail as often as together?" in done.stderr
+    (verdict,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "verdict")
+    assert verdict["question"] == {"suspect": "groq", "controls": ["together"]}
+    assert [pair["asked"] for pair in verdict["comparisons"]] == [False, False, True]
+    done = kmon(*targets, cwd=tmp_path)  # the target whose control is raced is the suspect
+    assert "does together fail as often as together@control and groq?" in done.stderr
+
+
+def test_a_question_cannot_be_changed_after_a_look(tmp_path: Path) -> None:
+    asked = (*PAIR, "--count", "1")
+    assert kmon(*asked, "--save", "t.jsonl", cwd=tmp_path).returncode == 0
+    done = kmon(*asked, "--resume", "t.jsonl", "--suspect", "groq", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is the test of another plan: question is new" in done.stderr
+
+
+def test_a_suspect_and_its_controls_are_raced_without_naming_them_again(tmp_path: Path) -> None:
+    done = kmon("test", "--suspect", "nobody-knows", "--control", "groq", "--no-tui", cwd=tmp_path)
+    assert done.returncode == 2 and "there is no target 'nobody-knows'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--count", "10"), "10 rounds can never prove a difference that lasts, which takes 6 failures of one target"),
+        (("--max-requests", "50"), "this would send 60 requests, more than --max-requests 50"),
+    ],
+)
+def test_what_can_prove_nothing_is_refused(tmp_path: Path, flags: tuple[str, ...], said: str) -> None:
+    done = kmon(*PAIR, "--until-proven", *flags, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_test_until_proven_gets_the_rounds_it_needs(tmp_path: Path) -> None:
+    done = kmon(*PAIR, "--until-proven", "--json", cwd=tmp_path)
+    (plan,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "test_plan")
+    assert plan["rounds"] == plan["budget"]["rounds_for_power"] > 10
+    assert plan["budget"]["watched"]

@@ -15,7 +15,8 @@ from kmon.engine.selection import in_dialect
 from kmon.isolate.changes import unchecked
 from kmon.isolate.experiment import Experiment
 from kmon.isolate.places import Places, control_of
-from kmon.isolate.requests import Requests, chosen
+from kmon.isolate.requests import chosen
+from kmon.isolate.stages import Stages, StageSettings
 from kmon.model import Target
 from kmon.stream.events import RunEnded
 from tests.support.ended import ended
@@ -44,11 +45,8 @@ def experiment(*only: str, max_requests: int = 120, seed: int = 1, reported: Row
     """An isolation of all factors that can be varied, or ``only`` these."""
     reported = reported or tokyo()
     places = beside(reported.target)
-    factors = chosen(reported, places, only)
-    staged = [[factor for factor in factors if factor.stage == stage] for stage in ("request", "place")]
-    return Experiment(
-        [Requests(reported, places, each) for each in staged if each], max_requests=max_requests, seed=seed, block=4
-    )
+    factors, settings = chosen(reported, places, only), StageSettings(seed=seed, block=4)
+    return Experiment(lambda: Stages(reported, places, factors, settings), max_requests=max_requests)
 
 
 def answer_round(running: Experiment, world: World) -> tuple[Row, ...]:

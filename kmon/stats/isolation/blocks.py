@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations, product
 from operator import and_, or_
 from random import Random
@@ -35,9 +35,9 @@ class Block(Struct, frozen=True):
         return sum(1 << at for at, config in enumerate(self.configs) if config[factor])
 
 
-def draw(design: Design, opened: Collection[int], size: int, random: Random, off: Collection[int] = ()) -> Block:
+def draw(design: Design, opened: Collection[int], size: int, random: Random) -> Block:
     """A block that varies the open factors, one at a time of those that depend on each other."""
-    base = [factor not in off for factor in range(design.factors)]
+    base = [True] * design.factors
     varied: list[int] = []
     for group in design.groups():
         if candidates := [factor for factor in group if factor in opened]:
@@ -73,7 +73,7 @@ def placements(block: Block, factor: int, own_outages: bool) -> tuple[Mask, ...]
     return (column, column ^ ((1 << size) - 1)) if own_outages else subsets(size, column.bit_count())
 
 
-@lru_cache(maxsize=None)
+@cache
 def subsets(size: int, chosen: int) -> tuple[Mask, ...]:
     """All sets of ``chosen`` out of ``size`` requests."""
     return tuple(sum(1 << at for at in places) for places in combinations(range(size), chosen))

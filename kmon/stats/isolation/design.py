@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from math import log
+from math import ceil, comb, log
 
 from msgspec import Struct
 
@@ -59,14 +59,19 @@ class Design(Struct, frozen=True):
 
     @property
     def ln_needed(self) -> float:
-        """Natural logarithm of the e-value that accuses a factor: at most one wrong accusation in 20, of all factors
-        together (Bonferroni)."""
-        return log(20 * self.factors)
+        """Natural logarithm of the e-value that accuses a single factor.
+
+        At most one wrong accusation in 20 experiments, however failures depend on each other in time: half of that is
+        for all single factors together (Bonferroni), half for causes of two factors.
+        """
+        return log(40 * self.factors)
 
     @property
     def least_requests(self) -> int:
-        """Requests below which nothing can be accused: a pair of requests multiplies the evidence by 2 at most."""
-        return 2 * -int(-self.ln_needed // log(2))
+        """Requests below which nothing can be accused: of a block, at best all requests with the cause fail and no
+        other, which has one chance in so many."""
+        blocks = ceil(self.ln_needed / log(comb(self.block, self.block // 2)))
+        return blocks * self.block
 
     def allowed(self, config: Sequence[bool]) -> bool:
         """Whether such a request exists."""
@@ -98,7 +103,7 @@ class Design(Struct, frozen=True):
         for group in self.groups():
             if first in group and second in group:
                 return {(row[first], row[second]) for row in self.rows(group)}
-        return set(product((True, False), repeat=2))
+        return {(True, True), (True, False), (False, True), (False, False)}
 
     def base(self, factor: int) -> Config:
         """The request with the fewest changes of which ``factor`` can be changed alone; there it is as reported."""

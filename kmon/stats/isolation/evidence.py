@@ -14,8 +14,8 @@ from math import fsum, log
 from operator import mul, truediv
 
 from kmon.stats.isolation.blocks import Block, Mask, overlaps, placements
-from kmon.stats.isolation.design import Design
 from kmon.stats.isolation.causes import RATES, WEIGHTS, Cause, causes, likelihoods
+from kmon.stats.isolation.design import Design
 
 Ratios = tuple[float, ...]
 """One number per pair of rates."""

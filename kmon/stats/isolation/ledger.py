@@ -1,58 +1,102 @@
+"""Every request that was sent, with its outcome: counts, exact intervals, and what they say without a comparison."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import exp, fsum, log, log1p, ceil
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from math import fsum, log
 
+from kmon.stats.e_values import ln_e_rate_above
+from kmon.stats.episodes import few_runs
 from kmon.stats.isolation.blocks import Block
 from kmon.stats.isolation.causes import Cause
 from kmon.stats.isolation.design import Config, Design
-from kmon.stats.isolation.state import Rate
-from kmon.stats.sequential_test import ln_e_rate_above
-from kmon.stats.statistics import Interval
+from kmon.stats.isolation.state import Rate, rate_of
+from kmon.stats.statistics import fisher_exact
+
+LOWER_RATES = ((0.0, 0.5), (0.125, 0.3), (0.35, 0.2))
+"""Failure rates, as shares of the rate to rule out, and the stake on each."""
+ALWAYS = 0.6
+"""A request that fails more often than this with every change fails whatever is changed."""
 
 
 class Ledger:
-    """Every request that was sent, in order, with its outcome."""
+    """Requests in the order of their blocks."""
 
     def __init__(self, design: Design) -> None:
         self._design = design
         self._sent: list[tuple[Config, bool | None]] = []
+        self._troubled: list[bool] = []
         self.quiet = 0
-        self.failures = 0
+        """Passes since the last block with a failure."""
         self.quiet_as_reported = 0
-        self.enough_quiet = ceil(log(20) / -log1p(-design.rate))+1
-
-    @property
-    def requests(self) -> int:
-        return len(self._sent)
+        """The same in blocks of the request as reported."""
 
     def add(self, block: Block, outcomes: Sequence[bool | None]) -> None:
-        for config, outcome in zip(block.configs, outcomes):
-            self._sent.append((config, outcome))
-        passes = outcomes.count(False)
-        self.failures += outcomes.count(True)
+        """Add a block with its outcomes."""
+        self._sent += zip(block.configs, outcomes, strict=True)
+        if True in outcomes or False in outcomes:
+            self._troubled.append(True in outcomes)
         if True in outcomes:
             self.quiet = self.quiet_as_reported = 0
         else:
-            self.quiet += passes
-            if not block.varied: self.quiet_as_reported += passes
+            self.quiet += outcomes.count(False)
+            self.quiet_as_reported += outcomes.count(False) if not block.varied else 0
 
-    def counts(self, config_ok) -> tuple[int,int]:
-        got = [o for c, o in self._sent if o is not None and config_ok(c)]
-        return len(got), sum(got)
+    @property
+    def requests(self) -> int:
+        """Requests sent."""
+        return len(self._sent)
+
+    @property
+    def failures(self) -> int:
+        """Requests that failed."""
+        return sum(failed is True for _, failed in self._sent)
+
+    @property
+    def silent(self) -> int:
+        """Requests that said nothing."""
+        return sum(failed is None for _, failed in self._sent)
+
+    def rate(self, chosen: Callable[[Config], bool]) -> Rate:
+        """How often the requests failed whose combination is chosen."""
+        outcomes = [failed for config, failed in self._sent if failed is not None and chosen(config)]
+        return rate_of(outcomes.count(True), len(outcomes))
 
     def rates(self, cause: Cause | None) -> tuple[Rate, Rate]:
-        return Rate(0,0,Interval(0,1)), Rate(0,0,Interval(0,1))
+        """The rates with a cause and without; of no cause, as reported and with any change."""
+
+        def has(config: Config) -> bool:
+            levels = config if cause is None else [config[factor] for factor in cause.factors]
+            return any(levels) if cause is not None and cause.kind == "either" else all(levels)
+
+        return self.rate(has), self.rate(lambda config: not has(config))
 
     def ln_e_does_not_fail(self) -> float:
-        n, f = self.counts(all)
-        r = self._design.rate
-        parts = [(.5, 1e-9), (.3, r/8), (.2, r / 3)]
-        return log(fsum(w * (q/r) ** f * ((1-q)/(1-r)) ** (n-f) for w, q in parts))
+        """Log e-value that the request as reported fails less often than the rate to rule out."""
+        reported, rate = self.rate(all), self._design.rate
+        passes = reported.runs - reported.failures
+        return log(
+            fsum(
+                stake * share**reported.failures * ((1 - share * rate) / (1 - rate)) ** passes
+                for share, stake in LOWER_RATES
+            )
+        )
 
     def ln_e_always_fails(self) -> float:
-        es = []
-        for j in range(self._design.factors):
-            n, f = self.counts(lambda c: not c[j])
-            es.append(ln_e_rate_above(f, n, .6) if n else 0.)
-        return min(es)
+        """Log e-value that the request fails mostly, whichever factor is changed."""
+        changed = [self.rates(Cause("factor", (factor,)))[1] for factor in range(self._design.factors)]
+        return min(ln_e_rate_above(rate.failures, rate.runs, ALWAYS) if rate.runs else 0.0 for rate in changed)
+
+    def clustered_p(self) -> float:
+        """Exact probability of so few runs of blocks with failures, if all orders are equally likely."""
+        troubled = self._troubled.count(True)
+        runs = sum(failed for failed, _ in groupby(self._troubled))
+        return few_runs(troubled, len(self._troubled) - troubled, runs)
+
+    def drift_p(self) -> float:
+        """Fisher's exact p-value for blocks with a failure in the first half of them against the second."""
+        half = len(self._troubled) // 2
+        halves = self._troubled[:half], self._troubled[half:]
+        (a, b), (c, d) = ((part.count(True), part.count(False)) for part in halves)
+        return fisher_exact(a, b, c, d)
