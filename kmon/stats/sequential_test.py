@@ -2,7 +2,7 @@
 
 What it proves are lasting differences, by e-values over episodes of failures, so that one long outage proves nothing.
 That a difference was there while the test ran is a weaker statement, for which every round counts. The summary tells
-it, and it stops a race only when the worse target never passed, since more requests to it would tell no more.
+it, and it stops a race only when the worse target never passed in 20 rounds: more requests to it would tell no more.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from kmon.stats.pairs import Factor, differing
 from kmon.stats.question import Question, claims
 from kmon.stats.trial import Arm, Trial, arm_names
 
+DEAD_ROUNDS = 20
+"""A target that has not passed in so many rounds ends the test: shorter outages are common, and may pass."""
 _TIED = 1e-9
 """Log e-values that differ by less are the same evidence."""
 
@@ -88,6 +90,8 @@ class SequentialTest:
         if self._decided is not None:
             return self._decided
         rounds = plural(self._rounds, "round")
+        if unbroken := self._unbroken():
+            return unbroken
         lasting, now = self._lasting(), self._now()
         if max(now) >= self._ln_needed:
             strongest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed]
@@ -104,19 +108,25 @@ class SequentialTest:
     def _decide(self) -> None:
         if all(max(of.ln_e, of.ln_e_now) < self._ln_needed for of in self._hypotheses):
             return  # a correction only lowers them
-        lasting, now = self._lasting(), self._now()
+        lasting = self._lasting()
         if max(lasting) >= self._ln_needed:
             proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]
             evidence = f"after {plural(self._rounds, 'round')}, however often one looked"
             sure = f"This is proven {evidence} ({self._evidence(max(lasting))})"
             self._decided, self.proven = f"{told(proven)}. {sure}. {causes(proven)}", True
-            return
+        elif self._rounds >= DEAD_ROUNDS:
+            self._decided = self._unbroken()
+
+    def _unbroken(self) -> str | None:
+        """The statement about targets that never passed, once that is beyond chance."""
+        now = self._now()
         unbroken = [
             of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed and of.unbroken()
         ]
-        if unbroken:
-            chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
-            self._decided = f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
+        if not unbroken:
+            return None
+        chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+        return f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
 
     def _lasting(self) -> list[float]:
         return closed([hypothesis.ln_e for hypothesis in self._hypotheses])
