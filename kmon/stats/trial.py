@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from kmon.model import Scenario
-from kmon.stats.outcome import CUT, FINISHED, UNCOUNTED, OutcomeName, classify, longest_gap_s
+from kmon.stats.outcome import CUT, FINISHED, UNCOUNTED, OutcomeName, classify, longest_gap_s, stands
 from kmon.stats.survival import SurvivalTime
 from kmon.stream.events import RunEnded
 
@@ -63,8 +63,8 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     @property
     def stands(self) -> bool:
-        """Whether it is the result of its arm in its round, so that no later attempt of the user replaces it."""
-        return self.counted or self.outcome == "cut-short"
+        """Whether it is the result of its arm in its round."""
+        return stands(self.outcome)
 
     def first_token(self) -> SurvivalTime | None:
         """The time to the first token; censored if none came. None if the request was refused or the run disturbed."""
