@@ -54,7 +54,7 @@ def compare(
     names = arm_names(list(arms))
     comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios}, question)
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
-    found_latency = latency(arms, names)
+    found_latency = latency(arms, names, question)
     duration_s = span_s([trial for rounds in arms.values() for trial in rounds.values()])
     counts = any(arm.n for arm in all_figures)
     conclusion = f"{watched}{left_out(all_figures)}" if watched and counts else None
