@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from itertools import count
 from math import log
 
 from msgspec import Struct
@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from kmon.errors import UsageError
 from kmon.format import percent, plural
 from kmon.stats.e_values import ln_e_pairs_differ, ln_e_rate_above
+from kmon.stats.hypotheses import BelowRate
+from kmon.stats.outcome import OutcomeName
 from kmon.stats.power import (
     ALPHA,
     POWER,
@@ -24,11 +26,15 @@ from kmon.stats.power import (
     rounds_for,
 )
 from kmon.stats.question import Question, claims
-from kmon.stats.trial import Arm
+from kmon.stats.trial import Arm, Trial
 
 REFERENCE = FailureRates(0.4, 0.0)
 """One arm passes 60 %, all others 100 %: the difference of a field report, and the size that plans are made for."""
 USUAL_ROUNDS = 10
+MOST_OWN = 200
+"""The largest number of rounds that a test is given without ``--count``."""
+LONGEST_ALTERNATING = 100
+_NEVER = 10_000_000
 FOUND = 0.9
 """The least share of tests that the power of one clean round between episodes keeps, where failures are scattered.
 
@@ -109,10 +115,16 @@ def budget_of(goal: Goal, rounds: int) -> Budget:
 
 
 def own_rounds(goal: Goal) -> int:
-    """The rounds of a watched test whose user gave none: enough for 80 % power, and for a kept rate with a failure."""
+    """Rounds that a watched test needs: enough for 80 % power, and for a pass rate that is kept with one failure."""
     budget = budget_of(goal, 1)
     kept = 1 if goal.pass_rate is None else _least_kept(goal, goal.pass_rate, failures=1)
     return max(budget.rounds_for_power or 1, kept)
+
+
+def check_own(own: int) -> None:
+    """Raise :class:`UsageError` for a number of rounds that nobody would want to pay for without having been asked."""
+    if own > MOST_OWN:
+        raise UsageError(f"to prove this may take {own} rounds; give --count {own} if that many may be sent")
 
 
 def check_budget(budget: Budget, own: int) -> None:
@@ -190,11 +202,22 @@ def _least_kept(goal: Goal, rate: float, *, failures: int) -> int:
     return _first(lambda n: n > failures and ln_e_rate_above(n - failures, n, rate) >= ln_needed)
 
 
-def _least_missed(goal: Goal, rate: float) -> int:
-    """The fewest rounds that prove a pass rate missed: failures with a clean round between any two."""
+def _least_missed(goal: Goal, rate: float) -> int | None:
+    """The fewest rounds that prove a pass rate missed, with failures and a clean round between any two.
+
+    None if :data:`LONGEST_ALTERNATING` are not enough: half of those runs pass.
+    """
     ln_needed = _ln_needed(goal, ones=len(claims(goal.arms, goal.question)))
-    return least_rounds(_first(lambda n: ln_e_rate_above(n, n, 1 - rate) >= ln_needed))
+    arm = goal.arms[0]
+    missed = BelowRate(arm, "", rate)
+    for rounds in range(1, LONGEST_ALTERNATING + 1):
+        outcome: OutcomeName = "hang-mid-stream" if rounds % 2 else "pass"
+        missed.add({arm: Trial(target=arm.target, scenario=arm.scenario, round=rounds, outcome=outcome)})
+        if missed.ln_e >= ln_needed:
+            return rounds
+    return None
 
 
 def _first(enough: Callable[[int], bool]) -> int:
-    return next(n for n in count(1) if enough(n))
+    """The smallest number that is enough, as all larger ones are."""
+    return bisect_left(range(_NEVER), True, key=enough)
