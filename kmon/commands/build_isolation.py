@@ -128,7 +128,7 @@ def _places(options: argparse.Namespace, loaded: Loaded, target: Target, *, demo
         named = resolve_target(loaded.catalog, options.other_model)
         found = replace(found, other_model=check_other_model(target, named))
     if demo and found.other_dialect is None:  # the simulator speaks every dialect
-        spoken = "converse" if target.dialect == DEFAULT_DIALECT else DEFAULT_DIALECT
+        spoken = "messages" if target.dialect == DEFAULT_DIALECT else DEFAULT_DIALECT
         found = replace(found, other_dialect=replace(in_dialect(target, spoken), name=f"{target.name}:{spoken}"))
     return found
 

@@ -9,7 +9,7 @@ asked about for nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import combinations, product
 
 from msgspec.structs import replace
 
@@ -52,9 +52,20 @@ class Requests:
         marks = [factor.mark for factor, kept in zip(self.factors, config, strict=True) if not kept]
         return " ".join(marks) or AS_REPORTED
 
-    def impossible(self) -> tuple[Levels, ...]:
-        """The combinations that are no request, each with all its levels."""
-        return tuple(tuple(enumerate(config)) for config, row in self._rows.items() if row is None)
+    def linked(self) -> tuple[Levels, ...]:
+        """The smallest sets of levels that no request has together. With kmon's own dialects there are none."""
+        possible = {config for config, row in self._rows.items() if row is not None}
+        impossible = self._rows.keys() - possible
+        found: list[Levels] = []
+        for size in range(1, len(self.factors) + 1):
+            if all(any(_has(config, levels) for levels in found) for config in impossible):
+                break
+            for chosen_factors in combinations(range(len(self.factors)), size):
+                for kept in product((True, False), repeat=size):
+                    levels = tuple(zip(chosen_factors, kept, strict=True))
+                    if not any(_has(config, levels) for config in possible):
+                        found.append(levels)
+        return tuple(found)
 
     def _built(self, config: Config) -> Row | None:
         row: Row | None = self.reported
@@ -68,6 +79,10 @@ class Requests:
         label = self.label(config)
         name = self.reported.scenario.name if label == AS_REPORTED else f"{self.reported.scenario.name} {label}"
         return Row(row.target, replace(row.scenario, name=name))
+
+
+def _has(config: Config, levels: Levels) -> bool:
+    return all(config[factor] == level for factor, level in levels)
 
 
 def changed(row: Row, factor: Factor, parts: Parts, reported: Row, places: Places) -> Row | None:

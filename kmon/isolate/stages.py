@@ -77,7 +77,7 @@ class Stage:
     def _design(self, max_requests: int) -> Design:
         return Design(
             factors=len(self.factors),
-            linked=self.requests.impossible(),
+            linked=self.requests.linked(),
             max_requests=max_requests,
             seed=self._settings.seed,
             block=self._settings.block,

@@ -64,6 +64,7 @@ class PrintedOutcome(Struct, frozen=True, tag="test_outcome", tag_field="type"):
     tool_uses: int | None = None
     started_s: float = 0.0
     cut_short: bool = False
+    chain_steps: int | None = None
 
 
 class Saved(NamedTuple):

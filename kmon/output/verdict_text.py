@@ -8,14 +8,21 @@ from functools import partial
 from kmon.format import Column, TextLine, duration_words, listed, p_value, percent, plural, table
 from kmon.output.latency_text import latency_lines
 from kmon.stats.cause import factor_words
+from kmon.stats.chains import USES, Basis
 from kmon.stats.compare import Verdict
 from kmon.stats.effect_words import point_words
 from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import interval_words
-from kmon.stats.summary import PASS_RATE, USES, ArmFigures
+from kmon.stats.summary import PASS_RATE, ArmFigures
 from kmon.stats.survival import Percentile
 from kmon.stats.thresholds import Decision
 
+CHAIN_NOTES: dict[Basis, str] = {
+    "chains": "(the chance that so many in a row go well, measured on chains as a whole)",
+    "extrapolated": "(if independent: longer than any chain that was run, and later uses taken to be as good)",
+    "independent": "(the chance that so many in a row go well, if each use fails independently of the others)",
+}
+"""What the chances in the table of chains rest on."""
 DECISIONS: dict[Decision, str] = {"met": "met", "missed": "broken", "undecided": "undecided"}
 COLUMNS_ABREAST = 4
 """Targets side by side in the table of chains; more go into another table below."""
@@ -111,16 +118,21 @@ def _chains(arms: Sequence[ArmFigures]) -> list[TextLine]:
         columns += [Column(arm.name, partial(_chain, arm)) for arm in shown[start : start + COLUMNS_ABREAST]]
         lines += [TextLine("")] if lines else []
         lines += [TextLine(line.rstrip(), table=True) for line in table(columns, range(len(USES)))]
-    note = "(the chance that so many in a row go well, if each goes as these runs did and none minds the others)"
-    return [*lines, TextLine(note)] if lines else []
+    bases = {row.basis for arm in shown for row in arm.compound}
+    notes = [TextLine(note) for basis, note in CHAIN_NOTES.items() if basis in bases]
+    return [*lines, *notes]
 
 
 def _chain(arm: ArmFigures, at: int) -> str:
     chance = arm.compound[at]
     words = f"{percent(chance.rate)} % ({interval_words(chance.interval)})"
-    if chance.chains_through is None:
-        return words
-    return f"{words}, measured {chance.chains_through} of {chance.chains}"
+    match chance.basis:
+        case "chains":
+            return f"{words}, {chance.chains_through} of {chance.chains} chains"
+        case "extrapolated":
+            return f"{words}, if independent"
+        case "independent":
+            return words
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------------

@@ -57,45 +57,88 @@ def conclusion(
     )
 
 
-def concluded(found: Conclusion | None, place: Conclusion | None = None, **more: float) -> Experiment:
-    running = experiment()
-    stages = running.stages
-    assert stages[0].names == ("dialect", "tools", "tool-result", "streaming")
-    stages[0].isolation = Fixed(state(4, **more), found)  # type: ignore[assignment,arg-type]
+def concluded(
+    found: Conclusion | None,
+    place: Conclusion | None = None,
+    part: Conclusion | None = None,
+    *,
+    only: tuple[str, ...] = ("tools", "streaming", "dialect", "elsewhere", "other-model"),
+    **more: float,
+) -> Experiment:
+    """An isolation with these conclusions of its stages."""
+    running = experiment(*only)
+    first = running.stages[0]
+    first.isolation = Fixed(state(len(first.names), **more), found)  # type: ignore[assignment,arg-type]
+    if part is not None:
+        stage = running.plan.part(first.found)
+        assert stage is not None
+        running.stages.append(stage)
+        stage.isolation = Fixed(state(1), part)  # type: ignore[assignment]
     if place is not None:
-        stages[1].isolation = Fixed(state(2), place)  # type: ignore[assignment]
+        running.stages.append(running.coming[0])
+        running.stages[-1].isolation = Fixed(state(1), place)  # type: ignore[assignment]
     return running
+
+
+def test_the_stage_that_these_tests_are_about_has_these_factors() -> None:
+    running = concluded(None)
+    assert running.stages[0].names == ("dialect", "tools", "streaming")
+    assert [part.name for part in running.plan.parts(running.stages[0].factors[1])] == ["tool-result"]
 
 
 def test_a_cause_is_told_with_its_numbers_and_what_made_no_difference() -> None:
     assert answer(concluded(conclusion("factor", (2,)))) == (
-        "bedrock/kimi-k2.5 fails when the request has a tool result in its history: 11 of 27 with it, 0 of 25 without "
-        "(e = 45); no difference by this dialect, tools in the request and a streamed answer; 0 requests"
+        "bedrock/kimi-k2.5 fails when the answer is streamed: 11 of 27 with it, 0 of 25 without (e = 45); "
+        "no difference by this dialect and tools in the request; "
+        "an answer in one piece has no gaps, so that only its end is judged; 0 requests"
     )
+
+
+def test_of_a_whole_the_part_is_told_that_makes_the_difference() -> None:
+    assert answer(concluded(conclusion("factor", (1,)), part=conclusion("factor", (0,)))) == (
+        "bedrock/kimi-k2.5 fails when the request has a tool result in its history: 11 of 27 with it, 0 of 25 without "
+        "(e = 45); tools in the request alone makes no difference; "
+        "no difference by this dialect and a streamed answer; 0 requests"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (conclusion("none-of-them"), "a tool result in its history makes no difference by itself"),
+        (conclusion("not-explained"), "whether it is by a tool result in its history alone is not known"),
+        (None, "whether it is by a tool result in its history alone is not known"),
+    ],
+)
+def test_of_a_whole_it_is_told_whether_its_part_is_known(part: Conclusion | None, words: str) -> None:
+    said = answer(concluded(conclusion("factor", (1,)), part=part))
+    assert "fails when the request offers tools: 11 of 27 with it" in said and words in said
 
 
 def test_what_could_not_be_told_apart_is_told_and_is_not_called_no_difference() -> None:
     other = Explanation("pair", (1, 2), 0.03)
     said = answer(concluded(conclusion("factor", (2,), alternatives=(other,))))
-    assert "also possible: tools in the request with a tool result in its history (3 %)" in said
-    assert "no difference by this dialect and a streamed answer" in said
+    assert "also possible: tools in the request with a streamed answer (3 %)" in said
+    assert "no difference by this dialect;" in said
 
 
 def test_a_pair_is_told_to_need_both() -> None:
-    said = answer(concluded(conclusion("pair", (1, 3))))
+    said = answer(concluded(conclusion("pair", (1, 2))))
     assert (
         "fails when the request offers tools and the answer is streamed, only both together: 11 of 27 with both" in said
     )
 
 
 def test_either_of_two_is_enough() -> None:
-    said = answer(concluded(conclusion("either", (1, 3))))
+    said = answer(concluded(conclusion("either", (1, 2))))
     assert "the request offers tools, and also when the answer is streamed: each is enough alone" in said
 
 
 def test_none_of_them_is_an_answer() -> None:
     running = concluded(conclusion("none-of-them"))
-    assert "fails whatever is changed (this dialect, tools in the request," in answer(running) and answered(running)
+    assert "fails whatever is changed (this dialect, tools in the request and a streamed answer)" in answer(
+        running
+    ) and answered(running)
 
 
 def test_what_does_not_fail_is_told_with_a_bound() -> None:
@@ -107,7 +150,7 @@ def test_what_does_not_fail_is_told_with_a_bound() -> None:
     ("reason", "words"),
     [
         ("vanished", "failed at first and then no more: 11 of 52 failed; not explained, try again later"),
-        ("budget", "the likeliest is a tool result in its history (70 %); try again later"),
+        ("budget", "the likeliest is a streamed answer (70 %); try again later"),
     ],
 )
 def test_not_explained_says_why_and_what_to_do(reason: str, words: str) -> None:
@@ -122,26 +165,27 @@ def test_what_was_ended_early_says_what_is_missing() -> None:
     assert "not explained, all requests were rate-limited" in answer(running)
 
 
-ELSEWHERE = (
-    "only with this provider: 11 of 27, against 0 of 25 with the same model at another provider "
-    "(openrouter/moonshotai/kimi-k2.5) (e = 45), and this model makes no difference"
-)
-SAME = "it fails the same with the same model at another provider and another model here: 0 of 25"
+THERE = "at openrouter/moonshotai/kimi-k2.5"
 
 
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (conclusion("factor", (0,)), ELSEWHERE),
-        (conclusion("pair", (0, 1)), "only with this provider and this model together"),
-        (conclusion("none-of-them"), SAME),
-        (conclusion("not-explained"), "where it fails could not be told (11 of 52 failed)"),
-        (conclusion("does-not-fail"), "it did not fail any more when that was asked"),
+        (conclusion("factor", (0,)), f"only at this provider: 11 of 27, against 0 of 25 {THERE} (e = 45)"),
+        (conclusion("none-of-them"), f"it fails {THERE}, too: 0 of 25, against 11 of 27"),
+        (conclusion("not-explained"), f"whether it fails {THERE}, too, could not be told (11 of 52 failed)"),
+        (None, "0 requests"),
+        (conclusion("does-not-fail"), f"it did not fail any more when it was tried {THERE} (11 of 52 failed)"),
     ],
 )
-def test_where_it_fails_follows_what_it_is(place: Conclusion, words: str) -> None:
+def test_where_it_fails_follows_what_it_is(place: Conclusion | None, words: str) -> None:
     said = answer(concluded(conclusion("factor", (2,)), place))
-    assert words in said and said.startswith("bedrock/kimi-k2.5 fails when the request has a tool result")
+    assert words in said and said.startswith("bedrock/kimi-k2.5 fails when the answer is streamed")
+
+
+def test_a_place_alone_is_an_answer() -> None:
+    said = answer(concluded(conclusion("factor", (0,)), only=("other-model",)))
+    assert said.startswith("bedrock/kimi-k2.5 fails: only with this model: 11 of 27, against 0 of 25 with bedrock/")
 
 
 def test_clusters_are_told() -> None:

@@ -126,17 +126,50 @@ def test_a_budget_that_decides_nothing_is_refused() -> None:
         experiment(max_requests=5)
 
 
-def test_places_alone_are_one_stage() -> None:
+def test_each_place_is_a_stage_of_its_own() -> None:
     running = experiment("elsewhere", "other-model")
-    assert [stage.name for stage in running.stages] == ["place"]
+    assert [stage.names for stage in (*running.stages, *running.coming)] == [("elsewhere",), ("other-model",)]
+
+
+def test_a_part_is_asked_about_only_when_the_whole_made_a_difference() -> None:
+    running = play(experiment(seed=3), failing(lambda row: 0.9 if has_result(row) else 0.0, seed=3))
+    assert conclusions(running)[:2] == [("factor", ("tools",)), ("factor", ("tool-result",))]
+    said = answer(running)
+    assert "fails when the request has a tool result in its history: " in said
+    assert "tools in the request alone makes no difference" in said
+    other = play(experiment(seed=3), failing(lambda row: 0.9 if row.scenario.stream else 0.0, seed=3))
+    assert conclusions(other)[0] == ("factor", ("streaming",)) and "part" not in [stage.name for stage in other.stages]
+
+
+def test_tools_by_themselves_are_told_from_the_result_that_goes_with_them() -> None:
+    running = play(experiment(seed=2), failing(lambda row: 0.9 if row.scenario.tools else 0.0, seed=2))
+    assert conclusions(running)[:2] == [("factor", ("tools",)), ("none-of-them", ())]
+    assert "fails when the request offers tools: " in answer(running)
+    assert "a tool result in its history makes no difference by itself" in answer(running)
+
+
+def test_where_it_fails_is_asked_of_the_request_as_reported() -> None:
+    running = play(experiment(seed=4, max_requests=400), failing(kimi_results, seed=4))
+    assert conclusions(running)[2:] == [("factor", ("elsewhere",)), ("factor", ("other-model",))]
+    said = answer(running)
+    assert "only at this provider: " in said and " at openrouter/moonshotai/kimi-k2.5 (e = " in said
+    assert "only with this model: " in said and " with bedrock/kimi-k2.5@control (e = " in said
+
+
+def test_requests_that_are_too_few_to_go_on_are_told() -> None:
+    found = [play(experiment(seed=seed, max_requests=64), failing(kimi_results, seed)) for seed in range(1, 9)]
+    left = [running.left_out for running in found if running.left_out]
+    assert left and all("requests were left, too few to tell w" in words for words in left)
+    assert all(running.requests <= 64 for running in found)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_the_demonstration_s_cause_is_found_and_where_it_is(seed: int) -> None:
     running = play(experiment(seed=seed), failing(kimi_results, seed))
-    found = conclusions(running)[0]
-    assert found in (("factor", ("tool-result",)), ("not-explained", ()))
+    found = conclusions(running)
+    assert found[0] in (("factor", ("tools",)), ("not-explained", ()))
+    assert found[1:2] in ([("factor", ("tool-result",))], [("not-explained", ())], [])
 
 
 def test_the_scenario_of_a_row_has_a_name_that_says_what_was_changed() -> None:

@@ -12,10 +12,11 @@ from kmon.catalog.resolve import resolve_target
 from kmon.catalog.trust import Trust
 from kmon.dialects.registry import dialect
 from kmon.engine.plan import Row
+from kmon.engine.selection import in_dialect
 from kmon.errors import UsageError
-from kmon.isolate.factors import FACTORS
+from kmon.isolate.factors import FACTORS, Factor
 from kmon.isolate.places import Places, check_elsewhere, check_other_model, has_own_key, places_of
-from kmon.isolate.requests import Requests, chosen, obstacles
+from kmon.isolate.requests import Requests, chosen, obstacles, parts_of
 from tests.support.isolating import CATALOG, beside, tokyo
 
 REPORTED = [
@@ -33,65 +34,83 @@ def row(target: str, scenario: str) -> Row:
     return tokyo(target, scenario)
 
 
-def request_factors(reported: Row) -> Requests:
+def request_factors(reported: Row) -> list[Factor]:
+    return [factor for factor in chosen(reported, beside(reported.target)) if factor.stage == "request"]
+
+
+def first_stage(reported: Row) -> Requests:
+    """The requests of the first stage."""
     places = beside(reported.target)
-    factors = [factor for factor in chosen(reported, places) if factor.stage == "request"]
-    return Requests(reported, places, factors)
+    factors = request_factors(reported)
+    parts = parts_of(reported, places, factors)
+    inner = {part.name for found in parts.values() for part in found}
+    return Requests(reported, places, [factor for factor in factors if factor.name not in inner], parts)
+
+
+def parts(reported: Row) -> dict[str, set[str]]:
+    places = beside(reported.target)
+    found = parts_of(reported, places, request_factors(reported))
+    return {name: {part.name for part in inner} for name, inner in found.items()}
 
 
 @pytest.mark.parametrize(("target", "scenario"), REPORTED)
-def test_every_combination_has_what_it_says_and_can_be_sent(target: str, scenario: str) -> None:
+def test_every_combination_is_a_request_that_has_what_it_says(target: str, scenario: str) -> None:
     reported = row(target, scenario)
-    requests = request_factors(reported)
+    requests = first_stage(reported)
     names = set()
     for config in product((True, False), repeat=len(requests.factors)):
         found = requests.row(config)
-        if found is None:
-            continue
+        assert found is not None, requests.label(config)
         for factor, kept in zip(requests.factors, config, strict=True):
             assert factor.present(found, reported) == kept
         assert dialect(found.target.dialect).unsupported(found.target, found.scenario) is None
         names.add((found.target.name, found.scenario.name))
-    possible = sum(requests.row(config) is not None for config in product((True, False), repeat=len(requests.factors)))
-    assert len(names) == possible, "each has a name of its own"
+    assert requests.linked() == () and len(names) == 2 ** len(requests.factors), "each has a name of its own"
+
+
+def test_what_cannot_be_combined_is_linked_and_nothing_else() -> None:
+    reported = row("moonshot", "tool-result")
+    spoken = replace(in_dialect(reported.target, "converse"), name="moonshot:converse")  # no result without tools
+    places = replace(beside(reported.target), other_dialect=spoken)
+    requests = Requests(
+        reported, places, [factor for factor in chosen(reported, places) if factor.stage == "request"], {}
+    )
+    assert requests.linked()
+    for config in product((True, False), repeat=len(requests.factors)):
+        forbidden = any(all(config[at] == level for at, level in levels) for levels in requests.linked())
+        assert forbidden == (requests.row(config) is None)
 
 
 @pytest.mark.parametrize(("target", "scenario"), REPORTED)
-def test_what_cannot_be_combined_is_linked_and_nothing_else(target: str, scenario: str) -> None:
-    requests = request_factors(row(target, scenario))
-    linked = requests.linked()
-    for config in product((True, False), repeat=len(requests.factors)):
-        forbidden = any(all(config[factor] == level for factor, level in levels) for levels in linked)
-        assert forbidden == (requests.row(config) is None)
+def test_every_part_can_be_varied_by_itself(target: str, scenario: str) -> None:
+    reported = row(target, scenario)
+    places = beside(reported.target)
+    for inner in parts_of(reported, places, request_factors(reported)).values():
+        requests = Requests(reported, places, inner, {})
+        assert requests.row((False,) * len(inner)) is not None
 
 
 def test_the_request_as_reported_is_left_as_it_is() -> None:
     reported = row("together", "code-tools")
-    requests = request_factors(reported)
+    requests = first_stage(reported)
     config = (True,) * len(requests.factors)
     assert requests.row(config) == reported and requests.label(config) == "as reported"
 
 
-def test_bedrock_refuses_a_result_without_tools_so_that_the_two_are_linked() -> None:
-    requests = request_factors(row("bedrock/kimi-k2.5", "tool-result"))
-    names = [factor.name for factor in requests.factors]
-    only_by_converse = {
-        (names.index("dialect"), True),
-        (names.index("tools"), False),
-        (names.index("tool-result"), True),
-    }
-    assert only_by_converse in [set(levels) for levels in requests.linked()]
-    chat = request_factors(row("together", "tool-result"))
-    names = [factor.name for factor in chat.factors]
-    assert ((names.index("tools"), False), (names.index("tool-result"), True)) not in chat.linked()
+def test_bedrock_takes_no_result_without_tools_so_that_it_is_a_part_of_them() -> None:
+    assert parts(row("bedrock/kimi-k2.5", "tool-result")) == {"tools": {"tool-result"}}
+    assert "tool-result" not in parts(row("together", "tool-result")).get("tools", set())
 
 
 def test_without_tools_there_are_no_parallel_calls_and_without_a_stream_no_usage() -> None:
-    requests = request_factors(row("together", "code-tools"))
-    names = [factor.name for factor in requests.factors]
-    for one, other in (("tools", "parallel-calls"), ("streaming", "include-usage")):
-        pair = {(names.index(one), False), (names.index(other), True)}
-        assert pair in [set(levels) for levels in requests.linked()]
+    found = parts(row("together", "code-tools"))
+    assert found["tools"] == {"parallel-calls"} and found["streaming"] == {"include-usage"}
+
+
+def test_a_dialect_that_cannot_carry_the_request_is_not_tried() -> None:
+    reported = row("deepinfra", "tool-result")
+    native = replace(beside(reported.target), other_dialect=resolve_target(CATALOG, "deepinfra-native"))
+    assert "it has no tools" in obstacles(reported, native)["dialect"]
 
 
 @pytest.mark.parametrize(
@@ -120,14 +139,11 @@ def test_a_factor_that_was_named_and_cannot_be_varied_is_refused() -> None:
         chosen(reported, beside(reported.target), [], ["tooling"])
 
 
-def test_a_factor_that_needs_another_is_refused_without_it() -> None:
+def test_the_parts_of_a_factor_that_was_named_are_varied_with_it() -> None:
     reported = row("bedrock/kimi-k2.5", "tool-result")
-    with pytest.raises(UsageError, match=r"the factor tools cannot be varied by itself: .*\(Bedrock refuses"):
-        chosen(reported, beside(reported.target), ["tools"])
-    assert [factor.name for factor in chosen(reported, beside(reported.target), ["tools", "tool-result"])] == [
-        "tools",
-        "tool-result",
-    ]
+    names = [factor.name for factor in chosen(reported, beside(reported.target), ["tools"])]
+    assert names == ["tools", "tool-result"]
+    assert [factor.name for factor in chosen(reported, beside(reported.target), ["tool-result"])] == ["tool-result"]
 
 
 def test_nothing_to_vary_is_a_sentence() -> None:
@@ -146,7 +162,7 @@ def test_the_places_change_the_target_and_keep_the_question() -> None:
     reported = row("bedrock/kimi-k2.5", "tool-result")
     places = beside(reported.target)
     factors = [factor for factor in FACTORS if factor.stage == "place"]
-    requests = Requests(reported, places, factors)
+    requests = Requests(reported, places, factors, {})
     asked = {config: requests.row(config) for config in product((True, False), repeat=2)}
     names = {config: found.target.name for config, found in asked.items() if found is not None}
     assert names == {

@@ -58,7 +58,7 @@ tool uses  bedrock/kimi-k2.5  bedrock/nova-pro
 4          13 % (0.5-60 %)    100 % (23-100 %)
 5          8 % (0.1-52 %)     100 % (16-100 %)
 10         1 % (0-27 %)       100 % (2-100 %)
-(the chance that so many in a row go well, if each goes as these runs did and none minds the others)
+(the chance that so many in a row go well, if each use fails independently of the others)
 
 failed more often  than              failed             points more (95 %)  episodes  p (rounds)  p (episodes)  \
 they differ in
@@ -101,7 +101,12 @@ def test_more_than_four_targets_get_a_second_table_of_chains() -> None:
 
 def test_a_measured_chain_stands_beside_the_chance() -> None:
     chains = [Trial(target="t", round=n, outcome="pass", tool_uses=3) for n in range(1, 9)]
-    assert "3          100 % (63-100 %), measured 8 of 8" in verdict_text(compare(chains, []))
+    text = verdict_text(compare(chains, []))
+    assert "3          100 % (63-100 %), 8 of 8 chains" in text
+    assert "4          100 % (54-100 %), if independent" in text
+    assert "measured on chains as a whole" in text and "if independent: longer than" in text
+    single = verdict_text(compare(trials(), [KIMI, NOVA]))
+    assert "if each use fails independently of the others" in single and "chains" not in single
 
 
 def test_a_watched_race_says_what_its_p_values_are_worth() -> None:

@@ -252,19 +252,6 @@ def test_the_chance_of_a_chain_is_the_field_reports_with_an_interval() -> None:
     assert all(row.interval.low <= row.rate <= row.interval.high for row in kimi.compound)
 
 
-def test_measured_chains_stand_beside_the_computed_chance() -> None:
-    died_after = [5, 5, 2, 0]
-    chains = [
-        Trial(target="t", round=n, outcome="pass" if uses == 5 else "hang-mid-stream", tool_uses=uses)
-        for n, uses in enumerate(died_after, 1)
-    ]
-    (arm,) = compare(chains, []).arms
-    assert [(row.chains_through, row.chains) for row in arm.compound] == [
-        (3, 4), (3, 4), (2, 4), (2, 4), (2, 4), (None, None),
-    ]  # fmt: skip
-    assert arm.compound[0].rate == 12 / 14
-
-
 @pytest.mark.parametrize(
     "model",
     [

@@ -45,6 +45,13 @@ def test_a_run_that_the_user_ended(result: RunEnded, asked: Scenario, name: str)
     assert ("cut short by you" in outcome.sentence) == (name != "cancelled")
 
 
+@pytest.mark.parametrize(("late_ms", "gap_s"), [(0.0, 58.8), (400.0, 58.8), (21_000.0, 37.8), (90_000.0, 0.0)])
+def test_the_gap_of_a_hang_is_without_the_time_that_kmon_stood_still(late_ms: float, gap_s: float) -> None:
+    hang = ended(state="timed-out", stalls=(MID,), max_gap_ms=58_800.0, late_ms=late_ms)
+    trial = trial_of(hang, TOKYO)
+    assert (trial.outcome, trial.max_gap_s) == ("hang-mid-stream", pytest.approx(gap_s))
+
+
 def test_its_sentence_says_the_silence_it_had() -> None:
     said = classify(cut(left_open_ms=14_200.0), TOKYO).sentence
     assert said.startswith("cut short by you after 14.2 s of silence; ")

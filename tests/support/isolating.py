@@ -32,7 +32,7 @@ def tokyo(target: str = "bedrock/kimi-k2.5", scenario: str = "tool-result") -> R
 
 def beside(target: Target) -> Places:
     """The demonstration's places."""
-    spoken = "converse" if target.dialect == "chat" else "chat"
+    spoken = "messages" if target.dialect == "chat" else "chat"
     control = None if target.control_model is None else control_of(target, target.control_model)
     return Places(
         elsewhere=resolve_target(CATALOG, "openrouter/moonshotai/kimi-k2.5"),

@@ -144,10 +144,12 @@ class Shrink:
 
 
 def _smallest(parts: Parts) -> Search:
-    found = (yield from _needed((), parts)) if len(parts) > 1 else parts
-    # Of several parts each is needed: without it the rest was tried. A single one may not be.
-    if len(found) == 1 and (yield ((),)) is not None:
-        return ()
+    found = yield from _needed((), parts)
+    # A half that fails is given up too early now and then; so each part is tried for being spared, at the end.
+    while (spared := (yield tuple(tuple(part for part in found if part != each) for each in found))) is not None:
+        found = found[:spared] + found[spared + 1 :]
+        if not found:
+            break
     return found
 
 
@@ -161,6 +163,4 @@ def _needed(base: Parts, suspects: Parts) -> Search:
     if failing is not None:
         return (yield from _needed(base, (first, second)[failing]))
     found = yield from _needed(base + second, first)
-    if (yield (base + found,)) is not None:
-        return found  # a half was given up too early
     return tuple(sorted(found + (yield from _needed(base + found, second))))
