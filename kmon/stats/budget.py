@@ -12,8 +12,6 @@ from msgspec.structs import replace
 from kmon.errors import UsageError
 from kmon.format import percent, plural
 from kmon.stats.e_values import ln_e_pairs_differ, ln_e_rate_above
-from kmon.stats.hypotheses import BelowRate
-from kmon.stats.outcome import OutcomeName
 from kmon.stats.power import (
     ALPHA,
     POWER,
@@ -26,14 +24,13 @@ from kmon.stats.power import (
     rounds_for,
 )
 from kmon.stats.question import Question, claims
-from kmon.stats.trial import Arm, Trial
+from kmon.stats.trial import Arm
 
 REFERENCE = FailureRates(0.4, 0.0)
 """One arm passes 60 %, all others 100 %: the difference of a field report, and the size that plans are made for."""
 USUAL_ROUNDS = 10
 MOST_OWN = 200
 """The largest number of rounds that a test is given without ``--count``."""
-LONGEST_ALTERNATING = 100
 _NEVER = 10_000_000
 FOUND = 0.9
 """The least share of tests that the power of one clean round between episodes keeps, where failures are scattered.
@@ -61,8 +58,8 @@ class Budget(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``episodes`` in which one arm alone fails prove that it fails more often, which takes ``least_rounds`` at least.
     ``power`` is the probability to prove it if that arm passes 60 % and the others 100 %, or a little less than that
     (:data:`FOUND`); ``rounds_for_power`` give it 80 %. ``least_rounds_kept`` without a failure prove that an arm keeps
-    the pass rate, and ``least_rounds_missed`` with a failure in every other one that it misses it. None where nothing
-    of the kind is to be proven.
+    the pass rate, and ``least_rounds_missed``, few of them passes, that it misses it. None where nothing of the
+    kind is to be proven.
     """
 
     rounds: int
@@ -202,20 +199,12 @@ def _least_kept(goal: Goal, rate: float, *, failures: int) -> int:
     return _first(lambda n: n > failures and ln_e_rate_above(n - failures, n, rate) >= ln_needed)
 
 
-def _least_missed(goal: Goal, rate: float) -> int | None:
-    """The fewest rounds that prove a pass rate missed, with failures and a clean round between any two.
-
-    None if :data:`LONGEST_ALTERNATING` are not enough: half of those runs pass.
-    """
+def _least_missed(goal: Goal, rate: float) -> int:
+    """The fewest rounds that prove a pass rate missed: by the episodes with one pass between any two, and by rounds."""
     ln_needed = _ln_needed(goal, ones=len(claims(goal.arms, goal.question)))
-    arm = goal.arms[0]
-    missed = BelowRate(arm, "", rate)
-    for rounds in range(1, LONGEST_ALTERNATING + 1):
-        outcome: OutcomeName = "hang-mid-stream" if rounds % 2 else "pass"
-        missed.add({arm: Trial(target=arm.target, scenario=arm.scenario, round=rounds, outcome=outcome)})
-        if missed.ln_e >= ln_needed:
-            return rounds
-    return None
+    passes = _first(lambda n: ln_e_rate_above(n, n, 1 - rate) >= ln_needed) - 1
+    failures = _first(lambda n: n > passes and ln_e_rate_above(n, n + passes, 1 - rate) >= ln_needed)
+    return failures + passes
 
 
 def _first(enough: Callable[[int], bool]) -> int:
