@@ -55,8 +55,8 @@ class Budget(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``episodes`` in which one arm alone fails prove that it fails more often, which takes ``least_rounds`` at least.
     ``power`` is the probability to prove it if that arm passes 60 % and the others 100 %, or a little less than that
     (:data:`FOUND`); ``rounds_for_power`` give it 80 %. ``least_rounds_kept`` without a failure prove that an arm keeps
-    the pass rate, and ``least_rounds_missed`` with a failure in every other one that it misses it. None where nothing
-    of the kind is to be proven.
+    the pass rate, and ``least_rounds_missed``, few of them passes, that it misses it. None where nothing of the
+    kind is to be proven.
     """
 
     rounds: int
@@ -191,9 +191,11 @@ def _least_kept(goal: Goal, rate: float, *, failures: int) -> int:
 
 
 def _least_missed(goal: Goal, rate: float) -> int:
-    """The fewest rounds that prove a pass rate missed: failures with a clean round between any two."""
+    """The fewest rounds that prove a pass rate missed: by the episodes with one pass between any two, and by rounds."""
     ln_needed = _ln_needed(goal, ones=len(claims(goal.arms, goal.question)))
-    return least_rounds(_first(lambda n: ln_e_rate_above(n, n, 1 - rate) >= ln_needed))
+    passes = _first(lambda n: ln_e_rate_above(n, n, 1 - rate) >= ln_needed) - 1
+    failures = _first(lambda n: n > passes and ln_e_rate_above(n, n + passes, 1 - rate) >= ln_needed)
+    return failures + passes
 
 
 def _first(enough: Callable[[int], bool]) -> int:
