@@ -3,6 +3,7 @@
 What it proves are lasting differences, by e-values over episodes of failures, so that one long outage proves nothing.
 That a difference was there while the test ran is a weaker statement, for which every round counts. The summary tells
 it, and it stops a race only when the worse target never passed in 20 rounds: more requests to it would tell no more.
+A third kind, with an error of its own: that of two arms whose runs passed one waits longer (``sequential_waits.py``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kmon.stats.episode_words import UNBROKEN
 from kmon.stats.hypotheses import AboveRate, BelowRate, Hypothesis, PairDiffers
 from kmon.stats.pairs import Factor, differing
 from kmon.stats.question import Question, claims
+from kmon.stats.sequential_waits import PairWaits, proven_waits, waits_told
 from kmon.stats.trial import Arm, Trial, arm_names
 
 DEAD_ROUNDS = 20
@@ -58,6 +60,9 @@ class SequentialTest:
         self._hypotheses: list[Hypothesis] = [
             PairDiffers(pair, names, differing(*pair, targets, scenarios)) for pair in claims(self._arms, question)
         ]
+        self._waits = [
+            PairWaits(pair, names, differing(*pair, targets, scenarios)) for pair in claims(self._arms, question)
+        ]
         if pass_rate is not None:
             for arm in self._arms:
                 self._hypotheses += (BelowRate(arm, names[arm], pass_rate), AboveRate(arm, names[arm], pass_rate))
@@ -79,6 +84,8 @@ class SequentialTest:
             if self._decided is None:
                 for hypothesis in self._hypotheses:
                     hypothesis.add(runs)
+                for pair in self._waits:
+                    pair.add(runs)
                 self._decide()
 
     def decided(self) -> str | None:
@@ -106,8 +113,14 @@ class SequentialTest:
         return f"{told(nearest, ' here')}. {unproven}"
 
     def _decide(self) -> None:
-        if all(max(of.ln_e, of.ln_e_now) < self._ln_needed for of in self._hypotheses):
-            return  # a correction only lowers them
+        # the correction for several hypotheses, which costs more, only lowers their evidence
+        if any(max(of.ln_e, of.ln_e_now) >= self._ln_needed for of in self._hypotheses):
+            self._decide_by_failures()
+        longer, ln_e = proven_waits(self._waits, self._ln_needed)
+        if self._decided is None and longer:
+            self._decided = waits_told(longer, self._evidence(ln_e, len(self._waits)))
+
+    def _decide_by_failures(self) -> None:
         lasting = self._lasting()
         if max(lasting) >= self._ln_needed:
             proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]
@@ -134,8 +147,9 @@ class SequentialTest:
     def _now(self) -> list[float]:
         return closed([hypothesis.ln_e_now for hypothesis in self._hypotheses])
 
-    def _evidence(self, ln_e: float) -> str:
-        several = f", corrected for {len(self._hypotheses)} claims" if len(self._hypotheses) > 1 else ""
+    def _evidence(self, ln_e: float, among: int = 0) -> str:
+        claimed = among or len(self._hypotheses)
+        several = f", corrected for {claimed} claims" if claimed > 1 else ""
         return f"e = {exp(min(ln_e, 30.0)):.3g}{several}; {exp(self._ln_needed):.3g} needed"
 
 
