@@ -10,7 +10,7 @@ exactly 1, whatever the outcomes are (Fisher's randomisation test; here as a bet
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from math import fsum, log
+from math import exp, fsum, log
 from operator import mul, truediv
 
 from kmon.stats.isolation.blocks import Block, Mask, overlaps, placements
@@ -29,8 +29,7 @@ class Evidence:
         self._own = {factor: Episodes() for factor in design.own_outages}
         self._weights = {cause: (prior / len(RATES),) * len(RATES) for cause, prior in self._prior.items()}
         """Prior probability times all ratios so far, per pair of rates. That of "no effect" stays what it was."""
-        self.ln_e = [0.0] * design.factors
-        """Per factor: log e-value against "this factor has no effect, whatever the others do"."""
+        self._ln_e_learned = [0.0] * design.factors
 
     def add(self, block: Block, outcomes: Sequence[bool | None]) -> None:
         """Add a block with its outcomes; None says nothing."""
@@ -47,7 +46,7 @@ class Evidence:
             if moved:
                 self._weights[cause] = tuple(map(mul, weights, draw.ratios(cause, moved)))
         for factor in live:
-            self.ln_e[factor] += log(bets[factor] / stakes[factor])
+            self._ln_e_learned[factor] += log(bets[factor] / stakes[factor])
 
     def probabilities(self) -> dict[Cause | None, float]:
         """How probable each cause is now; None: no factor makes a difference that these causes describe."""
@@ -56,9 +55,19 @@ class Evidence:
         total = fsum(weights.values())
         return {cause: weight / total for cause, weight in weights.items()}
 
-    def ln_e_cause(self, cause: Cause) -> float:
-        """Log e-value of a cause against "none of its factors has an effect"."""
+    def ln_e_alone(self, factor: int) -> float:
+        """Log e-value against "this factor has no effect": a bet that it is the cause by itself."""
+        cause = Cause("factor", (factor,))
         return log(fsum(self._weights[cause]) / self._prior[cause])
+
+    def ln_e_learned(self, factor: int) -> float:
+        """Log e-value against the same: a bet on all causes that it belongs to, as probable as they were before each
+        block. Better if the factor needs another."""
+        return self._ln_e_learned[factor]
+
+    def ln_e(self, factor: int) -> float:
+        """Log e-value against the same: half the stake on either bet."""
+        return log(fsum(exp(ln_e) / 2 for ln_e in (self.ln_e_alone(factor), self.ln_e_learned(factor))))
 
 
 class _Draw:
