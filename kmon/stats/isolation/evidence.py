@@ -33,8 +33,7 @@ class Evidence:
 
     def add(self, block: Block, outcomes: Sequence[bool | None]) -> None:
         """Add a block with its outcomes; None says nothing."""
-        unbroken = {factor for factor, runs in self._own.items() if runs.unbroken(block.column(factor), outcomes)}
-        live = [factor for factor in block.varied if factor not in unbroken]
+        live = [factor for factor in block.varied if factor not in self._own or not self._own[factor].begun]
         draw = _Draw(block, outcomes, live, self._own)
         bets = dict.fromkeys(live, 0.0)
         stakes = dict.fromkeys(live, 0.0)
@@ -45,6 +44,8 @@ class Evidence:
                 bets[factor] += fsum(map(mul, weights, draw.ratios(cause, (factor,))))
             if moved:
                 self._weights[cause] = tuple(map(mul, weights, draw.ratios(cause, moved)))
+        for factor, episodes in self._own.items():
+            episodes.add(block.column(factor), outcomes)
         for factor in live:
             self._ln_e_learned[factor] += log(bets[factor] / stakes[factor])
 
@@ -101,17 +102,23 @@ class _Draw:
 
 
 class Episodes:
-    """Runs of failures of a factor whose levels have outages of their own, per level."""
+    """Runs of failures of a factor whose levels have outages of their own."""
 
     def __init__(self) -> None:
-        self._open = {True: False, False: False}
+        self._failing = {True: False, False: False}
 
-    def unbroken(self, column: Mask, outcomes: Sequence[bool | None]) -> bool:
-        """Add a block. Return whether it only goes on with a run of failures that was counted before."""
-        goes_on = False
+    @property
+    def begun(self) -> bool:
+        """Whether a level had nothing but failures when it was last seen.
+
+        As long as that lasts, nothing is learned: the outage that goes on was counted when it began, and while one side
+        is known to be down the two could not change places.
+        """
+        return any(self._failing.values())
+
+    def add(self, column: Mask, outcomes: Sequence[bool | None]) -> None:
+        """Add a block."""
         for level in (True, False):
             here = [outcome for at, outcome in enumerate(outcomes) if (column >> at & 1) == level]
-            goes_on = goes_on or (self._open[level] and True in here)
             if True in here or False in here:
-                self._open[level] = False not in here
-        return goes_on
+                self._failing[level] = False not in here
