@@ -178,6 +178,6 @@ def test_the_field_report_ends_in_what_its_rounds_can_prove(tmp_path: Path, roun
     assert ("take --count 35" in done.stderr) == (rounds == "10")
     (verdict,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "verdict")
     told = verdict["conclusion"]
-    assert told.startswith("bedrock/kimi-k2.5 failed 40 percentage points more often ")
+    assert told.startswith("bedrock/kimi-k2.5 failed ")
     assert said in told
     assert ("how this provider serves this model, or the dialect" in told) == (rounds == "35")
