@@ -45,7 +45,7 @@ def test_durations(text: str, seconds: float) -> None:
         (("--control", "groq"), "--control groq needs --suspect"),
         (
             ("--until-proven", "--pass-rate", "0.95", "--count", "2"),
-            "a pass rate of 95 % kept or missed; give --count 3",
+            "a pass rate of 95 % kept or missed; give --count 4",
         ),
     ],
 )

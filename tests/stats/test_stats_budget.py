@@ -108,7 +108,7 @@ def test_one_target_alone_has_nothing_to_prove() -> None:
         (
             Goal(arms=arms(1), watched=True, pass_rate=0.95),
             2,
-            "a pass rate of 95 % kept or missed; give --count 3",
+            "a pass rate of 95 % kept or missed; give --count 4",
         ),
     ],
 )
