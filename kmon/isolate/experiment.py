@@ -64,6 +64,8 @@ class Experiment:
         self._symptoms: set[int] = set()
         self._mute = 0
         self.given_up = self.left_out = ""
+        self.stopped = False
+        """Whether its race has ended."""
         kept = sum(stage.least_requests for stage in self._coming[1:])
         least = min(self.max_requests, self._coming[0].least_requests)
         self._begin_stage(self._coming.pop(0), max(self.max_requests - kept, least))

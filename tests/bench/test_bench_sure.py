@@ -46,4 +46,4 @@ def test_true_differences_are_proven_in_few_rounds() -> None:
 
 
 def test_each_table_has_a_name() -> None:
-    assert {"coverage", "false-proofs", "power"} <= TABLES.keys()
+    assert {"coverage", "false-proofs", "power", "isolation"} == TABLES.keys()
