@@ -41,6 +41,7 @@ WATCH = (
 COMMANDS = {
     "run": ("kmon.commands.run", "[TARGET...]", "the same race without a screen: lines for people, or --json"),
     "test": ("kmon.commands.test", "[TARGET...]", "identical requests again and again: pass rates and what they prove"),
+    "isolate": ("kmon.commands.isolate", "TARGET --scenario S", "which factor makes this request fail"),
     "gateway": ("kmon.commands.gateway", "[URL]", "watch every run of a WebSocket gateway; sends nothing but reads"),
     "targets": (
         "kmon.commands.targets", "", "what can be aimed at, and where its key was found; --check asks each provider"

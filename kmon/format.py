@@ -30,6 +30,17 @@ def clock(ns: int) -> str:
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60:02}:{rest % 60:02}"
 
 
+def duration_words(duration_s: float) -> str:
+    """``12 s``, ``14 minutes``, ``6.5 hours``, ``3 days``: for a span of which the seconds do not matter."""
+    if duration_s < 90:
+        return f"{duration_s:.0f} s"
+    if duration_s < 5_400:
+        return f"{duration_s / 60:.0f} minutes"
+    if duration_s < 172_800:
+        return f"{round(duration_s / 3_600, 1):g} hours"
+    return f"{round(duration_s / 86_400, 1):g} days"
+
+
 def count(number: int) -> str:
     """``128``, ``5.1 k``, ``2.3 M``."""
     if number < 1000:

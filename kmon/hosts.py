@@ -28,6 +28,10 @@ def host(plan: Plan, keys: Keys) -> Host:
     raise_open_files_limit()
     match plan:
         case RacePlan():
+            if plan.fed is not None:
+                from kmon.engine.fed_supervisor import FedSupervisor
+
+                return FedSupervisor(plan, keys, limit=plan.fed, companion=_companion(plan))
             from kmon.engine.supervisor import Supervisor
 
             return Supervisor(plan, keys, companion=_companion(plan))

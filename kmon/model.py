@@ -125,6 +125,17 @@ class AnswerCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Whether a tool must be called. Any call must be valid."""
 
 
+class PassLimits(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How long a run may take and still pass, in s; 0 sets no limit. Time that this machine took does not count."""
+
+    max_gap_s: float = 0.0
+    """The longest silence after the first token."""
+    ttft_s: float = 0.0
+    """The wait for the first token; reasoning counts as one."""
+    duration_s: float = 0.0
+    """The whole run, all turns of a chain included."""
+
+
 class Chain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A scenario of several turns: a local fake answers each tool call until the model answers in text."""
 
@@ -149,5 +160,9 @@ class Scenario(Struct, frozen=True, kw_only=True):
     filler_tokens: int | None = None
     """Approximate size of the text that replaces ``{filler}`` in a message; None without filler."""
     check: AnswerCheck = AnswerCheck()
+    limits: PassLimits = PassLimits()
+    """How long an answer may take and still be right for a test."""
     chain: Chain | None = None
     """None for a scenario of one request and one answer."""
+    stream: bool = True
+    """Whether the answer is streamed; else it comes as one document. Files cannot set it: ``kmon isolate`` does."""

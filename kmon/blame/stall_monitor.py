@@ -163,6 +163,7 @@ class StallMonitor:
                 stopped_together=self._stopped_together,
                 client_blocked_ns=0 if self.client_waiting_ns is None else self.client_waiting_ns(now_ns),
                 intermediary=self.intermediary,
+                peer=None if self._tcp is None else self._tcp.address,
             )
         )
 
@@ -246,7 +247,7 @@ class StallMonitor:
 
 def _near_blame(found: Weighed | None) -> Blame | None:
     """The blame of a wire silence, except the other end: kmon cannot know whether that had anything to send."""
-    return None if found is None or found.blame.name in ("provider", "unknown") else found.blame
+    return None if found is None or found.blame.name in ("beyond", "provider", "unknown") else found.blame
 
 
 def _differ(now: Blame, before: Blame) -> bool:

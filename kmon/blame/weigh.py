@@ -1,4 +1,4 @@
-"""Determines which party causes a silence: this program, its client, the path or the provider. Pure.
+"""Determines which party causes a silence: this program, its client, the path, what is beyond, or the provider. Pure.
 
 One end of a connection cannot observe everything, so a blame carries its certainty:
 
@@ -6,8 +6,9 @@ One end of a connection cannot observe everything, so a blame carries its certai
   the machine was suspended, or the streams of several hosts all stopped at the same moment;
 - *client*: kmon proxies the stream and its client does not read it, so kmon reads no more;
 - *path*: the peer does not acknowledge. A dead path and a dead peer machine cannot be told apart from here;
-- *provider*: its server still sends comments or empty chunks (certain), or its kernel acknowledges and sends no data
-  (likely: the TCP connection may end at a load balancer or a middlebox);
+- *beyond*: the peer's kernel acknowledges, no packets are lost, and no data comes. That proves the machine at the end
+  of the TCP connection alive, which may be the provider's server, a load balancer before it, or any relay on the way;
+- *provider*: the program that answers still sends comments or empty chunks, so it is alive and sends no output;
 - *unknown*: facts are missing or not there yet; the evidence names them.
 """
 
@@ -21,7 +22,7 @@ from kmon.catalog.signatures import OF_THIS_MACHINE
 from kmon.dialects.delta import StreamError
 from kmon.stream.blame import Blame, Certainty, Party
 from kmon.stream.timeline import MS, S
-from kmon.transport.tcp_info import TcpState
+from kmon.transport.tcp_info import PeerAddress, TcpState
 
 ANSWER_WAIT_NS = 2 * S
 """Without an acknowledgement for this long the peer does not answer: two keep-alive probes and round trips."""
@@ -56,6 +57,8 @@ class Silence:
     """For how long the client of a proxied stream has not read."""
     intermediary: str = ""
     """What terminates the TCP connection instead of the provider: ``proxy``, ``gateway``; empty if nothing is known."""
+    peer: PeerAddress | None = None
+    """Where the TCP connection ends."""
 
     @property
     def acked(self) -> bool:
@@ -107,7 +110,9 @@ def weigh(silence: Silence) -> Weighed:
     """The blame of a silence. Local causes come first, since they explain it without any other party."""
     name, certainty, why, conclusion = _local_cause(silence) or _remote_cause(silence)
     facts = tuple(_facts(silence))
-    return Weighed(Blame(name, certainty, why, _evidence(("socket open", *facts), conclusion)), facts, conclusion)
+    peer = silence.peer.text if name == "beyond" and silence.peer is not None else ""
+    blame = Blame(name, certainty, why, _evidence(("socket open", *facts), conclusion), peer)
+    return Weighed(blame, facts, conclusion)
 
 
 def _evidence(facts: Sequence[str], conclusion: str) -> str:
@@ -191,7 +196,17 @@ def _remote_cause(silence: Silence) -> _Found:
     if silence.intermediary:
         what = f"the {silence.intermediary} is there; what is silent behind it cannot be seen from here"
         return "unknown", "cannot tell", f"{silence.intermediary} answers, no data", what
-    return "provider", "likely", "TCP answers, no data", "the provider is silent"
+    return _beyond(silence.peer)
+
+
+def _beyond(peer: PeerAddress | None) -> _Found:
+    """The peer's TCP answers: its machine is alive, and nothing is known of what is behind it."""
+    where = "the machine at the end of the TCP connection" if peer is None else peer.text
+    if peer is not None and peer.here:
+        what = f"the silence is at {where} on this machine or beyond it (a model server, or a relay to one)"
+        return "beyond", "likely", "server or relay here", what
+    what = f"the silence is beyond {where} (the provider, its load balancer, or a relay)"
+    return "beyond", "likely", "provider or a relay", what
 
 
 def _facts(silence: Silence) -> list[str]:

@@ -15,7 +15,7 @@ from kmon.catalog.url_variables import URL_VARIABLES, unknown_in, with_examples
 from kmon.dialects.dialect import Dialect
 from kmon.dialects.registry import dialect, names
 from kmon.errors import UsageError
-from kmon.model import DEFAULT_DIALECT, REGION, PromptMessage, Scenario
+from kmon.model import DEFAULT_DIALECT, REGION, PassLimits, PromptMessage, Scenario
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z")
@@ -28,6 +28,7 @@ _FRAMING_HEADERS = frozenset({
     "forwarded", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-original-host", "x-rewrite-url",
 })  # fmt: skip
 """Headers that route or delimit a request: with them a proxy could send the key to another host."""
+LONGEST_LIMIT_S = 86_400
 LIKE_LIMIT = 20
 """Longest chain of scenarios that inherit by ``like``."""
 
@@ -117,6 +118,7 @@ def check_scenario(entry: Entry, scenario: Scenario | None) -> Scenario:
         raise entry.error("tool_choice", "there are no tools to choose from; add tools or take it out")
     _check_conversation(entry, scenario.messages)
     _check_expectation(entry, scenario)
+    _check_limits(entry, scenario)
     _check_chain(entry, scenario)
     marked = any(MARK in message.content for message in scenario.messages)
     if scenario.filler_tokens is not None and not (marked and 1 <= scenario.filler_tokens <= TOKENS_LIMIT):
@@ -186,6 +188,12 @@ def _check_expectation(entry: Entry, scenario: Scenario) -> None:
     for at, needle in enumerate(scenario.check.contains):
         if not needle.strip():
             raise entry.error("check", "is blank, so every answer contains it; say what must occur", "contains", at)
+
+
+def _check_limits(entry: Entry, scenario: Scenario) -> None:
+    for name in PassLimits.__struct_fields__:
+        if not 0 <= getattr(scenario.limits, name) <= LONGEST_LIMIT_S:
+            raise entry.error("limits", f"must be 0 (no limit) to {LONGEST_LIMIT_S} seconds", name)
 
 
 def _check_chain(entry: Entry, scenario: Scenario) -> None:

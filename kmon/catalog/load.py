@@ -61,7 +61,7 @@ def _partial(shape: type[Struct], without: frozenset[str], extra: Sequence[tuple
 
 _TABLES: dict[Kind, type[Struct]] = {
     "targets": _partial(Target, frozenset({"name", "simulated", "named_in", "url_variables"}), ()),
-    "scenarios": _partial(Scenario, frozenset({"name"}), (("like", str),)),
+    "scenarios": _partial(Scenario, frozenset({"name", "stream"}), (("like", str),)),
 }
 
 

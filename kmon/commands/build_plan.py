@@ -21,7 +21,7 @@ from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
 from kmon.engine.alert_hooks import NO_HOOKS, AlertHooks
 from kmon.engine.plan import Keys, RacePlan, Row
-from kmon.engine.selection import TEST_DEMO, Demo, check_cost, keys_for, one_call_at_a_time, rows, simulated
+from kmon.engine.selection import TEST_DEMO, Demo, at_speed, check_cost, keys_for, one_call_at_a_time, rows, simulated
 from kmon.errors import UsageError
 from kmon.model import DEFAULT_DIALECT, Target
 from kmon.openclaw.device_key import device_note
@@ -93,7 +93,8 @@ def _on_simulator(
     ).running() as simulator:
         aimed = [simulated(target, simulator.origin_for(target.provider)) for target in shown.targets]
         simulation = Simulation(simulator.origin, seed_of(options))
-        plan = plan_of(rows(aimed, shown.scenarios), loaded, timeout_s=timeout_s, once=once, simulation=simulation)
+        scenarios = [at_speed(scenario, shown.speed) for scenario in shown.scenarios]
+        plan = plan_of(rows(aimed, scenarios), loaded, timeout_s=timeout_s, once=once, simulation=simulation)
         yield _flagged(plan, options)
 
 

@@ -16,7 +16,7 @@ LONGEST_NUDGE_S = 86_400
 
 def check_race(options: argparse.Namespace) -> None:
     """Raise :class:`UsageError` for flags of ``add_race`` that cannot be used as they are given."""
-    _check_aim(options)
+    check_aim(options)
     if options.speed is not None and not 0 < options.speed < float("inf"):
         raise UsageError(f"--speed must be a number above 0, not {options.speed:g}")
     after_s = options.nudge_after
@@ -33,7 +33,7 @@ def on_simulator(options: argparse.Namespace) -> bool:
     return options.demo or options.profile is not None or bool(options.fault)
 
 
-def _check_aim(options: argparse.Namespace) -> None:
+def check_aim(options: argparse.Namespace) -> None:
     """Raise for parts of an endpoint without the endpoint that they describe."""
     if options.dialect is not None:
         dialect(options.dialect)  # raises for a name that does not exist

@@ -66,6 +66,9 @@ class Converse(HttpDialect):
         path = f"/model/{quote(target.model, safe='')}/converse-stream"
         return WireRequest(path, dict(target.headers), msgspec.json.encode(body))
 
+    def unstreamed(self, request: WireRequest) -> WireRequest:
+        return msgspec.structs.replace(request, path=request.path.removesuffix("-stream"))
+
     def decoder(self) -> JSONFramesDecoder:
         return JSONFramesDecoder(converse_delta)
 

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
+import msgspec
 from msgspec import Struct, structs
 
 from kmon.dialects.bounds import frame_text
@@ -254,6 +255,13 @@ class HttpDialect(Dialect, WireFormat):
         ``messages`` are separate from the scenario so that a nudge can extend them. ``target.body`` is merged last and
         takes precedence. Raises :class:`UsageError` for what is :meth:`unsupported`.
         """
+
+    def unstreamed(self, request: WireRequest) -> WireRequest:
+        """The same request for an answer in one JSON document, which :meth:`WireFormat.whole_answer` reads."""
+        body = msgspec.json.decode(request.body)
+        body.pop("stream_options", None)  # refused beside stream = false
+        headers = request.headers | {"Accept": "application/json"}
+        return structs.replace(request, headers=headers, body=msgspec.json.encode(body | {"stream": False}))
 
 
 def error_member(value: object) -> object:

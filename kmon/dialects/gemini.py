@@ -73,6 +73,10 @@ class Gemini(HttpDialect):
         path = f"/models/{quote(target.model.removeprefix('models/'), safe='')}:streamGenerateContent?alt=sse"
         return WireRequest(path, SSE_HEADERS | target.headers, msgspec.json.encode(body))
 
+    def unstreamed(self, request: WireRequest) -> WireRequest:
+        path = request.path.replace(":streamGenerateContent?alt=sse", ":generateContent")
+        return msgspec.structs.replace(request, path=path, headers=request.headers | {"Accept": "application/json"})
+
     def decoder(self) -> GeminiDecoder:
         return GeminiDecoder()
 

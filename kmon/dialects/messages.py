@@ -75,6 +75,11 @@ class Messages(HttpDialect):
         headers = SSE_HEADERS | {"anthropic-version": VERSION} | target.headers
         return WireRequest(_path(target.base_url), headers, msgspec.json.encode(body))
 
+    def unstreamed(self, request: WireRequest) -> WireRequest:
+        return super().unstreamed(
+            msgspec.structs.replace(request, path=request.path.replace(":streamRawPredict", ":rawPredict"))
+        )
+
     def decoder(self) -> JSONEventsDecoder:
         return MessagesDecoder()
 

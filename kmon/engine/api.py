@@ -7,19 +7,22 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from kmon.engine.plan import Row
 from kmon.stream.events import Event
 
-Action = Literal["cancel", "retry", "nudge", "enough"]
+Action = Literal["cancel", "retry", "nudge", "enough", "round"]
 
 CLOSE_LIMIT_S = 3.0
 """Longest time in s that a source in another process may take to close before it is killed; callers wait longer."""
 
 
 class Command(Struct, frozen=True):
-    """A command of the user for one run. ``enough`` stops further rounds and needs no ``run``."""
+    """A command of the user for one run, or of the front end for the race: ``enough`` stops further rounds, ``round``
+    begins one of ``rows`` in a race that is fed (:class:`~kmon.engine.plan.RacePlan`). Neither has a ``run``."""
 
     action: Action
     run: str = ""
+    rows: tuple[Row, ...] = ()
 
 
 class EventSource(Protocol):

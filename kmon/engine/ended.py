@@ -27,6 +27,12 @@ class RunFacts(NamedTuple):
     retries: int = 0
     fallback_target: str = ""
     diagnosis: str = ""
+    earlier_gap_ns: int = 0
+    """The longest silence in the turns before the deciding attempt."""
+    earlier_late_ns: int = 0
+    """For how long kmon stood still in them."""
+    t_race: int | None = None
+    """The start of the race, CLOCK_MONOTONIC ns; None where there is none."""
 
 
 def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
@@ -73,6 +79,10 @@ def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
         unread=outcome.unread,
         unread_dialect=outcome.unread_dialect,
         refusal=refusal,
+        started_ms=0.0 if facts.t_race is None else max(0.0, (facts.t_begin - facts.t_race) / MS),
+        left_open_ms=_ms(timeline.left_open_ns),
+        mid_gap_ms=None if (gap_ns := timeline.mid_gap_ns()) is None else max(gap_ns, facts.earlier_gap_ns) / MS,
+        late_ms=(outcome.late_ns + facts.earlier_late_ns) / MS,
     )
 
 

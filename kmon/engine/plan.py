@@ -26,6 +26,11 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     For repeated experiments: ``order_seed`` shuffles the rows of each round reproducibly, ``nonce`` makes every
     request unique so that no prompt cache answers it. ``spacing_s`` is the least time between two requests to one
     target and ``per_target`` bounds its open requests, so that rate limits do not bias the result.
+    ``over_s`` spreads the rounds evenly over so many seconds instead. ``first_round`` is the number of the first round
+    of a test that goes on with an earlier one.
+
+    A race that is ``fed`` has no rounds of its own: the front end sends the rows of each, at most ``fed`` in all, until
+    it says that there are enough. The ``rows`` of the plan then tell which targets may be asked, and with which keys.
     """
 
     rows: tuple[Row, ...]
@@ -38,12 +43,15 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     order_seed: int | None = None
     nonce: bool = False
     spacing_s: float = 0.0
+    over_s: float | None = None
+    first_round: int = 1
     per_target: int | None = None
     session: str = ""
     """The session to continue at a gateway; empty for a new one per run."""
     nudge_after_s: float | None = None
     """Silence in s after which a run is nudged once automatically; None: never."""
     alerts: AlertThresholds = AlertThresholds()
+    fed: int | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -66,11 +74,15 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
 
         It includes all turns of a chain, and all retries and fallbacks of the policy.
         """
+        if self.fed is not None:
+            return self.fed
         return self.rounds * sum(_turns(row.scenario) + self._added(row) for row in self.rows)
 
     @property
     def max_output_tokens(self) -> int:
         """Upper bound of output tokens over all requests."""
+        if self.fed is not None:
+            return self.fed * max(row.scenario.max_tokens for row in self.rows)
         return self.rounds * sum(
             (_turns(row.scenario) + self._added(row)) * row.scenario.max_tokens for row in self.rows
         )

@@ -61,6 +61,8 @@ class RunSettings(NamedTuple):
     """The session to continue at a gateway; if empty, each attempt begins one, and its nudges join that."""
     nudge_after_s: float | None = None
     """Silence in s after which a run is nudged automatically; None: never."""
+    t_race: int | None = None
+    """The start of the race, CLOCK_MONOTONIC ns."""
 
 
 class Run:
@@ -78,11 +80,11 @@ class Run:
         companion: Companion | None = None,
     ) -> None:
         name, row, self.index, self._round, self._attempts = which
-        policy, self._limits, nonce, self._session, self._nudge_after_s = settings
+        policy, self._limits, nonce, self._session, self._nudge_after_s, self._t_race = settings
         self.name = name
         self.target = row.target.name
         self._messages = with_nonce(row.scenario.messages, secrets.token_hex(4)) if nonce else row.scenario.messages
-        self._row, self._shared, self._emit = row, shared, emit
+        self.row, self._shared, self._emit = row, shared, emit
         self._sequence, self._sleep = AttemptSequence(policy, endpoints, name), SkippableSleep()
         self._target_gaps = target_gaps or {}
         """Learned stall thresholds, by the name of the target."""
@@ -92,6 +94,7 @@ class Run:
         self._turns = 1
         self._t_begin = 0
         self._retries = 0
+        self._earlier_gap_ns = self._earlier_late_ns = 0
         self._current: Attempt | None = None
         self._attempt_task: asyncio.Task[AttemptOutcome] | None = None
         self._nudge_task: asyncio.Task[None] | None = None
@@ -100,14 +103,14 @@ class Run:
 
     def announce(self) -> None:
         """Emit ``run_queued``."""
-        target = self._row.target
+        target = self.row.target
         self._emit(
             RunQueued(
                 time.monotonic_ns(),
                 self.name,
                 target.name,
                 target.label,
-                self._row.scenario.name,
+                self.row.scenario.name,
                 self._round,
                 target.dialect,
             )
@@ -123,24 +126,34 @@ class Run:
         """Whether the run waits for a scheduled attempt."""
         return self._sleep.open
 
+    @property
+    def restarting(self) -> bool:
+        """Whether another answer follows the one that is being ended."""
+        return self._restart
+
     def reopen(self) -> None:
         """Forget an earlier :meth:`cancel`; call it before the run begins or begins again."""
         self._cancelled = False
 
     async def go(self) -> RunEnded:
-        """Make the attempts of all turns, and all of them again after each manual retry. Returns ``run_ended``."""
+        """Make the attempts of all turns, and all of them again after each manual retry, with a ``run_ended`` for each
+        time. Returns the last."""
         while True:
             self._restart = False
             self._nudge_sentence, self._diagnosis, self._retries = "", "", 0
             self._sequence.restart()
             self._conversation, self._turns, self._t_begin = self._messages, 1, time.monotonic_ns()
+            self._earlier_gap_ns = self._earlier_late_ns = 0
             outcome = await self._request("retry" if self._attempts else "first")
             while (messages := self._next_messages(outcome)) is not None and not self._restart:
                 self._conversation, self._turns = messages, self._turns + 1
+                self._earlier_gap_ns = max(self._earlier_gap_ns, outcome.timeline.mid_gap_ns() or 0)
+                self._earlier_late_ns += outcome.late_ns
                 self._sequence.next_request()
                 outcome = await self._request("turn")
             if not self._restart:
                 break
+            self._emit(self._ended(outcome))  # the first answer stays on record; a test may not lose it
             self._cancelled = False
         ended = self._ended(outcome)
         self._emit(ended)
@@ -203,7 +216,7 @@ class Run:
         self.nudge()
 
     def _next_messages(self, outcome: AttemptOutcome) -> tuple[PromptMessage, ...] | None:
-        chain = self._row.scenario.chain
+        chain = self.row.scenario.chain
         if chain is None or outcome.state != "done":
             return None
         return next_turn(chain, self._conversation, outcome.transcript, one_call=self._one_call)
@@ -238,12 +251,12 @@ class Run:
         """Send the follow-up while the attempt is open. One nudge is open at a time; a refusal emits a notice."""
         if self.waiting:
             self._emit_notice(
-                f"{self._row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)"
+                f"{self.row.target.name}: nothing to nudge, it waits for another attempt (r makes it now)"
             )
         elif self._current is None or not self.active:
-            self._emit_notice(ALREADY_ENDED.format(self._row.target.name))
+            self._emit_notice(ALREADY_ENDED.format(self.row.target.name))
         elif self._nudge_task is not None and not self._nudge_task.done():
-            self._emit_notice(f"{self._row.target.name}: the last nudge is still open")
+            self._emit_notice(f"{self.row.target.name}: the last nudge is still open")
         else:
             self._nudge_task = asyncio.create_task(self._run_nudge(self._current), name=f"{self.name} nudge")
 
@@ -258,7 +271,7 @@ class Run:
         self._attempts += 1
         return attempt_at(self._sequence.endpoint.target)(
             AttemptId(self.name, self._attempts, role, self._turns, self._sequence.fallen_back),
-            Conversation(self._row.scenario, messages, session or self._session),
+            Conversation(self.row.scenario, messages, session or self._session),
             target=self._sequence.endpoint.target,
             credential=self._sequence.endpoint.credential,
             limits=self._limits,
@@ -296,9 +309,9 @@ class Run:
             outcome,
             RunFacts(
                 self.name,
-                self._row.target.name,
-                self._row.target.label,
-                self._row.scenario.name,
+                self.row.target.name,
+                self.row.target.label,
+                self.row.scenario.name,
                 self._round,
                 self._t_begin or outcome.timeline.t_start,
                 attempts=self._attempts,
@@ -308,6 +321,9 @@ class Run:
                 retries=self._retries,
                 fallback_target=self._sequence.fallen_back,
                 diagnosis=self._diagnosis,
+                earlier_gap_ns=self._earlier_gap_ns,
+                earlier_late_ns=self._earlier_late_ns,
+                t_race=self._t_race,
             ),
         )
 

@@ -17,6 +17,9 @@ from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.errors import UsageError
 from kmon.model import Scenario, Target
 
+SPED_LEAST_S = 0.5
+"""The least limit that a compressed scenario has: less is the lag of a busy machine, not a hole in an answer."""
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -27,6 +30,8 @@ class Demo:
     profile: str
     timeout_s: float
     speed: float = 1.0
+    suspect: str = ""
+    """The target that the others are controls of, if the race asks about one."""
 
 
 RACE_DEMO = Demo(
@@ -42,6 +47,7 @@ TEST_DEMO = Demo(
     profile="seed-002",
     timeout_s=3.0,
     speed=10.0,
+    suspect="bedrock/kimi-k2.5",
 )
 """The report that Kimi on Bedrock hangs on four of ten tool results, with its controls, at ten times the speed."""
 
@@ -56,6 +62,18 @@ def rows(targets: Sequence[Target], scenarios: Sequence[Scenario]) -> tuple[Row,
         if problem := dialect(row.target.dialect).unsupported(row.target, row.scenario):
             raise UsageError(problem)
     return found
+
+
+def at_speed(scenario: Scenario, speed: float) -> Scenario:
+    """The scenario for a simulator that compresses time: its limits shrink with everything else, to
+    ``SPED_LEAST_S`` at least."""
+    limits = scenario.limits
+    if speed <= 1:
+        return scenario
+    sped = {
+        name: max(SPED_LEAST_S, s / speed) if (s := getattr(limits, name)) else 0.0 for name in limits.__struct_fields__
+    }
+    return msgspec.structs.replace(scenario, limits=msgspec.structs.replace(limits, **sped))
 
 
 def one_call_at_a_time(row: Row) -> Row:

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from kmon.blame.adaptive_threshold import TargetGaps
 from kmon.blame.canary import run_canary
-from kmon.blame.local_monitor import watch_lag
+from kmon.blame.local_monitor import read_clocks, watch_lag
 from kmon.catalog.signatures import KMON_LATE
 from kmon.engine.api import Command
 from kmon.engine.event_queue import EventQueue
+from kmon.engine.pacing import Now, Pacer
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.run import ALREADY_ENDED, Companion, PlannedRun, Run, RunSettings
 from kmon.logs import log
@@ -42,7 +43,9 @@ RETRIES_AT_ONCE = 32
 class EndedRun(NamedTuple):
     """The record of a run that has ended: what a retry and the totals of the race need."""
 
-    row: int
+    row: Row
+    place: int
+    """Of the row in its round, from 0."""
     round: int
     attempts: int
     ok: bool
@@ -77,7 +80,7 @@ class Supervisor:
         self._interrupted = self._broken = False
         self._stop = asyncio.Event()
         """Set when no further round may start: on the command ``enough`` and on an interrupt."""
-        self._t_round = 0
+        self._pacer = Pacer(rounds=plan.rounds, spacing_s=plan.spacing_s, over_s=plan.over_s, seed=plan.order_seed)
         self._closed = False
 
     def start(self) -> None:
@@ -141,8 +144,7 @@ class Supervisor:
             return
         match command.action:
             case "nudge":
-                target = self._plan.rows[ended.row].target.name
-                self._emit(ev.Notice(time.monotonic_ns(), "info", ALREADY_ENDED.format(target)))
+                self._emit(ev.Notice(time.monotonic_ns(), "info", ALREADY_ENDED.format(ended.row.target.name)))
             case "cancel" if command.run in self._retries:
                 self._retries.remove(command.run)
             case "retry" if command.run not in self._retries:
@@ -158,9 +160,7 @@ class Supervisor:
         while self._retries and len(self._open) < room and not self._closed:
             name = self._retries.popleft()
             ended = self._ended[name]
-            run = self._runs.get(name) or self._create_run(
-                self._plan.rows[ended.row], ended.row, ended.round, ended.attempts
-            )
+            run = self._runs.get(name) or self._create_run(ended.row, ended.place, ended.round, ended.attempts)
             self._alerts.follow(name, run.target)
             self._begin(run)
 
@@ -194,6 +194,8 @@ class Supervisor:
     async def _race(self) -> None:
         """All rounds, then the end, which a front end waits for even if kmon itself fails between the runs."""
         try:
+            for target in self._plan.asked:
+                await prepare(target, self._keys.for_target(target.name), self._shared, self._limits.connect_timeout_s)
             await self._rounds()
         except Exception as error:
             _log.exception("kmon failed between the runs")
@@ -203,21 +205,22 @@ class Supervisor:
         await self._end_race()
 
     async def _rounds(self) -> None:
-        for target in self._plan.asked:
-            await prepare(target, self._keys.for_target(target.name), self._shared, self._limits.connect_timeout_s)
-        for number in range(1, self._plan.rounds + 1):
+        for ordinal in range(self._plan.rounds):
             if self._stopping:
                 break
-            await self._round(number)
+            await self._round(ordinal)
 
-    async def _round(self, number: int) -> None:
+    async def _round(self, ordinal: int) -> None:
         """Start one run per row together. Wait until the round fits; queue what never fits."""
+        number = self._plan.first_round + ordinal
         limit = self._plan.concurrency or len(self._plan.rows)
         while not self._fits(limit) and not self._stopping:
             await self._wait_until_freed()
-        await self._wait_for_spacing()
+        await self._wait_for_its_time(ordinal)
         if self._stopping:
             return
+        if late := self._pacer.begin(ordinal, clocks_now()):
+            self._emit(ev.Notice(time.monotonic_ns(), "warning", late))
         order = shuffled(len(self._plan.rows), self._plan.order_seed, number)
         self._queued = [self._new_run(self._plan.rows[index], index, number) for index in order]
         while self._queued:
@@ -239,14 +242,12 @@ class Supervisor:
             not wanted_open[name] or wanted_open[name] + n <= self._plan.per_target for name, n in wanted.items()
         )
 
-    async def _wait_for_spacing(self) -> None:
-        """Wait for ``spacing_s`` since the last round; each round sends a request to every target."""
-        due_ns = self._t_round + int(self._plan.spacing_s * 1e9)
-        if self._t_round and (wait_ns := due_ns - time.monotonic_ns()) > 0:
+    async def _wait_for_its_time(self, ordinal: int) -> None:
+        """Wait until the round may begin, or until no further one may."""
+        if wait_s := self._pacer.wait_s(ordinal, time.monotonic_ns()):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_ns / 1e9):
+                async with asyncio.timeout(wait_s):
                     await self._stop.wait()
-        self._t_round = time.monotonic_ns()
 
     @property
     def _stopping(self) -> bool:
@@ -263,7 +264,7 @@ class Supervisor:
         run = Run(
             PlannedRun(f"r{number}.{index + 1}", row, index, number, attempts),
             [Endpoint(to, self._keys.for_target(to.name)) for to in (row.target, *plan.policy.beside(row.target))],
-            RunSettings(plan.policy, self._limits, plan.nonce, plan.session, plan.nudge_after_s),
+            RunSettings(plan.policy, self._limits, plan.nonce, plan.session, plan.nudge_after_s, self._t_start),
             shared=self._shared,
             emit=self._emit,
             target_gaps=self._target_gaps,
@@ -293,7 +294,7 @@ class Supervisor:
     def _record_end(self, run: Run, ended: ev.RunEnded) -> None:
         """Keep the record of a run that has ended, not the run."""
         self._ended[run.name] = EndedRun(
-            run.index, ended.round, ended.attempts, ended.state == "done", ended.signature == KMON_LATE
+            run.row, run.index, ended.round, ended.attempts, ended.state == "done", ended.signature == KMON_LATE
         )
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
@@ -349,12 +350,20 @@ class Supervisor:
         self._events.put(event)
         for derived in self._alerts.watch(event):
             self._events.put(derived)
+        if isinstance(event, ev.RunEnded) and (run := self._runs.get(event.run)) is not None and run.restarting:
+            self._alerts.follow(run.name, run.target)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_work_done)
         return task
+
+
+def clocks_now() -> Now:
+    """The clocks of this machine; without a boot clock the monotonic one stands in for it."""
+    clocks = read_clocks()
+    return Now(clocks.monotonic_ns, clocks.boot_ns or clocks.monotonic_ns)
 
 
 def shuffled(count: int, seed: int | None, round_number: int) -> list[int]:

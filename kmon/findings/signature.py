@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kmon.catalog.signatures import OF_THIS_MACHINE, failure_name
+from kmon.catalog.signatures import KMON_LATE, OF_THIS_MACHINE, failure_name
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import CONNECT_TIMEOUT, StreamError
 from kmon.findings.chunk_stats import ChunkStats
 from kmon.findings.content import RequestFacts, content_finding, cut_short
 from kmon.findings.endings import FINISH_FAILED, MALFORMED, TRUNCATED, UNSTREAMED, broken, unclosed
-from kmon.findings.silence import SOCKET_OPEN, disturbed, resumed, unended
+from kmon.findings.silence import SOCKET_OPEN, disturbed, out_of_time, resumed, unended
 from kmon.findings.tool_call import shown
 from kmon.stream.events import Ending
 from kmon.stream.timeline import S, Timeline
@@ -55,6 +55,8 @@ class EndedAttempt:
     end_ns: int
     lingered: bool = False
     """Whether the body was still open some time after its terminal event."""
+    late_ns: int = 0
+    """For how long kmon itself stood still meanwhile."""
 
 
 def decide(ended: EndedAttempt) -> Signature:
@@ -84,6 +86,8 @@ def named(ended: EndedAttempt) -> tuple[str | None, str]:
         case "failed" if ended.error is not None:
             return _failed(ended.error, ended.timeline, ended.stats)
         case "timed-out":
+            if sentence := out_of_time(ended.timeline, ended.late_ns, ended.end_ns):
+                return KMON_LATE, sentence
             return unended(ended.timeline, ended.request, ended.transcript, ended.stats, ended.end_ns)
         case "incomplete":
             return _broken(ended) or (None, "")

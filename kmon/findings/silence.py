@@ -24,6 +24,9 @@ NEAR = 0.9
 """From this share of the threshold on, a silence is nearly a stall."""
 NEAR_TIMES, NEAR_SHARE = 5, 0.5
 """So many of them, which are together so large a share of the answer's time, are no pace but repeated stalls."""
+OWN_LEAST_NS, OWN_SHARE = 1 * S, 0.2
+"""From so long on, and from so large a share of its time, kmon's own standing still makes the limit of an attempt void:
+ns, and a share. Less is the normal lag of a busy machine."""
 QUARTERS_LEAST_TOKENS = 40
 SLOWEST = 5.0
 """How many times as long the last quarter of an answer takes as the first, with no quarter shorter than one before."""
@@ -86,6 +89,18 @@ def _still_coming(
     if sentence := slowing_down(timeline):
         return "slowing-down", sentence
     return "total-timeout", "output was still coming"
+
+
+def out_of_time(timeline: Timeline, late_ns: int, end_ns: int) -> str:
+    """A sentence if a limit ended the attempt while kmon itself had taken a good part of its time, else empty.
+
+    What the server would have sent in that time is not known. A silence of the server that is longer than what kmon
+    took remains the server's.
+    """
+    took_ns = end_ns - timeline.t_start
+    if late_ns < max(OWN_LEAST_NS, OWN_SHARE * took_ns) or (timeline.left_open_ns or 0) - late_ns > late_ns:
+        return ""
+    return f"kmon itself stood still for {late_ns / S:.1f} s of the {took_ns / S:.1f} s until the limit"
 
 
 def disturbed(timeline: Timeline) -> tuple[str, str]:

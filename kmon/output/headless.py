@@ -71,7 +71,11 @@ class JsonReporter:
 
 async def race(plan: Plan, keys: Keys, reporter: Reporter, out: TextIO, alarm_plan: AlertHooks = NO_HOOKS) -> RaceView:
     """Run the plan to its end, or until SIGINT, SIGTERM or SIGHUP. Return what was measured."""
-    hosted = host(plan, keys)
+    return await hosted_race(host(plan, keys), reporter, out, alarm_plan)
+
+
+async def hosted_race(hosted: Host, reporter: Reporter, out: TextIO, alarm_plan: AlertHooks = NO_HOOKS) -> RaceView:
+    """The same for a host that has not started."""
     with handle_interrupts(lambda _: asyncio.ensure_future(hosted.interrupt())):
         view = await _followed(hosted, reporter, out, alarm_plan)
     if closing := reporter.closing(view):

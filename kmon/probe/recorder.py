@@ -47,6 +47,8 @@ class AttemptOutcome:
     """Whether it is a stream that kmon does not read."""
     unread_dialect: str = ""
     """The name of its dialect, where kmon recognises it."""
+    late_ns: int = 0
+    """For how long kmon itself stood still meanwhile."""
 
 
 class AttemptId(NamedTuple):
@@ -81,7 +83,7 @@ class AttemptRecorder:
         self.id = id
         run, attempt = self.run, self.attempt = id.run, id.number
         self.request = request
-        self._emit = emit
+        self._emit, self._monitor = emit, monitor
         self.sanitizer = Sanitizer(run, attempt, secrets=secrets)
         self.timeline = Timeline(time.monotonic_ns(), int(stall_s * 1e9))
         self.transcript = Transcript()
@@ -193,6 +195,7 @@ class AttemptRecorder:
         self.stalls.on_bytes(end_ns)
         for late in self.sanitizer.rest(end_ns):
             self._emit(late)
+        late_ns = self._monitor.late_ns(self.timeline.t_start, end_ns) or 0
         left_open = self.timeline.on_closed(end_ns)
         if left_open is not None:
             self.stalls.closed(end_ns, left_open)
@@ -201,7 +204,17 @@ class AttemptRecorder:
             found = Signature(None, describe(self.timeline, end_ns))
         else:
             found = decide(
-                EndedAttempt(state, self.timeline, self.request, self.transcript, self._stats, error, end_ns, lingered)
+                EndedAttempt(
+                    state,
+                    self.timeline,
+                    self.request,
+                    self.transcript,
+                    self._stats,
+                    error,
+                    end_ns,
+                    lingered,
+                    late_ns,
+                )
             )
         found = found if named is None else named(found)
         evidence = "; ".join(
@@ -246,6 +259,7 @@ class AttemptRecorder:
             blame,
             self._unread,
             self._unread_dialect,
+            late_ns,
         )
 
 

@@ -85,6 +85,7 @@ def facts(request: ChatRequest, provider: str, dialect: ServerDialect = CHAT) ->
         dialect=dialect.name,
         include_usage=request.wants_usage,
         prompt_chars=sum(len(message.text) for message in request.messages),
+        stream=bool(request.stream),
     )
 
 

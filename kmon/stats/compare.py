@@ -1,4 +1,4 @@
-"""The verdict of a test, computed from its runs, and the thresholds that CI holds the verdict against."""
+"""The verdict of a test, computed from its runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from msgspec import Struct
 
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
+from kmon.stats.latency import Latency, latency
+from kmon.stats.left_out import left_out
 from kmon.stats.pairs import Comparison, compare_pairs
 from kmon.stats.question import Question
 from kmon.stats.summary import ArmFigures, figures
-from kmon.stats.trial import Trial, arm_names, by_arm
+from kmon.stats.thresholds import ThresholdResult
+from kmon.stats.trial import Trial, arm_names, by_arm, span_s
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", tag_field="type"):
@@ -20,10 +23,14 @@ class Verdict(Struct, frozen=True, omit_defaults=True, tag="verdict", tag_field=
     conclusion: str
     arms: tuple[ArmFigures, ...]
     comparisons: tuple[Comparison, ...]
+    duration_s: float = 0.0
+    """From the start of the first run to the end of the last; 0 without runs."""
+    thresholds: tuple[ThresholdResult, ...] = ()
     watched: bool = False
     """A sequential test could stop the race: the conclusion is valid, the p-values of the comparisons are not."""
     question: Question | None = None
     """What the test was made to compare; None for all pairs."""
+    latency: Latency = Latency()
 
 
 def compare(
@@ -47,42 +54,16 @@ def compare(
     names = arm_names(list(arms))
     comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios}, question)
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
+    found_latency = latency(arms, names, question)
+    duration_s = span_s([trial for rounds in arms.values() for trial in rounds.values()])
+    counts = any(arm.n for arm in all_figures)
+    conclusion = f"{watched}{left_out(all_figures)}" if watched and counts else None
     return Verdict(
-        conclusion=watched or conclude(all_figures, comparisons),
+        conclusion=conclusion or conclude(all_figures, comparisons, found_latency, duration_s),
         arms=all_figures,
         comparisons=comparisons,
+        duration_s=duration_s,
         watched=bool(watched),
         question=question,
+        latency=found_latency,
     )
-
-
-class Thresholds(Struct, frozen=True, kw_only=True):
-    """Thresholds for CI, per target. ``fail_under`` is a pass rate, the others are seconds; None sets no limit."""
-
-    fail_under: float | None = None
-    max_stall_s: float | None = None
-    max_ttft_s: float | None = None
-
-    @property
-    def any(self) -> bool:
-        """Whether at least one is set; the exit code then depends on the thresholds alone."""
-        return any(value is not None for value in (self.fail_under, self.max_stall_s, self.max_ttft_s))
-
-
-def breaches(thresholds: Thresholds, verdict: Verdict, trials: Sequence[Trial]) -> list[str]:
-    """One sentence per target and broken threshold. A target without a run that counts breaks ``fail_under``."""
-    found = []
-    for arm in verdict.arms:
-        runs = [t for t in trials if (t.target, t.scenario) == (arm.target, arm.scenario) and t.counted]
-        if thresholds.fail_under is not None and (arm.rate is None or arm.rate < thresholds.fail_under):
-            found.append(f"{arm.name} passed {arm.words}, under {thresholds.fail_under * 100:g} %")
-        gaps_s = [trial.max_gap_s for trial in runs if trial.max_gap_s is not None]
-        if thresholds.max_stall_s is not None and gaps_s and max(gaps_s) > thresholds.max_stall_s:
-            found.append(f"{arm.name} was silent for {max(gaps_s):.1f} s, over {thresholds.max_stall_s:g} s")
-        waits_s = [trial.ttft_s for trial in runs if trial.ttft_s is not None]
-        mute = sum(trial.ttft_s is None for trial in runs)
-        if thresholds.max_ttft_s is not None and waits_s and max(waits_s) > thresholds.max_ttft_s:
-            found.append(f"{arm.name} took {max(waits_s):.1f} s to its first token, over {thresholds.max_ttft_s:g} s")
-        if thresholds.max_ttft_s is not None and mute:
-            found.append(f"{arm.name} gave no first token in {mute} of {len(runs)} runs")
-    return found

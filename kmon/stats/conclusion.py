@@ -1,104 +1,148 @@
-"""The concluding sentence of a verdict: what the figures show, with which evidence, and what they do not show."""
+"""The conclusion of a verdict: what the figures show, with which evidence, and what they do not show.
+
+The effect comes first: how much more often, with its interval and counts. Then how sure it is, then what it says about
+the cause. Every comparison with the same evidence is told.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kmon.format import listed, p_equals, p_value, percent, plural
-from kmon.stats.episode_words import episodes_against, seen_words
-from kmon.stats.pairs import Comparison, Factor
+from kmon.format import duration_words, listed, p_equals, p_value, percent, plural
+from kmon.stats.cause import cause
+from kmon.stats.effect_words import Effect, effect_words, points
+from kmon.stats.episode_words import UNBROKEN, episodes_against
+from kmon.stats.latency import Latency
+from kmon.stats.latency_words import times_told
+from kmon.stats.left_out import left_out, nothing_counts
+from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, clopper_pearson
 from kmon.stats.summary import ArmFigures
 
 
-def conclude(arms: Sequence[ArmFigures], comparisons: Sequence[Comparison]) -> str:
-    """The sentence for a test whose number of rounds was fixed before it began."""
+def conclude(
+    arms: Sequence[ArmFigures], comparisons: Sequence[Comparison], latency: Latency, duration_s: float = 0.0
+) -> str:
+    """The conclusion of a test whose number of rounds was fixed before it began; it took ``duration_s`` if known."""
     counted = [arm for arm in arms if arm.n]
-    limited = sum(arm.rate_limited for arm in arms)
-    disturbed = sum(arm.disturbed for arm in arms)
-    left_out = f"; {plural(limited, 'rate-limited run')} left out" if limited else ""
-    left_out += f"; {plural(disturbed, 'run')} disturbed by this machine left out" if disturbed else ""
+    beside = left_out(arms)
     if not counted:
-        return f"nothing was measured: no run counts{left_out}"
+        return nothing_counts(arms)
     if not comparisons:
-        return _alone(counted[0]) + left_out
+        return _alone(counted[0], [arm.name for arm in arms if not arm.n]) + beside
+    times = times_told(latency, comparisons)
     if not any(arm.failed for arm in counted):
-        n = min(arm.n for arm in counted)
-        hidden = f"{n} runs each leave room for up to {percent(clopper_pearson(0, n).high)} % of failures (95 %)"
-        return f"no run failed, so there is no difference to explain; {hidden}{left_out}"
-    return _pair(min(comparisons, key=_clarity), comparisons) + left_out
+        unseen = _no_failure(counted)
+        return (f"{times.text}. {unseen[0].upper()}{unseen[1:]}" if times.text else unseen) + beside
+    failures = _compared(comparisons, f", over {duration_words(duration_s)}" if duration_s else "")
+    if times.proven and not any(comparison.proven or comparison.seen for comparison in comparisons):
+        return f"{times.text}. By failures alone: {failures}{beside}"
+    return (f"{failures}. {times.text}" if times.text else failures) + beside
 
 
-def _clarity(pair: Comparison) -> tuple[bool, float, float, int]:
+def _alone(arm: ArmFigures, others: Sequence[str]) -> str:
+    passed = f"{arm.name} passed {arm.words}"
+    if not arm.failed:
+        return passed
+    unsaid = "it does not tell whether the provider, the model or the request is the cause"
+    alone = f"no run of {listed(others, 'or')} counts" if others else "nothing was raced beside it"
+    return f"{passed}; {alone}, so {unsaid}"
+
+
+def _no_failure(arms: Sequence[ArmFigures]) -> str:
+    n = min(arm.n for arm in arms)
+    unseen = percent(clopper_pearson(0, n).high)
+    return f"no run failed; with {plural(n, 'run')} each, a failure rate of up to {unseen} % may go unseen (95 %)"
+
+
+def _compared(comparisons: Sequence[Comparison], span: str) -> str:
+    asked = [comparison for comparison in comparisons if comparison.asked] or list(comparisons)
+    lead = min(asked, key=_clarity)
+    if lead.difference == 0:
+        return _alike(asked)
+    if lead.proven:
+        told, others = _by_worse([c for c in comparisons if c.proven], lead)
+        causes = cause([(comparison.better, comparison.factors) for comparison in told])
+        text = f"{_effects(told, span)}. This is proven to last ({_p(told, asked)}). {causes}"
+        return f"{text}. Also proven: {_effects(others, span)}" if others else text
+    if lead.seen:
+        told, others = _by_worse([c for c in asked if c.seen], lead)
+        text = f"{_effects(told, span, here=' while the test ran')}. {_not_lasting(lead, told, asked)}"
+        return f"{text}. Also while the test ran: {_effects(others, span)}" if others else text
+    tied = [c for c in asked if c.difference and _clarity(c)[:3] == _clarity(lead)[:3]]
+    return f"{_effects(tied, span, here=' here')}. {_not_proven(lead, tied, asked)}"
+
+
+def _clarity(pair: Comparison) -> tuple[bool, float, float, float, int]:
     """The order of comparisons: what is proven to last, then what was clearest while the test ran."""
     by_rounds, by_episodes = (pair.p_rounds_holm, pair.p_rounds), (pair.p_holm, pair.p)
-    return (not pair.proven, *(by_episodes if pair.proven else by_rounds), len(pair.factors))
+    evidence = by_episodes if pair.proven else by_rounds
+    return (not pair.proven, *evidence, -pair.difference, len(pair.factors))
 
 
-def cause(factors: Sequence[Factor]) -> str:
-    """What a proven difference between two arms that differ in ``factors`` says about its cause."""
-    if len(factors) == 1:
-        return _isolated(factors[0], "between the two")
-    if not factors:
-        return "it does not tell what the cause is"
-    return f"it does not tell whether {listed([f'the {factor}' for factor in factors], 'or')} is the cause"
+def _by_worse(found: Sequence[Comparison], lead: Comparison) -> tuple[list[Comparison], list[Comparison]]:
+    """Those in which the same arm is the worse one as in ``lead``, and all others."""
+    return [c for c in found if c.worse == lead.worse], [c for c in found if c.worse != lead.worse]
 
 
-def _isolated(factor: Factor, where: str) -> str:
-    s = "" if factor == "tools" else "s"
-    return f"only the {factor} differ{s} {where}, so the {factor} play{s} a part"
+def _effects(comparisons: Sequence[Comparison], span: str, *, here: str = "") -> str:
+    effects = [
+        Effect(
+            worse=pair.worse,
+            better=pair.better,
+            worse_failed=pair.worse_failed,
+            worse_n=pair.worse_n,
+            better_failed=pair.better_failed,
+            better_n=pair.better_n,
+            interval=pair.difference_interval,
+            evidence=f"{episodes_against(pair)}{span}",
+        )
+        for pair in comparisons
+    ]
+    return effect_words(effects, here=here)
 
 
-def _alone(arm: ArmFigures) -> str:
-    if not arm.failed:
-        return f"{arm.name} passes {arm.words}"
-    unsaid = "it does not tell whether the provider, the model or the request is the cause"
-    return f"{arm.name} passes {arm.words}; nothing was raced beside it, so {unsaid}"
-
-
-def _pair(pair: Comparison, comparisons: Sequence[Comparison]) -> str:
-    counts = f"{pair.worse_failed} of {pair.worse_n} against {pair.better_failed} of {pair.better_n}"
-    corrected = f", after Holm {p_value(pair.p_holm)}" if len(comparisons) > 1 else ""
-    evidence = f"({counts}{episodes_against(pair)}, {pair.test} {p_equals(pair.p)}{corrected})"
-    if pair.worse_failed * pair.better_n == pair.better_failed * pair.worse_n:
-        return f"no target fails more than another: {pair.worse} and {pair.better} fail alike {evidence}"
-    same = " on the same rounds" if pair.test == "McNemar" else ""
-    claim = f"{pair.worse} fails more than {pair.better}{same} {evidence}"
-    if pair.proven:
-        return f"{claim}: at 95 % confidence the difference is real; {_causes(pair, comparisons)}"
-    if pair.seen:
-        claim = seen_words(pair, corrected=len(comparisons) > 1)
-        if pair.unbroken:
-            return claim
+def _alike(asked: Sequence[Comparison]) -> str:
+    counts = {name: (failed, n) for pair in asked for name, failed, n in _sides(pair)}
+    if len(set(counts.values())) == 1:
+        failed, n = next(iter(counts.values()))
+        alike = f"{listed(list(counts))} each failed {failed} of {n} runs"
     else:
-        claim += ": not proven at 5 %"
-    if pair.more_rounds is not None:
-        rounds = "1 more round" if pair.more_rounds == 1 else f"{pair.more_rounds} more rounds"
-        needed = f"about {rounds} at these rates would be needed"
-    elif pair.test == "McNemar":
-        needed = f"at these rates {MORE_ROUNDS_LIMIT} more rounds would not prove it"
-    else:
-        needed = "race them in the same rounds to see more with fewer runs"
-    return f"{claim}; {needed}"
+        alike = listed([f"{name} failed {failed} of {n} runs" for name, (failed, n) in counts.items()])
+    hidden = max(max(-pair.difference_interval.low, pair.difference_interval.high) for pair in asked)
+    return f"no target failed more often than another: {alike}. A difference of {points(hidden)} may go unseen (95 %)"
 
 
-def _causes(clearest: Comparison, comparisons: Sequence[Comparison]) -> str:
-    """The cause that all proven comparisons of the worst arm imply together."""
-    proven = [c for c in comparisons if c.proven and c.worse == clearest.worse]
-    if len(proven) == 1:
-        return cause(clearest.factors)
-    isolated: dict[tuple[Factor, ...], list[str]] = {}
-    for comparison in proven:
-        isolated.setdefault(comparison.factors, []).append(comparison.better)
-    parts = []
-    for factors, names in sorted(isolated.items(), key=lambda item: len(item[0])):
-        if len(factors) == 1:
-            parts.append(_isolated(factors[0], f"from {listed(names)}"))
-        elif factors:
-            which = listed([f"the {factor}" for factor in factors])
-            parts.append(f"{which} differ from {listed(names)}, which does not tell them apart")
-    model = any("model" in factors and "provider" not in factors for factors in isolated)
-    provider = any("provider" in factors and "model" not in factors for factors in isolated)
-    if model and provider:
-        parts.append("neither the model alone nor the provider alone explains it")
-    return "; ".join(parts) or cause(clearest.factors)
+def _sides(pair: Comparison) -> tuple[tuple[str, int, int], tuple[str, int, int]]:
+    return (pair.worse, pair.worse_failed, pair.worse_n), (pair.better, pair.better_failed, pair.better_n)
+
+
+def _p(told: Sequence[Comparison], asked: Sequence[Comparison]) -> str:
+    """``p = 0.004, with 3 comparisons 0.012``: of the least certain comparison that is told."""
+    least = max(told, key=lambda pair: (pair.p_holm, pair.p))
+    return _corrected(least.p, least.p_holm, asked)
+
+
+def _corrected(p: float, p_holm: float, asked: Sequence[Comparison]) -> str:
+    return p_equals(p) + (f", with {len(asked)} comparisons {p_value(p_holm)}" if len(asked) > 1 else "")
+
+
+def _not_lasting(lead: Comparison, told: Sequence[Comparison], asked: Sequence[Comparison]) -> str:
+    chance = f"Chance alone hardly does that ({_corrected(lead.p_rounds, lead.p_rounds_holm, asked)})"
+    if lead.unbroken:
+        return f"{chance}. But {UNBROKEN}"
+    why = f"counted by episodes {_p(told, asked)}, so outages that all of them have alike may explain it"
+    return f"{chance}, but that it lasts is not proven: {why}; {_needed(lead)}"
+
+
+def _not_proven(lead: Comparison, tied: Sequence[Comparison], asked: Sequence[Comparison]) -> str:
+    p = _corrected(lead.p_rounds, lead.p_rounds_holm, asked)
+    return f"This is not proven: chance alone may do that ({p}); {UNBROKEN if lead.unbroken else _needed(lead)}"
+
+
+def _needed(pair: Comparison) -> str:
+    if pair.test == "Fisher":
+        return "race them in the same rounds to see more with fewer runs"
+    if pair.more_rounds is None:
+        return f"at these rates {MORE_ROUNDS_LIMIT} more rounds would not prove it"
+    return f"at these rates about {plural(pair.more_rounds, 'more round')} would prove it"

@@ -14,7 +14,7 @@ from kmon.stats.statistics import Interval
 class Effect(Struct, frozen=True):
     """``worse`` failed more often than ``better``. The interval is of the difference, in shares.
 
-    ``alone`` says in words how often it failed while the other did not, or is empty.
+    ``evidence`` are further words on the counts, beginning with a comma, or empty.
     """
 
     worse: str
@@ -24,7 +24,7 @@ class Effect(Struct, frozen=True):
     better_failed: int
     better_n: int
     interval: Interval
-    alone: str = ""
+    evidence: str = ""
 
     @property
     def difference(self) -> float:
@@ -45,7 +45,7 @@ def effect_words(effects: Sequence[Effect], *, here: str = "") -> str:
     worse = ""
     for effect, others in groups.items():
         said = f"{points(effect.difference)} more often{here if not parts else ''} than {listed(others)}"
-        evidence = f"{interval_points(effect.interval)}; {_counts(effect)}{effect.alone}"
+        evidence = f"{interval_points(effect.interval)}; {_counts(effect)}{effect.evidence}"
         parts.append(f"{'' if effect.worse == worse else f'{effect.worse} failed '}{said} ({evidence})")
         worse = effect.worse
     return listed(parts)
@@ -55,6 +55,11 @@ def points(difference: float) -> str:
     """``40 percentage points``."""
     number = _number(difference)
     return f"{number} percentage point" if number == "1" else f"{number} percentage points"
+
+
+def point_words(difference: float, interval: Interval) -> str:
+    """``40 (-2 to 74)``, in percentage points."""
+    return f"{_number(difference)} ({_number(interval.low)} to {_number(interval.high)})"
 
 
 def interval_points(interval: Interval) -> str:

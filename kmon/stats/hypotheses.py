@@ -7,11 +7,15 @@ that it held while the test ran, whose outages are then taken as given.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import log
 from typing import Protocol
 
 from kmon.format import percent, plural
+from kmon.stats.difference import PairedCounts, watched_difference
 from kmon.stats.e_values import ln_e_pairs_differ, ln_e_rate_above
+from kmon.stats.effect_words import Effect
 from kmon.stats.episodes import EpisodeCounter, Episodes
+from kmon.stats.pairs import Factor
 from kmon.stats.trial import Arm, Trial
 
 
@@ -24,24 +28,16 @@ class Hypothesis(Protocol):
     def add(self, runs: Mapping[Arm, Trial]) -> None:
         """Add a round. Runs that do not count are left out, together with those of the same round beside them."""
 
-    def lasting(self) -> str:
-        """The statement in the present tense, with its counts."""
-
-    def now(self) -> str:
-        """The statement in the past tense, with its counts."""
-
-    def cause(self) -> str:
-        """What a proof says about the cause, or does not."""
-
     def unbroken(self) -> bool:
         """Whether the arm that is called worse failed in every round, so that more rounds add no episode."""
 
 
 class PairDiffers:
-    """One of two arms fails more than the other. ``differ`` says what a difference tells about its cause."""
+    """One of two arms fails more often than the other. They differ in ``factors``."""
 
-    def __init__(self, pair: tuple[Arm, Arm], names: Mapping[Arm, str], differ: str) -> None:
-        self._pair, self._names, self._differ = pair, names, differ
+    def __init__(self, pair: tuple[Arm, Arm], names: Mapping[Arm, str], factors: tuple[Factor, ...]) -> None:
+        self.factors = factors
+        self._pair, self._names = pair, names
         self._counter = EpisodeCounter(shared_outages=pair[0].target == pair[1].target)
         self._failed, self._rounds = dict.fromkeys(pair, 0), 0
         self._episodes = next(self._counter.spaced())
@@ -63,6 +59,8 @@ class PairDiffers:
     def _weakest(self) -> tuple[Episodes, float]:
         most = next(self._counter.spaced())
         ln_e = ln_e_pairs_differ(most.first, most.second)
+        if (most.first - most.second) * (self._counter.first_alone - self._counter.second_alone) < 0:
+            ln_e = min(ln_e, 0.0)  # one arm has more failures and the other more episodes: neither is called worse
         if ln_e <= 0:  # no evidence that a wider spacing could take away
             return most, ln_e
         return min(
@@ -70,20 +68,25 @@ class PairDiffers:
             key=lambda found: found[1],
         )
 
-    def lasting(self) -> str:
-        unit = "episode" if self._episodes.clean_rounds else "round"
-        return self._words("fails", self._episodes.first, self._episodes.second, unit)
-
-    def now(self) -> str:
-        return self._words("failed", self._counter.first_alone, self._counter.second_alone, "round")
-
-    def _words(self, verb: str, first: int, second: int, unit: str) -> str:
-        worse, better = self._pair if first >= second else self._pair[::-1]
-        alone = f"alone in {plural(max(first, second), unit)} against {min(first, second)}"
-        return f"{self._names[worse]} {verb} more than {self._names[better]}, {alone}"
-
-    def cause(self) -> str:
-        return self._differ
+    def effect(self) -> Effect:
+        """How much more often one of the two failed. At least one round must count."""
+        alone, episodes = (self._counter.first_alone, self._counter.second_alone), self._episodes[1:3]
+        swap = alone[1] > alone[0]
+        worse, better = self._pair[::-1] if swap else self._pair
+        alone = alone[::-1] if swap else alone
+        both = self._failed[worse] - alone[0]
+        counts = PairedCounts(both, *alone, self._rounds - both - sum(alone))
+        told = f", in {plural(episodes[swap], 'episode')} against {episodes[not swap]}"
+        return Effect(
+            worse=self._names[worse],
+            better=self._names[better],
+            worse_failed=self._failed[worse],
+            worse_n=self._rounds,
+            better_failed=self._failed[better],
+            better_n=self._rounds,
+            interval=watched_difference(counts, differ=self.ln_e_now >= log(20)),
+            evidence=told if self._episodes.clean_rounds else "",
+        )
 
     def unbroken(self) -> bool:
         return self._rounds > 0 and self._rounds in self._failed.values()
@@ -95,6 +98,8 @@ class BelowRate:
     Where failures come together, the evidence is that an episode begins too often after clean rounds; where they keep
     apart, as behind a load balancer with one broken server, that too many rounds fail. It counts the weaker of the two.
     """
+
+    unsaid = "It does not tell why"
 
     def __init__(self, arm: Arm, name: str, rate: float) -> None:
         self._arm, self._name, self._rate = arm, name, rate
@@ -113,19 +118,12 @@ class BelowRate:
     def _evidence(self, spaced: Episodes) -> float:
         return ln_e_rate_above(spaced.begun, spaced.chances, 1 - self._rate)
 
-    def lasting(self) -> str:
-        return f"{self._name} passes less than {percent(self._rate)} % of its runs, {self._counts()}"
-
-    def now(self) -> str:
-        return f"{self._name} passed less than {percent(self._rate)} % of its runs, {self._counts()}"
-
-    def _counts(self) -> str:
+    def words(self) -> str:
+        """The statement with its counts."""
         failed = self._counter.first_alone
         episodes = f", with failures in {plural(self._counter.at(1).begun, 'episode')}" if failed else ""
-        return f"{self._rounds - failed} of {self._rounds} passed{episodes}"
-
-    def cause(self) -> str:
-        return "it does not tell why"
+        passed = f"{self._rounds - failed} of {plural(self._rounds, 'run')}{episodes}"
+        return f"{self._name} passed less than {percent(self._rate)} % of its runs ({passed})"
 
     def unbroken(self) -> bool:
         return 0 < self._rounds == self._counter.first_alone
@@ -133,6 +131,8 @@ class BelowRate:
 
 class AboveRate:
     """An arm passed more than ``rate`` of its runs while the test ran; no number of passes excludes outages later."""
+
+    unsaid = "It does not tell of outages at other times"
 
     def __init__(self, arm: Arm, name: str, rate: float) -> None:
         self._arm, self._name, self._rate = arm, name, rate
@@ -145,17 +145,10 @@ class AboveRate:
             self._passed += not runs[self._arm].failed
             self.ln_e = self.ln_e_now = ln_e_rate_above(self._passed, self._rounds, self._rate)
 
-    def lasting(self) -> str:
-        return self.now()
-
-    def now(self) -> str:
-        return (
-            f"{self._name} passed more than {percent(self._rate)} % of its runs while the test ran, "
-            f"{self._passed} of {self._rounds} passed"
-        )
-
-    def cause(self) -> str:
-        return "it does not tell of outages at other times"
+    def words(self) -> str:
+        """The statement with its counts."""
+        passed = f"{self._passed} of {plural(self._rounds, 'run')}"
+        return f"{self._name} passed more than {percent(self._rate)} % of its runs while the test ran ({passed})"
 
     def unbroken(self) -> bool:
         return False

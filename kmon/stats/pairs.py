@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal
 
@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from kmon.model import Scenario, Target
 from kmon.stats.difference import PairedCounts, paired_difference, unpaired_difference
+from kmon.stats.latency_pairs import paired_p
 from kmon.stats.pair_evidence import paired_evidence, unpaired_evidence
 from kmon.stats.question import Question, corrected
 from kmon.stats.statistics import Interval, need_more
-from kmon.stats.survival import SurvivalTime, logrank
+from kmon.stats.survival import SurvivalTime
 from kmon.stats.trial import Arm, Trial
 
 ALPHA = 0.05
@@ -35,7 +36,8 @@ class Comparison(Struct, frozen=True):
     With McNemar's test all counts are of the rounds that both arms took part in; ``only_worse`` and ``only_better``
     count the rounds in which only one arm failed. Fisher's test is used when too few rounds are shared; both are then
     None. ``p_holm``, ``p_rounds_holm`` and ``ttft_p_holm`` are corrected over all comparisons of the test and compare
-    with 5 %.
+    with 5 %. ``ttft_p`` is of the exact signed-rank test of the times to the first token, over the rounds that both
+    arms took part in.
 
     ``p`` is by episodes (``episodes.py``): whether the difference lasts. ``p_rounds`` counts every round: whether there
     was one while the test ran, with its outages taken as given. The episodes of an arm are those in which it was the
@@ -74,8 +76,11 @@ class Comparison(Struct, frozen=True):
 
     @property
     def proven(self) -> bool:
-        """Whether the difference is proven to last."""
-        return self.p_holm <= ALPHA
+        """Whether the difference is proven to last.
+
+        Not if the other arm had more episodes, as when one long outage outweighs many short ones of the other.
+        """
+        return self.p_holm <= ALPHA and (self.test == "Fisher" or self.episodes_worse > self.episodes_better)
 
     @property
     def seen(self) -> bool:
@@ -138,7 +143,7 @@ def _compare(
         evidence = paired_evidence(ours, theirs, shared_outages=one_target)
     else:
         evidence = unpaired_evidence(ours, theirs)
-    ttft_p = logrank(_first_tokens(first.values()), _first_tokens(second.values()))
+    ttft_p = paired_p(_first_tokens(first), _first_tokens(second))
     return Comparison(
         worse=names[0],
         better=names[1],
@@ -172,8 +177,8 @@ def _difference(ours: Sequence[bool], theirs: Sequence[bool], *, paired: bool, d
     return paired_difference(PairedCounts(*(cells[cell] for cell in order)), differ=differ)
 
 
-def _first_tokens(trials: Iterable[Trial]) -> list[SurvivalTime]:
-    return [wait for trial in trials if (wait := trial.first_token()) is not None]
+def _first_tokens(rounds: Mapping[int, Trial]) -> dict[int, SurvivalTime]:
+    return {n: wait for n, trial in rounds.items() if (wait := trial.first_token()) is not None}
 
 
 def _more_rounds(comparison: Comparison, comparisons: int) -> int | None:

@@ -2,24 +2,32 @@
 
 What it proves are lasting differences, by e-values over episodes of failures, so that one long outage proves nothing.
 That a difference was there while the test ran is a weaker statement, for which every round counts. The summary tells
-it, and it stops a race only when the worse target never passed, since more requests to it would tell no more.
+it, and it stops a race only when the worse target never passed in 20 rounds: more requests to it would tell no more.
+A third kind, with an error of its own: that of two arms whose runs passed one waits longer (``sequential_waits.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from math import exp, log
 
 from kmon.errors import UsageError
-from kmon.format import percent, plural
+from kmon.format import plural
 from kmon.model import Scenario, Target
-from kmon.stats.conclusion import cause
+from kmon.stats.cause import cause
 from kmon.stats.e_values import closed
+from kmon.stats.effect_words import effect_words
 from kmon.stats.episode_words import UNBROKEN
 from kmon.stats.hypotheses import AboveRate, BelowRate, Hypothesis, PairDiffers
-from kmon.stats.pairs import differing
+from kmon.stats.pairs import Factor, differing
+from kmon.stats.question import Question, claims
+from kmon.stats.sequential_waits import PairWaits, proven_waits, waits_told
 from kmon.stats.trial import Arm, Trial, arm_names
+
+DEAD_ROUNDS = 20
+"""A target that has not passed in so many rounds ends the test: shorter outages are common, and may pass."""
+_TIED = 1e-9
+"""Log e-values that differ by less are the same evidence."""
 
 
 class SequentialTest:
@@ -34,9 +42,13 @@ class SequentialTest:
         rows: Sequence[tuple[Target, Scenario]],
         *,
         pass_rate: float | None = None,
+        question: Question | None = None,
         alpha: float = 0.05,
     ) -> None:
-        """Raises :class:`UsageError` for a single arm without a pass rate, and for a pass rate outside 0 to 1."""
+        """Raises :class:`UsageError` for a single arm without a pass rate, and for a pass rate outside 0 to 1.
+
+        With a ``question`` only the pairs that it asks for are tested.
+        """
         targets = {target.name: target for target, _ in rows}
         scenarios = {scenario.name: scenario for _, scenario in rows}
         self._arms = list(dict.fromkeys(Arm(target.name, scenario.name) for target, scenario in rows))
@@ -46,14 +58,15 @@ class SequentialTest:
             raise UsageError("one target alone proves nothing; add another, or a pass rate to hold it against")
         names = arm_names(self._arms)
         self._hypotheses: list[Hypothesis] = [
-            PairDiffers(pair, names, cause(differing(*pair, targets, scenarios)))
-            for pair in combinations(self._arms, 2)
+            PairDiffers(pair, names, differing(*pair, targets, scenarios)) for pair in claims(self._arms, question)
+        ]
+        self._waits = [
+            PairWaits(pair, names, differing(*pair, targets, scenarios)) for pair in claims(self._arms, question)
         ]
         if pass_rate is not None:
             for arm in self._arms:
                 self._hypotheses += (BelowRate(arm, names[arm], pass_rate), AboveRate(arm, names[arm], pass_rate))
         self._ln_needed = log(1 / alpha)
-        self._confidence = percent(1 - alpha)
         self._waiting: dict[int, dict[Arm, Trial]] = {}
         self._rounds = 0
         self._decided: str | None = None
@@ -71,6 +84,8 @@ class SequentialTest:
             if self._decided is None:
                 for hypothesis in self._hypotheses:
                     hypothesis.add(runs)
+                for pair in self._waits:
+                    pair.add(runs)
                 self._decide()
 
     def decided(self) -> str | None:
@@ -82,48 +97,75 @@ class SequentialTest:
         if self._decided is not None:
             return self._decided
         rounds = plural(self._rounds, "round")
-        (at, ln_e), (at_now, ln_e_now) = _largest(self._corrected()), _largest(self._corrected_now())
-        nearest = f"{self._hypotheses[at].lasting()} ({self._evidence(ln_e)})"
-        if ln_e_now >= self._ln_needed:
-            now = f"{self._hypotheses[at_now].now()} ({self._evidence(ln_e_now)})"
-            but = (
-                f"counted by episodes: {nearest}"
-                if self._hypotheses[at].ln_e > 0
-                else "outages of equal targets explain it as well"
-            )
-            return f"nothing proven to last in {rounds}; while the test ran, {now}; {but}"
-        if self._hypotheses[at].ln_e <= 0:
+        if unbroken := self._unbroken():
+            return unbroken
+        lasting, now = self._lasting(), self._now()
+        if max(now) >= self._ln_needed:
+            strongest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed]
+            chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+            but = f"that it lasts is not proven in {rounds}: counted by episodes {self._evidence(max(lasting))}"
+            text = f"{told(strongest, ' while the test ran')}. {chance}, but {but}"
+            return f"{text}, so outages that all of them have alike may explain it"
+        nearest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if max(now) - ln_e < _TIED]
+        if max(of.ln_e_now for of in nearest) <= 0:
             return f"nothing proven in {rounds}: no evidence of a difference"
-        return f"nothing proven in {rounds}; nearest to it: {nearest}"
+        unproven = f"This is not proven in {rounds}: chance alone may do that ({self._evidence(max(now))})"
+        return f"{told(nearest, ' here')}. {unproven}"
 
     def _decide(self) -> None:
-        if all(max(h.ln_e, h.ln_e_now) < self._ln_needed for h in self._hypotheses):
-            return  # a correction only lowers them
-        at, ln_e = _largest(self._corrected())
-        if ln_e >= self._ln_needed:
-            proof = f"{self._hypotheses[at].lasting()} ({self._evidence(ln_e)})"
-            sure = f"at {self._confidence} % confidence however often one looked"
-            after = f"proven after {plural(self._rounds, 'round')}, {sure}; {self._hypotheses[at].cause()}"
-            self._decided, self.proven = f"{proof}: {after}", True
-            return
-        for hypothesis, ln_e in zip(self._hypotheses, self._corrected_now(), strict=True):
-            if ln_e >= self._ln_needed and hypothesis.unbroken():
-                self._decided = f"{hypothesis.now()} ({self._evidence(ln_e)}): {UNBROKEN}"
-                return
+        # the correction for several hypotheses, which costs more, only lowers their evidence
+        if any(max(of.ln_e, of.ln_e_now) >= self._ln_needed for of in self._hypotheses):
+            self._decide_by_failures()
+        longer, ln_e = proven_waits(self._waits, self._ln_needed)
+        if self._decided is None and longer:
+            self._decided = waits_told(longer, self._evidence(ln_e, len(self._waits)))
 
-    def _corrected(self) -> list[float]:
+    def _decide_by_failures(self) -> None:
+        lasting = self._lasting()
+        if max(lasting) >= self._ln_needed:
+            proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]
+            evidence = f"after {plural(self._rounds, 'round')}, however often one looked"
+            sure = f"This is proven {evidence} ({self._evidence(max(lasting))})"
+            self._decided, self.proven = f"{told(proven)}. {sure}. {causes(proven)}", True
+        elif self._rounds >= DEAD_ROUNDS:
+            self._decided = self._unbroken()
+
+    def _unbroken(self) -> str | None:
+        """The statement about targets that never passed, once that is beyond chance."""
+        now = self._now()
+        unbroken = [
+            of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed and of.unbroken()
+        ]
+        if not unbroken:
+            return None
+        chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+        return f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
+
+    def _lasting(self) -> list[float]:
         return closed([hypothesis.ln_e for hypothesis in self._hypotheses])
 
-    def _corrected_now(self) -> list[float]:
+    def _now(self) -> list[float]:
         return closed([hypothesis.ln_e_now for hypothesis in self._hypotheses])
 
-    def _evidence(self, ln_e: float) -> str:
-        claims = len(self._hypotheses)
-        several = f" after correction for {claims} claims" if claims > 1 else ""
-        return f"e = {exp(min(ln_e, 30.0)):.3g}{several}, {exp(self._ln_needed):.3g} needed"
+    def _evidence(self, ln_e: float, among: int = 0) -> str:
+        claimed = among or len(self._hypotheses)
+        several = f", corrected for {claimed} claims" if claimed > 1 else ""
+        return f"e = {exp(min(ln_e, 30.0)):.3g}{several}; {exp(self._ln_needed):.3g} needed"
 
 
-def _largest(ln_e_values: Sequence[float]) -> tuple[int, float]:
-    """The position of the largest value, and the value."""
-    at = max(range(len(ln_e_values)), key=ln_e_values.__getitem__)
-    return at, ln_e_values[at]
+def told(hypotheses: Sequence[Hypothesis], here: str = "") -> str:
+    """The statements with their effects; ``here`` limits those about pairs."""
+    effects = [of.effect() for of in hypotheses if isinstance(of, PairDiffers)]
+    rates = [of.words() for of in hypotheses if isinstance(of, BelowRate | AboveRate)]
+    return ". ".join([*([effect_words(effects, here=here)] if effects else []), *rates])
+
+
+def causes(hypotheses: Sequence[Hypothesis]) -> str:
+    """What the proofs say about causes."""
+    differing_from: dict[str, list[tuple[str, tuple[Factor, ...]]]] = {}
+    for of in hypotheses:
+        if isinstance(of, PairDiffers):
+            effect = of.effect()
+            differing_from.setdefault(effect.worse, []).append((effect.better, of.factors))
+    unsaid = dict.fromkeys(of.unsaid for of in hypotheses if isinstance(of, BelowRate | AboveRate))
+    return ". ".join([*(cause(others) for others in differing_from.values()), *unsaid])

@@ -1,16 +1,19 @@
-"""Survival times with censoring: Kaplan-Meier curves, their percentiles, and the log-rank test of two samples.
+"""Survival times with censoring: Kaplan-Meier curves, their quantiles with intervals, and restricted means.
 
-A timeout is censored: the wait had not ended by then. Definitions are those of scipy (``ecdf``, ``logrank``).
+A timeout is censored: the wait had not ended by then. Definitions are those of scipy (``ecdf``).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
-from math import ceil, erfc, floor, fsum, log, sqrt
+from collections.abc import Iterable, Sequence
+from math import ceil, exp, floor, fsum, log, sqrt
+from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
+
+from kmon.stats.statistics import ln_binomial_tail
 
 MISSED = 0.05
 """A percentile needs enough observations that the probability of all of them lying below it is less than this."""
@@ -109,25 +112,75 @@ def kaplan_meier(observations: Iterable[SurvivalTime]) -> Survival:
     return Survival(len(sample), tuple(seconds), tuple(shares), sample[-1].seconds if sample else 0.0)
 
 
-def logrank(first: Iterable[SurvivalTime], second: Iterable[SurvivalTime]) -> float:
-    """Two-sided p-value of the log-rank test that two samples have the same curve; 1 when every time is censored."""
-    ours = list(first)
-    both = sorted([*ours, *second])
-    endings = {time_s: (ended, ended + censored) for time_s, ended, censored in _by_time(sorted(ours))}
-    at_risk, at_risk_ours = len(both), len(ours)
-    surplus: list[float] = []
-    variance: list[float] = []
-    for time_s, ended, censored in _by_time(both):
-        ended_ours, left_ours = endings.get(time_s, (0, 0))
-        if ended:
-            portion = at_risk_ours / at_risk
-            surplus.append(ended_ours - ended * portion)
-        if ended and at_risk > 1:
-            variance.append(ended * portion * (1 - portion) * (at_risk - ended) / (at_risk - 1))
+def quantile(observations: Sequence[SurvivalTime], share: float) -> SurvivalTime | None:
+    """The smallest time by which ``share`` of the sample has ended, from its curve; None of an empty sample.
+
+    Censored if the curve stays above, so that the quantile is only known to exceed the longest time. Unlike a
+    :class:`Percentile` it is given for any size: it describes this sample.
+    """
+    curve = kaplan_meier(observations)
+    if not curve.n:
+        return None
+    for seconds, left in zip(curve.seconds, curve.shares, strict=True):
+        if left <= 1 - share + _ROUNDING:
+            return SurvivalTime(seconds)
+    return SurvivalTime(curve.last_s, censored=True)
+
+
+def quantile_interval(
+    observations: Sequence[SurvivalTime], share: float, confidence: float = 0.95
+) -> tuple[float | None, float | None]:
+    """The interval of a quantile in seconds, from two order statistics; an end that the sample does not bear is None.
+
+    Exact for any distribution: the number of times below the quantile is binomial (David and Nagaraja, Order
+    Statistics, 7.1). A censored time counts as it is for the lower end and as endless for the upper one, so the
+    interval covers at least as often as it says. Five runs bear no interval of a median, six do.
+    """
+    n = len(observations)
+    below, above = _surely(n, share, (1 - confidence) / 2), _surely(n, 1 - share, (1 - confidence) / 2)
+    lowest = sorted(wait.seconds for wait in observations)
+    ended = sorted(wait.seconds for wait in observations if not wait.censored)
+    return (
+        lowest[below - 1] if below else None,
+        ended[n - above] if above and n - above < len(ended) else None,
+    )
+
+
+def _surely(n: int, share: float, risk: float) -> int:
+    """How many of ``n`` times surely lie on the side of a quantile with ``share`` of them, but for ``risk``."""
+    return bisect_left(range(n), True, key=lambda fewer: exp(ln_binomial_tail(fewer, n, share)) > risk)
+
+
+class RestrictedMean(Struct, frozen=True):
+    """The mean of the times, each up to ``limit_s``, in seconds, with an approximate 95 % interval."""
+
+    seconds: float
+    low: float
+    high: float
+    limit_s: float
+
+
+def restricted_mean(observations: Sequence[SurvivalTime], limit_s: float) -> RestrictedMean | None:
+    """The area under the survival curve up to ``limit_s``: the mean time, where no wait counts for more than the limit.
+
+    The interval is normal with Greenwood's variance, enlarged by n / (n - 1); it is too narrow under about ten runs.
+    None for fewer than two runs, and where the curve is not known up to the limit.
+    """
+    curve = kaplan_meier(observations)
+    if curve.n < 2 or (limit_s > curve.last_s and curve.shares[-1:] != (0.0,)):
+        return None
+    steps = [(0.0, 1.0), *((s, left) for s, left in zip(curve.seconds, curve.shares, strict=True) if s < limit_s)]
+    ends = [*(seconds for seconds, _ in steps[1:]), limit_s]
+    areas = [left * (end - start) for (start, left), end in zip(steps, ends, strict=True)]
+    variance, beyond = 0.0, fsum(areas)
+    at_risk = len(observations)
+    area_after = {start: fsum(areas[at:]) for at, (start, _) in enumerate(steps)}
+    for time_s, ended, censored in _by_time(sorted(observations)):
+        if ended and ended < at_risk and time_s < limit_s:
+            variance += area_after[time_s] ** 2 * ended / (at_risk * (at_risk - ended))
         at_risk -= ended + censored
-        at_risk_ours -= left_ours
-    spread = sqrt(2 * fsum(variance))
-    return erfc(abs(fsum(surplus)) / spread) if spread else 1.0
+    spread = NormalDist().inv_cdf(0.975) * sqrt(variance * curve.n / (curve.n - 1))
+    return RestrictedMean(beyond, max(0.0, beyond - spread), min(limit_s, beyond + spread), limit_s)
 
 
 def _by_time(sample: list[SurvivalTime]) -> Iterable[tuple[float, int, int]]:

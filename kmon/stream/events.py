@@ -305,6 +305,16 @@ class RunEnded(Stamped, frozen=True, tag="run_ended"):
     """The name of its dialect, where kmon recognises it."""
     refusal: str = ""
     """The words with which the model declined, if the wire has them apart from the text."""
+    started_ms: float = 0.0
+    """From the start of the race to the start of the run, on the monotonic clock."""
+    left_open_ms: float | None = None
+    """The silence in which the deciding attempt was ended: by its limit, by the user or by a fault. None if no output
+    was due, 0 if this machine caused it."""
+    mid_gap_ms: float | None = None
+    """The longest silence after the first token, over all turns, that this machine did not cause; None without a
+    token."""
+    late_ms: float = 0.0
+    """For how long kmon itself stood still, over all turns."""
 
 
 class RaceEnded(Stamped, frozen=True, tag="race_ended"):

@@ -65,6 +65,10 @@ class Timeline:
     stalls: list[Stall] = field(default_factory=list)
     last_kind: str = ""
     tail_gap_ns: int = 0
+    left_open_ns: int | None = None
+    """Length of the progress gap in which the attempt was closed; None if no output was due, 0 if it is our own."""
+    own_starts_ns: set[int] = field(default_factory=set)
+    """Starts of the gaps of 1 s or more that this machine caused, whether they were stalls or not."""
     learned: dict[StallPhase, StallThreshold] = field(default_factory=dict)
     """Learned thresholds, which replace ``stall_ns`` in their phase."""
     on_gap: Callable[[StallPhase, int], None] | None = None
@@ -164,7 +168,10 @@ class Timeline:
 
     def on_closed(self, t_ns: int) -> Stall | None:
         """The attempt ended; an open gap becomes a censored one. Returns the stall left open, if any."""
+        start_ns = None if self.t_finish is not None else self.gap_start()
         left_open = self._close_stall(t_ns, ended=False)
+        if start_ns is not None:
+            self.left_open_ns = 0 if start_ns in self.own_starts_ns else max(0, t_ns - start_ns)
         if self.t_finish is None and self.t_done is None:
             self._close_progress(t_ns)
         self.t_closed = t_ns
@@ -201,6 +208,8 @@ class Timeline:
         gap_ns = max(0, t_ns - start_ns)
         stalled = gap_ns >= self.threshold_ns(phase)
         own = (stalled or gap_ns >= S) and self.is_own is not None and self.is_own(start_ns, t_ns, ended)
+        if own:
+            self.own_starts_ns.add(start_ns)
         if ended and not own and not self.hidden.active and self.on_gap is not None:
             self.on_gap(phase, gap_ns)
         if not stalled:
@@ -303,16 +312,25 @@ class Timeline:
         return max(clock.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
 
     def others_gap_ns(self) -> int | None:
-        """The longest gap of a closed attempt that this machine did not cause; None where it caused no stall."""
-        own = {stall.start_ms for stall in self.stalls if stall.own}
+        """The longest gap of a closed attempt that this machine did not cause; None where it caused none."""
+        own = self.own_starts_ns
         if not own:
             return None
-        found = [gap_ns for gap_ns, start_ns in self.gaps() if (start_ns - self.t_start) / MS not in own]
+        found = [gap_ns for gap_ns, start_ns in self.gaps() if start_ns not in own]
         found += [int(stall.duration_ms * MS) for stall in self.stalls if not stall.own]
         last_ns = self.progress.last_ns
-        if last_ns is not None and (last_ns - self.t_start) / MS not in own:
+        if last_ns is not None and last_ns not in own:
             found.append(self.tail_gap_ns)
         return max(found, default=0)
+
+    def mid_gap_ns(self) -> int | None:
+        """The longest gap of a closed attempt after its first token, that this machine did not cause and in which
+        output was due; None without a token."""
+        last_ns = self.watched_clock.last_ns
+        if last_ns is None:
+            return None
+        tail_ns = 0 if last_ns in self.own_starts_ns else self.tail_gap_ns
+        return max([tail_ns, *(gap_ns for gap_ns, start_ns in self.gaps() if start_ns not in self.own_starts_ns)])
 
     def gaps(self) -> Iterator[tuple[int, int]]:
         """Length and start of each ended gap on the watched clock; once thinned, of the longest in each slice."""

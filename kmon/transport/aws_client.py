@@ -24,7 +24,7 @@ from kmon.catalog.credential import Credential
 from kmon.dialects.bounds import QUOTED_LIMIT_CHARS, bounded
 from kmon.dialects.delta import StreamError
 from kmon.transport.errors import NotSentError
-from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, Answer
+from kmon.transport.http import ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S, WHOLE_BODY_LIMIT_BYTES, Answer
 
 SERVICE = "bedrock-runtime"
 _CREDENTIAL_ERRORS = (
@@ -134,12 +134,14 @@ class StampedSession:
 
 
 class _Body:
-    """The body of an answer, for botocore to read an error from; it never reads frames."""
+    """The body of an answer, for botocore to read an error or a whole answer from; it never reads frames."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     async def read(self) -> bytes:
+        if self._answer.status < 300:
+            return await self._answer.body(WHOLE_BODY_LIMIT_BYTES, None)
         return await self._answer.body(ERROR_BODY_LIMIT_BYTES, ERROR_BODY_WAIT_S)
 
 

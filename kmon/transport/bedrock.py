@@ -30,7 +30,9 @@ from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnPhase, OnSampler
 from kmon.transport.proxy import proxy_for
 
-OPERATION = "ConverseStream"
+OPERATIONS = ("ConverseStream", "Converse")
+WHOLE_ANSWER = "/converse"
+"""The end of the path of a request whose answer is not streamed."""
 
 
 class Bedrock:
@@ -95,13 +97,15 @@ class Bedrock:
             carrier.set(send)
             try:
                 client = await self._client(credential, place)
-                await client.converse_stream(modelId=_model_of(request), **msgspec.json.decode(request.body))
+                ask = client.converse if request.path.endswith(WHOLE_ANSWER) else client.converse_stream
+                await ask(modelId=_model_of(request), **msgspec.json.decode(request.body))
             except ClientError as error:
-                if not answers or error.operation_name != OPERATION:
+                if not answers or error.operation_name not in OPERATIONS:
                     raise NotSentError(refusal(error)) from error
                 answers[0].error_code = error.response["Error"].get("Code")
             except (BotoCoreError, ValueError, TypeError) as error:
-                raise NotSentError(refusal(error)) from error
+                if not answers:  # else it could not read a whole answer, which kmon reads again and judges itself
+                    raise NotSentError(refusal(error)) from error
             yield answers[0]
 
     async def _client(self, credential: Credential, place: AwsEndpoint) -> Any:  # noqa: ANN401 - botocore makes its class

@@ -25,6 +25,8 @@ USER_AGENT = f"kmon/{__version__}"
 ERROR_BODY_LIMIT_BYTES = 65_536
 ERROR_BODY_WAIT_S = 10.0
 """Limits for the body of an answer that is no stream."""
+WHOLE_BODY_LIMIT_BYTES = 16 * 1024 * 1024
+"""The same for an answer that was asked for in one piece."""
 BEGINNING_BYTES = 16
 """Enough to tell what a body is."""
 
@@ -99,8 +101,12 @@ class Answer:
     async def reads(self) -> AsyncGenerator[tuple[int, bytes]]:
         """The body as it arrives: ``(t_ns, bytes)``, stamped when the socket was read, content encoding undone.
 
-        Raises ``httpx.DecodingError`` for an encoding that was not asked for and cannot be undone.
+        After :meth:`body` it is that in one read. Raises ``httpx.DecodingError`` for an encoding that was not asked for
+        and cannot be undone.
         """
+        if self._whole is not None:
+            yield self._last_read_ns(), self._whole
+            return
         while self._looked_at:
             yield self._looked_at.pop(0)
         async for read in self._unpacked:
@@ -135,8 +141,9 @@ class Answer:
                 self._undone = packed
                 raise
 
-    async def body(self, limit_bytes: int, limit_s: float) -> bytes:
-        """The body as far as it arrives within both limits, for answers that are no streams; it may be cut.
+    async def body(self, limit_bytes: int, limit_s: float | None) -> bytes:
+        """The body as far as it arrives within both limits, for answers that are no streams; it may be cut. Without
+        ``limit_s`` (s) it takes as long as it takes.
 
         One that cannot be unpacked is given as it is, if it is text, since some servers only say that they pack it;
         else as a sentence that says so. It is read once; later calls return the same bytes.

@@ -15,6 +15,8 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
@@ -80,11 +82,32 @@ def parsed(info: bytes, unread_bytes: int) -> TcpState | None:
     )
 
 
+class PeerAddress(NamedTuple):
+    """Where a connection ends: ``1.2.3.4``, ``[2001:db8::1]``, on this machine (``here``) with its port."""
+
+    text: str
+    here: bool
+
+
+def peer_address(sock: socket.socket) -> PeerAddress | None:
+    """The address of the other end; None if the socket is closed, or no TCP socket."""
+    try:
+        host, port = sock.getpeername()[:2]
+        address = ip_address(host.partition("%")[0])
+    except (OSError, ValueError):
+        return None
+    text = f"[{address}]" if address.version == 6 else str(address)
+    return PeerAddress(f"{text}:{port}", True) if address.is_loopback else PeerAddress(text, False)
+
+
 class TcpSampler:
-    """Samples and probes one connection. ``held`` returns the bytes that were read but not yet consumed."""
+    """Samples and probes one connection. ``held`` returns the bytes that were read but not yet consumed.
+
+    ``peer`` is what was dialled, ``address`` where that led.
+    """
 
     def __init__(self, sock: socket.socket, peer: str, held: Callable[[], int]) -> None:
-        self.peer = peer
+        self.peer, self.address = peer, peer_address(sock)
         self._sock, self._held = sock, held
         self.asked_ns: int | None = None
         """When probing began in this silence, CLOCK_MONOTONIC; None while it is off."""

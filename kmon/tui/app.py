@@ -33,7 +33,7 @@ from kmon.tui.palette import Palette
 from kmon.tui.pane import Pane
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import RaceScreen
-from kmon.tui.screen import LiveScreen
+from kmon.tui.screen import LiveScreen, OverviewScreen
 from kmon.tui.shown_race import ShownRace
 from kmon.tui.terminal import LeavingApp
 from kmon.tui.text_wrap import output_text
@@ -65,6 +65,7 @@ class KmonApp(LeavingApp):
         *,
         plain: bool = False,
         driver: type[Driver] | None = None,
+        overview: Callable[[ShownRace], OverviewScreen] = BoardScreen,
     ) -> None:
         super().__init__(driver_class=driver, css_path=shipped_dir() / "kmon.tcss")
         self.themes = themes
@@ -75,7 +76,7 @@ class KmonApp(LeavingApp):
         self.interrupted = False
         self.no_color = plain
         self.race_screen = RaceScreen(self.shown)
-        self.board_screen = BoardScreen(self.shown)
+        self.board_screen = overview(self.shown)
         self._toasts = Toasts()
         for known in themes.palettes.values():
             self.register_theme(known.theme())
@@ -176,7 +177,7 @@ class KmonApp(LeavingApp):
             self.bell()
         if reader.enough and not self._toasts.told_enough:
             self.shown.announcement = reader.enough
-        if (told := self._toasts.due(reader, runs_are_told=isinstance(self._top, BoardScreen))) is not None:
+        if (told := self._toasts.due(reader, runs_are_told=isinstance(self._top, OverviewScreen))) is not None:
             self.say(*told)
         if not clock_goes_on and self._toasts.nothing_left:
             self.frames.sleep()
@@ -319,7 +320,7 @@ class KmonApp(LeavingApp):
         top, run = self._top, self.current
         if not self.shown.options.plan.rows:
             self.say("there is no board here: it compares the runs of a race")
-        elif isinstance(top, BoardScreen):
+        elif isinstance(top, OverviewScreen):
             self.pop_screen()
             if run is not None:
                 self.race_screen.focus_run(run)

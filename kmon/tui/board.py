@@ -6,7 +6,7 @@ Runs are classified and counted once, as they end; a frame only looks at those t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kmon.engine.plan import RacePlan
@@ -81,19 +81,20 @@ class _ArmTally:
 
     def __init__(self) -> None:
         self._standing: dict[int, Trial] = {}
-        self._passes = self._n = 0
+        self._passes = self._n = self._cut_short = 0
         self._waits = SurvivalSample()
         self._figures: RowFigures | None = None
 
     def add(self, trial: Trial) -> None:
         before = self._standing.get(trial.round)
-        if before is not None and (before.counted or not trial.counted):
+        if before is not None and (before.stands or not trial.stands):
             return
         if before is not None and (wait := before.first_token()) is not None:
             self._waits.remove(wait)
         self._standing[trial.round] = trial
         self._n += trial.counted
         self._passes += trial.outcome == "pass"
+        self._cut_short += trial.outcome == "cut-short"
         if (wait := trial.first_token()) is not None:
             self._waits.add(wait)
         self._figures = None
@@ -102,6 +103,8 @@ class _ArmTally:
     def figures(self) -> RowFigures | None:
         if self._figures is None and self._standing:
             words = rate_words(self._passes, self._n)
+            if self._cut_short:
+                words += f", {self._cut_short} cut short"
             self._figures = RowFigures(self._passes, self._n, words, self._waits.percentile(MEDIAN))
         return self._figures
 
@@ -109,7 +112,7 @@ class _ArmTally:
 class Tally:
     """Counts the runs of one race as they end (:meth:`add`), and shows where all of them stand (:meth:`board`)."""
 
-    def __init__(self, plan: RacePlan) -> None:
+    def __init__(self, plan: RacePlan, earlier: Iterable[Trial] = ()) -> None:
         self.plan = plan
         arms = [Arm(row.target.name, row.scenario.name) for row in plan.rows]
         self._names = arm_names(list(dict.fromkeys(arms)))
@@ -122,6 +125,9 @@ class Tally:
         self._settled: Counter[OutcomeName] = Counter()
         self._follower = Follower()
         self._newest = 0
+        for trial in earlier:
+            if trial.arm in self._arms:
+                self._arms[trial.arm].add(trial)
 
     def add(self, ended: RunEnded) -> None:
         """Count a run that ended, or ended again after a retry."""
@@ -132,7 +138,7 @@ class Tally:
         outcome = classify(ended, scenario)
         standing, _ = self._outcomes.get(ended.run, (outcome, outcome))
         self._outcomes[ended.run] = (
-            standing if standing.counted else outcome if outcome.counted else standing,
+            standing if standing.stands or not outcome.stands else outcome,
             outcome,
         )
         self._arms[arm].add(trial_of(ended, scenario))
@@ -153,7 +159,7 @@ class Tally:
         rows = [BoardRow(name, self._cells[arm], self._arms[arm].figures) for arm, name in self._names.items()]
         return Board(
             rows,
-            max(self.plan.rounds, self._newest),
+            max(self.plan.first_round + self.plan.rounds - 1, self._newest),
             self._newest,
             self._states + Counter(cell.state for cell in opened),
             outcomes,

@@ -23,7 +23,7 @@ from kmon.tui.line_widget import LineWidget, Styles
 from kmon.tui.pane import Pane
 from kmon.tui.pane_drawing import Look, Notes
 from kmon.tui.row_view import FixedRows, RowView
-from kmon.tui.screen import LiveScreen
+from kmon.tui.screen import OverviewScreen
 from kmon.tui.shown_race import ShownRace
 from kmon.tui.spans import Span, Spans, crop, cut_head, fit, shorten
 from kmon.tui.status_text import StatusText
@@ -57,7 +57,7 @@ class BoardCells(LineWidget):
             self.post_message(self.Chosen(place, enter=event.chain == 2))
 
 
-class BoardScreen(LiveScreen):
+class BoardScreen(OverviewScreen):
     """One row per arm, one cell per round."""
 
     SCOPE = "board"

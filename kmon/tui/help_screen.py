@@ -34,7 +34,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("claims", "what an ordinary client would show at this moment"),
     ("TUI", "what the chat program of a gateway shows; below it, on which side its run hangs, or hung"),
     ("signature", "the named fault of an attempt, with its evidence"),
-    ("blame", "whose an open silence is: us, a proxy's client, the path, the provider; see the zoom"),
+    ("blame", "whose an open silence is: us, a proxy's client, the path, beyond it, the provider; see the zoom"),
     ("lag", "how late the engine's own clock was, at worst"),
 )
 
@@ -50,6 +50,18 @@ class HelpScreen(PageScreen[None], ModalScreen[None]):
 
 def _outcome(name: OutcomeName) -> str:
     return f"{name.replace('-', ' ')}, not counted" if name in UNCOUNTED else name.replace("-", " ")
+
+
+def isolation_lines(*, ascii: bool) -> list[tuple[str, str]]:
+    """What the factors of ``kmon isolate`` show."""
+    bar = "..==o==." if ascii else "··━━●━━·"
+    return [
+        ("as reported", "requests in which the factor is as in the request that fails, and how many failed"),
+        ("changed", "the same for requests without it"),
+        (bar, "the rate from 0 to 100 % with its exact interval (95 %)"),
+        ("cause", "how probable it is that the factor is the cause, or a part of it"),
+        ("-tools -stream", "a request with these changes: no tools, the answer in one piece"),
+    ]
 
 
 def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS, columns: BoardColumns = COLUMNS) -> Content:
@@ -70,6 +82,7 @@ def help_content(*, ascii: bool, keys: Sequence[Key] = KEYS, columns: BoardColum
     outcomes = [(f"{sign(name, ascii=ascii):<2} {SIGNS[name].label.lower()}", _outcome(name)) for name in SIGNS]
     shown = [(column.title, column.help) for column in (*columns.beside, *columns.wide)]
     section("Board", [*outcomes, ("[ ]", "the run in focus; a number is its silence in seconds"), *shown])
+    section("Isolation", isolation_lines(ascii=ascii))
     gutters = ASCII_GUTTERS if ascii else GUTTERS
     section("Token flow", [("no mark", "text"), (gutters["reasoning"], "reasoning"), (gutters["tool"], "a tool call")])
     scale = "one column per second, the worst gap in it, from 50 ms (low) to 60 s (full), always this scale"

@@ -14,16 +14,17 @@ from textual.binding import Binding, BindingType
 from kmon.engine.api import Action
 from kmon.tui.ordering import SORTS
 
-Scope = Literal["app", "race", "board", "zoom", "view", "filter", "plan", "help"]
+Scope = Literal["app", "race", "board", "isolation", "zoom", "view", "filter", "plan", "help"]
 """Where a key is valid: ``app`` is every screen, ``view`` a scrolling list, ``filter`` the input line of the filter."""
-View = Literal["race", "panes", "zoom", "board", "concluded"]
+View = Literal["race", "panes", "zoom", "board", "concluded", "isolation"]
 """What a line of hints belongs to: ``panes`` are those of a test, which has a board; ``concluded`` is a board with its
 conclusion below."""
 
 RACE: tuple[View, ...] = ("race", "panes")
 BOARD: tuple[View, ...] = ("board", "concluded")
-ALL: tuple[View, ...] = (*RACE, "zoom", *BOARD)
-LIVE: tuple[View, ...] = (*RACE, "zoom", "board")
+OVERVIEW: tuple[View, ...] = (*BOARD, "isolation")
+ALL: tuple[View, ...] = (*RACE, "zoom", *OVERVIEW)
+LIVE: tuple[View, ...] = (*RACE, "zoom", "board", "isolation")
 """Views in which runs may still be open."""
 FIRST_TO_GO = 13
 
@@ -105,12 +106,18 @@ KEYS: tuple[Key, ...] = (
     Key("board.right", "right", "move(0, 1)", "Right"),
     Key("board.first", "home", "to_round(1)", "First round"),
     Key("board.newest", "end", "to_newest", "Newest round"),
+    Key("isolation.up", "up", "move(-1)", "Up"),
+    Key("isolation.down", "down", "move(1)", "Down"),
+    Key("isolation.newest", "home,end", "to_newest", "Newest request"),
+    Key("isolation.zoom", "enter,z", "app.zoom", "Zoom",
+        palette="Flow, gaps and raw chunks of the run in focus"),
+    Key("isolation.panes", "b,tab,shift+tab", "app.toggle_board", "Panes", palette="The live panes"),
     *_numbers("board", "to_row", "row"),
     *_numbers("zoom", "choose", "run"),
     Key("race.zoom", "enter,z", "app.zoom", "Zoom", Hint("z", "zoom", RACE, 9),
         HelpLine("z Enter", "zoom: flow, gaps, raw chunks; Esc or z goes back"),
         "Flow, gaps and raw chunks of the run in focus"),
-    Key("board.zoom", "enter,z", "app.zoom", "Zoom", Hint("enter", "zoom", BOARD, 9, leads=True),
+    Key("board.zoom", "enter,z", "app.zoom", "Zoom", Hint("enter", "zoom", OVERVIEW, 9, leads=True),
         palette="Flow, gaps and raw chunks of the run in focus"),
     Key("zoom.back", "escape,z,enter", "app.pop_screen", "Back", Hint("esc", "back", ("zoom",), 2, leads=True)),
     Key("zoom.next-tab", "right,tab", "turn(1)", "Next tab", Hint("←→", "tabs", ("zoom",), leads=True)),
@@ -118,7 +125,7 @@ KEYS: tuple[Key, ...] = (
     Key("race.board", "b", "app.toggle_board", "Board", Hint("b", "board", ("panes",), 4, leads=True),
         HelpLine("b", "the board: every run as a cell, round by round; b or tab goes back"),
         "Every run as a cell, round by round"),
-    Key("board.panes", "b,tab,shift+tab", "app.toggle_board", "Panes", Hint("b", "panes", BOARD, 3, leads=True),
+    Key("board.panes", "b,tab,shift+tab", "app.toggle_board", "Panes", Hint("b", "panes", OVERVIEW, 3, leads=True),
         palette="The live panes"),
     Key("race.page-up", "pageup", "page(-1)", "Page up"),
     Key("race.page-down", "pagedown", "page(1)", "Page down"),

@@ -11,6 +11,7 @@ from kmon.engine.alert_hooks import NO_HOOKS, AlertHooks
 from kmon.engine.api import Action, EventSource
 from kmon.engine.plan import RacePlan
 from kmon.format import TextLine
+from kmon.stats.trial import Trial
 from kmon.stream.events import RunEnded
 from kmon.stream.view import RaceView
 
@@ -42,6 +43,10 @@ class ScreenOptions:
     """What the screen says while there is no run."""
     hint: str = ""
     """What to do first: a toast, and in the status bar until something is amiss there or a run was nudged."""
+    plan_notes: Sequence[str] = ()
+    """What the plan screen says of this plan besides, a sentence each."""
+    earlier: Sequence[Trial] = ()
+    """The runs of the test that is continued: the figures of the board include them, its cells do not."""
     impossible: Mapping[Action, str] = field(default_factory=dict)
     """Commands that cannot be executed here, each with the reason as a sentence."""
     round_word: str = "round"

@@ -99,3 +99,15 @@ class LiveScreen(BaseScreen[None]):
     def redraw(self) -> None:
         """Draw a frame at once."""
         self.shown.redraw()
+
+
+class OverviewScreen(LiveScreen):
+    """All runs of a race at once, beside the panes: the board of a test, the factors of an isolation."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Reset for a new race."""
+
+    @abstractmethod
+    def focus_run(self, run: RunView) -> None:
+        """Put the focus on a run, if it is shown."""

@@ -46,7 +46,7 @@ class ShownRace:
     def begin_anew(self) -> None:
         """Forget the race; the next one is read as soon as the reader is started."""
         options = self.options
-        self.tally, self.standings = Tally(options.plan), Standings()
+        self.tally, self.standings = Tally(options.plan, options.earlier), Standings()
         self.announcement, self.frozen_ns = "", None
         self.reader = EventReader(
             options.open_source, self._spawn, options.judge, options.alarm, self.tally.add, self._on_news
@@ -83,7 +83,7 @@ class ShownRace:
         return Header(
             race,
             race.started.scenario if race.started else plan.scenario,
-            race.started.count if race.started else plan.rounds,
+            plan.first_round - 1 + (race.started.count if race.started else plan.rounds),
             self.options.shown_origin,
             states,
             end_ns - begin_ns,

@@ -172,7 +172,7 @@ def status_of(run: RunView, seen: ObservedState, now_ns: int, *, lost: bool = Fa
 
 
 def expectation(race: RaceView, run: RunView, now_ns: int) -> str:
-    """``11 of 23 silences this long ended (48 %)``; empty while too few were, or no long gap is open."""
+    """``11 of 23 silences this long ended (48 %, 27-69 %)``; empty while too few were, or no long gap is open."""
     found = resumption_of_gap(race, run, now_ns)
     return "" if found is None else found.words
 

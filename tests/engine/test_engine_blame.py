@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,7 +24,7 @@ from kmon.stream import events as ev
 from kmon.stream.blame import Blame
 from kmon.stream.state import derive
 from kmon.stream.target_events import Alert
-from tests.support.loopback import END, HEAD, serving
+from tests.support.loopback import END, HEAD, chunked, serving
 from tests.support.racing import Watched, plan, racing, sse, target
 
 pytestmark = pytest.mark.xdist_group("measures")
@@ -153,7 +154,7 @@ async def test_an_engine_that_was_stopped_says_so_of_its_runs() -> None:
 
 
 @linux
-async def test_a_stopped_provider_whose_kernel_answers_is_the_provider() -> None:
+async def test_a_stopped_provider_whose_kernel_answers_is_beyond_its_address() -> None:
     async with Embedded() as simulator:
         race_plan = plan(target(simulator.base_url("sim")), stall_s=1.6, timeout_s=3.0)
         async with racing(race_plan) as race:
@@ -163,11 +164,65 @@ async def test_a_stopped_provider_whose_kernel_answers_is_the_provider() -> None
                 ended = await race.ended()
             finally:
                 os.kill(simulator.pid, signal.SIGCONT)
-    assert blames(race)[0].brief == "provider, likely: TCP answers, no data"
+    first = blames(race)[0]
+    assert first.brief == f"beyond {urlsplit(simulator.base_url('sim')).netloc}: server or relay here"
+    assert (first.name, first.certainty) == ("beyond", "likely")
     assert ended.signature == "hang-mid-stream"
     assert [stall.own for stall in ended.stalls] == [False]
     # a busy machine may have been late for a moment that explains none of the silence
-    assert re.search(r"kmon (in time|late by 0\.\d+ s), canary on time: the provider is silent$", ended.evidence)
+    assert re.search(r"kmon (in time|late by 0\.\d+ s), canary on time: the silence is at 127", ended.evidence)
+
+
+@linux
+async def test_a_relay_that_holds_back_what_a_healthy_provider_sends_is_not_called_the_provider() -> None:
+    """A plain TCP relay, such as a tunnel or a balancer: it passes on the first words, and reads no more."""
+    sent = 0
+
+    async def healthy(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(HEAD)
+        while True:
+            writer.write(sse(f"word {sent}, "))
+            await writer.drain()
+            sent += 1
+            await asyncio.sleep(0.02)
+
+    async with serving(healthy) as upstream:
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answer, asked = await asyncio.open_connection("127.0.0.1", urlsplit(upstream).port)
+            asked.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+            writer.write(await answer.readuntil(sse("word 3, ")))
+            await writer.drain()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                asked.close()
+
+        async with serving(relay) as url, racing(plan(target(url), stall_s=1.2)) as race:
+            found = await until_named(race, "beyond")
+            before = sent
+            await asyncio.sleep(0.5)
+            await race.do("cancel")
+            ended = await race.ended()
+    assert sent > before, "the provider sends on"
+    assert not names(race, "provider")
+    assert found.brief == f"beyond {urlsplit(url).netloc}: server or relay here"
+    assert "a relay to one" in found.evidence
+    assert ended.blame is not None and ended.blame.peer == urlsplit(url).netloc
+
+
+async def test_a_program_that_sends_comments_in_the_silence_is_the_provider_for_certain() -> None:
+    async def commenting(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + sse("some words"))
+        while True:
+            writer.write(chunked(b": still here\n\n"))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with serving(commenting) as url, racing(plan(target(url), stall_s=1.2)) as race:
+        found = await until_named(race, "provider")
+    assert (found.certainty, found.brief) == ("certain", "provider: alive, no output")
 
 
 async def test_streams_of_several_hosts_that_stop_in_one_instant_are_us() -> None:
@@ -258,7 +313,7 @@ async def test_a_path_that_swallows_everything_is_the_path(far_away: str) -> Non
         serving_there.kill()
         await serving_there.wait()
     assert found.why == "no TCP answer"
-    assert not names(race, "provider") and not names(race, "us")
+    assert not names(race, "provider") and not names(race, "beyond") and not names(race, "us")
     assert ended.blame is not None and ended.blame.name == "path"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kmon.blame.adaptive_threshold import NEEDED, TargetGaps, ThresholdLearner
+from kmon.blame.adaptive_threshold import LEAST_MULTIPLE, NEEDED, TargetGaps, ThresholdLearner
 from kmon.blame.weigh import Silence, weigh
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
@@ -123,7 +123,7 @@ def test_a_threshold_learns_nothing_from_this_machine_s_own_gaps() -> None:
         line.on_chunk(now_ns, text=True)
     assert target_gaps.threshold("mid-text") is None, "half of the gaps were its own, and the rest are one too few"
     line.on_chunk(now_ns + 500 * MS, text=True)
-    assert target_gaps.threshold("mid-text") == (2 * S, NEEDED)
+    assert target_gaps.threshold("mid-text") == (LEAST_MULTIPLE * 500 * MS, NEEDED)
 
 
 @pytest.mark.parametrize(("whose", "own"), [(OWN, True), (SUSPECTED, False), (PROVIDERS, False)])
@@ -144,5 +144,5 @@ def test_the_screen_knows_it_from_the_events_and_expects_nothing_by_it(whose: Bl
         view.apply(event)
     (attempt,) = view.runs["r"].attempts
     assert [stall.own for stall in attempt.timeline.stalls] == [own, own]
-    known = view.gap_histories["t"].by_phase.get("mid-text", {})
-    assert set(known) == (set() if own else {"ended", "never"})
+    known = view.gap_histories["t"].by_phase.get("mid-text")
+    assert (set() if known is None else set(known.by_fate)) == (set() if own else {"ended", "never"})

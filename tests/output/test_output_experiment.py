@@ -11,11 +11,11 @@ import msgspec
 
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.model import AnswerCheck, PromptMessage, Scenario, Target
-from kmon.output.experiment import Experiment, TrialJson, TrialLines
+from kmon.output.experiment import Design, Experiment, TrialJson, TrialLines
 from kmon.output.headless import race
 from kmon.retry.policy import Policy
-from kmon.stats.compare import Thresholds
 from kmon.stats.sequential_test import SequentialTest
+from kmon.stats.thresholds import Thresholds
 from tests.support.loopback import END, HEAD, serving
 from tests.support.racing import sse, target
 
@@ -51,7 +51,9 @@ async def lines(
     *,
     as_json: bool = False,
 ) -> tuple[list[str], int]:
-    experiment = Experiment(race_plan, thresholds or Thresholds(), None if watch is None else lambda: watch)
+    design = Design(thresholds=thresholds or Thresholds(), new_watch=None if watch is None else lambda: watch)
+    experiment = Experiment(race_plan, design)
+    experiment.begin()
     out = io.StringIO()
     view = await race(race_plan, Keys({}), TrialJson(experiment) if as_json else TrialLines(experiment), out)
     return out.getvalue().splitlines(), experiment.exit_code(view)
@@ -87,7 +89,7 @@ async def test_thresholds_alone_decide_the_exit_code_when_one_is_set() -> None:
         printed, strict = await lines(plan(target(bad), rounds=2), Thresholds(fail_under=0.95, max_ttft_s=1e-9))
     assert (lenient, strict) == (0, 1)
     broken = [line for line in printed if line.startswith("threshold broken: ")]
-    assert len(broken) == 2 and "under 95 %" in broken[0] and "first token" in broken[1]
+    assert len(broken) == 2 and "less than 95 %" in broken[0] and "first token" in broken[1]
 
 
 async def test_a_proven_difference_stops_the_race_early_and_says_so() -> None:
@@ -102,8 +104,8 @@ async def test_a_proven_difference_stops_the_race_early_and_says_so() -> None:
         printed, _ = await lines(race_plan, watch=watch)
     tests = [line for line in printed if "Test" in line and ":" in line]
     assert len(tests) < 40
-    assert any(line.startswith("enough: bad fails more than good") for line in printed)
-    assert "proven after" in printed[-1]
+    assert any(line.startswith("enough: bad failed ") for line in printed)
+    assert "This is proven after" in printed[-1]
 
 
 async def test_a_target_that_never_passes_stops_the_race_and_is_not_called_proven() -> None:
@@ -111,9 +113,12 @@ async def test_a_target_that_never_passes_stops_the_race_and_is_not_called_prove
         race_plan = plan(target(good, "good"), target(bad, "bad"), rounds=60)
         watch = SequentialTest([(row.target, row.scenario) for row in race_plan.rows])
         printed, _ = await lines(race_plan, watch=watch)
-    assert len([line for line in printed if "Test" in line and ":" in line]) < 20
-    assert any(line.startswith("enough: bad failed more than good, alone in 6 rounds against 0") for line in printed)
-    assert "it failed in every round" in printed[-1] and "proven" not in printed[-1]
+    assert len([line for line in printed if "Test" in line and ":" in line]) < 60
+    assert any(
+        line.startswith("enough: bad failed 100 percentage points more often while the test ran than")
+        for line in printed
+    )
+    assert "it failed in every round" in printed[-1] and "is proven" not in printed[-1]
 
 
 async def test_a_rate_limit_is_counted_apart() -> None:
@@ -128,5 +133,5 @@ async def test_a_rate_limit_is_counted_apart() -> None:
 
 
 def test_the_verdict_encodes_with_its_type() -> None:
-    verdict = Experiment(plan(target("http://127.0.0.1:1")), Thresholds()).verdict()
+    verdict = Experiment(plan(target("http://127.0.0.1:1")), Design()).verdict()
     assert json.loads(msgspec.json.encode(verdict))["type"] == "verdict"

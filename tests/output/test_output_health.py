@@ -41,7 +41,7 @@ def test_a_stall_names_its_learned_threshold_and_what_became_of_such_silences() 
     assert words is not None
     assert words.endswith(
         "STALLED mid-text, silent for 2.5 s and counting; stall after 1.8 s mid-text (learned, 412 gaps); "
-        "20 of 20 silences this long ended (100 %)"
+        "20 of 20 silences this long ended (100 %, 83-100 %)"
     )
 
 

@@ -125,7 +125,7 @@ async def test_a_provider_that_stops_sending_to_a_client_that_reads_is_to_blame(
     async with serving(script) as url, proxying(f"{url}/v1", stall_s=STALL_S) as middle:
         async with client(middle.url) as (reader, _):
             reading = asyncio.create_task(reader.readuntil(b"[DONE]"))
-            await blamed(middle.watched, "provider")
+            await blamed(middle.watched, "beyond")
             go_on.set()
             ended = await middle.watched.ended()
             await reading
@@ -142,4 +142,4 @@ async def test_a_provider_that_stops_sending_to_a_client_that_does_not_read_is_t
 
     async with serving(script) as url, proxying(f"{url}/v1", stall_s=STALL_S) as middle:
         async with client(middle.url):
-            await blamed(middle.watched, "provider")
+            await blamed(middle.watched, "beyond")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from kmon.output.experiment import Experiment
+from kmon.output.experiment import Design, Experiment
 from kmon.output.summary import totals
 from kmon.output.verdict_text import verdict_lines
 from kmon.stats.alerts import AlertMonitor, AlertThresholds
-from kmon.stats.compare import Thresholds, breaches, compare
+from kmon.stats.compare import compare
 from kmon.stats.health import HealthCounter, health_words
 from kmon.stats.outcome import classify
+from kmon.stats.thresholds import Thresholds, decide
 from kmon.stats.trial import trial_of
 from kmon.stream import events as ev
 from kmon.stream.stall import Stall
@@ -41,7 +42,8 @@ def test_it_is_in_no_rate_no_percentile_and_no_threshold_and_is_said_beside_them
     (arm,) = verdict.arms
     assert (arm.n, arm.passes, arm.disturbed, arm.failures) == (5, 5, 2, {})
     assert [p.n for p in (*arm.ttft_s, *arm.max_gap_s, *arm.duration_s)] == [5] * 9
-    assert not breaches(Thresholds(fail_under=1.0, max_stall_s=1.0, max_ttft_s=1.0), verdict, trials)
+    limits = Thresholds(fail_under=0.5, max_stall_s=1.0, max_ttft_s=1.0)
+    assert {result.decision for result in decide(limits, verdict.arms, trials)} == {"met"}
     assert "2 disturbed by this machine (not counted)" in "\n".join(line.text for line in verdict_lines(verdict))
     assert verdict.conclusion.endswith("; 2 runs disturbed by this machine left out")
 
@@ -51,13 +53,14 @@ def test_of_a_run_that_counts_only_the_gaps_of_others_are_held_against_a_thresho
     trial = trial_of(partly, TOKYO)
     assert (trial.max_gap_s, trial.counted) == (6.0, True)
     verdict = compare([trial], [], [TOKYO])
-    assert not breaches(Thresholds(max_stall_s=10), verdict, [trial])
-    assert breaches(Thresholds(max_stall_s=5), verdict, [trial])
+    for limit_s, decision in ((10, "met"), (5, "missed")):
+        (result,) = decide(Thresholds(max_stall_s=limit_s), verdict.arms, [trial])
+        assert result.decision == decision
 
 
 def test_a_test_of_passes_and_disturbed_runs_is_passed_and_one_of_nothing_else_is_not() -> None:
     for results, code in (((ended(), disturbed()), 0), ((disturbed(),), 1), ((ended(), ended(state="failed")), 1)):
-        experiment = Experiment(plan(target("http://x")), Thresholds())
+        experiment = Experiment(plan(target("http://x")), Design())
         for result in results:
             experiment.trials.append(trial_of(result, TOKYO))
         assert experiment.exit_code(RaceView()) == code

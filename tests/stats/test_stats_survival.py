@@ -1,4 +1,4 @@
-"""Promises about times: scipy's curve and scipy's test, and no percentile that the sample cannot bear."""
+"""Promises about times: scipy's curve, and no percentile that the sample cannot bear."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.stats import survival
-from kmon.stats.survival import Percentile, SurvivalSample, SurvivalTime, kaplan_meier, logrank, observations_needed
+from kmon.stats.survival import Percentile, SurvivalSample, SurvivalTime, kaplan_meier, observations_needed
 
 if TYPE_CHECKING:
     from scipy import stats
@@ -34,26 +34,6 @@ def test_the_curve_is_scipys_with_ties_and_censoring(sample: list[SurvivalTime])
     ours = kaplan_meier(sample)
     for seconds in {o.seconds for o in sample} | {-1.0, 4.5, 301.0}:
         assert ours.at(seconds) == pytest.approx(float(theirs.evaluate(seconds)), abs=AGREES)
-
-
-@pytest.mark.references
-@given(SAMPLE, SAMPLE)
-def test_the_log_rank_test_is_scipys(first: list[SurvivalTime], second: list[SurvivalTime]) -> None:
-    from scipy import stats
-
-    ours = logrank(first, second)
-    if ours == 1.0 and all(o.censored for o in [*first, *second]):
-        return  # nothing ended: scipy divides nothing by nothing
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        theirs = float(stats.logrank(censored_data(first), censored_data(second)).pvalue)
-    assert ours == pytest.approx(1.0 if np.isnan(theirs) else theirs, abs=AGREES)
-
-
-@given(SAMPLE, SAMPLE)
-def test_it_does_not_matter_which_sample_comes_first(first: list[SurvivalTime], second: list[SurvivalTime]) -> None:
-    assert logrank(first, second) == pytest.approx(logrank(second, first), abs=AGREES)
 
 
 @given(SAMPLE)
@@ -98,7 +78,6 @@ def test_a_wait_given_up_early_leaves_the_others_their_weight() -> None:
 
 def test_no_observations_bear_no_percentile() -> None:
     assert kaplan_meier([]).percentile(0.5) == Percentile(0.5, "refused", None, 0, 5)
-    assert logrank([], []) == 1.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=60), st.data())

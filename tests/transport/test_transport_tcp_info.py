@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kmon.transport.tcp_info import TcpSampler, TcpState, parsed, tcp_state
+from kmon.transport.tcp_info import PeerAddress, TcpSampler, TcpState, parsed, peer_address, tcp_state
 
 Pair = tuple[socket.socket, socket.socket]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_INFO")
@@ -111,3 +111,41 @@ def test_a_line_that_is_closed_tells_nothing_and_takes_no_offence(pair: Pair) ->
     line.ask()
     line.stop_probing()
     assert line.look() is None
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "shown"), [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::1", "[::1]")]
+)
+def test_an_address_here_has_its_port_and_ipv6_its_brackets(family: int, host: str, shown: str) -> None:
+    try:
+        listener = socket.socket(family)
+        listener.bind((host, 0))
+    except OSError:
+        pytest.skip("no such address family here")
+    with listener, socket.socket(family) as client:
+        listener.listen()
+        client.connect(listener.getsockname())
+        assert peer_address(client) == PeerAddress(f"{shown}:{listener.getsockname()[1]}", True)
+    assert peer_address(client) is None
+
+
+class Connected:
+    """A socket that is connected to an address far away."""
+
+    def __init__(self, *peer: object) -> None:
+        self._peer = peer
+
+    def getpeername(self) -> tuple[object, ...]:
+        return self._peer
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown"),
+    [
+        (("203.0.113.7", 443), "203.0.113.7"),
+        (("2001:0db8:0000:0000::1", 443, 0, 0), "[2001:db8::1]"),
+        (("fe80::1%eth0", 443, 0, 2), "[fe80::1]"),
+    ],
+)
+def test_an_address_elsewhere_is_told_without_its_port(peer: tuple[object, ...], shown: str) -> None:
+    assert peer_address(Connected(*peer)) == PeerAddress(shown, False)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from tests.support.scripted import S, Script, race
 from tests.support.tui_stage import Stage
 
 OURS = Blame("us", "certain", "kmon was late", "kmon late by 3.00 s: kmon itself stood still for 3.0 s of it")
-THEIRS = Blame("provider", "likely", "TCP answers, no data", "bytes unread 0, canary on time: the provider is silent")
+THEIRS = Blame("beyond", "likely", "provider or a relay", "canary on time: the silence is beyond 1.2.3.4", "1.2.3.4")
 
 CLIENTS = Blame("client", "certain", "takes nothing", "the client has not taken what was passed on to it for 3.0 s")
 
@@ -47,7 +47,7 @@ def zoomed(view: RaceView, width: int = 70) -> str:
 
 def test_a_stalled_pane_says_in_a_few_words_whose_it_is() -> None:
     view = view_of(stalled(THEIRS))
-    assert "provider, likely: TCP answers, no data" in pane(view)
+    assert "beyond 1.2.3.4: provider or a relay" in pane(view)
     view.apply(ev.Blamed(8 * S, "r1", 1, OURS))
     assert "us: kmon was late" in pane(view)
     view.apply(ev.StallEnded(9 * S, "r1", 1, "mid-text", 8_400.0, blame=OURS))
@@ -57,7 +57,7 @@ def test_a_stalled_pane_says_in_a_few_words_whose_it_is() -> None:
 
 def test_the_zoom_shows_all_evidence_of_open_and_of_ended_stalls() -> None:
     view = view_of(stalled(THEIRS))
-    assert "canary on time: the provider is silent" in " ".join(zoomed(view).split())
+    assert "canary on time: the silence is beyond 1.2.3.4" in " ".join(zoomed(view).split())
     view.apply(ev.StallEnded(9 * S, "r1", 1, "mid-text", 8_400.0, blame=OURS))
     view.apply(ev.DeltaArrived(9 * S, "r1", 1, "text", "more"))
     assert "kmon itself stood still for 3.0 s of it" in " ".join(zoomed(view).split())
@@ -90,4 +90,4 @@ async def test_the_whole_evidence_is_on_the_zoomed_screen() -> None:
     async with stage.app.run_test(size=(100, 30)) as pilot:
         await stage.settle(pilot)
         await stage.press(pilot, "z", "right")
-        await stage.until(pilot, lambda: "the provider is silent" in stage.text(), "the blame in the gaps tab")
+        await stage.until(pilot, lambda: "the silence is beyond 1.2.3.4" in stage.text(), "the blame in the gaps tab")

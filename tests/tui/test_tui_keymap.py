@@ -17,6 +17,7 @@ from kmon.tui import app as app_module
 from kmon.tui.app import KmonApp
 from kmon.tui.board_screen import BoardScreen
 from kmon.tui.help_screen import HelpScreen, help_content
+from kmon.tui.isolation_screen import IsolationScreen
 from kmon.tui.keymap import KEYS, HelpLine, Hint, Key, Scope, View, bindings, help_lines, hints, palette_keys
 from kmon.tui.plan_screen import PlanScreen
 from kmon.tui.race_screen import FilterInput, RaceScreen
@@ -27,7 +28,7 @@ from tests.support.tui_stage import Stage
 
 OWNERS: dict[Scope, type[App[None] | Screen[object] | Widget]] = {
     "app": KmonApp, "race": RaceScreen, "board": BoardScreen, "zoom": ZoomScreen, "view": RowView,
-    "filter": FilterInput, "plan": PlanScreen, "help": HelpScreen,
+    "filter": FilterInput, "plan": PlanScreen, "help": HelpScreen, "isolation": IsolationScreen,
 }  # type: ignore[dict-item]  # fmt: skip
 TOY = Key("race.toy", "k", "toy", "Toy", Hint("k", "toy", ("race",), 0), HelpLine("k", "a toy"), "Plays with a toy")
 

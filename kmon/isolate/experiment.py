@@ -1,0 +1,199 @@
+"""One isolation: the rounds that it wants sent, and what they showed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kmon.engine.plan import Row
+from kmon.isolate.requests import Config
+from kmon.isolate.stages import CAUSES, FURTHER, Stage, Stages
+from kmon.model import Target
+from kmon.stats.outcome import RunOutcome, classify
+from kmon.stream.events import RunEnded
+
+MUTE_ROUNDS = 3
+"""After so many rounds in a row of which no request said anything, such as when all are rate-limited, it gives up."""
+REFUSED = range(400, 429)
+"""HTTP statuses that say that a changed request cannot be sent like this, not that it fails sometimes."""
+
+
+class Sent(Struct, frozen=True):
+    """One request of a round and its outcome; None while it is open."""
+
+    label: str
+    row: Row
+    config: Config
+    outcome: RunOutcome | None = None
+    failed: bool | None = None
+    """None: it says nothing."""
+
+
+class Round(Struct, frozen=True):
+    """The requests of a round, in the order in which they are sent. ``stage`` counts from 0."""
+
+    number: int
+    stage: int
+    sent: tuple[Sent, ...]
+
+    @property
+    def over(self) -> bool:
+        """Whether every request has ended."""
+        return all(each.outcome is not None for each in self.sent)
+
+
+class Experiment:
+    """Hands out rounds (:meth:`next_round`) and takes the ends of their runs (:meth:`add`) until it is ``over``."""
+
+    def __init__(self, new_stages: Callable[[], Stages], *, max_requests: int) -> None:
+        """Raises ValueError, with a sentence, for a design that cannot be carried out."""
+        self.max_requests = max_requests
+        self._new_stages = new_stages
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everything; an isolation that is started again is a new one."""
+        self.plan = self._new_stages()
+        self.reported = self.plan.reported
+        self.stages: list[Stage] = []
+        """Those that have begun."""
+        self._coming = list(self.plan.first())
+        self.rounds: list[Round] = []
+        self._symptoms: set[int] = set()
+        self._mute = 0
+        self.given_up = self.left_out = ""
+        self.stopped = False
+        """Whether its race has ended."""
+        kept = sum(stage.least_requests for stage in self._coming[1:])
+        least = min(self.max_requests, self._coming[0].least_requests)
+        self._begin_stage(self._coming.pop(0), max(self.max_requests - kept, least))
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every target that may be asked."""
+        return tuple({target.name: target for target in self.plan.targets()}.values())
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that is under way, or was last."""
+        return self.stages[-1]
+
+    @property
+    def coming(self) -> tuple[Stage, ...]:
+        """The stages that may follow."""
+        return tuple(self._coming)
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return sum(len(each.sent) for each in self.rounds)
+
+    @property
+    def over(self) -> bool:
+        """Whether no more rounds are wanted."""
+        return bool(self.given_up) or (self.stage.conclusion is not None and not self._waiting)
+
+    @property
+    def _waiting(self) -> bool:
+        return bool(self.rounds) and not self.rounds[-1].over
+
+    def next_round(self) -> tuple[Row, ...]:
+        """The rows to send together now; none while a round is open, and none when it is over."""
+        isolation = self.stage.isolation
+        if self.given_up or self._waiting or isolation is None:
+            return ()
+        requests = self.stage.requests
+        sent = tuple(
+            Sent(requests.label(config), row, config)
+            for config in isolation.next_block()
+            if (row := requests.row(config)) is not None
+        )
+        if sent:
+            self.rounds.append(Round(len(self.rounds) + 1, len(self.stages) - 1, sent))
+        return tuple(each.row for each in sent)
+
+    def sent(self, run: str) -> Sent | None:
+        """The request of a run by its name (``r3.2``); None for a run that is none of this experiment's."""
+        number, _, place = run.removeprefix("r").partition(".")
+        if not (number.isdecimal() and place.isdecimal() and 1 <= int(number) <= len(self.rounds)):
+            return None
+        sent = self.rounds[int(number) - 1].sent
+        return sent[int(place) - 1] if 1 <= int(place) <= len(sent) else None
+
+    def add(self, ended: RunEnded) -> None:
+        """Add the end of a run. That of a retry changes nothing: it must not replace a failure."""
+        was = self.sent(ended.run)
+        if was is None or was.outcome is not None:
+            return
+        outcome = classify(ended, was.row.scenario)
+        failed = self._failed(ended, outcome, reported=all(was.config))
+        number, place = (int(part) for part in ended.run.removeprefix("r").split("."))
+        sent = list(self.rounds[number - 1].sent)
+        sent[place - 1] = replace(was, outcome=outcome, failed=failed)
+        self.rounds[number - 1] = replace(self.rounds[number - 1], sent=tuple(sent))
+        if self.rounds[-1].over:
+            self._take(self.rounds[-1])
+
+    def _failed(self, ended: RunEnded, outcome: RunOutcome, *, reported: bool) -> bool | None:
+        """How a run counts. A refusal of a changed request says nothing, unless the request as reported has it too."""
+        if not outcome.counted:
+            return None
+        status = None if ended.error is None else ended.error.status
+        if outcome.name == "http-error" and status is not None and status in REFUSED:
+            if reported:
+                self._symptoms.add(status)
+            elif status not in self._symptoms:
+                return None
+        return not outcome.passed
+
+    def _take(self, done: Round) -> None:
+        isolation = self.stage.isolation
+        assert isolation is not None, "a round of it was sent"
+        isolation.add([(sent.config, sent.failed) for sent in done.sent])
+        self._mute = self._mute + 1 if all(sent.failed is None for sent in done.sent) else 0
+        if self._mute >= MUTE_ROUNDS:
+            self.given_up = mute_reason(done.sent)
+        elif (found := isolation.conclusion()) is not None:
+            if self.stage.name == "request" and found.kind in CAUSES:
+                part = self.plan.part(self.stage.found)
+                self._coming[:0] = [] if part is None else [part]
+            if found.kind in FURTHER or self.stage.name == "part":
+                self._begin_next_stage()
+
+    def _begin_next_stage(self) -> None:
+        left = self.max_requests - self.requests
+        while self._coming:
+            following = self._coming.pop(0)
+            if left >= following.least_requests:
+                self._begin_stage(following, left)
+                return
+            what = "where it fails" if following.name == "place" else "which part of it"
+            self.left_out = f"{left} requests were left, too few to tell {what}"
+
+    def _begin_stage(self, stage: Stage, max_requests: int) -> None:
+        stage.begin(max_requests)
+        self.stages.append(stage)
+
+    def refusals(self) -> Mapping[str, str]:
+        """Changed requests that were refused, by label, with the last refusal."""
+        return {
+            sent.label: sent.outcome.sentence
+            for each in self.rounds
+            for sent in each.sent
+            if sent.outcome is not None and sent.outcome.name == "http-error" and sent.failed is None
+        }
+
+
+def mute_reason(sent: Iterable[Sent]) -> str:
+    """Why a round said nothing, by its commonest outcome."""
+    names = [each.outcome.name for each in sent if each.outcome is not None]
+    commonest = max(set(names), key=names.count)
+    words = {
+        "rate-limited": "all requests were rate-limited; wait, or send fewer with --spacing and --per-target 1",
+        "not-asked": "no request could be sent from this machine",
+        "disturbed": "this machine disturbed all requests",
+        "http-error": "all changed requests were refused",
+    }
+    return words.get(commonest, "no request said anything")
