@@ -16,7 +16,8 @@ from kmon.dialects.registry import dialect as dialect_named
 from kmon.errors import UsageError
 from kmon.model import DEFAULT_DIALECT, Scenario, Target
 
-_CONTROL = "@control"
+CONTROL = "@control"
+"""After the name of a target: its control model."""
 
 
 def resolve_target(catalog: Catalog, text: str) -> Target:
@@ -27,8 +28,8 @@ def resolve_target(catalog: Catalog, text: str) -> Target:
     """
     if text in catalog.targets:
         return catalog.targets[text]
-    if text.endswith(_CONTROL):
-        return _control(_preset(catalog, text.removesuffix(_CONTROL)), text)
+    if text.endswith(CONTROL):
+        return _control(_preset(catalog, text.removesuffix(CONTROL)), text)
     name, slash, model = text.partition("/")
     preset = _preset(catalog, name)
     if not slash:

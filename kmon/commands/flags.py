@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from kmon.dialects.registry import names
 from kmon.errors import UsageError
 
 DEFAULT_SEED = 1
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +28,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; '{self.prog} --help' tells the options")
+
+
+def duration_s(text: str) -> float:
+    """``6h``, ``90m``, ``1h30m``, ``45s`` in seconds."""
+    found = _DURATION.match(text)
+    if not text or found is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no duration; write hours, minutes or seconds: 6h, 90m, 1h30m, 45s"
+        )
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3_600 + minutes * 60 + seconds
 
 
 def add_settings(group: argparse._ActionsContainer, *names: str) -> None:

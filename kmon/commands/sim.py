@@ -33,7 +33,7 @@ def arguments(parser: Parser) -> None:
         "--profile",
         default=DEFAULT_PROFILE,
         metavar="NAME|FILE",
-        help="smooth, demo, isolate, retries, seed-000, seed-001, seed-002, seed-003 or a TOML file",
+        help="smooth, demo, isolate, outages, retries, seed-000, seed-001, seed-002, seed-003 or a TOML file",
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="compress time, keep ratios (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same streams (default 1)")

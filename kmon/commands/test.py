@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kmon.commands.flags import Parser, add_race, add_screen, without_screen
+from kmon.commands.flags import Parser, add_race, add_screen, duration_s, without_screen
 from kmon.commands.pass_limits import add_pass_limits
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from kmon.commands.test_options import PreparedTest
 
 HELP = "Repeat identical requests, count what passes, and say what that proves."
-ROUNDS = 10
 
 
 def arguments(parser: Parser) -> None:
-    from kmon.commands.test_options import duration_s
+    from kmon.stats.budget import USUAL_ROUNDS
 
-    add_race(parser, rounds=ROUNDS)
+    add_race(parser, rounds=USUAL_ROUNDS)
+    parser.set_defaults(rounds=None)  # --until-proven without --count gets as many as it needs
     design = parser.add_argument_group("experiment")
     design.add_argument("--no-nonce", action="store_true", help="let prompt caches answer: send the very same request")
     pace = design.add_mutually_exclusive_group()
@@ -30,6 +30,15 @@ def arguments(parser: Parser) -> None:
         "--over", type=duration_s, metavar="TIME", help="spread the rounds evenly over 6h, 90m or 45s, with jitter"
     )
     design.add_argument("--per-target", type=int, default=1, metavar="N", help="open at once per target (default 1)")
+    design.add_argument(
+        "--suspect", metavar="TARGET", help="what the test is about: compare it with its controls first"
+    )
+    design.add_argument(
+        "--control",
+        action="append",
+        metavar="TARGET[,TARGET]",
+        help="with --suspect: its controls (default: all others)",
+    )
     design.add_argument("--until-proven", action="store_true", help="stop as soon as a difference is proven")
     design.add_argument("--pass-rate", type=float, metavar="R", help="with --until-proven: also prove R kept or missed")
     add_pass_limits(parser)
@@ -52,11 +61,12 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the experiment on a board in a terminal, else as lines or JSON. Returns the exit code."""
     from kmon.commands.build_plan import prepared
-    from kmon.commands.test_options import check_test, prepared_test
+    from kmon.commands.test_options import check_test, name_raced, prepared_test
     from kmon.engine.selection import TEST_DEMO, cost
     from kmon.output.experiment import main as headless
 
     check_test(options)
+    name_raced(options)
     with prepared(options, TEST_DEMO, fall_back_to_demo=False) as ready:
         test = prepared_test(ready.plan, options)
         plan = test.plan

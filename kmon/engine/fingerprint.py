@@ -15,18 +15,24 @@ from msgspec.structs import replace
 from kmon.engine.plan import RacePlan
 from kmon.format import listed
 from kmon.model import Target
+from kmon.stats.question import Question
 
 ALGORITHM = "sha256:"
 HEX = 16
 """Digits of a digest of one part."""
 
 
-def parts_of(plan: RacePlan) -> dict[str, str]:
-    """What defines the test, by name: a value in words, or a digest of something long."""
+def parts_of(plan: RacePlan, question: Question | None = None) -> dict[str, str]:
+    """What defines the test, by name: a value in words, or a digest of something long.
+
+    A ``question`` that was declared is part of it: choosing one after a look at the results would prove too much.
+    """
     parts = {f"target {row.target.name}": _digest(_defining(row.target)) for row in plan.rows}
     parts |= {f"scenario {row.scenario.name}": _digest(row.scenario) for row in plan.rows}
     pairs = sorted({f"{row.target.name} with {row.scenario.name}" for row in plan.rows})
     policy = plan.policy
+    if question is not None:
+        parts["question"] = f"{question.suspect} against {listed(question.controls)}"
     return parts | {
         "rows": _digest(pairs),
         "time limit": f"{policy.timeout_s:g} s",

@@ -17,8 +17,10 @@ from kmon.format import TextLine
 from kmon.output.headless import JsonReporter, Reporter, race
 from kmon.output.saved_test import TestFile, printed, test_plan
 from kmon.output.verdict_text import verdict_lines
+from kmon.stats.budget import Budget
 from kmon.stats.compare import Verdict, compare
 from kmon.stats.outcome import SIGNS
+from kmon.stats.question import Question
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.thresholds import Thresholds, decide, worst
 from kmon.stats.trial import Arm, Trial, by_arm, trial_of
@@ -35,7 +37,8 @@ class Design(Struct, frozen=True, kw_only=True):
     """What a test is held against, and what it goes on with.
 
     ``new_watch`` makes the sequential test; with ``stops`` it ends the race when enough was measured. ``earlier`` are
-    the runs of a test that is continued, which began ``earlier_s`` seconds before.
+    the runs of a test that is continued, which began ``earlier_s`` seconds before. ``question`` says which comparisons
+    come first, ``budget`` what the rounds can prove.
     """
 
     thresholds: Thresholds = Thresholds()
@@ -43,6 +46,8 @@ class Design(Struct, frozen=True, kw_only=True):
     stops: bool = True
     earlier: Sequence[Trial] = ()
     earlier_s: float = 0.0
+    question: Question | None = None
+    budget: Budget | None = None
 
 
 class Experiment:
@@ -50,7 +55,7 @@ class Experiment:
 
     def __init__(self, plan: RacePlan, design: Design, *, file: TestFile | None = None) -> None:
         self._plan, self._design, self._file = plan, design, file
-        self.plan_line = test_plan(plan, time.time() - design.earlier_s)
+        self.plan_line = test_plan(plan, time.time() - design.earlier_s, design.question, design.budget)
         self._scenarios = {row.scenario.name: row.scenario for row in plan.rows}
         self._begun = False
         self._reset()
@@ -101,7 +106,8 @@ class Experiment:
         """The verdict on the runs so far."""
         targets = list({row.target.name: row.target for row in self._plan.rows}.values())
         watched = "" if self._watch is None else self._watch.summary()
-        verdict = compare(self.trials, targets, list(self._scenarios.values()), watched=watched)
+        question = self._design.question
+        verdict = compare(self.trials, targets, list(self._scenarios.values()), watched=watched, question=question)
         if self._design.earlier and not watched:
             verdict = replace(verdict, watched=True, conclusion=f"{verdict.conclusion}; {CONTINUED}")
         standing = [trial for rounds in by_arm(self.trials).values() for trial in rounds.values()]

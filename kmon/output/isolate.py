@@ -44,8 +44,9 @@ def plan_notes(subject: Subject) -> list[str]:
     """What passes, and what is not varied, with the reason."""
     passes = limit_words({subject.reported.scenario.name: subject.reported.scenario.limits})
     if not subject.checked:
-        passes = passes.replace("a right answer", "any answer, because the question itself is changed (--keep-check)")
-    return [passes, *(f"not varied: {name}, {why}" for name, why in subject.not_varied.items())]
+        unchecked = "any answer, because the question itself is changed (--keep-check)"
+        passes = [words.replace("right answer", unchecked) for words in passes]
+    return [*passes, *(f"not varied: {name}, {why}" for name, why in subject.not_varied.items())]
 
 
 class IsolationLines:

@@ -33,7 +33,8 @@ def junit(verdict: Verdict, trials: Sequence[Trial]) -> bytes:
     for count in ("tests", "failures", "errors", "skipped"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
     root.set("time", f"{verdict.duration_s:.3f}")
-    ET.SubElement(root[-1], "system-out").text = _text(verdict.conclusion) if len(root) else ""
+    for suite in root[:1]:  # the document has no place of its own for it
+        ET.SubElement(suite, "system-out").text = _text(verdict.conclusion)
     ET.indent(root)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document + b"\n"

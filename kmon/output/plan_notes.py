@@ -7,15 +7,21 @@ from collections.abc import Mapping
 from kmon.engine.plan import RacePlan
 from kmon.format import duration_words, listed, plural
 from kmon.model import PassLimits
+from kmon.output.saved_test import TestPlan
+from kmon.stats.budget import budget_words
 from kmon.stats.thresholds import Thresholds, budget_problem
 
 SHOWN_HEX = 12
 """Digits of the fingerprint for people; the JSON and the saved file have all."""
 
 
-def plan_notes(plan: RacePlan, thresholds: Thresholds, fingerprint: str, *, earlier_rounds: int = 0) -> list[str]:
+def plan_notes(plan: RacePlan, thresholds: Thresholds, line: TestPlan, *, earlier_rounds: int = 0) -> list[str]:
     """One sentence each. ``earlier_rounds`` are those of a test that is continued."""
-    notes = [limit_words({row.scenario.name: row.scenario.limits for row in plan.rows})]
+    notes = limit_words({row.scenario.name: row.scenario.limits for row in plan.rows})
+    if line.question is not None:
+        notes.append(f"the question: does {line.question.suspect} fail as often as {listed(line.question.controls)}?")
+    if line.budget is not None and (can := budget_words(line.budget)):
+        notes.append(can)
     if plan.over_s is not None:
         each = duration_words(plan.over_s / plan.rounds)
         notes.append(f"{plural(plan.rounds, 'round')} over {duration_words(plan.over_s)}, one about every {each}")
@@ -24,27 +30,27 @@ def plan_notes(plan: RacePlan, thresholds: Thresholds, fingerprint: str, *, earl
         notes.append(f"goes on after {plural(earlier_rounds, 'round')} of an earlier test; {rule}")
     if problem := budget_problem(thresholds, earlier_rounds + plan.rounds):
         notes.append(problem)
-    return [*notes, f"plan {fingerprint[:SHOWN_HEX]}, by its SHA-256 before the first request"]
+    return [*notes, f"plan {line.fingerprint[:SHOWN_HEX]} (its SHA-256)"]
 
 
-def limit_words(limits: Mapping[str, PassLimits]) -> str:
-    """What a run has to keep to pass, besides a right answer."""
+def limit_words(limits: Mapping[str, PassLimits]) -> list[str]:
+    """What a run has to keep to pass, besides a right answer; one sentence for all scenarios that ask the same."""
     by_words: dict[str, list[str]] = {}
     for scenario, of in limits.items():
         by_words.setdefault(_words(of), []).append(scenario)
     if len(by_words) == 1:
-        return f"a run passes with a right answer{next(iter(by_words))}"
-    return "; ".join(f"{listed(names)}: a run passes with a right answer{words}" for words, names in by_words.items())
+        return [f"a run passes: {words}" for words in by_words]
+    return [f"a run of {listed(names)} passes: {words}" for words, names in by_words.items()]
 
 
 def _words(limits: PassLimits) -> str:
     parts = [
         f"{what} {limit:g} s"
         for what, limit in (
-            ("its first token within", limits.ttft_s),
-            ("no silence after that over", limits.max_gap_s),
-            ("its end within", limits.duration_s),
+            ("first token within", limits.ttft_s),
+            ("no later silence over", limits.max_gap_s),
+            ("end within", limits.duration_s),
         )
         if limit
     ]
-    return f", {listed(parts)}" if parts else ", however long it takes"
+    return ", ".join(["right answer", *(parts or ["however long it takes"])])

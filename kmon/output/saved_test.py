@@ -21,6 +21,8 @@ from kmon.engine.fingerprint import differences, fingerprint, parts_of
 from kmon.engine.plan import RacePlan
 from kmon.errors import UsageError
 from kmon.model import PassLimits
+from kmon.stats.budget import Budget
+from kmon.stats.question import Question
 from kmon.stats.trial import Trial
 
 LIMIT_BYTES = 256 << 20
@@ -39,6 +41,10 @@ class TestPlan(Struct, frozen=True, tag="test_plan", tag_field="type"):
     spacing_s: float
     over_s: float | None
     unix_s: float
+    question: Question | None = None
+    """What the test was made to compare; None for all pairs."""
+    budget: Budget | None = None
+    """What its rounds can prove."""
 
 
 class PrintedOutcome(Struct, frozen=True, tag="test_outcome", tag_field="type"):
@@ -58,6 +64,7 @@ class PrintedOutcome(Struct, frozen=True, tag="test_outcome", tag_field="type"):
     tool_uses: int | None = None
     started_s: float = 0.0
     cut_short: bool = False
+    chain_steps: int | None = None
 
 
 class Saved(NamedTuple):
@@ -76,11 +83,23 @@ class _Type(Struct):
     type: str = ""
 
 
-def test_plan(plan: RacePlan, unix_s: float) -> TestPlan:
+def test_plan(
+    plan: RacePlan, unix_s: float, question: Question | None = None, budget: Budget | None = None
+) -> TestPlan:
     """The plan as it is printed and saved."""
-    parts = parts_of(plan)
+    parts = parts_of(plan, question)
     limits = {row.scenario.name: row.scenario.limits for row in plan.rows}
-    return TestPlan(fingerprint(parts), parts, limits, plan.rounds, plan.spacing_s, plan.over_s, unix_s)
+    return TestPlan(
+        fingerprint=fingerprint(parts),
+        parts=parts,
+        limits=limits,
+        rounds=plan.rounds,
+        spacing_s=plan.spacing_s,
+        over_s=plan.over_s,
+        unix_s=unix_s,
+        question=question,
+        budget=budget,
+    )
 
 
 def printed(run: str, trial: Trial) -> PrintedOutcome:
@@ -89,7 +108,7 @@ def printed(run: str, trial: Trial) -> PrintedOutcome:
     return PrintedOutcome(run=run, passed=trial.outcome == "pass", counted=trial.counted, **shared)
 
 
-def read_saved(path: Path, plan: RacePlan) -> Saved:
+def read_saved(path: Path, plan: RacePlan, question: Question | None = None) -> Saved:
     """The runs of the test in a file. Raises :class:`UsageError` if it holds no test, or one of another plan."""
     try:
         data = read_regular(path, LIMIT_BYTES)
@@ -120,7 +139,7 @@ def read_saved(path: Path, plan: RacePlan) -> Saved:
             keep_bytes = sum(len(before) + 1 for before in lines[:-1])
     if first is None:
         raise UsageError(f"{path} holds no test; kmon test --save {path} writes one")
-    if differ := differences(first.parts, parts_of(plan)):
+    if differ := differences(first.parts, parts_of(plan, question)):
         raise UsageError(f"{path} is the test of another plan: {differ}; resume it with its own, or save a new one")
     return Saved(trials, first.unix_s, keep_bytes, note)
 

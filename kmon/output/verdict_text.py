@@ -7,13 +7,22 @@ from functools import partial
 
 from kmon.format import Column, TextLine, duration_words, listed, p_value, percent, plural, table
 from kmon.output.latency_text import latency_lines
+from kmon.stats.cause import factor_words
+from kmon.stats.chains import USES, Basis
 from kmon.stats.compare import Verdict
+from kmon.stats.effect_words import point_words
 from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import interval_words
-from kmon.stats.summary import PASS_RATE, USES, ArmFigures
+from kmon.stats.summary import PASS_RATE, ArmFigures
 from kmon.stats.survival import Percentile
 from kmon.stats.thresholds import Decision
 
+CHAIN_NOTES: dict[Basis, str] = {
+    "chains": "(the chance that so many in a row go well, measured on chains as a whole)",
+    "extrapolated": "(if independent: longer than any chain that was run, and later uses taken to be as good)",
+    "independent": "(the chance that so many in a row go well, if each use fails independently of the others)",
+}
+"""What the chances in the table of chains rest on."""
 DECISIONS: dict[Decision, str] = {"met": "met", "missed": "broken", "undecided": "undecided"}
 COLUMNS_ABREAST = 4
 """Targets side by side in the table of chains; more go into another table below."""
@@ -109,39 +118,58 @@ def _chains(arms: Sequence[ArmFigures]) -> list[TextLine]:
         columns += [Column(arm.name, partial(_chain, arm)) for arm in shown[start : start + COLUMNS_ABREAST]]
         lines += [TextLine("")] if lines else []
         lines += [TextLine(line.rstrip(), table=True) for line in table(columns, range(len(USES)))]
-    note = "(the chance that so many in a row go well, if each goes as these runs did and none minds the others)"
-    return [*lines, TextLine(note)] if lines else []
+    bases = {row.basis for arm in shown for row in arm.compound}
+    notes = [TextLine(note) for basis, note in CHAIN_NOTES.items() if basis in bases]
+    return [*lines, *notes]
 
 
 def _chain(arm: ArmFigures, at: int) -> str:
     chance = arm.compound[at]
     words = f"{percent(chance.rate)} % ({interval_words(chance.interval)})"
-    if chance.chains_through is None:
-        return words
-    return f"{words}, measured {chance.chains_through} of {chance.chains}"
+    match chance.basis:
+        case "chains":
+            return f"{words}, {chance.chains_through} of {chance.chains} chains"
+        case "extrapolated":
+            return f"{words}, if independent"
+        case "independent":
+            return words
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------------
 
 COMPARISON = (
-    Column[Comparison]("fails more", lambda c: c.worse),
+    Column[Comparison]("failed more often", lambda c: c.worse),
     Column[Comparison]("than", lambda c: c.better),
     Column[Comparison]("failed", lambda c: f"{c.worse_failed} of {c.worse_n} : {c.better_failed} of {c.better_n}"),
-    Column[Comparison]("alone", lambda c: "-" if c.only_worse is None else f"{c.only_worse} : {c.only_better}"),
+    Column[Comparison]("points more (95 %)", lambda c: point_words(c.difference, c.difference_interval)),
     Column[Comparison]("episodes", lambda c: f"{c.episodes_worse} : {c.episodes_better}" if c.clean_rounds else "-"),
-    Column[Comparison]("p", lambda c: f"{p_value(c.p)} ({c.test})"),
-    Column[Comparison]("after Holm", lambda c: p_value(c.p_holm)),
-    Column[Comparison]("they differ in", lambda c: listed(c.factors)),
+    Column[Comparison]("p (rounds)", lambda c: p_value(c.p_rounds_holm)),
+    Column[Comparison]("p (episodes)", lambda c: p_value(c.p_holm) if c.clean_rounds else "-"),
+    Column[Comparison]("they differ in", lambda c: factor_words(c.factors)),
 )
 
 
 def _comparisons(verdict: Verdict) -> list[TextLine]:
-    differing = (c for c in verdict.comparisons if c.p_rounds < 1)
-    shown = sorted(differing, key=lambda c: (c.p_holm, c.p_rounds_holm, c.p_rounds))
+    differing = (c for c in verdict.comparisons if c.difference)
+    shown = sorted(differing, key=lambda c: (c.p_rounds_holm, c.p_rounds, c.p_holm, -c.difference))
     lines = [TextLine(line.rstrip(), table=True) for line in table(COMPARISON, shown)] if shown else []
+    if shown:
+        lines.append(TextLine(f"(p: {listed(sorted({_TESTS[c.test] for c in shown}))}{_correction(verdict)})"))
     if alike := len(verdict.comparisons) - len(shown):
         lines.append(TextLine(f"No difference in failures in {plural(alike, 'other pair' if shown else 'pair')}."))
     if verdict.watched and verdict.comparisons:
-        note = "The race could be stopped by what it showed: the conclusion allows for that, p-values do not."
+        note = "The race could be stopped by what it showed: the conclusion allows for that, this table does not."
         lines.append(TextLine(note))
     return lines
+
+
+_TESTS = {"McNemar": "McNemar's exact test", "Fisher": "Fisher's exact test"}
+
+
+def _correction(verdict: Verdict) -> str:
+    """How the p-values allow for their number."""
+    asked = sum(comparison.asked for comparison in verdict.comparisons)
+    corrected = f", Holm's correction for {plural(asked, 'comparison')}" if asked > 1 else ""
+    if asked == len(verdict.comparisons):
+        return corrected
+    return f"{corrected}; other pairs wait until the question is proven"

@@ -7,6 +7,7 @@ tools = true                  # only requests that offer tools; tool_result and 
 prompt_chars = 4000           # only conversations at least so long; include_usage = true: only requests for usage
 stream = true                 # only answers that are streamed
 probability = 0.4             # exactly four of every ten equal requests (see struck()); the seed decides which
+episode = 5                   # the faults of probability come in outages of five such requests in a row
 first = 2                     # only the first two requests of one conversation: a client that retries succeeds then
 fault = "stall"               # does not apply to a request whose dialect cannot have it
 duration_s = [15, 30]         # the fault's own parameters
@@ -83,9 +84,10 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
     stream: bool | None = None
     prompt_chars: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     probability: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    episode: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
 
     def holds(self, facts: Facts) -> bool:
-        """Whether all conditions but ``first`` and ``probability`` hold."""
+        """Whether all conditions hold but ``first``, and ``probability`` with its ``episode``."""
         return (
             fnmatchcase(facts.provider.lower(), self.provider.lower())
             and fnmatchcase(facts.model.lower(), self.model.lower())
@@ -112,7 +114,7 @@ class FaultRule(Struct, frozen=True):
             and self.fault.needs <= dialect.traits
             and self.match.holds(facts)
             and (self.match.first is None or ordinal <= self.match.first)
-            and struck(self.match.probability, turn, key)
+            and struck(self.match.probability, turn, key, self.match.episode)
         )
 
 
@@ -187,14 +189,17 @@ def fault_or_place(name: str) -> Fault | None:
         raise UsageError(f"--fault {name[:80]}: {error}{more}") from None
 
 
-def struck(probability: float, turn: int, key: str) -> bool:
+def struck(probability: float, turn: int, key: str, episode: int = 1) -> bool:
     """Whether the ``turn``-th (from 1) of equal requests gets the fault.
 
     Requests 1-10, 11-20 and so on are a deck each, from which ``10 * probability`` are drawn without replacement; a
     fraction is carried over to the next deck. So ten requests at 0.4 have exactly four faults, where independent draws
     would have one to eight. ``key`` decides the order.
+
+    With ``episode``, so many requests in a row are drawn as one; ``key`` decides where within them the first begins.
     """
-    deck, place = divmod(turn - 1, DECK)
+    begun = Random(f"{key}/episode").randrange(episode)
+    deck, place = divmod((turn - 1 + begun) // episode, DECK)
     share = DECK * probability
     count = int(round((deck + 1) * share, 9)) - int(round(deck * share, 9))
     return place in Random(f"{key}/{deck}").sample(range(DECK), count)

@@ -1,7 +1,6 @@
-"""The beta distribution: its distribution function and its quantiles, from which exact intervals of shares are made.
+"""The beta distribution in log space: its distribution function and its quantiles, of which exact intervals are made.
 
-Definitions are those of scipy (``special.betainc``, ``special.betaincinv``). The distribution function is computed by
-the continued fraction of the incomplete beta function (DLMF 8.17.22) with Lentz's method.
+Definitions are those of scipy (``special.betaln``, ``special.betainc``, ``special.betaincinv``).
 """
 
 from __future__ import annotations
@@ -9,60 +8,61 @@ from __future__ import annotations
 from functools import lru_cache
 from math import exp, lgamma, log, log1p
 
-_TERMS = 10_000
-"""More than any shape up to 1,000,000 needs."""
-_CLOSE = 1e-15
-_TINY = 1e-300
-_STEPS = 200
-
-
-def beta_share(x: float, a: float, b: float) -> float:
-    """The share of a beta distribution with shapes ``a`` and ``b`` (both above 0) that lies below ``x``, 0 to 1."""
-    if not 0 < x < 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side only
-        return 1 - _below(1 - x, b, a)
-    return _below(x, a, b)
+_NEWTON_STEPS = 200
+"""Upper bound; four to eight are usual."""
+_FRACTION_TERMS = 10_000
+"""Upper bound; a continued fraction of n runs needs about the root of n."""
+_CONVERGED = 1e-15
 
 
 @lru_cache(maxsize=1024)  # a screen asks for the same ones in every frame
 def beta_quantile(share: float, a: float, b: float) -> float:
-    """The point below which ``share`` of the distribution lies. A shape of 0 stands for all of it at that end."""
+    """The point below which ``share`` of the distribution with shapes ``a`` and ``b`` lies; 0 or 1 for a shape of 0.
+
+    It is the rate at which ``a`` or more hits in ``a + b - 1`` have the probability ``share``. Newton's method on the
+    logarithms of both, held inside a bracket.
+    """
     if a <= 0 or b <= 0:
         return 0.0 if a <= 0 else 1.0
-    low, high, x = 0.0, 1.0, a / (a + b)
-    ln_norm = lgamma(a + b) - lgamma(a) - lgamma(b)
-    for _ in range(_STEPS):
-        over = beta_share(x, a, b) - share
-        low, high = (low, x) if over > 0 else (x, high)
-        if high - low < _CLOSE:
+    if share > 0.5:  # the nearer tail is the more exact one
+        return 1 - beta_quantile(1 - share, b, a)
+    low, high, rate = 0.0, 1.0, a / (a + b)
+    for _ in range(_NEWTON_STEPS):
+        ln_tail = ln_beta_tail(rate, a, b)
+        over = ln_tail - log(share)
+        low, high = (low, rate) if over > 0 else (rate, high)
+        ln_slope = a * log(rate) + (b - 1) * log1p(-rate) - ln_beta(a, b) - ln_tail
+        step = over * exp(min(700.0, -ln_slope))
+        nearer = rate * exp(-step) if abs(step) < 100 else 0.0
+        before, rate = rate, nearer if low < nearer < high else (low + high) / 2
+        if abs(rate - before) <= 1e-13 * rate:
             break
-        slope = exp(min(700.0, ln_norm + (a - 1) * log(x) + (b - 1) * log1p(-x)))
-        step = x - over / slope if slope else low
-        at = step if low < step < high else (low + high) / 2  # Newton's method, held inside the bracket
-        if at == x or abs(at - x) < _CLOSE * x:
+    return rate
+
+
+def ln_beta_tail(rate: float, a: float, b: float) -> float:
+    """Natural logarithm of the regularised incomplete beta function I(a, b) at ``rate`` (strictly between 0 and 1).
+
+    It is the probability of ``a`` or more hits in ``a + b - 1`` at that rate. By the continued fraction of DLMF
+    8.17.22, evaluated with Lentz's algorithm.
+    """
+    if rate > (a + 1) / (a + b + 2):  # it converges quickly on the other side
+        return log1p(-exp(ln_beta_tail(1 - rate, b, a)))
+    upper, lower = 1.0, 1 / (1 - (a + b) * rate / (a + 1))
+    fraction = lower
+    for m in range(1, _FRACTION_TERMS):
+        even = m * (b - m) * rate / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * rate / ((a + 2 * m) * (a + 2 * m + 1))
+        before = fraction
+        for term in (even, odd):
+            lower = 1 / (1 + term * lower)
+            upper = 1 + term / upper
+            fraction *= lower * upper
+        if abs(fraction / before - 1) <= _CONVERGED:
             break
-        x = at
-    return x
+    return a * log(rate) + b * log1p(-rate) - log(a) - ln_beta(a, b) + log(fraction)
 
 
-def _below(x: float, a: float, b: float) -> float:
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a
-    return front / _fraction(x, a, b)
-
-
-def _fraction(x: float, a: float, b: float) -> float:
-    """The continued fraction whose inverse, times the leading term, is the share below ``x``."""
-    value, numerators, denominators = 1.0, 1.0, 0.0
-    for term in range(1, _TERMS):
-        m = term // 2
-        if term % 2:
-            part = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        else:
-            part = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        denominators = 1 / ((1 + part * denominators) or _TINY)
-        numerators = (1 + part / numerators) or _TINY
-        value *= numerators * denominators
-        if abs(numerators * denominators - 1) < _CLOSE:
-            break
-    return value
+def ln_beta(a: float, b: float) -> float:
+    """Natural logarithm of the beta function."""
+    return lgamma(a) + lgamma(b) - lgamma(a + b)

@@ -15,13 +15,13 @@ from kmon.stats.pairs import Factor
 UNKNOWN = "It does not tell what the cause is"
 _WORDS: dict[Factor, str] = {"model": "deployment"}
 _ALONE: dict[Factor, str] = {
-    "provider": "what differs is the provider: the same model is served better there",
-    "region": "what differs is the region",
-    "model": "what differs is the deployment, which is how this provider serves this model",
-    "dialect": "what differs is the dialect that it is asked in, with the endpoint behind it",
-    "endpoint": "what differs is the endpoint",
-    "tools": "only the tools in the request differ and the order was random, so the tools are a cause",
-    "scenario": "only the scenario differs and the order was random, so what is asked is a cause",
+    "provider": "the provider, which serves the same model",
+    "region": "the region",
+    "model": "the deployment, which is how this provider serves this model",
+    "dialect": "the dialect that they are asked in, with the endpoint behind it",
+    "endpoint": "the endpoint",
+    "tools": "the tools of the request, and the order was random, so the tools are a cause",
+    "scenario": "the scenario, and the order was random, so what is asked is a cause",
 }
 
 
@@ -54,10 +54,10 @@ def _fewest(group: tuple[tuple[Factor, ...], list[str]]) -> tuple[int, tuple[Fac
 
 
 def _part(factors: tuple[Factor, ...], others: Sequence[str], *, several: bool) -> str:
-    beside = f"beside {listed(others)} " if several else ""
+    where = f"from {listed(others)} it differs" if several else "they differ"
     if not factors:
         return ""
     if len(factors) == 1:
-        return f"{beside}{_ALONE[factors[0]]}"
+        return f"{where} only in {_ALONE[factors[0]]}"
     names = [f"the {_WORDS.get(factor, factor)}" for factor in factors]
-    return f"{beside}{listed(names)} differ, and nothing here tells which of them is the cause"
+    return f"{where} in {listed(names)}, and nothing here tells which of these is the cause"

@@ -53,7 +53,7 @@ def compare(
     names = arm_names(list(arms))
     comparisons = compare_pairs(arms, names, by_name, {scenario.name: scenario for scenario in scenarios}, question)
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
-    found_latency = latency(arms, names)
+    found_latency = latency(arms, names, question)
     duration_s = span_s([trial for rounds in arms.values() for trial in rounds.values()])
     return Verdict(
         conclusion=watched or conclude(all_figures, comparisons, found_latency, duration_s),

@@ -13,7 +13,7 @@ from kmon.stats.cause import cause
 from kmon.stats.effect_words import Effect, effect_words, points
 from kmon.stats.episode_words import UNBROKEN, episodes_against
 from kmon.stats.latency import Latency
-from kmon.stats.latency_words import latency_sentence
+from kmon.stats.latency_words import times_told
 from kmon.stats.left_out import left_out, nothing_counts
 from kmon.stats.pairs import Comparison
 from kmon.stats.statistics import MORE_ROUNDS_LIMIT, clopper_pearson
@@ -30,11 +30,14 @@ def conclude(
         return nothing_counts(arms)
     if not comparisons:
         return _alone(counted[0]) + beside
-    times = latency_sentence(latency, comparisons)
+    times = times_told(latency, comparisons)
     if not any(arm.failed for arm in counted):
-        return (f"{times}; " if times else "") + _no_failure(counted) + beside
-    failures = _compared(comparisons, f" over {duration_words(duration_s)}" if duration_s else "")
-    return (f"{failures}. {times}" if times else failures) + beside
+        unseen = _no_failure(counted)
+        return (f"{times.text}. {unseen[0].upper()}{unseen[1:]}" if times.text else unseen) + beside
+    failures = _compared(comparisons, f", over {duration_words(duration_s)}" if duration_s else "")
+    if times.proven and not any(comparison.proven or comparison.seen for comparison in comparisons):
+        return f"{times.text}. By failures alone: {failures}{beside}"
+    return (f"{failures}. {times.text}" if times.text else failures) + beside
 
 
 def _alone(arm: ArmFigures) -> str:

@@ -9,11 +9,15 @@ from __future__ import annotations
 from math import exp, fsum, log, log1p, sqrt
 from typing import NamedTuple
 
+from kmon.stats.e_values import PAIR_PRIOR
 from kmon.stats.statistics import Interval, clopper_pearson
 
 _HALVINGS = 50
-_STAKES = tuple((at + 0.5) / 64 for at in range(64))
-"""The parts of its capital that a bet stakes, all with the same weight."""
+_STAKES = tuple((1 - ((at + 0.5) / 64) ** 5, (2 - ((at + 0.5) / 64) ** 5) ** (PAIR_PRIOR - 1)) for at in range(64))
+"""The parts of its capital that a bet stakes, with their weights: about beta(0.2, 0.2) for (1 + stake) / 2.
+
+If u is uniform, 1 - u^5 has the density (1 - stake)^-0.8; the weight is the other factor of the density.
+"""
 
 
 class PairedCounts(NamedTuple):
@@ -113,8 +117,11 @@ def _ln_capital(b: float, c: float, rest: float, difference: float) -> float:
     """
     odds = 1 / (1 + difference)
     gains = [
-        b * log1p(stake * (1 - difference) * odds) + c * log1p(-stake) + rest * log1p(-stake * difference * odds)
-        for stake in _STAKES
+        log(weight)
+        + b * log1p(stake * (1 - difference) * odds)
+        + c * log1p(-stake)
+        + rest * log1p(-stake * difference * odds)
+        for stake, weight in _STAKES
     ]
     top = max(gains)
-    return top + log(fsum(exp(gain - top) for gain in gains) / len(gains))
+    return top + log(fsum(exp(gain - top) for gain in gains) / fsum(weight for _, weight in _STAKES))

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import exp, log, log1p
 
-from kmon.stats.statistics import ln_beta, ln_binomial_tail
+from kmon.stats.beta import ln_beta
+from kmon.stats.statistics import ln_binomial_tail
 
 PAIR_PRIOR = 0.2
 """The bet on a pair is the beta(0.2, 0.2) mixture: most of it on one arm that nearly always fails alone.

@@ -57,6 +57,11 @@ def points(difference: float) -> str:
     return f"{number} percentage point" if number == "1" else f"{number} percentage points"
 
 
+def point_words(difference: float, interval: Interval) -> str:
+    """``40 (-2 to 74)``, in percentage points."""
+    return f"{_number(difference)} ({_number(interval.low)} to {_number(interval.high)})"
+
+
 def interval_points(interval: Interval) -> str:
     """``95 %: 19 to 59 points``; below 0 are points less."""
     return f"95 %: {_number(interval.low)} to {_number(interval.high)} points"

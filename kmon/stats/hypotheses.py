@@ -76,7 +76,7 @@ class PairDiffers:
         alone = alone[::-1] if swap else alone
         both = self._failed[worse] - alone[0]
         counts = PairedCounts(both, *alone, self._rounds - both - sum(alone))
-        unit = "episode" if self._episodes.clean_rounds else "round in which it failed alone"
+        told = f", in {plural(episodes[swap], 'episode')} against {episodes[not swap]}"
         return Effect(
             worse=self._names[worse],
             better=self._names[better],
@@ -85,7 +85,7 @@ class PairDiffers:
             better_failed=self._failed[better],
             better_n=self._rounds,
             interval=watched_difference(counts, differ=self.ln_e_now >= log(20)),
-            evidence=f", in {plural(episodes[swap], unit)} against {episodes[not swap]}",
+            evidence=told if self._episodes.clean_rounds else "",
         )
 
     def unbroken(self) -> bool:

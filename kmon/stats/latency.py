@@ -8,7 +8,6 @@ an arm of four that is the slowest in 5 of 5 rounds is proven, which no pair can
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,6 +23,7 @@ from kmon.stats.latency_pairs import (
     compare_times,
 )
 from kmon.stats.latency_pairs import more_rounds as more_for_pair
+from kmon.stats.question import Question, claims
 from kmon.stats.stand_out import FEWEST_ARMS, StandOut, stand_out
 from kmon.stats.stand_out import more_rounds as more_for_stand_out
 from kmon.stats.trial import Arm, Trial
@@ -42,14 +42,16 @@ class Latency(Struct, frozen=True):
     stand_outs: tuple[StandOut, ...] = ()
 
 
-def latency(arms: Mapping[Arm, Mapping[int, Trial]], names: Mapping[Arm, str]) -> Latency:
-    """The latency of a test, from the runs of each arm by round."""
+def latency(
+    arms: Mapping[Arm, Mapping[int, Trial]], names: Mapping[Arm, str], question: Question | None = None
+) -> Latency:
+    """The latency of a test, from the runs of each arm by round. With a ``question`` only what it asks is claimed."""
     times: dict[MetricName, dict[str, Times]] = {
         metric.name: {names[arm]: found for arm, rounds in arms.items() if (found := _times(metric, rounds))}
         for metric in METRICS
     }
-    pairs = list(combinations([names[arm] for arm in arms], 2))
-    claimed = _claimed(len(pairs), len(arms))
+    pairs = [(names[first], names[second]) for first, second in claims(list(arms), question)]
+    claimed = _claimed(len(pairs), len(arms) if question is None else 0)
     comparisons = [
         _compare(metric, pair, times[metric.name], claimed / metric.weight)
         for pair in pairs
@@ -60,7 +62,9 @@ def latency(arms: Mapping[Arm, Mapping[int, Trial]], names: Mapping[Arm, str]) -
         outlier
         for metric in METRICS
         for name in times[metric.name]
-        if metric.name in WAITS and (outlier := stand_out(metric, name, times[metric.name], comparisons)) is not None
+        if question is None
+        and metric.name in WAITS
+        and (outlier := stand_out(metric, name, times[metric.name], comparisons)) is not None
     ]
     weights = [_WEIGHTS[one.metric] for one in comparisons] + [1.0] * len(alone)
     p_values = [one.p for one in comparisons] + [one.p for one in alone]
@@ -72,11 +76,21 @@ def latency(arms: Mapping[Arm, Mapping[int, Trial]], names: Mapping[Arm, str]) -
             for name, found in times[metric.name].items()
         ),
         tuple(
-            replace(one, p_adjusted=p, more_rounds=more_for_pair(one, claimed / weight, _MORE_ROUNDS))
+            replace(
+                one,
+                p_adjusted=p,
+                p_slow_spells=min(1.0, one.p_slow_spells * len(pairs)),
+                more_rounds=more_for_pair(one, claimed / weight, _MORE_ROUNDS),
+            )
             for one, p, weight in zip(comparisons, adjusted, weights, strict=False)
         ),
         tuple(
-            replace(one, p_adjusted=p, more_rounds=more_for_stand_out(one, claimed, _MORE_ROUNDS))
+            replace(
+                one,
+                p_adjusted=p,
+                p_slow_spells=min(1.0, one.p_slow_spells * len(pairs)),
+                more_rounds=more_for_stand_out(one, claimed, _MORE_ROUNDS),
+            )
             for one, p in zip(alone, adjusted[len(comparisons) :], strict=True)
         ),
     )

@@ -71,8 +71,8 @@ class LatencyComparison(Struct, frozen=True, kw_only=True):
     and ``high`` are the ends of the interval of ``confidence`` (a share); None where there are no such rounds, and
     ``high`` also where runs were cut off. ``slower_in`` and ``faster_in`` count rounds, the rest are ties or undecided.
     A median is a lower bound if it is marked ``cut``. ``p`` is two-sided; ``p_adjusted`` is corrected over all pairs
-    and metrics of the test and compares with 5 %; ``p_slow_spells`` allows for slow spells, and compares with
-    :data:`~kmon.stats.slow_spells.SPELL_LEVEL`.
+    and metrics of the test and compares with 5 %; ``p_slow_spells`` allows for slow spells, is
+    corrected for the number of pairs, and compares with :data:`~kmon.stats.slow_spells.SPELL_LEVEL`.
     """
 
     metric: MetricName

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from kmon.format import listed, p_equals, p_value, plural
+from kmon.format import p_equals, p_value, plural
+from kmon.stats.cause import cause
 from kmon.stats.latency import WAITS, Latency
 from kmon.stats.latency_pairs import ALPHA, LatencyComparison, MetricName
 from kmon.stats.pairs import Comparison
@@ -24,8 +26,15 @@ _FEWEST_SEEN = 3
 """Rounds from which on a difference that was seen in every one is told without proof."""
 
 
-def latency_sentence(latency: Latency, comparisons: Sequence[Comparison]) -> str:
-    """The clearest difference in time that anybody would feel; empty if there is none.
+class TimesTold(NamedTuple):
+    """Sentences about time, and whether what they say is proven; no ``text`` if there is nothing to say."""
+
+    text: str = ""
+    proven: bool = False
+
+
+def times_told(latency: Latency, comparisons: Sequence[Comparison]) -> TimesTold:
+    """The clearest difference in time that anybody would feel.
 
     A proven one, else one that was seen in every round. Waits come before the speed of the answer, an arm that stands
     out before its pairs, and then the largest ratio. ``comparisons`` tell in what the arms differ.
@@ -34,10 +43,11 @@ def latency_sentence(latency: Latency, comparisons: Sequence[Comparison]) -> str
     felt = [one for one in found if one.felt]
     told = [one for one in felt if one.proven] or [one for one in felt if _every_round(one)]
     if not told:
-        return ""
+        return TimesTold()
     clearest = min(told, key=lambda one: (one.metric not in WAITS, isinstance(one, LatencyComparison), 1 / _ratio(one)))
     words = _alone(clearest) if isinstance(clearest, StandOut) else _pair(clearest)
-    return "; ".join([words, *_proof(clearest), *_difference(clearest, comparisons)])
+    text = ". ".join([words, *_proof(clearest), *_causes(clearest, latency, comparisons)])
+    return TimesTold(text, clearest.proven)
 
 
 def amount(value: float, metric: MetricName, *, cut: bool = False) -> str:
@@ -100,7 +110,7 @@ def _alone(one: StandOut) -> str:
     others = f"the other {one.arms - 1} at most {amount(one.next_median, one.metric, cut=one.next_median_cut)}"
     seen = f"{_SUPERLATIVES[one.metric]} of {one.arms} in {one.slowest_in} of {plural(one.rounds, 'round')}"
     by = f", by {_span(one.least, one.most, one.metric)}" if one.least is not None and one.least > 0 else ""
-    evidence = f"({p_equals(one.p)}, corrected {p_value(one.p_adjusted)})"
+    evidence = f"({p_equals(one.p)}, corrected for all comparisons {p_value(one.p_adjusted)})"
     return f"{one.arm} {did}, {others}: {seen}{by}{_times_as(one)} {evidence}"
 
 
@@ -110,32 +120,39 @@ def _pair(one: LatencyComparison) -> str:
     other = amount(one.faster_median, one.metric, cut=one.faster_median_cut)
     by = f", by {words}" if (words := difference_words(one)) else ""
     seen = f"{slower} in {one.slower_in} of {plural(one.rounds, 'round')}" if one.rounds else slower
-    evidence = f"({one.test} {p_equals(one.p)}, corrected {p_value(one.p_adjusted)})"
+    evidence = f"({p_equals(one.p)}, corrected for all comparisons {p_value(one.p_adjusted)})"
     return f"{one.slower} {did}, {one.faster} {other}: {seen}{by}{_times_as(one)} {evidence}"
 
 
 def _proof(one: StandOut | LatencyComparison) -> Iterable[str]:
     if one.proven:
-        rounds = f"these {one.rounds} rounds" if one.rounds else "these runs"
-        yield f"proven for {rounds} (95 %), and a test at another hour tells whether it lasts"
+        yield "Chance alone hardly does that; a test at another hour tells whether it lasts"
     elif one.p_adjusted <= ALPHA:
-        yield "not proven, because the times change in spells of several rounds: spread the rounds with --spacing"
+        yield "This is not proven: the times go up and down over several rounds; spread the rounds with --over"
     elif one.more_rounds:
-        yield f"not proven at 5 %; {one.more_rounds} more round{'s' * (one.more_rounds > 1)} like these would prove it"
+        yield f"This is not proven at 5 %; {plural(one.more_rounds, 'more round')} like these would prove it"
     else:
-        yield "not proven at 5 %"
+        yield "This is not proven at 5 %"
 
 
-def _difference(one: StandOut | LatencyComparison, comparisons: Sequence[Comparison]) -> Iterable[str]:
-    """In what a proven slow arm differs from each arm from which it differs in one thing only."""
-    slower, other = (one.arm, None) if isinstance(one, StandOut) else (one.slower, one.faster)
-    only = [
-        (pair.factors[0], faster)
-        for pair in comparisons
-        for arm, faster in ((pair.worse, pair.better), (pair.better, pair.worse))
-        if arm == slower and other in (None, faster) and len(pair.factors) == 1
+def _causes(one: StandOut | LatencyComparison, latency: Latency, comparisons: Sequence[Comparison]) -> Iterable[str]:
+    """What a proven difference says about its cause, by the pairs that bear it.
+
+    Of an arm that stands out these are its own pairs, corrected for their number only, and of them only those that
+    differ in the fewest factors.
+    """
+    if not one.proven:
+        return
+    slower, others = (one.arm, one.arms - 1) if isinstance(one, StandOut) else (one.slower, 1)
+    known = {frozenset((pair.worse, pair.better)): pair.factors for pair in comparisons}
+    found = [
+        (pair.faster, known[frozenset((slower, pair.faster))])
+        for pair in latency.comparisons
+        if (pair.slower, pair.metric) == (slower, one.metric)
+        and (isinstance(one, StandOut) or pair.faster == one.faster)
+        and pair.p * others <= ALPHA
+        and frozenset((slower, pair.faster)) in known
     ]
-    if one.proven and only:
-        told = listed([f"the {factor} from {faster}" for factor, faster in only], "and only in")
-        both = ", so it takes both" if len({factor for factor, _ in only}) == 2 else ""
-        yield f"it differs only in {told}{both}"
+    fewest = min((len(factors) for _, factors in found), default=0)
+    if fewest:
+        yield cause([(faster, factors) for faster, factors in found if len(factors) == fewest])

@@ -92,10 +92,16 @@ class RunOutcome(Struct, frozen=True):
         return self.name not in UNCOUNTED
 
     @property
+    def stands(self) -> bool:
+        return stands(self.name)
+
+    @property
     def signs(self) -> Signs:
         return SIGNS[self.name]
 
 
+LATE_LEAST_MS = 1_000.0
+"""Less standing still than this is the lag of a busy machine, spread over the run."""
 _BY_ERROR: dict[str, OutcomeName] = {
     "http": "http-error",
     "not-a-stream": "http-error",
@@ -120,6 +126,12 @@ _TOKEN_LIMITS = frozenset(
 """Finish reasons, in lower case, of an answer that the output cap or the context window cut."""
 _POLICY = ("filter", "safety", "blocked", "blocklist", "prohibited", "guardrail", "sensitive", "recitation", "spii")
 """Parts of finish reasons, in lower case, with which an answer was withheld by a policy."""
+
+
+def stands(name: OutcomeName) -> bool:
+    """Whether it is the result of its round, so that no later attempt of the user replaces it: what was never sent,
+    refused for its rate, or disturbed by this machine, may be sent again."""
+    return name not in UNCOUNTED or name == "cut-short"
 
 
 def classify(result: RunEnded, scenario: Scenario) -> RunOutcome:
@@ -165,7 +177,7 @@ def _ended_by_user(result: RunEnded, limits: PassLimits) -> RunOutcome:
 def _over_limit(result: RunEnded, limits: PassLimits) -> RunOutcome | None:
     """The outcome of a run that took longer than a limit of its scenario. Time that kmon took does not count."""
     late_s = result.late_ms / 1000
-    gap_s = (result.mid_gap_ms or 0.0) / 1000
+    gap_s = (result.mid_gap_ms or 0.0) / 1000 - late_s
     ttft_s = None if result.ttft_ms is None else result.ttft_ms / 1000 - late_s
     took_s = result.duration_ms / 1000 - late_s
     if limits.ttft_s and ttft_s is not None and ttft_s > limits.ttft_s:
@@ -178,9 +190,14 @@ def _over_limit(result: RunEnded, limits: PassLimits) -> RunOutcome | None:
 
 
 def longest_gap_s(result: RunEnded) -> float | None:
-    """The longest gap of a run that this machine did not cause, in s; None if no request was sent."""
+    """The longest gap of a run that this machine did not cause, in s; None if no request was sent.
+
+    Where kmon stood still for so long that it matters, the gap is a lower bound: that time may have been in it.
+    """
     gap_ms = result.max_gap_ms if result.others_gap_ms is None else result.others_gap_ms
-    return None if gap_ms is None else gap_ms / 1000
+    if gap_ms is None:
+        return None
+    return max(0.0, gap_ms - (result.late_ms if result.late_ms >= LATE_LEAST_MS else 0.0)) / 1000
 
 
 def _silent(result: RunEnded) -> RunOutcome:

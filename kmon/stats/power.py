@@ -21,6 +21,7 @@ POWER = 0.8
 """The usual aim: a difference of the size that is asked for is found in four of five tests."""
 LONGEST = 2_000
 """The largest number of rounds that is suggested."""
+_CERTAIN = 1 - 1e-9
 _UNSEEN = 1e-12
 """Counts less likely than this are no longer followed."""
 
@@ -66,7 +67,7 @@ def power(
     A ``watched`` test proves it as soon as ``proves`` is true after any round, the others only at the end.
     """
     found = _powers(rates, proves, watched=watched, every_round=every_round)
-    return next(chance for n, chance in found if n == rounds)
+    return next(chance for n, chance in found if n == rounds or chance > _CERTAIN)
 
 
 def rounds_for(

@@ -2,7 +2,8 @@
 
 What it proves are lasting differences, by e-values over episodes of failures, so that one long outage proves nothing.
 That a difference was there while the test ran is a weaker statement, for which every round counts. The summary tells
-it, and it stops a race only when the worse target never passed, since more requests to it would tell no more.
+it, and it stops a race only when the worse target never passed in 20 rounds: more requests to it would tell no more.
+A third kind, with an error of its own: that of two arms whose runs passed one waits longer (``sequential_waits.py``).
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from kmon.stats.episode_words import UNBROKEN
 from kmon.stats.hypotheses import AboveRate, BelowRate, Hypothesis, PairDiffers
 from kmon.stats.pairs import Factor, differing
 from kmon.stats.question import Question, claims
+from kmon.stats.sequential_waits import PairWaits, proven_waits, waits_told
 from kmon.stats.trial import Arm, Trial, arm_names
 
+DEAD_ROUNDS = 20
+"""A target that has not passed in so many rounds ends the test: shorter outages are common, and may pass."""
 _TIED = 1e-9
 """Log e-values that differ by less are the same evidence."""
 
@@ -56,6 +60,9 @@ class SequentialTest:
         self._hypotheses: list[Hypothesis] = [
             PairDiffers(pair, names, differing(*pair, targets, scenarios)) for pair in claims(self._arms, question)
         ]
+        self._waits = [
+            PairWaits(pair, names, differing(*pair, targets, scenarios)) for pair in claims(self._arms, question)
+        ]
         if pass_rate is not None:
             for arm in self._arms:
                 self._hypotheses += (BelowRate(arm, names[arm], pass_rate), AboveRate(arm, names[arm], pass_rate))
@@ -77,6 +84,8 @@ class SequentialTest:
             if self._decided is None:
                 for hypothesis in self._hypotheses:
                     hypothesis.add(runs)
+                for pair in self._waits:
+                    pair.add(runs)
                 self._decide()
 
     def decided(self) -> str | None:
@@ -88,6 +97,8 @@ class SequentialTest:
         if self._decided is not None:
             return self._decided
         rounds = plural(self._rounds, "round")
+        if unbroken := self._unbroken():
+            return unbroken
         lasting, now = self._lasting(), self._now()
         if max(now) >= self._ln_needed:
             strongest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed]
@@ -102,21 +113,33 @@ class SequentialTest:
         return f"{told(nearest, ' here')}. {unproven}"
 
     def _decide(self) -> None:
-        if all(max(of.ln_e, of.ln_e_now) < self._ln_needed for of in self._hypotheses):
-            return  # a correction only lowers them
-        lasting, now = self._lasting(), self._now()
+        # the correction for several hypotheses, which costs more, only lowers their evidence
+        if any(max(of.ln_e, of.ln_e_now) >= self._ln_needed for of in self._hypotheses):
+            self._decide_by_failures()
+        longer, ln_e = proven_waits(self._waits, self._ln_needed)
+        if self._decided is None and longer:
+            self._decided = waits_told(longer, self._evidence(ln_e, len(self._waits)))
+
+    def _decide_by_failures(self) -> None:
+        lasting = self._lasting()
         if max(lasting) >= self._ln_needed:
             proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]
             evidence = f"after {plural(self._rounds, 'round')}, however often one looked"
             sure = f"This is proven {evidence} ({self._evidence(max(lasting))})"
             self._decided, self.proven = f"{told(proven)}. {sure}. {causes(proven)}", True
-            return
+        elif self._rounds >= DEAD_ROUNDS:
+            self._decided = self._unbroken()
+
+    def _unbroken(self) -> str | None:
+        """The statement about targets that never passed, once that is beyond chance."""
+        now = self._now()
         unbroken = [
             of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed and of.unbroken()
         ]
-        if unbroken:
-            chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
-            self._decided = f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
+        if not unbroken:
+            return None
+        chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+        return f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
 
     def _lasting(self) -> list[float]:
         return closed([hypothesis.ln_e for hypothesis in self._hypotheses])
@@ -124,8 +147,9 @@ class SequentialTest:
     def _now(self) -> list[float]:
         return closed([hypothesis.ln_e_now for hypothesis in self._hypotheses])
 
-    def _evidence(self, ln_e: float) -> str:
-        several = f", corrected for {len(self._hypotheses)} claims" if len(self._hypotheses) > 1 else ""
+    def _evidence(self, ln_e: float, among: int = 0) -> str:
+        claimed = among or len(self._hypotheses)
+        several = f", corrected for {claimed} claims" if claimed > 1 else ""
         return f"e = {exp(min(ln_e, 30.0)):.3g}{several}; {exp(self._ln_needed):.3g} needed"
 
 

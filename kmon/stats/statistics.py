@@ -16,6 +16,7 @@ from math import exp, fsum, lgamma, log, log1p
 from msgspec import Struct
 
 from kmon.format import percent, plural
+from kmon.stats.beta import beta_quantile
 
 TIE_TOLERANCE = 1e-7
 """Relative tolerance within which two tables are equally probable, so that rounding splits no tie (as in R)."""
@@ -23,11 +24,7 @@ MORE_ROUNDS_LIMIT = 10_000
 """Largest number of further rounds that is reported."""
 LN_UNSEEN = -50.0
 """Terms of a sum that are smaller than the largest by this natural logarithm are lost in rounding."""
-_NEWTON_STEPS = 30
-"""Upper bound; four to eight are usual."""
-_FRACTION_TERMS = 10_000
-"""Upper bound; a continued fraction of n runs needs about the root of n."""
-_CONVERGED = 1e-15
+_NEGLIGIBLE = 1e-5
 
 
 class Interval(Struct, frozen=True):
@@ -45,55 +42,7 @@ def clopper_pearson(hits: float, n: float, confidence: float = 0.95) -> Interval
     """
     _counts(hits, n)
     tail = (1 - confidence) / 2
-    return Interval(_lowest_rate(hits, n, tail), 1 - _lowest_rate(n - hits, n, tail))
-
-
-def _lowest_rate(hits: float, n: float, tail: float) -> float:
-    """The rate at which ``hits`` or more of ``n`` have the probability ``tail``: a quantile of a beta distribution.
-
-    Newton's method on the logarithms of both. That curve is concave, so from the second step on the rate only rises
-    towards the root.
-    """
-    if hits == 0:
-        return 0.0
-    a, b = hits, n - hits + 1
-    ln_rate = log(a / (a + b))
-    for _ in range(_NEWTON_STEPS):
-        ln_tail = ln_beta_tail(exp(ln_rate), a, b)
-        ln_slope = a * ln_rate + (b - 1) * log1p(-exp(ln_rate)) - ln_beta(a, b) - ln_tail
-        step = (log(tail) - ln_tail) / exp(ln_slope)
-        ln_rate += step
-        if abs(step) <= 1e-12:
-            break
-    return exp(ln_rate)
-
-
-def ln_beta_tail(rate: float, a: float, b: float) -> float:
-    """Natural logarithm of the regularised incomplete beta function I(a, b) at ``rate`` (strictly between 0 and 1).
-
-    It is the probability of ``a`` or more hits in ``a + b - 1`` at that rate. By the continued fraction of DLMF
-    8.17.22, evaluated with Lentz's algorithm.
-    """
-    if rate > (a + 1) / (a + b + 2):  # it converges quickly on the other side
-        return log1p(-exp(ln_beta_tail(1 - rate, b, a)))
-    upper, lower = 1.0, 1 / (1 - (a + b) * rate / (a + 1))
-    fraction = lower
-    for m in range(1, _FRACTION_TERMS):
-        even = m * (b - m) * rate / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * rate / ((a + 2 * m) * (a + 2 * m + 1))
-        before = fraction
-        for term in (even, odd):
-            lower = 1 / (1 + term * lower)
-            upper = 1 + term / upper
-            fraction *= lower * upper
-        if abs(fraction / before - 1) <= _CONVERGED:
-            break
-    return a * log(rate) + b * log1p(-rate) - log(a) - ln_beta(a, b) + log(fraction)
-
-
-def ln_beta(a: float, b: float) -> float:
-    """Natural logarithm of the beta function."""
-    return lgamma(a) + lgamma(b) - lgamma(a + b)
+    return Interval(beta_quantile(tail, hits, n - hits + 1), 1 - beta_quantile(tail, n - hits, hits + 1))
 
 
 def exact_bounds(passes: int, n: int, confidence: float = 0.95) -> Interval:
@@ -106,8 +55,10 @@ def exact_bounds(passes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def interval_words(interval: Interval) -> str:
-    """``31-83 %``."""
-    return f"{percent(interval.low)}-{percent(interval.high)} %"
+    """``31-83 %``; an end within a thousandth of a percent of 0 or 100 is told as that."""
+    low = 0.0 if interval.low < _NEGLIGIBLE else interval.low
+    high = 1.0 if interval.high > 1 - _NEGLIGIBLE else interval.high
+    return f"{percent(low)}-{percent(high)} %"
 
 
 def rate_words(passes: int, n: int) -> str:

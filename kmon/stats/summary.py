@@ -9,27 +9,14 @@ from typing import Protocol
 from msgspec import Struct
 
 from kmon.format import Column
+from kmon.stats.chains import Compound, compounds
 from kmon.stats.episodes import Clustering, clustering
 from kmon.stats.outcome import OUTCOMES, UNCOUNTED, OutcomeName
-from kmon.stats.statistics import Interval, clopper_pearson, compound, rate_words
+from kmon.stats.statistics import Interval, clopper_pearson, rate_words
 from kmon.stats.survival import Percentile, SurvivalTime, kaplan_meier
 from kmon.stats.trial import Trial
 
-USES = (1, 2, 3, 4, 5, 10)
 PERCENTILES = (0.5, 0.9, 0.99)
-
-
-class Compound(Struct, frozen=True, omit_defaults=True):
-    """The probability that ``uses`` independent tool uses in a row pass, from the pass rate of one use.
-
-    ``chains_through`` of ``chains`` passed that many uses; both are None where no chain was run that long.
-    """
-
-    uses: int
-    rate: float
-    interval: Interval
-    chains_through: int | None = None
-    chains: int | None = None
 
 
 class ArmFigures(Struct, frozen=True):
@@ -118,7 +105,7 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
         ttft_s=_percentiles([trial.first_token() for trial in trials]),
         max_gap_s=_percentiles([trial.longest_gap() for trial in trials]),
         duration_s=_percentiles([trial.whole() for trial in trials]),
-        compound=_compounds([trial for trial in trials if trial.counted]),
+        compound=compounds(trials),
         clustered=clustering([trial.failed for trial in sorted(trials, key=lambda t: t.round) if trial.counted]),
         cut_short=cut_short,
         worst=passes / (n + cut_short) if n + cut_short else None,
@@ -129,22 +116,3 @@ def figures(name: str, trials: Sequence[Trial]) -> ArmFigures:
 def _percentiles(waits: Sequence[SurvivalTime | None]) -> tuple[Percentile, ...]:
     curve = kaplan_meier(wait for wait in waits if wait is not None)
     return tuple(curve.percentile(share) for share in PERCENTILES)
-
-
-def _compounds(trials: Sequence[Trial]) -> tuple[Compound, ...]:
-    """One use is one tool use within a chain, or one run where no chains were run."""
-    chains = [trial.tool_uses for trial in trials if trial.tool_uses is not None]
-    if chains:
-        passes, n = sum(chains), sum(chains) + sum(trial.failed for trial in trials)
-    else:
-        passes, n = sum(not trial.failed for trial in trials), len(trials)
-    if not n:
-        return ()
-    of_one = clopper_pearson(passes, n)
-    longest = max(chains, default=0)
-    rows = []
-    for uses in USES:
-        rate, interval = compound(passes / n, of_one, uses)
-        measured = sum(done >= uses for done in chains) if uses <= longest else None
-        rows.append(Compound(uses, rate, interval, measured, None if measured is None else len(chains)))
-    return tuple(rows)

@@ -88,11 +88,8 @@ def budget_problem(thresholds: Thresholds, runs: int) -> str:
     needed = 0 if rate is None else runs_to_meet(rate)
     if rate is None or (needed is not None and runs >= needed):
         return ""
-    least = "no number of runs can" if needed is None else f"that takes {needed} or more"
-    return (
-        f"{plural(runs, 'run')} per target can show that --fail-under {rate:g} is missed, but never that it is met, "
-        f"even if all pass: {least}"
-    )
+    least = "no number of runs does" if needed is None else f"that takes {needed} or more, all passed"
+    return f"{plural(runs, 'run')} per target may miss --fail-under {rate:g}, but can never meet it: {least}"
 
 
 class _Answer(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from kmon.model import Scenario
-from kmon.stats.outcome import CUT, FINISHED, UNCOUNTED, OutcomeName, classify, longest_gap_s
+from kmon.stats.outcome import CUT, FINISHED, UNCOUNTED, OutcomeName, classify, longest_gap_s, stands
 from kmon.stats.survival import SurvivalTime
 from kmon.stream.events import RunEnded
 
@@ -23,9 +23,9 @@ class Trial(Struct, frozen=True, kw_only=True):
     """One run. Trials of the same ``round`` were started together and can be paired. Times are seconds.
 
     ``max_gap_s`` excludes gaps that this machine caused. ``tool_uses`` is the number of tool uses of a chain that
-    passed before the run ended; None for any other run. ``tokens_per_s`` is the rate of output tokens over the whole
-    run, as the provider counts them; None where it does not, and for runs of several requests. ``started_s`` counts
-    from the start of the race, and ``sentence`` gives the reason of the outcome.
+    passed before the run ended, of ``chain_steps`` that were asked for; None for any other run. ``tokens_per_s`` is the
+    rate of output tokens over the whole run, as the provider counts them; None where it does not, and for runs of
+    several requests. ``started_s`` counts from the start of the race, and ``sentence`` gives the reason of the outcome.
     """
 
     target: str
@@ -36,6 +36,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     max_gap_s: float | None = None
     duration_s: float = 0.0
     tool_uses: int | None = None
+    chain_steps: int | None = None
     tokens_per_s: float | None = None
     started_s: float = 0.0
     cut_short: bool = False
@@ -62,8 +63,8 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     @property
     def stands(self) -> bool:
-        """Whether it is the result of its arm in its round, so that no later attempt of the user replaces it."""
-        return self.counted or self.outcome == "cut-short"
+        """Whether it is the result of its arm in its round."""
+        return stands(self.outcome)
 
     def first_token(self) -> SurvivalTime | None:
         """The time to the first token; censored if none came. None if the request was refused or the run disturbed."""
@@ -102,6 +103,7 @@ def trial_of(result: RunEnded, scenario: Scenario, tool_uses: int | None = None)
         max_gap_s=longest_gap_s(result),
         duration_s=result.duration_ms / 1000,
         tool_uses=tool_uses,
+        chain_steps=None if scenario.chain is None else scenario.chain.steps,
         tokens_per_s=_tokens_per_s(result),
         started_s=result.started_ms / 1000,
         cut_short=result.state == "cancelled" and outcome.name != "cancelled",

@@ -81,7 +81,7 @@ class _ArmTally:
 
     def __init__(self) -> None:
         self._standing: dict[int, Trial] = {}
-        self._passes = self._n = 0
+        self._passes = self._n = self._cut_short = 0
         self._waits = SurvivalSample()
         self._figures: RowFigures | None = None
 
@@ -94,6 +94,7 @@ class _ArmTally:
         self._standing[trial.round] = trial
         self._n += trial.counted
         self._passes += trial.outcome == "pass"
+        self._cut_short += trial.outcome == "cut-short"
         if (wait := trial.first_token()) is not None:
             self._waits.add(wait)
         self._figures = None
@@ -102,6 +103,8 @@ class _ArmTally:
     def figures(self) -> RowFigures | None:
         if self._figures is None and self._standing:
             words = rate_words(self._passes, self._n)
+            if self._cut_short:
+                words += f", {self._cut_short} cut short"
             self._figures = RowFigures(self._passes, self._n, words, self._waits.percentile(MEDIAN))
         return self._figures
 
@@ -135,7 +138,7 @@ class Tally:
         outcome = classify(ended, scenario)
         standing, _ = self._outcomes.get(ended.run, (outcome, outcome))
         self._outcomes[ended.run] = (
-            standing if standing.counted else outcome if outcome.counted else standing,
+            standing if standing.stands or not outcome.stands else outcome,
             outcome,
         )
         self._arms[arm].add(trial_of(ended, scenario))

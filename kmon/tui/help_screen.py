@@ -34,7 +34,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("claims", "what an ordinary client would show at this moment"),
     ("TUI", "what the chat program of a gateway shows; below it, on which side its run hangs, or hung"),
     ("signature", "the named fault of an attempt, with its evidence"),
-    ("blame", "whose an open silence is: us, a proxy's client, the path, beyond its end, the provider; see the zoom"),
+    ("blame", "whose an open silence is: us, a proxy's client, the path, beyond it, the provider; see the zoom"),
     ("lag", "how late the engine's own clock was, at worst"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -16,6 +17,8 @@ from kmon.tui.keymap import bindings
 from kmon.tui.options import ScreenOptions
 from kmon.tui.screen import PageScreen
 from kmon.tui.spans import one_line, shorten
+
+NOTE_CELLS = 68
 
 
 class PlanScreen(PageScreen[bool]):
@@ -58,7 +61,8 @@ def plan_content(
     parts.append(f"  a stall is {plan.stall_s:g} s without a token{learned}; {limit}\n")
     if policy := policy_words(plan.policy.non_default()):
         parts.append(f"  {one_line(policy)}\n")
-    parts += [f"  {one_line(note)}\n" for note in notes]
+    for note in notes:
+        parts.append("\n".join(wrap(one_line(note), NOTE_CELLS, initial_indent="  ", subsequent_indent="    ")) + "\n")
     parts.append("\n")
     if origin:
         parts.append((f"  {origin}: no provider is asked, nothing is paid\n", "bold"))

@@ -10,6 +10,7 @@ from kmon.probe.send import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import Endpoint
 from kmon.stream import events as ev
+from kmon.stream.target_events import TargetHealth
 from tests.support.loopback import serving
 from tests.support.racing import ASK, GOOD, Held, good, is_text, outcome, plan, racing, target
 
@@ -106,7 +107,9 @@ async def test_retry_of_an_open_run_is_a_new_attempt_in_the_same_run() -> None:
         held.release.set()
         first, result = await race.ended(), await race.ended(2)
         run = race.view.runs["r1.1"]
+        healths = [event for event in race.events if isinstance(event, TargetHealth)]
     assert (first.attempts, first.state, first.text) == (1, "cancelled", "one ")
+    assert [health.streams for health in healths] == [1]  # the second attempt still belongs to its target
     assert (result.attempts, result.state, held.requests) == (2, "done", 2)
     assert [(a.role, a.ending) for a in run.attempts] == [("first", "cancelled"), ("retry", "done")]
 

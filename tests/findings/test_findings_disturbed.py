@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kmon.blame.adaptive_threshold import NEEDED, TargetGaps, ThresholdLearner
+from kmon.blame.adaptive_threshold import LEAST_MULTIPLE, NEEDED, TargetGaps, ThresholdLearner
 from kmon.blame.weigh import Silence, weigh
 from kmon.dialects.assemble import Transcript
 from kmon.dialects.delta import Delta
@@ -123,7 +123,7 @@ def test_a_threshold_learns_nothing_from_this_machine_s_own_gaps() -> None:
         line.on_chunk(now_ns, text=True)
     assert target_gaps.threshold("mid-text") is None, "half of the gaps were its own, and the rest are one too few"
     line.on_chunk(now_ns + 500 * MS, text=True)
-    assert target_gaps.threshold("mid-text") == (2 * S, NEEDED)
+    assert target_gaps.threshold("mid-text") == (LEAST_MULTIPLE * 500 * MS, NEEDED)
 
 
 @pytest.mark.parametrize(("whose", "own"), [(OWN, True), (SUSPECTED, False), (PROVIDERS, False)])

@@ -35,6 +35,7 @@ _REPLACED = (
     (re.compile(r"\bkmon-[0-9a-f]{8,}\b"), "kmon-<id>"),
     (re.compile(r"\brun [0-9a-f]{4}\b"), "run <id>"),
     (re.compile(r"\b1[0-9]{12}\b"), "<epoch ms>"),
+    (re.compile(r"\bplan [0-9a-f]{12}\b"), "plan <digest>"),
     (re.compile(r"\b\d+(\.\d+)? (ms|s|min|h)\b"), r"# \2"),
     (re.compile(r"(aiobotocore|Botocore|kmon)([/#])[0-9.]+"), r"\1\2VERSION"),
 )

@@ -6,6 +6,7 @@ from kmon.model import Target
 from kmon.output.verdict_text import verdict_lines
 from kmon.stats.compare import Verdict, compare
 from kmon.stats.outcome import OutcomeName
+from kmon.stats.question import Question
 from kmon.stats.trial import Trial
 
 
@@ -56,17 +57,19 @@ tool uses  bedrock/kimi-k2.5  bedrock/nova-pro
 3          22 % (2-68 %)      100 % (33-100 %)
 4          13 % (0.5-60 %)    100 % (23-100 %)
 5          8 % (0.1-52 %)     100 % (16-100 %)
-10         1 % (0.000-27 %)   100 % (2-100 %)
-(the chance that so many in a row go well, if each goes as these runs did and none minds the others)
+10         1 % (0-27 %)       100 % (2-100 %)
+(the chance that so many in a row go well, if each use fails independently of the others)
 
-fails more         than              failed             alone  episodes  p              after Holm  ttft p after Holm\
-  they differ in
-bedrock/kimi-k2.5  bedrock/nova-pro  4 of 10 : 0 of 10  4 : 0  2 : 0     0.5 (McNemar)  0.5         0.0293           \
-  model
+failed more often  than              failed             points more (95 %)  episodes  p (rounds)  p (episodes)  \
+they differ in
+bedrock/kimi-k2.5  bedrock/nova-pro  4 of 10 : 0 of 10  40 (-2 to 74)       2 : 0     0.125       0.5           \
+deployment
+(p: McNemar's exact test)
 
 Measured over 30 s.
-Conclusion: bedrock/kimi-k2.5 fails more than bedrock/nova-pro on the same rounds (4 of 10 against 0 of 10, \
-in 2 episodes against 0, McNemar p = 0.5): not proven at 5 %; about 20 more rounds at these rates would be needed"""
+Conclusion: bedrock/kimi-k2.5 failed 40 percentage points more often here than bedrock/nova-pro \
+(95 %: -2 to 74 points; 4 of 10 runs against 0 of 10, in 2 episodes against 0, over 30 s). \
+This is not proven: chance alone may do that (p = 0.125); at these rates about 20 more rounds would prove it"""
     )
 
 
@@ -98,15 +101,32 @@ def test_more_than_four_targets_get_a_second_table_of_chains() -> None:
 
 def test_a_measured_chain_stands_beside_the_chance() -> None:
     chains = [Trial(target="t", round=n, outcome="pass", tool_uses=3) for n in range(1, 9)]
-    assert "3          100 % (63-100 %), measured 8 of 8" in verdict_text(compare(chains, []))
+    text = verdict_text(compare(chains, []))
+    assert "3          100 % (63-100 %), 8 of 8 chains" in text
+    assert "4          100 % (54-100 %), if independent" in text
+    assert "measured on chains as a whole" in text and "if independent: longer than" in text
+    single = verdict_text(compare(trials(), [KIMI, NOVA]))
+    assert "if each use fails independently of the others" in single and "chains" not in single
 
 
 def test_a_watched_race_says_what_its_p_values_are_worth() -> None:
     verdict = compare(trials(), [KIMI, NOVA], watched="nothing proven in 10 rounds")
     text = verdict_text(verdict)
     assert text.endswith("Conclusion: nothing proven in 10 rounds")
-    assert "the conclusion allows for that, p-values do not." in text
-    assert "p-values do not" not in verdict_text(replace(verdict, watched=False))
+    assert "the conclusion allows for that, this table does not." in text
+    assert "this table does not" not in verdict_text(replace(verdict, watched=False))
+
+
+def test_only_pairs_that_differ_have_a_row() -> None:
+    others = [target("bedrock/mistral", "mistral"), target("bedrock/haiku", "haiku")]
+    rest = [run(of, n, "pass") for of in others for n in range(1, 11)]
+    arms = [KIMI, NOVA, *others]
+    text = verdict_text(compare([*trials(), *rest], arms))
+    assert sum(line.startswith("bedrock/kimi-k2.5  bedrock/") for line in text.splitlines()) == 3
+    assert "(p: McNemar's exact test, Holm's correction for 6 comparisons)" in text
+    assert "No difference in failures in 3 other pairs." in text
+    asked = verdict_text(compare([*trials(), *rest], arms, question=Question(KIMI.name, (NOVA.name,))))
+    assert "(p: McNemar's exact test; other pairs wait until the question is proven)" in asked
 
 
 def test_no_runs_are_summed_up_too() -> None:

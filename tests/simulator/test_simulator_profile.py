@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,17 @@ def written(tmp_path: Path, text: str) -> Profile:
 
 
 def test_the_built_in_profiles_load() -> None:
-    assert built_in() == ("demo", "isolate", "retries", "seed-000", "seed-001", "seed-002", "seed-003", "smooth")
+    assert built_in() == (
+        "demo",
+        "isolate",
+        "outages",
+        "retries",
+        "seed-000",
+        "seed-001",
+        "seed-002",
+        "seed-003",
+        "smooth",
+    )
     assert [load(name).name for name in built_in()] == list(built_in())
 
 
@@ -76,6 +87,20 @@ def test_probability_is_a_share_of_every_ten_alike_and_the_seed_decides_which(tm
     assert struck(1)[:10] != struck(1)[10:20]
 
 
+def test_an_episode_is_so_many_equal_requests_in_a_row(tmp_path: Path) -> None:
+    profile = written(tmp_path, '[[rule]]\nprobability = 0.3\nepisode = 5\nfault = "no-headers"\n')
+
+    def lengths(seed: int) -> list[int]:
+        struck = [profile.fault(facts(), seed=seed, turn=turn).name == "no-headers" for turn in range(1, 501)]
+        assert 0.28 < sum(struck) / 500 < 0.32
+        return [len(list(group)) for hit, group in groupby(struck) if hit]
+
+    assert all(length % 5 == 0 for length in lengths(1)[1:-1])
+    assert len({lengths(seed)[0] % 5 for seed in range(20)}) > 1  # the first may have begun before
+    with pytest.raises(UsageError, match=r"rule\[0\].episode"):
+        written(tmp_path, '[[rule]]\nepisode = 0\nfault = "http-500"\n')
+
+
 def test_paces_go_from_all_to_provider_to_model(tmp_path: Path) -> None:
     profile = written(
         tmp_path,
@@ -116,7 +141,9 @@ def test_a_bad_profile_is_refused_with_file_line_key_and_what_to_do(
 
 
 def test_a_profile_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UsageError, match="demo, isolate, retries, seed-000, seed-001, seed-002, seed-003, smooth"):
+    with pytest.raises(
+        UsageError, match="demo, isolate, outages, retries, seed-000, seed-001, seed-002, seed-003, smooth"
+    ):
         load("nope")
 
 

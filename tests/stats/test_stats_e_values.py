@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.stats import statistics
+from kmon.stats.beta import ln_beta
 from kmon.stats.e_values import closed, ln_e_pairs_differ, ln_e_rate_above
-from kmon.stats.statistics import ln_beta
 
 LN_20 = math.log(20)
 SHARES = st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

@@ -35,9 +35,10 @@ def test_two_targets_are_told_apart_after_six_episodes_in_which_one_failed_alone
     assert fed(watch, experiment(100, SCATTERED, (KIMI, OPENROUTER))) == 14
     assert watch.proven
     assert watch.decided() == (
-        "bedrock/kimi-k2.5 fails more than openrouter, alone in 6 episodes against 0 (e = 21.8, 20 needed): "
-        "proven after 14 rounds, at 95 % confidence however often one looked; "
-        "it does not tell whether the provider or the dialect is the cause"
+        "bedrock/kimi-k2.5 failed 43 percentage points more often than openrouter "
+        "(95 %: 0.6 to 83 points; 6 of 14 runs against 0 of 14, in 6 episodes against 0). "
+        "This is proven after 14 rounds, however often one looked (e = 21.8; 20 needed). "
+        "They differ in the provider and the dialect, and nothing here tells which of these is the cause"
     )
     assert watch.summary() == watch.decided()
 
@@ -50,9 +51,10 @@ def test_a_target_that_never_passes_is_told_early_as_what_it_is() -> None:
         watch.decided()
         == watch.summary()
         == (
-            "bedrock/kimi-k2.5 failed more than openrouter, alone in 6 rounds against 0 (e = 21.8, 20 needed): "
-            "it failed in every round, which is one episode, so an outage explains it as well as a lasting fault; "
-            "test again later, or spread the rounds over hours"
+            "bedrock/kimi-k2.5 failed 100 percentage points more often while the test ran than openrouter "
+            "(95 %: 1 to 100 points; 6 of 6 runs against 0 of 6, in 1 episode against 0). "
+            "Chance alone hardly does that (e = 21.8; 20 needed). But it failed in every round, which is one episode, "
+            "so an outage explains it as well as a lasting fault; test again later, or spread the rounds over hours"
         )
     )
 
@@ -64,8 +66,10 @@ def test_one_outage_however_long_proves_nothing_but_is_told() -> None:
         watch.add(run(OPENROUTER, n))
     assert watch.decided() is None
     assert watch.summary() == (
-        "nothing proven to last in 60 rounds; while the test ran, bedrock/kimi-k2.5 failed more than openrouter, "
-        "alone in 40 rounds against 0 (e = 2.54e+11, 20 needed); outages of equal targets explain it as well"
+        "bedrock/kimi-k2.5 failed 67 percentage points more often while the test ran than openrouter "
+        "(95 %: 49 to 85 points; 40 of 60 runs against 0 of 60, in 1 episode against 0). "
+        "Chance alone hardly does that (e = 2.54e+11; 20 needed), but that it lasts is not proven in 60 rounds: "
+        "counted by episodes e = 1; 20 needed, so outages that all of them have alike may explain it"
     )
 
 
@@ -76,7 +80,7 @@ def test_an_outage_of_both_explains_nothing_between_two_scenarios_of_one_target(
         watch.add(run(KIMI, n, "hang-mid-stream"))
         watch.add(run(KIMI, n, scenario="code"))
     assert watch.proven
-    assert "alone in 6 rounds against 0" in (watch.decided() or "")
+    assert "6 of 6 runs against 0 of 6). This is proven" in (watch.decided() or "")
 
 
 def test_a_disturbed_or_limited_round_does_not_end_an_episode() -> None:
@@ -109,8 +113,9 @@ def test_ten_rounds_of_the_field_report_decide_nothing() -> None:
     assert fed(watch, experiment(10, targets=(KIMI, OPENROUTER))) == 0
     assert watch.decided() is None
     assert watch.summary() == (
-        "nothing proven in 10 rounds; nearest to it: bedrock/kimi-k2.5 fails more than openrouter, "
-        "alone in 2 episodes against 0 (e = 1.71, 20 needed)"
+        "bedrock/kimi-k2.5 failed 40 percentage points more often here than openrouter "
+        "(95 %: -12 to 85 points; 4 of 10 runs against 0 of 10, in 2 episodes against 0). "
+        "This is not proven in 10 rounds: chance alone may do that (e = 5.92; 20 needed)"
     )
 
 
@@ -160,8 +165,8 @@ def test_one_target_can_be_held_against_a_pass_rate() -> None:
     sentence = watch.decided()
     assert 0 < stopped <= 10
     assert watch.proven and sentence is not None
-    assert sentence.startswith("bedrock/kimi-k2.5 passes less than 95 % of its runs, ")
-    assert sentence.endswith("; it does not tell why")
+    assert sentence.startswith("bedrock/kimi-k2.5 passed less than 95 % of its runs (")
+    assert sentence.endswith("It does not tell why")
 
 
 def test_one_outage_does_not_prove_a_pass_rate_missed() -> None:
@@ -169,15 +174,15 @@ def test_one_outage_does_not_prove_a_pass_rate_missed() -> None:
     for n in range(1, 41):
         watch.add(run(KIMI, n, "hang-mid-stream" if 10 < n <= 30 else "pass"))
     assert watch.decided() is None
-    assert "nothing proven to last" in watch.summary()
-    assert "20 of 40 passed, with failures in 1 episode" in watch.summary()
+    assert "that it lasts is not proven" in watch.summary()
+    assert "20 of 40 runs, with failures in 1 episode" in watch.summary()
 
 
 def test_a_good_target_is_proven_good() -> None:
     watch = watching(NOVA, pass_rate=0.8)
     assert 0 < fed(watch, experiment(200, targets=[NOVA])) < 60
     assert "passed more than 80 % of its runs while the test ran" in (watch.decided() or "")
-    assert (watch.decided() or "").endswith("; it does not tell of outages at other times")
+    assert (watch.decided() or "").endswith("It does not tell of outages at other times")
 
 
 def test_two_equal_targets_are_hardly_ever_told_apart() -> None:
@@ -216,7 +221,7 @@ def test_a_target_with_more_outages_is_told_from_one_with_few() -> None:
         for n in range(1, 301):
             for of, law in zip((KIMI, NOVA), laws, strict=True):
                 watch.add(run(of, n, "hang-mid-stream" if next(law) else "pass"))
-        proven += watch.proven and (watch.decided() or "").startswith("bedrock/kimi-k2.5 fails more")
+        proven += watch.proven and (watch.decided() or "").startswith("bedrock/kimi-k2.5 failed ")
     assert proven >= 45
 
 

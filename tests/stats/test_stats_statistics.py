@@ -6,13 +6,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from kmon.stats.beta import ln_beta_tail
 from kmon.stats.statistics import (
     Interval,
     clopper_pearson,
     compound,
     fisher_exact,
     holm,
-    ln_beta_tail,
     mcnemar_exact,
     need_more,
 )

@@ -118,6 +118,21 @@ def test_a_retry_is_seen_but_does_not_wash_the_failure_away() -> None:
     assert (figures.passes, figures.n) == (0, 1)
 
 
+def test_a_run_cut_short_is_seen_as_that_and_its_retry_does_not_count() -> None:
+    script = BoardScript(ARM, 1)
+    script.start(0.0).say(0.5, "It")
+    script.at_s = 3.0
+    script.ended(3.0, "cancelled", ttft_s=0.5)
+    script.start(4.0, "retry").say(4.5, ANSWER).finish(5.0)
+    script.ended(5.0, "done", text=ANSWER, ttft_s=0.5)
+    cell = only(script, 20.0)
+    assert cell_span(cell, ascii=False).text.strip() == "⊘U"
+    assert say_cell("it", cell, 0).head == "it: CUT SHORT, retried: OK (does not count)"
+    figures = board_of([script], at_s=20.0).rows[0].figures
+    assert figures is not None
+    assert (figures.passes, figures.n, figures.words) == (0, 0, "no run counts, 1 cut short")
+
+
 def test_before_the_first_run_every_arm_and_round_is_there() -> None:
     lines = drawn(board_of([]))
     assert [line.strip() for line in lines if "no run has ended" in line]

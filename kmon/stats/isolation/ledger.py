@@ -11,8 +11,8 @@ from kmon.stats.episodes import few_runs
 from kmon.stats.isolation.blocks import Block
 from kmon.stats.isolation.causes import Cause
 from kmon.stats.isolation.design import Config, Design
-from kmon.stats.isolation.state import Rate
-from kmon.stats.statistics import Interval, clopper_pearson, fisher_exact
+from kmon.stats.isolation.state import Rate, rate_of
+from kmon.stats.statistics import fisher_exact
 
 LOWER_RATES = ((0.0, 0.5), (0.125, 0.3), (0.35, 0.2))
 """Failure rates, as shares of the rate to rule out, and the stake on each."""
@@ -61,8 +61,7 @@ class Ledger:
     def rate(self, chosen: Callable[[Config], bool]) -> Rate:
         """How often the requests failed whose combination is chosen."""
         outcomes = [failed for config, failed in self._sent if failed is not None and chosen(config)]
-        runs, failures = len(outcomes), outcomes.count(True)
-        return Rate(runs, failures, clopper_pearson(failures, runs) if runs else Interval(0.0, 1.0))
+        return rate_of(outcomes.count(True), len(outcomes))
 
     def rates(self, cause: Cause | None) -> tuple[Rate, Rate]:
         """The rates with a cause and without; of no cause, as reported and with any change."""

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from kmon.stats.isolation.causes import Kind
-from kmon.stats.statistics import Interval
+from kmon.stats.statistics import Interval, clopper_pearson
 
 ConclusionKind = Literal["factor", "pair", "either", "none-of-them", "does-not-fail", "not-explained"]
 Reason = Literal["", "vanished", "budget"]
@@ -19,6 +19,11 @@ class Rate(Struct, frozen=True):
     runs: int
     failures: int
     interval: Interval
+
+
+def rate_of(failures: int, runs: int) -> Rate:
+    """The rate of a number of failures."""
+    return Rate(runs, failures, clopper_pearson(failures, runs) if runs else Interval(0.0, 1.0))
 
 
 class FactorState(Struct, frozen=True):
