@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from itertools import count
 from math import log
 
 from msgspec import Struct
@@ -29,6 +29,9 @@ from kmon.stats.trial import Arm
 REFERENCE = FailureRates(0.4, 0.0)
 """One arm passes 60 %, all others 100 %: the difference of a field report, and the size that plans are made for."""
 USUAL_ROUNDS = 10
+MOST_OWN = 200
+"""The largest number of rounds that a test is given without ``--count``."""
+_NEVER = 10_000_000
 FOUND = 0.9
 """The least share of tests that the power of one clean round between episodes keeps, where failures are scattered.
 
@@ -55,8 +58,8 @@ class Budget(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``episodes`` in which one arm alone fails prove that it fails more often, which takes ``least_rounds`` at least.
     ``power`` is the probability to prove it if that arm passes 60 % and the others 100 %, or a little less than that
     (:data:`FOUND`); ``rounds_for_power`` give it 80 %. ``least_rounds_kept`` without a failure prove that an arm keeps
-    the pass rate, and ``least_rounds_missed`` with a failure in every other one that it misses it. None where nothing
-    of the kind is to be proven.
+    the pass rate, and ``least_rounds_missed``, few of them passes, that it misses it. None where nothing of the
+    kind is to be proven.
     """
 
     rounds: int
@@ -109,10 +112,16 @@ def budget_of(goal: Goal, rounds: int) -> Budget:
 
 
 def own_rounds(goal: Goal) -> int:
-    """The rounds of a watched test whose user gave none: enough for 80 % power, and for a kept rate with a failure."""
+    """Rounds that a watched test needs: enough for 80 % power, and for a pass rate that is kept with one failure."""
     budget = budget_of(goal, 1)
     kept = 1 if goal.pass_rate is None else _least_kept(goal, goal.pass_rate, failures=1)
     return max(budget.rounds_for_power or 1, kept)
+
+
+def check_own(own: int) -> None:
+    """Raise :class:`UsageError` for a number of rounds that nobody would want to pay for without having been asked."""
+    if own > MOST_OWN:
+        raise UsageError(f"to prove this may take {own} rounds; give --count {own} if that many may be sent")
 
 
 def check_budget(budget: Budget, own: int) -> None:
@@ -191,10 +200,13 @@ def _least_kept(goal: Goal, rate: float, *, failures: int) -> int:
 
 
 def _least_missed(goal: Goal, rate: float) -> int:
-    """The fewest rounds that prove a pass rate missed: failures with a clean round between any two."""
+    """The fewest rounds that prove a pass rate missed: by the episodes with one pass between any two, and by rounds."""
     ln_needed = _ln_needed(goal, ones=len(claims(goal.arms, goal.question)))
-    return least_rounds(_first(lambda n: ln_e_rate_above(n, n, 1 - rate) >= ln_needed))
+    passes = _first(lambda n: ln_e_rate_above(n, n, 1 - rate) >= ln_needed) - 1
+    failures = _first(lambda n: n > passes and ln_e_rate_above(n, n + passes, 1 - rate) >= ln_needed)
+    return failures + passes
 
 
 def _first(enough: Callable[[int], bool]) -> int:
-    return next(n for n in count(1) if enough(n))
+    """The smallest number that is enough, as all larger ones are."""
+    return bisect_left(range(_NEVER), True, key=enough)

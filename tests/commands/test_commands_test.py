@@ -42,10 +42,11 @@ def test_durations(text: str, seconds: float) -> None:
         (("--suspect", "grok"), "--suspect grok: no such target is raced here; did you mean groq?"),
         (("--suspect", "groq"), "--suspect groq needs at least one control beside it"),
         (("--suspect", "groq", "--control", "groq"), "groq cannot be the suspect and a control"),
+        (("--until-proven", "--pass-rate", "0.99"), "to prove this may take 777 rounds; give --count 777 if"),
         (("--control", "groq"), "--control groq needs --suspect"),
         (
             ("--until-proven", "--pass-rate", "0.95", "--count", "2"),
-            "a pass rate of 95 % kept or missed; give --count 3",
+            "a pass rate of 95 % kept or missed; give --count 4",
         ),
     ],
 )
