@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from itertools import permutations, product
-from math import exp, log
+from math import exp
 from random import Random
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmon.stats.isolation.blocks import Block, draw, placements, subsets
-from kmon.stats.isolation.causes import Cause, causes, likelihoods
 from kmon.stats.isolation.design import Design
 from kmon.stats.isolation.evidence import Evidence
 

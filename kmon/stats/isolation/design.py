@@ -65,8 +65,8 @@ class Design(Struct, frozen=True):
 
     @property
     def ln_needed_of_two(self) -> float:
-        """The same for each of two factors that are accused together: at most one in 20 experiments."""
-        return log(20 * self.factors)
+        """The same for each of two factors that are accused together: at most one in 50 experiments."""
+        return log(50 * self.factors)
 
     @property
     def least_requests(self) -> int:

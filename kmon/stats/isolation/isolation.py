@@ -20,7 +20,9 @@ from kmon.stats.isolation.ledger import Ledger
 from kmon.stats.isolation.state import Conclusion, ConclusionKind, Explanation, FactorState, IsolationState, Reason
 
 SURE = 0.9
-"""Probability from which a cause is told. Each of its factors must be proven to have an effect as well."""
+"""Probability from which a single factor is told. It must be proven to have an effect as well."""
+SURE_OF_TWO = 0.95
+"""The same for two factors: one of them may be innocent and have had bad luck."""
 NONE_SURE = 0.95
 """The same for "none of them"."""
 DROP_BELOW = 0.001
@@ -125,19 +127,20 @@ class Isolation:
         best = max(probabilities, key=lambda cause: probabilities[cause])
         if best is not None and self._proven(best, probabilities[best]):
             return self._conclude(best.kind, best)
+        if self._vanished():
+            return self._conclude("not-explained", reason="vanished")
         if self._ledger.ln_e_does_not_fail() >= LN_20:
             return self._conclude("does-not-fail")
         if probabilities[None] >= NONE_SURE or self._ledger.ln_e_always_fails() >= self._design.ln_needed:
             return self._conclude("none-of-them")
-        if self._vanished():
-            return self._conclude("not-explained", reason="vanished")
         if self._left < 2:
             return self._conclude("not-explained", reason="budget")
         return None
 
     def _proven(self, cause: Cause, probability: float) -> bool:
-        needed = self._design.ln_needed if cause.kind == "factor" else self._design.ln_needed_of_two
-        return probability >= SURE and self._ln_e(cause) >= needed
+        if cause.kind == "factor":
+            return probability >= SURE and self._ln_e(cause) >= self._design.ln_needed
+        return probability >= SURE_OF_TWO and self._ln_e(cause) >= self._design.ln_needed_of_two
 
     def _vanished(self) -> bool:
         enough = ceil(LN_20 / -log1p(-self._design.rate))
