@@ -31,9 +31,12 @@ from kmon.isolate.stages import Stages, StageSettings
 from kmon.isolate.subject import Subject
 from kmon.model import DEFAULT_DIALECT, Target
 from kmon.simulator.embedded import Embedded
+from kmon.stats.alerts import AlertThresholds
 
 DEMO_TARGET, DEMO_SCENARIO, DEMO_ELSEWHERE = "bedrock/kimi-k2.5", "tool-result", "openrouter/moonshotai/kimi-k2.5"
-DEMO_PROFILE, DEMO_SPEED, DEMO_TIMEOUT_S = "isolate", 10.0, 3.0
+DEMO_PROFILE, DEMO_SPEED, DEMO_TIMEOUT_S = "isolate", 10.0, 2.0
+NO_ALERTS = AlertThresholds(success_rate=0, failures=0, chunks=0)
+"""An isolation is about a request that fails: that it does is no news."""
 BLOCK = 4
 """Requests of a round: an outage hits all of them alike, so that they can be compared."""
 
@@ -194,6 +197,7 @@ def _plan(
         nonce=True,
         spacing_s=options.spacing,
         per_target=options.per_target,
+        alerts=NO_ALERTS,
     )
     if options.max_tokens is not None and plan.max_output_tokens > options.max_tokens:
         raise UsageError(

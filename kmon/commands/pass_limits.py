@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING
 
 from kmon.commands.flags import Parser
-from kmon.model import Scenario
+
+if TYPE_CHECKING:
+    from kmon.model import Scenario
 
 
 def add_pass_limits(parser: Parser) -> None:
@@ -28,6 +29,8 @@ def given_limits(options: argparse.Namespace) -> Iterator[tuple[str, float | Non
 
 def limited(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     """The scenario with the limits that the flags set."""
+    from msgspec.structs import replace
+
     flags = {"max_gap_s": options.pass_max_gap, "ttft_s": options.pass_ttft, "duration_s": options.pass_duration}
     given = {name: value for name, value in flags.items() if value is not None}
     return replace(scenario, limits=replace(scenario.limits, **given))

@@ -24,7 +24,7 @@ from kmon.output.github import summary_path
 from kmon.output.junit import check_writable
 from kmon.output.plan_notes import plan_notes
 from kmon.output.saved_test import Saved, TestFile, read_saved
-from kmon.stats.budget import USUAL_ROUNDS, Budget, Goal, budget_of, check_budget, own_rounds
+from kmon.stats.budget import USUAL_ROUNDS, Budget, Goal, budget_of, check_budget, check_own, own_rounds
 from kmon.stats.question import Question, question_of
 from kmon.stats.sequential_test import SequentialTest
 from kmon.stats.thresholds import Thresholds
@@ -122,6 +122,8 @@ def _budget(plan: RacePlan, question: Question | None, options: argparse.Namespa
         return budget_of(goal, earlier_rounds + (options.rounds or USUAL_ROUNDS))
     SequentialTest([(row.target, row.scenario) for row in plan.rows], pass_rate=options.pass_rate)  # raises
     own = own_rounds(goal)
+    if options.rounds is None:
+        check_own(own)
     budget = budget_of(goal, earlier_rounds + (options.rounds or max(USUAL_ROUNDS, own - earlier_rounds)))
     check_budget(budget, own)
     return budget

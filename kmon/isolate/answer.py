@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import exp, log
 
 from kmon.format import listed, percent, plural
@@ -15,6 +15,7 @@ POSSIBLE = 0.01
 """Probability from which another explanation is told."""
 UNUSUAL = 0.05
 """Probability below which clusters and drift of failures are told."""
+MOST_ALTERNATIVES = 3
 E_LIMIT = 1_000_000
 
 
@@ -43,8 +44,9 @@ def _of_stage(experiment: Experiment, stage: Stage, part: Stage | None) -> str:
     if state is None or not state.requests:
         return f"{name}: nothing was measured"
     if conclusion is None:
-        why = experiment.given_up or "it was ended before there was an answer"
-        return f"{name}: not explained, {why}; {_counts(state)}{_likeliest(stage, state)}"
+        why = experiment.given_up or ("it was ended before there was an answer" if experiment.stopped else "")
+        known = f"not explained, {why}" if why else "no answer yet"
+        return f"{name}: {known}; {_counts(state)}{_likeliest(stage, state)}"
     if conclusion.kind not in CAUSES:
         return f"{name} {_no_cause(stage, conclusion, state)}"
     if stage.name == "place":
@@ -56,9 +58,12 @@ def _found(experiment: Experiment, stage: Stage, conclusion: Conclusion, part: S
     """The cause, by its part if that was told apart."""
     of_part = None if part is None else part.conclusion
     if part is not None and of_part is not None and of_part.kind in CAUSES:
-        whole = listed([factor.words for factor in stage.found])
-        told = f"{_cause(part, of_part)}: {_with(of_part)}; {whole} alone makes no difference"
-        return "; ".join(filter(None, (told, *_beside(stage, conclusion), *_beside(part, of_part))))
+        told = f"{_cause(part, of_part)}: {_with(of_part)}"
+        idle = [f"{factor.words} alone" for factor in stage.found]
+        idle += [*_idle(stage, conclusion), *_idle(part, of_part)]
+        possible = [*_alternatives(stage, conclusion), *_alternatives(part, of_part)]
+        beside = (_no_difference(idle), _possible(possible), *_warnings(part, of_part))
+        return "; ".join(filter(None, (told, *beside)))
     told = f"{_cause(stage, conclusion)}: {_with(conclusion)}"
     parts = [each for factor in stage.found for each in experiment.plan.parts(factor)]
     words = listed(list(dict.fromkeys(each.words for each in parts)), "or")
@@ -66,16 +71,9 @@ def _found(experiment: Experiment, stage: Stage, conclusion: Conclusion, part: S
         told += f"; {words} makes no difference by itself"
     elif words:
         told += f"; whether it is by {words} alone is not known"
-    return "; ".join(filter(None, (told, *_beside(stage, conclusion))))
-
-
-def _beside(stage: Stage, conclusion: Conclusion) -> Iterator[str]:
-    """What else there is to say of a cause."""
-    state = stage.state
-    assert state is not None, "it has a conclusion"
-    yield _made_no_difference(stage, conclusion, state)
-    yield _alternatives(stage, conclusion)
-    yield from _warnings(stage, conclusion, state)
+    other = _possible(_alternatives(stage, conclusion))
+    beside = (_no_difference(_idle(stage, conclusion)), other, *_warnings(stage, conclusion))
+    return "; ".join(filter(None, (told, *beside)))
 
 
 def _no_cause(stage: Stage, conclusion: Conclusion, state: IsolationState) -> str:
@@ -131,22 +129,25 @@ def _counts(state: IsolationState) -> str:
     return f"{state.failures} of {state.requests - state.silent} failed{silent}"
 
 
-def _made_no_difference(stage: Stage, conclusion: Conclusion, state: IsolationState) -> str:
+def _idle(stage: Stage, conclusion: Conclusion) -> list[str]:
+    """The factors that make no difference: not in the cause, and in no other explanation that stays possible."""
     possible = {at for each in conclusion.alternatives if each.probability >= POSSIBLE for at in each.factors}
-    idle = [
-        stage.factors[each.factor].words
-        for each in state.factors
-        if each.factor not in conclusion.factors and each.factor not in possible
-    ]
+    others = set(range(len(stage.factors))) - possible - set(conclusion.factors)
+    return [stage.factors[at].words for at in sorted(others)]
+
+
+def _no_difference(idle: Sequence[str]) -> str:
     return f"no difference by {listed(idle)}" if idle else ""
 
 
-def _alternatives(stage: Stage, conclusion: Conclusion) -> str:
-    found = [each for each in conclusion.alternatives if each.probability >= POSSIBLE][:3]
-    if not found:
-        return ""
-    words = [f"{_explanation(stage, each)} ({percent(each.probability)} %)" for each in found]
-    return f"also possible: {listed(words, 'or')}"
+def _alternatives(stage: Stage, conclusion: Conclusion) -> list[str]:
+    """Other explanations that stay possible, the likeliest first."""
+    found = [each for each in conclusion.alternatives if each.probability >= POSSIBLE][:MOST_ALTERNATIVES]
+    return [f"{_explanation(stage, each)} ({percent(each.probability)} %)" for each in found]
+
+
+def _possible(alternatives: Sequence[str]) -> str:
+    return f"also possible: {listed(alternatives, 'or')}" if alternatives else ""
 
 
 def _explanation(stage: Stage, each: Explanation) -> str:
@@ -163,7 +164,9 @@ def _likeliest(stage: Stage, state: IsolationState) -> str:
     return f"; the likeliest is {_explanation(stage, best)} ({percent(best.probability)} %)"
 
 
-def _warnings(stage: Stage, conclusion: Conclusion, state: IsolationState) -> Iterator[str]:
+def _warnings(stage: Stage, conclusion: Conclusion) -> Iterator[str]:
+    state = stage.state
+    assert state is not None, "it has a conclusion"
     if any(stage.factors[at].name == "streaming" for at in conclusion.factors):
         yield "an answer in one piece has no gaps, so that only its end is judged"
     if conclusion.unbroken:

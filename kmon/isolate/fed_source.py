@@ -15,7 +15,6 @@ class FedSource:
 
     def __init__(self, source: EventSource, experiment: Experiment) -> None:
         self._source, self._experiment = source, experiment
-        self._ended = False
 
     async def batches(self) -> AsyncIterator[Sequence[Event]]:
         await self._feed()
@@ -23,12 +22,13 @@ class FedSource:
             for event in batch:
                 if isinstance(event, RunEnded):
                     self._experiment.add(event)
-                self._ended = self._ended or isinstance(event, RaceEnded)
+                elif isinstance(event, RaceEnded):
+                    self._experiment.stopped = True
             yield batch
             await self._feed()
 
     async def _feed(self) -> None:
-        if self._ended:
+        if self._experiment.stopped:
             return
         if rows := self._experiment.next_round():
             await self._source.command(Command("round", rows=rows))
@@ -39,6 +39,7 @@ class FedSource:
         await self._source.command(command)
 
     async def close(self) -> None:
+        self._experiment.stopped = True  # what is cancelled now must not call for another round
         await self._source.close()
 
 
@@ -53,4 +54,5 @@ class FedHost(FedSource):
         self._hosted.start()
 
     async def interrupt(self) -> None:
+        self._experiment.stopped = True
         await self._hosted.interrupt()

@@ -18,7 +18,7 @@ from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject
 from kmon.output.headless import Reporter, hosted_race
 from kmon.output.isolate_json import IsolationJson
-from kmon.output.plan_notes import limit_words
+from kmon.output.plan_notes import pass_words
 from kmon.process.interrupts import INTERRUPTED
 from kmon.stats.isolation.state import FactorState
 from kmon.stats.outcome import SIGNS
@@ -42,11 +42,9 @@ def factor_lines(subject: Subject) -> Iterator[str]:
 
 def plan_notes(subject: Subject) -> list[str]:
     """What passes, and what is not varied, with the reason."""
-    passes = limit_words({subject.reported.scenario.name: subject.reported.scenario.limits})
-    if not subject.checked:
-        unchecked = "any answer, because the question itself is changed (--keep-check)"
-        passes = [words.replace("right answer", unchecked) for words in passes]
-    return [*passes, *(f"not varied: {name}, {why}" for name, why in subject.not_varied.items())]
+    any_answer = "any answer, because the question itself is changed (--keep-check)"
+    passes = pass_words(subject.reported.scenario.limits, "right answer" if subject.checked else any_answer)
+    return [f"a run passes: {passes}", *(f"not varied: {name}, {why}" for name, why in subject.not_varied.items())]
 
 
 class IsolationLines:

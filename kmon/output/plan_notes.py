@@ -17,7 +17,7 @@ SHOWN_HEX = 12
 
 def plan_notes(plan: RacePlan, thresholds: Thresholds, line: TestPlan, *, earlier_rounds: int = 0) -> list[str]:
     """One sentence each. ``earlier_rounds`` are those of a test that is continued."""
-    notes = limit_words({row.scenario.name: row.scenario.limits for row in plan.rows})
+    notes = _limits({row.scenario.name: row.scenario.limits for row in plan.rows})
     if line.question is not None:
         notes.append(f"the question: does {line.question.suspect} fail as often as {listed(line.question.controls)}?")
     if line.budget is not None and (can := budget_words(line.budget)):
@@ -33,17 +33,18 @@ def plan_notes(plan: RacePlan, thresholds: Thresholds, line: TestPlan, *, earlie
     return [*notes, f"plan {line.fingerprint[:SHOWN_HEX]} (its SHA-256)"]
 
 
-def limit_words(limits: Mapping[str, PassLimits]) -> list[str]:
+def _limits(limits: Mapping[str, PassLimits]) -> list[str]:
     """What a run has to keep to pass, besides a right answer; one sentence for all scenarios that ask the same."""
     by_words: dict[str, list[str]] = {}
     for scenario, of in limits.items():
-        by_words.setdefault(_words(of), []).append(scenario)
+        by_words.setdefault(pass_words(of), []).append(scenario)
     if len(by_words) == 1:
         return [f"a run passes: {words}" for words in by_words]
     return [f"a run of {listed(names)} passes: {words}" for words, names in by_words.items()]
 
 
-def _words(limits: PassLimits) -> str:
+def pass_words(limits: PassLimits, answer: str = "right answer") -> str:
+    """What a run needs to pass: the ``answer``, and the limits it has to keep."""
     parts = [
         f"{what} {limit:g} s"
         for what, limit in (
@@ -53,4 +54,4 @@ def _words(limits: PassLimits) -> str:
         )
         if limit
     ]
-    return ", ".join(["right answer", *(parts or ["however long it takes"])])
+    return ", ".join([answer, *(parts or ["however long it takes"])])

@@ -9,6 +9,7 @@ from msgspec import Struct
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
 from kmon.stats.latency import Latency, latency
+from kmon.stats.left_out import left_out
 from kmon.stats.pairs import Comparison, compare_pairs
 from kmon.stats.question import Question
 from kmon.stats.summary import ArmFigures, figures
@@ -55,8 +56,10 @@ def compare(
     all_figures = tuple(figures(names[arm], list(rounds.values())) for arm, rounds in arms.items())
     found_latency = latency(arms, names, question)
     duration_s = span_s([trial for rounds in arms.values() for trial in rounds.values()])
+    counts = any(arm.n for arm in all_figures)
+    conclusion = f"{watched}{left_out(all_figures)}" if watched and counts else None
     return Verdict(
-        conclusion=watched or conclude(all_figures, comparisons, found_latency, duration_s),
+        conclusion=conclusion or conclude(all_figures, comparisons, found_latency, duration_s),
         arms=all_figures,
         comparisons=comparisons,
         duration_s=duration_s,

@@ -29,7 +29,7 @@ def conclude(
     if not counted:
         return nothing_counts(arms)
     if not comparisons:
-        return _alone(counted[0]) + beside
+        return _alone(counted[0], [arm.name for arm in arms if not arm.n]) + beside
     times = times_told(latency, comparisons)
     if not any(arm.failed for arm in counted):
         unseen = _no_failure(counted)
@@ -40,12 +40,13 @@ def conclude(
     return (f"{failures}. {times.text}" if times.text else failures) + beside
 
 
-def _alone(arm: ArmFigures) -> str:
+def _alone(arm: ArmFigures, others: Sequence[str]) -> str:
     passed = f"{arm.name} passed {arm.words}"
     if not arm.failed:
         return passed
     unsaid = "it does not tell whether the provider, the model or the request is the cause"
-    return f"{passed}; nothing was raced beside it, so {unsaid}"
+    alone = f"no run of {listed(others, 'or')} counts" if others else "nothing was raced beside it"
+    return f"{passed}; {alone}, so {unsaid}"
 
 
 def _no_failure(arms: Sequence[ArmFigures]) -> str:

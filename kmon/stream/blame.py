@@ -31,11 +31,11 @@ class Blame(Struct, frozen=True):
 
     @property
     def brief(self) -> str:
-        """``path, likely: no TCP answer``, ``beyond 1.2.3.4 (provider or a relay)``; 70 columns at most."""
+        """``path, likely: no TCP answer``, ``beyond 1.2.3.4: provider or a relay``; 70 columns at most."""
         if self.name == "unknown":
             return f"{self.certainty}: {self.why}"
         if self.name == "beyond":
-            return f"beyond {self.peer or 'the TCP peer'} ({self.why})"
+            return f"beyond {self.peer or 'the TCP peer'}: {self.why}"
         return f"{self.name}{', likely' if self.certainty == 'likely' else ''}: {self.why}"
 
     @property

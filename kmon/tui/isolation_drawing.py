@@ -61,9 +61,8 @@ def _summary(experiment: Experiment, width: int) -> Spans:
     reported = experiment.reported
     who = f"{one_line(reported.target.name)} with {one_line(reported.scenario.name.partition(' ')[0])}"
     used = f"{plural(experiment.requests, 'request')} of {experiment.max_requests}"
-    stage = experiment.stage
-    failed = "" if stage.state is None else f", {stage.state.failures} of this stage failed"
-    return (Span(" " * MARGIN), Span(shorten(who, width // 2), "title"), Span(f"   {used}{failed}", "muted"))
+    failed = sum(sent.failed is True for each in experiment.rounds for sent in each.sent)
+    return (Span(" " * MARGIN), Span(shorten(who, width // 2), "title"), Span(f"   {used}, {failed} failed", "muted"))
 
 
 # -- factors -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How sure are kmon's verdicts? Coverage, false proofs and power, each beside the bar that it must keep.
+"""How sure are kmon's verdicts? Coverage, false proofs, power and isolated causes, each beside its bar.
 
     python -m tests.bench.sure [TABLE...] [--worlds N] [--seed N]
 
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 
 from tests.bench.sure_coverage import coverages
+from tests.bench.sure_isolation import isolation
 from tests.bench.sure_proofs import false_proofs, power
 from tests.bench.sure_table import Table
 
@@ -19,6 +20,7 @@ TABLES: dict[str, Callable[[int, int], Table]] = {
     "coverage": coverages,
     "false-proofs": false_proofs,
     "power": power,
+    "isolation": isolation,
 }
 """Each takes the number of simulated worlds per figure, and a seed."""
 

@@ -85,9 +85,9 @@ def test_the_evidence_is_a_line_for_a_support_engineer() -> None:
         "socket open, bytes unread 0, no retransmits, TCP keep-alive answered 0.4 s ago, kmon in time, "
         "canary on time: the silence is beyond 203.0.113.7 (the provider, its load balancer, or a relay)"
     )
-    assert weigh(silence()).blame.brief == "beyond 203.0.113.7 (provider or a relay)"
-    assert weigh(silence(peer=HERE)).blame.brief == "beyond 127.0.0.1:8787 (server or relay here)"
-    assert weigh(silence(peer=None)).blame.brief == "beyond the TCP peer (provider or a relay)"
+    assert weigh(silence()).blame.brief == "beyond 203.0.113.7: provider or a relay"
+    assert weigh(silence(peer=HERE)).blame.brief == "beyond 127.0.0.1:8787: server or relay here"
+    assert weigh(silence(peer=None)).blame.brief == "beyond the TCP peer: provider or a relay"
 
 
 def test_the_longest_address_leaves_room_for_the_target_in_a_status_line() -> None:

@@ -165,7 +165,7 @@ async def test_a_stopped_provider_whose_kernel_answers_is_beyond_its_address() -
             finally:
                 os.kill(simulator.pid, signal.SIGCONT)
     first = blames(race)[0]
-    assert first.brief == f"beyond {urlsplit(simulator.base_url('sim')).netloc} (server or relay here)"
+    assert first.brief == f"beyond {urlsplit(simulator.base_url('sim')).netloc}: server or relay here"
     assert (first.name, first.certainty) == ("beyond", "likely")
     assert ended.signature == "hang-mid-stream"
     assert [stall.own for stall in ended.stalls] == [False]
@@ -207,7 +207,7 @@ async def test_a_relay_that_holds_back_what_a_healthy_provider_sends_is_not_call
             ended = await race.ended()
     assert sent > before, "the provider sends on"
     assert not names(race, "provider")
-    assert found.brief == f"beyond {urlsplit(url).netloc} (server or relay here)"
+    assert found.brief == f"beyond {urlsplit(url).netloc}: server or relay here"
     assert "a relay to one" in found.evidence
     assert ended.blame is not None and ended.blame.peer == urlsplit(url).netloc
 

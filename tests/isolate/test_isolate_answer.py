@@ -97,8 +97,7 @@ def test_a_cause_is_told_with_its_numbers_and_what_made_no_difference() -> None:
 def test_of_a_whole_the_part_is_told_that_makes_the_difference() -> None:
     assert answer(concluded(conclusion("factor", (1,)), part=conclusion("factor", (0,)))) == (
         "bedrock/kimi-k2.5 fails when the request has a tool result in its history: 11 of 27 with it, 0 of 25 without "
-        "(e = 45); tools in the request alone makes no difference; "
-        "no difference by this dialect and a streamed answer; 0 requests"
+        "(e = 45); no difference by tools in the request alone, this dialect and a streamed answer; 0 requests"
     )
 
 
@@ -160,6 +159,8 @@ def test_not_explained_says_why_and_what_to_do(reason: str, words: str) -> None:
 
 def test_what_was_ended_early_says_what_is_missing() -> None:
     running = concluded(None)
+    assert "bedrock/kimi-k2.5: no answer yet; 11 of 52 failed" in answer(running)
+    running.stopped = True
     assert "not explained, it was ended before there was an answer; 11 of 52 failed" in answer(running)
     running.given_up = "all requests were rate-limited"
     assert "not explained, all requests were rate-limited" in answer(running)

@@ -113,7 +113,7 @@ async def test_a_target_that_never_passes_stops_the_race_and_is_not_called_prove
         race_plan = plan(target(good, "good"), target(bad, "bad"), rounds=60)
         watch = SequentialTest([(row.target, row.scenario) for row in race_plan.rows])
         printed, _ = await lines(race_plan, watch=watch)
-    assert len([line for line in printed if "Test" in line and ":" in line]) < 20
+    assert len([line for line in printed if "Test" in line and ":" in line]) < 60
     assert any(
         line.startswith("enough: bad failed 100 percentage points more often while the test ran than")
         for line in printed

@@ -12,8 +12,11 @@ from textual.keys import _character_to_key as character_to_key
 from textual.pilot import Pilot
 
 from kmon.tui.app import KmonApp
+from kmon.tui.board_screen import BoardScreen
 from kmon.tui.options import ScreenOptions
 from kmon.tui.pane import Pane
+from kmon.tui.screen import OverviewScreen
+from kmon.tui.shown_race import ShownRace
 from kmon.tui.themes import choose, load_themes
 from tests.support.scripted import FrozenClock, S, Script, ScriptedSource, plan, race
 
@@ -27,6 +30,7 @@ class Stage:
     options: dict[str, Any] = field(default_factory=dict)
     plain: bool = False
     crash: str = ""
+    overview: Callable[[ShownRace], OverviewScreen] = BoardScreen
 
     def __post_init__(self) -> None:
         self.clock = FrozenClock(int(self.at_s * S))
@@ -37,7 +41,7 @@ class Stage:
         screen_options = ScreenOptions(**values)
         themes = load_themes(screen_options.user_theme_dirs)
         palette = choose(themes, screen_options.theme)
-        self.app = KmonApp(screen_options, themes, palette, plain=self.plain)
+        self.app = KmonApp(screen_options, themes, palette, plain=self.plain, overview=self.overview)
         self._told: list[str] = []
         show = self.app.notify
 

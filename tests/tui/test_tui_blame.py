@@ -47,7 +47,7 @@ def zoomed(view: RaceView, width: int = 70) -> str:
 
 def test_a_stalled_pane_says_in_a_few_words_whose_it_is() -> None:
     view = view_of(stalled(THEIRS))
-    assert "beyond 1.2.3.4 (provider or a relay)" in pane(view)
+    assert "beyond 1.2.3.4: provider or a relay" in pane(view)
     view.apply(ev.Blamed(8 * S, "r1", 1, OURS))
     assert "us: kmon was late" in pane(view)
     view.apply(ev.StallEnded(9 * S, "r1", 1, "mid-text", 8_400.0, blame=OURS))

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from kmon.format import TextLine
 from kmon.stream.events import RaceEnded
 from tests.support.board_scripts import board_plan, board_scripts
+from tests.support.isolation_stage import CAUSE, isolation_stage, painted
 from tests.support.scripted import S, showcase, stuck
 from tests.support.tui_stage import Stage
 
@@ -69,6 +70,19 @@ def test_stuck_chat_light(snap_compare: Compare) -> None:
 @pytest.mark.parametrize("keys", [("2", "z"), ("2", "z", "right")], ids=["flow", "gaps"])
 def test_stuck_chat_zoomed(snap_compare: Compare, keys: tuple[str, ...]) -> None:
     assert compare(snap_compare, Stage(stuck(), at_s=16.0), (100, 36), *keys)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_isolation_dark(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert compare(snap_compare, isolation_stage(painted()), size)
+
+
+def test_isolation_light(snap_compare: Compare) -> None:
+    assert compare(snap_compare, isolation_stage(painted(found=CAUSE), theme="kmon-light"), (120, 40), "down")
+
+
+def test_isolation_ascii(snap_compare: Compare) -> None:
+    assert compare(snap_compare, isolation_stage(painted(), ascii=True), (80, 24))
 
 
 def test_board_light(snap_compare: Compare) -> None:

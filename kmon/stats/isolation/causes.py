@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import combinations
-from math import comb, log
+from math import comb
 from typing import Literal
 
 from msgspec import Struct
@@ -28,7 +28,7 @@ An odds ratio below 5 is no cause here: to see it takes hundreds of requests.
 TROUBLE = 0.02
 """Share of blocks in which something else is wrong: all requests fail at one unknown rate, whatever is in them."""
 
-WEIGHTS: dict[Kind | None, float] = {None: 0.35, "factor": 0.35, "pair": 0.25, "either": 0.05}
+WEIGHTS: dict[Kind | None, float] = {None: 0.35, "factor": 0.4, "pair": 0.2, "either": 0.05}
 """What is believed before the first request; None: no factor makes a difference."""
 
 
@@ -55,16 +55,6 @@ def causes(design: Design) -> dict[Cause, float]:
         alike = [pair for pair in pairs if pair.kind == kind]
         found |= dict.fromkeys(alike, WEIGHTS[kind] / max(1, len(alike)))
     return found
-
-
-def ln_needed(design: Design, cause: Cause) -> float:
-    """Natural logarithm of the e-value that proves a cause. See :attr:`Design.ln_needed`; of what is for two factors,
-    each has a share by its probability beforehand."""
-    if cause.kind == "factor":
-        return design.ln_needed
-    of_two = {kind: weight for kind, weight in WEIGHTS.items() if kind in ("pair", "either")}
-    pairs = design.factors * (design.factors - 1) / 2
-    return log(40 * pairs * sum(of_two.values()) / of_two[cause.kind])
 
 
 @lru_cache(maxsize=4096)

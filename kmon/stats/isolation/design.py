@@ -59,12 +59,14 @@ class Design(Struct, frozen=True):
 
     @property
     def ln_needed(self) -> float:
-        """Natural logarithm of the e-value that accuses a single factor.
+        """Natural logarithm of the e-value that accuses a single factor: at most one in 100 experiments accuses any
+        factor wrongly (Bonferroni), however failures depend on each other in time."""
+        return log(100 * self.factors)
 
-        At most one wrong accusation in 20 experiments, however failures depend on each other in time: half of that is
-        for all single factors together (Bonferroni), half for causes of two factors.
-        """
-        return log(40 * self.factors)
+    @property
+    def ln_needed_of_two(self) -> float:
+        """The same for each of two factors that are accused together: at most one in 50 experiments."""
+        return log(50 * self.factors)
 
     @property
     def least_requests(self) -> int:

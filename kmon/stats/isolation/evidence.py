@@ -10,7 +10,7 @@ exactly 1, whatever the outcomes are (Fisher's randomisation test; here as a bet
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from math import fsum, log
+from math import exp, fsum, log
 from operator import mul, truediv
 
 from kmon.stats.isolation.blocks import Block, Mask, overlaps, placements
@@ -29,13 +29,11 @@ class Evidence:
         self._own = {factor: Episodes() for factor in design.own_outages}
         self._weights = {cause: (prior / len(RATES),) * len(RATES) for cause, prior in self._prior.items()}
         """Prior probability times all ratios so far, per pair of rates. That of "no effect" stays what it was."""
-        self.ln_e = [0.0] * design.factors
-        """Per factor: log e-value against "this factor has no effect, whatever the others do"."""
+        self._ln_e_learned = [0.0] * design.factors
 
     def add(self, block: Block, outcomes: Sequence[bool | None]) -> None:
         """Add a block with its outcomes; None says nothing."""
-        unbroken = {factor for factor, runs in self._own.items() if runs.unbroken(block.column(factor), outcomes)}
-        live = [factor for factor in block.varied if factor not in unbroken]
+        live = [factor for factor in block.varied if factor not in self._own or not self._own[factor].begun]
         draw = _Draw(block, outcomes, live, self._own)
         bets = dict.fromkeys(live, 0.0)
         stakes = dict.fromkeys(live, 0.0)
@@ -46,8 +44,10 @@ class Evidence:
                 bets[factor] += fsum(map(mul, weights, draw.ratios(cause, (factor,))))
             if moved:
                 self._weights[cause] = tuple(map(mul, weights, draw.ratios(cause, moved)))
+        for factor, episodes in self._own.items():
+            episodes.add(block.column(factor), outcomes)
         for factor in live:
-            self.ln_e[factor] += log(bets[factor] / stakes[factor])
+            self._ln_e_learned[factor] += log(bets[factor] / stakes[factor])
 
     def probabilities(self) -> dict[Cause | None, float]:
         """How probable each cause is now; None: no factor makes a difference that these causes describe."""
@@ -56,9 +56,19 @@ class Evidence:
         total = fsum(weights.values())
         return {cause: weight / total for cause, weight in weights.items()}
 
-    def ln_e_cause(self, cause: Cause) -> float:
-        """Log e-value of a cause against "none of its factors has an effect"."""
+    def ln_e_alone(self, factor: int) -> float:
+        """Log e-value against "this factor has no effect": a bet that it is the cause by itself."""
+        cause = Cause("factor", (factor,))
         return log(fsum(self._weights[cause]) / self._prior[cause])
+
+    def ln_e_learned(self, factor: int) -> float:
+        """Log e-value against the same: a bet on all causes that it belongs to, as probable as they were before each
+        block. Better if the factor needs another."""
+        return self._ln_e_learned[factor]
+
+    def ln_e(self, factor: int) -> float:
+        """Log e-value against the same: half the stake on either bet."""
+        return log(fsum(exp(ln_e) / 2 for ln_e in (self.ln_e_alone(factor), self.ln_e_learned(factor))))
 
 
 class _Draw:
@@ -92,17 +102,23 @@ class _Draw:
 
 
 class Episodes:
-    """Runs of failures of a factor whose levels have outages of their own, per level."""
+    """Runs of failures of a factor whose levels have outages of their own."""
 
     def __init__(self) -> None:
-        self._open = {True: False, False: False}
+        self._failing = {True: False, False: False}
 
-    def unbroken(self, column: Mask, outcomes: Sequence[bool | None]) -> bool:
-        """Add a block. Return whether it only goes on with a run of failures that was counted before."""
-        goes_on = False
+    @property
+    def begun(self) -> bool:
+        """Whether a level had nothing but failures when it was last seen.
+
+        As long as that lasts, nothing is learned: the outage that goes on was counted when it began, and while one side
+        is known to be down the two could not change places.
+        """
+        return any(self._failing.values())
+
+    def add(self, column: Mask, outcomes: Sequence[bool | None]) -> None:
+        """Add a block."""
         for level in (True, False):
             here = [outcome for at, outcome in enumerate(outcomes) if (column >> at & 1) == level]
-            goes_on = goes_on or (self._open[level] and True in here)
             if True in here or False in here:
-                self._open[level] = False not in here
-        return goes_on
+                self._failing[level] = False not in here

@@ -13,16 +13,16 @@ from math import ceil, log, log1p
 from random import Random
 
 from kmon.stats.isolation.blocks import Block, as_reported, draw, slots
-from kmon.stats.isolation.causes import Cause, ln_needed
+from kmon.stats.isolation.causes import Cause
 from kmon.stats.isolation.design import Config, Design
 from kmon.stats.isolation.evidence import Evidence
 from kmon.stats.isolation.ledger import Ledger
 from kmon.stats.isolation.state import Conclusion, ConclusionKind, Explanation, FactorState, IsolationState, Reason
 
 SURE = 0.9
-"""Probability from which a single factor is told. It must be proven as well."""
-PAIR_SURE = 0.95
-"""The same for two factors: of these, one may be innocent."""
+"""Probability from which a single factor is told. It must be proven to have an effect as well."""
+SURE_OF_TWO = 0.95
+"""The same for two factors: one of them may be innocent and have had bad luck."""
 NONE_SURE = 0.95
 """The same for "none of them"."""
 DROP_BELOW = 0.001
@@ -100,7 +100,7 @@ class Isolation:
     def _factor(self, factor: int, probability: float, dropped: bool) -> FactorState:
         reported, changed = self._ledger.rates(Cause("factor", (factor,)))
         why = f"less than {DROP_BELOW:.1%} likely to matter" if dropped else ""
-        return FactorState(factor, reported, changed, probability, self._evidence.ln_e[factor], dropped, why)
+        return FactorState(factor, reported, changed, probability, self._evidence.ln_e(factor), dropped, why)
 
     @property
     def _left(self) -> int:
@@ -127,24 +127,20 @@ class Isolation:
         best = max(probabilities, key=lambda cause: probabilities[cause])
         if best is not None and self._proven(best, probabilities[best]):
             return self._conclude(best.kind, best)
+        if self._vanished():
+            return self._conclude("not-explained", reason="vanished")
         if self._ledger.ln_e_does_not_fail() >= LN_20:
             return self._conclude("does-not-fail")
         if probabilities[None] >= NONE_SURE or self._ledger.ln_e_always_fails() >= self._design.ln_needed:
             return self._conclude("none-of-them")
-        if self._vanished():
-            return self._conclude("not-explained", reason="vanished")
         if self._left < 2:
             return self._conclude("not-explained", reason="budget")
         return None
 
     def _proven(self, cause: Cause, probability: float) -> bool:
-        """Of two factors, both together must be proven to matter, and either of them alone at one error in 20."""
-        if probability < (SURE if cause.kind == "factor" else PAIR_SURE):
-            return False
-        alone = [self._evidence.ln_e[factor] for factor in cause.factors]
         if cause.kind == "factor":
-            return alone[0] >= self._design.ln_needed
-        return min(alone) >= LN_20 and self._evidence.ln_e_cause(cause) >= ln_needed(self._design, cause)
+            return probability >= SURE and self._ln_e(cause) >= self._design.ln_needed
+        return probability >= SURE_OF_TWO and self._ln_e(cause) >= self._design.ln_needed_of_two
 
     def _vanished(self) -> bool:
         enough = ceil(LN_20 / -log1p(-self._design.rate))
@@ -167,7 +163,10 @@ class Isolation:
         )
 
     def _ln_e(self, cause: Cause) -> float:
-        return self._evidence.ln_e[cause.factors[0]] if cause.kind == "factor" else self._evidence.ln_e_cause(cause)
+        """Of two factors, the weaker one's: neither may be innocent."""
+        if cause.kind == "factor":
+            return self._evidence.ln_e_alone(cause.factors[0])
+        return min(self._evidence.ln_e_learned(factor) for factor in cause.factors)
 
     def _explanations(self) -> tuple[Explanation, ...]:
         """Everything that is still possible, the likeliest first."""
