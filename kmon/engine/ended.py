@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kmon.dialects.bounds import ID_LIMIT_CHARS
 from kmon.probe.recorder import AttemptOutcome
 from kmon.stream.events import RunEnded
+from kmon.stream.others_gaps import mid_gap_ns, others_gap_ns
 from kmon.stream.timeline import MS
 
 
@@ -75,13 +76,13 @@ def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
         blame=outcome.blame,
         dropped_chars=transcript.dropped_chars,
         dropped_tool_calls=transcript.dropped_calls,
-        others_gap_ms=_ms(timeline.others_gap_ns()),
+        others_gap_ms=_ms(others_gap_ns(timeline)),
         unread=outcome.unread,
         unread_dialect=outcome.unread_dialect,
         refusal=refusal,
         started_ms=0.0 if facts.t_race is None else max(0.0, (facts.t_begin - facts.t_race) / MS),
         left_open_ms=_ms(timeline.left_open_ns),
-        mid_gap_ms=None if (gap_ns := timeline.mid_gap_ns()) is None else max(gap_ns, facts.earlier_gap_ns) / MS,
+        mid_gap_ms=None if (gap_ns := mid_gap_ns(timeline)) is None else max(gap_ns, facts.earlier_gap_ns) / MS,
         late_ms=(outcome.late_ns + facts.earlier_late_ns) / MS,
     )
 

@@ -28,6 +28,7 @@ from kmon.probe.send import Shared
 from kmon.retry.policy import Policy
 from kmon.retry.sequence import AttemptSequence, Endpoint, NextAttempt
 from kmon.stream.events import AttemptRole, Diagnosed, Event, Notice, NudgeResult, RetryScheduled, RunEnded, RunQueued
+from kmon.stream.others_gaps import mid_gap_ns
 from kmon.stream.timeline import S
 
 ALREADY_ENDED = "{}: nothing to nudge, the run has ended (r retries it)"
@@ -147,7 +148,7 @@ class Run:
             outcome = await self._request("retry" if self._attempts else "first")
             while (messages := self._next_messages(outcome)) is not None and not self._restart:
                 self._conversation, self._turns = messages, self._turns + 1
-                self._earlier_gap_ns = max(self._earlier_gap_ns, outcome.timeline.mid_gap_ns() or 0)
+                self._earlier_gap_ns = max(self._earlier_gap_ns, mid_gap_ns(outcome.timeline) or 0)
                 self._earlier_late_ns += outcome.late_ns
                 self._sequence.next_request()
                 outcome = await self._request("turn")

@@ -65,7 +65,7 @@ class Experiment:
         self._mute = 0
         self.given_up = self.left_out = ""
         self.stopped = False
-        """Whether its race has ended."""
+        """Whether its race is at its end, so that no more can be sent."""
         kept = sum(stage.least_requests for stage in self._coming[1:])
         least = min(self.max_requests, self._coming[0].least_requests)
         self._begin_stage(self._coming.pop(0), max(self.max_requests - kept, least))
@@ -102,7 +102,7 @@ class Experiment:
     def next_round(self) -> tuple[Row, ...]:
         """The rows to send together now; none while a round is open, and none when it is over."""
         isolation = self.stage.isolation
-        if self.given_up or self._waiting or isolation is None:
+        if self.given_up or self.stopped or self._waiting or isolation is None:
             return ()
         requests = self.stage.requests
         sent = tuple(

@@ -39,6 +39,7 @@ class FedSource:
         await self._source.command(command)
 
     async def close(self) -> None:
+        self._experiment.stopped = True  # what is cancelled now must not call for another round
         await self._source.close()
 
 
@@ -53,4 +54,5 @@ class FedHost(FedSource):
         self._hosted.start()
 
     async def interrupt(self) -> None:
+        self._experiment.stopped = True
         await self._hosted.interrupt()

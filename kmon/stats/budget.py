@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from math import log
+from collections.abc import Callable
+from math import comb, log
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +17,6 @@ from kmon.stats.power import (
     POWER,
     FailureRates,
     Proves,
-    episodes_needed,
     least_rounds,
     mcnemar_proves,
     power,
@@ -98,7 +97,9 @@ def budget_of(goal: Goal, rounds: int) -> Budget:
     )
     if not pairs:
         return budget
-    proves, episodes = _rule(goal)
+    proves = _rule(goal, ones=_ones_of_one_bad(goal) if goal.watched else 0)
+    best = _rule(goal, ones=_fewest_ones(goal) if goal.watched else 0)
+    episodes = _first(lambda n: best(n, 0))
     found = 1.0 if every_round else FOUND
     return replace(
         budget,
@@ -168,19 +169,27 @@ def _evidence(budget: Budget) -> str:
     return f"{budget.episodes} failures of one target alone, {apart}, so at least {budget.least_rounds} rounds"
 
 
-def _rule(goal: Goal) -> tuple[Proves, int]:
-    """When the evidence of a pair is a proof, and how many episodes of one arm that takes at least."""
-    pairs = claims(goal.arms, goal.question)
+def _rule(goal: Goal, ones: int) -> Proves:
+    """When the evidence of a pair is a proof, in a watched test beside ``ones`` claims without evidence."""
     if not goal.watched:
-        return mcnemar_proves(len(pairs)), episodes_needed(len(pairs))
-    bad = pairs[0][0] if goal.question is None else _suspect(goal.arms, goal.question)
-    ln_needed = _ln_needed(goal, ones=sum(bad not in pair for pair in pairs))
-    episodes = _first(lambda n: ln_e_pairs_differ(n, 0) >= ln_needed)
-    return lambda worse, better: worse > better and ln_e_pairs_differ(worse, better) >= ln_needed, episodes
+        return mcnemar_proves(len(claims(goal.arms, goal.question)))
+    ln_needed = _ln_needed(goal, ones=ones)
+    return lambda worse, better: worse > better and ln_e_pairs_differ(worse, better) >= ln_needed
 
 
-def _suspect(arms: Sequence[Arm], question: Question) -> Arm:
-    return next(arm for arm in arms if arm.target == question.suspect)
+def _ones_of_one_bad(goal: Goal) -> int:
+    """The pairs without evidence if the suspect alone is bad, or the first arm."""
+    suspect = goal.arms[0].target if goal.question is None else goal.question.suspect
+    bad = next(arm for arm in goal.arms if arm.target == suspect)
+    return sum(bad not in pair for pair in claims(goal.arms, goal.question))
+
+
+def _fewest_ones(goal: Goal) -> int:
+    """The fewest pairs without evidence, however many arms are bad: those of two bad arms, and of two good ones."""
+    if goal.question is not None:
+        return 0
+    n = len(goal.arms)
+    return min(comb(bad, 2) + comb(n - bad, 2) for bad in range(n + 1))
 
 
 def _ln_needed(goal: Goal, *, ones: int) -> float:
@@ -195,13 +204,13 @@ def _ln_needed(goal: Goal, *, ones: int) -> float:
 
 def _least_kept(goal: Goal, rate: float, *, failures: int) -> int:
     """The fewest rounds with so many failures that prove a pass rate kept."""
-    ln_needed = _ln_needed(goal, ones=len(claims(goal.arms, goal.question)))
+    ln_needed = _ln_needed(goal, ones=_fewest_ones(goal))
     return _first(lambda n: n > failures and ln_e_rate_above(n - failures, n, rate) >= ln_needed)
 
 
 def _least_missed(goal: Goal, rate: float) -> int:
     """The fewest rounds that prove a pass rate missed: by the episodes with one pass between any two, and by rounds."""
-    ln_needed = _ln_needed(goal, ones=len(claims(goal.arms, goal.question)))
+    ln_needed = _ln_needed(goal, ones=_fewest_ones(goal))
     passes = _first(lambda n: ln_e_rate_above(n, n, 1 - rate) >= ln_needed) - 1
     failures = _first(lambda n: n > passes and ln_e_rate_above(n, n + passes, 1 - rate) >= ln_needed)
     return failures + passes

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kmon.stats.e_values import PAIR_PRIOR
 from kmon.stats.statistics import Interval, clopper_pearson
 
-_HALVINGS = 50
+_HALVINGS = 36
 _STAKES = tuple((1 - ((at + 0.5) / 64) ** 5, (2 - ((at + 0.5) / 64) ** 5) ** (PAIR_PRIOR - 1)) for at in range(64))
 """The parts of its capital that a bet stakes, with their weights: about beta(0.2, 0.2) for (1 + stake) / 2.
 

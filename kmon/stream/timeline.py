@@ -311,27 +311,6 @@ class Timeline:
         stalled_ns = int(max((stall.duration_ms for stall in self.stalls), default=0.0) * MS)
         return max(clock.max_gap_ns, self.tail_gap_ns, open_ns, stalled_ns)
 
-    def others_gap_ns(self) -> int | None:
-        """The longest gap of a closed attempt that this machine did not cause; None where it caused none."""
-        own = self.own_starts_ns
-        if not own:
-            return None
-        found = [gap_ns for gap_ns, start_ns in self.gaps() if start_ns not in own]
-        found += [int(stall.duration_ms * MS) for stall in self.stalls if not stall.own]
-        last_ns = self.progress.last_ns
-        if last_ns is not None and last_ns not in own:
-            found.append(self.tail_gap_ns)
-        return max(found, default=0)
-
-    def mid_gap_ns(self) -> int | None:
-        """The longest gap of a closed attempt after its first token, that this machine did not cause and in which
-        output was due; None without a token."""
-        last_ns = self.watched_clock.last_ns
-        if last_ns is None:
-            return None
-        tail_ns = 0 if last_ns in self.own_starts_ns else self.tail_gap_ns
-        return max([tail_ns, *(gap_ns for gap_ns, start_ns in self.gaps() if start_ns not in self.own_starts_ns)])
-
     def gaps(self) -> Iterator[tuple[int, int]]:
         """Length and start of each ended gap on the watched clock; once thinned, of the longest in each slice."""
         if self.worst_ns is not None:

@@ -1,4 +1,4 @@
-"""How sure are kmon's verdicts? Coverage, false proofs and power, each beside the bar that it must keep.
+"""How sure are kmon's verdicts? Coverage, false proofs, power and isolated causes, each beside its bar.
 
     python -m tests.bench.sure [TABLE...] [--worlds N] [--seed N]
 

@@ -115,7 +115,7 @@ def false_proofs(worlds: int, seed: int) -> Table:
 TRUE_DIFFERENCES: tuple[tuple[float, float, float, float], ...] = (
     (0.40, 0.00, 25, 40),
     (0.40, 0.02, 27, 44),
-    (0.15, 0.02, 65, 125),
+    (0.15, 0.02, 82, 125),
     (0.10, 0.00, 66, 105),
 )
 """Failure rates of the worse target and of all others; the most rounds to proof with two and with four targets."""

@@ -166,3 +166,18 @@ def test_a_test_until_proven_gets_the_rounds_it_needs(tmp_path: Path) -> None:
     (plan,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "test_plan")
     assert plan["rounds"] == plan["budget"]["rounds_for_power"] > 10
     assert plan["budget"]["watched"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rounds", "said"), [("10", "This is not proven: chance alone may do that"), ("35", "This is proven to last (p = ")]
+)
+def test_the_field_report_ends_in_what_its_rounds_can_prove(tmp_path: Path, rounds: str, said: str) -> None:
+    """With ten rounds as in the report, and with as many as the plan recommends."""
+    done = kmon("test", "--demo", "--count", rounds, "--speed", "20", "--json", cwd=tmp_path)
+    assert ("take --count 35" in done.stderr) == (rounds == "10")
+    (verdict,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "verdict")
+    told = verdict["conclusion"]
+    assert told.startswith("bedrock/kimi-k2.5 failed ")
+    assert said in told
+    assert ("how this provider serves this model, or the dialect" in told) == (rounds == "35")

@@ -13,6 +13,7 @@ from kmon.findings.content import RequestFacts
 from kmon.findings.signature import EndedAttempt, Signature, decide
 from kmon.stream import events as ev
 from kmon.stream.blame import Blame, Certainty, Party
+from kmon.stream.others_gaps import others_gap_ns
 from kmon.stream.timeline import MS, S, Timeline
 from kmon.stream.view import RaceView
 
@@ -97,7 +98,7 @@ def test_its_gaps_are_left_out_of_those_of_the_others() -> None:
     for at_s in (1, 3, 12, 18):
         line.on_chunk(at_s * S, text=True)
     line.on_closed(20 * S)
-    assert (line.max_gap_ns(20 * S), line.others_gap_ns()) == (9 * S, 6 * S)
+    assert (line.max_gap_ns(20 * S), others_gap_ns(line)) == (9 * S, 6 * S)
     assert [stall.own for stall in line.stalls] == [True, False]
 
 
@@ -108,7 +109,7 @@ def test_a_silence_that_never_ended_and_was_this_machine_s_is_no_gap_of_the_othe
     line.on_chunk(1 * S, text=True)
     line.on_chunk(1 * S + 400 * MS, text=True)
     line.on_closed(30 * S)
-    assert line.others_gap_ns() == 400 * MS
+    assert others_gap_ns(line) == 400 * MS
 
 
 def test_a_threshold_learns_nothing_from_this_machine_s_own_gaps() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmon.findings.chunk_stats import ChunkStats
-from kmon.findings.silence import resumed
+from kmon.findings.silence import out_of_time, resumed
 from kmon.stream.timeline import MS, S, Timeline
 
 PACES = [
@@ -48,3 +48,23 @@ def test_a_server_that_holds_arguments_back_is_not_nearly_stalled() -> None:
     timeline, stats = folded([4.8] * 9), ChunkStats()
     stats.held_back += [(50 * MS + n * 4_800 * MS, 50 * MS + (n + 1) * 4_800 * MS) for n in range(9)]
     assert resumed(timeline, stats) is None
+
+
+@pytest.mark.parametrize(
+    ("late_s", "open_s", "took_s", "void"),
+    [
+        (0.0, 20, 20, False),
+        (0.9, 2, 4, False),
+        (22.0, 24, 26, True),
+        (3.0, 6, 15, True),
+        (22.0, 58, 60, False),  # the server alone was silent for 36 s
+        (5.0, None, 15, True),  # output was still coming
+        (2.0, None, 15, False),
+    ],
+)
+def test_a_limit_is_void_where_kmon_stood_still_for_a_good_part_of_the_time(
+    late_s: float, open_s: float | None, took_s: int, void: bool
+) -> None:
+    line = Timeline(0, 5 * S)
+    line.left_open_ns = None if open_s is None else int(open_s * S)
+    assert bool(out_of_time(line, int(late_s * S), took_s * S)) == void

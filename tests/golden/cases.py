@@ -127,7 +127,7 @@ def verdict(folder: Path) -> Lines:
     """An experiment in which one target fails with tools only, and what that proves."""
     done = Home(folder).run(
         "test", "--demo", "together", "groq", "--profile", "seed-000", "--scenario", "tool-result,minimal",
-        "--count", "6", "--seed", "3", "--no-nonce", "--until-proven", "--pass-rate", "0.9", "--speed", SPEED,
+        "--count", "8", "--seed", "3", "--no-nonce", "--until-proven", "--pass-rate", "0.9", "--speed", SPEED,
         "--stall", "20", "--json",
     )  # fmt: skip
     return [done.end, *race(_judged(done.json))]

@@ -22,8 +22,7 @@ CONFIGURED = ("stall_ms", "timeout_ms", "threshold_ms", "policy", "retry_after_s
 OF_TIMES = ("seconds", "ttft_p", "ttft_p_holm")
 """Figures that are computed from measured durations."""
 OF_THE_MACHINE = ("blame", "witness", "latency")
-"""Objects that tell of the machine kmon runs on, or of its times: only their keys are compared, since the values depend
-on load."""
+"""Objects whose values depend on the load of the machine: only their keys are compared."""
 TEXTS = ("text", "reasoning", "arguments", "raw", "frame")
 """What a provider said: written as it is up to so many characters, of a longer one its length and digest."""
 LONG_TEXT = 100
@@ -114,8 +113,7 @@ def _keys(events: Sequence[Json]) -> list[Json]:
     """For every type of event the orders in which its keys were printed."""
     found: dict[str, set[str]] = {}
     for event in events:
-        told = (key for key in event if key != "late_ms")  # left out where kmon was in time: a matter of load
-        keys = (f"{key}({event[key]})" if key in OF_THE_MACHINE else key for key in told)
+        keys = (f"{key}({event[key]})" if key in OF_THE_MACHINE else key for key in event)
         found.setdefault(event["type"], set()).add(" ".join(keys))
     return [{"keys of": kind, "are": sorted(orders)} for kind, orders in sorted(found.items())]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from itertools import pairwise
+from math import exp
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmon.stats import survival
-from kmon.stats.survival import Percentile, SurvivalSample, SurvivalTime, kaplan_meier, observations_needed
+from kmon.stats.survival import (
+    Percentile,
+    SurvivalSample,
+    SurvivalTime,
+    kaplan_meier,
+    observations_needed,
+    quantile,
+    quantile_interval,
+    restricted_mean,
+)
 
 if TYPE_CHECKING:
     from scipy import stats
@@ -99,3 +112,84 @@ def test_the_median_of_a_long_race_is_found_without_its_curve(monkeypatch: pytes
         waits.add(SurvivalTime(n / 1_000, censored=n > 9_000))
     monkeypatch.setattr(survival, "kaplan_meier", None)
     assert waits.percentile(0.5).seconds == 4.999
+
+
+@given(SAMPLE)
+def test_the_median_of_any_sample_is_given_and_marked_where_it_was_cut_off(sample: list[SurvivalTime]) -> None:
+    found = quantile(sample, 0.5)
+    assert found is not None
+    curve = kaplan_meier(sample)
+    if found.censored:
+        assert found.seconds == max(wait.seconds for wait in sample) and curve.at(found.seconds) > 0.5
+    else:
+        assert curve.at(found.seconds) <= 0.5 + AGREES
+
+
+@pytest.mark.references
+@pytest.mark.parametrize("n", [5, 6, 12, 40])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_quantile_lies_between_the_order_statistics_of_the_binomial(n: int, share: float) -> None:
+    from scipy import stats
+
+    sample = [SurvivalTime(float(at)) for at in range(1, n + 1)]
+    low, high = quantile_interval(sample, share)
+    below = stats.binom(n, share)
+    assert below.cdf((low or 0) - 1) <= 0.025 < below.cdf(low or 0)
+    assert low is not None or below.cdf(0) > 0.025
+    if high is None:
+        assert below.sf(n - 1) > 0.025
+    else:
+        assert below.sf(high - 1) <= 0.025 < below.sf(high - 2)
+
+
+def test_six_runs_bear_the_interval_of_a_median_and_five_do_not() -> None:
+    assert quantile_interval([SurvivalTime(float(at)) for at in range(6)], 0.5) == (0.0, 5.0)
+    assert quantile_interval([SurvivalTime(float(at)) for at in range(5)], 0.5) == (None, None)
+    assert quantile_interval([], 0.5) == (None, None)
+
+
+def test_a_time_that_was_cut_off_opens_the_upper_end_and_lowers_no_lower_one() -> None:
+    sample = [SurvivalTime(float(at), censored=at >= 8) for at in range(10)]
+    assert quantile_interval(sample, 0.5) == (1.0, None)
+    assert quantile_interval([SurvivalTime(60.0, censored=True)] * 6, 0.5) == (60.0, None)
+
+
+@pytest.mark.parametrize("cut_s", [None, 1.0])
+def test_the_interval_of_a_median_covers_it_with_and_without_cuts(cut_s: float | None) -> None:
+    draw, covered = random.Random(5), 0
+    for _ in range(500):
+        waits = [draw.lognormvariate(0, 1) for _ in range(20)]
+        low, high = quantile_interval([SurvivalTime(min(w, cut_s or w), w > (cut_s or w)) for w in waits], 0.5)
+        covered += (low is None or low <= 1) and (high is None or high >= 1)
+    assert covered >= 500 * 0.94
+
+
+@given(st.lists(st.floats(0, 300), min_size=2, max_size=40))
+def test_without_cuts_the_restricted_mean_is_the_mean(times: list[float]) -> None:
+    found = restricted_mean([SurvivalTime(seconds) for seconds in times], 300.0)
+    assert found is not None
+    assert found.seconds == pytest.approx(fmean(times), abs=1e-9)
+    assert found.low == pytest.approx(max(0.0, fmean(times) - 1.959963984540054 * stdev(times) / len(times) ** 0.5))
+
+
+@given(SAMPLE, st.floats(0, 300))
+def test_a_restricted_mean_is_the_area_under_the_curve(sample: list[SurvivalTime], limit_s: float) -> None:
+    found = restricted_mean(sample, limit_s)
+    if found is None:
+        assert len(sample) < 2 or max(sample).seconds < limit_s
+        return
+    curve = kaplan_meier(sample)
+    cuts = sorted({0.0, limit_s, *(s for s in curve.seconds if s < limit_s)})
+    area = sum(curve.at(start) * (end - start) for start, end in pairwise(cuts))
+    assert found.seconds == pytest.approx(area, abs=AGREES)
+    assert 0 <= found.low <= found.seconds + AGREES and found.seconds - AGREES <= found.high <= limit_s
+
+
+def test_the_interval_of_a_restricted_mean_covers_it_with_cuts() -> None:
+    draw, covered = random.Random(5), 0
+    for _ in range(400):
+        waits = [draw.expovariate(1) for _ in range(40)]
+        cuts = [min(2.0, draw.expovariate(0.3)) for _ in waits]
+        found = restricted_mean([SurvivalTime(min(w, c), w > c) for w, c in zip(waits, cuts, strict=True)], 1.0)
+        covered += found is not None and found.low <= 1 - exp(-1) <= found.high
+    assert covered >= 400 * 0.92

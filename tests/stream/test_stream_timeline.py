@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kmon.stream.others_gaps import mid_gap_ns
 from kmon.stream.timeline import MS, S, Timeline
 
 
@@ -156,3 +157,24 @@ def test_a_stall_that_is_open_when_the_byte_clock_takes_over_ends_there() -> Non
     stall = line.watch_bytes(7 * S)
     assert stall is not None and (stall.phase, stall.duration_ms) == ("before-first-token", 7_000)
     assert line.watch_bytes(20 * S) is None
+
+
+def test_the_longest_gap_after_the_first_token_is_neither_the_wait_for_it_nor_this_machine_s() -> None:
+    line = Timeline(0, 5 * S)
+    line.is_own = lambda start_ns, end_ns, ended: start_ns == 20 * S
+    line.on_phase("request_sent", 0)
+    assert mid_gap_ns(line) is None
+    for t_s in (12, 14, 20, 30):  # 12 s to the first token, and 10 s that this machine caused
+        line.on_chunk(t_s * S, text=True)
+    line.on_closed(33 * S)
+    assert (mid_gap_ns(line), line.left_open_ns) == (6 * S, 3 * S)
+
+
+def test_the_silence_in_which_an_attempt_was_closed_is_known_where_output_was_due() -> None:
+    waiting, finished, unsent = Timeline(0, 5 * S), Timeline(0, 5 * S), Timeline(0, 5 * S)
+    for line in (waiting, finished):
+        line.on_phase("request_sent", 1 * S)
+    finished.on_chunk(2 * S, text=True, finish=True)
+    for line in (waiting, finished, unsent):
+        line.on_closed(9 * S)
+    assert (waiting.left_open_ns, finished.left_open_ns, unsent.left_open_ns) == (8 * S, None, None)
