@@ -17,7 +17,7 @@ from kmon.model import Scenario, Target
 from kmon.stats.cause import cause
 from kmon.stats.e_values import closed
 from kmon.stats.effect_words import effect_words
-from kmon.stats.episode_words import UNBROKEN
+from kmon.stats.episode_words import NEITHER, OUTAGES, UNBROKEN
 from kmon.stats.hypotheses import AboveRate, BelowRate, Hypothesis, PairDiffers
 from kmon.stats.pairs import Factor, differing
 from kmon.stats.question import Question, claims
@@ -102,14 +102,14 @@ class SequentialTest:
         lasting, now = self._lasting(), self._now()
         if max(now) >= self._ln_needed:
             strongest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed]
-            chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+            chance = f"Chance alone hardly explains that ({self._evidence(max(now))})"
             but = f"that it lasts is not proven in {rounds}: counted by episodes {self._evidence(max(lasting))}"
             text = f"{told(strongest, ' while the test ran')}. {chance}, but {but}"
-            return f"{text}, so outages that all of them have alike may explain it"
+            return f"{text}, so {OUTAGES} may explain it"
         nearest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if max(now) - ln_e < _TIED]
         if max(of.ln_e_now for of in nearest) <= 0:
             return f"nothing proven in {rounds}: no evidence of a difference"
-        unproven = f"This is not proven in {rounds}: chance alone may do that ({self._evidence(max(now))})"
+        unproven = f"This is not proven in {rounds}: chance alone may explain it ({self._evidence(max(now))})"
         return f"{told(nearest, ' here')}. {unproven}"
 
     def _decide(self) -> None:
@@ -126,7 +126,8 @@ class SequentialTest:
             proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]
             evidence = f"after {plural(self._rounds, 'round')}, however often one looked"
             sure = f"This is proven {evidence} ({self._evidence(max(lasting))})"
-            self._decided, self.proven = f"{told(proven)}. {sure}. {causes(proven)}", True
+            explains = f": {NEITHER}" if any(isinstance(of, PairDiffers) for of in proven) else ""
+            self._decided, self.proven = f"{told(proven)}. {sure}{explains}. {causes(proven)}", True
         elif self._rounds >= DEAD_ROUNDS:
             self._decided = self._unbroken()
 
@@ -138,7 +139,7 @@ class SequentialTest:
         ]
         if not unbroken:
             return None
-        chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+        chance = f"Chance alone hardly explains that ({self._evidence(max(now))})"
         return f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
 
     def _lasting(self) -> list[float]:
