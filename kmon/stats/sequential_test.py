@@ -43,11 +43,13 @@ class SequentialTest:
         *,
         pass_rate: float | None = None,
         question: Question | None = None,
+        stops: bool = True,
         alpha: float = 0.05,
     ) -> None:
         """Raises :class:`UsageError` for a single arm without a pass rate, and for a pass rate outside 0 to 1.
 
-        With a ``question`` only the pairs that it asks for are tested.
+        With a ``question`` only the pairs that it asks for are tested. A test that ``stops`` keeps its first decision;
+        else the rounds after it count, too, and the latest decision is told.
         """
         targets = {target.name: target for target, _ in rows}
         scenarios = {scenario.name: scenario for _, scenario in rows}
@@ -70,6 +72,7 @@ class SequentialTest:
         self._waiting: dict[int, dict[Arm, Trial]] = {}
         self._rounds = 0
         self._decided: str | None = None
+        self._stops = stops
         self.proven = False
         """Whether the decision is about more than the time of the test."""
 
@@ -81,7 +84,7 @@ class SequentialTest:
         while len(self._waiting.get(self._rounds + 1, ())) == len(self._arms):
             self._rounds += 1
             runs = self._waiting.pop(self._rounds)
-            if self._decided is None:
+            if self._decided is None or not self._stops:
                 for hypothesis in self._hypotheses:
                     hypothesis.add(runs)
                 for pair in self._waits:
@@ -117,7 +120,7 @@ class SequentialTest:
         if any(max(of.ln_e, of.ln_e_now) >= self._ln_needed for of in self._hypotheses):
             self._decide_by_failures()
         longer, ln_e = proven_waits(self._waits, self._ln_needed)
-        if self._decided is None and longer:
+        if longer and not self.proven and (self._decided is None or not self._stops):
             self._decided = waits_told(longer, self._evidence(ln_e, len(self._waits)))
 
     def _decide_by_failures(self) -> None:
@@ -128,7 +131,7 @@ class SequentialTest:
             sure = f"This is proven {evidence} ({self._evidence(max(lasting))})"
             explains = f": {NEITHER}" if any(isinstance(of, PairDiffers) for of in proven) else ""
             self._decided, self.proven = f"{told(proven)}. {sure}{explains}. {causes(proven)}", True
-        elif self._rounds >= DEAD_ROUNDS:
+        elif self._rounds >= DEAD_ROUNDS and not self.proven:
             self._decided = self._unbroken()
 
     def _unbroken(self) -> str | None:

@@ -240,3 +240,14 @@ def test_the_conclusion_of_a_watched_race_is_what_was_watched() -> None:
     verdict = compare(trials, ALL, watched=watch.summary())
     assert verdict.watched
     assert verdict.conclusion == f"{watch.summary()}. A test of 30 s says nothing about other hours"
+
+
+def test_a_test_that_does_not_stop_tells_of_all_its_rounds() -> None:
+    rows = [(KIMI, TOKYO), (OPENROUTER, TOKYO)]
+    first, whole = SequentialTest(rows), SequentialTest(rows, stops=False)
+    for trial in experiment(40, SCATTERED, (KIMI, OPENROUTER)):
+        first.add(trial)
+        whole.add(trial)
+    assert first.proven and whole.proven
+    assert "6 of 14 runs against 0 of 14" in (first.decided() or "")
+    assert "16 of 40 runs against 0 of 40" in (whole.decided() or "")
