@@ -19,7 +19,7 @@ from kmon.commands.pass_limits import limited
 from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
 from kmon.engine.plan import Keys, RacePlan, Row
-from kmon.engine.selection import in_dialect, keys_for, simulated
+from kmon.engine.selection import at_speed, in_dialect, keys_for, simulated
 from kmon.errors import UsageError
 from kmon.findings.tool_call import unjudgeable
 from kmon.format import listed
@@ -142,7 +142,10 @@ def _subject(options: argparse.Namespace, loaded: Loaded, target: Target, places
     name = options.scenario or default
     if name is None:
         raise UsageError("say what is asked with --scenario NAME; 'kmon scenarios' lists what there is")
-    scenario = limited(resolve_scenario(loaded.catalog, name), options)
+    scenario = resolve_scenario(loaded.catalog, name)
+    if on_simulator(options):
+        scenario = at_speed(scenario, options.speed or DEMO_SPEED)
+    scenario = limited(scenario, options)
     if scenario.chain is not None:
         raise UsageError(f"scenario {name} takes several requests per run; isolate one request, such as tool-result")
     if problem := unjudgeable(scenario) or dialect(target.dialect).unsupported(target, scenario):
