@@ -10,9 +10,10 @@ from kmon.engine.plan import Keys, RacePlan
 from kmon.format import Column, table
 from kmon.hosts import host
 from kmon.isolate.answer import answer, answered, e_words, rate_words
-from kmon.isolate.experiment import Experiment, Round
+from kmon.isolate.experiment import Experiment
 from kmon.isolate.factors import FACTORS
 from kmon.isolate.fed_source import FedHost
+from kmon.isolate.rounds import Round
 from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject

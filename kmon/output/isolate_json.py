@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from kmon.isolate.answer import answer, answered
-from kmon.isolate.experiment import Experiment, Round
+from kmon.isolate.experiment import Experiment
+from kmon.isolate.rounds import Round
 from kmon.isolate.subject import Subject
 from kmon.output.headless import JsonReporter
 from kmon.stats.isolation.state import Conclusion, IsolationState

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from kmon.format import plural
 from kmon.isolate.answer import answer
-from kmon.isolate.experiment import Experiment, Sent
+from kmon.isolate.experiment import Experiment
+from kmon.isolate.rounds import Sent
 from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.stats.isolation.state import FactorState, Rate
