@@ -88,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
 def _show(ready: Isolating, *, start_now: bool) -> int:
     from kmon.commands.screen import exit_code_of, screen_of
     from kmon.engine.api import EventSource
+    from kmon.isolate.answer import answered
     from kmon.isolate.fed_source import FedSource
     from kmon.output.isolate import closing_lines, exit_code, plan_notes
     from kmon.tui.isolation_screen import IsolationScreen
@@ -103,7 +104,7 @@ def _show(ready: Isolating, *, start_now: bool) -> int:
     outcome = run_app(options, lambda shown: IsolationScreen(shown, experiment))
     if experiment.rounds:
         print("\n".join(closing_lines(experiment)))
-    return exit_code_of(outcome, lambda view: exit_code(experiment, view))
+    return exit_code_of(outcome, lambda view: exit_code(answered(experiment), view))
 
 
 def _check(options: argparse.Namespace) -> None:
