@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from kmon.errors import UsageError
 from kmon.format import percent, plural
 from kmon.hosts import host
 from kmon.isolate.fed_source import FedHost
+from kmon.isolate.parts import Part
 from kmon.isolate.shrink_answer import shrink_answer, shrink_answered
 from kmon.isolate.shrinking import Shrinking
 from kmon.model import Scenario
@@ -27,10 +28,10 @@ from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
 
-def part_lines(shrinking: Shrinking) -> Iterator[str]:
+def part_lines(parts: Sequence[Part]) -> Iterator[str]:
     """Every part by its number."""
-    width = len(str(len(shrinking.parts)))
-    for number, part in enumerate(shrinking.parts, start=1):
+    width = len(str(len(parts)))
+    for number, part in enumerate(parts, start=1):
         yield f"  {number:>{width}}  {part.words}"
 
 
@@ -61,8 +62,8 @@ class ShrinkLines:
 
     def _opening(self) -> Iterator[str]:
         reported, parts = self._shrinking.reported, plural(len(self._shrinking.parts), "part")
-        yield f"By what does {reported.target.name} fail with {reported.scenario.name}? Its {parts}, taken out by turns:"
-        yield from part_lines(self._shrinking)
+        yield f"What does {reported.target.name} need to fail with {reported.scenario.name}? Its {parts}:"
+        yield from part_lines(self._shrinking.parts)
         yield from (f"  {note}" for note in shrink_notes(self._shrinking))
         yield ""
 

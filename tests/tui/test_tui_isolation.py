@@ -7,9 +7,10 @@ import pytest
 from kmon.engine.api import Command
 from kmon.stats.isolation.state import Rate
 from kmon.stats.statistics import Interval
-from kmon.tui.isolation_drawing import Moment, bar_cells, draw, rate_bar
+from kmon.tui.isolation_drawing import Moment, draw
 from kmon.tui.isolation_screen import IsolationScreen
 from kmon.tui.race_screen import RaceScreen
+from kmon.tui.rate_bars import bar_cells, rate_bar
 from kmon.tui.spans import row_width
 from kmon.tui.zoom_screen import ZoomScreen
 from tests.support.isolating import answer_round, experiment, failing, has_result
@@ -42,7 +43,7 @@ def test_no_row_is_higher_or_wider_than_there_is_room(width: int, rounds: int) -
     for height in (5, 12, 24, 60):
         rows = draw(running, [], None, (width, height), Moment(0))
         assert len(rows) == height
-    assert 8 <= bar_cells(width, 12) <= 40
+    assert 8 <= bar_cells(width, 38) <= 40
 
 
 def screen(stage: Stage) -> IsolationScreen:
