@@ -52,7 +52,7 @@ def draw(
     size: tuple[int, int],
     moment: Moment,
 ) -> list[Spans]:
-    """As many rows as ``size`` (cells, lines) has room for: factors or parts first, the answer last, requests between them."""
+    """As many rows as ``size`` (cells, lines) has room for: factors or parts, then requests, then the answer."""
     width, height = size
     bottom = sentence_rows(experiment, width)
     if isinstance(experiment, Shrinking):
