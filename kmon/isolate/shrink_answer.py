@@ -48,9 +48,8 @@ def _of_result(shrinking: Shrinking, result: Shrunk) -> str:
             without = f"without any of its {plural(len(shrinking.parts), 'part')}: {_rate(result.rate)}"
             return f"fails {without}; {whole}; so look at the rest: the model, the dialect, the provider"
         case "does-not-fail":
-            most = percent(result.whole.interval.high, up=True)
-            least = f"{shrinking.settings.rate:.0%}".replace("%", " %")
-            return f"does not fail at a rate of {least} or more: {_rate(result.whole)}; at most {most} % (95 %)"
+            rate = f"{percent(shrinking.settings.rate)} %"
+            return f"does not fail at a rate of {rate} or more: {_rate(result.whole)} failed"
         case "vanished":
             smallest = f"the smallest before that has {_left(shrinking)}"
             return f"failed at first and then no more: {whole}; {smallest}; try again later"
