@@ -15,7 +15,10 @@ from kmon.errors import UsageError
 if TYPE_CHECKING:
     from kmon.commands.build_isolation import Isolating
 
-HELP = "Find the factor by which a request fails: tools, a tool result, streaming, the dialect, the provider, ... Exit code 0: answered, 4: not."
+HELP = (
+    "Find the factor by which a request fails: tools, a tool result, streaming, the dialect, the provider, ... "
+    "Exit code 0: answered, 4: not."
+)
 PER_TARGET = 4
 HOUR_S = 3_600
 

@@ -91,7 +91,7 @@ title = "a cause: requests that offer tools, more often than not"
 tools = true
 tool_result = RESULT
 probability = 0.5
-fault = "no-headers"
+fault = "http-500"
 [pace]
 reasoning_tokens = 0
 ttft_s = 0.2
@@ -111,7 +111,7 @@ def test_a_hidden_cause_is_what_is_left_and_can_be_tested_again(
     result: str, target: str, scenario: str, left: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "cause.toml").write_text(PROFILE.replace("RESULT", result))
-    aim = [target, "--scenario", scenario, "--demo", "--profile", "cause.toml", "--speed", "20"]
+    aim = [target, "--scenario", scenario, "--demo", "--profile", "cause.toml", "--speed", "200"]
     done = kmon("isolate", "--shrink", *aim, "--json", "--output", "kmon.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
@@ -123,7 +123,7 @@ def test_a_hidden_cause_is_what_is_left_and_can_be_tested_again(
     written = parse_toml(tmp_path / "kmon.toml", (tmp_path / "kmon.toml").read_text())
     assert load_catalog((written,)).scenarios[name].messages[0].content == ended["scenario"]["messages"][0]["content"]
     again = kmon(
-        "test", target, "--scenario", name, "--demo", "--profile", "cause.toml", "--speed", "20",
+        "test", target, "--scenario", name, "--demo", "--profile", "cause.toml", "--speed", "200",
         "--count", "12", "--no-tui", cwd=tmp_path,
     )  # fmt: skip
     assert name in again.stdout and again.returncode in (0, 1), again.stderr
