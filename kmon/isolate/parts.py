@@ -92,7 +92,7 @@ class RequestParts:
         if all(kept):
             return WHOLE
         at = [number for number, keep in enumerate(kept, start=1) if keep]
-        return f"parts {_spans(at)}" if at else "no parts"
+        return f"part{'s' * (len(at) > 1)} {_spans(at)}" if at else "no parts"
 
     # -- which parts there are -----------------------------------------------------------------------------------------
 

@@ -146,4 +146,4 @@ async def test_a_reduction_shows_its_parts_its_requests_and_what_is_left() -> No
     assert rows["the tool get_weather"].endswith("  needed")
     assert rows["the property city of get_weather"].endswith("not needed")
     assert "failed without it" in shown and "still fails with 1 of its 5 parts: the tool get_weather" in shown
-    assert " whole request " in shown and " parts 3 " in shown
+    assert " whole request " in shown and " part 3 " in shown
