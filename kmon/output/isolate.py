@@ -10,9 +10,10 @@ from kmon.engine.plan import Keys, RacePlan
 from kmon.format import Column, table
 from kmon.hosts import host
 from kmon.isolate.answer import answer, answered, e_words, rate_words
-from kmon.isolate.experiment import Experiment, Round
+from kmon.isolate.experiment import Experiment
 from kmon.isolate.factors import FACTORS
 from kmon.isolate.fed_source import FedHost
+from kmon.isolate.rounds import Round
 from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject
@@ -62,7 +63,7 @@ class IsolationLines:
         if isinstance(event, ev.Notice):
             yield f"{event.level}: {event.message}"
         while self._told < len(rounds) and rounds[self._told].over:
-            yield _round_line(rounds[self._told])
+            yield round_line(rounds[self._told])
             self._told += 1
 
     def _opening(self) -> Iterator[str]:
@@ -80,7 +81,7 @@ class IsolationLines:
         return False
 
 
-def _round_line(done: Round) -> str:
+def round_line(done: Round) -> str:
     """``round  3: -tools ✔, -result -stream ✖ TIMEOUT``."""
     runs = []
     for sent in done.sent:
@@ -118,13 +119,13 @@ def stage_table(stage: Stage) -> list[str]:
     return [line.rstrip() for line in table(columns, state.factors)]
 
 
-def exit_code(experiment: Experiment, view: RaceView) -> int:
+def exit_code(has_answer: bool, view: RaceView) -> int:
     """0 if there is an answer, 4 if there is none, 130 if interrupted, 1 if kmon failed between the runs."""
     if view.ended is None or view.ended.interrupted:
         return INTERRUPTED
     if view.ended.broken:
         return 1
-    return 0 if answered(experiment) else UNDECIDED
+    return 0 if has_answer else UNDECIDED
 
 
 def main(plan: RacePlan, keys: Keys, experiment: Experiment, subject: Subject, *, as_json: bool) -> int:
@@ -134,4 +135,5 @@ def main(plan: RacePlan, keys: Keys, experiment: Experiment, subject: Subject, *
     async def isolate() -> RaceView:
         return await hosted_race(FedHost(host(plan, keys), experiment), reporter, sys.stdout)
 
-    return exit_code(experiment, asyncio.run(isolate()))
+    view = asyncio.run(isolate())
+    return exit_code(answered(experiment), view)

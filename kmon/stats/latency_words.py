@@ -41,12 +41,14 @@ class TimesTold(NamedTuple):
 def times_told(latency: Latency, comparisons: Sequence[Comparison]) -> TimesTold:
     """The clearest difference in time that anybody would feel.
 
-    A proven one, else one that was seen in every round. Waits come before the speed of the answer, an arm that stands
-    out before its pairs, and then the largest ratio. ``comparisons`` tell in what the arms differ.
+    A proven one, else one that is beyond chance, else one that was seen in every round. Waits come before the speed of
+    the answer, an arm that stands out before its pairs, and then the largest ratio. ``comparisons`` tell in what the
+    arms differ.
     """
     found: list[StandOut | LatencyComparison] = [*latency.stand_outs, *without_contradictions(latency.comparisons)]
     felt = [one for one in found if one.felt]
-    told = [one for one in felt if one.proven] or [one for one in felt if _every_round(one)]
+    proven, seen = [one for one in felt if one.proven], [one for one in felt if one.p_adjusted <= ALPHA]
+    told = proven or seen or [one for one in felt if _every_round(one)]
     if not told:
         return TimesTold()
     clearest = min(told, key=lambda one: (one.metric not in WAITS, isinstance(one, LatencyComparison), 1 / _ratio(one)))
@@ -83,7 +85,7 @@ def difference_words(pair: LatencyComparison) -> str:
     span = _span(pair.low, pair.high, pair.metric)
     if pair.high is None or pair.rounds < _FEWEST_FOR_INTERVAL:
         return span
-    return f"{amount(pair.difference, pair.metric)} ({pair.confidence * 100:.0f} %: {span})"
+    return f"{amount(pair.difference, pair.metric)} ({min(pair.confidence, 0.95) * 100:.0f} %: {span})"
 
 
 def _span(low: float, high: float | None, metric: MetricName) -> str:
@@ -143,7 +145,7 @@ def _proof(one: StandOut | LatencyComparison) -> Iterable[str]:
     if one.proven:
         yield "Chance alone hardly explains that; a test at another hour tells whether it lasts"
     elif one.p_adjusted <= ALPHA:
-        yield "This is not proven: the times go up and down over several rounds; spread the rounds with --over"
+        yield "Chance alone hardly does that, but a slow spell of a few rounds may: spread the rounds with --over"
     elif one.more_rounds:
         yield f"This is not proven at 5 %; {plural(one.more_rounds, 'more round')} like these would prove it"
     else:

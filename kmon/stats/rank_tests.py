@@ -10,7 +10,7 @@ coefficient of one polynomial, kept in one long integer. Definitions are those o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from math import comb, fsum, inf, isfinite, prod, sqrt
 from statistics import NormalDist
@@ -21,6 +21,7 @@ EXACT_ROUNDS = 100
 EXACT_RUNS = 60
 """The same for the runs of two samples together."""
 _PRECISION = 1e-13
+_LISTED = 150
 
 
 class ShiftInterval(NamedTuple):
@@ -163,8 +164,10 @@ def _tail_of_signed_ranks(rounds: int, at_most: int) -> float:
 def _walsh(values: Sequence[float], at: int) -> float:
     """The mean of two of the sorted ``values``, or of one with itself, that has ``at`` such means below it.
 
-    It is found by halving the range of means and counting in linear time: 2,000 rounds have two million means.
+    Of many values it is found by halving the range of means and counting in linear time: 2,000 have two million means.
     """
+    if len(values) <= _LISTED:
+        return _means(tuple(values))[at]
     known = [value for value in values if isfinite(value)]
     unknown = len(values) * (len(values) + 1) // 2 - len(known) * (len(known) + 1) // 2
     if values[0] == -inf:
@@ -183,6 +186,12 @@ def _walsh(values: Sequence[float], at: int) -> float:
         else:
             low = middle
     return high
+
+
+@lru_cache(maxsize=2)
+def _means(values: tuple[float, ...]) -> list[float]:
+    """All of them, in order; kept because several are picked."""
+    return sorted((value + other) / 2 for at, value in enumerate(values) for other in values[at:])
 
 
 def _means_up_to(values: Sequence[float], limit: float) -> int:

@@ -3,6 +3,9 @@
 Only rounds in which both passed count, because failures are another question. In each the longest silence is compared,
 before the first token or after it. A round counts for one arm if its silence is longer by a margin that everybody
 notices; if both arms have the same law, it is as likely to count for either.
+
+The statement is about the time of the test: a slow spell of one arm that begins with the race cannot be told from a
+lasting difference. With spells of 10 rounds in a tenth of the time, 13 % of races between equal arms end with it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ LONGER_S = 1.0
 LONGER_TIMES = 3.0
 """A silence is longer if it is so many seconds, and so many times as long."""
 _LEAST_S = 0.001
+_LOOKS = 10
+"""The test against slow spells is looked at after every round, so it must be stricter than at the end of a test."""
 
 
 class PairWaits:
@@ -67,7 +72,7 @@ class PairWaits:
         ratios = [
             log(max(first, _LEAST_S) / max(second, _LEAST_S)) for first, second in zip(*self._silences, strict=True)
         ]
-        return slow_spells_p(ratios) * pairs <= SPELL_LEVEL
+        return slow_spells_p(ratios) * pairs <= SPELL_LEVEL / _LOOKS
 
 
 def proven_waits(pairs: Sequence[PairWaits], ln_needed: float) -> tuple[list[PairWaits], float]:
@@ -89,4 +94,4 @@ def waits_told(pairs: Sequence[PairWaits], evidence: str) -> str:
     effects = [f"{slower} stood still for {listed([of.effect() for of in found])}" for slower, found in words.items()]
     causes = [cause([(pair.faster, pair.factors) for pair in found]) for found in words.values()]
     sure = f"Chance alone hardly explains that ({evidence}); a test at another hour tells whether it lasts"
-    return ". ".join([f"all that was compared passed, but {'; '.join(effects)}", sure, *causes])
+    return ". ".join([f"among runs that passed, while the test ran, {'; '.join(effects)}", sure, *causes])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from math import fsum, log
 
@@ -60,8 +61,12 @@ class Ledger:
 
     def rate(self, chosen: Callable[[Config], bool]) -> Rate:
         """How often the requests failed whose combination is chosen."""
+        return rate_of(*self._counts(chosen))
+
+    def _counts(self, chosen: Callable[[Config], bool]) -> tuple[int, int]:
+        """Failures and runs."""
         outcomes = [failed for config, failed in self._sent if failed is not None and chosen(config)]
-        return rate_of(outcomes.count(True), len(outcomes))
+        return outcomes.count(True), len(outcomes)
 
     def rates(self, cause: Cause | None) -> tuple[Rate, Rate]:
         """The rates with a cause and without; of no cause, as reported and with any change."""
@@ -74,19 +79,18 @@ class Ledger:
 
     def ln_e_does_not_fail(self) -> float:
         """Log e-value that the request as reported fails less often than the rate to rule out."""
-        reported, rate = self.rate(all), self._design.rate
-        passes = reported.runs - reported.failures
+        (failures, runs), rate = self._counts(all), self._design.rate
         return log(
             fsum(
-                stake * share**reported.failures * ((1 - share * rate) / (1 - rate)) ** passes
+                stake * share**failures * ((1 - share * rate) / (1 - rate)) ** (runs - failures)
                 for share, stake in LOWER_RATES
             )
         )
 
     def ln_e_always_fails(self) -> float:
         """Log e-value that the request fails mostly, whichever factor is changed."""
-        changed = [self.rates(Cause("factor", (factor,)))[1] for factor in range(self._design.factors)]
-        return min(ln_e_rate_above(rate.failures, rate.runs, ALWAYS) if rate.runs else 0.0 for rate in changed)
+        changed = [self._counts(partial(_changed, factor)) for factor in range(self._design.factors)]
+        return min(ln_e_rate_above(failures, runs, ALWAYS) if runs else 0.0 for failures, runs in changed)
 
     def clustered_p(self) -> float:
         """Exact probability of so few runs of blocks with failures, if all orders are equally likely."""
@@ -100,3 +104,7 @@ class Ledger:
         halves = self._troubled[:half], self._troubled[half:]
         (a, b), (c, d) = ((part.count(True), part.count(False)) for part in halves)
         return fisher_exact(a, b, c, d)
+
+
+def _changed(factor: int, config: Config) -> bool:
+    return not config[factor]
