@@ -18,9 +18,9 @@ from kmon.commands.check_flags import check_aim, on_simulator
 from kmon.commands.flags import seed_of
 from kmon.commands.pass_limits import limited
 from kmon.config.sources import Loaded, load
-from kmon.dialects.registry import dialect
+from kmon.dialects.registry import dialect, http_dialects
 from kmon.engine.plan import Keys, RacePlan, Row
-from kmon.engine.selection import in_dialect, keys_for, simulated
+from kmon.engine.selection import at_speed, in_dialect, keys_for, simulated
 from kmon.errors import UsageError
 from kmon.findings.tool_call import unjudgeable
 from kmon.format import listed
@@ -139,7 +139,7 @@ def _places(options: argparse.Namespace, loaded: Loaded, target: Target, *, demo
         named = resolve_target(loaded.catalog, options.other_model)
         found = replace(found, other_model=check_other_model(target, named))
     if demo and found.other_dialect is None:  # the simulator speaks every dialect
-        spoken = "messages" if target.dialect == DEFAULT_DIALECT else DEFAULT_DIALECT
+        spoken = next(of.name for of in http_dialects() if of.transport == "http" and of.name != target.dialect)
         found = replace(found, other_dialect=replace(in_dialect(target, spoken), name=f"{target.name}:{spoken}"))
     return found
 
@@ -150,7 +150,10 @@ def failing_row(options: argparse.Namespace, loaded: Loaded, target: Target) -> 
     name = options.scenario or default
     if name is None:
         raise UsageError("say what is asked with --scenario NAME; 'kmon scenarios' lists what there is")
-    scenario = limited(resolve_scenario(loaded.catalog, name), options)
+    scenario = resolve_scenario(loaded.catalog, name)
+    if on_simulator(options):
+        scenario = at_speed(scenario, options.speed or DEMO_SPEED)
+    scenario = limited(scenario, options)
     if scenario.chain is not None:
         raise UsageError(f"scenario {name} takes several requests per run; isolate one request, such as tool-result")
     if problem := unjudgeable(scenario) or dialect(target.dialect).unsupported(target, scenario):

@@ -21,7 +21,6 @@ from kmon.stats.pairs import model_family
 
 Stage = Literal["request", "place"]
 """What is asked, which is isolated first, and where, which is asked of the cause that was found."""
-PARALLEL_DIALECTS = ("chat", "responses", "messages")
 
 
 class Factor(NamedTuple):
@@ -77,7 +76,7 @@ def _is_long(row: Row, _: Row) -> bool:
 
 
 def _may_call_in_parallel(row: Row, _: Row) -> bool:
-    offered = _has_tools(row, row) and row.target.dialect in PARALLEL_DIALECTS
+    offered = _has_tools(row, row) and dialect(row.target.dialect).parallel_calls
     return offered and row.scenario.parallel_calls is not False
 
 

@@ -26,6 +26,7 @@ from kmon.stats.outcome import SIGNS
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
+EXPLAINED = "(intervals: 95 %; cause: how likely it is one; e: the evidence, 1 is none, over 100 strong)"
 UNDECIDED = 4
 """Exit code of an isolation without an answer: not explained, or given up."""
 
@@ -93,7 +94,8 @@ def round_line(done: Round) -> str:
 def closing_lines(experiment: Experiment) -> list[str]:
     """The table of each stage that began, and the answer."""
     tables = [line for stage in experiment.stages for line in (*stage_table(stage), "")]
-    return [*tables, answer(experiment)]
+    explained = [EXPLAINED, ""] if tables else []
+    return [*tables, *explained, answer(experiment)]
 
 
 def stage_table(stage: Stage) -> list[str]:
@@ -110,7 +112,7 @@ def stage_table(stage: Stage) -> list[str]:
         Column[FactorState]("factor", name),
         Column[FactorState]("failed as reported", lambda each: rate_words(each.as_reported)),
         Column[FactorState]("failed when changed", lambda each: rate_words(each.changed)),
-        Column[FactorState]("probability", lambda each: probability_words(each.probability), number=True),
+        Column[FactorState]("cause", lambda each: probability_words(each.probability), number=True),
         Column[FactorState]("e", lambda each: e_words(each.ln_e), number=True),
         Column[FactorState]("", lambda each: standing(stage, each)),
     )
