@@ -25,6 +25,7 @@ from kmon.findings.tool_call import unjudgeable
 from kmon.format import listed
 from kmon.isolate.changes import unchecked
 from kmon.isolate.experiment import Experiment
+from kmon.isolate.factors import CONNECTION
 from kmon.isolate.places import Places, check_elsewhere, check_other_model, has_own_key, places_of
 from kmon.isolate.requests import chosen, obstacles
 from kmon.isolate.stages import Stages, StageSettings
@@ -160,7 +161,8 @@ def _ready(
     options: argparse.Namespace, loaded: Loaded, subject: Subject, simulation: Simulation | None = None
 ) -> Isolating:
     experiment = _experiment(options, subject)
-    plan = _plan(options, loaded, experiment, simulation)
+    keeps = any(factor.name == CONNECTION for factor in subject.factors)
+    plan = replace(_plan(options, loaded, experiment, simulation), keep_connections=keeps)
     hosts = list(dict.fromkeys(host_of(to.base_url) for to in experiment.targets))
     tokens = f"at most {plan.max_output_tokens} output tokens"
     cost = f"at most {plan.requests} requests, {tokens}, to {listed(hosts)}"

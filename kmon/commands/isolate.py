@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kmon.commands.build_isolation import Isolating
 
 HELP = "Find the factor by which a request fails: tools, a tool result, streaming, the dialect, the provider, ..."
-MAX_REQUESTS = 150
+MAX_REQUESTS = 200
 PER_TARGET = 4
 HOUR_S = 3_600
 

@@ -128,7 +128,7 @@ class Experiment:
         if was is None or was.outcome is not None:
             return
         outcome = classify(ended, was.row.scenario)
-        failed = self._failed(ended, outcome, reported=all(was.config))
+        failed = self._failed(ended, outcome, was.row, reported=all(was.config))
         number, place = (int(part) for part in ended.run.removeprefix("r").split("."))
         sent = list(self.rounds[number - 1].sent)
         sent[place - 1] = replace(was, outcome=outcome, failed=failed)
@@ -136,9 +136,11 @@ class Experiment:
         if self.rounds[-1].over:
             self._take(self.rounds[-1])
 
-    def _failed(self, ended: RunEnded, outcome: RunOutcome, *, reported: bool) -> bool | None:
-        """How a run counts. A refusal of a changed request says nothing, unless the request as reported has it too."""
-        if not outcome.counted:
+    def _failed(self, ended: RunEnded, outcome: RunOutcome, row: Row, *, reported: bool) -> bool | None:
+        """How a run counts. A refusal of a changed request says nothing, unless the request as reported has it too;
+        nor does a request that was to be sent over a used connection when none was open. Whether one was open depends
+        on earlier runs only, so leaving it out favours no level."""
+        if not outcome.counted or (row.target.reuse_connection and not ended.reused):
             return None
         status = None if ended.error is None else ended.error.status
         if outcome.name == "http-error" and status is not None and status in REFUSED:

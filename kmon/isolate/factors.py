@@ -21,6 +21,9 @@ from kmon.stats.pairs import model_family
 
 Stage = Literal["request", "place"]
 """What is asked, which is isolated first, and where, which is asked of the cause that was found."""
+CONNECTION = "connection"
+"""The factor for which a race keeps connections open."""
+HTTP_CARRIERS = ("http", "aws")
 PARALLEL_DIALECTS = ("chat", "responses", "messages")
 
 
@@ -97,7 +100,7 @@ def _whole(scenario: Scenario) -> Scenario:
 
 def _why_not_whole(row: Row, _: Places) -> str:
     carrier = dialect(row.target.dialect).transport_to(row.target.base_url)
-    return "" if carrier in ("http", "aws") else "an answer over a WebSocket always comes in pieces"
+    return "" if carrier in HTTP_CARRIERS else "an answer over a WebSocket always comes in pieces"
 
 
 # -- how it is sent ----------------------------------------------------------------------------------------------------
@@ -117,6 +120,19 @@ def _why_not_usage(row: Row, _: Places) -> str:
     return "" if row.target.stream_options else "the request does not ask for it"
 
 
+def _has_own_connection(row: Row, _: Row) -> bool:
+    return not row.target.reuse_connection
+
+
+def _on_used_connection(row: Row, _: Places) -> Row | None:
+    return Row(replace(row.target, reuse_connection=True), row.scenario)
+
+
+def _why_not_connection(row: Row, _: Places) -> str:
+    carrier = dialect(row.target.dialect).transport_to(row.target.base_url)
+    return "" if carrier in HTTP_CARRIERS else "every request over a WebSocket opens its own"
+
+
 def _same_dialect(row: Row, reported: Row) -> bool:
     return row.target.dialect == reported.target.dialect
 
@@ -125,7 +141,12 @@ def _at(target: Target | None, row: Row) -> Row | None:
     """The row at another target, what was changed of its own kept."""
     if target is None:
         return None
-    return Row(replace(target, stream_options=target.stream_options and row.target.stream_options), row.scenario)
+    sent_alike = replace(
+        target,
+        stream_options=target.stream_options and row.target.stream_options,
+        reuse_connection=row.target.reuse_connection,
+    )
+    return Row(sent_alike, row.scenario)
 
 
 def _why_not_dialect(row: Row, places: Places) -> str:
@@ -200,10 +221,14 @@ FACTORS = (
     Factor("http-version", "request", "HTTP/1.1", "HTTP/2", "-http1",
         "it is sent by HTTP/1.1",
         lambda _row, _reported: True, lambda _row, _places: None, _never("kmon speaks HTTP/1.1 only")),
-    Factor("connection", "request", "a fresh connection", "one that was used before", "-fresh",
-        "it has a connection of its own",
+    Factor(CONNECTION, "request", "a new connection", "one that was used before", "-new",
+        "it is sent over a new connection",
+        _has_own_connection, _on_used_connection, _why_not_connection),
+    Factor("at-once", "request", "together with others", "alone", "-together",
+        "other requests are open at the same time",
         lambda _row, _reported: True, lambda _row, _places: None,
-        _never("kmon opens a connection for every request")),
+        _never("the requests of a round are sent together, so that an outage hits all alike; compare with "
+               "--per-target 1")),
 )  # fmt: skip
 """In the order in which they are changed: the place first, because the rest of a request depends on it."""
 NAMES = tuple(factor.name for factor in FACTORS)

@@ -51,6 +51,8 @@ def test_the_list_says_of_every_factor_whether_it_can_be_varied(tmp_path: Path) 
     assert lines["tools"] == "tools in the request -> no tools"
     assert lines["elsewhere"].endswith("moonshot-cn (kimi-k2.6, chat) at api.moonshot.cn")
     assert lines["history"] == "no: nothing stands before the last question"
+    assert lines["connection"] == "a new connection -> one that was used before"
+    assert lines["at-once"].startswith("no: the requests of a round are sent together")
     assert lines["http-version"] == "no: kmon speaks HTTP/1.1 only"
     assert "k" not in done.stdout.split()
 

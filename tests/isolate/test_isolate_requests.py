@@ -123,6 +123,7 @@ def test_a_dialect_that_cannot_carry_the_request_is_not_tried() -> None:
         ("openrouter", "minimal", "include-usage", "does not ask"),
         ("anthropic", "minimal", "include-usage", "messages dialect"),
         ("together", "minimal", "http-version", "HTTP/1.1"),
+        ("together", "minimal", "at-once", "sent together"),
         ("gemini", "minimal", "other-model", "--other-model"),
     ],
 )
@@ -139,6 +140,22 @@ def test_a_factor_that_was_named_and_cannot_be_varied_is_refused() -> None:
         chosen(reported, beside(reported.target), [], ["tooling"])
 
 
+def test_over_a_websocket_there_is_no_used_connection_to_vary() -> None:
+    reported = row("openai-responses", "minimal")
+    socket = Row(replace(reported.target, base_url="wss://api.openai.com/v1"), reported.scenario)
+    assert obstacles(reported, Places())["connection"] == ""
+    assert "WebSocket" in obstacles(socket, Places())["connection"]
+
+
+def test_a_used_connection_is_asked_for_everywhere() -> None:
+    reported = row("bedrock/kimi-k2.5", "tool-result")
+    factors = [factor for factor in FACTORS if factor.name in ("elsewhere", "other-model", "connection")]
+    requests = Requests(reported, beside(reported.target), factors, {})
+    for config in product((True, False), repeat=3):
+        found = requests.row(config)
+        assert found is not None and found.target.reuse_connection is (not config[factors.index(factors[-1])])
+
+
 def test_the_parts_of_a_factor_that_was_named_are_varied_with_it() -> None:
     reported = row("bedrock/kimi-k2.5", "tool-result")
     names = [factor.name for factor in chosen(reported, beside(reported.target), ["tools"])]
@@ -149,7 +166,7 @@ def test_the_parts_of_a_factor_that_was_named_are_varied_with_it() -> None:
 def test_nothing_to_vary_is_a_sentence() -> None:
     reported = row("gemini", "minimal")
     with pytest.raises(UsageError, match="nothing can be varied"):
-        chosen(reported, Places(), [], ["streaming"])
+        chosen(reported, Places(), [], ["streaming", "connection"])
 
 
 def test_factors_left_out_are_not_varied() -> None:
