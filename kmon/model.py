@@ -79,6 +79,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """For the ``deepinfra`` dialect only."""
     quirks: tuple[str, ...] = ()
     simulated: bool = False
+    http2: bool = False
+    """Whether it is asked by HTTP/2. Files cannot set it: ``kmon isolate`` does."""
     reuse_connection: bool = False
     """Whether a request takes a connection that was used before, if its race has one (``RacePlan.keep_connections``).
     Files cannot set it: ``kmon isolate`` does."""

@@ -184,8 +184,13 @@ class Experiment:
             sent.label: sent.outcome.sentence
             for each in self.rounds
             for sent in each.sent
-            if sent.outcome is not None and sent.outcome.name == "http-error" and sent.failed is None
+            if sent.outcome is not None and sent.failed is None and _refused(sent.row, sent.outcome)
         }
+
+
+def _refused(row: Row, outcome: RunOutcome) -> bool:
+    """Whether the provider refused a changed request, or does not speak HTTP/2, for which it was not sent."""
+    return outcome.name == "http-error" or (row.target.http2 and outcome.name == "not-asked")
 
 
 def mute_reason(sent: Iterable[Sent]) -> str:

@@ -8,6 +8,7 @@ without tools there are no parallel calls.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -18,11 +19,13 @@ from kmon.isolate import changes
 from kmon.isolate.places import Places, control_of
 from kmon.model import DEFAULT_DIALECT, PassLimits, Scenario, Target
 from kmon.stats.pairs import model_family
+from kmon.transport.proxy import proxy_for
 
 Stage = Literal["request", "place"]
 """What is asked, which is isolated first, and where, which is asked of the cause that was found."""
 CONNECTION = "connection"
 """The factor for which a race keeps connections open."""
+HTTP2_INSTALL = "it needs the extra: pip install 'kmon-tui[http2]'"
 HTTP_CARRIERS = ("http", "aws")
 PARALLEL_DIALECTS = ("chat", "responses", "messages")
 
@@ -120,6 +123,25 @@ def _why_not_usage(row: Row, _: Places) -> str:
     return "" if row.target.stream_options else "the request does not ask for it"
 
 
+def _by_http1(row: Row, _: Row) -> bool:
+    return not row.target.http2
+
+
+def _by_http2(row: Row, _: Places) -> Row | None:
+    return None if _why_not_http2(row.target) else Row(replace(row.target, http2=True), row.scenario)
+
+
+def _why_not_http2(target: Target) -> str:
+    carrier = dialect(target.dialect).transport_to(target.base_url)
+    if carrier != "http":
+        return "Bedrock is asked by HTTP/1.1 only" if carrier == "aws" else "a WebSocket is opened by HTTP/1.1"
+    if not target.base_url.startswith("https://"):
+        return "HTTP/2 needs https"
+    if proxy_for(target.base_url) is not None:
+        return "kmon sends HTTP/2 without a proxy only"
+    return "" if find_spec("h2") else HTTP2_INSTALL
+
+
 def _has_own_connection(row: Row, _: Row) -> bool:
     return not row.target.reuse_connection
 
@@ -139,11 +161,12 @@ def _same_dialect(row: Row, reported: Row) -> bool:
 
 def _at(target: Target | None, row: Row) -> Row | None:
     """The row at another target, what was changed of its own kept."""
-    if target is None:
+    if target is None or (row.target.http2 and _why_not_http2(target)):
         return None
     sent_alike = replace(
         target,
         stream_options=target.stream_options and row.target.stream_options,
+        http2=row.target.http2,
         reuse_connection=row.target.reuse_connection,
     )
     return Row(sent_alike, row.scenario)
@@ -220,7 +243,7 @@ FACTORS = (
         _asks_for_usage, _without_usage, _why_not_usage),
     Factor("http-version", "request", "HTTP/1.1", "HTTP/2", "-http1",
         "it is sent by HTTP/1.1",
-        lambda _row, _reported: True, lambda _row, _places: None, _never("kmon speaks HTTP/1.1 only")),
+        _by_http1, _by_http2, lambda row, _: _why_not_http2(row.target)),
     Factor(CONNECTION, "request", "a new connection", "one that was used before", "-new",
         "it is sent over a new connection",
         _has_own_connection, _on_used_connection, _why_not_connection),

@@ -18,7 +18,7 @@ from kmon.dialects.registry import dialect
 from kmon.errors import UsageError
 from kmon.model import Target
 from kmon.transport.authorities import authorities
-from kmon.transport.connection import Carriage, KeptConnections
+from kmon.transport.carriage import Carriage, KeptConnections
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnPhase, OnSampler
@@ -51,7 +51,7 @@ class Shared:
 
     def carriage(self, target: Target) -> Carriage:
         """How a request to the target is carried."""
-        return Carriage(self._kept, target.reuse_connection)
+        return Carriage(self._kept, target.reuse_connection, target.http2)
 
     async def close(self) -> None:
         """Close the connections that were left open. May be repeated."""

@@ -25,7 +25,7 @@ from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import WireRequest
 from kmon.errors import UsageError
 from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
-from kmon.transport.connection import OWN_CONNECTION, Carriage
+from kmon.transport.carriage import OWN_CONNECTION, Carriage
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnPhase, OnSampler

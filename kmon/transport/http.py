@@ -1,7 +1,7 @@
 """One HTTP exchange with a streamed answer: httpx on kmon's own stamping sockets.
 
 An exchange opens its own connection, so connection phases are measured each time, and closing an exchange closes its
-socket; a :class:`~kmon.transport.connection.Carriage` may say otherwise. There is no read timeout: the probe measures
+socket; a :class:`~kmon.transport.carriage.Carriage` may say otherwise. There is no read timeout: the probe measures
 silence.
 """
 
@@ -19,7 +19,8 @@ import httpx
 
 from kmon import __version__
 from kmon.dialects.content_coding import OF_EVERY_CLIENT, CodingError, Layer, codings, layer, through
-from kmon.transport.connection import OWN_CONNECTION, Carriage, Connection, Route
+from kmon.transport.carriage import OWN_CONNECTION, Carriage
+from kmon.transport.connection import Connection, Route
 from kmon.transport.phase import OnPhase, OnSampler
 
 USER_AGENT = f"kmon/{__version__}"
@@ -228,7 +229,7 @@ async def exchange(
         if event == "http11.send_request_body.complete":
             on_phase("request_sent", time.monotonic_ns(), "")
 
-    route = Route.of(asked.url, proxy)
+    route = Route.of(asked.url, proxy, http2=carriage.http2)
     connection = await carriage.connection(route, ssl_context)
     connection.begin(on_phase, on_sampler)
     try:

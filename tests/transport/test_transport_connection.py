@@ -7,7 +7,8 @@ import ssl
 
 import trustme
 
-from kmon.transport.connection import KEPT_LIMIT, Carriage, KeptConnections, Route
+from kmon.transport.carriage import KEPT_LIMIT, Carriage, KeptConnections
+from kmon.transport.connection import Route
 from kmon.transport.http import Answer, HttpRequest, exchange
 from tests.support.loopback import END, HEAD, chunked, listening, read_request
 
