@@ -1,7 +1,7 @@
 """The command line: parses the arguments, imports and runs one command, and returns the exit code.
 
 Exit codes: 0 every run ended well; 1 a run failed, or kmon failed between the runs; 2 wrong usage or configuration;
-3 kmon itself failed; 130 interrupted, by Ctrl-C, SIGTERM or SIGHUP.
+3 kmon itself failed; 4 no answer: too few runs to tell; 130 interrupted, by Ctrl-C, SIGTERM or SIGHUP.
 
 This module imports only what the interpreter has loaded already. Before ``main`` runs, Ctrl-C prints a traceback and
 other signals end the process, and importing the parsers takes 25 ms.
@@ -41,7 +41,10 @@ WATCH = (
 COMMANDS = {
     "run": ("kmon.commands.run", "[TARGET...]", "the same race without a screen: lines for people, or --json"),
     "test": ("kmon.commands.test", "[TARGET...]", "identical requests again and again: pass rates and what they prove"),
-    "isolate": ("kmon.commands.isolate", "TARGET --scenario S", "which factor makes this request fail"),
+    "isolate": (
+        "kmon.commands.isolate", "TARGET --scenario S",
+        "which factor makes this request fail; --shrink: which of its parts"
+    ),
     "gateway": ("kmon.commands.gateway", "[URL]", "watch every run of a WebSocket gateway; sends nothing but reads"),
     "targets": (
         "kmon.commands.targets", "", "what can be aimed at, and where its key was found; --check asks each provider"
@@ -77,6 +80,7 @@ exit codes:
   1    a run failed, or kmon failed between the runs
   2    wrong usage or configuration
   3    kmon itself failed
+  4    no answer: a threshold is undecided (test), or no cause was found (isolate)
   130  interrupted
 """
 HELP_COLUMN = 24

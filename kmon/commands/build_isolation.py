@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from kmon.commands.pass_limits import limited
 from kmon.config.sources import Loaded, load
 from kmon.dialects.registry import dialect
 from kmon.engine.plan import Keys, RacePlan, Row
-from kmon.engine.selection import in_dialect, keys_for, simulated
+from kmon.engine.selection import at_speed, in_dialect, keys_for, simulated
 from kmon.errors import UsageError
 from kmon.findings.tool_call import unjudgeable
 from kmon.format import listed
@@ -38,6 +39,7 @@ DEMO_TARGET, DEMO_SCENARIO, DEMO_ELSEWHERE = "bedrock/kimi-k2.5", "tool-result",
 DEMO_PROFILE, DEMO_SPEED, DEMO_TIMEOUT_S = "isolate", 10.0, 2.0
 NO_ALERTS = AlertThresholds(success_rate=0, failures=0, chunks=0)
 """An isolation is about a request that fails: that it does is no news."""
+MAX_REQUESTS = 200
 BLOCK = 4
 """Requests of a round: an outage hits all of them alike, so that they can be compared."""
 
@@ -58,18 +60,13 @@ def isolating(options: argparse.Namespace) -> Iterator[Isolating]:
 
     Raises :class:`UsageError`, before anything is sent, for what cannot be varied or cannot be decided.
     """
-    loaded, demo = _loaded(options)
-    target = _target(options, loaded, demo=demo)
+    loaded, demo = loaded_for(options)
+    target = failing_target(options, loaded, demo=demo)
     places = _places(options, loaded, target, demo=demo)
     if not demo:
         yield _ready(options, loaded, _subject(options, loaded, target, places))
         return
-    with Embedded(
-        profile=options.profile or DEMO_PROFILE,
-        speed=options.speed or DEMO_SPEED,
-        seed=seed_of(options),
-        fault=options.fault,
-    ).running() as simulator:
+    with simulator_for(options) as simulator:
 
         def aim(to: Target | None) -> Target | None:
             return None if to is None else simulated(to, simulator.origin_for(to.provider))
@@ -87,12 +84,12 @@ def isolating(options: argparse.Namespace) -> Iterator[Isolating]:
 
 def subject_of(options: argparse.Namespace) -> Subject:
     """What would be isolated, for ``--list``. Raises :class:`UsageError`."""
-    loaded, demo = _loaded(options)
-    target = _target(options, loaded, demo=demo)
+    loaded, demo = loaded_for(options)
+    target = failing_target(options, loaded, demo=demo)
     return _subject(options, loaded, target, _places(options, loaded, target, demo=demo))
 
 
-def _loaded(options: argparse.Namespace) -> tuple[Loaded, bool]:
+def loaded_for(options: argparse.Namespace) -> tuple[Loaded, bool]:
     """The settings, and whether the simulator is asked."""
     check_aim(options)
     demo = on_simulator(options)
@@ -104,7 +101,18 @@ def _loaded(options: argparse.Namespace) -> tuple[Loaded, bool]:
     return loaded, demo
 
 
-def _target(options: argparse.Namespace, loaded: Loaded, *, demo: bool) -> Target:
+def simulator_for(options: argparse.Namespace) -> AbstractContextManager[Embedded]:
+    """The simulator of the demonstration, as long as the context."""
+    embedded = Embedded(
+        profile=options.profile or DEMO_PROFILE,
+        speed=options.speed or DEMO_SPEED,
+        seed=seed_of(options),
+        fault=options.fault,
+    )
+    return embedded.running()
+
+
+def failing_target(options: argparse.Namespace, loaded: Loaded, *, demo: bool) -> Target:
     """The target whose request fails."""
     if len(options.targets) + bool(options.base_url) > 1:
         raise UsageError("one request is isolated at a time: name one target")
@@ -137,23 +145,31 @@ def _places(options: argparse.Namespace, loaded: Loaded, target: Target, *, demo
     return found
 
 
-def _subject(options: argparse.Namespace, loaded: Loaded, target: Target, places: Places) -> Subject:
-    """The request with its factors. Raises :class:`UsageError` for a request that cannot be isolated."""
+def failing_row(options: argparse.Namespace, loaded: Loaded, target: Target) -> Row:
+    """The request that fails. Raises :class:`UsageError` for one that cannot be isolated."""
     default = None if options.targets or options.base_url else DEMO_SCENARIO
     name = options.scenario or default
     if name is None:
         raise UsageError("say what is asked with --scenario NAME; 'kmon scenarios' lists what there is")
-    scenario = limited(resolve_scenario(loaded.catalog, name), options)
+    scenario = resolve_scenario(loaded.catalog, name)
+    if on_simulator(options):
+        scenario = at_speed(scenario, options.speed or DEMO_SPEED)
+    scenario = limited(scenario, options)
     if scenario.chain is not None:
         raise UsageError(f"scenario {name} takes several requests per run; isolate one request, such as tool-result")
     if problem := unjudgeable(scenario) or dialect(target.dialect).unsupported(target, scenario):
         raise UsageError(problem)
-    reported = Row(target, scenario)
+    return Row(target, scenario)
+
+
+def _subject(options: argparse.Namespace, loaded: Loaded, target: Target, places: Places) -> Subject:
+    """The request with its factors. Raises :class:`UsageError` for a request that cannot be isolated."""
+    reported = failing_row(options, loaded, target)
     only, without = _names(options.factors), _names(options.without)
     factors = () if options.list else chosen(reported, places, only, without)
     checked = options.keep_check or not any(factor.asks_otherwise for factor in factors)
     if not checked:
-        reported = Row(target, unchecked(scenario))
+        reported = Row(target, unchecked(reported.scenario))
     return Subject(reported, places, factors, obstacles(reported, places), checked)
 
 
@@ -161,13 +177,23 @@ def _ready(
     options: argparse.Namespace, loaded: Loaded, subject: Subject, simulation: Simulation | None = None
 ) -> Isolating:
     experiment = _experiment(options, subject)
-    keeps = any(factor.name == CONNECTION for factor in subject.factors)
-    plan = replace(_plan(options, loaded, experiment, simulation), keep_connections=keeps)
-    hosts = list(dict.fromkeys(host_of(to.base_url) for to in experiment.targets))
+    rows = [Row(to, experiment.reported.scenario) for to in experiment.targets]
+    plan = fed_plan(options, loaded, rows, experiment.max_requests, simulation)
+    plan = replace(plan, keep_connections=any(factor.name == CONNECTION for factor in subject.factors))
+    return Isolating(prepared(plan, loaded), experiment, subject, cost_words(plan))
+
+
+def prepared(plan: RacePlan, loaded: Loaded) -> Prepared:
+    """The plan with its keys. Raises :class:`UsageError` for a key that is missing."""
+    keys = Keys({}) if plan.simulated else keys_for(plan, loaded.env, loaded.trust)
+    return ready_to_start(plan, keys, loaded)
+
+
+def cost_words(plan: RacePlan) -> str:
+    """What it costs at most, and every host that gets a request."""
+    hosts = list(dict.fromkeys(host_of(row.target.base_url) for row in plan.rows))
     tokens = f"at most {plan.max_output_tokens} output tokens"
-    cost = f"at most {plan.requests} requests, {tokens}, to {listed(hosts)}"
-    keys = Keys({}) if simulation is not None else keys_for(plan, loaded.env, loaded.trust)
-    return Isolating(ready_to_start(plan, keys, loaded), experiment, subject, cost)
+    return f"at most {plan.requests} requests, {tokens}, to {listed(hosts)}"
 
 
 def _names(given: str | None) -> tuple[str, ...]:
@@ -176,26 +202,31 @@ def _names(given: str | None) -> tuple[str, ...]:
 
 def _experiment(options: argparse.Namespace, subject: Subject) -> Experiment:
     settings = StageSettings(seed=seed_of(options), block=BLOCK)
+    most = MAX_REQUESTS if options.max_requests is None else options.max_requests
 
     def stages() -> Stages:
         return Stages(subject.reported, subject.places, subject.factors, settings)
 
     try:
-        return Experiment(stages, max_requests=options.max_requests)
+        return Experiment(stages, max_requests=most)
     except ValueError as error:
-        raise UsageError(f"--max-requests {options.max_requests}: {error}") from None
+        raise UsageError(f"--max-requests {most}: {error}") from None
 
 
-def _plan(
-    options: argparse.Namespace, loaded: Loaded, experiment: Experiment, simulation: Simulation | None
+def fed_plan(
+    options: argparse.Namespace,
+    loaded: Loaded,
+    rows: Sequence[Row],
+    max_requests: int,
+    simulation: Simulation | None,
 ) -> RacePlan:
+    """The plan of a race that is fed with rounds, of these rows at first. Raises :class:`UsageError` for its cost."""
     timeout_s: float | None = None
     if loaded.provenance["timeout_s"] == "default":
         timeout_s = TEST_TIMEOUT_S if simulation is None else DEMO_TIMEOUT_S
-    rows = [Row(to, experiment.reported.scenario) for to in experiment.targets]
     plan = replace(
         plan_of(rows, loaded, timeout_s=timeout_s, once=True, simulation=simulation),
-        fed=options.max_requests,
+        fed=max_requests,
         nonce=True,
         spacing_s=options.spacing,
         per_target=options.per_target,

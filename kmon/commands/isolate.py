@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from kmon.commands.flags import DEFAULT_SEED, Parser, add_screen, add_settings, without_screen
 from kmon.commands.pass_limits import add_pass_limits, given_limits
+from kmon.commands.shrink_request import add_shrink, check_shrink, run_shrink
 from kmon.errors import UsageError
 
 if TYPE_CHECKING:
     from kmon.commands.build_isolation import Isolating
 
-HELP = "Find the factor by which a request fails: tools, a tool result, streaming, the dialect, the provider, ..."
-MAX_REQUESTS = 200
+HELP = (
+    "Find the factor by which a request fails: tools, a tool result, streaming, the dialect, the provider, ... "
+    "Exit code 0: answered, 4: not."
+)
 PER_TARGET = 4
 HOUR_S = 3_600
 
@@ -37,13 +40,13 @@ def arguments(parser: Parser) -> None:
     vary.add_argument(
         "--keep-check", action="store_true", help="a wrong answer is a failure, also where the question was changed"
     )
+    add_shrink(parser)
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--max-requests",
         type=int,
-        default=MAX_REQUESTS,
         metavar="N",
-        help=f"requests at most, in all stages (default {MAX_REQUESTS})",
+        help="requests at most, in all stages (default 200, with --shrink 300)",
     )
     limits.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
     limits.add_argument(
@@ -70,10 +73,14 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Isolate on a board in a terminal, else as lines or JSON. Returns the exit code."""
+    _check(options)
+    return run_shrink(options) if options.shrink else _isolate(options)
+
+
+def _isolate(options: argparse.Namespace) -> int:
     from kmon.commands.build_isolation import isolating, subject_of
     from kmon.output.isolate import factor_lines, main
 
-    _check(options)
     if options.list:
         print("\n".join(factor_lines(subject_of(options))))
         return 0
@@ -88,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
 def _show(ready: Isolating, *, start_now: bool) -> int:
     from kmon.commands.screen import exit_code_of, screen_of
     from kmon.engine.api import EventSource
+    from kmon.isolate.answer import answered
     from kmon.isolate.fed_source import FedSource
     from kmon.output.isolate import closing_lines, exit_code, plan_notes
     from kmon.tui.isolation_screen import IsolationScreen
@@ -103,10 +111,11 @@ def _show(ready: Isolating, *, start_now: bool) -> int:
     outcome = run_app(options, lambda shown: IsolationScreen(shown, experiment))
     if experiment.rounds:
         print("\n".join(closing_lines(experiment)))
-    return exit_code_of(outcome, lambda view: exit_code(experiment, view))
+    return exit_code_of(outcome, lambda view: exit_code(answered(experiment), view))
 
 
 def _check(options: argparse.Namespace) -> None:
+    check_shrink(options)
     if options.per_target < 1:
         raise UsageError(f"--per-target must be 1 or more, not {options.per_target}")
     for flag, value in (("--spacing", options.spacing), *given_limits(options)):

@@ -137,11 +137,12 @@ def _new_watch(
     if not options.until_proven:
         if saved is None or not saved.trials:
             return None
-        rate = options.fail_under if options.fail_under and options.fail_under < 1 else None
-        if rate is None and len(cells) < 2:
-            return None
+        if len(cells) < 2:  # of several targets the differences are the question, and the thresholds tell the rates
+            rate = options.fail_under if options.fail_under and options.fail_under < 1 else None
+            if rate is None:
+                return None
     SequentialTest(cells, pass_rate=rate, question=question)  # raises for what cannot be proven
-    return lambda: SequentialTest(cells, pass_rate=rate, question=question)
+    return lambda: SequentialTest(cells, pass_rate=rate, question=question, stops=options.until_proven)
 
 
 def _file(options: argparse.Namespace, saved: Saved | None) -> TestFile | None:

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-
-from msgspec import Struct
-from msgspec.structs import replace
+from collections.abc import Callable, Mapping
 
 from kmon.engine.plan import Row
-from kmon.isolate.requests import Config
+from kmon.isolate.rounds import MUTE_ROUNDS, Round, Sent, mute_reason, refusal_of, sent_as, with_end
 from kmon.isolate.stages import CAUSES, FURTHER, Stage, Stages
 from kmon.model import Target
 from kmon.stats.outcome import RunOutcome, classify
 from kmon.stream.events import RunEnded
-
-MUTE_ROUNDS = 3
-"""After so many rounds in a row of which no request said anything, such as when all are rate-limited, it gives up."""
-REFUSED = range(400, 429)
-"""HTTP statuses that say that a changed request cannot be sent like this, not that it fails sometimes."""
-
-
-class Sent(Struct, frozen=True):
-    """One request of a round and its outcome; None while it is open."""
-
-    label: str
-    row: Row
-    config: Config
-    outcome: RunOutcome | None = None
-    failed: bool | None = None
-    """None: it says nothing."""
-
-
-class Round(Struct, frozen=True):
-    """The requests of a round, in the order in which they are sent. ``stage`` counts from 0."""
-
-    number: int
-    stage: int
-    sent: tuple[Sent, ...]
-
-    @property
-    def over(self) -> bool:
-        """Whether every request has ended."""
-        return all(each.outcome is not None for each in self.sent)
 
 
 class Experiment:
@@ -116,11 +84,7 @@ class Experiment:
 
     def sent(self, run: str) -> Sent | None:
         """The request of a run by its name (``r3.2``); None for a run that is none of this experiment's."""
-        number, _, place = run.removeprefix("r").partition(".")
-        if not (number.isdecimal() and place.isdecimal() and 1 <= int(number) <= len(self.rounds)):
-            return None
-        sent = self.rounds[int(number) - 1].sent
-        return sent[int(place) - 1] if 1 <= int(place) <= len(sent) else None
+        return sent_as(self.rounds, run)
 
     def add(self, ended: RunEnded) -> None:
         """Add the end of a run. That of a retry changes nothing: it must not replace a failure."""
@@ -129,10 +93,8 @@ class Experiment:
             return
         outcome = classify(ended, was.row.scenario)
         failed = self._failed(ended, outcome, was.row, reported=all(was.config))
-        number, place = (int(part) for part in ended.run.removeprefix("r").split("."))
-        sent = list(self.rounds[number - 1].sent)
-        sent[place - 1] = replace(was, outcome=outcome, failed=failed)
-        self.rounds[number - 1] = replace(self.rounds[number - 1], sent=tuple(sent))
+        done = with_end(self.rounds, ended.run, outcome, failed)
+        self.rounds[done.number - 1] = done
         if self.rounds[-1].over:
             self._take(self.rounds[-1])
 
@@ -142,8 +104,7 @@ class Experiment:
         on earlier runs only, so leaving it out favours no level."""
         if not outcome.counted or (row.target.reuse_connection and not ended.reused):
             return None
-        status = None if ended.error is None else ended.error.status
-        if outcome.name == "http-error" and status is not None and status in REFUSED:
+        if (status := refusal_of(ended, outcome)) is not None:
             if reported:
                 self._symptoms.add(status)
             elif status not in self._symptoms:
@@ -154,7 +115,7 @@ class Experiment:
         isolation = self.stage.isolation
         assert isolation is not None, "a round of it was sent"
         isolation.add([(sent.config, sent.failed) for sent in done.sent])
-        self._mute = self._mute + 1 if all(sent.failed is None for sent in done.sent) else 0
+        self._mute = self._mute + 1 if done.mute else 0
         if self._mute >= MUTE_ROUNDS:
             self.given_up = mute_reason(done.sent)
         elif (found := isolation.conclusion()) is not None:
@@ -191,16 +152,3 @@ class Experiment:
 def _refused(row: Row, outcome: RunOutcome) -> bool:
     """Whether the provider refused a changed request, or does not speak HTTP/2, for which it was not sent."""
     return outcome.name == "http-error" or (row.target.http2 and outcome.name == "not-asked")
-
-
-def mute_reason(sent: Iterable[Sent]) -> str:
-    """Why a round said nothing, by its commonest outcome."""
-    names = [each.outcome.name for each in sent if each.outcome is not None]
-    commonest = max(set(names), key=names.count)
-    words = {
-        "rate-limited": "all requests were rate-limited; wait, or send fewer with --spacing and --per-target 1",
-        "not-asked": "no request could be sent from this machine",
-        "disturbed": "this machine disturbed all requests",
-        "http-error": "all changed requests were refused",
-    }
-    return words.get(commonest, "no request said anything")

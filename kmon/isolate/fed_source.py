@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from kmon.engine.api import Command, EventSource, Host
-from kmon.isolate.experiment import Experiment
+from kmon.isolate.rounds import Feeder
 from kmon.stream.events import Event, RaceEnded, RunEnded
 
 
@@ -13,7 +13,7 @@ class FedSource:
     """An ``EventSource`` that sends the next round when the last is over. The experiment has seen a batch before it
     is yielded, so that whoever reads it finds the experiment up to date."""
 
-    def __init__(self, source: EventSource, experiment: Experiment) -> None:
+    def __init__(self, source: EventSource, experiment: Feeder) -> None:
         self._source, self._experiment = source, experiment
 
     async def batches(self) -> AsyncIterator[Sequence[Event]]:
@@ -46,7 +46,7 @@ class FedSource:
 class FedHost(FedSource):
     """The same for a host."""
 
-    def __init__(self, hosted: Host, experiment: Experiment) -> None:
+    def __init__(self, hosted: Host, experiment: Feeder) -> None:
         super().__init__(hosted, experiment)
         self._hosted = hosted
 

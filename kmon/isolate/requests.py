@@ -34,7 +34,7 @@ class Requests:
 
     def __init__(self, reported: Row, places: Places, factors: Sequence[Factor], parts: Parts) -> None:
         self.reported, self.factors = reported, tuple(factors)
-        self._places, self._parts = places, parts
+        self._places, self.parts = places, parts
         self._rows = {config: self._built(config) for config in product((True, False), repeat=len(self.factors))}
 
     def row(self, config: Config) -> Row | None:
@@ -71,7 +71,7 @@ class Requests:
         row: Row | None = self.reported
         for factor, kept in zip(self.factors, config, strict=True):
             if not kept and row is not None:
-                row = changed(row, factor, self._parts, self.reported, self._places)
+                row = changed(row, factor, self.parts, self.reported, self._places)
         if row is None or not _can_be_sent(row):
             return None
         if any(factor.present(row, self.reported) != kept for factor, kept in zip(self.factors, config, strict=True)):

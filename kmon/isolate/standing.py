@@ -11,6 +11,8 @@ def standing(stage: Stage, each: FactorState) -> str:
     """Whether a factor is the cause, still open, or dropped, and why."""
     found = stage.conclusion
     if found is not None and each.factor in found.factors:
+        if stage.requests.parts.get(stage.factors[each.factor].name):  # a later stage tells which
+            return "the cause, or a part of it"
         return "the cause" if len(found.factors) == 1 else "part of the cause"
     if each.dropped:
         return each.why or "dropped"

@@ -140,7 +140,7 @@ class TrialLines:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._enough = ""
+        self._enough = False
 
     def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]:
         if isinstance(event, ev.RaceStarted):
@@ -152,15 +152,15 @@ class TrialLines:
             yield f"ALERT {event.sentence}"
         if isinstance(event, ev.RunEnded):
             yield trial_line(self._experiment.add(event), names(view))
-            if (proven := self._experiment.enough()) and not self._enough:
-                self._enough = proven
-                yield f"\nenough: {proven}\n"
+            if self._experiment.enough() and not self._enough:
+                self._enough = True
+                yield "\nenough was measured, no more is sent; the conclusion follows when the open runs have ended\n"
 
     def closing(self, view: RaceView) -> str:
         return f"\n{self._experiment.conclusion()}"
 
     def enough(self) -> bool:
-        return bool(self._enough)
+        return self._enough
 
 
 class TrialJson(JsonReporter):

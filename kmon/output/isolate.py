@@ -10,9 +10,10 @@ from kmon.engine.plan import Keys, RacePlan
 from kmon.format import Column, table
 from kmon.hosts import host
 from kmon.isolate.answer import answer, answered, e_words, rate_words
-from kmon.isolate.experiment import Experiment, Round
+from kmon.isolate.experiment import Experiment
 from kmon.isolate.factors import FACTORS
 from kmon.isolate.fed_source import FedHost
+from kmon.isolate.rounds import Round
 from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject
@@ -25,6 +26,7 @@ from kmon.stats.outcome import SIGNS
 from kmon.stream import events as ev
 from kmon.stream.view import RaceView
 
+EXPLAINED = "(intervals: 95 %; cause: how likely it is one; e: the evidence, 1 is none, over 100 strong)"
 UNDECIDED = 4
 """Exit code of an isolation without an answer: not explained, or given up."""
 
@@ -61,7 +63,7 @@ class IsolationLines:
         if isinstance(event, ev.Notice):
             yield f"{event.level}: {event.message}"
         while self._told < len(rounds) and rounds[self._told].over:
-            yield _round_line(rounds[self._told])
+            yield round_line(rounds[self._told])
             self._told += 1
 
     def _opening(self) -> Iterator[str]:
@@ -79,7 +81,7 @@ class IsolationLines:
         return False
 
 
-def _round_line(done: Round) -> str:
+def round_line(done: Round) -> str:
     """``round  3: -tools ✔, -result -stream ✖ TIMEOUT``."""
     runs = []
     for sent in done.sent:
@@ -92,7 +94,8 @@ def _round_line(done: Round) -> str:
 def closing_lines(experiment: Experiment) -> list[str]:
     """The table of each stage that began, and the answer."""
     tables = [line for stage in experiment.stages for line in (*stage_table(stage), "")]
-    return [*tables, answer(experiment)]
+    explained = [EXPLAINED, ""] if tables else []
+    return [*tables, *explained, answer(experiment)]
 
 
 def stage_table(stage: Stage) -> list[str]:
@@ -109,20 +112,20 @@ def stage_table(stage: Stage) -> list[str]:
         Column[FactorState]("factor", name),
         Column[FactorState]("failed as reported", lambda each: rate_words(each.as_reported)),
         Column[FactorState]("failed when changed", lambda each: rate_words(each.changed)),
-        Column[FactorState]("probability", lambda each: probability_words(each.probability), number=True),
+        Column[FactorState]("cause", lambda each: probability_words(each.probability), number=True),
         Column[FactorState]("e", lambda each: e_words(each.ln_e), number=True),
         Column[FactorState]("", lambda each: standing(stage, each)),
     )
     return [line.rstrip() for line in table(columns, state.factors)]
 
 
-def exit_code(experiment: Experiment, view: RaceView) -> int:
+def exit_code(has_answer: bool, view: RaceView) -> int:
     """0 if there is an answer, 4 if there is none, 130 if interrupted, 1 if kmon failed between the runs."""
     if view.ended is None or view.ended.interrupted:
         return INTERRUPTED
     if view.ended.broken:
         return 1
-    return 0 if answered(experiment) else UNDECIDED
+    return 0 if has_answer else UNDECIDED
 
 
 def main(plan: RacePlan, keys: Keys, experiment: Experiment, subject: Subject, *, as_json: bool) -> int:
@@ -132,4 +135,5 @@ def main(plan: RacePlan, keys: Keys, experiment: Experiment, subject: Subject, *
     async def isolate() -> RaceView:
         return await hosted_race(FedHost(host(plan, keys), experiment), reporter, sys.stdout)
 
-    return exit_code(experiment, asyncio.run(isolate()))
+    view = asyncio.run(isolate())
+    return exit_code(answered(experiment), view)

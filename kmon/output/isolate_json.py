@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from kmon.isolate.answer import answer, answered
-from kmon.isolate.experiment import Experiment, Round
+from kmon.isolate.experiment import Experiment
+from kmon.isolate.rounds import Round
 from kmon.isolate.subject import Subject
 from kmon.output.headless import JsonReporter
 from kmon.stats.isolation.state import Conclusion, IsolationState
@@ -115,11 +116,15 @@ def _started(experiment: Experiment, subject: Subject) -> IsolateStarted:
 def _state(experiment: Experiment, done: Round) -> IsolateState:
     stage = experiment.stages[done.stage]
     assert stage.state is not None, "the stage has begun"
-    sent = [
+    return IsolateState(done.number, stage.name, printed_requests(done), stage.names, stage.state, answer(experiment))
+
+
+def printed_requests(done: Round) -> tuple[PrintedRequest, ...]:
+    """The requests of a round that is over."""
+    return tuple(
         PrintedRequest(each.label, each.row.target.name, "" if each.outcome is None else each.outcome.name, each.failed)
         for each in done.sent
-    ]
-    return IsolateState(done.number, stage.name, tuple(sent), stage.names, stage.state, answer(experiment))
+    )
 
 
 def _concluded(experiment: Experiment) -> IsolateConclusion:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kmon.format import TextLine, p_value, plural
 from kmon.stats.latency import Latency
 from kmon.stats.latency_pairs import ALPHA, LatencyComparison, MetricName
-from kmon.stats.latency_words import amount, difference_words, figure
+from kmon.stats.latency_words import amount, difference_words, figure, without_contradictions
 
 METRIC_NAMES: dict[MetricName, str] = {
     "worst-gap": "longest gap",
@@ -23,7 +23,7 @@ def latency_lines(latency: Latency, *, watched: bool = False) -> list[TextLine]:
     A ``watched`` race could be stopped by what it showed, so that its p-values are worth nothing and are left out.
     """
     shown: dict[tuple[str, str], list[LatencyComparison]] = {}
-    for one in latency.comparisons:
+    for one in without_contradictions(latency.comparisons):
         if one.felt and (one.p_adjusted <= ALPHA or (one.rounds and one.slower_in == one.rounds)):
             shown.setdefault((one.slower, one.faster), []).append(one)
     lines: list[TextLine] = []

@@ -23,7 +23,7 @@ CHAIN_NOTES: dict[Basis, str] = {
     "independent": "(the chance that so many in a row go well, if each use fails independently of the others)",
 }
 """What the chances in the table of chains rest on."""
-DECISIONS: dict[Decision, str] = {"met": "met", "missed": "broken", "undecided": "undecided"}
+DECISIONS: dict[Decision, str] = {"met": "met", "missed": "missed", "undecided": "undecided"}
 COLUMNS_ABREAST = 4
 """Targets side by side in the table of chains; more go into another table below."""
 
@@ -95,16 +95,23 @@ def _cell(at: int, arm: ArmFigures) -> str:
     return _percentile(_shown(arm)[at])
 
 
-_TIMES = ("ttft p50", "p90", "p99", "max gap p50", "p90", "p99", "duration p50", "p90")
-TIMES = (TARGET, *(Column[ArmFigures](title, partial(_cell, at), number=True) for at, title in enumerate(_TIMES)))
+_TIMES = ("ttft p50", "ttft p90", "ttft p99", "gap p50", "gap p90", "gap p99", "total p50", "total p90")
 
 
 def _times(arms: Sequence[ArmFigures]) -> list[TextLine]:
-    lines = _table(TIMES, arms)
-    if any(percentile.seconds is None for arm in arms for percentile in _shown(arm)):
-        note = "(n of m: a percentile that needs m observations and has n; > : so many never came)"
-        lines.append(TextLine(note))
-    return lines
+    """Percentiles of time to first token, longest gap and whole run; those that no arm has runs enough for are left
+    out."""
+    known = [at for at in range(len(_TIMES)) if any(_shown(arm)[at].seconds is not None for arm in arms)]
+    if not known:
+        return []
+    columns = [Column[ArmFigures](_TIMES[at], partial(_cell, at), number=True) for at in known]
+    shown = [_shown(arm)[at] for arm in arms for at in known]
+    unknown = "n of m: too few for this percentile, which needs m" if any(p.seconds is None for p in shown) else ""
+    above = (
+        "> : the rest had not come by then" if any(p.kind == "above" and p.seconds is not None for p in shown) else ""
+    )
+    notes = "; ".join(filter(None, ("gap: longest silence after the first token", unknown, above)))
+    return [*_table((TARGET, *columns), arms), TextLine(f"({notes})")]
 
 
 # -- chains of uses ----------------------------------------------------------------------------------------------------
@@ -137,29 +144,38 @@ def _chain(arm: ArmFigures, at: int) -> str:
 
 # -- pairs -------------------------------------------------------------------------------------------------------------
 
-COMPARISON = (
+COMPARED = (
     Column[Comparison]("failed more often", lambda c: c.worse),
     Column[Comparison]("than", lambda c: c.better),
     Column[Comparison]("failed", lambda c: f"{c.worse_failed} of {c.worse_n} : {c.better_failed} of {c.better_n}"),
     Column[Comparison]("points more (95 %)", lambda c: point_words(c.difference, c.difference_interval)),
     Column[Comparison]("episodes", lambda c: f"{c.episodes_worse} : {c.episodes_better}" if c.clean_rounds else "-"),
-    Column[Comparison]("p (rounds)", lambda c: p_value(c.p_rounds_holm)),
-    Column[Comparison]("p (episodes)", lambda c: p_value(c.p_holm) if c.clean_rounds else "-"),
-    Column[Comparison]("they differ in", lambda c: factor_words(c.factors)),
 )
+P_VALUES = (
+    Column[Comparison]("p (rounds)", lambda c: _p(c, c.p_rounds_holm)),
+    Column[Comparison]("p (episodes)", lambda c: _p(c, c.p_holm) if c.clean_rounds else "-"),
+)
+DIFFER = Column[Comparison]("they differ in", lambda c: factor_words(c.factors))
+
+
+def _p(pair: Comparison, corrected: float) -> str:
+    """A pair that has to wait for the question has no p-value yet."""
+    return "-" if not pair.asked and corrected >= 1 else p_value(corrected)
 
 
 def _comparisons(verdict: Verdict) -> list[TextLine]:
     differing = (c for c in verdict.comparisons if c.difference)
     shown = sorted(differing, key=lambda c: (c.p_rounds_holm, c.p_rounds, c.p_holm, -c.difference))
-    lines = [TextLine(line.rstrip(), table=True) for line in table(COMPARISON, shown)] if shown else []
-    if shown:
+    columns = (*COMPARED, *(() if verdict.watched else P_VALUES), DIFFER)
+    lines = [TextLine(line.rstrip(), table=True) for line in table(columns, shown)] if shown else []
+    if shown and verdict.watched:
+        lines.append(
+            TextLine("(no p-values: the test could be stopped by what it showed; the conclusion allows for that)")
+        )
+    elif shown:
         lines.append(TextLine(f"(p: {listed(sorted({_TESTS[c.test] for c in shown}))}{_correction(verdict)})"))
     if alike := len(verdict.comparisons) - len(shown):
         lines.append(TextLine(f"No difference in failures in {plural(alike, 'other pair' if shown else 'pair')}."))
-    if verdict.watched and verdict.comparisons:
-        note = "The race could be stopped by what it showed: the conclusion allows for that, this table does not."
-        lines.append(TextLine(note))
     return lines
 
 

@@ -129,7 +129,7 @@ def check_budget(budget: Budget, own: int) -> None:
     """Raise :class:`UsageError` for a watched test that can prove nothing of what it is to prove, whatever happens."""
     if not budget.watched or budget.rounds >= budget.least:
         return
-    what = f"a difference that lasts, which takes {_evidence(budget)}"
+    what = f"a difference, which takes {_evidence(budget)}"
     if budget.pass_rate is not None:
         what = f"a pass rate of {percent(budget.pass_rate)} % kept or missed"
     wanted = f"give --count {budget.least} or more, or leave it out for {own}"
@@ -151,15 +151,14 @@ def _pairs_words(budget: Budget) -> str:
     arms = [plural(n, word) for n, word in ((budget.targets, "target"), (budget.scenarios, "scenario")) if n > 1]
     compared = f", {plural(budget.comparisons, 'comparison')}" if budget.comparisons > 1 else ""
     design = f"{'up to ' if budget.watched else ''}{' x '.join([plural(budget.rounds, 'round'), *arms])}{compared}"
-    lasting = "a difference" if budget.targets == 1 else "a difference that lasts"
     more = budget.rounds_for_power
+    apart = "pass rates of 60 and 100 % are told apart"
     if budget.rounds < (budget.least_rounds or 0):
-        advice = f"; for 60 against 100 % take --count {more}" if more else ""
-        return f"{design}: cannot prove {lasting}, which takes {_evidence(budget)}{advice}"
-    share = f"{percent(budget.power or 0)} of 100"
-    found = f"60 against 100 % are told apart in {share} such tests"
+        advice = f"; with --count {more} {apart} in 80 of 100 tests" if more else ""
+        return f"{design}: too few to prove a difference, which takes {_evidence(budget)}{advice}"
+    found = f"{apart} in {percent(budget.power or 0)} of 100 such tests"
     advice = f" (in 80: --count {more})" if more and budget.rounds < more else ""
-    return f"{design}: can prove {lasting} by {_evidence(budget)}; {found}{advice}"
+    return f"{design}: enough to prove a difference, by {_evidence(budget)}; {found}{advice}"
 
 
 def _evidence(budget: Budget) -> str:

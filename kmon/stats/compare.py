@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from kmon.model import Scenario, Target
 from kmon.stats.conclusion import conclude
+from kmon.stats.episode_words import short_test
 from kmon.stats.latency import Latency, latency
 from kmon.stats.left_out import left_out
 from kmon.stats.pairs import Comparison, compare_pairs
@@ -57,9 +58,11 @@ def compare(
     found_latency = latency(arms, names, question)
     duration_s = span_s([trial for rounds in arms.values() for trial in rounds.values()])
     counts = any(arm.n for arm in all_figures)
-    conclusion = f"{watched}{left_out(all_figures)}" if watched and counts else None
+    watched_said = f"{watched}{short_test(duration_s)}{left_out(all_figures)}"
     return Verdict(
-        conclusion=conclusion or conclude(all_figures, comparisons, found_latency, duration_s),
+        conclusion=watched_said
+        if watched and counts
+        else conclude(all_figures, comparisons, found_latency, duration_s),
         arms=all_figures,
         comparisons=comparisons,
         duration_s=duration_s,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from kmon.format import duration_words, listed, p_equals, p_value, percent, plural
 from kmon.stats.cause import cause
 from kmon.stats.effect_words import Effect, effect_words, points
-from kmon.stats.episode_words import UNBROKEN, episodes_against
+from kmon.stats.episode_words import NEITHER, OUTAGES, UNBROKEN, episodes_against, short_test
 from kmon.stats.latency import Latency
 from kmon.stats.latency_words import times_told
 from kmon.stats.left_out import left_out, nothing_counts
@@ -33,11 +33,13 @@ def conclude(
     times = times_told(latency, comparisons)
     if not any(arm.failed for arm in counted):
         unseen = _no_failure(counted)
-        return (f"{times.text}. {unseen[0].upper()}{unseen[1:]}" if times.text else unseen) + beside
-    failures = _compared(comparisons, f", over {duration_words(duration_s)}" if duration_s else "")
+        return (f"{times.with_cause}. {unseen[0].upper()}{unseen[1:]}" if times.text else unseen) + beside
+    failures = _compared(comparisons, duration_s)
     if times.proven and not any(comparison.proven or comparison.seen for comparison in comparisons):
-        return f"{times.text}. By failures alone: {failures}{beside}"
-    return (f"{failures}. {times.text}" if times.text else failures) + beside
+        return f"{times.with_cause}. By failures alone: {failures}{beside}"
+    proven = any(comparison.proven for comparison in comparisons)  # the cause is told then, and once is enough
+    slower = times.text if proven else times.with_cause
+    return (f"{failures}. {slower}" if slower else failures) + beside
 
 
 def _alone(arm: ArmFigures, others: Sequence[str]) -> str:
@@ -55,7 +57,8 @@ def _no_failure(arms: Sequence[ArmFigures]) -> str:
     return f"no run failed; with {plural(n, 'run')} each, a failure rate of up to {unseen} % may go unseen (95 %)"
 
 
-def _compared(comparisons: Sequence[Comparison], span: str) -> str:
+def _compared(comparisons: Sequence[Comparison], duration_s: float) -> str:
+    span = f", over {duration_words(duration_s)}" if duration_s else ""
     asked = [comparison for comparison in comparisons if comparison.asked] or list(comparisons)
     lead = min(asked, key=_clarity)
     if lead.difference == 0:
@@ -63,7 +66,8 @@ def _compared(comparisons: Sequence[Comparison], span: str) -> str:
     if lead.proven:
         told, others = _by_worse([c for c in comparisons if c.proven], lead)
         causes = cause([(comparison.better, comparison.factors) for comparison in told])
-        text = f"{_effects(told, span)}. This is proven to last ({_p(told, asked)}). {causes}"
+        sure = f"This is proven ({_p(told, asked)}): {_excluded(told)}{short_test(duration_s)}"
+        text = f"{_effects(told, span)}. {sure}. {causes}"
         return f"{text}. Also proven: {_effects(others, span)}" if others else text
     if lead.seen:
         told, others = _by_worse([c for c in asked if c.seen], lead)
@@ -123,21 +127,26 @@ def _p(told: Sequence[Comparison], asked: Sequence[Comparison]) -> str:
     return _corrected(least.p, least.p_holm, asked)
 
 
+def _excluded(told: Sequence[Comparison]) -> str:
+    """What does not explain proven differences. Runs of different rounds are compared by runs, not by episodes."""
+    return "chance does not explain it" if any(pair.test == "Fisher" for pair in told) else NEITHER
+
+
 def _corrected(p: float, p_holm: float, asked: Sequence[Comparison]) -> str:
     return p_equals(p) + (f", with {len(asked)} comparisons {p_value(p_holm)}" if len(asked) > 1 else "")
 
 
 def _not_lasting(lead: Comparison, told: Sequence[Comparison], asked: Sequence[Comparison]) -> str:
-    chance = f"Chance alone hardly does that ({_corrected(lead.p_rounds, lead.p_rounds_holm, asked)})"
+    chance = f"Chance alone hardly explains that ({_corrected(lead.p_rounds, lead.p_rounds_holm, asked)})"
     if lead.unbroken:
         return f"{chance}. But {UNBROKEN}"
-    why = f"counted by episodes {_p(told, asked)}, so outages that all of them have alike may explain it"
+    why = f"counted by episodes {_p(told, asked)}, so {OUTAGES} may explain it"
     return f"{chance}, but that it lasts is not proven: {why}; {_needed(lead)}"
 
 
 def _not_proven(lead: Comparison, tied: Sequence[Comparison], asked: Sequence[Comparison]) -> str:
     p = _corrected(lead.p_rounds, lead.p_rounds_holm, asked)
-    return f"This is not proven: chance alone may do that ({p}); {UNBROKEN if lead.unbroken else _needed(lead)}"
+    return f"This is not proven: chance alone may explain it ({p}); {UNBROKEN if lead.unbroken else _needed(lead)}"
 
 
 def _needed(pair: Comparison) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from kmon.format import p_equals, p_value, plural
+from kmon.format import p_equals, plural
 from kmon.stats.cause import cause
 from kmon.stats.latency import WAITS, Latency
 from kmon.stats.latency_pairs import ALPHA, LatencyComparison, MetricName
@@ -27,10 +27,15 @@ _FEWEST_SEEN = 3
 
 
 class TimesTold(NamedTuple):
-    """Sentences about time, and whether what they say is proven; no ``text`` if there is nothing to say."""
+    """Sentences about time, whether what they say is proven, and the cause; no ``text`` if there is nothing to say."""
 
     text: str = ""
     proven: bool = False
+    cause: str = ""
+
+    @property
+    def with_cause(self) -> str:
+        return f"{self.text}. {self.cause}" if self.cause else self.text
 
 
 def times_told(latency: Latency, comparisons: Sequence[Comparison]) -> TimesTold:
@@ -40,7 +45,7 @@ def times_told(latency: Latency, comparisons: Sequence[Comparison]) -> TimesTold
     the answer, an arm that stands out before its pairs, and then the largest ratio. ``comparisons`` tell in what the
     arms differ.
     """
-    found: list[StandOut | LatencyComparison] = [*latency.stand_outs, *latency.comparisons]
+    found: list[StandOut | LatencyComparison] = [*latency.stand_outs, *without_contradictions(latency.comparisons)]
     felt = [one for one in found if one.felt]
     proven, seen = [one for one in felt if one.proven], [one for one in felt if one.p_adjusted <= ALPHA]
     told = proven or seen or [one for one in felt if _every_round(one)]
@@ -48,8 +53,18 @@ def times_told(latency: Latency, comparisons: Sequence[Comparison]) -> TimesTold
         return TimesTold()
     clearest = min(told, key=lambda one: (one.metric not in WAITS, isinstance(one, LatencyComparison), 1 / _ratio(one)))
     words = _alone(clearest) if isinstance(clearest, StandOut) else _pair(clearest)
-    text = ". ".join([words, *_proof(clearest), *_causes(clearest, latency, comparisons)])
-    return TimesTold(text, clearest.proven)
+    text = ". ".join([words, *_proof(clearest)])
+    return TimesTold(text, clearest.proven, next(iter(_causes(clearest, latency, comparisons)), ""))
+
+
+def without_contradictions(comparisons: Sequence[LatencyComparison]) -> list[LatencyComparison]:
+    """All but the speeds of arms whose answers came sooner nevertheless.
+
+    Speed is measured over the whole run, so that a short answer, which is mostly the wait for its first token, looks
+    slow beside a long one that takes more time.
+    """
+    longer = {(one.slower, one.faster) for one in comparisons if one.metric == "duration" and one.difference}
+    return [one for one in comparisons if one.metric != "tokens-per-s" or (one.faster, one.slower) not in longer]
 
 
 def amount(value: float, metric: MetricName, *, cut: bool = False) -> str:
@@ -112,7 +127,7 @@ def _alone(one: StandOut) -> str:
     others = f"the other {one.arms - 1} at most {amount(one.next_median, one.metric, cut=one.next_median_cut)}"
     seen = f"{_SUPERLATIVES[one.metric]} of {one.arms} in {one.slowest_in} of {plural(one.rounds, 'round')}"
     by = f", by {_span(one.least, one.most, one.metric)}" if one.least is not None and one.least > 0 else ""
-    evidence = f"({p_equals(one.p)}, corrected for all comparisons {p_value(one.p_adjusted)})"
+    evidence = f"({p_equals(one.p_adjusted)}, corrected for all comparisons)"
     return f"{one.arm} {did}, {others}: {seen}{by}{_times_as(one)} {evidence}"
 
 
@@ -122,13 +137,13 @@ def _pair(one: LatencyComparison) -> str:
     other = amount(one.faster_median, one.metric, cut=one.faster_median_cut)
     by = f", by {words}" if (words := difference_words(one)) else ""
     seen = f"{slower} in {one.slower_in} of {plural(one.rounds, 'round')}" if one.rounds else slower
-    evidence = f"({p_equals(one.p)}, corrected for all comparisons {p_value(one.p_adjusted)})"
+    evidence = f"({p_equals(one.p_adjusted)}, corrected for all comparisons)"
     return f"{one.slower} {did}, {one.faster} {other}: {seen}{by}{_times_as(one)} {evidence}"
 
 
 def _proof(one: StandOut | LatencyComparison) -> Iterable[str]:
     if one.proven:
-        yield "Chance alone hardly does that; a test at another hour tells whether it lasts"
+        yield "Chance alone hardly explains that; a test at another hour tells whether it lasts"
     elif one.p_adjusted <= ALPHA:
         yield "Chance alone hardly does that, but a slow spell of a few rounds may: spread the rounds with --over"
     elif one.more_rounds:

@@ -17,7 +17,7 @@ from kmon.model import Scenario, Target
 from kmon.stats.cause import cause
 from kmon.stats.e_values import closed
 from kmon.stats.effect_words import effect_words
-from kmon.stats.episode_words import UNBROKEN
+from kmon.stats.episode_words import NEITHER, OUTAGES, UNBROKEN
 from kmon.stats.hypotheses import AboveRate, BelowRate, Hypothesis, PairDiffers
 from kmon.stats.pairs import Factor, differing
 from kmon.stats.question import Question, claims
@@ -43,11 +43,13 @@ class SequentialTest:
         *,
         pass_rate: float | None = None,
         question: Question | None = None,
+        stops: bool = True,
         alpha: float = 0.05,
     ) -> None:
         """Raises :class:`UsageError` for a single arm without a pass rate, and for a pass rate outside 0 to 1.
 
-        With a ``question`` only the pairs that it asks for are tested.
+        With a ``question`` only the pairs that it asks for are tested. A test that ``stops`` keeps its first decision;
+        else the rounds after it count, too, and the latest decision is told.
         """
         targets = {target.name: target for target, _ in rows}
         scenarios = {scenario.name: scenario for _, scenario in rows}
@@ -70,6 +72,7 @@ class SequentialTest:
         self._waiting: dict[int, dict[Arm, Trial]] = {}
         self._rounds = 0
         self._decided: str | None = None
+        self._stops = stops
         self.proven = False
         """Whether the decision is about more than the time of the test."""
 
@@ -81,7 +84,7 @@ class SequentialTest:
         while len(self._waiting.get(self._rounds + 1, ())) == len(self._arms):
             self._rounds += 1
             runs = self._waiting.pop(self._rounds)
-            if self._decided is None:
+            if self._decided is None or not self._stops:
                 for hypothesis in self._hypotheses:
                     hypothesis.add(runs)
                 for pair in self._waits:
@@ -102,14 +105,14 @@ class SequentialTest:
         lasting, now = self._lasting(), self._now()
         if max(now) >= self._ln_needed:
             strongest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if ln_e >= self._ln_needed]
-            chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+            chance = f"Chance alone hardly explains that ({self._evidence(max(now))})"
             but = f"that it lasts is not proven in {rounds}: counted by episodes {self._evidence(max(lasting))}"
             text = f"{told(strongest, ' while the test ran')}. {chance}, but {but}"
-            return f"{text}, so outages that all of them have alike may explain it"
+            return f"{text}, so {OUTAGES} may explain it"
         nearest = [of for of, ln_e in zip(self._hypotheses, now, strict=True) if max(now) - ln_e < _TIED]
         if max(of.ln_e_now for of in nearest) <= 0:
             return f"nothing proven in {rounds}: no evidence of a difference"
-        unproven = f"This is not proven in {rounds}: chance alone may do that ({self._evidence(max(now))})"
+        unproven = f"This is not proven in {rounds}: chance alone may explain it ({self._evidence(max(now))})"
         return f"{told(nearest, ' here')}. {unproven}"
 
     def _decide(self) -> None:
@@ -117,7 +120,7 @@ class SequentialTest:
         if any(max(of.ln_e, of.ln_e_now) >= self._ln_needed for of in self._hypotheses):
             self._decide_by_failures()
         longer, ln_e = proven_waits(self._waits, self._ln_needed)
-        if self._decided is None and longer:
+        if longer and not self.proven and (self._decided is None or not self._stops):
             self._decided = waits_told(longer, self._evidence(ln_e, len(self._waits)))
 
     def _decide_by_failures(self) -> None:
@@ -126,8 +129,9 @@ class SequentialTest:
             proven = [of for of, ln_e in zip(self._hypotheses, lasting, strict=True) if ln_e >= self._ln_needed]
             evidence = f"after {plural(self._rounds, 'round')}, however often one looked"
             sure = f"This is proven {evidence} ({self._evidence(max(lasting))})"
-            self._decided, self.proven = f"{told(proven)}. {sure}. {causes(proven)}", True
-        elif self._rounds >= DEAD_ROUNDS:
+            explains = f": {NEITHER}" if any(isinstance(of, PairDiffers) for of in proven) else ""
+            self._decided, self.proven = f"{told(proven)}. {sure}{explains}. {causes(proven)}", True
+        elif self._rounds >= DEAD_ROUNDS and not self.proven:
             self._decided = self._unbroken()
 
     def _unbroken(self) -> str | None:
@@ -138,7 +142,7 @@ class SequentialTest:
         ]
         if not unbroken:
             return None
-        chance = f"Chance alone hardly does that ({self._evidence(max(now))})"
+        chance = f"Chance alone hardly explains that ({self._evidence(max(now))})"
         return f"{told(unbroken, ' while the test ran')}. {chance}. But {UNBROKEN}"
 
     def _lasting(self) -> list[float]:

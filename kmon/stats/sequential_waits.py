@@ -93,5 +93,5 @@ def waits_told(pairs: Sequence[PairWaits], evidence: str) -> str:
         words.setdefault(pair.slower, []).append(pair)
     effects = [f"{slower} stood still for {listed([of.effect() for of in found])}" for slower, found in words.items()]
     causes = [cause([(pair.faster, pair.factors) for pair in found]) for found in words.values()]
-    sure = f"Chance alone hardly does that ({evidence}); a test at another hour tells whether it lasts"
+    sure = f"Chance alone hardly explains that ({evidence}); a test at another hour tells whether it lasts"
     return ". ".join([f"among runs that passed, while the test ran, {'; '.join(effects)}", sure, *causes])

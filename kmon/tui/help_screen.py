@@ -61,6 +61,7 @@ def isolation_lines(*, ascii: bool) -> list[tuple[str, str]]:
         (bar, "the rate from 0 to 100 % with its exact interval (95 %)"),
         ("cause", "how probable it is that the factor is the cause, or a part of it"),
         ("-tools -stream", "a request with these changes: no tools, the answer in one piece"),
+        ("parts 1-3 7", "with --shrink: a request with these of its parts and no others"),
     ]
 
 

@@ -1,4 +1,5 @@
-"""The factors of an isolation on the screen: how often requests fail with and without each, and what that says."""
+"""The factors of an isolation on the screen, or the parts of a request that is reduced: how often requests fail with
+and without each, and what that says."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from kmon.isolate.experiment import Experiment
+from kmon.isolate.shrinking import Shrinking
 from kmon.stream.state import ENDED
 from kmon.stream.view import RunView
 from kmon.tui.isolation_drawing import Moment, RequestRow, draw
@@ -22,12 +24,12 @@ LISTED = 60
 
 
 class IsolationScreen(OverviewScreen):
-    """One row per factor, then the requests, then the sentence that is the answer so far."""
+    """One row per factor or part, then the requests, then the sentence that is the answer so far."""
 
     SCOPE = "isolation"
     BINDINGS: ClassVar[list[BindingType]] = bindings("isolation")
 
-    def __init__(self, shown: ShownRace, experiment: Experiment) -> None:
+    def __init__(self, shown: ShownRace, experiment: Experiment | Shrinking) -> None:
         super().__init__(shown, id="isolation-screen")
         self._experiment = experiment
         self.body = LineWidget(shown.styles, id="isolation")

@@ -118,7 +118,7 @@ def test_github_gets_a_summary_and_annotations(tmp_path: Path) -> None:
 
 def test_a_plan_says_what_its_rounds_can_prove(tmp_path: Path) -> None:
     done = kmon(*PAIR, "--count", "2", "--json", cwd=tmp_path)
-    assert "kmon: 2 rounds x 2 targets: cannot prove a difference that lasts, which takes 6 failures" in done.stderr
+    assert "kmon: 2 rounds x 2 targets: too few to prove a difference, which takes 6 failures" in done.stderr
     (plan,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "test_plan")
     assert (plan["rounds"], plan["question"]) == (2, None)
     assert plan["budget"]["least_rounds"] == 11 and plan["budget"]["rounds_for_power"] == 30
@@ -151,7 +151,7 @@ def test_a_suspect_and_its_controls_are_raced_without_naming_them_again(tmp_path
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--count", "10"), "10 rounds can never prove a difference that lasts, which takes 6 failures of one target"),
+        (("--count", "10"), "10 rounds can never prove a difference, which takes 6 failures of one target"),
         (("--max-requests", "50"), "this would send 60 requests, more than --max-requests 50"),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_test_until_proven_gets_the_rounds_it_needs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rounds", "said"), [("10", "This is not proven: chance alone may do that"), ("35", "This is proven to last (p = ")]
+    ("rounds", "said"), [("10", "This is not proven: chance alone may explain it"), ("35", "This is proven (p = ")]
 )
 def test_the_field_report_ends_in_what_its_rounds_can_prove(tmp_path: Path, rounds: str, said: str) -> None:
     """With ten rounds as in the report, and with as many as the plan recommends."""

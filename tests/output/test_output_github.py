@@ -51,7 +51,7 @@ def test_the_summary_shows_names_as_they_are(tmp_path: Path) -> None:
     text = path.read_text()
     assert text.startswith("before\n### kmon test, measured over ")
     assert "| a\\|b\\<img src=x\\>\\[c\\]\\(d\\) \\# e | 0 %" in text
-    assert "- ❌ `--fail-under` broken: " in text
+    assert "- ❌ `--fail-under` missed: " in text
     assert text.count("\n| ") == 2  # the heading and one target
 
 

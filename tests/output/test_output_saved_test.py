@@ -161,7 +161,10 @@ def test_a_continued_test_is_judged_by_evidence_that_may_be_watched() -> None:
     alone = SequentialTest(cells)
     for trial in earlier:
         alone.add(trial)
-    assert (experiment.verdict().watched, experiment.verdict().conclusion) == (True, alone.summary())
+    assert (experiment.verdict().watched, experiment.verdict().conclusion) == (
+        True,
+        f"{alone.summary()}. A test of 2 s says nothing about other hours",
+    )
     assert experiment.enough() is None
 
 

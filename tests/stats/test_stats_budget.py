@@ -73,23 +73,23 @@ def test_the_least_rounds_to_miss_a_rate_prove_it_and_fewer_do_not(rate: float, 
 
 def test_ten_rounds_of_four_targets_are_told_to_prove_nothing() -> None:
     assert budget_words(budget_of(Goal(arms=arms(4)), 10)) == (
-        "10 rounds x 4 targets, 6 comparisons: cannot prove a difference that lasts, which takes 8 failures of one "
+        "10 rounds x 4 targets, 6 comparisons: too few to prove a difference, which takes 8 failures of one "
         "target alone, each after a round in which none failed, so at least 15 rounds; "
-        "for 60 against 100 % take --count 39"
+        "with --count 39 pass rates of 60 and 100 % are told apart in 80 of 100 tests"
     )
 
 
 def test_a_budget_that_may_do_says_how_often() -> None:
     said = budget_words(budget_of(Goal(arms=arms(4), question=Question("t0", ("t1", "t2", "t3"))), 25))
-    assert "25 rounds x 4 targets, 3 comparisons: can prove" in said
-    assert said.endswith("60 against 100 % are told apart in 36 of 100 such tests (in 80: --count 35)")
+    assert "25 rounds x 4 targets, 3 comparisons: enough to prove" in said
+    assert said.endswith("pass rates of 60 and 100 % are told apart in 36 of 100 such tests (in 80: --count 35)")
     assert budget_words(budget_of(Goal(arms=arms(2)), 100)).endswith("are told apart in 90 of 100 such tests")
 
 
 def test_two_scenarios_of_one_target_need_no_episodes() -> None:
     said = budget_words(budget_of(Goal(arms=arms(1, 2)), 10))
     assert said.startswith(
-        "10 rounds x 2 scenarios: can prove a difference by 6 rounds in which one scenario alone fails"
+        "10 rounds x 2 scenarios: enough to prove a difference, by 6 rounds in which one scenario alone fails"
     )
 
 
@@ -103,7 +103,7 @@ def test_one_target_alone_has_nothing_to_prove() -> None:
         (
             Goal(arms=arms(4), watched=True),
             10,
-            "10 rounds can never prove a difference that lasts, .* --count 15 or more",
+            "10 rounds can never prove a difference, .* --count 15 or more",
         ),
         (
             Goal(arms=arms(1), watched=True, pass_rate=0.95),

@@ -49,7 +49,7 @@ def test_the_field_reports_root_cause_was_not_proven() -> None:
     assert on_failures(compare(experiment(), ALL)) == (
         f"bedrock/kimi-k2.5 failed 40 percentage points more often here than {CONTROLS} "
         "(95 %: -2 to 74 points; 4 of 10 runs against 0 of 10, in 2 episodes against 0, over 30 s). "
-        "This is not proven: chance alone may do that (p = 0.125, with 6 comparisons 0.75); "
+        "This is not proven: chance alone may explain it (p = 0.125, with 6 comparisons 0.75); "
         "at these rates about 30 more rounds would prove it"
     )
 
@@ -79,15 +79,16 @@ def test_other_pairs_wait_until_the_question_is_proven() -> None:
 def test_a_control_that_fails_more_often_than_the_suspect_is_told() -> None:
     verdict = compare(experiment(30, SCATTERED, bad=NOVA), ALL, question=QUESTION)
     assert verdict.conclusion.startswith("bedrock/nova-pro failed 40 percentage points more often than bedrock/kimi-k2")
-    assert "proven to last" in verdict.conclusion
+    assert "This is proven (p = " in verdict.conclusion
 
 
 def test_what_outages_may_explain_is_told_as_that() -> None:
     assert on_failures(compare(experiment(30, range(1, 5), (KIMI, NOVA)), ALL)) == (
         "bedrock/kimi-k2.5 failed 40 percentage points more often while the test ran than bedrock/nova-pro "
         "(95 %: 19 to 59 points; 12 of 30 runs against 0 of 30, in 3 episodes against 0, over 30 s). "
-        "Chance alone hardly does that (p = 0.000488), but that it lasts is not proven: counted by episodes p = 0.25, "
-        "so outages that all of them have alike may explain it; at these rates about 30 more rounds would prove it"
+        "Chance alone hardly explains that (p = 0.000488), but that it lasts is not proven: counted by episodes "
+        "p = 0.25, so outages that each of them has as often may explain it; "
+        "at these rates about 30 more rounds would prove it"
     )
 
 
@@ -121,7 +122,8 @@ def test_with_two_controls_and_the_model_elsewhere_it_is_the_deployment() -> Non
     assert on_failures(compare(experiment(30, SCATTERED), ALL)) == (
         f"bedrock/kimi-k2.5 failed 40 percentage points more often than {CONTROLS} "
         "(95 %: 19 to 59 points; 12 of 30 runs against 0 of 30, in 12 episodes against 0, over 30 s). "
-        "This is proven to last (p = 0.000488, with 6 comparisons 0.00293). "
+        "This is proven (p = 0.000488, with 6 comparisons 0.00293): neither chance nor outages that each of them "
+        "has as often explain it. A test of 30 s says nothing about other hours. "
         "From bedrock/mistral-large-3 and bedrock/nova-pro it differs only in the deployment, which is how this "
         "provider serves this model; from openrouter it differs in the provider and the dialect, and nothing here "
         "tells which of these is the cause; so neither this provider in general nor this model everywhere explains it, "
@@ -133,7 +135,8 @@ def test_a_proven_difference_in_two_factors_does_not_tell_which_is_the_cause() -
     two = (KIMI, OPENROUTER)
     sentence = on_failures(compare(experiment(30, SCATTERED, two), two))
     assert sentence.endswith(
-        "This is proven to last (p = 0.000488). "
+        "This is proven (p = 0.000488): neither chance nor outages that each of them has as often explain it. "
+        "A test of 30 s says nothing about other hours. "
         "They differ in the provider and the dialect, and nothing here tells which of these is the cause"
     )
 
@@ -321,7 +324,7 @@ def test_any_runs_get_a_verdict_of_one_sentence_whose_counts_add_up(trials: list
         assert 0 <= pair.p <= pair.p_holm <= 1
         assert pair.worse_failed * pair.better_n >= pair.better_failed * pair.worse_n
         assert -1 <= pair.difference_interval.low <= pair.difference <= pair.difference_interval.high <= 1
-    assert ("is proven to last" in verdict.conclusion) == any(pair.proven for pair in verdict.comparisons)
+    assert ("This is proven (p" in verdict.conclusion) == any(pair.proven for pair in verdict.comparisons)
     assert msgspec.json.decode(msgspec.json.encode(verdict), type=Verdict) == verdict
 
 

@@ -184,8 +184,8 @@ def test_a_target_that_never_passes_is_seen_but_not_proven_to_last() -> None:
     assert verdict.conclusion.startswith(
         "bedrock/kimi-k2.5 failed 100 percentage points more often while the test ran than bedrock/nova-pro "
         "(95 %: 84 to 100 points; 30 of 30 runs against 0 of 30, in 1 episode against 0, over 30 s). "
-        "Chance alone hardly does that (p < 0.0001). But it failed in every round, which is one episode, so an outage "
-        "explains it as well as a lasting fault; test again later, or spread the rounds over hours"
+        "Chance alone hardly explains that (p < 0.0001). But it failed in every round, which is one episode, "
+        "so an outage explains it as well as a lasting fault; test again later, or spread the rounds over hours"
     )
 
 

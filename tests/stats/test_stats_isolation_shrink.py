@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmon.stats.isolation.contest import Contest
-from kmon.stats.isolation.shrink import Kept, Shrink, Shrunk
+from kmon.stats.isolation.shrink import Kept, Shrink, Shrunk, least_requests
 
 
 def reduced(shrink: Shrink, fails: Callable[[Kept], bool | None]) -> Shrunk:
@@ -130,3 +130,22 @@ def test_a_strange_result_is_refused() -> None:
     shrink.next_block()
     with pytest.raises(ValueError, match="not in the open block"):
         shrink.add([((False, False, False), True)])
+
+
+@pytest.mark.parametrize("parts", [1, 5, 40])
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.5])
+def test_fewer_than_the_least_requests_answer_nothing(parts: int, rate: float) -> None:
+    least = least_requests(parts, rate)
+    worlds = (lambda _: False, lambda kept: kept[0])
+    enough = {reduced(Shrink(parts, rate, least + 3, 0), world).outcome for world in worlds}
+    assert enough & {"does-not-fail", "smallest"}
+    assert {reduced(Shrink(parts, rate, least - 1, 0), world).outcome for world in worlds} == {"not-enough"}
+
+
+def test_the_smallest_so_far_never_grows() -> None:
+    shrink, fails = Shrink(12, 0.15, 400, 1), caused_by((3, 7), 0.5, 0.02, 4)
+    sizes = []
+    while block := shrink.next_block():
+        sizes.append(len(shrink.smallest))
+        shrink.add([(kept, fails(kept)) for kept in block])
+    assert sizes[0] == 12 and sizes == sorted(sizes, reverse=True) and shrink.smallest == (3, 7)

@@ -37,7 +37,8 @@ def test_two_targets_are_told_apart_after_six_episodes_in_which_one_failed_alone
     assert watch.decided() == (
         "bedrock/kimi-k2.5 failed 43 percentage points more often than openrouter "
         "(95 %: 0.6 to 83 points; 6 of 14 runs against 0 of 14, in 6 episodes against 0). "
-        "This is proven after 14 rounds, however often one looked (e = 21.8; 20 needed). "
+        "This is proven after 14 rounds, however often one looked (e = 21.8; 20 needed): "
+        "neither chance nor outages that each of them has as often explain it. "
         "They differ in the provider and the dialect, and nothing here tells which of these is the cause"
     )
     assert watch.summary() == watch.decided()
@@ -50,7 +51,7 @@ def test_a_target_that_never_passes_is_told_as_what_it_is_and_ends_the_test_afte
     assert watch.summary() == (
         "bedrock/kimi-k2.5 failed 100 percentage points more often while the test ran than openrouter "
         "(95 %: 1 to 100 points; 6 of 6 runs against 0 of 6, in 1 episode against 0). "
-        "Chance alone hardly does that (e = 21.8; 20 needed). But it failed in every round, which is one episode, "
+        "Chance alone hardly explains that (e = 21.8; 20 needed). But it failed in every round, which is one episode, "
         "so an outage explains it as well as a lasting fault; test again later, or spread the rounds over hours"
     )
     assert fed(watch, trials[12:]) == 20
@@ -68,8 +69,8 @@ def test_one_outage_however_long_proves_nothing_but_is_told() -> None:
     assert watch.summary() == (
         "bedrock/kimi-k2.5 failed 67 percentage points more often while the test ran than openrouter "
         "(95 %: 49 to 85 points; 40 of 60 runs against 0 of 60, in 1 episode against 0). "
-        "Chance alone hardly does that (e = 2.54e+11; 20 needed), but that it lasts is not proven in 60 rounds: "
-        "counted by episodes e = 1; 20 needed, so outages that all of them have alike may explain it"
+        "Chance alone hardly explains that (e = 2.54e+11; 20 needed), but that it lasts is not proven in 60 rounds: "
+        "counted by episodes e = 1; 20 needed, so outages that each of them has as often may explain it"
     )
 
 
@@ -115,7 +116,7 @@ def test_ten_rounds_of_the_field_report_decide_nothing() -> None:
     assert watch.summary() == (
         "bedrock/kimi-k2.5 failed 40 percentage points more often here than openrouter "
         "(95 %: -12 to 85 points; 4 of 10 runs against 0 of 10, in 2 episodes against 0). "
-        "This is not proven in 10 rounds: chance alone may do that (e = 5.92; 20 needed)"
+        "This is not proven in 10 rounds: chance alone may explain it (e = 5.92; 20 needed)"
     )
 
 
@@ -237,4 +238,16 @@ def test_the_conclusion_of_a_watched_race_is_what_was_watched() -> None:
     trials = list(experiment(14, SCATTERED, (KIMI, OPENROUTER)))
     fed(watch, trials)
     verdict = compare(trials, ALL, watched=watch.summary())
-    assert verdict.watched and verdict.conclusion == watch.summary()
+    assert verdict.watched
+    assert verdict.conclusion == f"{watch.summary()}. A test of 30 s says nothing about other hours"
+
+
+def test_a_test_that_does_not_stop_tells_of_all_its_rounds() -> None:
+    rows = [(KIMI, TOKYO), (OPENROUTER, TOKYO)]
+    first, whole = SequentialTest(rows), SequentialTest(rows, stops=False)
+    for trial in experiment(40, SCATTERED, (KIMI, OPENROUTER)):
+        first.add(trial)
+        whole.add(trial)
+    assert first.proven and whole.proven
+    assert "6 of 14 runs against 0 of 14" in (first.decided() or "")
+    assert "16 of 40 runs against 0 of 40" in (whole.decided() or "")

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from kmon.engine.plan import RacePlan, Row
 from kmon.isolate.experiment import Experiment
 from kmon.isolate.requests import Config
+from kmon.isolate.shrinking import Shrinking
 from kmon.stats.isolation.state import Conclusion, Explanation, FactorState, IsolationState, Rate
 from kmon.stats.statistics import clopper_pearson
 from kmon.tui.isolation_screen import IsolationScreen
@@ -85,12 +86,12 @@ def painted(rounds: int = 5, found: Conclusion | None = None) -> Experiment:
     return running
 
 
-def isolation_plan(running: Experiment) -> RacePlan:
+def isolation_plan(running: Experiment | Shrinking) -> RacePlan:
     rows = tuple(Row(target, running.reported.scenario) for target in running.targets)
     return RacePlan(rows=rows, fed=running.max_requests, simulated=True)
 
 
-def scripts_of(running: Experiment) -> list[Script]:
+def scripts_of(running: Experiment | Shrinking) -> list[Script]:
     """The runs of all rounds; of those that are open one has begun to answer."""
     found: list[Script] = []
     for each in running.rounds:
@@ -108,7 +109,7 @@ def scripts_of(running: Experiment) -> list[Script]:
     return found
 
 
-def isolation_stage(running: Experiment, **options: object) -> Stage:
+def isolation_stage(running: Experiment | Shrinking, **options: object) -> Stage:
     at_s = 10.0 * len(running.rounds) + 7.0
     values = {"plan": isolation_plan(running), "board": True, **options}
     return Stage(scripts_of(running), at_s=at_s, options=values, overview=lambda shown: IsolationScreen(shown, running))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import pytest
 
 from kmon.engine.api import Command
+from kmon.engine.plan import Row
 from kmon.stats.isolation.state import Rate
 from kmon.stats.statistics import Interval
-from kmon.tui.isolation_drawing import Moment, bar_cells, draw, rate_bar
+from kmon.tui.isolation_drawing import Moment, draw
 from kmon.tui.isolation_screen import IsolationScreen
 from kmon.tui.race_screen import RaceScreen
+from kmon.tui.rate_bars import bar_cells, rate_bar
+from kmon.tui.shrink_drawing import part_rows
 from kmon.tui.spans import row_width
 from kmon.tui.zoom_screen import ZoomScreen
 from tests.support.isolating import answer_round, experiment, failing, has_result
 from tests.support.isolation_stage import CAUSE, isolation_stage, painted
+from tests.support.shrinking import CONVERSATION, at_provider, shrink_round, shrinking
 from tests.support.tui_stage import Stage
 
 SIZE = (80, 24)
@@ -42,7 +46,7 @@ def test_no_row_is_higher_or_wider_than_there_is_room(width: int, rounds: int) -
     for height in (5, 12, 24, 60):
         rows = draw(running, [], None, (width, height), Moment(0))
         assert len(rows) == height
-    assert 8 <= bar_cells(width, 12) <= 40
+    assert 8 <= bar_cells(width, 38) <= 40
 
 
 def screen(stage: Stage) -> IsolationScreen:
@@ -107,3 +111,39 @@ async def test_before_the_first_run_it_says_that_it_starts() -> None:
     async with stage.app.run_test(size=SIZE) as pilot:
         await pilot.pause(0.2)
         assert "nothing was measured" in stage.text()
+
+
+# -- the parts of a request that is reduced ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("rounds", [0, 4, 100])
+def test_the_parts_have_rows_where_there_is_room(width: int, rounds: int) -> None:
+    running = shrinking(Row(at_provider("chat"), CONVERSATION))
+    for _ in range(rounds):
+        shrink_round(running, failing(lambda row: 0.5 if row.scenario.tools else 0.0, rounds))
+    for height in (5, 12, 24, 60):
+        assert len(draw(running, [], None, (width, height), Moment(0))) == height
+    most = 6
+    rows = ["".join(span.text for span in row) for row in part_rows(running, width, most, True)]
+    assert len(rows) == most + 1 and rows[-1] == " and 30 more parts"
+    assert len({at for at, row in enumerate(rows[1:-1]) if "not needed" not in row}) == min(5, len(running.left))
+
+
+async def test_a_reduction_shows_its_parts_its_requests_and_what_is_left() -> None:
+    running = shrinking()
+    for number in range(60):
+        shrink_round(running, failing(lambda row: 0.5 if row.scenario.tools else 0.0, number))
+    assert running.over
+    stage = isolation_stage(running)
+    async with stage.app.run_test(size=(100, 30)) as pilot:
+        await stage.settle(pilot)
+        shown = stage.text()
+        await stage.press(pilot, "enter")
+        assert isinstance(stage.app.screen, ZoomScreen)
+    assert f"bedrock/kimi-k2.5 with tool-result   {running.requests} requests of 400" in shown
+    rows = {line[5:].partition("  ")[0]: line.rstrip() for line in shown.splitlines()}
+    assert rows["the tool get_weather"].endswith("  needed")
+    assert rows["the property city of get_weather"].endswith("not needed")
+    assert "failed without it" in shown and "still fails with 1 of its 5 parts: the tool get_weather" in shown
+    assert " whole request " in shown and " part 3 " in shown

@@ -8,7 +8,7 @@ evidence that the cause was removed, and a block in which everything fails may b
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import cycle, islice
 from math import ceil, log, log1p
 from random import Random
@@ -25,6 +25,9 @@ Parts = tuple[int, ...]
 Outcome = Literal["smallest", "fails-without-parts", "does-not-fail", "vanished", "not-enough"]
 Search = Generator[tuple[Parts, ...], int | None, Parts]
 """Yields candidates to be tried against each other; is sent the place of one that fails, or None."""
+
+MOST_REQUESTS = 100_000
+"""More than anybody pays for."""
 
 
 class Shrunk(Struct, frozen=True):
@@ -65,6 +68,11 @@ class Shrink:
         self._candidates: tuple[Parts, ...] = (self._all,)
         self._contest = Contest(1, rate, rate)
         self._result: Shrunk | None = None
+
+    @property
+    def smallest(self) -> Parts:
+        """The fewest parts so far that were seen to fail; at first all of them."""
+        return self._smallest
 
     def next_block(self) -> tuple[Kept, ...]:
         """The requests to send now, together and in this order, as what each keeps; none when it is over.
@@ -141,6 +149,20 @@ class Shrink:
     def _rate_of(self, parts: Parts) -> Rate:
         outcomes = [failed for kept, failed in self._outcomes if kept == self._kept(parts)]
         return rate_of(outcomes.count(True), len(outcomes))
+
+
+def least_requests(parts: int, rate: float) -> int:
+    """Fewer requests answer nothing: as many as it takes if none fails, or if all do that have the first part."""
+    never = _requests_of(Shrink(parts, rate, MOST_REQUESTS, 0), lambda _: False)
+    return min(never, _requests_of(Shrink(parts, rate, MOST_REQUESTS, 0), lambda kept: kept[0]))
+
+
+def _requests_of(shrink: Shrink, fails: Callable[[Kept], bool]) -> int:
+    while block := shrink.next_block():
+        shrink.add([(kept, fails(kept)) for kept in block])
+    result = shrink.result()
+    assert result is not None, "no block was left"
+    return result.requests
 
 
 def _smallest(parts: Parts) -> Search:
