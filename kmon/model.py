@@ -79,6 +79,11 @@ class Target(Struct, frozen=True, kw_only=True):
     """For the ``deepinfra`` dialect only."""
     quirks: tuple[str, ...] = ()
     simulated: bool = False
+    http2: bool = False
+    """Whether it is asked by HTTP/2. Files cannot set it: ``kmon isolate`` does."""
+    reuse_connection: bool = False
+    """Whether a request takes a connection that was used before, if its race has one (``RacePlan.keep_connections``).
+    Files cannot set it: ``kmon isolate`` does."""
     named_in: FileLine | None = None
     """The line of a project's file that sets the base URL or the request; None if kmon's catalog, the user's file or a
     flag does. A cloned project may not decide where the user's keys are sent."""

@@ -26,6 +26,7 @@ from kmon.findings.tool_call import unjudgeable
 from kmon.format import listed
 from kmon.isolate.changes import unchecked
 from kmon.isolate.experiment import Experiment
+from kmon.isolate.factors import CONNECTION
 from kmon.isolate.places import Places, check_elsewhere, check_other_model, has_own_key, places_of
 from kmon.isolate.requests import chosen, obstacles
 from kmon.isolate.stages import Stages, StageSettings
@@ -38,7 +39,7 @@ DEMO_TARGET, DEMO_SCENARIO, DEMO_ELSEWHERE = "bedrock/kimi-k2.5", "tool-result",
 DEMO_PROFILE, DEMO_SPEED, DEMO_TIMEOUT_S = "isolate", 10.0, 2.0
 NO_ALERTS = AlertThresholds(success_rate=0, failures=0, chunks=0)
 """An isolation is about a request that fails: that it does is no news."""
-MAX_REQUESTS = 150
+MAX_REQUESTS = 200
 BLOCK = 4
 """Requests of a round: an outage hits all of them alike, so that they can be compared."""
 
@@ -178,6 +179,7 @@ def _ready(
     experiment = _experiment(options, subject)
     rows = [Row(to, experiment.reported.scenario) for to in experiment.targets]
     plan = fed_plan(options, loaded, rows, experiment.max_requests, simulation)
+    plan = replace(plan, keep_connections=any(factor.name == CONNECTION for factor in subject.factors))
     return Isolating(prepared(plan, loaded), experiment, subject, cost_words(plan))
 
 

@@ -84,6 +84,7 @@ def run_ended(outcome: AttemptOutcome, facts: RunFacts) -> RunEnded:
         left_open_ms=_ms(timeline.left_open_ns),
         mid_gap_ms=None if (gap_ns := mid_gap_ns(timeline)) is None else max(gap_ns, facts.earlier_gap_ns) / MS,
         late_ms=(outcome.late_ns + facts.earlier_late_ns) / MS,
+        reused=timeline.reused,
     )
 
 

@@ -52,6 +52,8 @@ class RacePlan(Struct, frozen=True, kw_only=True, tag="race"):
     """Silence in s after which a run is nudged once automatically; None: never."""
     alerts: AlertThresholds = AlertThresholds()
     fed: int | None = None
+    keep_connections: bool = False
+    """Whether the connection of a request is left open, for targets whose requests take one that was used before."""
 
     @property
     def targets(self) -> tuple[str, ...]:

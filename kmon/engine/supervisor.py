@@ -59,7 +59,7 @@ class Supervisor:
         self._plan, self._keys = plan, keys
         self._companion = companion
         self._events = EventQueue()
-        self._shared = Shared()
+        self._shared = Shared(keep_connections=plan.keep_connections)
         for target in plan.asked:
             preload(target, self._shared)
         self._limits = plan.policy.limits(plan.stall_s)
@@ -187,6 +187,7 @@ class Supervisor:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self._shared.close()
         self._events.close()
 
     # -- the race ------------------------------------------------------------------------------------------------------

@@ -92,15 +92,17 @@ class Experiment:
         if was is None or was.outcome is not None:
             return
         outcome = classify(ended, was.row.scenario)
-        failed = self._failed(ended, outcome, reported=all(was.config))
+        failed = self._failed(ended, outcome, was.row, reported=all(was.config))
         done = with_end(self.rounds, ended.run, outcome, failed)
         self.rounds[done.number - 1] = done
         if self.rounds[-1].over:
             self._take(self.rounds[-1])
 
-    def _failed(self, ended: RunEnded, outcome: RunOutcome, *, reported: bool) -> bool | None:
-        """How a run counts. A refusal of a changed request says nothing, unless the request as reported has it too."""
-        if not outcome.counted:
+    def _failed(self, ended: RunEnded, outcome: RunOutcome, row: Row, *, reported: bool) -> bool | None:
+        """How a run counts. A refusal of a changed request says nothing, unless the request as reported has it too;
+        nor does a request that was to be sent over a used connection when none was open. Whether one was open depends
+        on earlier runs only, so leaving it out favours no level."""
+        if not outcome.counted or (row.target.reuse_connection and not ended.reused):
             return None
         if (status := refusal_of(ended, outcome)) is not None:
             if reported:
@@ -143,5 +145,10 @@ class Experiment:
             sent.label: sent.outcome.sentence
             for each in self.rounds
             for sent in each.sent
-            if sent.outcome is not None and sent.outcome.name == "http-error" and sent.failed is None
+            if sent.outcome is not None and sent.failed is None and _refused(sent.row, sent.outcome)
         }
+
+
+def _refused(row: Row, outcome: RunOutcome) -> bool:
+    """Whether the provider refused a changed request, or does not speak HTTP/2, for which it was not sent."""
+    return outcome.name == "http-error" or (row.target.http2 and outcome.name == "not-asked")

@@ -8,6 +8,7 @@ without tools there are no parallel calls.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -18,9 +19,14 @@ from kmon.isolate import changes
 from kmon.isolate.places import Places, control_of
 from kmon.model import DEFAULT_DIALECT, PassLimits, Scenario, Target
 from kmon.stats.pairs import model_family
+from kmon.transport.proxy import proxy_for
 
 Stage = Literal["request", "place"]
 """What is asked, which is isolated first, and where, which is asked of the cause that was found."""
+CONNECTION = "connection"
+"""The factor for which a race keeps connections open."""
+HTTP2_INSTALL = "it needs the extra: pip install 'kmon-tui[http2]'"
+HTTP_CARRIERS = ("http", "aws")
 
 
 class Factor(NamedTuple):
@@ -96,7 +102,7 @@ def _whole(scenario: Scenario) -> Scenario:
 
 def _why_not_whole(row: Row, _: Places) -> str:
     carrier = dialect(row.target.dialect).transport_to(row.target.base_url)
-    return "" if carrier in ("http", "aws") else "an answer over a WebSocket always comes in pieces"
+    return "" if carrier in HTTP_CARRIERS else "an answer over a WebSocket always comes in pieces"
 
 
 # -- how it is sent ----------------------------------------------------------------------------------------------------
@@ -116,15 +122,53 @@ def _why_not_usage(row: Row, _: Places) -> str:
     return "" if row.target.stream_options else "the request does not ask for it"
 
 
+def _by_http1(row: Row, _: Row) -> bool:
+    return not row.target.http2
+
+
+def _by_http2(row: Row, _: Places) -> Row | None:
+    return None if _why_not_http2(row.target) else Row(replace(row.target, http2=True), row.scenario)
+
+
+def _why_not_http2(target: Target) -> str:
+    carrier = dialect(target.dialect).transport_to(target.base_url)
+    if carrier != "http":
+        return "Bedrock is asked by HTTP/1.1 only" if carrier == "aws" else "a WebSocket is opened by HTTP/1.1"
+    if not target.base_url.startswith("https://"):
+        return "HTTP/2 needs https"
+    if proxy_for(target.base_url) is not None:
+        return "kmon sends HTTP/2 without a proxy only"
+    return "" if find_spec("h2") else HTTP2_INSTALL
+
+
+def _has_own_connection(row: Row, _: Row) -> bool:
+    return not row.target.reuse_connection
+
+
+def _on_used_connection(row: Row, _: Places) -> Row | None:
+    return Row(replace(row.target, reuse_connection=True), row.scenario)
+
+
+def _why_not_connection(row: Row, _: Places) -> str:
+    carrier = dialect(row.target.dialect).transport_to(row.target.base_url)
+    return "" if carrier in HTTP_CARRIERS else "every request over a WebSocket opens its own"
+
+
 def _same_dialect(row: Row, reported: Row) -> bool:
     return row.target.dialect == reported.target.dialect
 
 
 def _at(target: Target | None, row: Row) -> Row | None:
     """The row at another target, what was changed of its own kept."""
-    if target is None:
+    if target is None or (row.target.http2 and _why_not_http2(target)):
         return None
-    return Row(replace(target, stream_options=target.stream_options and row.target.stream_options), row.scenario)
+    sent_alike = replace(
+        target,
+        stream_options=target.stream_options and row.target.stream_options,
+        http2=row.target.http2,
+        reuse_connection=row.target.reuse_connection,
+    )
+    return Row(sent_alike, row.scenario)
 
 
 def _why_not_dialect(row: Row, places: Places) -> str:
@@ -198,11 +242,15 @@ FACTORS = (
         _asks_for_usage, _without_usage, _why_not_usage),
     Factor("http-version", "request", "HTTP/1.1", "HTTP/2", "-http1",
         "it is sent by HTTP/1.1",
-        lambda _row, _reported: True, lambda _row, _places: None, _never("kmon speaks HTTP/1.1 only")),
-    Factor("connection", "request", "a fresh connection", "one that was used before", "-fresh",
-        "it has a connection of its own",
+        _by_http1, _by_http2, lambda row, _: _why_not_http2(row.target)),
+    Factor(CONNECTION, "request", "a new connection", "one that was used before", "-new",
+        "it is sent over a new connection",
+        _has_own_connection, _on_used_connection, _why_not_connection),
+    Factor("at-once", "request", "together with others", "alone", "-together",
+        "other requests are open at the same time",
         lambda _row, _reported: True, lambda _row, _places: None,
-        _never("kmon opens a connection for every request")),
+        _never("the requests of a round are sent together, so that an outage hits all alike; compare with "
+               "--per-target 1")),
 )  # fmt: skip
 """In the order in which they are changed: the place first, because the rest of a request depends on it."""
 NAMES = tuple(factor.name for factor in FACTORS)

@@ -18,6 +18,7 @@ from kmon.dialects.registry import dialect
 from kmon.errors import UsageError
 from kmon.model import Target
 from kmon.transport.authorities import authorities
+from kmon.transport.carriage import Carriage, KeptConnections
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnPhase, OnSampler
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 class Shared:
     """The TLS context, local monitor and AWS client of a race. Create it on the race's event loop.
 
-    ``bedrock`` imports aiobotocore on first use.
+    ``bedrock`` imports aiobotocore on first use. With ``keep_connections`` a connection is left open for later
+    attempts; :meth:`close` closes those.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_connections: bool = False) -> None:
         self.ssl_context = authorities()
         self.monitor = LocalMonitor()
+        self._kept = KeptConnections() if keep_connections else None
         # DNS needs this codec; loading it opens a file, which fails later if no descriptor is free
         codecs.lookup("idna")
         anyio.Lock()  # loads what httpcore would load within the first attempt: 60 to 90 ms, measured
@@ -45,6 +48,15 @@ class Shared:
         from kmon.transport.bedrock import Bedrock
 
         return Bedrock(self.ssl_context)
+
+    def carriage(self, target: Target) -> Carriage:
+        """How a request to the target is carried."""
+        return Carriage(self._kept, target.reuse_connection, target.http2)
+
+    async def close(self) -> None:
+        """Close the connections that were left open. May be repeated."""
+        if self._kept is not None:
+            await self._kept.close()
 
 
 def url_of(target: Target, request: WireRequest, credential: Credential) -> str:
@@ -62,7 +74,8 @@ def open_exchange(
     connect_timeout_s: float,
     on_sampler: OnSampler | None = None,
 ) -> AbstractAsyncContextManager[Answer]:
-    """A context that sends ``request`` when entered and returns the response; leaving it closes the socket.
+    """A context that sends ``request`` when entered and returns the response; leaving it closes the socket, or
+    keeps it as the target and the race say.
 
     Raises :class:`NotSentError` if the key may not go to the URL.
     """
@@ -74,6 +87,7 @@ def open_exchange(
             on_phase=on_phase,
             connect_timeout_s=connect_timeout_s,
             on_sampler=on_sampler,
+            carriage=shared.carriage(target),
         )
     url = url_of(target, request, credential)
     proxy = proxy_for(url)
@@ -86,6 +100,7 @@ def open_exchange(
         connect_timeout_s=connect_timeout_s,
         proxy=proxy,
         on_sampler=on_sampler,
+        carriage=shared.carriage(target),
     )
 
 

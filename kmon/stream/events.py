@@ -315,6 +315,8 @@ class RunEnded(Stamped, frozen=True, tag="run_ended"):
     token."""
     late_ms: float = 0.0
     """For how long kmon itself stood still, over all turns."""
+    reused: bool = False
+    """Whether the deciding attempt was sent over a connection that an earlier request had used."""
 
 
 class RaceEnded(Stamped, frozen=True, tag="race_ended"):

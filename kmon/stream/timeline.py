@@ -42,6 +42,7 @@ class Timeline:
     t_dns: int | None = None
     t_connect: int | None = None
     t_tls: int | None = None
+    t_reused: int | None = None
     t_request_sent: int | None = None
     t_headers: int | None = None
     t_first_reasoning: int | None = None
@@ -76,6 +77,12 @@ class Timeline:
     is_own: Callable[[int, int, bool], bool] | None = field(default=None, compare=False, repr=False)
     """Called for each stall, and each gap of 1 s or more, when it is closed: whether this machine caused it. Arguments:
     start and end in ns, and whether an arrival ended it."""
+
+    @property
+    def reused(self) -> bool:
+        """Whether the request was sent over a connection that was used before. One that turned out to be closed when
+        the request was to be sent is replaced by a new one."""
+        return self.t_reused is not None and self.t_connect is None
 
     # -- folding ---------------------------------------------------------------------------------------------------
 

@@ -172,6 +172,15 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, on_phase: OnPhase, on_sampler: OnSampler | None = None) -> None:
         self._on_phase, self._on_sampler = on_phase, on_sampler
         self.stream: StampedStream | None = None
+        self.peer = ""
+        """Address and port of the latest connection."""
+        self._dialled = ""
+
+    def report_to(self, on_phase: OnPhase, on_sampler: OnSampler | None) -> None:
+        """Report to these from now on; the sampler of a connection that is open is given at once."""
+        self._on_phase, self._on_sampler = on_phase, on_sampler
+        if self.stream is not None:
+            self._give_sampler(self.stream)
 
     async def connect_tcp(
         self,
@@ -196,13 +205,17 @@ class StampingBackend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(str(exc)) from exc
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ask_for_stamps(sock)
-        peer = sock.getpeername()
-        self._on_phase("connect", time.monotonic_ns(), f"{peer[0]}:{peer[1]}")
+        address = sock.getpeername()
+        self.peer, self._dialled = f"{address[0]}:{address[1]}", f"{host}:{port}"
+        self._on_phase("connect", time.monotonic_ns(), self.peer)
         _log.debug("connected to %s port %d", host, port)
         self.stream = stream = StampedStream(sock, self._on_phase)
+        self._give_sampler(stream)
+        return stream
+
+    def _give_sampler(self, stream: StampedStream) -> None:
         if self._on_sampler is not None:
-            self._on_sampler(TcpSampler(sock, f"{host}:{port}", lambda: stream.held_bytes))
-        return self.stream
+            self._on_sampler(TcpSampler(stream.get_extra_info("socket"), self._dialled, lambda: stream.held_bytes))
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

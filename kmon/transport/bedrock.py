@@ -25,6 +25,7 @@ from kmon.dialects.delta import StreamError
 from kmon.dialects.dialect import WireRequest
 from kmon.errors import UsageError
 from kmon.transport.aws_client import SERVICE, Signing, carrier, config, header_text, model_loader, refusal, signing
+from kmon.transport.carriage import OWN_CONNECTION, Carriage
 from kmon.transport.errors import NotSentError
 from kmon.transport.http import Answer, HttpRequest, exchange
 from kmon.transport.phase import OnPhase, OnSampler
@@ -68,6 +69,7 @@ class Bedrock:
         on_phase: OnPhase,
         connect_timeout_s: float,
         on_sampler: OnSampler | None = None,
+        carriage: Carriage = OWN_CONNECTION,
     ) -> AsyncIterator[Answer]:
         """Send the request and yield the answer after its headers, an error answer too; leaving closes the socket.
 
@@ -89,6 +91,7 @@ class Bedrock:
                         connect_timeout_s=connect_timeout_s,
                         proxy=proxy,
                         on_sampler=on_sampler,
+                        carriage=carriage,
                     )
                 )
                 answers.append(answer)

@@ -147,10 +147,20 @@ class NotSentError(ExchangeError):
     """A client library refused to send a request."""
 
 
+class Http2Error(httpcore.RemoteProtocolError):
+    """What only HTTP/2 has: a stream or a connection that the server ends; ``error`` says how."""
+
+    def __init__(self, error: StreamError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 def stream_error(exc: BaseException) -> StreamError:
     """The error for an exception, found in its chain of causes."""
     if isinstance(exc, httpcore.ConnectTimeout | httpx.ConnectTimeout):
         return StreamError("connect", "no connection within the connect timeout", code=CONNECT_TIMEOUT)
+    if isinstance(exc, Http2Error):
+        return exc.error
     causes = list(_causes(exc))
     text = next((str(c) for c in causes if str(c)), type(exc).__name__)
     for cause in causes:

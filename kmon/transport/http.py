@@ -1,7 +1,8 @@
 """One HTTP exchange with a streamed answer: httpx on kmon's own stamping sockets.
 
-Every exchange opens its own connection, so connection phases are measured each time, and closing an exchange closes its
-socket. There is no read timeout: the probe measures silence.
+An exchange opens its own connection, so connection phases are measured each time, and closing an exchange closes its
+socket; a :class:`~kmon.transport.carriage.Carriage` may say otherwise. There is no read timeout: the probe measures
+silence.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import httpx
 
 from kmon import __version__
 from kmon.dialects.content_coding import OF_EVERY_CLIENT, CodingError, Layer, codings, layer, through
-from kmon.transport.backend import StampingBackend
+from kmon.transport.carriage import OWN_CONNECTION, Carriage
+from kmon.transport.connection import Connection, Route
 from kmon.transport.phase import OnPhase, OnSampler
 
 USER_AGENT = f"kmon/{__version__}"
@@ -27,6 +29,9 @@ ERROR_BODY_WAIT_S = 10.0
 """Limits for the body of an answer that is no stream."""
 WHOLE_BODY_LIMIT_BYTES = 16 * 1024 * 1024
 """The same for an answer that was asked for in one piece."""
+REST_S = 0.1
+REST_LIMIT_BYTES = 65_536
+"""Limits for what follows the end of an answer whose connection is kept, such as the last chunk of HTTP."""
 BEGINNING_BYTES = 16
 """Enough to tell what a body is."""
 
@@ -63,9 +68,9 @@ class Unpacker:
 class Answer:
     """The response of an exchange: status and headers now, the body as stamped reads."""
 
-    def __init__(self, response: httpx.Response, backend: StampingBackend) -> None:
+    def __init__(self, response: httpx.Response, connection: Connection) -> None:
         self._response = response
-        self._backend = backend
+        self._connection = connection
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -169,8 +174,18 @@ class Answer:
         self._whole = bytes(out[:limit_bytes])
         return self._whole
 
+    async def rest(self) -> None:
+        """Read on to the end of the body, within limits, so that the connection can be used again."""
+        with contextlib.suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
+            async with asyncio.timeout(REST_S):
+                size = 0
+                async for packed in self._raw:
+                    size += len(packed)
+                    if size >= REST_LIMIT_BYTES:
+                        return
+
     def _last_read_ns(self) -> int:
-        stream = self._backend.stream
+        stream = self._connection.stream
         return stream.last_read_ns if stream is not None else time.monotonic_ns()
 
 
@@ -202,86 +217,39 @@ async def exchange(
     connect_timeout_s: float,
     proxy: str | None = None,
     on_sampler: OnSampler | None = None,
+    carriage: Carriage = OWN_CONNECTION,
 ) -> AsyncIterator[Answer]:
-    """Send a request and yield its answer once the headers are in; leaving the context closes the socket.
+    """Send a request and yield its answer once the headers are in; leaving the context closes the socket, unless
+    ``carriage`` keeps it.
 
     Raises httpcore or httpx exceptions; :func:`kmon.transport.errors.stream_error` names them.
     """
-    backend = StampingBackend(on_phase, on_sampler)
 
     async def trace(event: str, info: Mapping[str, Any]) -> None:
         if event == "http11.send_request_body.complete":
             on_phase("request_sent", time.monotonic_ns(), "")
 
-    transport = _PoolTransport(_pool(backend, ssl_context, proxy))
-    async with httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client:
-        request = client.build_request(
-            asked.method,
-            asked.url,
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **asked.headers},
-            content=asked.body,
-            timeout=httpx.Timeout(None, connect=connect_timeout_s),
-            extensions={"trace": trace},
-        )
-        response = await client.send(request, stream=True)
-        try:
-            answer = Answer(response, backend)
-            on_phase("headers", answer.headers_ns, str(answer.status))
-            yield answer
-        finally:
-            await response.aclose()
-
-
-def _pool(backend: StampingBackend, ssl_context: ssl.SSLContext, proxy: str | None) -> httpcore.AsyncConnectionPool:
-    if proxy is None:
-        return httpcore.AsyncConnectionPool(ssl_context=ssl_context, max_connections=1, network_backend=backend)
-    url = httpx.URL(proxy)
-    auth = (url.username, url.password) if url.username else None
-    bare = str(url.copy_with(username=None, password=None))
-    if url.scheme.startswith("socks"):
-        return httpcore.AsyncSOCKSProxy(
-            bare, proxy_auth=auth, ssl_context=ssl_context, max_connections=1, network_backend=backend
-        )
-    return httpcore.AsyncHTTPProxy(
-        bare, proxy_auth=auth, ssl_context=ssl_context, max_connections=1, network_backend=backend
-    )
-
-
-class _PoolTransport(httpx.AsyncBaseTransport):
-    """An httpx transport on an httpcore pool with kmon's network backend."""
-
-    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
-        self._pool = pool
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        response = await self._pool.handle_async_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
+    route = Route.of(asked.url, proxy, http2=carriage.http2)
+    connection = await carriage.connection(route, ssl_context)
+    connection.begin(on_phase, on_sampler)
+    try:
+        async with httpx.AsyncClient(transport=connection, follow_redirects=False, trust_env=False) as client:
+            request = client.build_request(
+                asked.method,
+                asked.url,
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **asked.headers},
+                content=asked.body,
+                timeout=httpx.Timeout(None, connect=connect_timeout_s),
+                extensions={"trace": trace},
             )
-        )
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response),
-            extensions=response.extensions,
-        )
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._response.aiter_stream():
-            yield part
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
+            response = await client.send(request, stream=True)
+            try:
+                answer = Answer(response, connection)
+                on_phase("headers", answer.headers_ns, str(answer.status))
+                yield answer
+                if carriage.kept is not None:
+                    await answer.rest()
+            finally:
+                await response.aclose()
+    finally:
+        await carriage.done(route, connection)

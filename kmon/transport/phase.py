@@ -7,7 +7,8 @@ from typing import Literal
 
 from kmon.transport.tcp_info import TcpSampler
 
-Phase = Literal["dns", "connect", "tls", "request_sent", "headers"]
+Phase = Literal["dns", "connect", "tls", "reused", "request_sent", "headers"]
+"""``reused``, in the place of the three before it: the request is sent over a connection that was used before."""
 OnPhase = Callable[[Phase, int, str], None]
 """Called with the phase just completed, its CLOCK_MONOTONIC stamp in ns, and a detail (peer, TLS version)."""
 OnSampler = Callable[[TcpSampler], None]

@@ -23,7 +23,7 @@ from tests.support.cli import kmon
             ["--demo", "--factors", "history"],
             "the factor history cannot be varied in this request: nothing stands before",
         ),
-        (["--demo", "--factors", "http-version"], "kmon speaks HTTP/1.1 only"),
+        (["--demo", "--factors", "http-version"], "Bedrock is asked by HTTP/1.1 only"),
         (["--demo", "--factors", "wether"], "there is no factor 'wether'; the factors are elsewhere"),
         (["--demo", "--max-requests", "8"], "8 requests cannot isolate anything"),
         (["--demo", "--max-requests", "0"], "requests cannot isolate anything"),
@@ -51,7 +51,9 @@ def test_the_list_says_of_every_factor_whether_it_can_be_varied(tmp_path: Path) 
     assert lines["tools"] == "tools in the request -> no tools"
     assert lines["elsewhere"].endswith("moonshot-cn (kimi-k2.6, chat) at api.moonshot.cn")
     assert lines["history"] == "no: nothing stands before the last question"
-    assert lines["http-version"] == "no: kmon speaks HTTP/1.1 only"
+    assert lines["connection"] == "a new connection -> one that was used before"
+    assert lines["at-once"].startswith("no: the requests of a round are sent together")
+    assert lines["http-version"] in ("HTTP/1.1 -> HTTP/2", "no: it needs the extra: pip install 'kmon-tui[http2]'")
     assert "k" not in done.stdout.split()
 
 

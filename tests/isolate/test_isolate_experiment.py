@@ -64,17 +64,34 @@ def test_the_budget_is_never_exceeded() -> None:
 def test_a_retry_does_not_replace_a_failure() -> None:
     running = experiment()
     running.next_round()
-    running.add(replace(hung(), run="r1.1", round=1))
-    running.add(replace(passed(), run="r1.1", round=1))
+    running.add(replace(hung(), run="r1.1", round=1, reused=True))
+    running.add(replace(passed(), run="r1.1", round=1, reused=True))
     sent = running.sent("r1.1")
     assert sent is not None and sent.failed is True and running.sent("r9.9") is None and running.sent("x") is None
+
+
+@pytest.mark.parametrize("reused", [True, False])
+def test_a_request_for_a_used_connection_says_nothing_over_a_new_one(reused: bool) -> None:
+    running = experiment("connection")
+    rows = running.next_round()
+    for place, row in enumerate(rows, start=1):
+        end = replace(hung(), run=f"r1.{place}", round=1, reused=reused and row.target.reuse_connection)
+        running.add(end)
+    failed = {row.target.reuse_connection: running.sent(f"r1.{place}").failed for place, row in enumerate(rows, 1)}  # type: ignore[union-attr]
+    assert failed == {False: True, True: True if reused else None}
+
+
+def test_a_fault_of_new_connections_is_found() -> None:
+    running = play(experiment(), failing(lambda row: 0.0 if row.target.reuse_connection else 0.5))
+    assert conclusions(running)[0] == ("factor", ("connection",))
+    assert "fails when it is sent over a new connection" in answer(running)
 
 
 def test_what_is_rate_limited_or_cancelled_says_nothing() -> None:
     running = experiment()
     running.next_round()
     for place, end in enumerate((refused(429), ended(state="cancelled"), hung()), start=1):
-        running.add(replace(end, run=f"r1.{place}", round=1))
+        running.add(replace(end, run=f"r1.{place}", round=1, reused=True))
     assert [running.sent(f"r1.{place}").failed for place in (1, 2, 3)] == [None, None, True]  # type: ignore[union-attr]
 
 

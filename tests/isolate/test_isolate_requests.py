@@ -122,7 +122,8 @@ def test_a_dialect_that_cannot_carry_the_request_is_not_tried() -> None:
         ("together", "minimal", "history", "nothing stands before"),
         ("openrouter", "minimal", "include-usage", "does not ask"),
         ("anthropic", "minimal", "include-usage", "messages dialect"),
-        ("together", "minimal", "http-version", "HTTP/1.1"),
+        ("bedrock/kimi-k2.5", "tool-result", "http-version", "HTTP/1.1"),
+        ("together", "minimal", "at-once", "sent together"),
         ("gemini", "minimal", "other-model", "--other-model"),
     ],
 )
@@ -139,6 +140,22 @@ def test_a_factor_that_was_named_and_cannot_be_varied_is_refused() -> None:
         chosen(reported, beside(reported.target), [], ["tooling"])
 
 
+def test_over_a_websocket_there_is_no_used_connection_to_vary() -> None:
+    reported = row("openai-responses", "minimal")
+    socket = Row(replace(reported.target, base_url="wss://api.openai.com/v1"), reported.scenario)
+    assert obstacles(reported, Places())["connection"] == ""
+    assert "WebSocket" in obstacles(socket, Places())["connection"]
+
+
+def test_a_used_connection_is_asked_for_everywhere() -> None:
+    reported = row("bedrock/kimi-k2.5", "tool-result")
+    factors = [factor for factor in FACTORS if factor.name in ("elsewhere", "other-model", "connection")]
+    requests = Requests(reported, beside(reported.target), factors, {})
+    for config in product((True, False), repeat=3):
+        found = requests.row(config)
+        assert found is not None and found.target.reuse_connection is (not config[factors.index(factors[-1])])
+
+
 def test_the_parts_of_a_factor_that_was_named_are_varied_with_it() -> None:
     reported = row("bedrock/kimi-k2.5", "tool-result")
     names = [factor.name for factor in chosen(reported, beside(reported.target), ["tools"])]
@@ -149,7 +166,7 @@ def test_the_parts_of_a_factor_that_was_named_are_varied_with_it() -> None:
 def test_nothing_to_vary_is_a_sentence() -> None:
     reported = row("gemini", "minimal")
     with pytest.raises(UsageError, match="nothing can be varied"):
-        chosen(reported, Places(), [], ["streaming"])
+        chosen(reported, Places(), [], ["streaming", "http-version", "connection"])
 
 
 def test_factors_left_out_are_not_varied() -> None:
@@ -200,3 +217,41 @@ def test_places_that_are_none_are_refused() -> None:
         check_other_model(kimi, resolve_target(CATALOG, "groq"))
     with pytest.raises(UsageError, match="the model of together itself"):
         check_other_model(kimi, replace(kimi, name="mine"))
+
+
+@pytest.mark.parametrize(
+    ("target", "base_url", "installed", "why"),
+    [
+        ("together", None, True, ""),
+        ("together", None, False, "pip install 'kmon-tui[http2]'"),
+        ("together", "http://127.0.0.1:1/v1", True, "needs https"),
+        ("openai-responses", "wss://api.openai.com/v1", True, "WebSocket"),
+        ("bedrock/kimi-k2.5", None, True, "HTTP/1.1 only"),
+    ],
+)
+def test_http2_needs_https_and_its_extra(
+    target: str, base_url: str | None, installed: bool, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmon.isolate.factors.find_spec", lambda _: object() if installed else None)
+    reported = row(target, "minimal")
+    reported = Row(replace(reported.target, base_url=base_url or reported.target.base_url), reported.scenario)
+    found = obstacles(reported, Places())["http-version"]
+    assert why in found and bool(found) is bool(why)
+
+
+def test_http2_is_not_sent_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmon.isolate.factors.find_spec", lambda _: object())
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert "proxy" in obstacles(row("together", "minimal"), Places())["http-version"]
+
+
+def test_by_http2_there_is_no_request_to_a_place_that_cannot_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmon.isolate.factors.find_spec", lambda _: object())
+    reported = row("openrouter/moonshotai/kimi-k2.5", "minimal")
+    places = Places(elsewhere=resolve_target(CATALOG, "bedrock/kimi-k2.5"))
+    factors = [factor for factor in FACTORS if factor.name in ("elsewhere", "http-version")]
+    requests = Requests(reported, places, factors, {})
+    assert requests.row((False, False)) is None
+    assert requests.linked() == (((0, False), (1, False)),)
+    changed = requests.row((True, False))
+    assert changed is not None and changed.target.http2 and changed.scenario.name == "minimal -http1"

@@ -56,7 +56,7 @@ def answer_round(running: Experiment, world: World) -> tuple[Row, ...]:
     for place, row in enumerate(rows, start=1):
         end = world(row)
         names = {"run": f"r{number}.{place}", "round": number, "target": row.target.name, "scenario": row.scenario.name}
-        running.add(replace(end, **names))
+        running.add(replace(end, **names, reused=row.target.reuse_connection))
     return rows
 
 
