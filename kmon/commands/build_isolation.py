@@ -18,7 +18,7 @@ from kmon.commands.check_flags import check_aim, on_simulator
 from kmon.commands.flags import seed_of
 from kmon.commands.pass_limits import limited
 from kmon.config.sources import Loaded, load
-from kmon.dialects.registry import dialect
+from kmon.dialects.registry import dialect, http_dialects
 from kmon.engine.plan import Keys, RacePlan, Row
 from kmon.engine.selection import at_speed, in_dialect, keys_for, simulated
 from kmon.errors import UsageError
@@ -140,7 +140,7 @@ def _places(options: argparse.Namespace, loaded: Loaded, target: Target, *, demo
         named = resolve_target(loaded.catalog, options.other_model)
         found = replace(found, other_model=check_other_model(target, named))
     if demo and found.other_dialect is None:  # the simulator speaks every dialect
-        spoken = "messages" if target.dialect == DEFAULT_DIALECT else DEFAULT_DIALECT
+        spoken = next(of.name for of in http_dialects() if of.transport == "http" and of.name != target.dialect)
         found = replace(found, other_dialect=replace(in_dialect(target, spoken), name=f"{target.name}:{spoken}"))
     return found
 

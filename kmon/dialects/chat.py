@@ -41,6 +41,7 @@ class Chat(HttpDialect):
 
     name = DEFAULT_DIALECT
     framings = (SERVER_SENT_EVENTS,)
+    parallel_calls = True
     final = False  # usage or an error may follow [DONE]
     base_path = "/v1"
     models_path = "/models"

@@ -192,6 +192,8 @@ class Dialect(ABC):
     """Whether a request is also signed with the device key of this machine."""
     unnamed_model = ""
     """Replaces the model where none can be named; empty where one must be named."""
+    parallel_calls = False
+    """Whether a request can say that one turn may have one tool call only."""
     own_members: frozenset[str] = OWN_MEMBERS
     """Members of the request body that target and scenario decide; ``body`` in a file may not hold them."""
 

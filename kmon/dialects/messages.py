@@ -36,6 +36,7 @@ class Messages(HttpDialect):
 
     name = "messages"
     framings = (SERVER_SENT_EVENTS,)
+    parallel_calls = True
     auth: Auth = "x-api-key"
     finish_words = FinishWords(
         length=frozenset({"max_tokens", "model_context_window_exceeded"}),

@@ -32,6 +32,7 @@ class Responses(HttpDialect):
 
     name = "responses"
     framings = (SERVER_SENT_EVENTS,)
+    parallel_calls = True
     base_path = "/v1"
     models_path = "/models"
     finish_words = FinishWords(tools=frozenset(), length=frozenset({"max_output_tokens"}))

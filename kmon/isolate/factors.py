@@ -27,7 +27,6 @@ CONNECTION = "connection"
 """The factor for which a race keeps connections open."""
 HTTP2_INSTALL = "it needs the extra: pip install 'kmon-tui[http2]'"
 HTTP_CARRIERS = ("http", "aws")
-PARALLEL_DIALECTS = ("chat", "responses", "messages")
 
 
 class Factor(NamedTuple):
@@ -83,7 +82,7 @@ def _is_long(row: Row, _: Row) -> bool:
 
 
 def _may_call_in_parallel(row: Row, _: Row) -> bool:
-    offered = _has_tools(row, row) and row.target.dialect in PARALLEL_DIALECTS
+    offered = _has_tools(row, row) and dialect(row.target.dialect).parallel_calls
     return offered and row.scenario.parallel_calls is not False
 
 

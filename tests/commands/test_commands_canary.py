@@ -194,6 +194,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "the stuck chat": ("run", "--demo", "stuck-tui", "--speed", "30"),
     "test": ("test", "mine", "other", "--count", "2", "--no-tui"),
     "test as JSON": ("test", "mine", "other", "--count", "2", "--json"),
+    "isolate": ("isolate", "mine", "--scenario", "minimal", "--elsewhere", "other", "--yes", "--no-tui"),
     "targets": ("targets",),
     "targets as JSON": ("targets", "--json"),
     "targets --check": ("targets", "--check", "mine", "ours", "other"),
