@@ -80,7 +80,7 @@ exit codes:
   1    a run failed, or kmon failed between the runs
   2    wrong usage or configuration
   3    kmon itself failed
-  4    no answer: a threshold is undecided (test), or no cause was found (isolate)
+  4    test: undecided; isolate: no answer
   130  interrupted
 """
 HELP_COLUMN = 24

@@ -28,7 +28,7 @@ from kmon.isolate.changes import unchecked
 from kmon.isolate.parts import RequestParts
 from kmon.isolate.shrinking import Shrinking, ShrinkSettings
 
-MAX_REQUESTS = 300
+MAX_REQUESTS = 400
 RATE = 0.15
 
 

@@ -130,7 +130,7 @@ def add_race(parser: Parser, *, rounds: int | None = None) -> None:
         help=f"same seed, same streams; test: same order of targets (default {DEFAULT_SEED})",
     )
     demo.add_argument(
-        "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo: 10)"
+        "--speed", type=float, metavar="X", help="simulator only: compress time (default 1; test --demo alone: 10)"
     )
 
 

@@ -46,7 +46,7 @@ def arguments(parser: Parser) -> None:
         "--max-requests",
         type=int,
         metavar="N",
-        help="requests at most, in all stages (default 200, with --shrink 300)",
+        help="requests at most, in all stages (default 200, with --shrink 400)",
     )
     limits.add_argument("--max-tokens", type=int, metavar="N", help="refuse what could cost more output tokens in all")
     limits.add_argument(

@@ -81,7 +81,8 @@ class Stage:
             max_requests=max_requests,
             seed=self._settings.seed,
             block=self._settings.block,
-            own_outages=tuple(at for at, factor in enumerate(self.factors) if factor.name == "elsewhere"),
+            # another provider, and the deployment of another model, have outages of their own
+            own_outages=tuple(at for at, factor in enumerate(self.factors) if factor.stage == "place"),
         )
 
 

@@ -129,7 +129,11 @@ def _p(told: Sequence[Comparison], asked: Sequence[Comparison]) -> str:
 
 def _excluded(told: Sequence[Comparison]) -> str:
     """What does not explain proven differences. Runs of different rounds are compared by runs, not by episodes."""
-    return "chance does not explain it" if any(pair.test == "Fisher" for pair in told) else NEITHER
+    if any(pair.test == "Fisher" for pair in told):
+        return "chance does not explain it"
+    return (
+        NEITHER if any(pair.clean_rounds for pair in told) else "neither chance nor outages, which hit both, explain it"
+    )
 
 
 def _corrected(p: float, p_holm: float, asked: Sequence[Comparison]) -> str:

@@ -175,7 +175,7 @@ def test_a_test_until_proven_gets_the_rounds_it_needs(tmp_path: Path) -> None:
 def test_the_field_report_ends_in_what_its_rounds_can_prove(tmp_path: Path, rounds: str, said: str) -> None:
     """With ten rounds as in the report, and with as many as the plan recommends."""
     done = kmon("test", "--demo", "--count", rounds, "--speed", "20", "--json", cwd=tmp_path)
-    assert ("take --count 35" in done.stderr) == (rounds == "10")
+    assert ("with --count 35" in done.stderr) == (rounds == "10")
     (verdict,) = (event for event in map(json.loads, done.stdout.splitlines()) if event["type"] == "verdict")
     told = verdict["conclusion"]
     assert told.startswith("bedrock/kimi-k2.5 failed ")

@@ -25,7 +25,11 @@ from tests.support.shrinking import CONVERSATION, at_provider
 
 PLAIN = replace(
     CONVERSATION,
-    messages=tuple(replace(message, tool_calls=()) for message in CONVERSATION.messages if message.role != "tool"),
+    messages=tuple(
+        replace(message, tool_calls=())
+        for message in CONVERSATION.messages
+        if message.role != "tool" and message.content
+    ),
     tools=(),
     tool_choice=None,
     parallel_calls=None,

@@ -68,7 +68,7 @@ def test_json_tells_the_parts_the_state_after_every_round_and_the_result(tmp_pat
     told = [json.loads(line) for line in done.stdout.splitlines()]
     started = next(event for event in told if event["type"] == "shrink_started")
     assert [part["kind"] for part in started["parts"]] == ["text", "call", "tool", "description", "property"]
-    assert started["rate"] == 0.15 and started["max_requests"] == 300
+    assert started["rate"] == 0.15 and started["max_requests"] == 400
     states = [event for event in told if event["type"] == "shrink_state"]
     assert [state["round"] for state in states] == list(range(1, len(states) + 1))
     assert states[0]["left"] == [0, 1, 2, 3, 4] and len(states[0]["sent"]) == 4
