@@ -97,7 +97,8 @@ def _show(ready: Isolating, *, start_now: bool) -> int:
     from kmon.engine.api import EventSource
     from kmon.isolate.answer import answered
     from kmon.isolate.fed_source import FedSource
-    from kmon.output.isolate import closing_lines, exit_code, plan_notes
+    from kmon.output.fed_lines import exit_code
+    from kmon.output.isolate import closing_lines, plan_notes
     from kmon.tui.isolation_screen import IsolationScreen
     from kmon.tui.launch import run_app
 

@@ -85,7 +85,7 @@ def _show(ready: ReadyToShrink, *, start_now: bool) -> int:
     from kmon.engine.api import EventSource
     from kmon.isolate.fed_source import FedSource
     from kmon.isolate.shrink_answer import shrink_answer, shrink_answered
-    from kmon.output.isolate import exit_code
+    from kmon.output.fed_lines import exit_code
     from kmon.output.shrink import shrink_notes
     from kmon.tui.isolation_screen import IsolationScreen
     from kmon.tui.launch import run_app

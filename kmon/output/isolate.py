@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from kmon.engine.plan import Keys, RacePlan
 from kmon.format import Column, table
-from kmon.hosts import host
 from kmon.isolate.answer import answer, answered, e_words, rate_words
 from kmon.isolate.experiment import Experiment
 from kmon.isolate.factors import FACTORS
-from kmon.isolate.fed_source import FedHost
-from kmon.isolate.rounds import Round
 from kmon.isolate.stages import Stage
 from kmon.isolate.standing import probability_words, standing
 from kmon.isolate.subject import Subject
-from kmon.output.headless import Reporter, hosted_race
+from kmon.output.fed_lines import RoundLines, exit_code, fed_race
 from kmon.output.isolate_json import IsolationJson
 from kmon.output.plan_notes import pass_words
-from kmon.process.interrupts import INTERRUPTED
 from kmon.stats.isolation.state import FactorState
-from kmon.stats.outcome import SIGNS
-from kmon.stream import events as ev
-from kmon.stream.view import RaceView
 
 EXPLAINED = "(intervals: 95 %; cause: how likely it is one; e: the evidence, 1 is none, over 100 strong)"
-UNDECIDED = 4
-"""Exit code of an isolation without an answer: not explained, or given up."""
 
 
 def factor_lines(subject: Subject) -> Iterator[str]:
@@ -49,46 +38,13 @@ def plan_notes(subject: Subject) -> list[str]:
     return [f"a run passes: {passes}", *(f"not varied: {name}, {why}" for name, why in subject.not_varied.items())]
 
 
-class IsolationLines:
-    """Prints what is varied, a line per round, and in the end the table and the answer."""
-
-    def __init__(self, experiment: Experiment, subject: Subject) -> None:
-        self._experiment, self._subject = experiment, subject
-        self._told = 0
-
-    def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]:
-        rounds = self._experiment.rounds
-        if isinstance(event, ev.RaceStarted):
-            yield from self._opening()
-        if isinstance(event, ev.Notice):
-            yield f"{event.level}: {event.message}"
-        while self._told < len(rounds) and rounds[self._told].over:
-            yield round_line(rounds[self._told])
-            self._told += 1
-
-    def _opening(self) -> Iterator[str]:
-        reported = self._subject.reported
-        yield f"What makes {reported.target.name} fail with {reported.scenario.name}? Varied at random:"
-        for factor in self._subject.factors:
-            yield f"  {factor.mark:<10} {factor.words}  ->  {self._subject.changed(factor)}"
-        yield from (f"  {note}" for note in plan_notes(self._subject))
-        yield ""
-
-    def closing(self, view: RaceView) -> str:
-        return "\n".join(["", *closing_lines(self._experiment)])
-
-    def enough(self) -> bool:
-        return False
-
-
-def round_line(done: Round) -> str:
-    """``round  3: -tools ✔, -result -stream ✖ TIMEOUT``."""
-    runs = []
-    for sent in done.sent:
-        sign = "➖" if sent.failed is None else "✖" if sent.failed else "✔"
-        label = "" if sent.failed is False or sent.outcome is None else f" {SIGNS[sent.outcome.name].label}"
-        runs.append(f"{sent.label} {sign}{label}")
-    return f"round {done.number:>2}: {', '.join(runs)}"
+def opening_lines(subject: Subject) -> Iterator[str]:
+    """What is asked, and what is varied for it."""
+    reported = subject.reported
+    yield f"What makes {reported.target.name} fail with {reported.scenario.name}? Varied at random:"
+    for factor in subject.factors:
+        yield f"  {factor.mark:<10} {factor.words}  ->  {subject.changed(factor)}"
+    yield from (f"  {note}" for note in plan_notes(subject))
 
 
 def closing_lines(experiment: Experiment) -> list[str]:
@@ -119,21 +75,8 @@ def stage_table(stage: Stage) -> list[str]:
     return [line.rstrip() for line in table(columns, state.factors)]
 
 
-def exit_code(has_answer: bool, view: RaceView) -> int:
-    """0 if there is an answer, 4 if there is none, 130 if interrupted, 1 if kmon failed between the runs."""
-    if view.ended is None or view.ended.interrupted:
-        return INTERRUPTED
-    if view.ended.broken:
-        return 1
-    return 0 if has_answer else UNDECIDED
-
-
 def main(plan: RacePlan, keys: Keys, experiment: Experiment, subject: Subject, *, as_json: bool) -> int:
     """Isolate on a fresh event loop, writing to stdout."""
-    reporter: Reporter = (IsolationJson if as_json else IsolationLines)(experiment, subject)
-
-    async def isolate() -> RaceView:
-        return await hosted_race(FedHost(host(plan, keys), experiment), reporter, sys.stdout)
-
-    view = asyncio.run(isolate())
+    lines = RoundLines(lambda: experiment.rounds, opening_lines(subject), lambda: "\n".join(closing_lines(experiment)))
+    view = fed_race(plan, keys, experiment, IsolationJson(experiment, subject) if as_json else lines)
     return exit_code(answered(experiment), view)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -13,19 +11,14 @@ from kmon.catalog.scenario_toml import file_name, scenario_toml
 from kmon.engine.plan import Keys, RacePlan
 from kmon.errors import UsageError
 from kmon.format import percent, plural
-from kmon.hosts import host
-from kmon.isolate.fed_source import FedHost
 from kmon.isolate.parts import Part
 from kmon.isolate.shrink_answer import shrink_answer, shrink_answered
 from kmon.isolate.shrinking import Shrinking
 from kmon.model import Scenario
-from kmon.output.headless import Reporter, hosted_race
-from kmon.output.isolate import exit_code, round_line
+from kmon.output.fed_lines import RoundLines, exit_code, fed_race
 from kmon.output.junit import check_writable, write_whole
 from kmon.output.plan_notes import pass_words
 from kmon.output.shrink_json import ShrinkJson
-from kmon.stream import events as ev
-from kmon.stream.view import RaceView
 
 
 def part_lines(parts: Sequence[Part]) -> Iterator[str]:
@@ -43,35 +36,12 @@ def shrink_notes(shrinking: Shrinking) -> list[str]:
     return [f"a run passes: {passes}", f"a request fails: {rates}"]
 
 
-class ShrinkLines:
-    """Prints the parts, a line per round, and in the end what is left."""
-
-    def __init__(self, shrinking: Shrinking) -> None:
-        self._shrinking = shrinking
-        self._told = 0
-
-    def lines(self, event: ev.Event, view: RaceView) -> Iterable[str]:
-        rounds = self._shrinking.rounds
-        if isinstance(event, ev.RaceStarted):
-            yield from self._opening()
-        if isinstance(event, ev.Notice):
-            yield f"{event.level}: {event.message}"
-        while self._told < len(rounds) and rounds[self._told].over:
-            yield round_line(rounds[self._told])
-            self._told += 1
-
-    def _opening(self) -> Iterator[str]:
-        reported, parts = self._shrinking.reported, plural(len(self._shrinking.parts), "part")
-        yield f"What does {reported.target.name} need to fail with {reported.scenario.name}? Its {parts}:"
-        yield from part_lines(self._shrinking.parts)
-        yield from (f"  {note}" for note in shrink_notes(self._shrinking))
-        yield ""
-
-    def closing(self, view: RaceView) -> str:
-        return f"\n{shrink_answer(self._shrinking)}"
-
-    def enough(self) -> bool:
-        return False
+def opening_lines(shrinking: Shrinking) -> Iterator[str]:
+    """What is asked, and the parts of the request."""
+    reported, parts = shrinking.reported, plural(len(shrinking.parts), "part")
+    yield f"What does {reported.target.name} need to fail with {reported.scenario.name}? Its {parts}:"
+    yield from part_lines(shrinking.parts)
+    yield from (f"  {note}" for note in shrink_notes(shrinking))
 
 
 def reduced(shrinking: Shrinking) -> Scenario | None:
@@ -104,10 +74,7 @@ def write_reduced(shrinking: Shrinking, path: Path) -> str:
 
 def main(plan: RacePlan, keys: Keys, shrinking: Shrinking, *, as_json: bool) -> int:
     """Reduce on a fresh event loop, writing to stdout."""
-    reporter: Reporter = ShrinkJson(shrinking, lambda: reduced(shrinking)) if as_json else ShrinkLines(shrinking)
-
-    async def shrink() -> RaceView:
-        return await hosted_race(FedHost(host(plan, keys), shrinking), reporter, sys.stdout)
-
-    view = asyncio.run(shrink())
+    lines = RoundLines(lambda: shrinking.rounds, opening_lines(shrinking), lambda: shrink_answer(shrinking))
+    reporter = ShrinkJson(shrinking, lambda: reduced(shrinking)) if as_json else lines
+    view = fed_race(plan, keys, shrinking, reporter)
     return exit_code(shrink_answered(shrinking), view)
