@@ -145,7 +145,7 @@ def _proof(one: StandOut | LatencyComparison) -> Iterable[str]:
     if one.proven:
         yield "Chance alone hardly explains that; a test at another hour tells whether it lasts"
     elif one.p_adjusted <= ALPHA:
-        yield "Chance alone hardly does that, but a slow spell of a few rounds may: spread the rounds with --over"
+        yield "Chance alone hardly explains that, but a slow spell of a few rounds may: spread the rounds with --over"
     elif one.more_rounds:
         yield f"This is not proven at 5 %; {plural(one.more_rounds, 'more round')} like these would prove it"
     else:

@@ -46,8 +46,8 @@ def test_the_field_report_ends_in_a_sentence_that_says_so() -> None:
     conclusion = compare(report(), [TOGETHER, FIREWORKS], [scenario("code"), scenario("code-tools")]).conclusion
     assert conclusion.startswith(
         "together (code-tools) stood still for 22 s (longest gap of the median run), the other 3 at most 0.1 s: the "
-        "longest of 4 in 5 of 5 rounds, by 15 to 33 s, 220 times as long (p = 0.000977, corrected for all comparisons "
-        "0.0225). Chance alone hardly does that; a test at another hour tells whether it lasts. "
+        "longest of 4 in 5 of 5 rounds, by 15 to 33 s, 220 times as long (p = 0.0225, corrected for all comparisons). "
+        "Chance alone hardly explains that; a test at another hour tells whether it lasts. "
     )
     assert "so the tools are a cause" in conclusion and "No run failed" in conclusion
 
@@ -92,7 +92,7 @@ def test_a_slow_spell_of_a_few_rounds_is_told_but_not_as_proven() -> None:
         [TOGETHER, FIREWORKS],
     )
     assert pair(verdict.latency).p_adjusted <= 0.05 and not pair(verdict.latency).proven
-    assert "Chance alone hardly does that, but a slow spell of a few rounds may: spread the" in verdict.conclusion
+    assert "Chance alone hardly explains that, but a slow spell of a few rounds may: spread the" in verdict.conclusion
 
 
 def test_hours_that_are_slow_for_both_cancel_out() -> None:

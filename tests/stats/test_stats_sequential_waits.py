@@ -35,7 +35,7 @@ def test_stalls_of_runs_that_pass_stop_a_watched_race() -> None:
     assert decided is not None
     assert decided.startswith(
         "among runs that passed, while the test ran, together stood still for 20 s in the median run, fireworks "
-        "0.42 s: longer in 6 of 6 rounds. Chance alone hardly does that (e = "
+        "0.42 s: longer in 6 of 6 rounds. Chance alone hardly explains that (e = "
     )
 
 
