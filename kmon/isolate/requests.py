@@ -140,11 +140,14 @@ def _in_the_way(row: Row, reported: Row, places: Places, others: Sequence[Factor
 def chosen(reported: Row, places: Places, only: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[Factor, ...]:
     """The factors to vary: those that can be, or ``only`` these and their parts, and not those of ``without``.
 
-    Raises :class:`UsageError` for a name that is no factor, and for one of ``only`` that cannot be varied.
+    Raises :class:`UsageError` for a name that is no factor, for one in both, and for one of ``only`` that cannot be
+    varied.
     """
     for name in (*only, *without):
         if name not in NAMES:
             raise UsageError(f"there is no factor {name!r}; the factors are {', '.join(NAMES)}")
+    if both := [name for name in only if name in without]:
+        raise UsageError(f"the factor {both[0]} is to be varied (--factors) and not to be (--without)")
     blocked = obstacles(reported, places)
     for name in only:
         if why := blocked[name]:

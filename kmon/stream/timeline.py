@@ -75,13 +75,11 @@ class Timeline:
     on_gap: Callable[[StallPhase, int], None] | None = None
     """Called for each progress gap that an arrival ended, with phase and length in ns; not for gaps of this machine."""
     is_own: Callable[[int, int, bool], bool] | None = field(default=None, compare=False, repr=False)
-    """Called for each stall, and each gap of 1 s or more, when it is closed: whether this machine caused it. Arguments:
-    start and end in ns, and whether an arrival ended it."""
+    """Whether this machine caused a gap of 1 s or more, or a stall: start and end in ns, and whether data ended it."""
 
     @property
     def reused(self) -> bool:
-        """Whether the request was sent over a connection that was used before. One that turned out to be closed when
-        the request was to be sent is replaced by a new one."""
+        """Whether the request was sent over a connection that was used before; one found closed is replaced."""
         return self.t_reused is not None and self.t_connect is None
 
     # -- folding ---------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from tests.support.cli import kmon
         ),
         (["--demo", "--factors", "http-version"], "Bedrock is asked by HTTP/1.1 only"),
         (["--demo", "--factors", "wether"], "there is no factor 'wether'; the factors are elsewhere"),
+        (["--demo", "--factors", "tools", "--without", "tools"], "tools is to be varied (--factors) and not to be"),
         (["--demo", "--max-requests", "8"], "8 requests cannot isolate anything"),
         (["--demo", "--max-requests", "0"], "requests cannot isolate anything"),
         (["--demo", "--max-tokens", "1000"], "more than --max-tokens 1000"),
